@@ -1,0 +1,115 @@
+"""What Synapse's own log, and the module's, say of the batches that ran."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+import attrs
+
+_LINE = re.compile(
+    r"^(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}) (?P<level>\w+) (?P<logger>[\w.]+): (?P<text>.*)$"
+)
+_STARTED = re.compile(r"Starting update batch on background update '(?P<name>[^']+)'")
+_ENDED = re.compile(
+    r"Running background update '(?P<name>[^']+)'\. Processed (?P<items>-?\d+) items"
+    r" in (?P<took>[\d.]+)ms\. .*batch_size=(?P<size>\d+)\)"
+)
+_MODULE_BATCH = re.compile(
+    r"Batch of (?P<name>\S+) in (?P<database>\S+): took (?P<took>[\d.]+)ms,"
+    r" after a wait of (?P<wait>[\d.]+)ms for (?P<reason>.*); items counted: (?P<items>\w+)"
+)
+
+
+@attrs.frozen
+class LogLine:
+    """One line: `at_s` in seconds, of which only differences mean something."""
+
+    at_s: float
+    level: str
+    logger: str
+    text: str
+
+
+@attrs.frozen
+class Batch:
+    """A batch by Synapse's log: started and ended (seconds), items done and asked for."""
+
+    update_name: str
+    start_s: float
+    end_s: float
+    items: int
+    size: int
+
+    @property
+    def took_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@attrs.frozen
+class ModuleBatch:
+    """A batch by the module's log."""
+
+    update_name: str
+    at_s: float
+    took_ms: float
+    wait_ms: float
+    reason: str
+    items: int | None
+
+
+def lines(log: str) -> Iterator[LogLine]:
+    for line in log.splitlines():
+        match = _LINE.match(line)
+        if match:
+            at_s = datetime.fromisoformat(match["time"]).timestamp()
+            yield LogLine(at_s, match["level"], match["logger"], match["text"])
+
+
+def batches(log: str, update_name: str | None = None) -> list[Batch]:
+    """Synapse's batches that ended, all or of one update."""
+    found, start_s = [], 0.0
+    for line in lines(log):
+        if _STARTED.search(line.text):
+            start_s = line.at_s
+        ended = _ENDED.search(line.text)
+        if ended and update_name in (None, ended["name"]):
+            found.append(
+                Batch(ended["name"], start_s, line.at_s, int(ended["items"]), int(ended["size"]))
+            )
+    return found
+
+
+def module_batches(log: str) -> list[ModuleBatch]:
+    """The batches as the module saw them."""
+    found = []
+    for line in lines(log):
+        match = _MODULE_BATCH.match(line.text)
+        if match:
+            items = int(match["items"]) if match["items"].isdigit() else None
+            found.append(
+                ModuleBatch(
+                    match["name"],
+                    line.at_s,
+                    float(match["took"]),
+                    float(match["wait"]),
+                    match["reason"],
+                    items,
+                )
+            )
+    return found
+
+
+def duty_cycle(found: list[Batch]) -> float:
+    """Share of time in batches, from the first one's start to the last one's start."""
+    elapsed_s = found[-1].start_s - found[0].start_s
+    return sum(batch.took_s for batch in found[:-1]) / elapsed_s
+
+
+def most_items_within(found: list[Batch], span_s: float) -> int:
+    """The most items that were started within any span of this length."""
+    return max(
+        sum(b.items for b in found[n:] if b.start_s < first.start_s + span_s)
+        for n, first in enumerate(found)
+    )

@@ -1,0 +1,111 @@
+"""Data for the updates to work on, written into a stopped server's SQLite database."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+
+def queue_update(database: Path, name: str, progress: dict[str, Any], ordering: int = 0) -> None:
+    """Put an update into the queue, as an upgrade would."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "INSERT INTO background_updates (update_name, progress_json, ordering)"
+            " VALUES (?, ?, ?)",
+            (name, json.dumps(progress), ordering),
+        )
+
+
+def queue_search_reindex(database: Path, ordering: int = 0) -> int:
+    """Empty the search index and queue `event_search`; answers the rows that it will write."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM event_search")
+        low, high = stream_range(connection)
+    queue_update(
+        database,
+        "event_search",
+        {
+            "target_min_stream_id_inclusive": low,
+            "max_stream_id_exclusive": high + 1,
+            "rows_inserted": 0,
+            "have_added_indexes": True,
+        },
+        ordering,
+    )
+    with closing(sqlite3.connect(database)) as connection:
+        return count(
+            connection,
+            "SELECT COUNT(*) FROM events WHERE type IN ('m.room.message', 'm.room.name')",
+        )
+
+
+def queue_state_keys(database: Path, ordering: int = 0) -> int:
+    """Empty `events.state_key` and queue the update that fills it; answers its number of events."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE events SET state_key = NULL")
+        low, high = stream_range(connection)
+    queue_update(
+        database,
+        "events_populate_state_key_rejections",
+        {"min_stream_ordering_exclusive": low - 1, "max_stream_ordering_inclusive": high},
+        ordering,
+    )
+    return high - low + 1
+
+
+def multiply_events(database: Path, total: int) -> None:
+    """Clone messages, rows and JSON, until there are `total` events."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        columns = {
+            table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            for table in ("events", "event_json")
+        }
+        _, high = stream_range(connection)
+        have = count(connection, "SELECT COUNT(*) FROM events")
+        connection.execute(
+            "CREATE TEMP TABLE originals AS SELECT event_id, ROW_NUMBER() OVER () AS n"
+            " FROM events WHERE type = 'm.room.message'"
+        )
+        originals = count(connection, "SELECT COUNT(*) FROM originals")
+        connection.execute(
+            "CREATE TEMP TABLE clones AS WITH RECURSIVE numbers(k) AS"
+            " (SELECT 1 UNION ALL SELECT k + 1 FROM numbers WHERE k < ?)"
+            " SELECT k, (SELECT event_id FROM originals WHERE n = 1 + k % ?) AS event_id"
+            " FROM numbers",
+            (max(total - have, 1), originals),
+        )
+        for table, names in columns.items():
+            values = {
+                "event_id": "clones.event_id || '_' || clones.k",
+                "stream_ordering": f"{high} + clones.k",
+            }
+            selected = ", ".join(values.get(name, f"t.{name}") for name in names)
+            connection.execute(
+                f"INSERT INTO {table} ({', '.join(names)}) SELECT {selected}"
+                f" FROM clones JOIN {table} t ON t.event_id = clones.event_id"
+            )
+
+
+def stream_range(connection: sqlite3.Connection) -> tuple[int, int]:
+    low, high = connection.execute(
+        "SELECT MIN(stream_ordering), MAX(stream_ordering) FROM events"
+    ).fetchone()
+    return low, high
+
+
+def count(connection: sqlite3.Connection, sql: str) -> int:
+    number: int = connection.execute(sql).fetchone()[0]
+    return number
+
+
+def count_rows(database: Path, sql: str) -> int:
+    """The number that a query answers, from another connection than the server's."""
+    with closing(sqlite3.connect(database)) as connection:
+        return count(connection, sql)
+
+
+def pending_updates(database: Path) -> int:
+    return count_rows(database, "SELECT COUNT(*) FROM background_updates")

@@ -1,0 +1,228 @@
+"""The configuration: a dict from YAML to a frozen `Config`, or all of its problems at once."""
+
+import difflib
+import reprlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from synapse_bgthrottle.config_keys import KEYS, LONGEST_NAME, MATCH_KEYS, SETTING_KEYS
+from synapse_bgthrottle.limits import Rule, Settings, is_shadowed
+from synapse_bgthrottle.window_config import DAYS_ACCEPTED, parse_window
+
+Path = tuple[str, ...]
+
+
+@attrs.frozen
+class Problem:
+    """Something that the configuration gets wrong: where, and what to do about it."""
+
+    path: Path
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (".".join(self.path), self.message) if part)
+
+
+class InvalidConfigError(Exception):
+    """All the problems of one configuration.
+
+    Attributes:
+        problems: at least one.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+@attrs.frozen
+class Config:
+    """The module's whole configuration.
+
+    Attributes:
+        settings: what the top level says.
+        rules: the first one that matches an update goes before the top level.
+    """
+
+    settings: Settings = attrs.field(factory=Settings)
+    rules: tuple[Rule, ...] = ()
+
+
+def parse(raw: object) -> Config:
+    """The configuration as it was written, checked.
+
+    Raises:
+        InvalidConfigError: something is wrong with it; tells everything that is.
+    """
+    reader = _Reader()
+    config = reader.config(raw)
+    if reader.problems:
+        raise InvalidConfigError(reader.problems)
+    return config
+
+
+_SHORT = reprlib.Repr()  # whole values may be huge: YAML aliases multiply
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def _found(value: object) -> str:
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        return f"a value of type {type(value).__name__}"
+
+
+class _Reader:
+    """Reads on after a problem, so that all are found in one go."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def _problem(self, path: Path, message: str) -> None:
+        self.problems.append(Problem(path, message))
+
+    def _refuse(self, path: Path, value: object, accepted: str) -> None:
+        self._problem(path, f"found {_found(value)}; accepted is {accepted}")
+
+    def config(self, raw: object) -> Config:
+        settings, rules = Settings(), []
+        mapping = self._mapping(raw, (), (*SETTING_KEYS, "rules"))
+        if mapping is not None:
+            settings = self._settings(mapping, (), Settings())
+            rules = self._rules(mapping.get("rules", []), settings)
+        return Config(settings, tuple(rules))
+
+    def _mapping(self, raw: object, path: Path, keys: Sequence[str]) -> Mapping[str, Any] | None:
+        if not isinstance(raw, dict):
+            self._refuse(path, raw, f"a mapping with any of the keys {', '.join(keys)}")
+            return None
+        for key in raw:
+            if key not in keys:
+                close = difflib.get_close_matches(str(key)[:LONGEST_NAME], keys, n=1)
+                hint = f"did you mean {close[0]}? " if close else ""
+                self._problem(
+                    (*path, str(key)[:LONGEST_NAME]),
+                    f"unknown key; {hint}accepted are {', '.join(keys)}",
+                )
+        return raw
+
+    def _settings(self, raw: Mapping[str, Any], path: Path, above: Settings) -> Settings:
+        """One level's settings; `above` is the level that completes it."""
+        read: dict[str, Any] = {}
+        for name, key in KEYS.items():
+            if name in raw:
+                try:
+                    read[key.setting] = key.parse(raw[name])
+                except ValueError:
+                    self._refuse((*path, name), raw[name], key.accepted)
+        if "windows" in raw:
+            read["windows"] = self._windows(raw["windows"], (*path, "windows"))
+        if "duty_cycle" in raw and "sleep" in raw:
+            self._problem(
+                (*path, "sleep"),
+                f"found {_found(raw['sleep'])} beside duty_cycle {_found(raw['duty_cycle'])};"
+                " accepted is one of the two",
+            )
+        settings = Settings(**read)
+        self._bounds(settings, path, above)
+        return settings
+
+    def _bounds(self, own: Settings, path: Path, above: Settings) -> None:
+        for small, large in (
+            ("min_batch", "max_batch"),
+            ("default_batch", "max_batch"),
+            ("min_batch", "default_batch"),
+        ):
+            own_small, own_large = getattr(own, f"{small}_items"), getattr(own, f"{large}_items")
+            low = own_small or getattr(above, f"{small}_items")
+            high = own_large or getattr(above, f"{large}_items")
+            if not (own_small or own_large) or low is None or high is None or low <= high:
+                continue
+            at, other = (small, large) if own_small else (large, small)
+            value, bound = (low, high) if own_small else (high, low)
+            where = " from the top level" if not (own_small and own_large) else ""
+            relation = "at most" if own_small else "at least"
+            self._problem(
+                (*path, f"{at}_size"),
+                f"found {value}; accepted is {relation} {other}_size, which is {bound}{where}",
+            )
+
+    def _windows(self, raw: object, path: Path) -> tuple[Any, ...] | None:
+        if raw == "always":
+            return ()
+        if not isinstance(raw, list) or not raw:
+            self._refuse(
+                path, raw, f"always, or a list of windows, each with any of {DAYS_ACCEPTED}"
+            )
+            return None
+        windows = []
+        for number, item in enumerate(raw):
+            at = (*path, f"<item {number}>")
+            mapping = self._mapping(item, at, ("days", "start", "end"))
+            if mapping is not None:
+                window, problems = parse_window(mapping)
+                for key, accepted in problems:
+                    place = (*at, key) if key in mapping else at
+                    self._refuse(place, mapping.get(key, item), accepted)
+                windows.append(window)
+        return tuple(windows) if windows and None not in windows else None
+
+    def _rules(self, raw: object, top: Settings) -> list[Rule]:
+        if not isinstance(raw, list):
+            self._refuse(("rules",), raw, "a list of rules")
+            return []
+        rules: list[Rule] = []
+        for number, item in enumerate(raw):
+            path = ("rules", f"<item {number}>")
+            keys = (*MATCH_KEYS, *SETTING_KEYS)
+            mapping = self._mapping(item, path, keys)
+            if mapping is None:
+                continue
+            if not mapping:
+                self._refuse(path, item, f"at least one of {', '.join(keys)}")
+                continue
+            before = len(self.problems)
+            rule = Rule(
+                number,
+                patterns=self._patterns(mapping, path),
+                database=self._database(mapping, path),
+                one_shot=self._one_shot(mapping, path),
+                settings=self._settings(mapping, path, top),
+            )
+            if len(self.problems) == before and is_shadowed(rule, rules):
+                self._problem(
+                    path,
+                    f"{rule} can never match, because earlier rules take all that it could;"
+                    " accepted is to move it up, or to leave it out",
+                )
+            rules.append(rule)
+        return rules
+
+    def _patterns(self, raw: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+        if "update" not in raw:
+            return ()
+        value = raw["update"]
+        names = value if isinstance(value, list) and value else [value]
+        for number, name in enumerate(names):
+            if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+                at = (*path, "update", *((f"<item {number}>",) if names is value else ()))
+                self._refuse(
+                    at, name, "an update's name, a glob such as 'event_*', or a list of them"
+                )
+        return tuple(name for name in names if isinstance(name, str))
+
+    def _database(self, raw: Mapping[str, Any], path: Path) -> str | None:
+        value = raw.get("database")
+        if "database" in raw and (not isinstance(value, str) or not value):
+            self._refuse((*path, "database"), value, "the name of a database, such as master")
+            return None
+        return value
+
+    def _one_shot(self, raw: Mapping[str, Any], path: Path) -> bool | None:
+        value = raw.get("one_shot")
+        if "one_shot" in raw and not isinstance(value, bool):
+            self._refuse((*path, "one_shot"), value, "true or false")
+            return None
+        return value

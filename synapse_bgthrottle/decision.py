@@ -1,0 +1,45 @@
+"""What was decided for one iteration, and why. Everyone who tells or acts reads this."""
+
+import enum
+
+import attrs
+
+
+class Cause(enum.Enum):
+    """Why an iteration waits or runs, in the order in which causes take precedence."""
+
+    DISABLED = "disabled"
+    DATABASE = "database"
+    BACKOFF = "backoff"
+    WINDOW = "window"
+    PACE = "pace"
+    RATE = "rate"
+    RUN = "run"
+
+    @property
+    def is_hold(self) -> bool:
+        """Whether it stops the update, and all behind it in the database; a pace only spaces."""
+        return self in (Cause.DISABLED, Cause.DATABASE, Cause.BACKOFF, Cause.WINDOW)
+
+
+@attrs.frozen
+class Decision:
+    """What one iteration should do now.
+
+    Attributes:
+        cause: why.
+        reason: the same for people, with the value observed and the threshold.
+        wait_s: seconds until this decision can change by itself; 0 runs the batch now, inf waits
+            for somebody else.
+        target_ms: what to yield as the target duration. 0 makes the batch exactly
+            `min_batch_items`.
+        first_batch_items: size of the batch where Synapse has counted no item yet.
+        min_batch_items: least size of any other batch.
+    """
+
+    cause: Cause
+    reason: str
+    wait_s: float
+    target_ms: int
+    first_batch_items: int
+    min_batch_items: int

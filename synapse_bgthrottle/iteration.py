@@ -1,0 +1,171 @@
+"""The context manager around one batch: waits for its turn, then times it."""
+
+import logging
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Protocol
+
+from twisted.internet.defer import CancelledError
+
+from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.homeserver import Database, Homeserver
+from synapse_bgthrottle.telling import Teller
+from synapse_bgthrottle.throttle import Conditions, Throttle
+from synapse_bgthrottle.watch import DatabaseWatch
+
+logger = logging.getLogger(__name__)
+
+# A change (the server's switch, a window) is seen within this time.
+SLICE_S = 0.5
+
+
+class OnInternalError(Protocol):
+    """Tells of an error of ours; must not raise."""
+
+    def __call__(self, where: str, error: Exception) -> None: ...
+
+
+class StockIteration(AbstractAsyncContextManager[int]):
+    """What stock Synapse does: sleep, then a batch of the target duration."""
+
+    def __init__(self, host: Homeserver) -> None:
+        self._host = host
+
+    async def __aenter__(self) -> int:
+        if self._host.stock.sleep_ms:
+            await self._host.sleep(self._host.stock.sleep_ms / 1000)
+        return self._host.stock.target_duration_ms
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        return None
+
+
+class Iteration(AbstractAsyncContextManager[int]):
+    """One iteration of one update.
+
+    No error of ours leaves it, because Synapse aborts all updates of a database after five in a
+    row; cancellation does, because the server shuts down by it.
+    """
+
+    def __init__(
+        self,
+        host: Homeserver,
+        database: Database,
+        throttle: Throttle,
+        watch: DatabaseWatch,
+        teller: Teller,
+        on_internal_error: OnInternalError,
+        update_name: str,
+    ) -> None:
+        self._host = host
+        self._database = database
+        self._throttle = throttle
+        self._watch = watch
+        self._teller = teller
+        self._on_internal_error = on_internal_error
+        self._update_name = update_name
+        self._asked_s = host.now_s()
+        self._waited_for = "nothing"
+        self._started_s = self._asked_s
+        self._items_before: int | None = None
+
+    async def __aenter__(self) -> int:
+        try:
+            target_ms = await self._wait_for_turn()
+            self._items_before = self._database.items_done()
+            self._started_s = self._host.now_s()
+            self._throttle.start(self._database.name, self._update_name, self._started_s)
+            return target_ms
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._on_internal_error("waiting for a batch's turn", error)
+            return await StockIteration(self._host).__aenter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if isinstance(exc, CancelledError):
+            return
+        try:
+            self._finish(exc)
+            if exc is not None:
+                await self._wait_for_database()
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._on_internal_error("after a batch", error)
+
+    async def _wait_for_turn(self) -> int:
+        while True:
+            decision = self._decide()
+            if decision.wait_s > 0:
+                await self._wait(decision)
+            if decision.cause is Cause.DATABASE or decision.wait_s <= 0:
+                if self._watch.is_due(self._host.now_s()):
+                    await self._watch.check()  # takes time: decide anew
+                elif decision.wait_s <= 0:
+                    return decision.target_ms
+
+    async def _wait_for_database(self) -> None:
+        # Synapse looks for the next update before it calls us again. If the batch failed because
+        # the database is gone, that fails too, five times within milliseconds: wait here.
+        await self._watch.check()
+        while self._watch.silent_since_s is not None and self._database.enabled:
+            await self._wait(self._decide())
+            if self._watch.is_due(self._host.now_s()):
+                await self._watch.check()
+
+    async def _wait(self, decision: Decision) -> None:
+        before_s = self._host.now_s()
+        self._waited_for = decision.reason
+        await self._host.sleep(min(decision.wait_s, SLICE_S))
+        self._throttle.waited(
+            self._database.name, self._update_name, decision.cause, self._host.now_s() - before_s
+        )
+
+    def _decide(self) -> Decision:
+        wall_s = self._host.wall_s()
+        name = self._database.name
+        at = Conditions(
+            now_s=self._host.now_s(),
+            wall_s=wall_s,
+            enabled=self._database.enabled,
+            silent_since_s=self._watch.silent_since_s,
+            complaint=self._watch.complaint,
+        )
+        decision = self._throttle.decide(name, self._update_name, at)
+        state = self._throttle.updates[name, self._update_name]
+        for level, text in self._teller.tell(self._update_name, state, decision, wall_s):
+            logger.log(level, "%s", text)
+        return decision
+
+    def _finish(self, exc: BaseException | None) -> None:
+        now_s = self._host.now_s()
+        after, before = self._database.items_done(), self._items_before
+        # Synapse forgets the current update when it is done: its last batch is not counted.
+        items = None if after is None or before is None else after - before
+        self._throttle.finish(
+            self._database.name, self._update_name, now_s, items, failed=exc is not None
+        )
+        if exc is None:
+            self._watch.answered(now_s)
+        else:
+            self._watch.failed(now_s)
+        logger.debug(
+            "Batch of %s in %s: took %.1fms, after a wait of %.1fms for %s; items counted: %s",
+            self._update_name,
+            self._database.name,
+            (now_s - self._started_s) * 1000,
+            (self._started_s - self._asked_s) * 1000,
+            self._waited_for,
+            "unknown" if items is None else items,
+        )

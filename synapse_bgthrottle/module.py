@@ -1,0 +1,147 @@
+"""The module as Synapse loads it: configuration, registration, the three callbacks."""
+
+import logging
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from synapse.module_api import ModuleApi
+from synapse.module_api.errors import ConfigError
+
+from synapse_bgthrottle import remarks
+from synapse_bgthrottle.config import Config, InvalidConfigError, parse
+from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.iteration import Iteration, StockIteration
+from synapse_bgthrottle.quirks import least_batch_items
+from synapse_bgthrottle.telling import Teller
+from synapse_bgthrottle.throttle import Throttle
+from synapse_bgthrottle.watch import DatabaseWatch
+
+logger = logging.getLogger(__name__)
+
+
+class BackgroundUpdateThrottle:
+    """Throttles the server's background updates, in the main process; elsewhere does nothing."""
+
+    def __init__(self, config: Config, api: ModuleApi) -> None:
+        self._active = False
+        if api.worker_app is not None:
+            logger.debug("Background updates run in the main process only: nothing to do here")
+            return
+        self._host = Homeserver(api)
+        self._throttle = Throttle(config, self._host.tuned())
+        self._watches: dict[str, DatabaseWatch] = {}
+        self._tellers: dict[str, Teller] = {}
+        self._errors_told: set[tuple[str, type]] = set()
+        api.register_background_update_controller_callbacks(
+            on_update=self.on_update,
+            default_batch_size=self.default_batch_size,
+            min_batch_size=self.min_batch_size,
+        )
+        self._active = all(
+            database.is_controlled_by(self.on_update) for database in self._host.databases.values()
+        )
+        if self._active:
+            self._introduce(config)
+        else:
+            logger.warning(
+                "synapse_bgthrottle has no effect: another module, earlier in the list `modules`,"
+                " already controls the background updates. List one of the two only."
+            )
+
+    @staticmethod
+    def parse_config(config: Any) -> Config:
+        """The configuration from homeserver.yaml, checked.
+
+        Raises:
+            ConfigError: tells all that is wrong with it.
+        """
+        try:
+            return parse(config)
+        except InvalidConfigError as error:
+            if len(error.problems) == 1:
+                raise ConfigError(error.problems[0].message, error.problems[0].path) from None
+            lines = (f"\n      {problem}" for problem in error.problems)
+            raise ConfigError(f"{len(error.problems)} problems:{''.join(lines)}", ()) from None
+
+    def on_update(
+        self, update_name: str, database_name: str, one_shot: bool
+    ) -> AbstractAsyncContextManager[int]:
+        """Called by Synapse about to do an iteration of an update."""
+        try:
+            if database_name not in self._watches:
+                database = self._host.database(database_name)
+                self._watches[database_name] = DatabaseWatch(self._host, database)
+                self._tellers[database_name] = Teller(database_name)
+            self._throttle.begin(database_name, update_name, one_shot, self._host.now_s())
+            return Iteration(
+                self._host,
+                self._host.database(database_name),
+                self._throttle,
+                self._watches[database_name],
+                self._tellers[database_name],
+                self._tell_internal_error,
+                update_name,
+            )
+        except Exception as error:
+            self._tell_internal_error("at the start of an iteration", error)
+            return StockIteration(self._host)
+
+    async def default_batch_size(self, update_name: str, database_name: str) -> int:
+        """Called by Synapse for the size of a batch while it has counted no item."""
+        try:
+            return self._throttle.batch_items(database_name, update_name)[0]
+        except Exception as error:
+            self._tell_internal_error("for the default batch size", error)
+            return max(self._host.stock.default_batch_items, least_batch_items(update_name))
+
+    async def min_batch_size(self, update_name: str, database_name: str) -> int:
+        """Called by Synapse for the least size of any other batch."""
+        try:
+            return self._throttle.batch_items(database_name, update_name)[1]
+        except Exception as error:
+            self._tell_internal_error("for the least batch size", error)
+            return max(self._host.stock.min_batch_items, least_batch_items(update_name))
+
+    def __repr__(self) -> str:
+        if not self._active:
+            return "<BackgroundUpdateThrottle: no effect in this process>"
+        states = []
+        for name, database in self._throttle.databases.items():
+            update = self._throttle.updates[name, database.update_name]
+            doing = "running a batch" if update.batch_start_s is not None else "waiting"
+            reason = update.decision.reason if update.decision is not None else "just begun"
+            states.append(
+                f"{name}: {database.update_name} {doing} ({reason}), {update.batches} batches"
+                f" in {update.batch_s:.1f}s, {database.failures} failures in a row"
+            )
+        return f"<BackgroundUpdateThrottle: {'; '.join(states) or 'no update seen so far'}>"
+
+    def _introduce(self, config: Config) -> None:
+        databases = self._host.databases
+        logger.info(
+            "synapse_bgthrottle controls the background updates of %s, with %d rules",
+            ", ".join(databases) or "this server",
+            len(config.rules),
+        )
+        kept = ", ".join(remarks.taken_over(self._host.tuned()))
+        if kept:
+            logger.info("Unless the module's config says otherwise, background_updates: %s", kept)
+        known = frozenset().union(*(database.known_updates() for database in databases.values()))
+        first = next(iter(databases), "master")
+        for remark in (
+            *remarks.unmatched(config, known, databases.keys()),
+            *remarks.too_small(config, self._throttle.limits_of, first),
+            *remarks.skipped(config, self._host.wall_s()),
+        ):
+            logger.warning("synapse_bgthrottle: %s", remark)
+
+    def _tell_internal_error(self, where: str, error: Exception) -> None:
+        if (where, type(error)) in self._errors_told:
+            return
+        self._errors_told.add((where, type(error)))
+        logger.error(
+            "synapse_bgthrottle: an error of its own %s; such updates go on at stock's pace."
+            " Further errors of this kind are not logged.",
+            where,
+            exc_info=error,
+        )

@@ -1,0 +1,65 @@
+"""Updates that are not what Synapse says they are: the one place for both lists.
+
+Read from the handlers of Synapse 1.60.0 and 1.163.2, in `synapse/storage/databases/`; the traps
+were tried on the real handlers with in-memory SQLite. A name that is not listed has been cleared.
+"""
+
+from types import MappingProxyType
+
+# What stock Synapse asks for first. No size is safe for good with these handlers, but stock's
+# first batches show that this one is in practice.
+_STOCK_BATCH_ITEMS = 100
+
+# Updates that a small batch ends early, makes skip rows, or never lets end.
+LEAST_BATCH_ITEMS = MappingProxyType(
+    {
+        # It answers the rows that were left after skipping, and 0 ends it: a batch of nothing but
+        # skipped events (topics, censored messages) drops the rest of the reindex.
+        "event_search": _STOCK_BATCH_ITEMS,
+        # The same with events that have no event_json row or no origin_server_ts.
+        "event_origin_server_ts": _STOCK_BATCH_ITEMS,
+        # Its cursor falls by the batch size, and a cursor of exactly 0 starts it anew. Where
+        # backfill made orderings below 0, a batch of 1 therefore never ends.
+        "event_auth_state_only": _STOCK_BATCH_ITEMS,
+        # Its cursor is half of its key: a thread root referenced from two rooms is cut between
+        # batches. It also answers 1 whatever it did, so that stock shrinks its batches to 1.
+        "threads_backfill": _STOCK_BATCH_ITEMS,
+        # Its cursor is the room, of which there may be several rows: cut between batches.
+        "insert_room_retention": _STOCK_BATCH_ITEMS,
+    }
+)
+
+# Updates that do all their work in one call, whatever the batch size, without Synapse's flag.
+IN_ONE_GO = frozenset(
+    {
+        # An index or a table is built, or a whole table changed: may take long.
+        "event_fix_redactions_bytes",
+        "event_search_postgres_gin",
+        "event_search_sqlite_delete_non_strings",
+        "populate_user_directory_createtables",
+        "receipts_graph_unique_index",
+        "receipts_linearized_unique_index",
+        "replace_stream_ordering_column",
+        "sliding_sync_prefill_joined_rooms_to_recalculate_table_bg_update",
+        "state_group_state_type_index",
+        "user_ips_analyze",
+        # Something is dropped or altered: short, once it has its lock.
+        "device_inbox_stream_drop",
+        "drop_device_list_streams_non_unique_indexes",
+        "event_push_drop_null_thread_id_indexes",
+        "media_repository_drop_index_wo_method_2",
+        "populate_user_directory_cleanup",
+        "replace_room_depth_min_depth",
+        "user_ips_drop_nonunique_index",
+    }
+)
+
+
+def least_batch_items(update_name: str) -> int:
+    """The least batch size that is safe for this update; 1 for most."""
+    return LEAST_BATCH_ITEMS.get(update_name, 1)
+
+
+def runs_in_one_go(update_name: str) -> bool:
+    """Whether all of this update is one batch, although it is not flagged one-shot."""
+    return update_name in IN_ONE_GO

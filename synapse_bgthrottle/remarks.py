@@ -1,0 +1,68 @@
+"""What an administrator should know of a valid configuration on this server. Pure."""
+
+import difflib
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+
+import attrs
+
+from synapse_bgthrottle.config import Config
+from synapse_bgthrottle.limits import Limits, Rule, Settings
+from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.units import format_duration_ms
+from synapse_bgthrottle.windows import skipped_days
+
+LimitsOf = Callable[[str, str, bool], tuple[Rule | None, Limits]]
+
+
+def unmatched(
+    config: Config, known_updates: AbstractSet[str], databases: AbstractSet[str]
+) -> Iterator[str]:
+    """Names and databases in rules that this server does not have."""
+    for rule in config.rules:
+        for pattern in rule.patterns:
+            only = attrs.evolve(rule, patterns=(pattern,), database=None, one_shot=None)
+            if known_updates and not any(only.matches(name, "", False) for name in known_updates):
+                close = difflib.get_close_matches(pattern, sorted(known_updates), n=1)
+                hint = f" Did you mean {close[0]}?" if close else ""
+                yield f"{rule}: this server knows no update called {pattern}.{hint}"
+        if databases and rule.database is not None and rule.database not in databases:
+            yield f"{rule}: this server's databases are {', '.join(sorted(databases))}"
+
+
+def too_small(config: Config, limits_of: LimitsOf, database_name: str) -> Iterator[str]:
+    """Batches that the configuration asks for but must not get, lest rows be skipped."""
+    for update_name, least_items in LEAST_BATCH_ITEMS.items():
+        rule, _ = limits_of(update_name, database_name, False)
+        levels = (rule.settings, config.settings) if rule is not None else (config.settings,)
+        for key, name in (
+            ("max_batch_size", "max_batch_items"),
+            ("default_batch_size", "default_batch_items"),
+        ):
+            asked = next((v for v in (getattr(s, name) for s in levels) if v is not None), None)
+            if asked is not None and asked < least_items:
+                yield (
+                    f"{key} {asked} is not kept for {update_name}: its batches have at least"
+                    f" {least_items} items, because a smaller one can end it early and lose data"
+                )
+
+
+def skipped(config: Config, wall_s: float) -> Iterator[str]:
+    """Windows that do not open on some day of the coming year, because clocks change."""
+    for level in (config.settings, *(rule.settings for rule in config.rules)):
+        zone = level.time_zone or config.settings.time_zone or Limits().time_zone
+        for window in level.windows or ():
+            for day in skipped_days(window, zone, wall_s):
+                yield f"the window {window} {zone} does not open on {day}, when clocks change"
+
+
+def taken_over(tuned: Settings) -> Iterator[str]:
+    """What is kept of the server's own `background_updates:` section."""
+    if tuned.target_duration_ms is not None:
+        yield f"target duration {format_duration_ms(tuned.target_duration_ms)}"
+    if tuned.pace is not None:
+        yield str(tuned.pace)
+    if tuned.default_batch_items is not None:
+        yield f"default batch size {tuned.default_batch_items}"
+    if tuned.min_batch_items is not None:
+        yield f"min batch size {tuned.min_batch_items}"

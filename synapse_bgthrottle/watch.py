@@ -1,0 +1,90 @@
+"""Whether a database answers: asked just before a batch, never twice at a time."""
+
+from synapse.module_api import run_in_background
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from synapse_bgthrottle.homeserver import Database, Homeserver
+
+# A batch that ended well this long ago, or an answer, is proof enough that the database is there.
+PROOF_LASTS_S = 0.25
+
+# Between two questions to a database that did not answer the first: doubled up to the longest.
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 5.0
+
+
+class DatabaseWatch:
+    """Watches one database.
+
+    Attributes:
+        silent_since_s: since when (monotonic) it gives no usable answer; None: it answers.
+        complaint: what it says instead.
+    """
+
+    def __init__(self, host: Homeserver, database: Database) -> None:
+        self.silent_since_s: float | None = None
+        self.complaint = ""
+        self._host = host
+        self._database = database
+        self._asking = False
+        self._question: Deferred[None] = Deferred()
+        self._next_s = host.now_s()
+        self._retry_s = FIRST_RETRY_S
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether nothing recent shows that the database answers."""
+        return now_s >= self._next_s
+
+    def answered(self, now_s: float) -> None:
+        """The database has just done what it was asked to."""
+        self.silent_since_s, self.complaint = None, ""
+        self._next_s = now_s + PROOF_LASTS_S
+        self._retry_s = FIRST_RETRY_S
+
+    def failed(self, now_s: float) -> None:
+        """Something has just failed, perhaps for want of the database: ask before going on."""
+        self._next_s = now_s
+
+    async def check(self) -> None:
+        """Ask, and wait for the answer for a second; it may still come later."""
+        asked_s = self._host.now_s()
+        if not self._asking:
+            self._asking = True
+            self._question = run_in_background(self._ask, asked_s)
+        pause_s = 0.001
+        try:
+            while self._asking and pause_s < 1:
+                await self._host.sleep(pause_s)
+                pause_s *= 2
+        except CancelledError:
+            self._question.addErrback(_ignore_cancellation)
+            self._question.cancel()
+            raise
+        if self._asking:
+            self._no_answer(asked_s, "no answer within a second")
+
+    async def _ask(self, asked_s: float) -> None:
+        try:
+            complaint = await self._database.probe()
+        except CancelledError:
+            raise
+        except Exception as error:  # whatever it is, the database is not usable now
+            complaint = str(error).strip().split("\n")[0] or type(error).__name__
+        finally:
+            self._asking = False
+        if complaint is None:
+            self.answered(self._host.now_s())
+        else:
+            self._no_answer(asked_s, complaint)
+
+    def _no_answer(self, asked_s: float, complaint: str) -> None:
+        if self.silent_since_s is None:
+            self.silent_since_s = asked_s
+        self.complaint = complaint
+        self._next_s = self._host.now_s() + self._retry_s
+        self._retry_s = min(self._retry_s * 2, LONGEST_RETRY_S)
+
+
+def _ignore_cancellation(failure: Failure) -> Failure | None:
+    return None if isinstance(failure.value, CancelledError) else failure

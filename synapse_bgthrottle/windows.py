@@ -1,0 +1,126 @@
+"""Weekly windows in a time zone: open or closed, and when next open.
+
+A window is compared with the time on the wall. So where a clock change repeats an hour, a window
+within that hour is open twice, and where it skips an hour, such a window does not open that day
+(`skipped_days` finds those, so that the administrator can be told).
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+
+import attrs
+
+from synapse_bgthrottle.units import MINUTES_PER_DAY, format_time_of_day
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+# A weekly window that a clock change swallows opens one week later.
+_HORIZON_DAYS = 15
+
+
+@attrs.frozen
+class Window:
+    """A weekly time in which updates may run.
+
+    Attributes:
+        days: the days on which it starts, 0 is Monday.
+        start_minutes: since midnight, 0 to 1439.
+        end_minutes: since midnight, 1 to 1440. Before the start: the window crosses midnight and
+            ends on the next day.
+    """
+
+    days: tuple[int, ...]
+    start_minutes: int
+    end_minutes: int
+
+    def is_open(self, local: datetime) -> bool:
+        minute = local.hour * 60 + local.minute
+        today = local.weekday() in self.days
+        if self.start_minutes < self.end_minutes:
+            return today and self.start_minutes <= minute < self.end_minutes
+        started_yesterday = (local.weekday() - 1) % 7 in self.days
+        return (today and minute >= self.start_minutes) or (
+            started_yesterday and minute < self.end_minutes
+        )
+
+    def __str__(self) -> str:
+        days = ",".join(DAYS[day] for day in self.days) if len(self.days) < 7 else "daily"
+        return (
+            f"{days} {format_time_of_day(self.start_minutes)}"
+            f" to {format_time_of_day(self.end_minutes)}"
+        )
+
+
+def is_open(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> bool:
+    """Whether updates may run at `wall_s` (seconds since the epoch). No window at all is open."""
+    if not windows:
+        return True
+    local = datetime.fromtimestamp(wall_s, zone)
+    return any(window.is_open(local) for window in windows)
+
+
+def next_opening_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> float | None:
+    """When closed windows open, in seconds since the epoch; None: not within two weeks."""
+    return _opening_after_minute(windows, zone, int(wall_s) // 60)
+
+
+@lru_cache(maxsize=64)  # asked again in every slice of a wait, answered anew once a minute
+def _opening_after_minute(windows: tuple[Window, ...], zone: tzinfo, minute: int) -> float | None:
+    now_s = minute * 60.0
+    today = datetime.fromtimestamp(now_s, zone).date()
+    # What is closed can open only where a window starts or where the clock on the wall jumps.
+    moments = set(_clock_changes_s(zone, today, _HORIZON_DAYS))
+    for day in (today + timedelta(days=n) for n in range(_HORIZON_DAYS + 1)):
+        for window in windows:
+            if day.weekday() in window.days:
+                moments.update(_moments_s(day, window.start_minutes, zone))
+    later = sorted(moment for moment in moments if moment > now_s)
+    return next((moment for moment in later if is_open(windows, zone, moment)), None)
+
+
+def skipped_days(window: Window, zone: tzinfo, wall_s: float) -> Iterator[date]:
+    """The days of the coming year on which a clock change leaves nothing of the window."""
+    today = datetime.fromtimestamp(wall_s, zone).date()
+    for change_s in _clock_changes_s(zone, today, 366):
+        day = datetime.fromtimestamp(change_s, zone).date()
+        if day.weekday() not in window.days or window.start_minutes >= window.end_minutes:
+            continue
+        minutes = range(window.start_minutes, window.end_minutes)
+        if not any(_exists(day, minute, zone) for minute in minutes):
+            yield day
+
+
+def _moments_s(day: date, minutes: int, zone: tzinfo) -> Iterator[float]:
+    """The moments, one or two, at which the clock on the wall shows this time."""
+    local = datetime(day.year, day.month, day.day, minutes // 60, minutes % 60, tzinfo=zone)
+    yield local.timestamp()
+    yield local.replace(fold=1).timestamp()
+
+
+def _exists(day: date, minutes: int, zone: tzinfo) -> bool:
+    local = datetime(day.year, day.month, day.day, minutes // 60, minutes % 60, tzinfo=zone)
+    back = local.astimezone(timezone.utc).astimezone(zone)
+    return back.replace(tzinfo=None) == local.replace(tzinfo=None)
+
+
+def _clock_changes_s(zone: tzinfo, first_day: date, days: int) -> Iterator[float]:
+    """The moments in these days at which the zone's distance from UTC changes, by bisection."""
+    midnight = datetime(first_day.year, first_day.month, first_day.day, tzinfo=timezone.utc)
+    for n in range(-1, days + 1):
+        low_s = (midnight + timedelta(days=n)).timestamp()
+        high_s = low_s + MINUTES_PER_DAY * 60
+        before, after = _offset(zone, low_s), _offset(zone, high_s)
+        if before == after:
+            continue
+        while high_s - low_s > 1:
+            middle_s = float((low_s + high_s) // 2)
+            if _offset(zone, middle_s) == before:
+                low_s = middle_s
+            else:
+                high_s = middle_s
+        yield high_s
+
+
+def _offset(zone: tzinfo, wall_s: float) -> timedelta | None:
+    return datetime.fromtimestamp(wall_s, zone).utcoffset()
