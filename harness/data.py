@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+STATE_KEYS_SQL = "SELECT COUNT(*) FROM events WHERE state_key IS NOT NULL"
+
 
 def queue_update(database: Path, name: str, progress: dict[str, Any], ordering: int = 0) -> None:
     """Put an update into the queue, as an upgrade would."""
@@ -43,7 +45,8 @@ def queue_search_reindex(database: Path, ordering: int = 0) -> int:
 
 
 def queue_state_keys(database: Path, ordering: int = 0) -> int:
-    """Empty `events.state_key` and queue the update that fills it; answers its number of events."""
+    """Empty `events.state_key` and queue its update; answers the keys that it will restore."""
+    state_keys = count_rows(database, STATE_KEYS_SQL)
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE events SET state_key = NULL")
         low, high = stream_range(connection)
@@ -53,7 +56,7 @@ def queue_state_keys(database: Path, ordering: int = 0) -> int:
         {"min_stream_ordering_exclusive": low - 1, "max_stream_ordering_inclusive": high},
         ordering,
     )
-    return high - low + 1
+    return state_keys
 
 
 def multiply_events(database: Path, total: int) -> None:

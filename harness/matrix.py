@@ -18,7 +18,7 @@ class MatrixClient:
 
     def __init__(self, url: str, token: str = "") -> None:
         self._url = url
-        self._token = token
+        self.token = token
         self._transactions = itertools.count()
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -31,7 +31,7 @@ class MatrixClient:
             self._url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._token}"} if self._token else {},
+            headers={"Authorization": f"Bearer {self.token}"} if self.token else {},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)

@@ -126,6 +126,7 @@ class SynapseServer:
     def _write_config(self, extra: Mapping[str, Any]) -> None:
         log_config = {
             "version": 1,
+            "disable_existing_loggers": False,
             "formatters": {"plain": {"format": _LOG_FORMAT, "datefmt": _LOG_DATE_FORMAT}},
             "handlers": {
                 "file": {

@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 # A change (the server's switch, a window) is seen within this time.
 SLICE_S = 0.5
 
+# What is left of a wait by rounding is not worth less than this.
+_SHORTEST_SLEEP_S = 0.0001
+
 
 class OnInternalError(Protocol):
     """Tells of an error of ours; must not raise."""
@@ -127,7 +130,7 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait(self, decision: Decision) -> None:
         before_s = self._host.now_s()
         self._waited_for = decision.reason
-        await self._host.sleep(min(decision.wait_s, SLICE_S))
+        await self._host.sleep(max(min(decision.wait_s, SLICE_S), _SHORTEST_SLEEP_S))
         self._throttle.waited(
             self._database.name, self._update_name, decision.cause, self._host.now_s() - before_s
         )

@@ -32,6 +32,7 @@ def unmatched(
 
 def too_small(config: Config, limits_of: LimitsOf, database_name: str) -> Iterator[str]:
     """Batches that the configuration asks for but must not get, lest rows be skipped."""
+    not_kept: dict[str, list[str]] = {}
     for update_name, least_items in LEAST_BATCH_ITEMS.items():
         rule, _ = limits_of(update_name, database_name, False)
         levels = (rule.settings, config.settings) if rule is not None else (config.settings,)
@@ -41,10 +42,12 @@ def too_small(config: Config, limits_of: LimitsOf, database_name: str) -> Iterat
         ):
             asked = next((v for v in (getattr(s, name) for s in levels) if v is not None), None)
             if asked is not None and asked < least_items:
-                yield (
-                    f"{key} {asked} is not kept for {update_name}: its batches have at least"
-                    f" {least_items} items, because a smaller one can end it early and lose data"
-                )
+                not_kept.setdefault(f"{key} {asked}", []).append(f"{update_name} ({least_items})")
+    for setting, names in not_kept.items():
+        yield (
+            f"{setting} is not kept for these updates, whose batches have at least the number in"
+            f" brackets, because smaller ones can skip rows or never end: {', '.join(names)}"
+        )
 
 
 def skipped(config: Config, wall_s: float) -> Iterator[str]:

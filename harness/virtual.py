@@ -1,0 +1,258 @@
+"""Synapse's own BackgroundUpdater in virtual time: no server, no thread, no waiting.
+
+Real are the updater and SQLite (in memory, for the queue); stand-ins are the clock, the module API
+and what connects them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import types
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from synapse.storage.background_updates import BackgroundUpdater
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import Clock
+
+from synapse_bgthrottle.config import parse
+from synapse_bgthrottle.module import BackgroundUpdateThrottle
+
+# A Monday, 00:00 UTC.
+EPOCH_S = 1_767_571_200.0
+
+Handler = Callable[[dict[str, Any], int], Awaitable[int]]
+
+
+class VirtualClock:
+    """What Synapse's clock and `time` offer, on a reactor that only `advance` moves."""
+
+    def __init__(self) -> None:
+        self.reactor = Clock()
+
+    def time(self) -> float:
+        return EPOCH_S + float(self.reactor.seconds())
+
+    def time_msec(self) -> int:
+        return int(self.time() * 1000)
+
+    def monotonic(self) -> float:
+        return float(self.reactor.seconds())
+
+    async def sleep(self, seconds: float) -> None:
+        waiter: Deferred[None] = Deferred()
+        call = self.reactor.callLater(seconds, waiter.callback, None)
+        try:
+            await waiter
+        finally:
+            if call.active():
+                call.cancel()
+
+
+class _Engine:
+    pass
+
+
+class _Transaction:
+    """A cursor as Synapse hands it to an interaction."""
+
+    database_engine = _Engine()
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._cursor = connection.cursor()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
+class VirtualPool:
+    """As much of a DatabasePool as the updater and the module use.
+
+    Attributes:
+        updates: the real updater.
+        broken: an error that every use of the database now raises; None: it works.
+        silent: uses of the database that now get no answer; None: they get one at once.
+    """
+
+    def __init__(self, hs: Any, name: str) -> None:
+        self._name = name
+        self.broken: Exception | None = None
+        self.silent: list[Deferred[None]] | None = None
+        self._connection = sqlite3.connect(":memory:")
+        self._connection.execute(
+            "CREATE TABLE background_updates"
+            " (update_name TEXT, progress_json TEXT, depends_on TEXT, ordering INT DEFAULT 0)"
+        )
+        self.updates = BackgroundUpdater(hs, self)  # type: ignore[arg-type]
+
+    def name(self) -> str:
+        return self._name
+
+    async def runInteraction(  # noqa: N802 - Synapse's name
+        self, desc: str, func: Callable[..., Any], *args: Any
+    ) -> Any:
+        if self.silent is not None:
+            answer: Deferred[None] = Deferred()
+            self.silent.append(answer)
+            await answer
+        if self.broken is not None:
+            raise self.broken
+        result = func(_Transaction(self._connection), *args)
+        self._connection.commit()
+        return result
+
+    async def simple_select_one_onecol(
+        self, table: str, keyvalues: dict[str, str], retcol: str, **_: Any
+    ) -> Any:
+        def select(txn: Any) -> Any:
+            (key,) = keyvalues
+            txn.execute(f"SELECT {retcol} FROM {table} WHERE {key} = ?", (keyvalues[key],))
+            return txn.fetchone()[0]
+
+        return await self.runInteraction("select", select)
+
+    async def simple_delete_one(self, table: str, keyvalues: dict[str, str]) -> None:
+        def delete(txn: Any) -> None:
+            (key,) = keyvalues
+            txn.execute(f"DELETE FROM {table} WHERE {key} = ?", (keyvalues[key],))
+
+        await self.runInteraction("delete", delete)
+
+    @staticmethod
+    def cursor_to_dict(txn: Any) -> list[dict[str, Any]]:
+        """Used by old Synapses only."""
+        names = [column[0] for column in txn.description]
+        return [dict(zip(names, row, strict=True)) for row in txn.fetchall()]
+
+    def queue(self, name: str, handler: Handler, *, one_shot: bool = False) -> None:
+        """Register an update and put it at the end of the queue."""
+        if one_shot:
+            self.updates.register_background_index_update(name, name, "t", ["c"])
+            registered = self.updates._background_update_handlers[name]
+            self.updates._background_update_handlers[name] = type(registered)(handler, True)
+        else:
+            self.updates.register_background_update_handler(name, handler)
+        with self._connection:
+            ordering = self._connection.execute("SELECT COUNT(*) FROM background_updates")
+            self._connection.execute(
+                "INSERT INTO background_updates (update_name, progress_json, ordering)"
+                " VALUES (?, ?, ?)",
+                (name, json.dumps({}), ordering.fetchone()[0]),
+            )
+
+
+class VirtualServer:
+    """A server whose only inhabitants are its updaters; stands in for `hs` and for the API.
+
+    Args:
+        background_updates: the server's own section, as Synapse parses it.
+        databases: names; one updater each.
+        worker_app: None in the main process.
+
+    Attributes:
+        clock: its time.
+        api: what the module gets as its API.
+        pools: by name of database.
+    """
+
+    def __init__(
+        self,
+        background_updates: dict[str, Any] | None = None,
+        databases: tuple[str, ...] = ("master",),
+        worker_app: str | None = None,
+    ) -> None:
+        section = {
+            "update_duration_ms": 100,
+            "sleep_enabled": True,
+            "sleep_duration_ms": 1000,
+            "min_batch_size": 1,
+            "default_batch_size": 100,
+            **(background_updates or {}),
+        }
+        self.clock = VirtualClock()
+        self.hostname = "virtual.test"
+        self.config = types.SimpleNamespace(
+            background_updates=types.SimpleNamespace(**section),
+        )
+        self.pools = {name: VirtualPool(self, name) for name in databases}
+        self.api: Any = types.SimpleNamespace(
+            _hs=self,
+            _clock=self.clock,
+            worker_app=worker_app,
+            sleep=self.clock.sleep,
+            run_db_interaction=self.pools[databases[0]].runInteraction,
+            register_background_update_controller_callbacks=self._register,
+        )
+
+    def get_clock(self) -> VirtualClock:
+        return self.clock
+
+    def get_datastores(self) -> Any:
+        return types.SimpleNamespace(databases=list(self.pools.values()))
+
+    def _register(self, **callbacks: Any) -> None:
+        for pool in self.pools.values():
+            pool.updates.register_update_controller_callbacks(**callbacks)
+
+    def load(self, raw_config: Any) -> BackgroundUpdateThrottle:
+        """Load the module, as Synapse does with this configuration."""
+        return BackgroundUpdateThrottle(parse(raw_config), self.api)
+
+    def start(self, database: str = "master") -> Deferred[None]:
+        """Start the updater's loop; fires when it ends."""
+        return ensureDeferred(self.pools[database].updates.run_background_updates(True))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, from one timer to the next."""
+        end_s = self.clock.reactor.seconds() + seconds
+        while True:
+            calls = [call.getTime() for call in self.clock.reactor.getDelayedCalls()]
+            next_s = min(calls, default=math.inf)
+            if next_s > end_s:
+                break
+            self._advance_to(next_s)
+        self._advance_to(end_s)
+
+    def _advance_to(self, moment_s: float) -> None:
+        # Not by a difference: what rounding leaves of it would never pass.
+        self.clock.reactor.rightNow = max(moment_s, self.clock.reactor.rightNow)
+        self.clock.reactor.advance(0)
+
+
+class Work:
+    """A batched update: `total_items`, of which each costs `cost_ms`. The handler to queue.
+
+    Attributes:
+        sizes: what each batch was asked for.
+        starts_s: when each batch started.
+        fail: how many of the next batches raise an error.
+    """
+
+    def __init__(self, server: VirtualServer, total_items: int, cost_ms: float) -> None:
+        self._server = server
+        self.left_items = total_items
+        self.cost_ms = cost_ms
+        self.sizes: list[int] = []
+        self.starts_s: list[float] = []
+        self.took_s: list[float] = []
+        self.fail = 0
+        self.name = ""
+        self.database = "master"
+
+    async def __call__(self, progress: dict[str, Any], batch_size: int) -> int:
+        clock = self._server.clock
+        self.sizes.append(batch_size)
+        self.starts_s.append(clock.monotonic())
+        if self.fail:
+            self.fail -= 1
+            raise RuntimeError("this batch was told to fail")
+        done = min(batch_size, self.left_items)
+        await clock.sleep(done * self.cost_ms / 1000)
+        self.took_s.append(clock.monotonic() - self.starts_s[-1])
+        self.left_items -= done
+        if not self.left_items:
+            updates = self._server.pools[self.database].updates
+            await updates._end_background_update(str(updates._current_background_update))
+        return done

@@ -1,0 +1,78 @@
+"""Real servers: made once with data, copied for each test, ended whatever happens."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from harness import data
+from harness.matrix import MatrixClient
+from harness.server import SynapseServer
+
+_MESSAGES = 120
+
+
+@attrs.frozen
+class Template:
+    """A stopped server's database with nothing pending, and a token of its administrator."""
+
+    database: Path
+    token: str
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """A database of 20000 events, made by a real server: users, rooms, messages, then clones."""
+    folder = tmp_path_factory.mktemp("template")
+    server = SynapseServer(folder, None, {"background_updates": {"sleep_enabled": False}})
+    with server:
+        admin = MatrixClient.register(server.url, "admin", admin=True)
+        room_id = admin.create_room("a room")
+        for number in range(_MESSAGES):
+            admin.send(room_id, f"message {number}")
+        wait_until(lambda: data.pending_updates(server.database_path) == 0)
+    data.multiply_events(server.database_path, 20_000)
+    return Template(server.database_path, admin.token)
+
+
+@attrs.define
+class RealServer:
+    """A server on a copy of the template."""
+
+    synapse: SynapseServer
+    admin: MatrixClient
+
+
+@pytest.fixture
+def make_server(template: Template, tmp_path: Path) -> Iterator[Callable[..., RealServer]]:
+    """Makes servers, not yet started; ends them all."""
+    made: list[SynapseServer] = []
+
+    def make(
+        module_config: Mapping[str, Any] | None, extra: Mapping[str, Any] | None = None
+    ) -> RealServer:
+        synapse = SynapseServer(tmp_path / f"server{len(made)}", module_config, extra)
+        made.append(synapse)
+        shutil.copy(template.database, synapse.database_path)
+        return RealServer(synapse, MatrixClient(synapse.url, template.token))
+
+    yield make
+    for synapse in made:
+        synapse.stop()
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = 60) -> None:
+    """Wait for a real server to come to where the condition holds.
+
+    Raises:
+        TimeoutError: it does not.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the condition did not come true")
+        time.sleep(0.05)
