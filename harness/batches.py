@@ -9,7 +9,8 @@ from datetime import datetime
 import attrs
 
 _LINE = re.compile(
-    r"^(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}) (?P<level>\w+) (?P<logger>[\w.]+): (?P<text>.*)$"
+    r"^(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}) (?P<level>\w+)"
+    r" (?P<logger>[\w.]+): (?P<text>.*)$"
 )
 _STARTED = re.compile(r"Starting update batch on background update '(?P<name>[^']+)'")
 _ENDED = re.compile(

@@ -21,6 +21,12 @@ def queue_update(database: Path, name: str, progress: dict[str, Any], ordering: 
         )
 
 
+def clear_queue(database: Path) -> None:
+    """Forget what is pending, done or not."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM background_updates")
+
+
 def queue_search_reindex(database: Path, ordering: int = 0) -> int:
     """Empty the search index and queue `event_search`; answers the rows that it will write."""
     with closing(sqlite3.connect(database)) as connection, connection:

@@ -24,6 +24,19 @@ _LOG_FORMAT = "%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s"
 _LOG_DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 
+# prctl(PR_SET_PDEATHSIG, SIGKILL), which outlasts the exec.
+_END_WITH_PARENT = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def ends_with_us(*command: str) -> list[str]:
+    """The command, as one that the kernel ends with its parent, where it is Linux."""
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-c", _END_WITH_PARENT, *command]
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -38,6 +51,7 @@ class SynapseServer:
         folder: of its own; database, configuration and log are in it.
         module_config: the module's configuration; None leaves the module out.
         extra: further keys of homeserver.yaml, which win.
+        module_log_level: how much the module logs.
 
     Attributes:
         log_path, database_path: in the folder.
@@ -49,6 +63,7 @@ class SynapseServer:
         folder: Path,
         module_config: Mapping[str, Any] | None,
         extra: Mapping[str, Any] | None = None,
+        module_log_level: str = "DEBUG",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -60,7 +75,7 @@ class SynapseServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         modules = [] if module_config is None else [{"module": MODULE, "config": module_config}]
-        self._write_config({"modules": modules, **(extra or {})})
+        self._write_config({"modules": modules, **(extra or {})}, module_log_level)
 
     def start(self, timeout_s: float = 60) -> None:
         """Start it and wait until it answers.
@@ -85,7 +100,9 @@ class SynapseServer:
         """Start it and do not wait."""
         with self._output_path.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "synapse.app.homeserver", "-c", str(self.config_path)],
+                ends_with_us(
+                    sys.executable, "-m", "synapse.app.homeserver", "-c", str(self.config_path)
+                ),
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -106,6 +123,13 @@ class SynapseServer:
             self.process.wait()
         return time.monotonic() - begin
 
+    def cpu_s(self) -> float:
+        """CPU time of the running process so far, in seconds (Linux)."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks: int = os.sysconf("SC_CLK_TCK")
+        return (int(fields[11]) + int(fields[12])) / ticks
+
     def exit_status(self) -> int | None:
         return None if self.process is None else self.process.poll()
 
@@ -123,7 +147,7 @@ class SynapseServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _write_config(self, extra: Mapping[str, Any]) -> None:
+    def _write_config(self, extra: Mapping[str, Any], module_log_level: str) -> None:
         log_config = {
             "version": 1,
             "disable_existing_loggers": False,
@@ -136,7 +160,7 @@ class SynapseServer:
                 }
             },
             "loggers": {
-                "synapse_bgthrottle": {"level": "DEBUG"},
+                "synapse_bgthrottle": {"level": module_log_level},
                 "synapse.access": {"level": "WARNING"},
             },
             "root": {"level": "INFO", "handlers": ["file"]},

@@ -10,13 +10,16 @@ import json
 import math
 import sqlite3
 import types
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from synapse.storage.background_updates import BackgroundUpdater
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
+from synapse_bgthrottle import homeserver
 from synapse_bgthrottle.config import parse
 from synapse_bgthrottle.module import BackgroundUpdateThrottle
 
@@ -43,7 +46,7 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         waiter: Deferred[None] = Deferred()
-        call = self.reactor.callLater(seconds, waiter.callback, None)
+        call: Any = self.reactor.callLater(seconds, waiter.callback, None)
         try:
             await waiter
         finally:
@@ -200,6 +203,12 @@ class VirtualServer:
         """Load the module, as Synapse does with this configuration."""
         return BackgroundUpdateThrottle(parse(raw_config), self.api)
 
+    @contextmanager
+    def in_charge(self) -> Iterator[None]:
+        """The module reads the time from this server's clock."""
+        with patch.object(homeserver, "time", self.clock):
+            yield
+
     def start(self, database: str = "master") -> Deferred[None]:
         """Start the updater's loop; fires when it ends."""
         return ensureDeferred(self.pools[database].updates.run_background_updates(True))
@@ -208,7 +217,8 @@ class VirtualServer:
         """Let time pass, from one timer to the next."""
         end_s = self.clock.reactor.seconds() + seconds
         while True:
-            calls = [call.getTime() for call in self.clock.reactor.getDelayedCalls()]
+            timers: Any = self.clock.reactor.getDelayedCalls()
+            calls = [timer.getTime() for timer in timers]
             next_s = min(calls, default=math.inf)
             if next_s > end_s:
                 break

@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -9,13 +10,13 @@ from harness.virtual import VirtualServer
 
 
 @pytest.fixture
-def virtual_server(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes virtual servers on whose clock the module reads the time."""
+def virtual_server() -> Iterator[Callable[..., VirtualServer]]:
+    """Makes virtual servers; the module reads the time from the last one."""
+    with ExitStack() as stack:
 
-    def make(**arguments: Any) -> VirtualServer:
-        server = VirtualServer(**arguments)
-        clock = SimpleNamespace(monotonic=server.clock.monotonic, time=server.clock.time)
-        monkeypatch.setattr("synapse_bgthrottle.homeserver.time", clock)
-        return server
+        def make(**arguments: Any) -> VirtualServer:
+            server = VirtualServer(**arguments)
+            stack.enter_context(server.in_charge())
+            return server
 
-    return make
+        yield make

@@ -67,8 +67,9 @@ def test_a_locked_database(make_server: MakeServer) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             # Taken between two batches: with the lock a batch would have to fail.
             other.execute("BEGIN IMMEDIATE")
-            wait_until(lambda: "the database does not answer: database is locked"
-                       in server.synapse.log())
+            wait_until(
+                lambda: "the database does not answer: database is locked" in server.synapse.log()
+            )
             count = batches_so_far(server)
             time.sleep(12)
             assert count == batches_so_far(server)
@@ -91,9 +92,7 @@ def test_a_failing_update(make_server: MakeServer) -> None:
         mend_progress(path)
         wait_until(lambda: data.pending_updates(path) == 0, 60)
     log = server.synapse.log()
-    starts = [
-        line.at_s for line in batches.lines(log) if "Starting update batch" in line.text
-    ]
+    starts = [line.at_s for line in batches.lines(log) if "Starting update batch" in line.text]
     assert 5 <= starts[1] - starts[0] < 6.5
     assert 15 <= starts[2] - starts[1] < 16.5
     assert "the last iteration failed: next try after 5s" in log

@@ -234,6 +234,7 @@ def test_cancellation_of_a_batch_is_no_failure(virtual_server: MakeServer) -> No
     """A batch that ends by cancellation does not count as a failed iteration."""
     server = virtual_server()
     module = server.load({"sleep": 0})
+
     async def cancelled() -> None:
         async with module.on_update("work", "master", False):
             raise CancelledError()
@@ -284,9 +285,7 @@ def test_nonsense_in_the_server_section(virtual_server: MakeServer, nonsense: An
     assert 0 == work.left_items
 
 
-def test_a_second_module(
-    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_second_module(virtual_server: MakeServer, caplog: pytest.LogCaptureFixture) -> None:
     """The module that comes second says once that it has no effect, and has none."""
     server = virtual_server()
     first, second = server.load({}), server.load({})
@@ -305,9 +304,7 @@ def test_in_a_worker(virtual_server: MakeServer) -> None:
     assert "no effect" in repr(module)
 
 
-def test_told_once_a_change(
-    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_told_once_a_change(virtual_server: MakeServer, caplog: pytest.LogCaptureFixture) -> None:
     """A thousand batches make one line at INFO; a hold makes one at its start and its end."""
     caplog.set_level(logging.INFO, logger="synapse_bgthrottle.iteration")
     server = virtual_server()

@@ -1,0 +1,49 @@
+# `make demo` and `make test` set up what they need in .venv.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint format bench-rules dist clean
+
+help:
+	@echo "make demo         a real Synapse with the module, and its pending updates"
+	@echo "make test         all tests"
+	@echo "make lint         ruff and mypy"
+	@echo "make bench-rules  the figures in docs/benchmarks.md"
+	@echo "make dist         sdist and wheel, checked"
+
+demo: $(VENV)/.test
+	$(BIN)/python -m demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-rules: $(VENV)/.test
+	$(BIN)/python -m bench.rules
+
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+clean:
+	rm -rf $(VENV) .demo dist build *.egg-info
+
+$(VENV)/.test: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,dev]'
+	touch $@

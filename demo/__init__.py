@@ -1,0 +1,1 @@
+"""`make demo`: a real Synapse on SQLite, its real pending updates, and the module."""

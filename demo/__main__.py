@@ -1,0 +1,109 @@
+"""Makes a server with real messages, then lets its pending updates run under the module."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from demo.live import Live
+from demo.report import Report
+from harness import data
+from harness.matrix import MatrixClient
+from harness.server import SynapseServer
+
+_FOLDER = Path(__file__).parent.parent / ".demo"
+_CONFIG = Path(__file__).parent / "module.yaml"
+_ROOMS = 3
+_MESSAGES = 2400
+_LONGEST_S = 100
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, _end)
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    print(f"A Synapse on SQLite, in {_FOLDER}; its log is homeserver.log there.")
+    _make_messages()
+    config = yaml.safe_load(_CONFIG.read_text())
+    server = SynapseServer(_FOLDER, config)
+    state_keys = data.queue_state_keys(server.database_path, ordering=1_000_000)
+    rows = data.queue_search_reindex(server.database_path, ordering=1_000_001)
+    pending = data.pending_updates(server.database_path)
+    print(f"\n{pending} updates are pending. Two were queued for this demo:")
+    print(f"event_search ({rows} rows) and events_populate_state_key_rejections.")
+    print(f"\nThe module's configuration ({_CONFIG.name}):\n\n{_indented(_CONFIG.read_text())}")
+    begin = time.monotonic()
+    with server:
+        Live(server, {"event_search": rows}).follow(_LONGEST_S)
+    report = Report(server.log(), time.monotonic() - begin)
+    print(report.text())
+    problems = [
+        *report.problems(config),
+        *_row_problems(server.database_path, rows, state_keys),
+    ]
+    if server.exit_status() != 0:
+        problems.append(f"the server ended with exit status {server.exit_status()}")
+    for problem in problems:
+        print(f"PROBLEM: {problem}")
+    if not problems:
+        print("Every row was done, every limit kept; the server is stopped.")
+    return 1 if problems else 0
+
+
+def _make_messages() -> None:
+    # Stock updates sleep through this part, so that all of them are still pending afterwards.
+    stock = {"background_updates": {"sleep_duration_ms": 3_600_000}}
+    with SynapseServer(_FOLDER, None, stock) as server:
+        user = MatrixClient.register(server.url, "alice", admin=False)
+        rooms = [user.create_room(f"room {number}") for number in range(_ROOMS)]
+        begin = time.monotonic()
+        with ThreadPoolExecutor(_ROOMS) as senders:
+            texts = [f"message {number} of the demo" for number in range(_MESSAGES)]
+            sent = [
+                senders.submit(user.send, rooms[number % _ROOMS], text)
+                for number, text in enumerate(texts)
+            ]
+            for number, sending in enumerate(sent, 1):
+                try:
+                    sending.result()
+                except BaseException:
+                    senders.shutdown(cancel_futures=True)
+                    raise
+                if number % (_MESSAGES // 4) == 0:
+                    took_s = time.monotonic() - begin
+                    print(f"alice has sent {number} messages to {_ROOMS} rooms in {took_s:.0f}s")
+
+
+def _row_problems(database: Path, rows: int, state_keys: int) -> list[str]:
+    problems = []
+    for what, expected, sql in (
+        ("rows in event_search", rows, "SELECT COUNT(*) FROM event_search"),
+        ("state keys in events", state_keys, data.STATE_KEYS_SQL),
+        ("updates still pending", 0, "SELECT COUNT(*) FROM background_updates"),
+    ):
+        found = data.count_rows(database, sql)
+        if found != expected:
+            problems.append(f"{what}: {found}, expected {expected}")
+    return problems
+
+
+def _indented(text: str) -> str:
+    return "".join(f"    {line}\n" for line in text.splitlines())
+
+
+def _end(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nInterrupted; the server is stopped.")
+        sys.exit(130)
