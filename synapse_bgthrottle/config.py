@@ -2,7 +2,7 @@
 
 import difflib
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -68,8 +68,12 @@ _SHORT.maxstring = _SHORT.maxother = 60
 
 
 def _found(value: object) -> str:
+    return _text(value, _SHORT.repr)
+
+
+def _text(value: object, write: Callable[[object], str] = str) -> str:
     try:
-        return _SHORT.repr(value)
+        return write(value)
     except ValueError:  # Python refuses to print integers of thousands of digits
         return f"a value of type {type(value).__name__}"
 
@@ -100,10 +104,11 @@ class _Reader:
             return None
         for key in raw:
             if key not in keys:
-                close = difflib.get_close_matches(str(key)[:LONGEST_NAME], keys, n=1)
+                name = _text(key)[:LONGEST_NAME]
+                close = difflib.get_close_matches(name, keys, n=1)
                 hint = f"did you mean {close[0]}? " if close else ""
                 self._problem(
-                    (*path, str(key)[:LONGEST_NAME]),
+                    (*path, name),
                     f"unknown key; {hint}accepted are {', '.join(keys)}",
                 )
         return raw
@@ -191,7 +196,9 @@ class _Reader:
                 one_shot=self._one_shot(mapping, path),
                 settings=self._settings(mapping, path, top),
             )
-            if len(self.problems) == before and is_shadowed(rule, rules):
+            if len(self.problems) > before:
+                continue  # what it would match is not known
+            if is_shadowed(rule, rules):
                 self._problem(
                     path,
                     f"{rule} can never match, because earlier rules take all that it could;"

@@ -175,7 +175,7 @@ _ANYTHING = "\0"
 def _takes_all(rule: Rule, pattern: str, database: str | None, one_shot: bool) -> bool:
     # A `*` takes whatever a later wildcard may stand for; `?` and `[...]` do not, so a rule that
     # has them counts only where the later pattern is a plain name.
-    stand_in = re.sub(r"\[.*?\]|\*|\?", _ANYTHING, pattern)
+    stand_in = re.sub(r"\[!?\]?[^\]]*\]|\*|\?", _ANYTHING, pattern)
     if rule.database not in (None, database) or rule.one_shot not in (None, one_shot):
         return False
     return any(

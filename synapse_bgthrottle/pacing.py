@@ -21,10 +21,10 @@ _MAX_GROWTH = 2.0
 
 
 def rest_s(pace: Pace, batch_s: float) -> float:
-    """The rest in seconds after a batch that took `batch_s`, at most `LONGEST_REST_S`.
+    """The rest in seconds after a batch that took `batch_s`.
 
-    For a duty cycle u it is D (1/u - 1), from what the batch really took, so that one which
-    overruns is paid for (the nice-ratio of gh-ost, `go/logic/throttler.go`).
+    For a duty cycle u it is D (1/u - 1), at most `LONGEST_REST_S`, from what the batch really took,
+    so that one which overruns is paid for (the nice-ratio of gh-ost, `go/logic/throttler.go`).
     """
     if isinstance(pace, DutyCycle):
         return min(batch_s * (1 / pace.ratio - 1), LONGEST_REST_S)

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 import attrs
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.limits import Limits, Rule, Settings
+from synapse_bgthrottle.limits import Limits, Rule, Settings, merge
 from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.units import format_duration_ms
 from synapse_bgthrottle.windows import skipped_days
@@ -52,11 +52,14 @@ def too_small(config: Config, limits_of: LimitsOf, database_name: str) -> Iterat
 
 def skipped(config: Config, wall_s: float) -> Iterator[str]:
     """Windows that do not open on some day of the coming year, because clocks change."""
+    told = set()
     for level in (config.settings, *(rule.settings for rule in config.rules)):
-        zone = level.time_zone or config.settings.time_zone or Limits().time_zone
-        for window in level.windows or ():
-            for day in skipped_days(window, zone, wall_s):
-                yield f"the window {window} {zone} does not open on {day}, when clocks change"
+        limits = merge((level, config.settings))
+        for window in limits.windows:
+            for day in skipped_days(window, limits.time_zone, wall_s):
+                told.add((day, f"{window} {limits.time_zone}"))
+    for day, window_name in sorted(told):
+        yield f"the window {window_name} does not open on {day}, when clocks change"
 
 
 def taken_over(tuned: Settings) -> Iterator[str]:

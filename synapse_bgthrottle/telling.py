@@ -56,7 +56,7 @@ class Teller:
             level = logging.WARNING if cause in _LOUD else logging.INFO
             yield level, f"Holding {name}, and all updates behind it: {decision.reason}"
         else:
-            held = format_duration_ms((wall_s - self.since_wall_s) * 1000)
+            held = format_duration_ms(max(wall_s - self.since_wall_s, 0) * 1000)
             since = datetime.fromtimestamp(self.since_wall_s, timezone.utc)
             yield (
                 logging.INFO,

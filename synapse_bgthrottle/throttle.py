@@ -90,6 +90,8 @@ class Throttle:
         """
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
+        if windows.is_open(update.limits.windows, update.limits.time_zone, at.wall_s):
+            update.held_since_s, update.released = None, False
         cause, wait_s, reason = (
             _disabled(at)
             or _silent(at)
@@ -128,16 +130,16 @@ class Throttle:
         update.batch_start_s = None
         database.batch_end_s, database.batch_s = now_s, took_s
         database.failures = database.failures + 1 if failed else 0
-        done_items = items or 0
         if update.is_exact and update.decision is not None:
             asked_items = update.decision.min_batch_items
             # Some handlers do more than they are asked to, and some say less than they did.
-            done_items = max(done_items, asked_items)
-            update.next_start_s = start_s + done_items / update.limits.max_items_per_second
+            charged_items = max(items or 0, asked_items)
+            update.next_start_s = start_s + charged_items / update.limits.max_items_per_second
             if not failed:
-                update.sizer.record(asked_items, done_items, took_s * 1000)
+                update.sizer.record(asked_items, charged_items, took_s * 1000)
+                items = asked_items if items is None else items
         update.batches += 1
-        update.items += done_items
+        update.items += items or 0
         update.batch_s += took_s
 
 
@@ -170,7 +172,6 @@ def _backoff(database: DatabaseState, at: Conditions) -> _Verdict | None:
 def _window(update: UpdateState, at: Conditions) -> _Verdict | None:
     limits = update.limits
     if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
-        update.held_since_s, update.released = None, False
         return None
     if update.held_since_s is None:
         update.held_since_s = at.now_s
@@ -194,9 +195,9 @@ def _spacing(database: DatabaseState, update: UpdateState, at: Conditions) -> _V
     if batch_s is None:  # since the start: be as careful as after a batch on target
         batch_s = limits.target_duration_ms / 1000
     rest_s = pacing.rest_s(pace, batch_s)
-    if update.released:
-        pace = FLOOR_PACE
-        rest_s = max(rest_s, pacing.rest_s(pace, batch_s))
+    floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
+    if update.released and floor_s > rest_s:
+        pace, rest_s = FLOOR_PACE, floor_s
     pace_s = database.batch_end_s + rest_s - at.now_s
     rate_s = update.next_start_s - at.now_s
     if max(pace_s, rate_s) <= 0:

@@ -83,7 +83,7 @@ def format_duration_ms(duration_ms: float) -> str:
     """A duration for people, its two largest units: `250ms`, `1.5s`, `3m 20s`, `2d 4h`."""
     if not math.isfinite(duration_ms):
         return "unknown"
-    if duration_ms < 1000:
+    if duration_ms < 999.5:  # above, three digits would be 1e+03
         return f"{duration_ms:.3g}ms"
     if duration_ms < 59_950:
         return f"{duration_ms / 1000:.1f}s".replace(".0s", "s")

@@ -46,7 +46,7 @@ def parse_window(raw: Mapping[str, Any]) -> tuple[Window | None, list[tuple[str,
         problems.append(("", f"at least one of {DAYS_ACCEPTED}"))
     if problems or days is None or start is None or end is None:
         return None, problems
-    return Window(days, start, end), []
+    return Window(days, start, end or MINUTES_PER_DAY), []
 
 
 def _time(value: object, latest: int) -> int | None:

@@ -81,14 +81,17 @@ def _opening_after_minute(windows: tuple[Window, ...], zone: tzinfo, minute: int
 
 def skipped_days(window: Window, zone: tzinfo, wall_s: float) -> Iterator[date]:
     """The days of the coming year on which a clock change leaves nothing of the window."""
+    if window.start_minutes >= window.end_minutes:
+        return  # it has a part on either day
     today = datetime.fromtimestamp(wall_s, zone).date()
     for change_s in _clock_changes_s(zone, today, 366):
-        day = datetime.fromtimestamp(change_s, zone).date()
-        if day.weekday() not in window.days or window.start_minutes >= window.end_minutes:
-            continue
-        minutes = range(window.start_minutes, window.end_minutes)
-        if not any(_exists(day, minute, zone) for minute in minutes):
-            yield day
+        before, after = (datetime.fromtimestamp(change_s - n, zone).date() for n in (1, 0))
+        for day in {before, after}:  # two where the change is at midnight
+            if day < today or day.weekday() not in window.days:
+                continue
+            minutes = range(window.start_minutes, window.end_minutes)
+            if not any(_exists(day, minute, zone) for minute in minutes):
+                yield day
 
 
 def _moments_s(day: date, minutes: int, zone: tzinfo) -> Iterator[float]:

@@ -1,0 +1,111 @@
+"""The command `bgthrottle`, offline."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from synapse_bgthrottle.cli.commands import bgthrottle
+
+HOMESERVER = """\
+server_name: example.org
+background_updates:
+  sleep_duration_ms: 300
+modules:
+  - module: another.Module
+  - module: synapse_bgthrottle.BackgroundUpdateThrottle
+    config:
+      rules:
+        - update: event_search
+          duty_cycle: {duty_cycle}
+        - one_shot: true
+          windows: [{{start: "03:00", end: "03:01"}}]
+"""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(bgthrottle, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def homeserver(tmp_path: Path) -> Path:
+    path = tmp_path / "homeserver.yaml"
+    path.write_text(HOMESERVER.format(duty_cycle="5%"))
+    return path
+
+
+def test_a_good_config(homeserver: Path) -> None:
+    """A valid homeserver.yaml is ok, with exit status 0."""
+    result = run("check-config", homeserver)
+    assert (0, f"{homeserver}: ok, 2 rules\n") == (result.exit_code, result.output)
+
+
+def test_a_bad_config(homeserver: Path) -> None:
+    """A problem is told with line, column and path, and the exit status is 1."""
+    homeserver.write_text(HOMESERVER.format(duty_cycle="500%"))
+    result = run("check-config", homeserver)
+    assert 1 == result.exit_code
+    where = "modules.<item 1>.config.rules.<item 0>.duty_cycle"
+    assert result.output.startswith(f"{homeserver}:10:11: {where}: found '500%'; accepted is")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("server_name: x\n", "does not list"),
+        ("modules: 5\n", "does not list"),
+        ("a: [\n", "cannot be read"),
+        ("a: " + "[" * 5000, "cannot be read"),
+        ("\x00", "cannot be read"),
+    ],
+)
+def test_no_config(tmp_path: Path, text: str, said: str) -> None:
+    """A file without the module, or that is no YAML, is told so, with exit status 1."""
+    path = tmp_path / "file.yaml"
+    path.write_text(text)
+    result = run("check-config", path)
+    assert 1 == result.exit_code
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """A file that is not there is wrong usage: exit status 2."""
+    assert 2 == run("check-config", tmp_path / "none").exit_code
+
+
+def test_the_config_alone(tmp_path: Path) -> None:
+    """A file with the module's configuration alone is taken too; an empty one is `{}`."""
+    path = tmp_path / "config.yaml"
+    path.write_text("duty_cycle: 5%\n")
+    assert f"{path}: ok, 0 rules\n" == run("check-config", path).output
+    path.write_text("# nothing\n")
+    assert 0 == run("check-config", path).exit_code
+
+
+def test_explain_by_rule(homeserver: Path) -> None:
+    """The rule, the limits and the least batch of an update are told."""
+    output = run("explain", "event_search", "--config", homeserver).output
+    assert "duty cycle 5%, target duration 100ms; rule 0 (event_search)" in output
+    assert "batch size: first 100, at least 100, at most any" in output
+    assert "never have less than 100 items" in output
+    assert "comes from background_updates:" in output
+
+
+def test_explain_a_one_shot(homeserver: Path) -> None:
+    """For a one-shot the window is told, open or with its next opening."""
+    output = run("explain", "an_index", "--one-shot", "--config", homeserver).output
+    assert "one-shot" in output
+    assert "rule 1 (one-shots)" in output
+    assert "windows: " in output
+
+
+def test_never_imports_synapse() -> None:
+    """The command starts without Synapse or Twisted."""
+    script = (
+        "import sys, synapse_bgthrottle.cli.commands;"
+        "sys.exit(bool({'synapse', 'twisted'} & set(sys.modules)))"
+    )
+    assert 0 == subprocess.run([sys.executable, "-c", script], check=False).returncode

@@ -1,0 +1,122 @@
+"""The documentation says what is there, and its examples work."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from synapse_bgthrottle.cli.commands import bgthrottle
+from synapse_bgthrottle.cli.config_file import MODULE
+from synapse_bgthrottle.config import parse
+from synapse_bgthrottle.config_keys import MATCH_KEYS, SETTING_KEYS
+from synapse_bgthrottle.limits import BUILT_IN, merge
+from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    (page.name, number, block)
+    for page in PAGES
+    for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.S))
+]
+
+
+def module_config(content: Any) -> Any:
+    """The module's part of a block: of a whole homeserver.yaml, or the block itself."""
+    if "modules" in content:
+        (entry,) = (entry for entry in content["modules"] if entry["module"] == MODULE)
+        return entry["config"]
+    return content
+
+
+@pytest.mark.parametrize(("page", "number", "block"), BLOCKS)
+def test_yaml_blocks(page: str, number: int, block: str) -> None:
+    """Every YAML block of the documentation is a valid configuration."""
+    parse(module_config(yaml.safe_load(block)))
+
+
+def test_there_are_blocks() -> None:
+    """The README and the reference have blocks for the test above to find."""
+    assert {"README.md", "configuration.md"} <= {page for page, _, _ in BLOCKS}
+
+
+def test_readme_example() -> None:
+    """The README's eight lines do what the README says of them."""
+    block = next(block for page, _, block in BLOCKS if page == "README.md")
+    assert 8 == len(block.splitlines())
+    config = parse(module_config(yaml.safe_load(block)))
+    search, shots = config.rules
+    assert "duty cycle 10%" == str(config.settings.pace)
+    assert search.matches("event_search", "master", False)
+    assert 200 == search.settings.max_items_per_second
+    assert shots.matches("an_index", "master", True)
+    assert ["mon,tue,wed,thu,fri 01:00 to 05:00"] == [str(w) for w in shots.settings.windows or ()]
+
+
+def test_sample_config() -> None:
+    """sample_config.yaml is valid, has every key, and its top level shows the real defaults."""
+    text = (ROOT / "sample_config.yaml").read_text()
+    config = parse(yaml.safe_load(text))
+    for key in (*SETTING_KEYS, *MATCH_KEYS, "rules"):
+        assert re.search(rf"\b{key}:", text), key
+    shown = merge([config.settings])
+    for name in ("target_duration_ms", "pace", "default_batch_items", "min_batch_items"):
+        assert getattr(BUILT_IN, name) == getattr(shown, name)
+    assert BUILT_IN.max_batch_items == shown.max_batch_items
+    assert BUILT_IN.max_items_per_second == shown.max_items_per_second
+    assert BUILT_IN.max_hold_ms == shown.max_hold_ms
+    assert BUILT_IN.windows == shown.windows
+    assert "UTC" == str(shown.time_zone) == str(BUILT_IN.time_zone)
+
+
+def test_every_key_is_documented() -> None:
+    """The reference has a row for each key, with the version that brought it."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    for key in (*SETTING_KEYS, "rules"):
+        assert re.search(rf"^\| `{key}` \|[^|]*\| 0\.\d+ \| \S", text, re.M), key
+    for key in MATCH_KEYS:
+        assert re.search(rf"^\| `{key}` \| 0\.\d+ \| \S", text, re.M), key
+
+
+def test_every_quirk_is_documented() -> None:
+    """The reference names each update that never gets a small batch."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    for name in LEAST_BATCH_ITEMS:
+        assert f"`{name}`" in text
+
+
+def test_every_command_is_documented() -> None:
+    """Each command of `bgthrottle` is in the documentation, with an example in its help."""
+    text = "".join(page.read_text() for page in PAGES)
+    for name, command in bgthrottle.commands.items():
+        assert f"bgthrottle {name}" in text
+        assert f"bgthrottle {name} " in (command.help or "")
+
+
+def test_every_file_is_documented() -> None:
+    """The design page has each file of the package."""
+    text = (ROOT / "docs" / "design.md").read_text()
+    for path in (ROOT / "synapse_bgthrottle").iterdir():
+        if (path.suffix == ".py" and not path.name.startswith("_")) or path.name == "cli":
+            assert f"`{path.stem}`" in text, path.name
+
+
+def test_every_make_target_is_documented() -> None:
+    """Every target that the documentation names exists, and `make help` tells the main ones."""
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    for page in PAGES:
+        assert set(re.findall(r"`make ([a-z-]+)`", page.read_text())) <= targets
+    assert {"demo", "test", "lint", "bench-rules", "dist"} <= set(
+        re.findall(r'"make ([a-z-]+) ', makefile)
+    )
+
+
+def test_links() -> None:
+    """Every relative link of the documentation leads somewhere."""
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"

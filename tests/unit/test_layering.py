@@ -1,0 +1,197 @@
+"""What may import what: the core is pure, and one module knows Synapse's private side."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import synapse_bgthrottle
+
+_PACKAGE = Path(synapse_bgthrottle.__file__).parent
+
+# A new module must be placed here: either it decides and is pure, or it acts and is an edge, of
+# the module that Synapse loads or of the command line, which runs without Synapse.
+_PURE = frozenset(
+    {
+        "_version",
+        "config",
+        "config_keys",
+        "decision",
+        "limits",
+        "pacing",
+        "quirks",
+        "remarks",
+        "state",
+        "telling",
+        "throttle",
+        "units",
+        "window_config",
+        "windows",
+    }
+)
+_EDGE = frozenset({"__init__", "homeserver", "iteration", "module", "watch"})
+_COMMAND_LINE = frozenset({"cli.__init__", "cli.commands", "cli.config_file"})
+
+_IMPURE_IMPORTS = frozenset(
+    {
+        "asyncio",
+        "logging",
+        "os",
+        "random",
+        "secrets",
+        "socket",
+        "subprocess",
+        "synapse",
+        "threading",
+        "time",
+        "twisted",
+    }
+)
+_PRIVATE_NAMES = re.compile(
+    r"\b_hs\b|_background_update_handlers|_on_update_callback|_current_background_update"
+)
+
+
+def _modules() -> list[str]:
+    return sorted(
+        ".".join(path.relative_to(_PACKAGE).with_suffix("").parts)
+        for path in _PACKAGE.rglob("*.py")
+    )
+
+
+def _source(module: str) -> str:
+    return _PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
+
+
+def _imports(module: str) -> Iterator[str]:
+    """Every name that is imported anywhere in the module, in full."""
+    for node in ast.walk(ast.parse(_source(module))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _top_imports(module: str) -> set[str]:
+    return {name.split(".")[0] for name in _imports(module)}
+
+
+def _own_imports(module: str) -> set[str]:
+    """The modules of ours that it imports."""
+    return {
+        name.split(".")[1]
+        for name in _imports(module)
+        if name.split(".")[0] == "synapse_bgthrottle" and len(name.split(".")) > 1
+    }
+
+
+def test_every_module_is_placed() -> None:
+    """A new module is placed in one of the three groups before it is tested."""
+    assert sorted((*_PURE, *_EDGE, *_COMMAND_LINE)) == _modules()
+
+
+@pytest.mark.parametrize("module", sorted(_PURE))
+def test_pure_module_knows_neither_server_nor_clock(module: str) -> None:
+    """The core imports nothing that acts, waits, or tells the time."""
+    allowed = {"logging"} if module == "telling" else set()
+    assert set() == _top_imports(module) & _IMPURE_IMPORTS - allowed
+
+
+@pytest.mark.parametrize("module", sorted(_PURE))
+def test_pure_module_imports_pure_modules_only(module: str) -> None:
+    """Nothing of ours that acts is below the core."""
+    assert _own_imports(module) <= _PURE
+
+
+@pytest.mark.parametrize("module", sorted(_PURE))
+def test_pure_module_asks_for_no_time_of_its_own(module: str) -> None:
+    """`datetime` is for arithmetic: nobody in the core asks it what time it is."""
+    attributes = {
+        node.attr
+        for node in ast.walk(ast.parse(_source(module)))
+        if isinstance(node, ast.Attribute)
+    }
+    assert set() == attributes & {"now", "utcnow", "today", "monotonic", "perf_counter"}
+
+
+@pytest.mark.parametrize("module", sorted(_PURE))
+def test_pure_module_reads_and_writes_nothing(module: str) -> None:
+    """No file is opened and nothing is printed in the core."""
+    called = {
+        node.func.id
+        for node in ast.walk(ast.parse(_source(module)))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert set() == called & {"open", "print", "input", "exec", "eval", "__import__"}
+
+
+def test_telling_takes_only_levels_from_logging() -> None:
+    """The lines are told by somebody else."""
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(_source("telling")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "logging"
+    }
+    assert {"INFO", "WARNING"} == used
+    assert {"logging"} == {name for name in _imports("telling") if name.startswith("logging")}
+
+
+@pytest.mark.parametrize("module", [module for module in _modules() if module != "homeserver"])
+def test_only_homeserver_names_private_attributes(module: str) -> None:
+    """Synapse's private side is known in one place."""
+    assert [] == _PRIVATE_NAMES.findall(_source(module))
+
+
+def test_homeserver_names_private_attributes() -> None:
+    """The pattern of the test above still finds what it looks for."""
+    assert {"_hs", "_background_update_handlers", "_on_update_callback"} <= set(
+        _PRIVATE_NAMES.findall(_source("homeserver"))
+    )
+
+
+def test_only_homeserver_imports_time() -> None:
+    """In the server there is one place where the time comes from."""
+    server_side = sorted(_PURE | _EDGE)
+    assert ["homeserver"] == [module for module in server_side if "time" in _top_imports(module)]
+
+
+@pytest.mark.parametrize("module", sorted(_COMMAND_LINE))
+def test_command_line_needs_no_synapse(module: str) -> None:
+    """A configuration can be checked on a machine that has no server."""
+    assert set() == _top_imports(module) & {"synapse", "twisted"}
+    assert _own_imports(module) <= _PURE | {"cli"}
+
+
+@pytest.mark.parametrize("module", sorted(_PURE | _EDGE))
+def test_server_needs_no_command_line(module: str) -> None:
+    """What only the command line needs is not asked of a server."""
+    assert set() == _top_imports(module) & {"click", "rich", "yaml"}
+    assert "cli" not in _own_imports(module)
+
+
+@pytest.mark.parametrize("module", _modules())
+def test_nobody_imports_asyncio_or_threading(module: str) -> None:
+    """Synapse runs on Twisted's reactor, and so do we."""
+    assert set() == _top_imports(module) & {"asyncio", "threading"}
+
+
+@pytest.mark.parametrize("modules", [("config",), tuple(sorted(_PURE))], ids=["config", "all"])
+def test_importing_pure_modules_imports_no_synapse(modules: tuple[str, ...]) -> None:
+    """Whoever needs only the core, such as a checker of configurations, needs no Synapse."""
+    imported = ", ".join(f"synapse_bgthrottle.{module}" for module in modules)
+    program = f"import sys, {imported}; print({{'synapse', 'twisted'}} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=_PACKAGE.parent,
+    )
+    assert "set()" == done.stdout.strip()

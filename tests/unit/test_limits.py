@@ -1,0 +1,293 @@
+"""Levels of settings, rules, and what comes of them."""
+
+import math
+from datetime import timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synapse_bgthrottle.limits import (
+    BUILT_IN,
+    DutyCycle,
+    FixedSleep,
+    Limits,
+    Rule,
+    Settings,
+    first_match,
+    is_shadowed,
+    merge,
+)
+from synapse_bgthrottle.windows import Window
+from tests.unit.strategies import settings
+
+_BERLIN = ZoneInfo("Europe/Berlin")
+_WINDOW = Window((6,), 0, 1440)
+
+# For each setting three values, of which none is the built-in one.
+_THREE_VALUES: dict[str, tuple[Any, Any, Any]] = {
+    "target_duration_ms": (1, 2, 3),
+    "pace": (DutyCycle(0.5), FixedSleep(0), DutyCycle(1.0)),
+    "max_items_per_second": (1.0, 2.0, math.inf),
+    "default_batch_items": (1, 2, 3),
+    "min_batch_items": (2, 3, 4),
+    "max_batch_items": (1000, 2000, math.inf),
+    "windows": ((_WINDOW,), (), (_WINDOW, _WINDOW)),
+    "time_zone": (_BERLIN, ZoneInfo("UTC"), ZoneInfo("Asia/Kolkata")),
+    "max_hold_ms": (60_000, 70_000, 80_000),
+}
+# The others have room for them.
+_ROOM = Settings(min_batch_items=1, default_batch_items=100)
+
+
+def test_every_setting_has_a_built_in_value() -> None:
+    """What no level says is a stock server's value, where a stock server has one."""
+    assert {field.name for field in attrs.fields(Settings)} == set(_THREE_VALUES)
+    assert [field.name for field in attrs.fields(Settings)] == [
+        field.name for field in attrs.fields(Limits)
+    ]
+    assert all(value is None for value in attrs.asdict(Settings()).values())
+    assert BUILT_IN == Limits(
+        target_duration_ms=100,
+        pace=DutyCycle(0.1),
+        max_items_per_second=math.inf,
+        default_batch_items=100,
+        min_batch_items=1,
+        max_batch_items=math.inf,
+        windows=(),
+        time_zone=timezone.utc,
+        max_hold_ms=7 * 24 * 3600 * 1000,
+    )
+
+
+def test_merge_of_nothing_is_built_in() -> None:
+    """No level, and levels that say nothing, change nothing."""
+    assert BUILT_IN == merge(())
+    assert BUILT_IN == merge((Settings(), Settings(), Settings()))
+
+
+@pytest.mark.parametrize("name", sorted(_THREE_VALUES))
+def test_first_level_that_has_a_setting_gives_it(name: str) -> None:
+    """A rule goes before the top level, that before the server, and that before built-in."""
+    rule, top, server = (Settings(**{name: value}) for value in _THREE_VALUES[name])
+    nothing = Settings()
+    by_rule, by_top, by_server = _THREE_VALUES[name]
+    room = attrs.evolve(_ROOM, **{name: None})
+    for expected, levels in (
+        (by_rule, (rule, top, server)),
+        (by_rule, (rule, nothing, nothing)),
+        (by_rule, (nothing, rule, server)),
+        (by_top, (nothing, top, server)),
+        (by_top, (top, server)),
+        (by_server, (nothing, nothing, server)),
+    ):
+        assert expected == getattr(merge((*levels, room)), name)
+
+
+def test_levels_complete_each_other() -> None:
+    """Each setting is looked up by itself: one level may give the pace, another the target."""
+    limits = merge((Settings(pace=FixedSleep(5)), Settings(target_duration_ms=7), Settings()))
+    assert attrs.evolve(BUILT_IN, pace=FixedSleep(5), target_duration_ms=7) == limits
+
+
+def test_always_open_in_a_rule_holds_over_windows_above() -> None:
+    """Empty windows are a value, and not something left out."""
+    assert () == merge((Settings(windows=()), Settings(windows=(_WINDOW,)))).windows
+
+
+@pytest.mark.parametrize(
+    ("expected", "asked", "floor"),
+    [
+        # expected and asked: min, default, max
+        ((1, 100, math.inf), (None, None, None), 1),
+        ((5, 10, 20), (5, 10, 20), 1),
+        ((5, 20, 20), (5, 100, 20), 1),
+        ((20, 20, 20), (50, 10, 20), 1),
+        ((1, 5, 5), (None, None, 5), 1),
+        ((500, 500, math.inf), (500, None, None), 1),
+        ((50, 50, math.inf), (50, 10, None), 1),
+        ((10, 10, 10), (50, 50, 10), 1),
+        ((100, 100, math.inf), (None, None, None), 100),
+        ((100, 100, 100), (1, 5, 10), 100),
+        ((100, 150, 200), (1, 150, 200), 100),
+        ((150, 150, 150), (200, 200, 150), 100),
+    ],
+)
+def test_bounds_of_a_batch_give_way_in_order(
+    expected: tuple[float, float, float],
+    asked: tuple[int | None, int | None, int | None],
+    floor: int,
+) -> None:
+    """The maximum holds over the minimum, that over the default, and the floor over all."""
+    low, default, high = asked
+    level = Settings(min_batch_items=low, default_batch_items=default, max_batch_items=high)
+    limits = merge((level,), floor)
+    found = (limits.min_batch_items, limits.default_batch_items, limits.max_batch_items)
+    assert expected == found
+
+
+def test_bounds_of_different_levels_give_way_alike() -> None:
+    """A rule's maximum holds over the server's minimum."""
+    limits = merge((Settings(max_batch_items=10), Settings(), Settings(min_batch_items=50)))
+    assert (10, 10, 10) == (
+        limits.min_batch_items,
+        limits.default_batch_items,
+        limits.max_batch_items,
+    )
+
+
+@given(st.lists(settings(), max_size=3), st.sampled_from((1, 100)))
+def test_bounds_are_in_order_for_any_levels(levels: list[Settings], floor: int) -> None:
+    """However levels contradict each other, floor <= min <= default <= max, in whole items."""
+    limits = merge(levels, floor)
+    assert floor <= limits.min_batch_items
+    assert limits.min_batch_items <= limits.default_batch_items
+    assert limits.default_batch_items <= limits.max_batch_items
+    assert isinstance(limits.min_batch_items, int)
+    assert isinstance(limits.default_batch_items, int)
+
+
+@given(st.lists(settings(), max_size=3))
+def test_merged_limits_are_kept_for_any_levels(levels: list[Settings]) -> None:
+    """No batch is larger than the first maximum that a level has."""
+    limits = merge(levels)
+    asked = [s.max_batch_items for s in levels if s.max_batch_items is not None]
+    assert ([*asked, math.inf])[0] == limits.max_batch_items
+
+
+@pytest.mark.parametrize(
+    ("expected", "limits"),
+    [
+        (False, Limits()),
+        (False, Limits(min_batch_items=5, default_batch_items=5)),
+        (True, Limits(max_batch_items=5)),
+        (True, Limits(max_items_per_second=0.5)),
+    ],
+    ids=["none", "lower bounds only", "items a batch", "items per second"],
+)
+def test_upper_limits_need_exact_batches(expected: bool, limits: Limits) -> None:
+    """Only a limit from above needs the exact size of each batch."""
+    assert expected is limits.is_exact
+
+
+# --- rules ---
+
+
+@pytest.mark.parametrize(
+    ("expected", "patterns", "name"),
+    [
+        (True, (), "anything"),
+        (True, ("event_search",), "event_search"),
+        (False, ("event_search",), "event_search_order"),
+        (False, ("event_search",), "an_event_search"),
+        (False, ("event_search",), "Event_Search"),
+        (True, ("event_*",), "event_search"),
+        (True, ("event_*",), "event_"),
+        (False, ("event_*",), "events"),
+        (True, ("*_index",), "a_index"),
+        (True, ("*",), ""),
+        (True, ("event_?",), "event_1"),
+        (False, ("event_?",), "event_12"),
+        (True, ("event_[ab]",), "event_a"),
+        (False, ("event_[ab]",), "event_c"),
+        (True, ("event_[!ab]",), "event_c"),
+        (False, ("a.b",), "axb"),
+        (True, ("a", "b_*"), "b_c"),
+        (True, ("a", "b_*"), "a"),
+        (False, ("a", "b_*"), "ab_c"),
+        (False, ("a", "b"), "a\nb"),
+        (True, ("a*b",), "a\nb"),
+        (True, ("a[",), "a["),
+    ],
+)
+def test_rule_matches_names_and_globs(expected: bool, patterns: tuple[str, ...], name: str) -> None:
+    """A pattern matches the whole name, case by case, and any of them is enough."""
+    assert expected is Rule(0, patterns).matches(name, "master", False)
+
+
+@pytest.mark.parametrize("database", ["master", "state"])
+@pytest.mark.parametrize("one_shot", [True, False])
+def test_rule_matches_by_database_and_one_shot(database: str, one_shot: bool) -> None:
+    """Each condition that a rule has must hold, and those that it has not do not matter."""
+    assert Rule(0).matches("a", database, one_shot)
+    assert (database == "state") is Rule(0, database="state").matches("a", database, one_shot)
+    assert one_shot is Rule(0, one_shot=True).matches("a", database, one_shot)
+    assert one_shot is not Rule(0, one_shot=False).matches("a", database, one_shot)
+    both = Rule(0, ("a",), "state", True)
+    assert (database == "state" and one_shot) is both.matches("a", database, one_shot)
+    assert not both.matches("b", database, one_shot)
+
+
+def test_first_matching_rule_wins() -> None:
+    """Order decides, and not which rule says more."""
+    broad, exact, state = Rule(0, ("event_*",)), Rule(1, ("event_search",)), Rule(2)
+    rules = (broad, exact, state)
+    assert broad is first_match(rules, "event_search", "master", False)
+    assert exact is first_match(rules[1:], "event_search", "master", False)
+    assert state is first_match(rules, "other", "master", False)
+    assert first_match(rules[:2], "other", "master", False) is None
+    assert first_match((), "other", "master", False) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "rule"),
+    [
+        ("rule 0 (everything)", Rule(0)),
+        ("rule 3 (event_*)", Rule(3, ("event_*",))),
+        ("rule 3 (a, b)", Rule(3, ("a", "b"))),
+        ("rule 1 (database state)", Rule(1, database="state")),
+        ("rule 1 (one-shots)", Rule(1, one_shot=True)),
+        ("rule 1 (no one-shots)", Rule(1, one_shot=False)),
+        ("rule 1 (a; database state; one-shots)", Rule(1, ("a",), "state", True)),
+    ],
+)
+def test_rule_is_printed_with_what_it_matches(expected: str, rule: Rule) -> None:
+    """A rule is told by its number and its conditions."""
+    assert expected == str(rule)
+
+
+_PATTERNS = st.lists(st.sampled_from(("a", "b", "*", "?", "[ab]", "[!a]")), max_size=4).map("".join)
+_RULES = st.builds(
+    Rule,
+    st.just(0),
+    patterns=st.lists(_PATTERNS.filter(bool), max_size=2).map(tuple),
+    database=st.sampled_from((None, "master", "state")),
+    one_shot=st.sampled_from((None, True, False)),
+)
+
+
+@given(st.lists(_RULES, min_size=1, max_size=3), _RULES, st.lists(st.text("abc", max_size=4)))
+def test_shadowed_rule_is_never_the_first_match_for_any_rules(
+    earlier: list[Rule], rule: Rule, names: list[str]
+) -> None:
+    """What is told as shadowed matches nothing that no earlier rule matches."""
+    if not is_shadowed(rule, earlier):
+        return
+    for name in ("", "a", "b", "ab", "ba", "aab", "cc", *names):
+        for database in ("master", "state", "other"):
+            for one_shot in (True, False):
+                assert rule is not first_match((*earlier, rule), name, database, one_shot)
+
+
+@given(_RULES)
+def test_rule_shadows_its_like_for_any_rule_without_odd_wildcards(rule: Rule) -> None:
+    """The same rule twice is told, as long as its wildcards are `*` only."""
+    if not set("".join(rule.patterns)) & set("?["):
+        assert is_shadowed(rule, [rule])
+
+
+@pytest.mark.parametrize(
+    ("expected", "pace"),
+    [
+        ("duty cycle 10%", DutyCycle(0.1)),
+        ("duty cycle 0.1%", DutyCycle(0.001)),
+        ("sleep 0ms", FixedSleep(0)),
+        ("sleep 1.5s", FixedSleep(1500)),
+    ],
+)
+def test_pace_is_printed_as_it_is_configured(expected: str, pace: DutyCycle | FixedSleep) -> None:
+    """A pace is told by its name and value."""
+    assert expected == str(pace)
