@@ -124,7 +124,9 @@ def _cpu_on_the_server(folder: Path, template: Path) -> None:
     costs_us = []
     for _ in range(3):
         for arm, extra in ((None, {"background_updates": stock}), (config, {})):
-            server = SynapseServer(folder / f"run{time.monotonic_ns()}", arm, extra, "INFO")
+            server = SynapseServer(
+                folder / f"run{time.monotonic_ns()}", arm, extra, module_log_level="INFO"
+            )
             shutil.copy(template, server.database_path)
             data.clear_queue(server.database_path)
             data.queue_state_keys(server.database_path)

@@ -182,7 +182,6 @@ class VirtualServer:
         self.pools = {name: VirtualPool(self, name) for name in databases}
         self.api: Any = types.SimpleNamespace(
             _hs=self,
-            _clock=self.clock,
             worker_app=worker_app,
             sleep=self.clock.sleep,
             run_db_interaction=self.pools[databases[0]].runInteraction,

@@ -55,7 +55,7 @@ class Database:
 
     def items_done(self) -> int | None:
         """Items that Synapse counted for the current update since it started; None: unknown."""
-        current = _get(self._pool, "updates", "get_current_update", default=lambda: None)()
+        current = _call(_get(self._pool, "updates", "get_current_update"))
         items = _get(current, "total_item_count")
         return items if isinstance(items, int) else None
 
@@ -92,10 +92,10 @@ class Homeserver:
     def __init__(self, api: ModuleApi) -> None:
         self._api = api
         hs = _get(api, "_hs")
-        datastores = _get(hs, "get_datastores", default=lambda: None)()
-        pools = _get(datastores, "databases", default=())
-        self.databases: dict[str, Database] = {
-            pool.name(): Database(api, pool.name(), pool) for pool in pools
+        pools = _get(_call(_get(hs, "get_datastores")), "databases", default=())
+        names = [(_call(_get(pool, "name")), pool) for pool in pools]
+        self.databases = {
+            name: Database(api, name, pool) for name, pool in names if isinstance(name, str)
         }
         self.stock = _stock_settings(_get(hs, "config", "background_updates"))
         self.sleep = api.sleep
@@ -127,7 +127,7 @@ class Homeserver:
 
     def wall_s(self) -> float:
         """Seconds since the epoch."""
-        return float(_get(self._api, "_clock", "time", default=time.time)())
+        return time.time()
 
 
 def _stock_settings(section: Any) -> StockSettings:
@@ -156,6 +156,16 @@ def _get(thing: Any, *names: str, default: Any = None) -> Any:
     for name in names:
         thing = getattr(thing, name, None)
     return default if thing is None else thing
+
+
+def _call(function: Any) -> Any:
+    if function is None:
+        return None
+    try:
+        return function()
+    except Exception as error:  # whatever became of it in this version: it is not needed
+        logger.debug("Synapse's %r is not what it was: %r", function, error)
+        return None
 
 
 def _probe(txn: Any) -> str | None:

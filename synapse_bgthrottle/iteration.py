@@ -35,9 +35,16 @@ class StockIteration(AbstractAsyncContextManager[int]):
         self._host = host
 
     async def __aenter__(self) -> int:
-        if self._host.stock.sleep_ms:
-            await self._host.sleep(self._host.stock.sleep_ms / 1000)
-        return self._host.stock.target_duration_ms
+        stock = self._host.stock
+        try:
+            if stock.sleep_ms:
+                await self._host.sleep(stock.sleep_ms / 1000)
+        except CancelledError:
+            raise
+        except Exception:
+            # The last resort must not fail: five failures abort all updates.
+            logger.debug("Could not sleep", exc_info=True)
+        return stock.target_duration_ms
 
     async def __aexit__(
         self,

@@ -41,7 +41,10 @@ class BackgroundUpdateThrottle:
             database.is_controlled_by(self.on_update) for database in self._host.databases.values()
         )
         if self._active:
-            self._introduce(config)
+            try:
+                self._introduce(config)
+            except Exception as error:
+                self._tell_internal_error("at its start", error)
         else:
             logger.warning(
                 "synapse_bgthrottle has no effect: another module, earlier in the list `modules`,"

