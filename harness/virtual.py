@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import attrs
 from synapse.storage.background_updates import BackgroundUpdater
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
@@ -131,12 +132,9 @@ class VirtualPool:
 
     def queue(self, name: str, handler: Handler, *, one_shot: bool = False) -> None:
         """Register an update and put it at the end of the queue."""
-        if one_shot:
-            self.updates.register_background_index_update(name, name, "t", ["c"])
-            registered = self.updates._background_update_handlers[name]
-            self.updates._background_update_handlers[name] = type(registered)(handler, True)
-        else:
-            self.updates.register_background_update_handler(name, handler)
+        self.updates.register_background_update_handler(name, handler)
+        handlers = self.updates._background_update_handlers
+        handlers[name] = attrs.evolve(handlers[name], oneshot=one_shot)
         with self._connection:
             ordering = self._connection.execute("SELECT COUNT(*) FROM background_updates")
             self._connection.execute(
