@@ -12,6 +12,7 @@ import sqlite3
 import types
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -55,17 +56,18 @@ class VirtualClock:
                 call.cancel()
 
 
-class _Engine:
-    pass
+class Sqlite3Engine:
+    """Known to the module by its name, as Synapse's is."""
 
 
 class _Transaction:
     """A cursor as Synapse hands it to an interaction."""
 
-    database_engine = _Engine()
+    database_engine = Sqlite3Engine()
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._cursor = connection.cursor()
+    def __init__(self, pool: VirtualPool) -> None:
+        self._cursor = pool.connection.cursor()
+        self.execute = pool.transaction_execute or self._cursor.execute
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
@@ -78,18 +80,25 @@ class VirtualPool:
         updates: the real updater.
         broken: an error that every use of the database now raises; None: it works.
         silent: uses of the database that now get no answer; None: they get one at once.
+        transaction_execute: what runs statements instead of SQLite; None: SQLite does.
+        connection: to SQLite.
     """
 
     def __init__(self, hs: Any, name: str) -> None:
         self._name = name
         self.broken: Exception | None = None
         self.silent: list[Deferred[None]] | None = None
-        self._connection = sqlite3.connect(":memory:")
-        self._connection.execute(
+        self.transaction_execute: Callable[..., Any] | None = None
+        self.use_file(":memory:")
+        self.updates = BackgroundUpdater(hs, self)  # type: ignore[arg-type]
+
+    def use_file(self, path: Path | str) -> None:
+        """Keep the queue, a new one, in this file."""
+        self.connection = sqlite3.connect(path)
+        self.connection.execute(
             "CREATE TABLE background_updates"
             " (update_name TEXT, progress_json TEXT, depends_on TEXT, ordering INT DEFAULT 0)"
         )
-        self.updates = BackgroundUpdater(hs, self)  # type: ignore[arg-type]
 
     def name(self) -> str:
         return self._name
@@ -103,8 +112,8 @@ class VirtualPool:
             await answer
         if self.broken is not None:
             raise self.broken
-        result = func(_Transaction(self._connection), *args)
-        self._connection.commit()
+        result = func(_Transaction(self), *args)
+        self.connection.commit()
         return result
 
     async def simple_select_one_onecol(
@@ -135,9 +144,9 @@ class VirtualPool:
         self.updates.register_background_update_handler(name, handler)
         handlers = self.updates._background_update_handlers
         handlers[name] = attrs.evolve(handlers[name], oneshot=one_shot)
-        with self._connection:
-            ordering = self._connection.execute("SELECT COUNT(*) FROM background_updates")
-            self._connection.execute(
+        with self.connection:
+            ordering = self.connection.execute("SELECT COUNT(*) FROM background_updates")
+            self.connection.execute(
                 "INSERT INTO background_updates (update_name, progress_json, ordering)"
                 " VALUES (?, ?, ?)",
                 (name, json.dumps({}), ordering.fetchone()[0]),

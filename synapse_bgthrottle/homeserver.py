@@ -171,19 +171,28 @@ def _call(function: Any) -> Any:
 def _probe(txn: Any) -> str | None:
     # Errors are caught here, because what leaves this function as an error of the database is
     # tried four times more by Synapse, in the thread that the foreground needs.
+    engine = type(getattr(txn, "database_engine", None)).__name__
     try:
-        if type(txn.database_engine).__name__ == "PostgresEngine":
+        if engine == "PostgresEngine":
             txn.execute(f"SET LOCAL lock_timeout = {_PROBE_LOCK_TIMEOUT_MS}")
             txn.execute(f"SET LOCAL statement_timeout = {_PROBE_STATEMENT_TIMEOUT_MS}")
-            txn.execute(_WRITE_NOTHING)
+        if engine == "Sqlite3Engine":
+            _write_nothing_to_sqlite(txn)
         else:
-            txn.execute("PRAGMA busy_timeout")
-            (busy_timeout_ms,) = txn.fetchone()
-            txn.execute("PRAGMA busy_timeout = 0")
-            try:
-                txn.execute(_WRITE_NOTHING)
-            finally:
-                txn.execute(f"PRAGMA busy_timeout = {int(busy_timeout_ms)}")
+            txn.execute(_WRITE_NOTHING)
     except Exception as error:  # in a database thread: nothing to be cancelled here
+        if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
+            return None  # the question is not understood, but that is an answer
         return str(error).strip().split("\n")[0] or type(error).__name__
     return None
+
+
+def _write_nothing_to_sqlite(txn: Any) -> None:
+    # Without waiting for a lock: the wait would be in the only thread that the server has.
+    txn.execute("PRAGMA busy_timeout")
+    (busy_timeout_ms,) = txn.fetchone()
+    txn.execute("PRAGMA busy_timeout = 0")
+    try:
+        txn.execute(_WRITE_NOTHING)
+    finally:
+        txn.execute(f"PRAGMA busy_timeout = {int(busy_timeout_ms)}")

@@ -103,8 +103,8 @@ class Iteration(AbstractAsyncContextManager[int]):
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if isinstance(exc, CancelledError):
-            return
+        if isinstance(exc, CancelledError) or (exc is not None and not isinstance(exc, Exception)):
+            return  # the server ends: nothing to learn, and no time to wait
         try:
             self._finish(exc)
             if exc is not None:
