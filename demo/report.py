@@ -61,8 +61,8 @@ class Report:
         shots = self._waits_of_one_shots()
         if not (search and populate and shots):
             return [("all three rules had something to do", False)]
-        elapsed_s = search[-1].start_s - search[0].start_s
-        rate = sum(batch.items for batch in search[:-1]) / elapsed_s
+        full = [batch for batch in search if batch.items == batch.size]  # not the end's remainder
+        rate = sum(batch.items for batch in full[:-1]) / (full[-1].start_s - full[0].start_s)
         largest = max(batch.size for batch in populate)
         waits_ms = sorted(shots)
         return [
