@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 
 import attrs
 
@@ -108,9 +109,9 @@ def duty_cycle(found: list[Batch]) -> float:
     return sum(batch.took_s for batch in found[:-1]) / elapsed_s
 
 
-def most_items_within(found: list[Batch], span_s: float) -> int:
-    """The most items that were started within any span of this length."""
-    return max(
-        sum(b.items for b in found[n:] if b.start_s < first.start_s + span_s)
-        for n, first in enumerate(found)
-    )
+def rests_s(found: list[Batch]) -> dict[str, list[float]]:
+    """By update, the seconds between each of its batches and whichever came before it."""
+    rests: dict[str, list[float]] = {}
+    for before, batch in pairwise(found):
+        rests.setdefault(batch.update_name, []).append(batch.start_s - before.end_s)
+    return rests
