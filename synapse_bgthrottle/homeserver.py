@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 # Changes nothing, but needs what the end of every batch needs: a connection, the lock of the
 # writer on SQLite, a lock on the queue's table and a server that is not read-only on PostgreSQL.
 _WRITE_NOTHING = "UPDATE background_updates SET update_name = update_name WHERE 1 = 0"
-_PROBE_LOCK_TIMEOUT_MS = 250
-_PROBE_STATEMENT_TIMEOUT_MS = 2000
+_WRITE_NOTHING_TO_POSTGRES = (  # one trip, and a question that ends by itself
+    f"SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000; {_WRITE_NOTHING}"
+)
 
 
 @attrs.frozen
@@ -173,11 +174,10 @@ def _probe(txn: Any) -> str | None:
     # tried four times more by Synapse, in the thread that the foreground needs.
     engine = type(getattr(txn, "database_engine", None)).__name__
     try:
-        if engine == "PostgresEngine":
-            txn.execute(f"SET LOCAL lock_timeout = {_PROBE_LOCK_TIMEOUT_MS}")
-            txn.execute(f"SET LOCAL statement_timeout = {_PROBE_STATEMENT_TIMEOUT_MS}")
         if engine == "Sqlite3Engine":
             _write_nothing_to_sqlite(txn)
+        elif engine == "PostgresEngine":
+            txn.execute(_WRITE_NOTHING_TO_POSTGRES)
         else:
             txn.execute(_WRITE_NOTHING)
     except Exception as error:  # in a database thread: nothing to be cancelled here

@@ -31,6 +31,17 @@ def rest_s(pace: Pace, batch_s: float) -> float:
     return pace.duration_ms / 1000
 
 
+def target_scale(yielded_ms: float, took_ms: float) -> float:
+    """What to multiply the target duration by, so that the next batch takes it.
+
+    Synapse makes a batch from the target and its own average rate, which follows a change of an
+    item's cost over 10 to 20 batches. The last batch shows how far that average is off: it took
+    `took_ms` where `yielded_ms` was asked, and their ratio undoes it. Bounded, because the last
+    batch may have been short or long by chance.
+    """
+    return min(max(yielded_ms / max(took_ms, 0.01), 0.1), 1.5)
+
+
 @attrs.define
 class BatchSizer:
     """Exact batch sizes for one update, so that a batch takes its target duration.

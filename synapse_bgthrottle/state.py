@@ -35,6 +35,7 @@ class UpdateState:
         rule: the rule that gave them; None: the top level.
         one_shot: whether it runs in one go, flagged so by Synapse or known to.
         sizer: exact batch sizes, where the limits need them.
+        target_scale: what to multiply the target duration by where they do not.
         next_start_s: not before this may the next batch start, to keep the items per second.
         held_since_s: since when closed windows hold it.
         released: whether closed windows held it for longer than `max_hold`.
@@ -48,6 +49,7 @@ class UpdateState:
     rule: Rule | None
     one_shot: bool
     sizer: BatchSizer = attrs.field(factory=BatchSizer)
+    target_scale: float = 1.0
     next_start_s: float = -math.inf
     held_since_s: float | None = None
     released: bool = False

@@ -138,6 +138,10 @@ class Throttle:
             if not failed:
                 update.sizer.record(asked_items, charged_items, took_s * 1000)
                 items = asked_items if items is None else items
+        elif update.decision is not None and update.batches and not failed:
+            # Not from the first batch, whose size has nothing to do with the target.
+            yielded_ms = update.decision.target_ms
+            update.target_scale = pacing.target_scale(yielded_ms, took_s * 1000)
         update.batches += 1
         update.items += items or 0
         update.batch_s += took_s
@@ -219,7 +223,7 @@ def _decision(update: UpdateState, cause: Cause, wait_s: float, reason: str) -> 
         cause,
         reason,
         wait_s,
-        round(limits.target_duration_ms),
+        max(round(limits.target_duration_ms * update.target_scale), 1),
         limits.default_batch_items,
         limits.min_batch_items,
     )

@@ -58,8 +58,9 @@ class DatabaseWatch:
                 await self._host.sleep(pause_s)
                 pause_s *= 2
         except CancelledError:
-            self._question.addErrback(_ignore_cancellation)
-            self._question.cancel()
+            question, self._question = self._question, None
+            question.addErrback(_ignore_cancellation)
+            question.cancel()
             raise
         if not self._answers:
             self._no_answer(asked_s, "no answer within a second")

@@ -75,6 +75,22 @@ def test_target_duration(virtual_server: MakeServer) -> None:
     assert 0.040 == pytest.approx(work.took_s[-1], abs=0.002)
 
 
+@pytest.mark.parametrize("config", [{}, {"max_batch_size": 10**6}], ids=["target", "exact"])
+@pytest.mark.parametrize("factor", [10, 0.1, 3])
+def test_target_duration_after_a_step(
+    virtual_server: MakeServer, config: Any, factor: float
+) -> None:
+    """After a step of an item's cost, batches are within twice the target from the third on."""
+    server = virtual_server()
+    work = Work(server, 10**9, cost_ms=0.5)
+    run(server, config, work, 100)
+    work.cost_ms *= factor
+    before = len(work.took_s)
+    server.advance(100)
+    assert all(took_s <= 0.2 for took_s in work.took_s[before + 2 :])
+    assert 0.1 == pytest.approx(work.took_s[-1], rel=0.2)
+
+
 def test_rules_by_database(virtual_server: MakeServer) -> None:
     """Two databases run side by side, each by its own rule."""
     server = virtual_server(databases=("master", "state"))
