@@ -13,6 +13,8 @@ from pathlib import Path
 
 from typing_extensions import Self
 
+_ROOT = Path(__file__).parent.parent
+
 # prctl(PR_SET_PDEATHSIG, SIGKILL) outlasts the exec, but not a change of user.
 _LAUNCH = """
 import ctypes, os, sys
@@ -86,7 +88,7 @@ class SynapseProcess:
                 cwd=self._folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(_ROOT)},
                 start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
             )
 

