@@ -25,11 +25,11 @@ from harness.postgres import PostgresServer
 from harness.process import ends_with_us
 from harness.server import SynapseServer
 
-_ARMS = ("none", "control", "unthrottled", "stock", "nice", "ours 10%", "ours 25%", "ours short")
+_ARMS = ("none", "control", "unthrottled", "stock", "nice", "ours 10%", "ours 25%", "adaptive")
 _MODULES = {
     "ours 10%": {},
     "ours 25%": {"duty_cycle": "25%"},
-    "ours short": {"duty_cycle": "25%", "target_duration": "20ms"},
+    "adaptive": {"duty_cycle": "adaptive"},
 }
 _DATABASE = "bench"
 _ROOMS = 5
@@ -41,7 +41,7 @@ _REALISTIC = {"send": 5.25, "sync": 5.25, "messages": 3.0, "profile": 1.5}
 _LOADS: dict[str, dict[str, float]] = {
     "idle": {},
     "realistic": _REALISTIC,
-    "light": {"profile": 60.0},
+    "light": {"whoami": 60.0},
 }
 
 

@@ -103,6 +103,8 @@ class Sender:
             return "GET", "/_matrix/client/v3/sync?timeout=0", None
         if kind == "messages":
             return "GET", f"{rooms}/messages?dir=b&limit=20", None
+        if kind == "whoami":
+            return "GET", "/_matrix/client/v3/account/whoami", None
         return "GET", f"/_matrix/client/v3/profile/{self._plan.user_id}", None
 
 

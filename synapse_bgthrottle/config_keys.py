@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from synapse_bgthrottle.limits import DutyCycle, FixedSleep
+from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep
 from synapse_bgthrottle.units import parse_duration_ms, parse_ratio
 
 LONGEST_NAME = 200
@@ -57,6 +57,12 @@ def _zone(value: Any) -> ZoneInfo:
         raise ValueError("not known") from error
 
 
+def _duty_cycle(value: Any) -> Adaptive | DutyCycle:
+    if value == "adaptive":
+        return Adaptive()
+    return DutyCycle(_within(parse_ratio(value), 0.001, 1))
+
+
 _DURATION = "such as 250ms, 30s, 10m, 5d, or a whole number of ms"
 
 # What a level may set, beside `windows`, which has problems of its own (`config`).
@@ -68,8 +74,8 @@ KEYS: dict[str, Key] = {
     ),
     "duty_cycle": Key(
         "pace",
-        "a share from 0.1% to 100%, such as 10% or 0.1",
-        lambda value: DutyCycle(_within(parse_ratio(value), 0.001, 1)),
+        "a share from 0.1% to 100%, such as 10% or 0.1, or adaptive",
+        _duty_cycle,
     ),
     "sleep": Key(
         "pace",

@@ -14,6 +14,7 @@ class Cause(enum.Enum):
     WINDOW = "window"
     PACE = "pace"
     RATE = "rate"
+    GAP = "gap"
     RUN = "run"
 
     @property

@@ -7,6 +7,7 @@ Synapse lacks it, the module works with less detail.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import attrs
@@ -14,7 +15,20 @@ from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.limits import FixedSleep, Settings
 
+try:
+    from synapse.http import request_metrics
+except ImportError:  # then requests cannot be seen
+    request_metrics = None  # type: ignore[assignment]
+
+_requests: Any = getattr(request_metrics, "_in_flight_requests", None)
+_requests_lock = getattr(request_metrics, "_in_flight_requests_lock", nullcontext())
+
 logger = logging.getLogger(__name__)
+
+_LONG_POLL_S = 0.15
+
+# Looking at more, two hundred times a second, would cost more than a hundredth of a core.
+_MOST_REQUESTS = 500
 
 # Changes nothing, but needs what the end of every batch needs: a connection, the lock of the
 # writer on SQLite, a lock on the queue's table and a server that is not read-only on PostgreSQL.
@@ -98,6 +112,7 @@ class Homeserver:
         self.databases = {
             name: Database(api, name, pool) for name, pool in names if isinstance(name, str)
         }
+        self._has_workers = bool(_get(hs, "config", "redis", "redis_enabled", default=False))
         self.stock = _stock_settings(_get(hs, "config", "background_updates"))
         self.sleep = api.sleep
 
@@ -121,6 +136,20 @@ class Homeserver:
             default_batch_items=unless_default("default_batch_items"),
             min_batch_items=unless_default("min_batch_items"),
         )
+
+    def active_requests(self) -> int | None:
+        """Requests of clients that somebody waits for; None: they cannot be seen.
+
+        A request that has been in flight for longer than `_LONG_POLL_S` is taken for a long poll
+        of `/sync`, of which a server always has dozens. With workers, clients are elsewhere; with
+        very many requests, looking would cost too much.
+        """
+        if _requests is None or self._has_workers or len(_requests) > _MOST_REQUESTS:
+            return None
+        started_after_s = time.time() - _LONG_POLL_S
+        with _requests_lock:
+            starts_s = [request.start_ts for request in _requests]
+        return len([start_s for start_s in starts_s if start_s > started_after_s])
 
     def now_s(self) -> float:
         """Seconds on a clock that only goes forward."""

@@ -145,15 +145,16 @@ class Iteration(AbstractAsyncContextManager[int]):
     def _decide(self) -> Decision:
         wall_s = self._host.wall_s()
         name = self._database.name
+        state = self._throttle.updates[name, self._update_name]
         at = Conditions(
             now_s=self._host.now_s(),
             wall_s=wall_s,
             enabled=self._database.enabled,
             silent_since_s=self._watch.silent_since_s,
             complaint=self._watch.complaint,
+            active_requests=self._host.active_requests() if state.is_adaptive else None,
         )
         decision = self._throttle.decide(name, self._update_name, at)
-        state = self._throttle.updates[name, self._update_name]
         for level, text in self._teller.tell(self._update_name, state, decision, wall_s):
             logger.log(level, "%s", text)
         return decision

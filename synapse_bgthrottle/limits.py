@@ -33,7 +33,15 @@ class FixedSleep:
         return f"sleep {format_duration_ms(self.duration_ms)}"
 
 
-Pace = DutyCycle | FixedSleep
+@attrs.frozen
+class Adaptive:
+    """Rest as the requests in flight allow (`adaptive`)."""
+
+    def __str__(self) -> str:
+        return "duty cycle adaptive"
+
+
+Pace = DutyCycle | FixedSleep | Adaptive
 
 
 @attrs.frozen(kw_only=True)

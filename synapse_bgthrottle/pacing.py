@@ -4,7 +4,7 @@ import math
 
 import attrs
 
-from synapse_bgthrottle.limits import DutyCycle, Limits, Pace
+from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Limits
 
 # An index build of an hour need not be followed by a night of silence.
 LONGEST_REST_S = 600.0
@@ -20,7 +20,7 @@ _MEMORY_RATIO = 0.3
 _MAX_GROWTH = 2.0
 
 
-def rest_s(pace: Pace, batch_s: float) -> float:
+def rest_s(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
     """The rest in seconds after a batch that took `batch_s`.
 
     For a duty cycle u it is D (1/u - 1), at most `LONGEST_REST_S`, from what the batch really took,
@@ -64,10 +64,10 @@ class BatchSizer:
         self._time_ms = self._time_ms * _MEMORY_RATIO + max(took_ms, 0.01)
         self.last_items = asked_items
 
-    def next_items(self, limits: Limits) -> int:
-        """The size of the next batch, within the limits, never below 1."""
+    def next_items(self, limits: Limits, target_ms: float) -> int:
+        """The size of the next batch, for this duration, within the limits, never below 1."""
         if self.last_items:
-            wanted = limits.target_duration_ms * self._items / self._time_ms
+            wanted = target_ms * self._items / self._time_ms
             wanted = min(wanted, self.last_items * _MAX_GROWTH)
         else:
             wanted = limits.default_batch_items

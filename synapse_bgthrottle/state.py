@@ -5,7 +5,7 @@ import math
 import attrs
 
 from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.limits import Limits, Rule
+from synapse_bgthrottle.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.pacing import BatchSizer
 
 
@@ -18,12 +18,14 @@ class DatabaseState:
         batch_s: how long it took; None before the first.
         failures: failed iterations in a row.
         update_name: the update whose iteration came last.
+        active_s: when a request was last seen in flight; only for an adaptive pace.
     """
 
     batch_end_s: float
     batch_s: float | None = None
     failures: int = 0
     update_name: str = ""
+    active_s: float = -math.inf
 
 
 @attrs.define
@@ -64,3 +66,8 @@ class UpdateState:
     def is_exact(self) -> bool:
         """Whether the size of its batches is set here, not by Synapse from the target."""
         return self.limits.is_exact and not self.one_shot
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether its pace depends on the requests in flight."""
+        return isinstance(self.limits.pace, Adaptive)

@@ -9,10 +9,18 @@ from datetime import datetime
 
 import attrs
 
-from synapse_bgthrottle import pacing, windows
+from synapse_bgthrottle import adaptive, pacing, windows
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.limits import DutyCycle, Limits, Rule, Settings, first_match, merge
+from synapse_bgthrottle.limits import (
+    Adaptive,
+    DutyCycle,
+    Limits,
+    Rule,
+    Settings,
+    first_match,
+    merge,
+)
 from synapse_bgthrottle.quirks import least_batch_items, runs_in_one_go
 from synapse_bgthrottle.state import DatabaseState, UpdateState
 from synapse_bgthrottle.units import format_duration_ms
@@ -34,6 +42,7 @@ class Conditions:
         enabled: the server's own switch for background updates.
         silent_since_s: since when (monotonic) the database gives no answer; None: it answers.
         complaint: what it says instead.
+        active_requests: requests that somebody waits for; None: unknown.
     """
 
     now_s: float
@@ -41,6 +50,7 @@ class Conditions:
     enabled: bool = True
     silent_since_s: float | None = None
     complaint: str = ""
+    active_requests: int | None = None
 
 
 class Throttle:
@@ -86,10 +96,13 @@ class Throttle:
         """Whether the batch may run now, or why not; to be asked again after `wait_s` at most.
 
         The causes in order of precedence: the server's switch, a silent database, a failure, a
-        closed window, and then whichever of pace and rate waits longer.
+        closed window, whichever of pace and rate waits longer, and with an adaptive pace the
+        requests in flight.
         """
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
+        if at.active_requests:
+            database.active_s = at.now_s
         if windows.is_open(update.limits.windows, update.limits.time_zone, at.wall_s):
             update.held_since_s, update.released = None, False
         cause, wait_s, reason = (
@@ -99,7 +112,10 @@ class Throttle:
             or _window(update, at)
             or _spacing(database, update, at)
         )
-        update.decision = _decision(update, cause, wait_s, reason)
+        target_ms = update.limits.target_duration_ms
+        if update.is_adaptive:
+            target_ms = adaptive.target_ms(target_ms, _adaptive_pace(database, at))
+        update.decision = _decision(update, cause, wait_s, reason, target_ms)
         return update.decision
 
     def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:
@@ -194,7 +210,7 @@ def _window(update: UpdateState, at: Conditions) -> _Verdict | None:
 
 def _spacing(database: DatabaseState, update: UpdateState, at: Conditions) -> _Verdict:
     limits = update.limits
-    pace = limits.pace
+    pace = _adaptive_pace(database, at) if isinstance(limits.pace, Adaptive) else limits.pace
     batch_s = database.batch_s
     if batch_s is None:  # since the start: be as careful as after a batch on target
         batch_s = limits.target_duration_ms / 1000
@@ -205,6 +221,10 @@ def _spacing(database: DatabaseState, update: UpdateState, at: Conditions) -> _V
     pace_s = database.batch_end_s + rest_s - at.now_s
     rate_s = update.next_start_s - at.now_s
     if max(pace_s, rate_s) <= 0:
+        gate_s = max(pace_s, rate_s) + adaptive.LONGEST_GATE_S
+        if update.is_adaptive and at.active_requests and gate_s > 0:
+            reason = f"waits for a gap between requests, of which {at.active_requests} are active"
+            return Cause.GAP, min(adaptive.LOOK_EVERY_S, gate_s), reason
         return Cause.RUN, 0.0, str(pace)
     if rate_s > pace_s:
         rate = limits.max_items_per_second
@@ -214,16 +234,22 @@ def _spacing(database: DatabaseState, update: UpdateState, at: Conditions) -> _V
     return Cause.PACE, pace_s, f"{pace}: rests {rest} after a batch of {batch}"
 
 
-def _decision(update: UpdateState, cause: Cause, wait_s: float, reason: str) -> Decision:
+def _adaptive_pace(database: DatabaseState, at: Conditions) -> DutyCycle:
+    return adaptive.pace(at.active_requests, at.now_s - database.active_s)
+
+
+def _decision(
+    update: UpdateState, cause: Cause, wait_s: float, reason: str, target_ms: float
+) -> Decision:
     limits = update.limits
     if update.is_exact:
-        exact = update.sizer.next_items(limits)
+        exact = update.sizer.next_items(limits, target_ms)
         return Decision(cause, reason, wait_s, 0, exact, exact)
     return Decision(
         cause,
         reason,
         wait_s,
-        max(round(limits.target_duration_ms * update.target_scale), 1),
+        max(round(target_ms * update.target_scale), 1),
         limits.default_batch_items,
         limits.min_batch_items,
     )

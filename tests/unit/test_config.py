@@ -19,7 +19,7 @@ from tests.unit.strategies import raw_configs
 _DURATION = "such as 250ms, 30s, 10m, 5d, or a whole number of ms"
 _ACCEPTED = {
     "target_duration": f"a duration from 1ms to 1h, {_DURATION}",
-    "duty_cycle": "a share from 0.1% to 100%, such as 10% or 0.1",
+    "duty_cycle": "a share from 0.1% to 100%, such as 10% or 0.1, or adaptive",
     "sleep": f"a duration up to 1d, {_DURATION}; 0 never waits",
     "max_items_per_second": "a number from 0.001, such as 200, or off",
     "default_batch_size": "a whole number of items from 1, such as 100",

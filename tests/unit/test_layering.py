@@ -18,6 +18,7 @@ _PACKAGE = Path(synapse_bgthrottle.__file__).parent
 _PURE = frozenset(
     {
         "_version",
+        "adaptive",
         "config",
         "config_keys",
         "decision",

@@ -58,7 +58,7 @@ def _run(sizer: BatchSizer, limits: Limits, costs_ms: list[float]) -> list[tuple
     """One batch for each cost of an item: how many items it had and what it took."""
     batches = []
     for cost_ms in costs_ms:
-        items = sizer.next_items(limits)
+        items = sizer.next_items(limits, limits.target_duration_ms)
         sizer.record(items, items, items * cost_ms)
         batches.append((items, items * cost_ms))
     return batches
@@ -77,7 +77,7 @@ def _run(sizer: BatchSizer, limits: Limits, costs_ms: list[float]) -> list[tuple
 )
 def test_first_batch_has_the_default_size_within_the_limits(expected: int, limits: Limits) -> None:
     """Nothing is known before the first batch."""
-    assert expected == BatchSizer().next_items(limits)
+    assert expected == BatchSizer().next_items(limits, limits.target_duration_ms)
 
 
 @pytest.mark.parametrize("cost_ms", [0.01, 0.1, 1.0, 7.0, 50.0])
@@ -119,8 +119,8 @@ def test_batch_that_took_ages_makes_the_next_one_small() -> None:
     """One item is the least, whatever a batch took."""
     sizer = BatchSizer()
     sizer.record(100, 100, 3_600_000.0)
-    assert 1 == sizer.next_items(Limits())
-    assert 7 == sizer.next_items(Limits(min_batch_items=7))
+    assert 1 == sizer.next_items(Limits(), 100)
+    assert 7 == sizer.next_items(Limits(min_batch_items=7), 100)
 
 
 def test_handler_that_does_more_than_asked_is_asked_for_less() -> None:
@@ -128,14 +128,14 @@ def test_handler_that_does_more_than_asked_is_asked_for_less() -> None:
     sizer = BatchSizer()
     sizer.record(10, 1000, 100.0)
     assert 10 == sizer.last_items
-    assert 20 == sizer.next_items(Limits(target_duration_ms=100))
+    assert 20 == sizer.next_items(Limits(), 100)
 
 
 def test_asking_for_the_size_changes_nothing() -> None:
     """The size may be asked any number of times while a batch waits."""
     sizer = BatchSizer()
     sizer.record(100, 100, 37.0)
-    assert 1 == len({sizer.next_items(Limits()) for _ in range(5)})
+    assert 1 == len({sizer.next_items(Limits(), 100) for _ in range(5)})
 
 
 _TRACES = st.lists(
@@ -165,7 +165,7 @@ def test_size_keeps_its_limits_for_any_history(
     sizer = BatchSizer()
     for extra_items, took_ms in [*trace, (0, 0.0)]:
         before = sizer.last_items
-        items = sizer.next_items(limits)
+        items = sizer.next_items(limits, limits.target_duration_ms)
         assert isinstance(items, int)
         assert 1 <= limits.min_batch_items <= items <= limits.max_batch_items
         assert items <= max(limits.max_items_per_second * 1, limits.min_batch_items)
@@ -183,6 +183,6 @@ def test_maximum_holds_over_minimum_for_any_history(
     sizer = BatchSizer()
     limits = Limits(max_batch_items=maximum, min_batch_items=100)
     for done_items, took_ms in trace:
-        items = sizer.next_items(limits)
+        items = sizer.next_items(limits, limits.target_duration_ms)
         assert maximum == items
         sizer.record(items, done_items, took_ms)
