@@ -4,13 +4,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench-rules dist clean
+.PHONY: help demo test lint format bench bench-rules dist clean
 
 help:
 	@echo "make demo         a real Synapse with the module, and its pending updates"
 	@echo "make test         all tests"
 	@echo "make lint         ruff and mypy"
-	@echo "make bench-rules  the figures in docs/benchmarks.md"
+	@echo "make bench        what updates do to clients, by controller; ten minutes"
+	@echo "make bench-rules  are limits kept, and what does the module cost; six minutes"
 	@echo "make dist         sdist and wheel, checked"
 
 demo: $(VENV)/.test
@@ -27,6 +28,9 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(VENV)/.test
+	$(BIN)/python -m bench.foreground
 
 bench-rules: $(VENV)/.test
 	$(BIN)/python -m bench.rules

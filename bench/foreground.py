@@ -234,6 +234,7 @@ def table(result: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each load")
+    parser.add_argument("--loads", nargs="+", default=list(_LOADS), choices=list(_LOADS))
     parser.add_argument("--output", type=Path, default=Path("bench-foreground.json"))
     options = parser.parse_args()
     results = []
@@ -244,7 +245,7 @@ def main() -> None:
             with bench.server:
                 bench.prepare()
                 bench.queue_again()
-                for load in _LOADS:
+                for load in options.loads:
                     idle = load == "idle"
                     rounds = max(options.rounds // 2, 2) if idle else options.rounds
                     result = bench.measure(load, rounds, block_s=6 if idle else 4)

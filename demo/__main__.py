@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import signal
 import sys
@@ -21,17 +22,21 @@ from harness.server import SynapseServer
 _FOLDER = Path(__file__).parent.parent / ".demo"
 _CONFIG = Path(__file__).parent / "module.yaml"
 _ROOMS = 3
-_MESSAGES = 2400
 _LONGEST_S = 100
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--messages", type=int, default=2400, help="how many alice sends")
+    parser.add_argument("--folder", type=Path, default=_FOLDER, help="is emptied first")
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
-    shutil.rmtree(_FOLDER, ignore_errors=True)
-    print(f"A Synapse on SQLite, in {_FOLDER}; its log is homeserver.log there.")
-    _make_messages()
+    folder = options.folder
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"A Synapse on SQLite, in {folder}; its log is homeserver.log there.")
+    _make_messages(folder, options.messages)
     config = yaml.safe_load(_CONFIG.read_text())
-    server = SynapseServer(_FOLDER, config)
+    server = SynapseServer(folder, config)
     state_keys = data.queue_state_keys(server.database_path, ordering=1_000_000)
     rows = data.queue_search_reindex(server.database_path, ordering=1_000_001)
     pending = data.pending_updates(server.database_path)
@@ -56,15 +61,15 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def _make_messages() -> None:
+def _make_messages(folder: Path, messages: int) -> None:
     # Stock updates sleep through this part, so that all of them are still pending afterwards.
     stock = {"background_updates": {"sleep_duration_ms": 3_600_000}}
-    with SynapseServer(_FOLDER, None, stock) as server:
+    with SynapseServer(folder, None, stock) as server:
         user = MatrixClient.register(server.url, "alice", admin=False)
         rooms = [user.create_room(f"room {number}") for number in range(_ROOMS)]
         begin = time.monotonic()
         with ThreadPoolExecutor(_ROOMS) as senders:
-            texts = [f"message {number} of the demo" for number in range(_MESSAGES)]
+            texts = [f"message {number} of the demo" for number in range(messages)]
             sent = [
                 senders.submit(user.send, rooms[number % _ROOMS], text)
                 for number, text in enumerate(texts)
@@ -75,7 +80,7 @@ def _make_messages() -> None:
                 except BaseException:
                     senders.shutdown(cancel_futures=True)
                     raise
-                if number % (_MESSAGES // 4) == 0:
+                if number % max(messages // 4, 1) == 0:
                     took_s = time.monotonic() - begin
                     print(f"alice has sent {number} messages to {_ROOMS} rooms in {took_s:.0f}s")
 

@@ -15,7 +15,7 @@ QUIET_AFTER_S = 5.0
 LONGEST_GATE_S = 2.0
 LOOK_EVERY_S = 0.005
 
-BUSY_PACE = DutyCycle(0.6)
+BUSY_PACE = DutyCycle(0.4)
 QUIET_PACE = DutyCycle(1.0)
 BLIND_PACE = DutyCycle(0.1)
 

@@ -5,6 +5,7 @@ Synapse lacks it, the module works with less detail.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -26,6 +27,7 @@ _requests_lock = getattr(request_metrics, "_in_flight_requests_lock", nullcontex
 logger = logging.getLogger(__name__)
 
 _LONG_POLL_S = 0.15
+_COUNT_EVERY_S = 0.25
 
 # Looking at more, two hundred times a second, would cost more than a hundredth of a core.
 _MOST_REQUESTS = 500
@@ -115,6 +117,8 @@ class Homeserver:
         self._has_workers = bool(_get(hs, "config", "redis", "redis_enabled", default=False))
         self.stock = _stock_settings(_get(hs, "config", "background_updates"))
         self.sleep = api.sleep
+        self._received = 0
+        self._count_again_s = -math.inf
 
     def database(self, name: str) -> Database:
         if name not in self.databases:
@@ -151,6 +155,14 @@ class Homeserver:
             starts_s = [request.start_ts for request in _requests]
         return len([start_s for start_s in starts_s if start_s > started_after_s])
 
+    def requests_received(self) -> int:
+        """How many requests have ever come in, as of a quarter of a second ago or less."""
+        now_s = self.now_s()
+        if now_s >= self._count_again_s:
+            self._count_again_s = now_s + _COUNT_EVERY_S
+            self._received = int(_total(getattr(request_metrics, "requests_counter", None)))
+        return self._received
+
     def now_s(self) -> float:
         """Seconds on a clock that only goes forward."""
         return time.monotonic()
@@ -180,6 +192,11 @@ def _number(value: Any, least: float, default: float) -> float:
         return default if value is None else value
     logger.warning("Ignoring %r in the server's background_updates: using %s", value, default)
     return default
+
+
+def _total(counter: Any) -> float:
+    samples = (s for metric in counter.collect() for s in metric.samples) if counter else ()
+    return float(sum(sample.value for sample in samples if sample.name.endswith("_total")))
 
 
 def _get(thing: Any, *names: str, default: Any = None) -> Any:

@@ -18,7 +18,8 @@ class DatabaseState:
         batch_s: how long it took; None before the first.
         failures: failed iterations in a row.
         update_name: the update whose iteration came last.
-        active_s: when a request was last seen in flight; only for an adaptive pace.
+        active_s: when a request was last seen; only for an adaptive pace.
+        requests_received: how many had come in by then.
     """
 
     batch_end_s: float
@@ -26,6 +27,7 @@ class DatabaseState:
     failures: int = 0
     update_name: str = ""
     active_s: float = -math.inf
+    requests_received: int = 0
 
 
 @attrs.define

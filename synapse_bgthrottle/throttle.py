@@ -43,6 +43,7 @@ class Conditions:
         silent_since_s: since when (monotonic) the database gives no answer; None: it answers.
         complaint: what it says instead.
         active_requests: requests that somebody waits for; None: unknown.
+        requests_received: how many have ever come in.
     """
 
     now_s: float
@@ -51,6 +52,7 @@ class Conditions:
     silent_since_s: float | None = None
     complaint: str = ""
     active_requests: int | None = None
+    requests_received: int = 0
 
 
 class Throttle:
@@ -101,8 +103,9 @@ class Throttle:
         """
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
-        if at.active_requests:
-            database.active_s = at.now_s
+        if at.active_requests or at.requests_received != database.requests_received:
+            # A quick request comes and goes between two looks: then only the count shows it.
+            database.active_s, database.requests_received = at.now_s, at.requests_received
         if windows.is_open(update.limits.windows, update.limits.time_zone, at.wall_s):
             update.held_since_s, update.released = None, False
         cause, wait_s, reason = (

@@ -60,11 +60,22 @@ def test_nobody_there() -> None:
     assert (Cause.RUN, 0.0, 100) == (decision.cause, decision.wait_s, decision.target_ms)
 
 
+def test_quick_requests() -> None:
+    """Requests that come and go between two looks are seen by their number."""
+    made = throttle()
+    batch(made, 0.0, 0.1)
+    quiet = made.decide(*KEY, Conditions(10.0, 0.0, active_requests=0))
+    busy = made.decide(*KEY, Conditions(10.0, 0.0, active_requests=0, requests_received=7))
+    later = made.decide(*KEY, Conditions(14.9, 0.0, active_requests=0, requests_received=7))
+    again = made.decide(*KEY, Conditions(15.0, 0.0, active_requests=0, requests_received=7))
+    assert [100, 25, 25, 100] == [d.target_ms for d in (quiet, busy, later, again)]
+
+
 def test_a_gap_is_waited_for() -> None:
     """While a request is in flight the batch waits, and looks again every few milliseconds."""
     made = throttle()
     batch(made, 0.0, 0.025)
-    rested_s = 0.025 + 0.025 * (1 / 0.6 - 1)
+    rested_s = 0.025 + 0.025 * (1 / adaptive.BUSY_PACE.ratio - 1)
     assert Cause.PACE is decide(made, 0.03, active=2).cause
     waiting = decide(made, rested_s + 0.001, active=2)
     assert (Cause.GAP, 0.005) == (waiting.cause, waiting.wait_s)
@@ -77,8 +88,9 @@ def test_progress_without_a_gap() -> None:
     """After two seconds without a gap the batch runs all the same."""
     made = throttle()
     batch(made, 0.0, 0.025)
-    assert Cause.GAP is decide(made, 2.03, active=5).cause
-    assert Cause.RUN is decide(made, 2.05, active=5).cause
+    rested_s = 0.025 / adaptive.BUSY_PACE.ratio
+    assert Cause.GAP is decide(made, rested_s + 1.99, active=5).cause
+    assert Cause.RUN is decide(made, rested_s + 2.01, active=5).cause
 
 
 def test_blind() -> None:
@@ -115,11 +127,11 @@ def test_target_never_grows_for_any_load(
 def test_progress_for_any_load(course: list[tuple[int, float]]) -> None:
     """Whatever requests there are, a batch starts within its rest and two seconds."""
     made = throttle()
-    now_s, ready_s = 0.0, 2.1
+    now_s, ready_s = 0.0, 2.2
     for active, took_s in course:
         while decide(made, now_s, active).cause is not Cause.RUN:
             now_s += 0.005
             assert now_s <= ready_s
         batch(made, now_s, now_s + took_s)
         now_s += took_s
-        ready_s = now_s + took_s * (1 / 0.6 - 1) + 2.0 + 0.01
+        ready_s = now_s + took_s * (1 / adaptive.BUSY_PACE.ratio - 1) + 2.0 + 0.01

@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from prometheus_client import Counter
 from twisted.internet.defer import CancelledError, ensureDeferred
 
 from harness.virtual import VirtualServer, Work
@@ -388,3 +389,17 @@ def test_requests_that_cannot_be_seen(virtual_server: MakeServer) -> None:
         assert host.active_requests() is None
     server.config.redis = SimpleNamespace(redis_enabled=True)
     assert Homeserver(server.api).active_requests() is None
+
+
+def test_requests_are_counted(virtual_server: MakeServer) -> None:
+    """Synapse's own counter is read, four times a second at most."""
+    server = virtual_server()
+    counter = Counter("requests_of_a_test", "", ["servlet"], registry=None)
+    with patch("synapse.http.request_metrics.requests_counter", counter):
+        host = Homeserver(server.api)
+        assert 0 == host.requests_received()
+        counter.labels("a").inc(2)
+        counter.labels("b").inc()
+        assert 0 == host.requests_received()
+        server.advance(0.25)
+        assert 3 == host.requests_received()

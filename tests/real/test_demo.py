@@ -1,0 +1,20 @@
+"""`make demo`, with fewer messages."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_demo(tmp_path: Path) -> None:
+    """The demo ends by itself with status 0, and says what it asked for and measured."""
+    command = [sys.executable, "-m", "demo", "--messages", "400", "--folder", str(tmp_path / "d")]
+    demo = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert 0 == demo.returncode, demo.stdout + demo.stderr
+    for said in ("updates are pending", "Asked and measured:", "Errors              0"):
+        assert said in demo.stdout
+    assert "PROBLEM" not in demo.stdout
+    assert "\x1b" not in demo.stdout, "plain lines where there is no terminal"
