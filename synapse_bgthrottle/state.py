@@ -19,6 +19,7 @@ class DatabaseState:
         failures: failed iterations in a row.
         update_name: the update whose iteration came last.
         active_s: when a request was last seen; only for an adaptive pace.
+        looked_s: when requests were last looked for.
         requests_received: how many had come in by then.
     """
 
@@ -27,6 +28,7 @@ class DatabaseState:
     failures: int = 0
     update_name: str = ""
     active_s: float = -math.inf
+    looked_s: float = -math.inf
     requests_received: int = 0
 
 

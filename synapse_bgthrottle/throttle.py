@@ -103,9 +103,7 @@ class Throttle:
         """
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
-        if at.active_requests or at.requests_received != database.requests_received:
-            # A quick request comes and goes between two looks: then only the count shows it.
-            database.active_s, database.requests_received = at.now_s, at.requests_received
+        _notice_requests(database, at)
         if windows.is_open(update.limits.windows, update.limits.time_zone, at.wall_s):
             update.held_since_s, update.released = None, False
         cause, wait_s, reason = (
@@ -167,6 +165,16 @@ class Throttle:
 
 
 _Verdict = tuple[Cause, float, str]
+
+
+def _notice_requests(database: DatabaseState, at: Conditions) -> None:
+    # A quick request comes and goes between two looks: then only the count shows it. But after
+    # a long time without a look (a hold, a one-shot) the count does not tell when it came.
+    counted = at.requests_received != database.requests_received
+    recent = at.now_s - database.looked_s < adaptive.QUIET_AFTER_S
+    if at.active_requests or (counted and recent):
+        database.active_s = at.now_s
+    database.looked_s, database.requests_received = at.now_s, at.requests_received
 
 
 def _disabled(at: Conditions) -> _Verdict | None:
