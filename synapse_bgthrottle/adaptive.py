@@ -1,12 +1,12 @@
 """The adaptive pace: batches in the gaps between requests, all of the time while nobody is there.
 
-The right moment matters more than the right share of time: a short batch that starts while no
-request is in flight costs clients next to nothing, and an idle server has nobody to yield to. So
+A short batch that starts while no request is in flight has a chance to end before one comes, and
+an idle server has nobody to yield to. What it gains and costs was measured (docs/benchmarks.md).
 
-- while requests come, batches are short and start in a gap, which is waited for `LONGEST_GATE_S`
-  at most, so that progress is promised; at most `BUSY_PACE` of the time is spent in them;
-- when no request was seen for `QUIET_AFTER_S`, there is no rest, and batches take their target;
-- where requests cannot be seen, the pace is `BLIND_PACE`.
+- While requests come, batches are short and start in a gap, which is waited for `LONGEST_GATE_S`
+  at most, so that progress is promised; at most `BUSY_PACE` of the time is spent in them.
+- When no request was seen for `QUIET_AFTER_S`, there is no rest, and batches take their target.
+- Where requests cannot be seen, the pace is `BLIND_PACE`.
 """
 
 from synapse_bgthrottle.limits import DutyCycle
