@@ -30,7 +30,8 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=2400, help="how many alice sends")
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="is emptied first")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell had them ignored
+        signal.signal(number, _end)
     folder = options.folder
     shutil.rmtree(folder, ignore_errors=True)
     print(f"A Synapse on SQLite, in {folder}; its log is homeserver.log there.")
