@@ -8,7 +8,8 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from importlib import import_module
 from typing import Any
 
 import attrs
@@ -16,10 +17,9 @@ from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.limits import FixedSleep, Settings
 
-try:
-    from synapse.http import request_metrics
-except ImportError:  # then requests cannot be seen
-    request_metrics = None  # type: ignore[assignment]
+request_metrics: Any = None
+with suppress(ImportError):  # without it requests cannot be seen
+    request_metrics = import_module("synapse.http.request_metrics")
 
 _requests: Any = getattr(request_metrics, "_in_flight_requests", None)
 _requests_lock = getattr(request_metrics, "_in_flight_requests_lock", nullcontext())
@@ -150,7 +150,7 @@ class Homeserver:
         """
         if _requests is None or self._has_workers or len(_requests) > _MOST_REQUESTS:
             return None
-        started_after_s = time.time() - _LONG_POLL_S
+        started_after_s = self.wall_s() - _LONG_POLL_S
         with _requests_lock:
             starts_s = [request.start_ts for request in _requests]
         return len([start_s for start_s in starts_s if start_s > started_after_s])

@@ -57,6 +57,28 @@ def test_terminated_in_a_closed_window(make_server: MakeServer) -> None:
     assert 0 == server.synapse.exit_status()
 
 
+def test_terminated_while_disabled(make_server: MakeServer) -> None:
+    """The same while an administrator's switch holds the update."""
+    server = make_server({"sleep": "2s"})
+    data.queue_state_keys(server.synapse.database_path)
+    server.synapse.start()
+    wait_until(lambda: batches_so_far(server) == 1)
+    server.admin.set_updates_enabled(False)
+    wait_until(lambda: "background updates are disabled" in server.synapse.log())
+    assert server.synapse.stop() < 2
+    assert 0 == server.synapse.exit_status()
+
+
+def test_terminated_after_a_failure(make_server: MakeServer) -> None:
+    """The same in the wait after a failed iteration."""
+    server = make_server({"sleep": 0})
+    data.queue_update(server.synapse.database_path, STATE_KEYS, {})
+    server.synapse.start()
+    wait_until(lambda: "failed: next try after 5s" in server.synapse.log())
+    assert server.synapse.stop() < 2
+    assert 0 == server.synapse.exit_status()
+
+
 def test_a_locked_database(make_server: MakeServer) -> None:
     """While another process holds SQLite's lock, updates are held; then they go on; none fails."""
     server = make_server({"sleep": "600ms"})

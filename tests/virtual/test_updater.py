@@ -2,18 +2,14 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import pytest
-from prometheus_client import Counter
 from twisted.internet.defer import CancelledError, ensureDeferred
 
 from harness.virtual import VirtualServer, Work
-from synapse_bgthrottle.homeserver import Homeserver
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -348,58 +344,3 @@ def test_nothing_is_polled_when_nothing_is_pending(virtual_server: MakeServer) -
     run(server, {}, work, 100)
     assert 0 == work.left_items
     assert [] == server.clock.reactor.getDelayedCalls()
-
-
-def test_adaptive_in_virtual_time(virtual_server: MakeServer) -> None:
-    """Alone, all of the time is work; with requests at every moment, a hundredth and some."""
-    server = virtual_server()
-    work = Work(server, 10**9, cost_ms=1)
-    run(server, {"duty_cycle": "adaptive"}, work, 20)
-    assert 18 < sum(work.took_s)
-    clients = FakeRequests(server)
-    with patch("synapse_bgthrottle.homeserver._requests", clients):
-        server.advance(60)
-        before = sum(work.took_s)
-        server.advance(100)
-    assert 1.0 < sum(work.took_s) - before < 2.0
-
-
-class FakeRequests:
-    """A set of requests in flight, one of which has always just come."""
-
-    def __init__(self, server: VirtualServer) -> None:
-        self._server = server
-
-    def __len__(self) -> int:
-        return 1
-
-    def __iter__(self) -> Iterator[Any]:
-        yield SimpleNamespace(start_ts=self._server.clock.time())
-        yield SimpleNamespace(start_ts=0.0)  # a long poll
-
-
-def test_requests_that_cannot_be_seen(virtual_server: MakeServer) -> None:
-    """With workers, or with requests beyond counting, the adaptive pace is a tenth."""
-    server = virtual_server()
-    host = Homeserver(server.api)
-    assert 0 == host.active_requests()
-    with patch("synapse_bgthrottle.homeserver._requests", range(501)):
-        assert host.active_requests() is None
-    with patch("synapse_bgthrottle.homeserver._requests", None):
-        assert host.active_requests() is None
-    server.config.redis = SimpleNamespace(redis_enabled=True)
-    assert Homeserver(server.api).active_requests() is None
-
-
-def test_requests_are_counted(virtual_server: MakeServer) -> None:
-    """Synapse's own counter is read, four times a second at most."""
-    server = virtual_server()
-    counter = Counter("requests_of_a_test", "", ["servlet"], registry=None)
-    with patch("synapse.http.request_metrics.requests_counter", counter):
-        host = Homeserver(server.api)
-        assert 0 == host.requests_received()
-        counter.labels("a").inc(2)
-        counter.labels("b").inc()
-        assert 0 == host.requests_received()
-        server.advance(0.25)
-        assert 3 == host.requests_received()
