@@ -81,6 +81,20 @@ def test_an_outage(postgres: PostgresServer, name: str, tmp_path: Path, how: str
     assert 1 <= len(told) <= 4
 
 
+def test_terminated_in_an_outage(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
+    """SIGTERM while the database is gone ends the server within 2 s, with exit status 0."""
+    server = SynapseServer(tmp_path, {"sleep": "260ms"}, database(postgres, name))
+    with server:
+        wait_until(lambda: len(batches.batches(server.log())) > 3)
+        postgres.stop()
+        try:
+            wait_until(lambda: "the database does not answer" in server.log())
+            assert server.stop() < 2
+        finally:
+            postgres.start()
+    assert 0 == server.exit_status()
+
+
 def test_the_queue_is_locked(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     """While another session locks the queue's table, updates are held, and none fails."""
     server = SynapseServer(tmp_path, {"sleep": "260ms"}, database(postgres, name))
