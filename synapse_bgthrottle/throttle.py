@@ -214,7 +214,7 @@ class Throttle:
     def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
         limits, target_ms = update.limits, update.limits.target_duration_ms
         if not update.is_adaptive:
-            return Going(1.0, target_ms, 0.0, 0.0, str(limits.pace))
+            return Going(1.0, 1.0, target_ms, 0.0, 0.0, str(limits.pace))
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, adaptive.SQLITE_TARGET_MS)
         return self.pacer.go(limits, target_ms, update.harm, now_s, max(len(self._working()), 1))
@@ -262,7 +262,10 @@ def _spacing(database: DatabaseState, update: UpdateState, going: Going, at: Con
     rate_s = update.next_start_s - at.now_s
     waits_s = max(pace_s, rate_s, going.hush_s)
     if waits_s <= 0:
-        gate_s = max(pace_s, rate_s) + going.gate_s
+        gate_s = min(
+            max(pace_s, rate_s) + going.gate_s,
+            database.batch_end_s + pacing.rest_s(DutyCycle(going.least_ratio), batch_s) - at.now_s,
+        )
         if update.is_adaptive and at.active_requests and gate_s > 0:
             active = at.active_requests
             reason = f"waits for a gap between requests, of which {active} are active"
