@@ -35,7 +35,7 @@ def main() -> None:
     extra = {name: json.loads(text) for name, _, text in (o.partition("=") for o in options.extra)}
     names = list(dict.fromkeys([*options.arms, *extra]))
     arms = {name: registry.arm(name, extra) for name in ("none", *names)}
-    cache = options.cache / f"synapse-{version('matrix-synapse')}"
+    cache = options.cache.resolve() / f"synapse-{version('matrix-synapse')}"
     result: dict[str, Any] = {"machine": _machine(), "command": shlex.join(sys.orig_argv)}
     cells: list[dict[str, Any]] = []
     result["cells"] = cells

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from synapse_bgthrottle.board import Soft
-from synapse_bgthrottle.comparison import HUSH_S, WORK_S, WORK_WHEN_CERTAIN_S, Comparison
+from synapse_bgthrottle.comparison import Comparison
 from synapse_bgthrottle.harm import MOST_EFFORT, Harm
 from synapse_bgthrottle.limits import Limits
 from synapse_bgthrottle.presence import Presence
@@ -170,16 +170,16 @@ class Pacer:
         now_s: float,
         sharers: int,
     ) -> Going:
-        work_s = WORK_WHEN_CERTAIN_S if harm.is_certain else WORK_S
+        work_s, hush_s = self.comparison.spans_s(is_certain=harm.is_certain)
         # What hushes take is given back in between.
-        share = (work_s + HUSH_S) / work_s
+        share = (work_s + hush_s) / work_s
         allowed = min(harm.effort, 1.0)
         ratio, why = allowed, f"clients are {_percentage(harm.slope * allowed)} slower by it"
         if self.law.ratio < allowed:
             ratio, why = self.law.ratio, f"{self.soft.name} is at {self.soft.pressure:.2f}"
         ratio = _bounded(ratio, limits)
         at_work = min(ratio * share, limits.max_duty_ratio)
-        result = self.comparison.turn(now_s, work_s)
+        result = self.comparison.turn(now_s, work_s, hush_s)
         if result is not None:
             effort = at_work if harm.effort <= 1 else harm.effort
             harm.learn(now_s, effort, result.difference, result.variance)

@@ -25,6 +25,7 @@ from synapse_bgthrottle.limits import (
 )
 from synapse_bgthrottle.quirks import least_batch_items, runs_in_one_go
 from synapse_bgthrottle.signals.samples import BatchSample, DatabaseSample, ProcessSample, Sample
+from synapse_bgthrottle.signals.signal import PERIOD_S
 from synapse_bgthrottle.state import DatabaseState, UpdateState
 from synapse_bgthrottle.units import format_duration_ms
 
@@ -66,6 +67,8 @@ class Throttle:
         self._config = config
         self._server = server
         self._facts = facts or Facts()
+        look = ProcessSample if self._facts.sees_requests else DatabaseSample
+        self.pacer.comparison.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
 
     def limits_of(
