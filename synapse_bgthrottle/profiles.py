@@ -1,0 +1,59 @@
+"""The operator's one word: how careful the adaptive pace is, as numbers."""
+
+from types import MappingProxyType
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Profile:
+    """The numbers that a profile sets.
+
+    Attributes:
+        tolerance_ratio: by how much clients' requests may become slower; inf: by anything.
+        busy_duty_ratio: the duty cycle while clients are there and nothing is known of the update
+            yet.
+        busy_target_ms: wanted duration of a batch while clients are there.
+        longest_gate_s: how long a batch waits for a gap between requests.
+        quiet_after_s: the least time without requests after which nobody is there.
+    """
+
+    tolerance_ratio: float
+    busy_duty_ratio: float
+    busy_target_ms: float
+    longest_gate_s: float
+    quiet_after_s: float
+
+
+PROFILES = MappingProxyType(
+    {
+        "gentle": Profile(
+            tolerance_ratio=0.02,
+            busy_duty_ratio=0.15,
+            busy_target_ms=15.0,
+            longest_gate_s=5.0,
+            quiet_after_s=3.0,
+        ),
+        "balanced": Profile(
+            tolerance_ratio=0.05,
+            busy_duty_ratio=0.4,
+            busy_target_ms=25.0,
+            longest_gate_s=2.0,
+            quiet_after_s=1.0,
+        ),
+        "fast": Profile(
+            tolerance_ratio=0.2,
+            busy_duty_ratio=0.7,
+            busy_target_ms=50.0,
+            longest_gate_s=0.5,
+            quiet_after_s=0.5,
+        ),
+        "finish": Profile(
+            tolerance_ratio=float("inf"),
+            busy_duty_ratio=1.0,
+            busy_target_ms=float("inf"),
+            longest_gate_s=0.0,
+            quiet_after_s=0.0,
+        ),
+    }
+)

@@ -1,0 +1,100 @@
+"""What is looked at, as it was read: one record for each place to look. Plain data.
+
+A field is None where it could not be seen (no privilege, an old version, no such thing on SQLite),
+which is never the same as 0.
+"""
+
+from collections.abc import Mapping
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class ProcessSample:
+    """This process, four times a second. Sums and counts are since its start.
+
+    Attributes:
+        at_s: when, monotonic.
+        timer_late_s: how late the timer of this very sample was.
+        pool_wait_s, pool_waits: time that transactions of everybody waited for a connection.
+        tick_s, ticks: time that turns of the event loop took.
+        responses: by kind of request, the time that answers took and how many there were. Kinds
+            on which clients wait on purpose, such as long polls, are left out.
+    """
+
+    at_s: float
+    timer_late_s: float
+    pool_wait_s: float | None = None
+    pool_waits: float | None = None
+    tick_s: float | None = None
+    ticks: float | None = None
+    responses: Mapping[str, tuple[float, float]] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DatabaseSample:
+    """One database, once a second, by one statement.
+
+    Attributes:
+        at_s: when the answer came, monotonic.
+        problem: why there is no answer; empty: there is one. Nothing below is set then.
+        pool_wait_s: how long the question waited for a connection.
+        query_s: how long the database then took.
+        transactions: transactions of everybody since the database's statistics began.
+        foreground_backends: sessions of clients at work in this database, but ours.
+        blocked_sessions: sessions that have waited for a lock of ours for over 100 ms.
+        replica_lag_s: replay lag of the slowest replica; 0 where there is none.
+        wal_bytes: end of the write-ahead log, in bytes since its beginning.
+        retained_wal_bytes: log kept for the slot that is furthest behind; 0 where there is none.
+        autovacuum: whether an autovacuum is at work on a table of the current update.
+        longest_transaction_s: age of the oldest transaction of anybody else in the database.
+        index_build: phase and share done of the index build under way (0 to 1, or None while
+            the phase tells none); None: there is none.
+    """
+
+    at_s: float
+    problem: str = ""
+    pool_wait_s: float | None = None
+    query_s: float | None = None
+    transactions: float | None = None
+    foreground_backends: int | None = None
+    blocked_sessions: int | None = None
+    replica_lag_s: float | None = None
+    wal_bytes: float | None = None
+    retained_wal_bytes: float | None = None
+    autovacuum: bool | None = None
+    longest_transaction_s: float | None = None
+    index_build: tuple[str, float | None] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CheckSample:
+    """Something outside the database, or a question of the operator's.
+
+    Attributes:
+        at_s: when, monotonic.
+        name: the signal that it is for (`disk_free`, `pause_file`, `http`, `sql`).
+        value: in the unit of the signal; None: it could not be had.
+        problem: why not.
+    """
+
+    at_s: float
+    name: str
+    value: float | None = None
+    problem: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class BatchSample:
+    """A batch of ours that has ended.
+
+    Attributes:
+        at_s: when, monotonic.
+        slowdown: time per item, as a multiple of the same while nobody else was there.
+    """
+
+    at_s: float
+    slowdown: float | None = None
+
+
+Sample = ProcessSample | DatabaseSample | CheckSample | BatchSample
