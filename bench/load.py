@@ -103,8 +103,8 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
     return content
 
 
-class Sender:
-    """All clients of a plan."""
+class Clients:
+    """All of a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -186,7 +186,7 @@ class Sender:
 def main() -> None:
     plan = Plan(**json.loads(Path(sys.argv[1]).read_text()))
     begin_s = time.monotonic()
-    asyncio.run(Sender(plan).run())
+    asyncio.run(Clients(plan).run())
     used = resource.getrusage(resource.RUSAGE_SELF)
     share = (used.ru_utime + used.ru_stime) / (time.monotonic() - begin_s)
     print(f"cpu {share:.4f}")

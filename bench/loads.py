@@ -25,7 +25,7 @@ class Load:
     busy_s: float | None = None
 
 
-_REALISTIC = {"send": 2.5, "sync": 2.5, "messages": 2.5, "profile": 2.5}
+_REALISTIC = {"send": 6.0, "sync": 6.0, "messages": 9.0, "profile": 9.0}
 
 
 def _times(factor: float) -> dict[str, float]:
@@ -37,7 +37,7 @@ LOADS = {
     "steady": Load(_REALISTIC),
     "light": Load({"whoami": 60.0}),
     "burst": Load(_REALISTIC, block_s=20.0, busy_s=10.0),
-    "saturation": Load(_times(2.4)),
+    "saturation": Load(_times(2.2)),
 }
 
 

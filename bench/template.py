@@ -132,6 +132,11 @@ def _write_history(database: Database, events: int) -> None:
     database.execute(
         "UPDATE stream_positions SET stream_id = %s WHERE stream_name = 'events'", high
     )
+    # Nobody has to be told of all that: the server would be busy with it for minutes.
+    database.execute(
+        "UPDATE federation_stream_position SET stream_id = %s WHERE type = 'events'", high
+    )
+    database.execute("UPDATE appservice_stream_position SET stream_ordering = %s", high)
     if database.synapse_config()["name"] == "psycopg2":
         database.execute("SELECT setval('events_stream_seq', %s)", high)
 
