@@ -94,6 +94,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._sampler.batch_runs(self._database.name, True)
             return target_ms
         except CancelledError:
+            self._sampler.end(self._database.name)
             raise
         except Exception as error:
             self._on_internal_error("waiting for a batch's turn", error)
@@ -106,6 +107,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         tb: TracebackType | None,
     ) -> None:
         if isinstance(exc, CancelledError) or (exc is not None and not isinstance(exc, Exception)):
+            self._sampler.end(self._database.name)
             return  # the server ends: nothing to learn, and no time to wait
         try:
             self._finish(exc)

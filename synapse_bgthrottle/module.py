@@ -13,7 +13,9 @@ from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.iteration import Iteration, StockIteration
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler
+from synapse_bgthrottle.signals.samples import DatabaseSample, Sample
 from synapse_bgthrottle.telling import Teller
+from synapse_bgthrottle.telling_samples import SampleTeller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
 
@@ -31,10 +33,11 @@ class BackgroundUpdateThrottle:
         self._host = Homeserver(api)
         self._throttle = Throttle(config, self._host.tuned(), self._host.facts())
         self._sampler = Sampler(
-            self._host, config.signals, self._throttle.observe, self._tell_internal_error
+            self._host, config.signals, self._observe, self._tell_internal_error
         )
         self._watches: dict[str, DatabaseWatch] = {}
         self._tellers: dict[str, Teller] = {}
+        self._sample_tellers: dict[str, SampleTeller] = {}
         self._errors_told: set[tuple[str, type]] = set()
         api.register_background_update_controller_callbacks(
             on_update=self.on_update,
@@ -124,6 +127,17 @@ class BackgroundUpdateThrottle:
                 f" in {update.batch_s:.1f}s, {database.failures} failures in a row"
             )
         return f"<BackgroundUpdateThrottle: {'; '.join(states) or 'no update seen so far'}>"
+
+    def _observe(self, database_name: str | None, sample: Sample) -> None:
+        self._throttle.observe(database_name, sample)
+        if database_name is None or not isinstance(sample, DatabaseSample):
+            return
+        if database_name not in self._sample_tellers:
+            self._sample_tellers[database_name] = SampleTeller(database_name)
+        database = self._throttle.databases[database_name]
+        teller = self._sample_tellers[database_name]
+        for level, text in teller.tell(database.update_name, database.board, sample):
+            logger.log(level, "%s", text)
 
     def _introduce(self, config: Config) -> None:
         databases = self._host.databases

@@ -7,12 +7,13 @@ from datetime import datetime, timezone
 import attrs
 
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.limits import Adaptive
 from synapse_bgthrottle.state import UpdateState
 from synapse_bgthrottle.units import format_duration_ms
 
 Line = tuple[int, str]
 
-_LOUD = (Cause.DATABASE, Cause.BACKOFF)
+_LOUD = (Cause.DATABASE, Cause.BACKOFF, Cause.BUDGET)
 
 
 @attrs.define
@@ -43,9 +44,11 @@ class Teller:
             yield logging.INFO, f"Pacing {name}: {describe(update)}"
         if update.released and not self.released:
             hold = format_duration_ms(update.limits.max_hold_ms)
+            windows = Cause.WINDOW in update.held_since_s
+            held_by = "its windows are closed" if windows else "a budget is closed"
             yield (
                 logging.WARNING,
-                f"Letting {name} go although its windows are closed: they held it for {hold},"
+                f"Letting {name} go although {held_by}: that held it for {hold},"
                 f" which is max_hold; {decision.reason}",
             )
         self.released = update.released
@@ -71,7 +74,8 @@ class Teller:
 def describe(update: UpdateState) -> str:
     """How an update is limited, and by which rule."""
     limits = update.limits
-    parts = [str(limits.pace)]
+    adaptive = isinstance(limits.pace, Adaptive)
+    parts = [f"{limits.pace}, {limits.profile}" if adaptive else str(limits.pace)]
     if update.one_shot:
         parts.append("one-shot, so that only its start can be chosen")
     else:

@@ -17,12 +17,13 @@ from tests.unit.strategies import utc_s
 
 _INFO, _WARNING = logging.INFO, logging.WARNING
 _NOON_S = utc_s("2026-06-01 12:00")
-_HOLDS = (Cause.DISABLED, Cause.DATABASE, Cause.BACKOFF, Cause.WINDOW)
-_SPACES = (Cause.PACE, Cause.RATE, Cause.RUN)
+_HOLDS = tuple(cause for cause in Cause if cause.is_hold)
+_SPACES = tuple(cause for cause in Cause if not cause.is_hold)
 
 
 def _state(released: bool = False) -> UpdateState:
-    return UpdateState(Limits(), None, False, released=released)
+    held_since_s = {Cause.WINDOW: 0.0} if released else {}
+    return UpdateState(Limits(), None, False, released=released, held_since_s=held_since_s)
 
 
 def _tell(
@@ -49,7 +50,7 @@ def test_update_is_told_of_when_it_comes() -> None:
     assert [
         (
             _INFO,
-            "Pacing a_index in master: duty cycle 10%, target duration 100ms;"
+            "Pacing a_index in master: duty cycle adaptive, balanced, target duration 100ms;"
             " no rule, the top level",
         )
     ] == _tell(Teller("master"), Cause.PACE)
@@ -140,7 +141,7 @@ def test_release_is_told_once_and_loudly() -> None:
     lines = _tell(teller, Cause.PACE, 60, reason="duty cycle 1%: rests", released=True)
     assert (
         _WARNING,
-        "Letting a_index in master go although its windows are closed: they held it for 7d,"
+        "Letting a_index in master go although its windows are closed: that held it for 7d,"
         " which is max_hold; duty cycle 1%: rests",
     ) == lines[0]
     assert ["Letting", "Going"] == [text.split()[0] for _, text in lines]
@@ -185,7 +186,7 @@ def test_lines_are_one_a_change_for_any_causes(causes: list[Cause]) -> None:
     ("expected", "limits", "rule", "one_shot"),
     [
         (
-            "duty cycle 10%, target duration 100ms; no rule, the top level",
+            "duty cycle adaptive, balanced, target duration 100ms; no rule, the top level",
             Limits(),
             None,
             False,
@@ -197,7 +198,7 @@ def test_lines_are_one_a_change_for_any_causes(causes: list[Cause]) -> None:
             False,
         ),
         (
-            "duty cycle 10%, target duration 100ms, at most 2.5 items/s, at most 30 items a batch;"
+            "duty cycle adaptive, balanced, target duration 100ms, at most 2.5 items/s, at most 30 items a batch;"
             " no rule, the top level",
             Limits(max_items_per_second=2.5, max_batch_items=30),
             None,

@@ -148,8 +148,8 @@ def test_longer_of_pace_and_rate_counts(
 
 
 def test_causes_that_hold_are_those_before_the_pace() -> None:
-    """A hold stops an update and all behind it; pace, rate, gap and run do not."""
-    assert [*[True] * 4, *[False] * 4] == [cause.is_hold for cause in Cause]
+    """A hold stops an update and all behind it; panic, pace, rate, gap and run do not."""
+    assert [*[True] * 6, *[False] * 6] == [cause.is_hold for cause in Cause]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,24 @@ PLACES = [
     "watch.DatabaseWatch.check",
     "watch.DatabaseWatch.is_due",
 ]
+# With the adaptive pace: a failing sample is told, and the update goes on.
+ADAPTIVE_PLACES = [
+    "adaptive.Pacer.go",
+    "adaptive.Pacer.look",
+    "board.Board.closed",
+    "board.Board.observe",
+    "board.Board.soft",
+    "board_level.Level.observe",
+    "homeserver.Homeserver.active_requests",
+    "homeserver.Homeserver.requests_received",
+    "presence.Presence.is_quiet",
+    "presence.Presence.look",
+    "sampler.Sampler.batch_runs",
+    "sampler.Sampler.begin",
+    "sampler.Sampler.end",
+    "server_metrics.ServerMetrics.responses",
+    "throttle.Throttle.observe",
+]
 
 
 def fail(*_: object, **__: object) -> Any:
@@ -45,8 +63,9 @@ def fail(*_: object, **__: object) -> Any:
 
 
 CASES = [
-    *((place, {}) for place in PLACES if "BatchSizer" not in place),
-    *((place, {"max_batch_size": 100}) for place in PLACES),
+    *((place, {"duty_cycle": "10%"}) for place in PLACES if "BatchSizer" not in place),
+    *((place, {"duty_cycle": "10%", "max_batch_size": 100}) for place in PLACES),
+    *((place, {}) for place in ADAPTIVE_PLACES),
 ]
 
 
