@@ -109,3 +109,31 @@ def test_never_imports_synapse() -> None:
         "sys.exit(bool({'synapse', 'twisted'} & set(sys.modules)))"
     )
     assert 0 == subprocess.run([sys.executable, "-c", script], check=False).returncode
+
+
+def test_problems_of_signals(homeserver: Path) -> None:
+    """Each problem under `signals` is told with its line and column, down to the parts of one."""
+    lines = [
+        "      signals:",
+        "        pool_wait: 5",
+        "        event_lag: 50ms",
+        "        wal_rate: 50MiB",
+        "        disk_free: {path: data, threshold: 10GiB}",
+        "        sql:",
+        "          threshold: 0",
+        "          query: ''",
+        "          name: x",
+    ]
+    homeserver.write_text(HOMESERVER.format(duty_cycle="5%") + "\n".join(lines))
+    result = run("check-config", homeserver)
+    assert 1 == result.exit_code
+    at = f"{homeserver}:"
+    signals = "modules.<item 1>.config.signals"
+    assert [
+        f"{at}15:9: {signals}.event_lag: unknown key",
+        f"{at}21:11: {signals}.sql.name: unknown key",
+        f"{at}16:9: {signals}.wal_rate: found '50MiB'",
+        f"{at}17:21: {signals}.disk_free.path: found 'data'",
+        f"{at}20:11: {signals}.sql.query: found ''",
+        f"{at}19:11: {signals}.sql.threshold: found 0",
+    ] == [line.split("; ")[0] for line in result.output.splitlines()]

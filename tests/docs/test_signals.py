@@ -1,0 +1,85 @@
+"""The documentation of signals and profiles says what the code says."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from synapse_bgthrottle.config import parse
+from synapse_bgthrottle.profiles import PROFILES, Profile
+from synapse_bgthrottle.signals import SIGNALS
+from synapse_bgthrottle.units import format_duration_ms, format_ratio
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / "docs" / "configuration.md").read_text()
+SAMPLE = (ROOT / "sample_config.yaml").read_text()
+
+
+def table(heading: str) -> dict[str, list[str]]:
+    """The rows of the table in a section, by the name in backquotes that each begins with."""
+    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.M)
+    return {name: cells.split(" | ") for name, cells in rows}
+
+
+def threshold(name: str, written: Any) -> float | None:
+    """What the module makes of a threshold."""
+    return parse({"signals": {name: written}}).signals.thresholds[name]
+
+
+def test_every_signal_is_documented() -> None:
+    """The reference has a row for each signal, in the order in which they are told."""
+    assert list(SIGNALS) == list(table("Signals"))
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_row_of_a_signal(name: str) -> None:
+    """Its class, its unit and its default are those of the code, and nothing is left empty."""
+    signal_class, unit, default, sees, unreadable = table("Signals")[name]
+    signal = SIGNALS[name]
+    assert (signal.signal_class.value, signal.unit.value) == (signal_class, unit)
+    assert signal.threshold == threshold(name, yaml.safe_load(default.strip("`")))
+    assert sees.endswith(".")
+    assert unreadable.endswith(".")
+
+
+def test_sample_config_has_every_signal() -> None:
+    """Each signal is there, as a comment where it needs something; defaults are the real ones."""
+    shown = parse(yaml.safe_load(SAMPLE)).signals.thresholds
+    assert {name: SIGNALS[name].threshold for name in shown} == shown
+    commented = set(re.findall(r"^  # ([a-z_]+): ", SAMPLE, re.M))
+    assert set(SIGNALS) == shown.keys() | commented
+
+
+def test_what_is_commented_in_the_sample_config_is_valid() -> None:
+    """Without their comment signs the signals and the keys of the adaptive pace are accepted."""
+    signals = re.findall(r"^  # ([a-z_]+: .*)$", SAMPLE, re.M)
+    for line in signals:
+        assert parse({"signals": yaml.safe_load(line)}).signals.thresholds
+    keys = re.findall(r"^# ((?:profile|\w+_duty_cycle): .*)$", SAMPLE, re.M)
+    settings = parse(yaml.safe_load("\n".join(keys))).settings
+    assert ("balanced", 0.01, 1.0) == (
+        settings.profile,
+        settings.min_duty_ratio,
+        settings.max_duty_ratio,
+    )
+
+
+def cells(profile: Profile) -> list[str]:
+    """The numbers of a profile as the reference writes them."""
+    inf = float("inf")
+    tolerance, target_ms = profile.tolerance_ratio, profile.busy_target_ms
+    return [
+        "any" if tolerance == inf else format_ratio(tolerance),
+        format_ratio(profile.busy_duty_ratio),
+        "any" if target_ms == inf else format_duration_ms(target_ms),
+        format_duration_ms(profile.longest_gate_s * 1000),
+        format_duration_ms(profile.quiet_after_s * 1000),
+    ]
+
+
+def test_table_of_profiles() -> None:
+    """The reference has the numbers of each profile."""
+    assert {name: cells(profile) for name, profile in PROFILES.items()} == table("Profiles")
