@@ -68,6 +68,7 @@ class SynapseServer(SynapseProcess):
             "database": {"name": "sqlite3", "args": {"database": str(self.database_path)}},
             "listeners": [_listener(port, "client")],
             "rc_message": _LIMITLESS,
+            "rc_profile": _LIMITLESS,
             "rc_registration": _LIMITLESS,
             "rc_login": {"address": _LIMITLESS, "account": _LIMITLESS},
             "rc_joins": {"local": _LIMITLESS, "remote": _LIMITLESS},

@@ -8,15 +8,13 @@ import math
 
 import attrs
 
-from synapse_bgthrottle import adaptive, holds, pacing
+from synapse_bgthrottle import adaptive, holds, pacing, spacing
 from synapse_bgthrottle.adaptive import Going, Pacer
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.holds import Conditions, Verdict
 from synapse_bgthrottle.limits import (
-    Adaptive,
-    DutyCycle,
     Limits,
     Rule,
     Settings,
@@ -27,10 +25,6 @@ from synapse_bgthrottle.quirks import least_batch_items, runs_in_one_go
 from synapse_bgthrottle.signals.samples import BatchSample, DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.signals.signal import PERIOD_S
 from synapse_bgthrottle.state import DatabaseState, UpdateState
-from synapse_bgthrottle.units import format_duration_ms
-
-# The pace of an update that is let go although something holds it.
-FLOOR_PACE = DutyCycle(0.01)
 
 _QUIET_ITEM_SHARE = 0.2
 
@@ -129,8 +123,8 @@ class Throttle:
             holds.by_server(database, at)
             or holds.by_limits(database, update, at)
             or self._calm(database, update, at)
-            or _panic(database, at)
-            or _spacing(database, update, going, at)
+            or spacing.by_panic(database, at)
+            or spacing.by_spacing(database, update, going, at)
         )
         update.decision = _decision(update, verdict, going.target_ms)
         return update.decision
@@ -241,48 +235,6 @@ class Throttle:
         elif update.quiet_item_ms:
             slowdown = item_ms / update.quiet_item_ms
             database.board.observe(BatchSample(at_s=now_s, slowdown=slowdown))
-
-
-def _panic(database: DatabaseState, at: Conditions) -> Verdict | None:
-    until_s, reason = database.board.panics_until_s()
-    if until_s <= at.now_s:
-        return None
-    return Verdict(Cause.PANIC, until_s - at.now_s, reason)
-
-
-def _spacing(database: DatabaseState, update: UpdateState, going: Going, at: Conditions) -> Verdict:
-    limits = update.limits
-    pace = DutyCycle(going.ratio) if isinstance(limits.pace, Adaptive) else limits.pace
-    batch_s = database.batch_s
-    if batch_s is None:  # since the start: be as careful as after a batch on target
-        batch_s = going.target_ms / 1000
-    rest_s = pacing.rest_s(pace, batch_s)
-    floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
-    reason = going.reason
-    if update.released and floor_s > rest_s:
-        rest_s, reason = floor_s, str(FLOOR_PACE)
-    pace_s = database.batch_end_s + rest_s - at.now_s
-    rate_s = update.next_start_s - at.now_s
-    waits_s = max(pace_s, rate_s, going.hush_s)
-    if waits_s <= 0:
-        gate_s = min(
-            max(pace_s, rate_s) + going.gate_s,
-            database.batch_end_s + pacing.rest_s(DutyCycle(going.least_ratio), batch_s) - at.now_s,
-        )
-        if update.is_adaptive and at.active_requests and gate_s > 0:
-            active = at.active_requests
-            reason = f"waits for a gap between requests, of which {active} are active"
-            return Verdict(Cause.GAP, min(adaptive.LOOK_EVERY_S, gate_s), reason)
-        return Verdict(Cause.RUN, 0.0, reason)
-    if waits_s == rate_s and rate_s > pace_s:
-        rate = limits.max_items_per_second
-        return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
-    if waits_s == going.hush_s and going.hush_s > pace_s:
-        reason = "compares clients' latency with and without batches"
-        return Verdict(Cause.COMPARE, going.hush_s, reason)
-    batch = format_duration_ms(batch_s * 1000)
-    rest = format_duration_ms(rest_s * 1000)
-    return Verdict(Cause.PACE, pace_s, f"{reason}: rests {rest} after a batch of {batch}")
 
 
 def _decision(update: UpdateState, verdict: Verdict, target_ms: float) -> Decision:

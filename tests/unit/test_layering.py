@@ -39,6 +39,7 @@ _PURE = _SIGNALS | frozenset(
         "remarks",
         "signal_config",
         "signal_settings",
+        "spacing",
         "state",
         "telling",
         "telling_samples",

@@ -198,8 +198,8 @@ def test_lines_are_one_a_change_for_any_causes(causes: list[Cause]) -> None:
             False,
         ),
         (
-            "duty cycle adaptive, balanced, target duration 100ms, at most 2.5 items/s, at most 30 items a batch;"
-            " no rule, the top level",
+            "duty cycle adaptive, balanced, target duration 100ms, at most 2.5 items/s,"
+            " at most 30 items a batch; no rule, the top level",
             Limits(max_items_per_second=2.5, max_batch_items=30),
             None,
             False,

@@ -14,7 +14,8 @@ from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.holds import BACKOFF_S, Conditions
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Limits, Pace, Rule, Settings
 from synapse_bgthrottle.quirks import IN_ONE_GO, LEAST_BATCH_ITEMS, least_batch_items
-from synapse_bgthrottle.throttle import FLOOR_PACE, Throttle
+from synapse_bgthrottle.spacing import FLOOR_PACE
+from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.windows import Window
 from tests.unit.strategies import DATABASES, UPDATES, configs, utc_s, windows, zones
 
