@@ -8,9 +8,10 @@ Three things decide, the most careful one wins:
 - Is the server or the database short of something now? Then the duty cycle falls at once,
   whatever is the cause, down to the least one, and recovers within seconds (`SoftLaw`).
 
-While somebody is there batches are short and start in gaps between requests: a request that comes
-in the middle of a batch waits for the rest of it (Fuhrmann and Cooper, 1985, on queues with
-vacations), and one that comes when there is none waits for nothing.
+While somebody is there, batches start in gaps between requests. One that keeps the event loop busy
+is made shorter: a request that comes in the middle of it waits for the rest (Fuhrmann and Cooper,
+1985, on queues with vacations). One that only competes for processors is not, because requests do
+not wait for its end, and every batch has a cost of its own (docs/benchmarks.md).
 """
 
 import math
@@ -119,6 +120,7 @@ class Pacer:
         self,
         now_s: float,
         responses: Mapping[str, tuple[float, float]] | None,
+        late_s: float,
         soft: Soft,
         *,
         indulgence: float,
@@ -132,7 +134,7 @@ class Pacer:
         elif self._calm_since_s is None:
             self._calm_since_s = now_s
         if responses is not None:
-            self.comparison.look(now_s, responses)
+            self.comparison.look(now_s, responses, late_s)
         # While nobody is there it is our own batches that make the pressure: nothing to learn.
         if not self.presence.is_quiet(now_s, quiet_after_s):
             bounded = min(max(indulgence, 1.0), _MOST_INDULGENCE)
@@ -151,7 +153,8 @@ class Pacer:
             return _all_out("as fast as budgets allow", limits, target_ms)
         quiet_s = self.presence.quiet_for_s(now_s)
         if self.presence.is_quiet(now_s, profile.quiet_after_s):
-            careful_ms = max(quiet_s * _TARGET_PER_QUIET * 1000, profile.busy_target_ms)
+            busy_ms = profile.busy_target_ms * harm.batch_ratio
+            careful_ms = max(quiet_s * _TARGET_PER_QUIET * 1000, busy_ms)
             seen = "no client seen so far"
             if math.isfinite(quiet_s):
                 seen = f"no client for {format_duration_ms(quiet_s * 1000)}"
@@ -184,7 +187,7 @@ class Pacer:
             effort = at_work if harm.effort <= 1 else harm.effort
             harm.learn(now_s, effort, result.difference, result.variance)
         freedom = math.log(max(harm.effort, 1.0)) / math.log(MOST_EFFORT)
-        busy_ms = min(profile.busy_target_ms, target_ms)
+        busy_ms = min(profile.busy_target_ms, target_ms) * harm.batch_ratio
         return Going(
             at_work / sharers,
             min(limits.min_duty_ratio * share / sharers, 1.0),

@@ -95,8 +95,13 @@ class Comparison:
         self._work, self._hush = _Moments(), _Moments()
         return result
 
-    def look(self, now_s: float, responses: Mapping[str, tuple[float, float]]) -> None:
-        """Time that answers took, and how many there were, by kind, since the server's start."""
+    def look(
+        self, now_s: float, responses: Mapping[str, tuple[float, float]], late_s: float = 0.0
+    ) -> None:
+        """Time that answers took, and how many there were, by kind, since the server's start.
+
+        `late_s` is how late the event loop is now: a request waits for it before it is counted.
+        """
         since_s, self._looked_s = self._looked_s, now_s
         seen, self._seen = self._seen, dict(responses)
         if since_s < self._began_s or now_s > self.ends_s:
@@ -105,9 +110,9 @@ class Comparison:
         for kind, (total_s, count) in responses.items():
             total_before_s, count_before = seen.get(kind, (0.0, 0.0))
             added, added_s = count - count_before, total_s - total_before_s
-            if not (0 < added < math.inf and 0 < added_s < math.inf):
+            if not (0 < added < math.inf and 0 < added_s + late_s < math.inf):
                 continue
-            latency = math.log(added_s / added)
+            latency = math.log(added_s / added + late_s)
             base = self._base.setdefault(kind, latency)
             deviation = max(min(latency - base, _MOST_DEVIATION), -_MOST_DEVIATION)
             share = 1 - (1 - _BASE_SHARE) ** added

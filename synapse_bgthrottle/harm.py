@@ -27,6 +27,12 @@ _HALF_LIFE_S = 600.0
 # From one experiment to the next the effort grows by this factor at most.
 _MOST_GROWTH = 1.5
 
+# Event-loop lag above this share of its threshold, at a moment with a batch, shortens batches.
+_LAG_PRESSURE = 0.4
+_SHORTEN = 0.7
+_LENGTHEN = 1.02
+_LEAST_BATCH_RATIO = 0.1
+
 
 @attrs.define
 class Harm:
@@ -37,12 +43,14 @@ class Harm:
         tolerance_ratio: by how much requests may become slower.
         effort: what costs no more than that.
         experiments: how many there were.
+        batch_ratio: by what its batches are shortened, because they make the event loop late.
     """
 
     start_effort: float
     tolerance_ratio: float
     effort: float = attrs.field(init=False)
     experiments: int = 0
+    batch_ratio: float = 1.0
     _precision: float = 0.0
     _evidence: float = 0.0
     _learned_s: float = -math.inf
@@ -79,3 +87,10 @@ class Harm:
         least = self.tolerance_ratio / MOST_EFFORT
         allowed = self.tolerance_ratio / max(self.slope, least)
         self.effort = min(allowed, self.effort * _MOST_GROWTH)
+
+    def learn_lag(self, pressure: float) -> None:
+        """At a moment with a batch, this was the pressure of event-loop lag."""
+        if pressure > _LAG_PRESSURE:
+            self.batch_ratio = max(self.batch_ratio * _SHORTEN, _LEAST_BATCH_RATIO)
+        else:
+            self.batch_ratio = min(self.batch_ratio * _LENGTHEN, 1.0)

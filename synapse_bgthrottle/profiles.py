@@ -11,7 +11,7 @@ class Profile:
 
     Attributes:
         tolerance_ratio: by how much clients' requests may become slower; inf: by anything.
-        busy_duty_ratio: the duty cycle while clients are there and nothing is known of the update
+        start_duty_ratio: the duty cycle while clients are there and nothing is known of the update
             yet.
         busy_target_ms: wanted duration of a batch while clients are there.
         longest_gate_s: how long a batch waits for a gap between requests.
@@ -19,7 +19,7 @@ class Profile:
     """
 
     tolerance_ratio: float
-    busy_duty_ratio: float
+    start_duty_ratio: float
     busy_target_ms: float
     longest_gate_s: float
     quiet_after_s: float
@@ -29,28 +29,28 @@ PROFILES = MappingProxyType(
     {
         "gentle": Profile(
             tolerance_ratio=0.02,
-            busy_duty_ratio=0.15,
-            busy_target_ms=15.0,
+            start_duty_ratio=0.05,
+            busy_target_ms=50.0,
             longest_gate_s=5.0,
             quiet_after_s=3.0,
         ),
         "balanced": Profile(
             tolerance_ratio=0.05,
-            busy_duty_ratio=0.4,
-            busy_target_ms=25.0,
+            start_duty_ratio=0.1,
+            busy_target_ms=100.0,
             longest_gate_s=2.0,
             quiet_after_s=1.0,
         ),
         "fast": Profile(
-            tolerance_ratio=0.2,
-            busy_duty_ratio=0.7,
-            busy_target_ms=50.0,
+            tolerance_ratio=0.25,
+            start_duty_ratio=0.4,
+            busy_target_ms=100.0,
             longest_gate_s=0.5,
             quiet_after_s=0.5,
         ),
         "finish": Profile(
             tolerance_ratio=float("inf"),
-            busy_duty_ratio=1.0,
+            start_duty_ratio=1.0,
             busy_target_ms=float("inf"),
             longest_gate_s=0.0,
             quiet_after_s=0.0,

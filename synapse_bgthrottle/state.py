@@ -12,7 +12,7 @@ from synapse_bgthrottle.pacing import BatchSizer
 from synapse_bgthrottle.profiles import PROFILES, Profile
 
 # Where requests cannot be seen, there are no gaps to be found: less to start from.
-_BLIND_START = 0.25
+_BLIND_START = 0.5
 
 
 @attrs.define
@@ -78,7 +78,7 @@ class UpdateState:
 
     @harm.default
     def _nothing_known(self) -> Harm:
-        start_ratio = self.profile.busy_duty_ratio * (1 if self.sees_requests else _BLIND_START)
+        start_ratio = self.profile.start_duty_ratio * (1 if self.sees_requests else _BLIND_START)
         return Harm(start_ratio, self.profile.tolerance_ratio)
 
     @property

@@ -64,6 +64,7 @@ class Throttle:
         look = ProcessSample if self._facts.sees_requests else DatabaseSample
         self.pacer.comparison.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
+        self._looked_s = -math.inf
 
     def limits_of(
         self, update_name: str, database_name: str, one_shot: bool
@@ -187,6 +188,12 @@ class Throttle:
         ]
 
     def _observe_process(self, sample: ProcessSample) -> None:
+        for database, update in self._working():
+            ran = update.batch_start_s is not None or database.batch_end_s >= self._looked_s
+            level = database.board.levels.get("event_loop_lag")
+            if ran and level is not None and level.value is not None:
+                update.harm.learn_lag(level.value / level.threshold)
+        self._looked_s = sample.at_s
         boards = [database.board for database in self.databases.values() if database.is_open]
         soft = adaptive.highest([board.soft(sample.at_s) for board in boards])
         working = [update for _, update in self._working() if update.is_adaptive]
@@ -194,6 +201,7 @@ class Throttle:
         self.pacer.look(
             sample.at_s,
             sample.responses if self._facts.sees_requests else None,
+            max(sample.timer_late_s, 0.0),
             soft,
             indulgence=min((update.harm.effort for update in working), default=1.0),
             least_ratio=min((update.limits.min_duty_ratio for update in working), default=0.0),
@@ -214,7 +222,8 @@ class Throttle:
             return Going(1.0, 1.0, target_ms, 0.0, 0.0, str(limits.pace))
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, adaptive.SQLITE_TARGET_MS)
-        return self.pacer.go(limits, target_ms, update.harm, now_s, max(len(self._working()), 1))
+        sharers = max(len(self._working()), 1)
+        return self.pacer.go(limits, target_ms, update.harm, now_s, sharers)
 
     def _calm(self, database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
         profile = update.profile

@@ -80,15 +80,16 @@ def test_nobody_there() -> None:
 
 
 def test_longer_batches_the_longer_nobody_was_there() -> None:
-    """Right after somebody, short ones; then 40 ms for each second, up to the target."""
+    """Where they keep the event loop busy: 40 ms for each second, up to the target."""
     server = Server()
     server.pass_time(2, busy=True)
+    server.update.harm.batch_ratio = 0.1
     targets = []
     for _ in range(4):
         server.pass_time(1)
         targets.append(server.decide().target_ms)
     assert sorted(targets) == targets
-    assert 25 <= targets[0] <= 50
+    assert targets[0] <= 50
     assert 100 == targets[-1]
 
 
@@ -111,17 +112,17 @@ def test_own_pressure_is_none_while_nobody_is_there() -> None:
 
 
 def test_among_clients() -> None:
-    """Short batches, and rests of the profile's duty cycle: 40 %, and a third is hushed."""
+    """Rests of the profile's duty cycle: 10 %, of which a third of the time is hushed."""
     server = Server()
     server.pass_time(1, busy=True)
     server.throttle.pacer.law.ratio = 1.0
-    server.batch(0.025)
+    server.batch(0.03)
     decision = server.decide()
-    assert (Cause.PACE, 25) == (decision.cause, decision.target_ms)
-    assert 0.025 * (1 / 0.6 - 1) == pytest.approx(decision.wait_s)
+    assert (Cause.PACE, 100) == (decision.cause, decision.target_ms)
+    assert 0.03 * (1 / 0.15 - 1) == pytest.approx(decision.wait_s)
     assert (
-        "clients are there, clients are 5% slower by it: duty cycle 40%:"
-        " rests 16.7ms after a batch of 25ms"
+        "clients are there, clients are 5% slower by it: duty cycle 10%:"
+        " rests 170ms after a batch of 30ms"
     ) == decision.reason
 
 
@@ -146,7 +147,7 @@ def test_gap_between_requests() -> None:
     server.throttle.pacer.law.ratio = 1.0
     server.active = 1
     server.batch(0.025)
-    server.now_s += 0.02
+    server.now_s += 0.15
     decision = server.decide()
     assert Cause.GAP is decision.cause
     assert "waits for a gap between requests, of which 1 are active" == decision.reason
@@ -180,7 +181,7 @@ def test_profiles(name: str) -> None:
     server.batch(0.01)
     decision = server.decide()
     assert min(profile.busy_target_ms, 100) == decision.target_ms
-    rest_s = 0.01 * (1 / min(profile.busy_duty_ratio * 1.5, 1) - 1)
+    rest_s = 0.01 * (1 / min(profile.start_duty_ratio * 1.5, 1) - 1)
     assert rest_s == pytest.approx(decision.wait_s, abs=1e-9)
 
 
@@ -200,10 +201,10 @@ def test_databases_share() -> None:
     server.throttle.begin("state", _NAME, False, 0.0)
     server.pass_time(1, busy=True)
     server.throttle.pacer.law.ratio = 1.0
-    server.batch(0.025)
-    assert 0.025 * (1 / 0.3 - 1) == pytest.approx(server.decide().wait_s)
+    server.batch(0.03)
+    assert 0.03 * (1 / 0.075 - 1) == pytest.approx(server.decide().wait_s)
     server.throttle.finish("state", _NAME, 1.0, None, failed=False)
-    assert 0.025 * (1 / 0.6 - 1) == pytest.approx(server.decide().wait_s)
+    assert 0.03 * (1 / 0.15 - 1) == pytest.approx(server.decide().wait_s)
 
 
 # --- harm ---
@@ -225,8 +226,8 @@ def test_update_that_harms_gets_less() -> None:
         server.throttle.observe(None, sample)
         server.decide()
     assert server.update.harm.experiments > 50
-    assert math.log(1.5) == pytest.approx(server.update.harm.slope, abs=0.1)
-    assert 0.05 / math.log(1.5) == pytest.approx(server.update.harm.effort, abs=0.02)
+    assert math.log(1.5) == pytest.approx(server.update.harm.slope, abs=0.15)
+    assert 0.05 / math.log(1.5) == pytest.approx(server.update.harm.effort, rel=0.3)
 
 
 def test_harmless_update_is_let_loose() -> None:
@@ -245,7 +246,7 @@ def test_where_requests_go_to_workers() -> None:
     """The database's answers are compared, from a smaller start."""
     server = Server(facts=Facts(sees_requests=False))
     server.active = None
-    assert 0.1 == pytest.approx(server.update.harm.effort)
+    assert 0.05 == pytest.approx(server.update.harm.effort)
     for second in range(400):
         server.pass_time(1)
         hushed = server.throttle.pacer.comparison.is_hush
@@ -256,7 +257,22 @@ def test_where_requests_go_to_workers() -> None:
         )
         server.throttle.observe(_DB, sample)
     assert server.update.harm.experiments > 10
-    assert server.update.harm.effort < 0.1
+    assert server.update.harm.effort < 0.05
+
+
+def test_update_on_the_event_loop_gets_shorter_batches() -> None:
+    """One whose batches make timers late; they are longer again when they no longer do."""
+    server = Server()
+    server.late_s = 0.06
+    for _ in range(20):
+        server.batch(0.1)
+        server.pass_time(0.25, busy=True)
+    assert 10 == pytest.approx(server.decide().target_ms, abs=2)
+    server.late_s = 0.0
+    for _ in range(200):
+        server.batch(0.1)
+        server.pass_time(0.25, busy=True)
+    assert 100 == server.decide().target_ms
 
 
 # --- pressure ---
