@@ -1,5 +1,6 @@
 """What is looked at outside the database's own views: the disk, and the operator's own checks."""
 
+import logging
 import math
 import os
 import shutil
@@ -7,12 +8,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from synapse.api.errors import HttpResponseException
+from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.database import Database, complaint_of, engine_of
 from synapse_bgthrottle.database_sample import LIMIT_TIME
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals.samples import CheckSample
+
+logger = logging.getLogger(__name__)
 
 LONGEST_REQUEST_S = 2.0
 
@@ -56,7 +60,12 @@ class Checks:
     async def _database_folders(self) -> list[str]:
         for name, database in self._host.databases.items():
             if name not in self._folders:
-                self._folders[name] = await self._database_folder(database)
+                try:
+                    self._folders[name] = await self._database_folder(database)
+                except CancelledError:
+                    raise
+                except Exception as error:  # asked again the next time
+                    logger.debug("Where %s is kept is not known: %s", name, complaint_of(error))
         return [folder for folder in self._folders.values() if folder is not None]
 
     async def _database_folder(self, database: Database) -> str | None:
