@@ -1,0 +1,1 @@
+"""A modelled server in virtual time, on which the real decision code runs. Pure."""
