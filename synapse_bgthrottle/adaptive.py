@@ -1,35 +1,218 @@
-"""The adaptive pace: batches in the gaps between requests, all of the time while nobody is there.
+"""The adaptive pace: what is measured, turned into a duty cycle, a target and a patience. Pure.
 
-A short batch that starts while no request is in flight has a chance to end before one comes, and
-an idle server has nobody to yield to. What it gains and costs was measured (docs/benchmarks.md).
+Three things decide, the most careful one wins:
 
-- While requests come, batches are short and start in a gap, which is waited for `LONGEST_GATE_S`
-  at most, so that progress is promised; at most `BUSY_PACE` of the time is spent in them.
-- When no request was seen for `QUIET_AFTER_S`, there is no rest, and batches take their target.
-- Where requests cannot be seen, the pace is `BLIND_PACE`.
+- Is anybody there? If not, there is no rest (`presence`).
+- What does this update cost those who are there? Its effort is what they hardly notice (`harm`),
+  compared in phases with and without batches (`comparison`).
+- Is the server or the database short of something now? Then the duty cycle falls at once,
+  whatever is the cause, down to the least one, and recovers within seconds (`SoftLaw`).
+
+While somebody is there batches are short and start in gaps between requests: a request that comes
+in the middle of a batch waits for the rest of it (Fuhrmann and Cooper, 1985, on queues with
+vacations), and one that comes when there is none waits for nothing.
 """
 
-from synapse_bgthrottle.limits import DutyCycle
+import math
+from collections.abc import Iterable, Mapping
 
-QUIET_AFTER_S = 5.0
-LONGEST_GATE_S = 2.0
+import attrs
+
+from synapse_bgthrottle.board import Soft
+from synapse_bgthrottle.comparison import HUSH_S, WORK_S, WORK_WHEN_CERTAIN_S, Comparison
+from synapse_bgthrottle.harm import MOST_EFFORT, Harm
+from synapse_bgthrottle.limits import Limits
+from synapse_bgthrottle.presence import Presence
+from synapse_bgthrottle.profiles import PROFILES, Profile
+from synapse_bgthrottle.units import format_duration_ms, format_ratio
+
 LOOK_EVERY_S = 0.005
 
-BUSY_PACE = DutyCycle(0.4)
-QUIET_PACE = DutyCycle(1.0)
-BLIND_PACE = DutyCycle(0.1)
+# Soft pressures below this are low.
+LOW_PRESSURE = 0.5
 
-# A request that comes in the middle of a batch may have to wait for the rest of it.
-BUSY_TARGET_MS = 25.0
+# What stock Synapse does, where nothing can be seen.
+BLIND_RATIO = 0.09
+
+# Batches on SQLite hold the lock of the only writer, and the only thread.
+SQLITE_TARGET_MS = 50.0
+
+# Once nobody has been seen for t, somebody comes within the next 0.04 t about once in 25 times.
+_TARGET_PER_QUIET = 0.04
+
+# A harmless update may go on at pressures at which another one yields, but not at any.
+_MOST_INDULGENCE = 2.0
 
 
-def pace(active_requests: int | None, since_active_s: float) -> DutyCycle:
-    """The pace for the requests in flight now, and the time since some were last seen."""
-    if active_requests is None:
-        return BLIND_PACE
-    return BUSY_PACE if since_active_s < QUIET_AFTER_S else QUIET_PACE
+@attrs.define
+class SoftLaw:
+    """The duty cycle that soft pressures allow: quick to yield, a few seconds to recover.
+
+    A multiplicative law, whose loop gain is 0.25 (1 - f) at a pressure p = f + g u, whatever the
+    server's own gain g is; z^2 - z + b (1 - f) has real roots for b (1 - f) <= 1/4, so that it does
+    not ring with one sample of delay.
+    """
+
+    ratio: float = 0.1
+
+    def step(self, soft: Soft, indulgence: float, least_ratio: float) -> None:
+        """To be called for each look, four times a second."""
+        if soft.pressure is None:
+            self.ratio = BLIND_RATIO
+            return
+        pressure = soft.pressure / indulgence
+        factor = 1.0
+        if pressure > 2:
+            factor = 0.5
+        elif not 0.9 < pressure < 1.1:
+            factor = 1 + 0.25 * (1 - pressure)
+        if soft.is_stale:
+            factor = min(factor, 1.0)
+        self.ratio = min(max(self.ratio * factor, least_ratio), 1.0)
 
 
-def target_ms(target_duration_ms: float, used: DutyCycle) -> float:
-    """The target duration that goes with a pace."""
-    return min(target_duration_ms, BUSY_TARGET_MS) if used is BUSY_PACE else target_duration_ms
+@attrs.frozen
+class Going:
+    """How to go on now.
+
+    Attributes:
+        ratio: duty cycle.
+        target_ms: wanted duration of the next batch.
+        gate_s: how long to wait for a gap between requests.
+        hush_s: how long there is no batch at all, for comparison.
+        reason: why, for people.
+    """
+
+    ratio: float
+    target_ms: float
+    gate_s: float
+    hush_s: float
+    reason: str
+
+
+@attrs.define
+class Pacer:
+    """What all databases of one server share: its clients, and how much of the time is work.
+
+    Attributes:
+        presence: whether anybody is there.
+        comparison: the phases with and without batches.
+        law: the duty cycle that soft pressures allow.
+        soft: what the soft signals said last.
+    """
+
+    presence: Presence = attrs.field(factory=Presence)
+    comparison: Comparison = attrs.field(factory=Comparison)
+    law: SoftLaw = attrs.field(factory=SoftLaw)
+    soft: Soft = attrs.field(factory=lambda: Soft(None))
+    _calm_since_s: float | None = None
+    _question_s: float = 0.0
+    _questions: int = 0
+
+    def calm_for_s(self, now_s: float) -> float:
+        """For how long soft pressures have been low."""
+        return now_s - self._calm_since_s if self._calm_since_s is not None else 0.0
+
+    def look(
+        self,
+        now_s: float,
+        responses: Mapping[str, tuple[float, float]] | None,
+        soft: Soft,
+        *,
+        indulgence: float,
+        least_ratio: float,
+        quiet_after_s: float,
+    ) -> None:
+        """A look at this process, four times a second."""
+        self.soft = soft
+        if (soft.pressure or 0.0) >= LOW_PRESSURE:
+            self._calm_since_s = None
+        elif self._calm_since_s is None:
+            self._calm_since_s = now_s
+        if responses is not None:
+            self.comparison.look(now_s, responses)
+        # While nobody is there it is our own batches that make the pressure: nothing to learn.
+        if not self.presence.is_quiet(now_s, quiet_after_s):
+            bounded = min(max(indulgence, 1.0), _MOST_INDULGENCE)
+            self.law.step(soft, bounded, least_ratio)
+
+    def look_at_question(self, now_s: float, query_s: float) -> None:
+        """The database's time for our question, where clients' requests cannot be seen."""
+        self._question_s += query_s
+        self._questions += 1
+        self.comparison.look(now_s, {"question": (self._question_s, self._questions)})
+
+    def go(self, limits: Limits, target_ms: float, harm: Harm, now_s: float, sharers: int) -> Going:
+        """How to go on with this update: `target_ms` at most, and `sharers` share what there is."""
+        profile = PROFILES[limits.profile]
+        if math.isinf(profile.tolerance_ratio):
+            return _all_out("as fast as budgets allow", limits, target_ms)
+        quiet_s = self.presence.quiet_for_s(now_s)
+        if self.presence.is_quiet(now_s, profile.quiet_after_s):
+            careful_ms = max(quiet_s * _TARGET_PER_QUIET * 1000, profile.busy_target_ms)
+            seen = "no client seen so far"
+            if math.isfinite(quiet_s):
+                seen = f"no client for {format_duration_ms(quiet_s * 1000)}"
+            return _all_out(seen, limits, min(careful_ms, target_ms))
+        if self.soft.pressure is None:
+            ratio = _bounded(BLIND_RATIO, limits)
+            return Going(ratio, target_ms, 0.0, 0.0, f"nothing can be measured: {_percent(ratio)}")
+        return self._among_clients(limits, profile, target_ms, harm, now_s, sharers)
+
+    def _among_clients(
+        self,
+        limits: Limits,
+        profile: Profile,
+        target_ms: float,
+        harm: Harm,
+        now_s: float,
+        sharers: int,
+    ) -> Going:
+        work_s = WORK_WHEN_CERTAIN_S if harm.is_certain else WORK_S
+        # What hushes take is given back in between.
+        share = (work_s + HUSH_S) / work_s
+        allowed = min(harm.effort, 1.0)
+        ratio, why = allowed, f"clients are {_percentage(harm.slope * allowed)} slower by it"
+        if self.law.ratio < allowed:
+            ratio, why = self.law.ratio, f"{self.soft.name} is at {self.soft.pressure:.2f}"
+        ratio = _bounded(ratio, limits)
+        at_work = min(ratio * share, limits.max_duty_ratio)
+        result = self.comparison.turn(now_s, work_s)
+        if result is not None:
+            effort = at_work if harm.effort <= 1 else harm.effort
+            harm.learn(now_s, effort, result.difference, result.variance)
+        freedom = math.log(max(harm.effort, 1.0)) / math.log(MOST_EFFORT)
+        busy_ms = min(profile.busy_target_ms, target_ms)
+        return Going(
+            at_work / sharers,
+            busy_ms * (target_ms / busy_ms) ** freedom,
+            profile.longest_gate_s * (1 - freedom),
+            max(self.comparison.ends_s - now_s, 0.0) if self.comparison.is_hush else 0.0,
+            f"clients are there, {why}: {_percent(ratio)}",
+        )
+
+
+def highest(softs: Iterable[Soft]) -> Soft:
+    """What the soft signals of several databases say together."""
+    known = [soft for soft in softs if soft.pressure is not None]
+    if not known:
+        return Soft(None)
+    worst = max(known, key=lambda soft: soft.pressure or 0.0)
+    return attrs.evolve(worst, is_stale=any(soft.is_stale for soft in known))
+
+
+def _all_out(reason: str, limits: Limits, target_ms: float) -> Going:
+    ratio = _bounded(1.0, limits)
+    return Going(ratio, target_ms, 0.0, 0.0, f"{reason}: {_percent(ratio)}")
+
+
+def _percentage(ratio: float) -> str:
+    return format_ratio(round(max(ratio, 0.0), 3))
+
+
+def _bounded(ratio: float, limits: Limits) -> float:
+    return max(min(ratio, limits.max_duty_ratio), limits.min_duty_ratio)
+
+
+def _percent(ratio: float) -> str:
+    return f"duty cycle {format_ratio(ratio)}"

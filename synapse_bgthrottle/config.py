@@ -9,6 +9,7 @@ import attrs
 
 from synapse_bgthrottle.config_keys import KEYS, LONGEST_NAME, MATCH_KEYS, SETTING_KEYS
 from synapse_bgthrottle.limits import Rule, Settings, is_shadowed
+from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.window_config import DAYS_ACCEPTED, parse_window
 
 Path = tuple[str, ...]
@@ -44,10 +45,12 @@ class Config:
     Attributes:
         settings: what the top level says.
         rules: the first one that matches an update goes before the top level.
+        signals: thresholds and checks.
     """
 
     settings: Settings = attrs.field(factory=Settings)
     rules: tuple[Rule, ...] = ()
+    signals: SignalSettings = attrs.field(factory=SignalSettings)
 
 
 def parse(raw: object) -> Config:

@@ -12,15 +12,31 @@ class Cause(enum.Enum):
     DATABASE = "database"
     BACKOFF = "backoff"
     WINDOW = "window"
+    BUDGET = "budget"
+    CALM = "calm"
+    PANIC = "panic"
     PACE = "pace"
     RATE = "rate"
+    COMPARE = "compare"
     GAP = "gap"
     RUN = "run"
 
     @property
     def is_hold(self) -> bool:
         """Whether it stops the update, and all behind it in the database; a pace only spaces."""
-        return self in (Cause.DISABLED, Cause.DATABASE, Cause.BACKOFF, Cause.WINDOW)
+        return self in _HOLDS
+
+
+_HOLDS = frozenset(
+    {
+        Cause.DISABLED,
+        Cause.DATABASE,
+        Cause.BACKOFF,
+        Cause.WINDOW,
+        Cause.BUDGET,
+        Cause.CALM,
+    }
+)
 
 
 @attrs.frozen

@@ -8,9 +8,10 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.telling import Teller
-from synapse_bgthrottle.throttle import Conditions, Throttle
+from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
 
 logger = logging.getLogger(__name__)

@@ -35,7 +35,7 @@ class FixedSleep:
 
 @attrs.frozen
 class Adaptive:
-    """Rest as the requests in flight allow (`adaptive`)."""
+    """Rest as what is measured allows (`adaptive`)."""
 
     def __str__(self) -> str:
         return "duty cycle adaptive"
@@ -51,6 +51,8 @@ class Settings:
     Attributes:
         target_duration_ms: wanted duration of one batch.
         pace: how long to rest between batches.
+        profile: how careful an adaptive pace is, a name of `PROFILES`.
+        min_duty_ratio, max_duty_ratio: the bounds of an adaptive duty cycle.
         max_items_per_second: hard limit of the rate; inf is no limit.
         default_batch_items: size of an update's first batch.
         min_batch_items: least size of a later batch.
@@ -62,6 +64,9 @@ class Settings:
 
     target_duration_ms: float | None = None
     pace: Pace | None = None
+    profile: str | None = None
+    min_duty_ratio: float | None = None
+    max_duty_ratio: float | None = None
     max_items_per_second: float | None = None
     default_batch_items: int | None = None
     min_batch_items: int | None = None
@@ -76,7 +81,10 @@ class Limits:
     """Settings with nothing left out. The attributes are those of `Settings`."""
 
     target_duration_ms: float = 100.0
-    pace: Pace = DutyCycle(0.1)
+    pace: Pace = Adaptive()
+    profile: str = "balanced"
+    min_duty_ratio: float = 0.01
+    max_duty_ratio: float = 1.0
     max_items_per_second: float = float("inf")
     default_batch_items: int = 100
     min_batch_items: int = 1
@@ -117,6 +125,7 @@ def merge(levels: Iterable[Settings], floor_items: int = 1) -> Limits:
         max_batch_items=maximum,
         min_batch_items=minimum,
         default_batch_items=default,
+        min_duty_ratio=min(limits.min_duty_ratio, limits.max_duty_ratio),
     )
 
 

@@ -4,7 +4,9 @@ import math
 
 import attrs
 
+from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.harm import Harm
 from synapse_bgthrottle.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.pacing import BatchSizer
 
@@ -18,18 +20,16 @@ class DatabaseState:
         batch_s: how long it took; None before the first.
         failures: failed iterations in a row.
         update_name: the update whose iteration came last.
-        active_s: when a request was last seen; only for an adaptive pace.
-        looked_s: when requests were last looked for.
-        requests_received: how many had come in by then.
+        board: what the signals say of it.
+        is_open: whether an iteration waits or runs.
     """
 
     batch_end_s: float
+    board: Board
     batch_s: float | None = None
     failures: int = 0
     update_name: str = ""
-    active_s: float = -math.inf
-    looked_s: float = -math.inf
-    requests_received: int = 0
+    is_open: bool = False
 
 
 @attrs.define
@@ -43,9 +43,11 @@ class UpdateState:
         sizer: exact batch sizes, where the limits need them.
         target_scale: what to multiply the target duration by where they do not.
         next_start_s: not before this may the next batch start, to keep the items per second.
-        held_since_s: since when closed windows hold it.
-        released: whether closed windows held it for longer than `max_hold`.
+        held_since_s: since when it is held, by cause; only those that `max_hold` ends.
+        released: whether one of them held it for longer than `max_hold`.
         decision: the last one.
+        harm: what it is known to cost clients; only learned with an adaptive pace.
+        quiet_item_ms: what an item costs while nobody else is there.
         batch_start_s: when the batch that now runs started; None: none runs.
         batches, items, batch_s: what ran so far. `items` is inexact where Synapse does not tell.
         waited_s: seconds waited so far, by cause.
@@ -54,12 +56,14 @@ class UpdateState:
     limits: Limits
     rule: Rule | None
     one_shot: bool
+    harm: Harm
     sizer: BatchSizer = attrs.field(factory=BatchSizer)
     target_scale: float = 1.0
     next_start_s: float = -math.inf
-    held_since_s: float | None = None
+    held_since_s: dict[Cause, float] = attrs.field(factory=dict)
     released: bool = False
     decision: Decision | None = None
+    quiet_item_ms: float | None = None
     batch_start_s: float | None = None
     batches: int = 0
     items: int = 0
@@ -73,5 +77,5 @@ class UpdateState:
 
     @property
     def is_adaptive(self) -> bool:
-        """Whether its pace depends on the requests in flight."""
+        """Whether its pace depends on what is measured."""
         return isinstance(self.limits.pace, Adaptive)

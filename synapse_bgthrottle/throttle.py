@@ -5,13 +5,16 @@ and measures, `wall_s` is seconds since the epoch and is read by the windows.
 """
 
 import math
-from datetime import datetime
 
 import attrs
 
-from synapse_bgthrottle import adaptive, pacing, windows
+from synapse_bgthrottle import adaptive, holds, pacing
+from synapse_bgthrottle.adaptive import Going, Pacer
+from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.harm import Harm
+from synapse_bgthrottle.holds import Conditions, Verdict
 from synapse_bgthrottle.limits import (
     Adaptive,
     DutyCycle,
@@ -21,38 +24,34 @@ from synapse_bgthrottle.limits import (
     first_match,
     merge,
 )
+from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.quirks import least_batch_items, runs_in_one_go
+from synapse_bgthrottle.signals.samples import BatchSample, DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.state import DatabaseState, UpdateState
 from synapse_bgthrottle.units import format_duration_ms
 
-# The wait after the first, second, ... failed iteration in a row; the last one stays.
-BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
-
-# The pace of an update that is let go although its windows are closed.
+# The pace of an update that is let go although something holds it.
 FLOOR_PACE = DutyCycle(0.01)
+
+# Where requests cannot be seen, there are no gaps to be found: less to start from.
+_BLIND_START = 0.25
+
+_QUIET_ITEM_SHARE = 0.2
 
 
 @attrs.frozen
-class Conditions:
-    """What a decision needs to know of the moment.
+class Facts:
+    """What the server is like.
 
     Attributes:
-        now_s: monotonic.
-        wall_s: seconds since the epoch.
-        enabled: the server's own switch for background updates.
-        silent_since_s: since when (monotonic) the database gives no answer; None: it answers.
-        complaint: what it says instead.
-        active_requests: requests that somebody waits for; None: unknown.
-        requests_received: how many have ever come in.
+        cores: of this machine.
+        sees_requests: whether clients' requests come to this process.
+        sqlite_databases: names of those that are SQLite.
     """
 
-    now_s: float
-    wall_s: float
-    enabled: bool = True
-    silent_since_s: float | None = None
-    complaint: str = ""
-    active_requests: int | None = None
-    requests_received: int = 0
+    cores: int = 1
+    sees_requests: bool = True
+    sqlite_databases: frozenset[str] = frozenset()
 
 
 class Throttle:
@@ -61,14 +60,18 @@ class Throttle:
     Attributes:
         databases: state by name of database.
         updates: state by name of database and name of update.
+        pacer: what they share.
     """
 
-    def __init__(self, config: Config, server: Settings) -> None:
+    def __init__(self, config: Config, server: Settings, facts: Facts | None = None) -> None:
         """`server` is what the administrator set in the server's own configuration."""
         self.databases: dict[str, DatabaseState] = {}
         self.updates: dict[tuple[str, str], UpdateState] = {}
+        self.pacer = Pacer()
         self._config = config
         self._server = server
+        self._facts = facts or Facts()
+        self._own_transactions: float | None = None
 
     def limits_of(
         self, update_name: str, database_name: str, one_shot: bool
@@ -84,39 +87,52 @@ class Throttle:
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration of this update is about to be decided."""
         if database_name not in self.databases:
-            self.databases[database_name] = DatabaseState(batch_end_s=now_s)
+            board = Board(self._config.signals.thresholds, self._facts.cores)
+            self.databases[database_name] = DatabaseState(batch_end_s=now_s, board=board)
         key = (database_name, update_name)
         if key not in self.updates:  # matching is done once, however many rules there are
             rule, limits = self.limits_of(update_name, database_name, one_shot)
-            self.updates[key] = UpdateState(limits, rule, one_shot or runs_in_one_go(update_name))
+            one_shot = one_shot or runs_in_one_go(update_name)
+            self.updates[key] = UpdateState(limits, rule, one_shot, self._harm(limits))
         database = self.databases[database_name]
+        database.is_open = True
         if database.update_name != update_name:  # it has come to the head of the queue (again)
             database.update_name = update_name
-            self.updates[key].held_since_s, self.updates[key].released = None, False
+            self.updates[key].held_since_s.clear()
+            self.updates[key].released = False
+
+    def observe(self, database_name: str | None, sample: Sample) -> None:
+        """A sample has been taken, of one database or (None) of what all have in common."""
+        for name, database in self.databases.items():
+            if database_name in (None, name):
+                database.board.observe(sample)
+        if isinstance(sample, ProcessSample):
+            self._own_transactions = sample.pool_waits
+            self._observe_process(sample)
+        elif isinstance(sample, DatabaseSample) and not self._facts.sees_requests:
+            self._observe_unseen_clients(sample)
 
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
         """Whether the batch may run now, or why not; to be asked again after `wait_s` at most.
 
         The causes in order of precedence: the server's switch, a silent database, a failure, a
-        closed window, whichever of pace and rate waits longer, and with an adaptive pace the
+        closed window, a closed budget; before a one-shot, pressures that are not low; somebody who
+        waits for us; then whichever of pace, rate and comparison waits longest, and at last the
         requests in flight.
         """
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
-        _notice_requests(database, at)
-        if windows.is_open(update.limits.windows, update.limits.time_zone, at.wall_s):
-            update.held_since_s, update.released = None, False
-        cause, wait_s, reason = (
-            _disabled(at)
-            or _silent(at)
-            or _backoff(database, at)
-            or _window(update, at)
-            or _spacing(database, update, at)
-        )
-        target_ms = update.limits.target_duration_ms
         if update.is_adaptive:
-            target_ms = adaptive.target_ms(target_ms, _adaptive_pace(database, at))
-        update.decision = _decision(update, cause, wait_s, reason, target_ms)
+            self.pacer.presence.look(at.now_s, at.active_requests, at.requests_received)
+        going = self._going(database_name, update, at.now_s)
+        verdict = (
+            holds.by_server(database, at)
+            or holds.by_limits(database, update, at)
+            or self._calm(database, update, at)
+            or _panic(database, at)
+            or _spacing(database, update, going, at)
+        )
+        update.decision = _decision(update, verdict, going.target_ms)
         return update.decision
 
     def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:
@@ -145,6 +161,7 @@ class Throttle:
         start_s = now_s if update.batch_start_s is None else update.batch_start_s
         took_s = max(now_s - start_s, 0.0)
         update.batch_start_s = None
+        database.is_open = False
         database.batch_end_s, database.batch_s = now_s, took_s
         database.failures = database.failures + 1 if failed else 0
         if update.is_exact and update.decision is not None:
@@ -159,107 +176,128 @@ class Throttle:
             # Not from the first batch, whose size has nothing to do with the target.
             yielded_ms = update.decision.target_ms
             update.target_scale = pacing.target_scale(yielded_ms, took_s * 1000)
+        if items and not failed and not update.one_shot:
+            self._compare_with_quiet(database, update, now_s, took_s * 1000 / items)
         update.batches += 1
         update.items += items or 0
         update.batch_s += took_s
 
+    def _harm(self, limits: Limits) -> Harm:
+        profile = PROFILES[limits.profile]
+        start = profile.busy_duty_ratio * (1 if self._facts.sees_requests else _BLIND_START)
+        return Harm(start, profile.tolerance_ratio)
 
-_Verdict = tuple[Cause, float, str]
+    def _working(self) -> list[tuple[DatabaseState, UpdateState]]:
+        """The databases whose update is not held, with it."""
+        return [
+            (database, update)
+            for name, database in self.databases.items()
+            if database.is_open
+            and (update := self.updates[name, database.update_name])
+            and not (update.decision is not None and update.decision.cause.is_hold)
+        ]
+
+    def _observe_process(self, sample: ProcessSample) -> None:
+        boards = [database.board for database in self.databases.values() if database.is_open]
+        soft = adaptive.highest([board.soft(sample.at_s) for board in boards])
+        working = [update for _, update in self._working() if update.is_adaptive]
+        quiet_after_s = min(
+            (PROFILES[update.limits.profile].quiet_after_s for update in working), default=0.0
+        )
+        self.pacer.look(
+            sample.at_s,
+            sample.responses if self._facts.sees_requests else None,
+            soft,
+            indulgence=min((update.harm.effort for update in working), default=1.0),
+            least_ratio=min((update.limits.min_duty_ratio for update in working), default=0.0),
+            quiet_after_s=quiet_after_s,
+        )
+
+    def _observe_unseen_clients(self, sample: DatabaseSample) -> None:
+        if sample.transactions is not None and self._own_transactions is not None:
+            self.pacer.presence.look_at_transactions(
+                sample.at_s, sample.transactions, self._own_transactions
+            )
+        if sample.query_s is not None:
+            self.pacer.look_at_question(sample.at_s, sample.query_s)
+
+    def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
+        limits, target_ms = update.limits, update.limits.target_duration_ms
+        if not update.is_adaptive:
+            return Going(1.0, target_ms, 0.0, 0.0, str(limits.pace))
+        if database_name in self._facts.sqlite_databases:
+            target_ms = min(target_ms, adaptive.SQLITE_TARGET_MS)
+        return self.pacer.go(limits, target_ms, update.harm, now_s, max(len(self._working()), 1))
+
+    def _calm(self, database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
+        profile = PROFILES[update.limits.profile]
+        if not update.is_adaptive or math.isinf(profile.tolerance_ratio):
+            return None
+        if self.pacer.presence.is_quiet(at.now_s, profile.quiet_after_s):
+            return None
+        calm_for_s = self.pacer.calm_for_s(at.now_s)
+        return holds.for_calm(database, update, self.pacer.soft, calm_for_s, at)
+
+    def _compare_with_quiet(
+        self, database: DatabaseState, update: UpdateState, now_s: float, item_ms: float
+    ) -> None:
+        quiet_after_s = PROFILES[update.limits.profile].quiet_after_s
+        if self.pacer.presence.is_quiet(now_s, quiet_after_s):
+            known = item_ms if update.quiet_item_ms is None else update.quiet_item_ms
+            update.quiet_item_ms = known + _QUIET_ITEM_SHARE * (item_ms - known)
+        elif update.quiet_item_ms:
+            slowdown = item_ms / update.quiet_item_ms
+            database.board.observe(BatchSample(at_s=now_s, slowdown=slowdown))
 
 
-def _notice_requests(database: DatabaseState, at: Conditions) -> None:
-    # A quick request comes and goes between two looks: then only the count shows it. But after
-    # a long time without a look (a hold, a one-shot) the count does not tell when it came.
-    counted = at.requests_received != database.requests_received
-    recent = at.now_s - database.looked_s < adaptive.QUIET_AFTER_S
-    if at.active_requests or (counted and recent):
-        database.active_s = at.now_s
-    database.looked_s, database.requests_received = at.now_s, at.requests_received
-
-
-def _disabled(at: Conditions) -> _Verdict | None:
-    if at.enabled:
+def _panic(database: DatabaseState, at: Conditions) -> Verdict | None:
+    until_s, reason = database.board.panics_until_s()
+    if until_s <= at.now_s:
         return None
-    return Cause.DISABLED, math.inf, "background updates are disabled on the server"
+    return Verdict(Cause.PANIC, until_s - at.now_s, reason)
 
 
-def _silent(at: Conditions) -> _Verdict | None:
-    if at.silent_since_s is None:
-        return None
-    return Cause.DATABASE, math.inf, f"the database does not answer: {at.complaint}"
-
-
-def _backoff(database: DatabaseState, at: Conditions) -> _Verdict | None:
-    if not database.failures:
-        return None
-    backoff_s = BACKOFF_S[min(database.failures, len(BACKOFF_S)) - 1]
-    wait_s = database.batch_end_s + backoff_s - at.now_s
-    if wait_s <= 0:
-        return None
-    times = "the last iteration" if database.failures == 1 else f"{database.failures} in a row"
-    return Cause.BACKOFF, wait_s, f"{times} failed: next try after {backoff_s:.0f}s"
-
-
-def _window(update: UpdateState, at: Conditions) -> _Verdict | None:
+def _spacing(database: DatabaseState, update: UpdateState, going: Going, at: Conditions) -> Verdict:
     limits = update.limits
-    if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
-        return None
-    if update.held_since_s is None:
-        update.held_since_s = at.now_s
-    left_s = limits.max_hold_ms / 1000 - (at.now_s - update.held_since_s)
-    if left_s <= 0:
-        update.released = True
-        return None
-    opens_s = windows.next_opening_s(limits.windows, limits.time_zone, at.wall_s)
-    opens = "not within two weeks"
-    if opens_s is not None:
-        left_s = min(left_s, max(opens_s - at.wall_s, 0.001))
-        opens = f"{datetime.fromtimestamp(opens_s, limits.time_zone):%a %Y-%m-%d %H:%M %Z}"
-    hold = format_duration_ms(limits.max_hold_ms)
-    return Cause.WINDOW, left_s, f"windows are closed; next open: {opens}; held for {hold} at most"
-
-
-def _spacing(database: DatabaseState, update: UpdateState, at: Conditions) -> _Verdict:
-    limits = update.limits
-    pace = _adaptive_pace(database, at) if isinstance(limits.pace, Adaptive) else limits.pace
+    pace = DutyCycle(going.ratio) if isinstance(limits.pace, Adaptive) else limits.pace
     batch_s = database.batch_s
     if batch_s is None:  # since the start: be as careful as after a batch on target
-        batch_s = limits.target_duration_ms / 1000
+        batch_s = going.target_ms / 1000
     rest_s = pacing.rest_s(pace, batch_s)
     floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
+    reason = going.reason
     if update.released and floor_s > rest_s:
-        pace, rest_s = FLOOR_PACE, floor_s
+        rest_s, reason = floor_s, str(FLOOR_PACE)
     pace_s = database.batch_end_s + rest_s - at.now_s
     rate_s = update.next_start_s - at.now_s
-    if max(pace_s, rate_s) <= 0:
-        gate_s = max(pace_s, rate_s) + adaptive.LONGEST_GATE_S
+    waits_s = max(pace_s, rate_s, going.hush_s)
+    if waits_s <= 0:
+        gate_s = max(pace_s, rate_s) + going.gate_s
         if update.is_adaptive and at.active_requests and gate_s > 0:
-            reason = f"waits for a gap between requests, of which {at.active_requests} are active"
-            return Cause.GAP, min(adaptive.LOOK_EVERY_S, gate_s), reason
-        return Cause.RUN, 0.0, str(pace)
-    if rate_s > pace_s:
+            active = at.active_requests
+            reason = f"waits for a gap between requests, of which {active} are active"
+            return Verdict(Cause.GAP, min(adaptive.LOOK_EVERY_S, gate_s), reason)
+        return Verdict(Cause.RUN, 0.0, reason)
+    if waits_s == rate_s:
         rate = limits.max_items_per_second
-        return Cause.RATE, rate_s, f"at most {rate:g} items/s"
+        return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
+    if waits_s == going.hush_s:
+        reason = "compares clients' latency with and without batches"
+        return Verdict(Cause.COMPARE, going.hush_s, reason)
     batch = format_duration_ms(batch_s * 1000)
     rest = format_duration_ms(rest_s * 1000)
-    return Cause.PACE, pace_s, f"{pace}: rests {rest} after a batch of {batch}"
+    return Verdict(Cause.PACE, pace_s, f"{reason}: rests {rest} after a batch of {batch}")
 
 
-def _adaptive_pace(database: DatabaseState, at: Conditions) -> DutyCycle:
-    return adaptive.pace(at.active_requests, at.now_s - database.active_s)
-
-
-def _decision(
-    update: UpdateState, cause: Cause, wait_s: float, reason: str, target_ms: float
-) -> Decision:
+def _decision(update: UpdateState, verdict: Verdict, target_ms: float) -> Decision:
     limits = update.limits
     if update.is_exact:
         exact = update.sizer.next_items(limits, target_ms)
-        return Decision(cause, reason, wait_s, 0, exact, exact)
+        return Decision(verdict.cause, verdict.reason, verdict.wait_s, 0, exact, exact)
     return Decision(
-        cause,
-        reason,
-        wait_s,
+        verdict.cause,
+        verdict.reason,
+        verdict.wait_s,
         max(round(target_ms * update.target_scale), 1),
         limits.default_batch_items,
         limits.min_batch_items,

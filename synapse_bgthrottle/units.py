@@ -106,3 +106,13 @@ def format_ratio(ratio: float) -> str:
 def format_time_of_day(minutes: int) -> str:
     """A time of day for people: 1320 is `22:00`."""
     return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def format_size_bytes(size_bytes: float) -> str:
+    """A size for people, in binary units: `512 B`, `1.5 GiB`."""
+    unit = "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size_bytes < 1024 or unit == "TiB":
+            break
+        size_bytes /= 1024
+    return f"{size_bytes:.4g} {unit}"

@@ -1,0 +1,117 @@
+"""What the signals of one database say now: pressures, stale signals, budgets that are closed.
+
+Pure. Soft pressures are smoothed, quick upwards and slow downwards. A budget closes at a pressure
+of 1.0 and opens below 0.7 (the hysteresis of block/spirit's and GitLab's health checks), and stays
+closed for a while at least.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from synapse_bgthrottle.board_level import Level
+from synapse_bgthrottle.signals import SIGNALS
+from synapse_bgthrottle.signals.samples import Sample
+from synapse_bgthrottle.signals.signal import SignalClass
+
+
+@attrs.frozen
+class Soft:
+    """What the soft signals say together.
+
+    Attributes:
+        pressure: the highest of those that are fresh; None: all are lost.
+        name: of the signal that it comes from.
+        is_stale: whether a signal that was there no longer is, so that nothing may get faster.
+    """
+
+    pressure: float | None
+    name: str = ""
+    is_stale: bool = False
+
+
+@attrs.frozen
+class Closed:
+    """A budget that holds the update.
+
+    Attributes:
+        name: of the signal.
+        reason: with the value observed and the threshold.
+        may_be_let_go: whether `max_hold` ends it.
+    """
+
+    name: str
+    reason: str
+    may_be_let_go: bool = True
+
+
+# A full disk stops the database, and what the operator asked for is the operator's to end.
+_NEVER_LET_GO = frozenset({"disk_free", "pause_file", "http", "sql"})
+
+
+class Board:
+    """The signals of one database.
+
+    Attributes:
+        levels: by name, those that are not switched off.
+    """
+
+    def __init__(self, configured: Mapping[str, float | None], cores: int) -> None:
+        """`configured` are thresholds by name of signal, None for off; `cores` of this machine."""
+        self.levels: dict[str, Level] = {}
+        self._before: dict[type[Sample], Sample] = {}
+        for name, signal in SIGNALS.items():
+            default = float(cores) if name == "foreground_backends" else signal.threshold
+            threshold = configured.get(name, default)
+            if threshold is not None:
+                self.levels[name] = Level(signal, threshold, name in configured)
+
+    def observe(self, sample: Sample) -> None:
+        """A sample has been taken."""
+        kind: type[Sample] = type(sample)
+        name = getattr(sample, "name", None)  # of a check: each is for one signal
+        before = None if name else self._before.get(kind)
+        self._before[kind] = sample
+        for level in self.levels.values():
+            if level.signal.source is kind and name in (None, level.signal.name):
+                level.observe(sample, before)
+
+    def soft(self, now_s: float) -> Soft:
+        """What the soft signals say together."""
+        fresh: list[tuple[float, str]] = []
+        is_stale = False
+        for level in self._of(SignalClass.SOFT):
+            if level.value is None:
+                continue
+            if level.is_stale(now_s):
+                is_stale = is_stale or level.is_timed
+            else:
+                fresh.append((level.pressure, level.signal.name))
+        pressure, name = max(fresh, default=(None, ""))
+        return Soft(pressure, name, is_stale)
+
+    def panics_until_s(self) -> tuple[float, str]:
+        """Until when nothing may run because somebody is hurt for certain, and why."""
+        ends = [(level.panic_until_s, level.describe()) for level in self._of(SignalClass.PANIC)]
+        return max(ends, default=(-math.inf, ""))
+
+    def closed(self, now_s: float, *, one_shot: bool) -> Closed | None:
+        """The first budget that holds an update now; None: all are open."""
+        for level in self._of(SignalClass.BUDGET):
+            if level.signal.one_shot_only and not one_shot:
+                continue
+            reason = level.closed_reason(now_s)
+            if reason:
+                name = level.signal.name
+                return Closed(name, reason, name not in _NEVER_LET_GO)
+        return None
+
+    def unobservable(self) -> Iterator[str]:
+        """Names of signals that were looked at, without an error, and could not be seen."""
+        for name, level in self.levels.items():
+            if level.at_s is not None and level.value is None and not level.problem:
+                yield name
+
+    def _of(self, signal_class: SignalClass) -> Iterator[Level]:
+        return (v for v in self.levels.values() if v.signal.signal_class is signal_class)

@@ -1,0 +1,162 @@
+"""One signal over time: its last value, its pressure, and whether it is a closed budget."""
+
+import math
+
+import attrs
+
+from synapse_bgthrottle.signals.samples import (
+    BatchSample,
+    CheckSample,
+    DatabaseSample,
+    Sample,
+)
+from synapse_bgthrottle.signals.signal import (
+    PERIOD_S,
+    STALE_PERIODS,
+    Signal,
+    SignalClass,
+    Unit,
+)
+from synapse_bgthrottle.units import format_duration_ms, format_size_bytes
+
+ENTER_PRESSURE = 1.0
+LEAVE_PRESSURE = 0.7
+SHORTEST_HOLD_S = 10.0
+PANIC_S = 2.0
+
+_ATTACK = 0.7
+_RELEASE = 0.3
+
+# No value means more than this: a division by next to nothing does not.
+_MOST_PRESSURE = 100.0
+
+
+@attrs.define
+class Level:
+    """One signal.
+
+    Attributes:
+        signal: which.
+        threshold: where its pressure is 1.0.
+        is_configured: whether an operator asked for it, so that it must be readable.
+        at_s: when it was last looked at; None: never.
+        value: what was last seen; None: not observable.
+        problem: why it could not be read; empty: it could.
+        pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
+        closed_since_s: since when it is a closed budget; None: it is open.
+        panic_until_s: until when nothing may run.
+    """
+
+    signal: Signal
+    threshold: float
+    is_configured: bool
+    at_s: float | None = None
+    value: float | None = None
+    problem: str = ""
+    pressure: float = 0.0
+    closed_since_s: float | None = None
+    panic_until_s: float = -math.inf
+    _let_go: bool = False
+    _base: float = math.inf
+    _base_at_s: float = -math.inf
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether samples are due at fixed times, so that one that is late is missing."""
+        return self.signal.source is not BatchSample
+
+    def observe(self, sample: Sample, before: Sample | None) -> None:
+        """A sample of this signal's source has been taken."""
+        self.problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
+        value = None if self.problem else self.signal.read(sample, before)
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            value, self.problem = (
+                None,
+                f"it was read as {value}, which is no {self.signal.unit.value}",
+            )
+        if self.problem and self.signal.signal_class is SignalClass.SOFT:
+            return  # the last value holds until it is stale
+        self.at_s, self.value = sample.at_s, value
+        pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
+        if self.signal.signal_class is SignalClass.SOFT:
+            share = _ATTACK if pressure > self.pressure else _RELEASE
+            self.pressure += share * (pressure - self.pressure)
+            return
+        self.pressure = pressure
+        if self.signal.signal_class is SignalClass.PANIC and pressure >= ENTER_PRESSURE:
+            self.panic_until_s = sample.at_s + PANIC_S
+        elif self.signal.signal_class is SignalClass.BUDGET:
+            self._open_or_close(sample.at_s)
+
+    def is_stale(self, now_s: float) -> bool:
+        """Whether it has not been seen for three periods."""
+        return self.at_s is None or (
+            now_s - self.at_s > STALE_PERIODS * PERIOD_S[self.signal.source]
+        )
+
+    def closed_reason(self, now_s: float) -> str:
+        """Why this budget holds updates; empty: it does not."""
+        name = self.signal.name
+        if self.is_configured:
+            if self.at_s is None:
+                return f"{name} is configured and has not been read yet"
+            if self.is_stale(now_s):
+                return f"{name} is configured and has not been read since {self._ago(now_s)} ago"
+            if self.problem:
+                return f"{name} is configured and cannot be read: {self.problem}"
+            if self.value is None:
+                return f"{name} is configured and not observable here"
+        if self.closed_since_s is None or self._let_go:
+            return ""
+        if now_s - self.closed_since_s > self.signal.longest_hold_s:
+            self._let_go = True
+            return ""
+        return self.describe()
+
+    def describe(self) -> str:
+        """The value with its threshold: `replica_lag 12s >= 10s`."""
+        name = self.signal.name
+        if self.value is None:
+            return f"{name} {self.problem or 'not observable'}"
+        if self.signal.unit is Unit.YES_NO:
+            return name
+        relation = "<=" if self.signal.less_is_worse else ">="
+        if self.pressure < ENTER_PRESSURE:
+            relation = ">" if self.signal.less_is_worse else "<"
+        return f"{name} {self._format(self.value)} {relation} {self._format(self.threshold)}"
+
+    def _pressure(self, value: float, at_s: float) -> float:
+        signal = self.signal
+        if signal.less_is_worse:
+            return self.threshold / value if value else _MOST_PRESSURE
+        if signal.base_s:
+            # The least value of the last while: at once downwards, upwards when it is old.
+            if value <= self._base or at_s - self._base_at_s > signal.base_s:
+                self._base, self._base_at_s = value, at_s
+            excess = max(value - self._base, 0.0)
+            return excess / max(self.threshold, self._base)
+        return value / self.threshold
+
+    def _open_or_close(self, at_s: float) -> None:
+        if self.pressure >= ENTER_PRESSURE:
+            if self.closed_since_s is None:
+                self.closed_since_s, self._let_go = at_s, False
+        elif self.closed_since_s is not None and (
+            self._let_go
+            or (self.pressure < LEAVE_PRESSURE and at_s - self.closed_since_s >= SHORTEST_HOLD_S)
+        ):
+            self.closed_since_s, self._let_go = None, False
+
+    def _ago(self, now_s: float) -> str:
+        return format_duration_ms((now_s - (self.at_s or 0.0)) * 1000)
+
+    def _format(self, value: float) -> str:
+        if self.signal.unit is Unit.DURATION:
+            return format_duration_ms(value)
+        if self.signal.unit is Unit.SIZE:
+            return format_size_bytes(value)
+        if self.signal.unit is Unit.RATE:
+            return f"{format_size_bytes(value)}/s"
+        if self.signal.unit is Unit.FACTOR:
+            return f"{value:.3g}x"
+        return f"{value:g}"

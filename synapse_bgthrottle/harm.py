@@ -1,0 +1,81 @@
+"""How much an update slows clients down, learned from many small experiments. Pure.
+
+The model: at effort x, requests become slower by the factor exp(s x). The slope s is what is
+learned, per update: a Bayesian linear regression through the origin, from differences of log
+latency between moments with batches and moments without, by assignment (so that a busy moment, in
+which batches find no gap, is no evidence for anything). Old evidence fades.
+
+Then the effort that costs clients no more than is tolerated is tolerance / s: with little evidence
+it is what the profile starts from; an update that harms nobody is given more and more; one that
+harms gets less. It is the harm budget of `docs/design.md`, in the spirit of MS Manners (SOSP '99)
+and PCC Vivace (NSDI '18).
+"""
+
+import math
+
+import attrs
+
+# Beyond an effort of 1 (all of the time, but in gaps only) gaps matter less and less, and here
+# no longer.
+MOST_EFFORT = 8.0
+
+# The start is believed like an experiment whose error is this share of it.
+_PRIOR_ERROR = 0.7
+
+_HALF_LIFE_S = 600.0
+
+# From one experiment to the next the effort grows by this factor at most.
+_MOST_GROWTH = 1.5
+
+
+@attrs.define
+class Harm:
+    """What was learned of one update.
+
+    Attributes:
+        start_effort: the effort before anything is known.
+        tolerance_ratio: by how much requests may become slower.
+        effort: what costs no more than that.
+        experiments: how many there were.
+    """
+
+    start_effort: float
+    tolerance_ratio: float
+    effort: float = attrs.field(init=False)
+    experiments: int = 0
+    _precision: float = 0.0
+    _evidence: float = 0.0
+    _learned_s: float = -math.inf
+
+    def __attrs_post_init__(self) -> None:
+        self.effort = self.start_effort
+
+    @property
+    def slope(self) -> float:
+        """By what share requests are slower at an effort of 1, as far as is known."""
+        start = self.tolerance_ratio / self.start_effort
+        prior = 1 / (_PRIOR_ERROR * start) ** 2
+        return (prior * start + self._evidence) / (prior + self._precision)
+
+    @property
+    def error(self) -> float:
+        """Standard error of the slope."""
+        prior = (self.start_effort / (_PRIOR_ERROR * self.tolerance_ratio)) ** 2
+        return float((prior + self._precision) ** -0.5)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether more experiments would tell little."""
+        return self.error * self.effort < self.tolerance_ratio / 3
+
+    def learn(self, now_s: float, effort: float, difference: float, variance: float) -> None:
+        """One experiment: at this effort the log latency was higher by `difference`."""
+        passed_s = max(now_s - self._learned_s, 0.0)
+        fading = 0.5 ** (passed_s / _HALF_LIFE_S)
+        self._learned_s = now_s
+        self._precision = self._precision * fading + effort**2 / variance
+        self._evidence = self._evidence * fading + effort * difference / variance
+        self.experiments += 1
+        least = self.tolerance_ratio / MOST_EFFORT
+        allowed = self.tolerance_ratio / max(self.slope, least)
+        self.effort = min(allowed, self.effort * _MOST_GROWTH)

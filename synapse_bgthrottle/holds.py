@@ -1,0 +1,146 @@
+"""What holds an update, so that it does not run at all: causes, waits, reasons. Pure."""
+
+import math
+from datetime import datetime
+
+import attrs
+
+from synapse_bgthrottle import windows
+from synapse_bgthrottle.adaptive import LOW_PRESSURE
+from synapse_bgthrottle.board import Soft
+from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.state import DatabaseState, UpdateState
+from synapse_bgthrottle.units import format_duration_ms
+
+# The wait after the first, second, ... failed iteration in a row; the last one stays.
+BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
+
+# How often a closed budget is looked at: about as often as it is measured.
+_LOOK_AGAIN_S = 0.5
+
+# A one-shot, which nothing stops once it runs, starts when soft pressures have been low for a
+# while. They never hold it for longer than this: they are soft, and an index that is not there
+# hurts too.
+CALM_S = 5.0
+LONGEST_WAIT_FOR_CALM_S = 3600.0
+
+
+@attrs.frozen
+class Conditions:
+    """What a decision needs to know of the moment.
+
+    Attributes:
+        now_s: monotonic.
+        wall_s: seconds since the epoch.
+        enabled: the server's own switch for background updates.
+        silent_since_s: since when (monotonic) the database gives no answer; None: it answers.
+        complaint: what it says instead.
+        active_requests: requests that somebody waits for; None: unknown.
+        requests_received: how many have ever come in.
+    """
+
+    now_s: float
+    wall_s: float
+    enabled: bool = True
+    silent_since_s: float | None = None
+    complaint: str = ""
+    active_requests: int | None = None
+    requests_received: int = 0
+
+
+@attrs.frozen
+class Verdict:
+    """What one rule says.
+
+    Attributes:
+        cause: why.
+        wait_s: until this can change by itself.
+        reason: the same for people.
+        may_be_let_go: whether `max_hold` ends it.
+    """
+
+    cause: Cause
+    wait_s: float
+    reason: str
+    may_be_let_go: bool = False
+
+
+def by_server(database: DatabaseState, at: Conditions) -> Verdict | None:
+    """The server's switch, a silent database, a failure."""
+    if not at.enabled:
+        reason = "background updates are disabled on the server"
+        return Verdict(Cause.DISABLED, math.inf, reason)
+    if at.silent_since_s is not None:
+        reason = f"the database does not answer: {at.complaint}"
+        return Verdict(Cause.DATABASE, math.inf, reason)
+    if database.failures:
+        backoff_s = BACKOFF_S[min(database.failures, len(BACKOFF_S)) - 1]
+        wait_s = database.batch_end_s + backoff_s - at.now_s
+        times = "the last iteration" if database.failures == 1 else f"{database.failures} in a row"
+        if wait_s > 0:
+            reason = f"{times} failed: next try after {backoff_s:.0f}s"
+            return Verdict(Cause.BACKOFF, wait_s, reason)
+    return None
+
+
+def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
+    """Closed windows and closed budgets, until they have held the update for `max_hold`."""
+    found = [_window(update, at), _budget(database, update, at)]
+    for cause in (Cause.WINDOW, Cause.BUDGET):
+        if not any(verdict is not None and verdict.cause is cause for verdict in found):
+            update.held_since_s.pop(cause, None)
+    update.released = False
+    for verdict in found:
+        if verdict is None:
+            continue
+        longest_s = update.limits.max_hold_ms / 1000
+        since_s = update.held_since_s.setdefault(verdict.cause, at.now_s)
+        left_s = longest_s - (at.now_s - since_s)
+        if not verdict.may_be_let_go:
+            return verdict
+        if left_s > 0:
+            hold = format_duration_ms(update.limits.max_hold_ms)
+            return attrs.evolve(
+                verdict,
+                wait_s=min(verdict.wait_s, left_s),
+                reason=f"{verdict.reason}; held for {hold} at most",
+            )
+        update.released = True
+    return None
+
+
+def for_calm(
+    database: DatabaseState, update: UpdateState, soft: Soft, calm_for_s: float, at: Conditions
+) -> Verdict | None:
+    """Before a one-shot starts: pressures that have not been low for long enough."""
+    if not update.one_shot or calm_for_s >= CALM_S or soft.pressure is None:
+        return None
+    if at.now_s - database.batch_end_s >= LONGEST_WAIT_FOR_CALM_S:
+        return None
+    longest = format_duration_ms(LONGEST_WAIT_FOR_CALM_S * 1000)
+    pressure = f"{soft.name} at {soft.pressure:.2f}" if soft.name else "pressures"
+    reason = (
+        f"a one-shot starts once pressures have been below {LOW_PRESSURE} for {CALM_S:.0f}s,"
+        f" after {longest} at most; {pressure}"
+    )
+    return Verdict(Cause.CALM, min(CALM_S - calm_for_s, _LOOK_AGAIN_S), reason)
+
+
+def _window(update: UpdateState, at: Conditions) -> Verdict | None:
+    limits = update.limits
+    if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
+        return None
+    opens_s = windows.next_opening_s(limits.windows, limits.time_zone, at.wall_s)
+    wait_s, opens = math.inf, "not within two weeks"
+    if opens_s is not None:
+        wait_s = max(opens_s - at.wall_s, 0.001)
+        opens = f"{datetime.fromtimestamp(opens_s, limits.time_zone):%a %Y-%m-%d %H:%M %Z}"
+    reason = f"windows are closed; next open: {opens}"
+    return Verdict(Cause.WINDOW, wait_s, reason, may_be_let_go=True)
+
+
+def _budget(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
+    closed = database.board.closed(at.now_s, one_shot=update.one_shot)
+    if closed is None:
+        return None
+    return Verdict(Cause.BUDGET, _LOOK_AGAIN_S, closed.reason, closed.may_be_let_go)

@@ -1,0 +1,73 @@
+"""Whether anybody is there who could be hurt. Pure.
+
+Judged by activity, not by presence: a server always has dozens of long polls in flight on which
+nobody waits, and requests so quick that no look at those in flight ever sees them.
+"""
+
+import math
+
+import attrs
+
+# The rate of requests is remembered for this long, so that a burst is one.
+_RATE_MEMORY_S = 5.0
+
+# Somebody who comes so many times more seldom than now is somebody else.
+_GAPS = 3.0
+_LONGEST_QUIET_S = 5.0
+
+# What an idle server with workers does for itself: transactions a second.
+_OWN_TRANSACTIONS_PER_S = 5.0
+
+
+@attrs.define
+class Presence:
+    """When clients were last seen, by requests in this process or by what the database does.
+
+    Attributes:
+        seen_s: when somebody was last seen (monotonic).
+        is_blind: whether neither requests nor transactions of others can be seen.
+    """
+
+    seen_s: float = -math.inf
+    is_blind: bool = False
+    _looked_s: float = -math.inf
+    _received: int = 0
+    _rate_per_s: float = 0.0
+    _transactions: tuple[float, float, float] | None = None
+
+    def look(self, now_s: float, active_requests: int | None, received: int) -> None:
+        """Requests in flight on which somebody waits (None: not to be seen), and all ever seen."""
+        self.is_blind = active_requests is None and self._transactions is None
+        passed_s = now_s - self._looked_s
+        came = received - self._received
+        self._looked_s, self._received = now_s, received
+        if passed_s > _LONGEST_QUIET_S or came < 0:
+            # After a long time without a look the count does not tell when somebody came.
+            came, passed_s = 0, _LONGEST_QUIET_S
+        fading = math.exp(-max(passed_s, 0.0) / _RATE_MEMORY_S)
+        self._rate_per_s = self._rate_per_s * fading + came / _RATE_MEMORY_S
+        if active_requests or came:
+            self.seen_s = now_s
+
+    def look_at_transactions(self, now_s: float, of_all: float, of_this_process: float) -> None:
+        """Transactions so far, of everybody and of this process: the rest are of workers."""
+        before = self._transactions
+        self._transactions = (now_s, of_all, of_this_process)
+        self.is_blind = False
+        if before is None or now_s <= before[0]:
+            return
+        others = (of_all - before[1]) - (of_this_process - before[2])
+        if others / (now_s - before[0]) > _OWN_TRANSACTIONS_PER_S:
+            self.seen_s = now_s
+
+    def quiet_for_s(self, now_s: float) -> float:
+        """How long nobody has been seen."""
+        return max(now_s - self.seen_s, 0.0)
+
+    def is_quiet(self, now_s: float, quiet_after_s: float) -> bool:
+        """Whether nobody is there: longer than requests were apart of late."""
+        if self.is_blind:
+            return False
+        gap_s = _GAPS / self._rate_per_s if self._rate_per_s else math.inf
+        enough_s = max(quiet_after_s, min(gap_s, _LONGEST_QUIET_S))
+        return self.quiet_for_s(now_s) >= enough_s
