@@ -4,13 +4,15 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench bench-rules dist clean
+.PHONY: help demo test lint format bench bench-full bench-sqlite bench-rules dist clean
 
 help:
 	@echo "make demo         a real Synapse with the module, and its pending updates"
 	@echo "make test         all tests"
 	@echo "make lint         ruff and mypy"
 	@echo "make bench        what updates do to clients, by controller; ten minutes"
+	@echo "make bench-full   the same with all updates, loads and arms; about an hour"
+	@echo "make bench-sqlite the same on SQLite; ten minutes"
 	@echo "make bench-rules  are limits kept, and what does the module cost; six minutes"
 	@echo "make dist         sdist and wheel, checked"
 
@@ -30,7 +32,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.test
-	$(BIN)/python -m bench.foreground
+	$(BIN)/python -m bench.run
 
 bench-rules: $(VENV)/.test
 	$(BIN)/python -m bench.rules

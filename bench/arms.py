@@ -1,110 +1,64 @@
-"""A controller for the benchmark, which is one of several at a time, as a file says.
-
-So all arms run in one server process, in short blocks, and the machine's moods hit them alike.
-"""
+"""The arms by name: who decides on batches, in the blocks of each."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
-from types import TracebackType
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from synapse_bgthrottle import BackgroundUpdateThrottle
-
-_LOOK_AGAIN_S = 0.02
+import attrs
 
 
-class Arms:
-    """Registers itself as the controller, and asks the file before each batch who decides.
+@attrs.frozen
+class Arm:
+    """One way to control updates.
 
-    Its configuration: `file`, and `modules`, the configuration of the module by name of arm.
-    The other arms are `none` (no batch at all), `unthrottled`, `stock` and `nice` (rest as long as
-    the batch took).
+    Attributes:
+        runs: whether batches run at all.
+        rest_s: before each batch; None rests as long as the last batch took, 1 s at most.
+        target_ms: what a batch is to take.
+        module: the configuration of ours, which then decides instead; None: not ours.
     """
 
-    def __init__(self, config: dict[str, Any], api: Any) -> None:
-        self.api = api
-        self._file = Path(config["file"])
-        self.modules = {
-            name: _Captured(api, raw).callbacks for name, raw in config["modules"].items()
-        }
-        self.last_batch_s = 0.0
-        if api.worker_app is None:
-            api.register_background_update_controller_callbacks(
-                on_update=self.on_update,
-                default_batch_size=self.default_batch_size,
-                min_batch_size=self.min_batch_size,
-            )
-
-    @staticmethod
-    def parse_config(config: dict[str, Any]) -> dict[str, Any]:
-        return config
-
-    @property
-    def arm(self) -> str:
-        return self._file.read_text().strip()
-
-    def on_update(self, *update: Any) -> AbstractAsyncContextManager[int]:
-        return _Batch(self, update)
-
-    async def default_batch_size(self, update_name: str, database_name: str) -> int:
-        return await self._batch_size("default_batch_size", 100, update_name, database_name)
-
-    async def min_batch_size(self, update_name: str, database_name: str) -> int:
-        return await self._batch_size("min_batch_size", 1, update_name, database_name)
-
-    async def _batch_size(self, callback: str, stock: int, *update: str) -> int:
-        module = self.modules.get(self.arm)
-        if module is None:
-            return stock
-        answer: Callable[..., Awaitable[int]] = module[callback]
-        return await answer(*update)
+    runs: bool = True
+    rest_s: float | None = 0.0
+    target_ms: int = 100
+    module: dict[str, Any] | None = None
 
 
-class _Captured:
-    """The callbacks of a module of ours, registered here and not with Synapse."""
+_STOCK = re.compile(r"stock (\d+)/(\d+)")
 
-    def __init__(self, api: Any, raw: Any) -> None:
-        self._api = api
-        self.callbacks: dict[str, Any] = {}
-        BackgroundUpdateThrottle(BackgroundUpdateThrottle.parse_config(raw), self)  # type: ignore[arg-type]
+# Rest and target in ms: stock's own settings, from its default to hardly any rest.
+STOCK_SWEEP = ("stock", "stock 300/100", "stock 100/100", "stock 50/50", "stock 100/25")
 
-    def register_background_update_controller_callbacks(self, **callbacks: Any) -> None:
-        self.callbacks = callbacks
+ARMS = {
+    "none": Arm(runs=False),
+    "control": Arm(runs=False),
+    "unthrottled": Arm(),
+    "stock": Arm(rest_s=1.0),
+    "nice": Arm(rest_s=None),
+    "ours 10%": Arm(module={}),
+    "ours 25%": Arm(module={"duty_cycle": "25%"}),
+    "adaptive": Arm(module={"duty_cycle": "adaptive"}),
+    "gentle": Arm(module={"profile": "gentle"}),
+    "balanced": Arm(module={"profile": "balanced"}),
+    "fast": Arm(module={"profile": "fast"}),
+    "finish": Arm(module={"profile": "finish"}),
+}
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._api, name)
 
+def arm(name: str, extra: Mapping[str, dict[str, Any]]) -> Arm:
+    """The arm of this name; `extra` are configurations of ours by name, and come first.
 
-class _Batch(AbstractAsyncContextManager[int]):
-    def __init__(self, arms: Arms, update: tuple[Any, ...]) -> None:
-        self._arms = arms
-        self._update = update
-        self._module: AbstractAsyncContextManager[int] | None = None
-        self._begin_s = 0.0
+    Also `stock REST/TARGET`, both in ms, which are settings of stock's own.
 
-    async def __aenter__(self) -> int:
-        arms = self._arms
-        while (arm := arms.arm) == "none":
-            await arms.api.sleep(_LOOK_AGAIN_S)
-        if arm in arms.modules:
-            self._module = arms.modules[arm]["on_update"](*self._update)
-            return await self._module.__aenter__()
-        rest_s = {"unthrottled": 0.0, "stock": 1.0, "nice": min(arms.last_batch_s, 1.0)}[arm]
-        if rest_s:
-            await arms.api.sleep(rest_s)
-        self._begin_s = arms.api._clock.time()
-        return 100
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        if self._module is not None:
-            await self._module.__aexit__(exc_type, exc, tb)
-        else:
-            self._arms.last_batch_s = self._arms.api._clock.time() - self._begin_s
+    Raises:
+        ValueError: there is none.
+    """
+    if name in extra:
+        return Arm(module=extra[name])
+    if match := _STOCK.fullmatch(name):
+        return Arm(rest_s=int(match[1]) / 1000, target_ms=int(match[2]))
+    if name in ARMS:
+        return ARMS[name]
+    raise ValueError(f"no arm {name!r}: there are {', '.join(ARMS)} and stock REST/TARGET")

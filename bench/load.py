@@ -1,128 +1,195 @@
 """Open-loop load from a process of its own: requests start when they are due, come what may.
 
-`python -m bench.load PLAN` reads a JSON plan and writes a line for each request: when it was due
-(seconds since the epoch), its latency from then (ms), and its kind. A stall is so not hidden: what
-had to wait for a free connection has waited.
+`python -m bench.load PLAN` reads a JSON plan, prints `ready`, and then a line for each request of
+the blocks that it is told on standard input. Latency counts from when a request was due, so a stall
+is not hidden: what had to wait has waited.
 """
 
 from __future__ import annotations
 
-import http.client
-import itertools
+import asyncio
 import json
-import queue
-import random
+import resource
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-_CONNECTIONS = 24
+from bench.loads import LOADS, arrivals
+
+_MOST_CONNECTIONS = 64
+_POLL_MS = 30_000
 
 
 @attrs.frozen
 class Plan:
-    """What to send.
+    """Whom to ask, for what.
 
     Attributes:
-        host, port, token, user_id: of the server and its user.
-        rooms: ids of rooms of the user.
-        begin_s: when the first block begins, in seconds since the epoch.
-        block_s, blocks, blocks_per_round: the blocks; those of a round have the same arrivals.
-        rates_per_s: mean arrivals by kind of request.
-        output: where the lines go.
+        host, port: of the server.
+        token: of the user that sends.
+        poller_tokens: of those that wait in /sync.
+        rooms: ids of rooms of all of them.
+        load: its name.
     """
 
     host: str
     port: int
     token: str
-    user_id: str
+    poller_tokens: list[str]
     rooms: list[str]
+    load: str
+
+
+@attrs.frozen
+class Block:
+    """A block to come, as the driver tells it.
+
+    Attributes:
+        number: to know its requests by.
+        begin_s: in seconds since the epoch.
+        seed: of its arrivals.
+    """
+
+    number: int
     begin_s: float
     block_s: float
-    blocks: int
-    blocks_per_round: int
-    rates_per_s: dict[str, float]
-    output: str
+    seed: int
 
 
-def arrivals(plan: Plan) -> list[tuple[float, str]]:
-    """When which kind of request is due: Poisson, the same in all blocks of a round."""
-    due = []
-    for block in range(plan.blocks):
-        source = random.Random(block // plan.blocks_per_round)
-        for kind, rate in sorted(plan.rates_per_s.items()):
-            at_s = source.expovariate(rate)
-            while at_s < plan.block_s:
-                due.append((plan.begin_s + block * plan.block_s + at_s, kind))
-                at_s += source.expovariate(rate)
-    return sorted(due)
+class Connection:
+    """One HTTP connection, kept alive."""
 
-
-class Sender:
-    """One connection and its thread."""
-
-    _numbers = itertools.count()
-
-    def __init__(self, plan: Plan, due: queue.SimpleQueue[Any], lines: list[str]) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._due = due
-        self._lines = lines
-        self._connection = http.client.HTTPConnection(plan.host, plan.port, timeout=60)
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    def run(self) -> None:
-        while (request := self._due.get()) is not None:
-            due_s, kind = request
-            method, path, body = self._request(kind)
-            status = self._send(method, path, body)
-            latency_ms = (time.time() - due_s) * 1000
-            self._lines.append(f"{due_s:.4f} {latency_ms:.3f} {kind} {status}\n")
-
-    def _send(self, method: str, path: str, body: Any) -> int:
-        headers = {"Authorization": f"Bearer {self._plan.token}"}
+    async def ask(self, token: str, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        """The status and the content of the answer; status 0 is no answer."""
         try:
-            self._connection.request(method, path, body and json.dumps(body), headers)
-            answer = self._connection.getresponse()
-            answer.read()
-            return answer.status
-        except (OSError, http.client.HTTPException):
-            self._connection.close()
-            return 0
+            return await self._ask(token, method, path, body)
+        except (OSError, EOFError, ValueError):
+            if self._streams is not None:
+                self._streams[1].close()
+            self._streams = None
+            return 0, b""
 
-    def _request(self, kind: str) -> tuple[str, str, Any]:
-        number = next(self._numbers)
-        room_id = self._plan.rooms[number % len(self._plan.rooms)]
-        rooms = f"/_matrix/client/v3/rooms/{room_id}"
+    async def _ask(self, token: str, method: str, path: str, body: Any) -> tuple[int, bytes]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(self._plan.host, self._plan.port)
+        reader, writer = self._streams
+        content = b"" if body is None else json.dumps(body).encode()
+        writer.write(
+            f"{method} {path} HTTP/1.1\r\nHost: {self._plan.host}\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+            + content
+        )
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        status = int(head.split(" ", 2)[1])
+        if "transfer-encoding: chunked" in head:
+            return status, await _chunks(reader)
+        _, _, rest = head.partition("content-length:")
+        return status, await reader.readexactly(int(rest.split("\r\n", 1)[0]))
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    content = b""
+    while size := int(await reader.readline(), 16):
+        content += await reader.readexactly(size)
+        await reader.readline()
+    await reader.readline()
+    return content
+
+
+class Clients:
+    """All of a plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._free = [Connection(plan) for _ in range(_MOST_CONNECTIONS)]
+        self._any_free = asyncio.Semaphore(_MOST_CONNECTIONS)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sent = 0
+
+    async def run(self) -> None:
+        """Until standard input ends, and what was sent is answered."""
+        load = LOADS[self._plan.load]
+        begun = [asyncio.Event() for _ in range(load.pollers)]
+        tokens = self._plan.poller_tokens
+        pollers = [
+            asyncio.create_task(self._poll(tokens[number % len(tokens)], event))
+            for number, event in enumerate(begun)
+        ]
+        for event in begun:
+            await event.wait()
+        print("ready", flush=True)
+        lines = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+        )
+        while line := await lines.readline():
+            self._start(self._block(Block(**json.loads(line))))
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+        for poller in pollers:
+            poller.cancel()
+
+    def _start(self, coroutine: Any) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _block(self, block: Block) -> None:
+        due = arrivals(LOADS[self._plan.load], block.block_s, block.seed)
+        for number, (offset_s, kind) in enumerate(due):
+            await asyncio.sleep(block.begin_s + offset_s - time.time())
+            self._start(self._request(block, number, offset_s, kind))
+
+    async def _request(self, block: Block, number: int, offset_s: float, kind: str) -> None:
+        async with self._any_free:
+            connection = self._free.pop()
+            self._sent += 1
+            status, _ = await connection.ask(self._plan.token, *self._what(kind))
+            latency_ms = (time.time() - block.begin_s - offset_s) * 1000
+            self._free.append(connection)
+        print(block.number, number, f"{offset_s:.4f}", f"{latency_ms:.3f}", kind, status)
+
+    def _what(self, kind: str) -> tuple[Any, ...]:
+        room_id = self._plan.rooms[self._sent % len(self._plan.rooms)]
+        room = f"/_matrix/client/v3/rooms/{room_id}"
         if kind == "send":
-            path = f"{rooms}/send/m.room.message/{time.time_ns()}"
-            return "PUT", path, {"msgtype": "m.text", "body": f"load {number}"}
+            path = f"{room}/send/m.room.message/{time.time_ns()}"
+            return "PUT", path, {"msgtype": "m.text", "body": f"load {self._sent}"}
         if kind == "sync":
-            return "GET", "/_matrix/client/v3/sync?timeout=0", None
+            return "GET", "/_matrix/client/v3/sync?timeout=0"
         if kind == "messages":
-            return "GET", f"{rooms}/messages?dir=b&limit=20", None
+            return "GET", f"{room}/messages?dir=b&limit=20"
         if kind == "whoami":
-            return "GET", "/_matrix/client/v3/account/whoami", None
-        return "GET", f"/_matrix/client/v3/profile/{self._plan.user_id}", None
+            return "GET", "/_matrix/client/v3/account/whoami"
+        return "GET", "/_matrix/client/v3/profile/@alice:bgthrottle.test"
+
+    async def _poll(self, token: str, begun: asyncio.Event) -> None:
+        connection = Connection(self._plan)
+        since = ""
+        while True:
+            path = f"/_matrix/client/v3/sync?timeout={_POLL_MS if since else 0}{since}"
+            status, content = await connection.ask(token, "GET", path)
+            if status == 200:
+                since = f"&since={json.loads(content)['next_batch']}"
+                begun.set()
+            else:
+                await asyncio.sleep(1)
 
 
 def main() -> None:
     plan = Plan(**json.loads(Path(sys.argv[1]).read_text()))
-    due: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    lines: list[str] = []
-    threads = [threading.Thread(target=Sender(plan, due, lines).run) for _ in range(_CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for request in arrivals(plan):
-        time.sleep(max(request[0] - time.time(), 0))
-        due.put(request)
-    for _ in threads:
-        due.put(None)
-    for thread in threads:
-        thread.join()
-    Path(plan.output).write_text("".join(lines))
+    begin_s = time.monotonic()
+    asyncio.run(Clients(plan).run())
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    share = (used.ru_utime + used.ru_stime) / (time.monotonic() - begin_s)
+    print(f"cpu {share:.4f}")
 
 
 if __name__ == "__main__":

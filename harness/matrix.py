@@ -56,9 +56,15 @@ class MatrixClient:
         )
         return cls(url, answer["access_token"])
 
-    def create_room(self, name: str) -> str:
-        room_id: str = self.call("POST", "/_matrix/client/v3/createRoom", {"name": name})["room_id"]
+    def create_room(self, name: str, alias: str | None = None) -> str:
+        """A room of one's own; with an alias (its local part), one that everybody may join."""
+        public = {"preset": "public_chat", "room_alias_name": alias} if alias else {}
+        body = {"name": name, **public}
+        room_id: str = self.call("POST", "/_matrix/client/v3/createRoom", body)["room_id"]
         return room_id
+
+    def join(self, room_id: str) -> None:
+        self.call("POST", f"/_matrix/client/v3/rooms/{room_id}/join", {})
 
     def send(self, room_id: str, text: str) -> None:
         path = f"/_matrix/client/v3/rooms/{room_id}/send/m.room.message/{next(self._transactions)}"

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,16 @@ _UNPRIVILEGED = "nobody"
 
 
 class PostgresServer:
-    """One cluster, in a folder of its own, on 127.0.0.1 and a free port."""
+    """One cluster, in a folder of its own, on 127.0.0.1 and a free port.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: what an earlier one left in it is used again.
+        settings: further ones of postgresql.conf.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self._folder = folder
+        self._settings = {"listen_addresses": "127.0.0.1", "fsync": "off", **(settings or {})}
         self._data = folder / "data"
         self._log_path = folder / "postgres.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,6 +47,8 @@ class PostgresServer:
             os.chown(folder, self._user, self._group)
             _let_through(folder)
         self._bin = _binaries(folder)
+        if (self._data / "PG_VERSION").exists():
+            return
         options = ["--locale=C", "-E", "UTF8", "-U", "synapse", "--auth=trust", "--no-sync"]
         subprocess.run(
             self._command("initdb", *options, "-D", str(self._data)),
@@ -54,8 +62,9 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = ["-p", str(self.port), "-c", "listen_addresses=127.0.0.1"]
-        options += ["-c", f"unix_socket_directories={self._folder}", "-c", "fsync=off"]
+        options = ["-p", str(self.port), "-c", f"unix_socket_directories={self._folder}"]
+        for name, value in self._settings.items():
+            options += ["-c", f"{name}={value}"]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command("postgres", "-D", str(self._data), *options),

@@ -71,6 +71,8 @@ class SynapseServer(SynapseProcess):
             "rc_registration": _LIMITLESS,
             "rc_login": {"address": _LIMITLESS, "account": _LIMITLESS},
             "rc_joins": {"local": _LIMITLESS, "remote": _LIMITLESS},
+            "rc_joins_per_room": _LIMITLESS,
+            "rc_room_creation": _LIMITLESS,
             "modules": modules,
             **(extra or {}),
         }

@@ -17,9 +17,12 @@ from typing import Any
 from unittest.mock import patch
 
 import attrs
+from synapse.logging.context import PreserveLoggingContext, run_in_background
 from synapse.storage.background_updates import BackgroundUpdater
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from synapse_bgthrottle import homeserver
 from synapse_bgthrottle.config import parse
@@ -165,6 +168,8 @@ class VirtualServer:
         clock: its time.
         api: what the module gets as its API.
         pools: by name of database.
+        failures: how background processes failed.
+        threads_hang: whether what is run in a thread from now on never ends.
     """
 
     def __init__(
@@ -182,6 +187,8 @@ class VirtualServer:
             **(background_updates or {}),
         }
         self.clock = VirtualClock()
+        self.failures: list[Failure] = []
+        self.threads_hang = False
         self.hostname = "virtual.test"
         self.config = types.SimpleNamespace(
             background_updates=types.SimpleNamespace(**section),
@@ -192,6 +199,8 @@ class VirtualServer:
             worker_app=worker_app,
             sleep=self.clock.sleep,
             run_db_interaction=self.pools[databases[0]].runInteraction,
+            delayed_background_call=self._delayed_background_call,
+            defer_to_thread=self._defer_to_thread,
             register_background_update_controller_callbacks=self._register,
         )
 
@@ -200,6 +209,21 @@ class VirtualServer:
 
     def get_datastores(self) -> Any:
         return types.SimpleNamespace(databases=list(self.pools.values()))
+
+    def _delayed_background_call(
+        self, msec: float, f: Callable[..., Any], *args: Any, desc: str
+    ) -> IDelayedCall:
+        def run() -> None:
+            with PreserveLoggingContext():
+                run_in_background(f, *args).addErrback(self.failures.append)
+
+        timer: IDelayedCall = self.clock.reactor.callLater(msec / 1000, run)
+        return timer
+
+    async def _defer_to_thread(self, f: Callable[..., Any], *args: Any) -> Any:
+        if self.threads_hang:
+            await Deferred()
+        return f(*args)
 
     def _register(self, **callbacks: Any) -> None:
         for pool in self.pools.values():

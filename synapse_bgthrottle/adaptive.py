@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from synapse_bgthrottle.board import Soft
-from synapse_bgthrottle.comparison import HUSH_S, WORK_S, WORK_WHEN_CERTAIN_S, Comparison
+from synapse_bgthrottle.comparison import Comparison
 from synapse_bgthrottle.harm import MOST_EFFORT, Harm
 from synapse_bgthrottle.limits import Limits
 from synapse_bgthrottle.presence import Presence
@@ -77,6 +77,7 @@ class Going:
 
     Attributes:
         ratio: duty cycle.
+        least_ratio: duty cycle that no waiting for a gap may undercut.
         target_ms: wanted duration of the next batch.
         gate_s: how long to wait for a gap between requests.
         hush_s: how long there is no batch at all, for comparison.
@@ -84,6 +85,7 @@ class Going:
     """
 
     ratio: float
+    least_ratio: float
     target_ms: float
     gate_s: float
     hush_s: float
@@ -156,7 +158,7 @@ class Pacer:
             return _all_out(seen, limits, min(careful_ms, target_ms))
         if self.soft.pressure is None:
             ratio = _bounded(BLIND_RATIO, limits)
-            return Going(ratio, target_ms, 0.0, 0.0, f"nothing can be measured: {_percent(ratio)}")
+            return _at(ratio, target_ms, f"nothing can be measured: {_percent(ratio)}")
         return self._among_clients(limits, profile, target_ms, harm, now_s, sharers)
 
     def _among_clients(
@@ -168,16 +170,16 @@ class Pacer:
         now_s: float,
         sharers: int,
     ) -> Going:
-        work_s = WORK_WHEN_CERTAIN_S if harm.is_certain else WORK_S
+        work_s, hush_s = self.comparison.spans_s(is_certain=harm.is_certain)
         # What hushes take is given back in between.
-        share = (work_s + HUSH_S) / work_s
+        share = (work_s + hush_s) / work_s
         allowed = min(harm.effort, 1.0)
         ratio, why = allowed, f"clients are {_percentage(harm.slope * allowed)} slower by it"
         if self.law.ratio < allowed:
             ratio, why = self.law.ratio, f"{self.soft.name} is at {self.soft.pressure:.2f}"
         ratio = _bounded(ratio, limits)
         at_work = min(ratio * share, limits.max_duty_ratio)
-        result = self.comparison.turn(now_s, work_s)
+        result = self.comparison.turn(now_s, work_s, hush_s)
         if result is not None:
             effort = at_work if harm.effort <= 1 else harm.effort
             harm.learn(now_s, effort, result.difference, result.variance)
@@ -185,6 +187,7 @@ class Pacer:
         busy_ms = min(profile.busy_target_ms, target_ms)
         return Going(
             at_work / sharers,
+            min(limits.min_duty_ratio * share / sharers, 1.0),
             busy_ms * (target_ms / busy_ms) ** freedom,
             profile.longest_gate_s * (1 - freedom),
             max(self.comparison.ends_s - now_s, 0.0) if self.comparison.is_hush else 0.0,
@@ -203,7 +206,11 @@ def highest(softs: Iterable[Soft]) -> Soft:
 
 def _all_out(reason: str, limits: Limits, target_ms: float) -> Going:
     ratio = _bounded(1.0, limits)
-    return Going(ratio, target_ms, 0.0, 0.0, f"{reason}: {_percent(ratio)}")
+    return _at(ratio, target_ms, f"{reason}: {_percent(ratio)}")
+
+
+def _at(ratio: float, target_ms: float, reason: str) -> Going:
+    return Going(ratio, ratio, target_ms, 0.0, 0.0, reason)
 
 
 def _percentage(ratio: float) -> str:

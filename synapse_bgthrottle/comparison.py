@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 import attrs
 
-HUSH_S = 1.0
-WORK_S = 2.0
-WORK_WHEN_CERTAIN_S = 9.0
+# In looks: what spans a change of phase is lost, so a phase has several.
+HUSH_LOOKS = 4
+WORK_LOOKS = 8
+WORK_LOOKS_WHEN_CERTAIN = 36
 
 # Of requests of one kind about whose latency little is known. (The log latencies of requests of
 # one kind have a standard deviation of 0.5 to 1 on real servers.)
@@ -54,10 +55,12 @@ class Comparison:
     """Phases, and what was seen in them.
 
     Attributes:
+        look_s: time between two looks.
         is_hush: whether this is a moment without batches.
         ends_s: when this phase ends.
     """
 
+    look_s: float = 0.25
     is_hush: bool = False
     ends_s: float = -math.inf
     _began_s: float = -math.inf
@@ -68,16 +71,21 @@ class Comparison:
     _work: _Moments = attrs.field(factory=_Moments)
     _hush: _Moments = attrs.field(factory=_Moments)
 
-    def turn(self, now_s: float, work_s: float) -> Result | None:
+    def spans_s(self, *, is_certain: bool) -> tuple[float, float]:
+        """How long work lasts, and the hush after it; little is asked once much is known."""
+        looks = WORK_LOOKS_WHEN_CERTAIN if is_certain else WORK_LOOKS
+        return looks * self.look_s, HUSH_LOOKS * self.look_s
+
+    def turn(self, now_s: float, work_s: float, hush_s: float) -> Result | None:
         """Go on to the next phase if this one is over; the experiment that is complete, if any."""
         if now_s < self.ends_s:
             return None
-        if now_s - self.ends_s > HUSH_S:
+        if now_s - self.ends_s > hush_s:
             # Nobody asked for a while: there was no such phase.
             self._work, self._hush, self.is_hush = _Moments(), _Moments(), True
         self.is_hush = not self.is_hush
         self._began_s = now_s
-        self.ends_s = now_s + (HUSH_S if self.is_hush else work_s)
+        self.ends_s = now_s + (hush_s if self.is_hush else work_s)
         if self.is_hush or not (self._work.requests and self._hush.requests):
             return None
         result = Result(
@@ -97,7 +105,7 @@ class Comparison:
         for kind, (total_s, count) in responses.items():
             total_before_s, count_before = seen.get(kind, (0.0, 0.0))
             added, added_s = count - count_before, total_s - total_before_s
-            if added <= 0 or added_s <= 0:
+            if not (0 < added < math.inf and 0 < added_s < math.inf):
                 continue
             latency = math.log(added_s / added)
             base = self._base.setdefault(kind, latency)

@@ -1,15 +1,18 @@
 """The configuration: a dict from YAML to a frozen `Config`, or all of its problems at once."""
 
 import difflib
-import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from synapse_bgthrottle.config_keys import KEYS, LONGEST_NAME, MATCH_KEYS, SETTING_KEYS
+from synapse_bgthrottle.contradictions import contradictions
+from synapse_bgthrottle.found import found, text
 from synapse_bgthrottle.limits import Rule, Settings, is_shadowed
+from synapse_bgthrottle.signal_config import NESTED_KEYS, parse_signals
 from synapse_bgthrottle.signal_settings import SignalSettings
+from synapse_bgthrottle.signals import SIGNALS
 from synapse_bgthrottle.window_config import DAYS_ACCEPTED, parse_window
 
 Path = tuple[str, ...]
@@ -45,7 +48,7 @@ class Config:
     Attributes:
         settings: what the top level says.
         rules: the first one that matches an update goes before the top level.
-        signals: thresholds and checks.
+        signals: what is looked at, and from where on it matters.
     """
 
     settings: Settings = attrs.field(factory=Settings)
@@ -66,21 +69,6 @@ def parse(raw: object) -> Config:
     return config
 
 
-_SHORT = reprlib.Repr()  # whole values may be huge: YAML aliases multiply
-_SHORT.maxstring = _SHORT.maxother = 60
-
-
-def _found(value: object) -> str:
-    return _text(value, _SHORT.repr)
-
-
-def _text(value: object, write: Callable[[object], str] = str) -> str:
-    try:
-        return write(value)
-    except ValueError:  # Python refuses to print integers of thousands of digits
-        return f"a value of type {type(value).__name__}"
-
-
 class _Reader:
     """Reads on after a problem, so that all are found in one go."""
 
@@ -91,15 +79,16 @@ class _Reader:
         self.problems.append(Problem(path, message))
 
     def _refuse(self, path: Path, value: object, accepted: str) -> None:
-        self._problem(path, f"found {_found(value)}; accepted is {accepted}")
+        self._problem(path, f"found {found(value)}; accepted is {accepted}")
 
     def config(self, raw: object) -> Config:
-        settings, rules = Settings(), []
-        mapping = self._mapping(raw, (), (*SETTING_KEYS, "rules"))
-        if mapping is not None:
-            settings = self._settings(mapping, (), Settings())
-            rules = self._rules(mapping.get("rules", []), settings)
-        return Config(settings, tuple(rules))
+        mapping = self._mapping(raw, (), (*SETTING_KEYS, "signals", "rules"))
+        if mapping is None:
+            return Config()
+        settings = self._settings(mapping, (), Settings())
+        signals = self._signals(mapping.get("signals", {}))
+        rules = self._rules(mapping.get("rules", []), settings)
+        return Config(settings, tuple(rules), signals)
 
     def _mapping(self, raw: object, path: Path, keys: Sequence[str]) -> Mapping[str, Any] | None:
         if not isinstance(raw, dict):
@@ -107,7 +96,7 @@ class _Reader:
             return None
         for key in raw:
             if key not in keys:
-                name = _text(key)[:LONGEST_NAME]
+                name = text(key)[:LONGEST_NAME]
                 close = difflib.get_close_matches(name, keys, n=1)
                 hint = f"did you mean {close[0]}? " if close else ""
                 self._problem(
@@ -122,40 +111,15 @@ class _Reader:
         for name, key in KEYS.items():
             if name in raw:
                 try:
-                    read[key.setting] = key.parse(raw[name])
+                    read.setdefault(key.setting, key.parse(raw[name]))
                 except ValueError:
                     self._refuse((*path, name), raw[name], key.accepted)
         if "windows" in raw:
             read["windows"] = self._windows(raw["windows"], (*path, "windows"))
-        if "duty_cycle" in raw and "sleep" in raw:
-            self._problem(
-                (*path, "sleep"),
-                f"found {_found(raw['sleep'])} beside duty_cycle {_found(raw['duty_cycle'])};"
-                " accepted is one of the two",
-            )
         settings = Settings(**read)
-        self._bounds(settings, path, above)
+        for name, message in contradictions(raw, settings, above):
+            self._problem((*path, name), message)
         return settings
-
-    def _bounds(self, own: Settings, path: Path, above: Settings) -> None:
-        for small, large in (
-            ("min_batch", "max_batch"),
-            ("default_batch", "max_batch"),
-            ("min_batch", "default_batch"),
-        ):
-            own_small, own_large = getattr(own, f"{small}_items"), getattr(own, f"{large}_items")
-            low = own_small or getattr(above, f"{small}_items")
-            high = own_large or getattr(above, f"{large}_items")
-            if not (own_small or own_large) or low is None or high is None or low <= high:
-                continue
-            at, other = (small, large) if own_small else (large, small)
-            value, bound = (low, high) if own_small else (high, low)
-            where = " from the top level" if not (own_small and own_large) else ""
-            relation = "at most" if own_small else "at least"
-            self._problem(
-                (*path, f"{at}_size"),
-                f"found {value}; accepted is {relation} {other}_size, which is {bound}{where}",
-            )
 
     def _windows(self, raw: object, path: Path) -> tuple[Any, ...] | None:
         if raw == "always":
@@ -176,6 +140,18 @@ class _Reader:
                     self._refuse(place, mapping.get(key, item), accepted)
                 windows.append(window)
         return tuple(windows) if windows and None not in windows else None
+
+    def _signals(self, raw: object) -> SignalSettings:
+        mapping = self._mapping(raw, ("signals",), tuple(SIGNALS))
+        if mapping is None:
+            return SignalSettings()
+        for name, keys in NESTED_KEYS.items():
+            if isinstance(mapping.get(name), dict):
+                self._mapping(mapping[name], ("signals", name), keys)
+        signals, problems = parse_signals(mapping)
+        for path, value, accepted in problems:
+            self._refuse(("signals", *path), value, accepted)
+        return signals
 
     def _rules(self, raw: object, top: Settings) -> list[Rule]:
         if not isinstance(raw, list):

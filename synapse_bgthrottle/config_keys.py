@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep
+from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.units import parse_duration_ms, parse_ratio
 
 LONGEST_NAME = 200
@@ -57,10 +58,18 @@ def _zone(value: Any) -> ZoneInfo:
         raise ValueError("not known") from error
 
 
+def _duty_ratio(value: Any) -> float:
+    return float(_within(parse_ratio(value), 0.001, 1))
+
+
 def _duty_cycle(value: Any) -> Adaptive | DutyCycle:
-    if value == "adaptive":
-        return Adaptive()
-    return DutyCycle(_within(parse_ratio(value), 0.001, 1))
+    return Adaptive() if value == "adaptive" else DutyCycle(_duty_ratio(value))
+
+
+def _profile(value: Any) -> str:
+    if not isinstance(value, str) or value not in PROFILES:
+        raise ValueError("not a profile")
+    return value
 
 
 _DURATION = "such as 250ms, 30s, 10m, 5d, or a whole number of ms"
@@ -81,6 +90,13 @@ KEYS: dict[str, Key] = {
         "pace",
         f"a duration up to 1d, {_DURATION}; 0 never waits",
         lambda value: FixedSleep(_within(parse_duration_ms(value), 0, 86_400_000)),
+    ),
+    "profile": Key("profile", f"one of {', '.join(PROFILES)}", _profile),
+    "min_duty_cycle": Key(
+        "min_duty_ratio", "a share from 0.1% to 100%, such as 1% or 0.01", _duty_ratio
+    ),
+    "max_duty_cycle": Key(
+        "max_duty_ratio", "a share from 0.1% to 100%, such as 50% or 0.5", _duty_ratio
     ),
     "max_items_per_second": Key(
         "max_items_per_second", "a number from 0.001, such as 200, or off", _or_off(_rate)

@@ -83,14 +83,20 @@ def by_server(database: DatabaseState, at: Conditions) -> Verdict | None:
     return None
 
 
+def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
+    """What no longer holds it, holds it anew the next time."""
+    limits = update.limits
+    if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
+        update.held_since_s.pop(Cause.WINDOW, None)
+    if database.board.closed(at.now_s, one_shot=update.one_shot) is None:
+        update.held_since_s.pop(Cause.BUDGET, None)
+    if not update.held_since_s:
+        update.released = False
+
+
 def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
     """Closed windows and closed budgets, until they have held the update for `max_hold`."""
-    found = [_window(update, at), _budget(database, update, at)]
-    for cause in (Cause.WINDOW, Cause.BUDGET):
-        if not any(verdict is not None and verdict.cause is cause for verdict in found):
-            update.held_since_s.pop(cause, None)
-    update.released = False
-    for verdict in found:
+    for verdict in (_window(update, at), _budget(database, update, at)):
         if verdict is None:
             continue
         longest_s = update.limits.max_hold_ms / 1000

@@ -1,21 +1,29 @@
-"""The one place that knows Synapse's private side.
+"""Synapse's private side, as far as it is about the server; `database` has what is of one database.
 
-Nothing here is needed to throttle: each thing is asked for with a guard, and where a version of
+Nothing there is needed to throttle: each thing is asked for with a guard, and where a version of
 Synapse lacks it, the module works with less detail.
 """
 
 import logging
 import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
-from synapse.module_api import ModuleApi
+from synapse import module_api
+from synapse.logging.context import PreserveLoggingContext
+from synapse.module_api import ModuleApi, make_deferred_yieldable, run_in_background
 
+from synapse_bgthrottle.database import Database
+from synapse_bgthrottle.guarded import call, get
 from synapse_bgthrottle.limits import FixedSleep, Settings
+from synapse_bgthrottle.throttle import Facts
+
+__all__ = ["BUILT_IN", "Database", "Homeserver", "StockSettings"]
 
 request_metrics: Any = None
 with suppress(ImportError):  # without it requests cannot be seen
@@ -31,13 +39,6 @@ _COUNT_EVERY_S = 0.25
 
 # Looking at more, two hundred times a second, would cost more than a hundredth of a core.
 _MOST_REQUESTS = 500
-
-# Changes nothing, but needs what the end of every batch needs: a connection, the lock of the
-# writer on SQLite, a lock on the queue's table and a server that is not read-only on PostgreSQL.
-_WRITE_NOTHING = "UPDATE background_updates SET update_name = update_name WHERE 1 = 0"
-_WRITE_NOTHING_TO_POSTGRES = (  # one trip, and a question that ends by itself
-    f"SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000; {_WRITE_NOTHING}"
-)
 
 
 @attrs.frozen
@@ -56,46 +57,12 @@ class StockSettings:
 BUILT_IN = StockSettings(1000, 100, 100, 1)
 
 
-class Database:
-    """One database of the server, with its queue of updates."""
+class Timer(Protocol):
+    """A call that is to come."""
 
-    def __init__(self, api: ModuleApi, name: str, pool: Any = None) -> None:
-        """`pool` is Synapse's DatabasePool, None where it cannot be had."""
-        self.name = name
-        self._api = api
-        self._pool = pool
+    def active(self) -> bool: ...
 
-    @property
-    def enabled(self) -> bool:
-        """Synapse's own switch; taken to be on where it cannot be read."""
-        return bool(_get(self._pool, "updates", "enabled", default=True))
-
-    def items_done(self) -> int | None:
-        """Items that Synapse counted for the current update since it started; None: unknown."""
-        current = _call(_get(self._pool, "updates", "get_current_update"))
-        items = _get(current, "total_item_count")
-        return items if isinstance(items, int) else None
-
-    def known_updates(self) -> frozenset[str]:
-        """The names of all updates that this server can run; empty where that is unknown."""
-        handlers = _get(self._pool, "updates", "_background_update_handlers", default={})
-        return frozenset(handlers)
-
-    def is_controlled_by(self, on_update: Callable[..., Any]) -> bool:
-        """Whether this callback is the registered one; taken for granted where it is unknown."""
-        return bool(
-            _get(self._pool, "updates", "_on_update_callback", default=on_update) == on_update
-        )
-
-    async def probe(self) -> str | None:
-        """Ask the database whether a batch could end; None is yes, otherwise what it complains of.
-
-        Raises:
-            Exception: whatever a lost connection makes of it.
-        """
-        run = _get(self._pool, "runInteraction", default=self._api.run_db_interaction)
-        complaint: str | None = await run("bgthrottle_probe", _probe)
-        return complaint
+    def cancel(self) -> None: ...
 
 
 class Homeserver:
@@ -108,14 +75,14 @@ class Homeserver:
 
     def __init__(self, api: ModuleApi) -> None:
         self._api = api
-        hs = _get(api, "_hs")
-        pools = _get(_call(_get(hs, "get_datastores")), "databases", default=())
-        names = [(_call(_get(pool, "name")), pool) for pool in pools]
+        self._hs = hs = get(api, "_hs")
+        pools = get(call(get(hs, "get_datastores")), "databases", default=())
+        names = [(call(get(pool, "name")), pool) for pool in pools]
         self.databases = {
             name: Database(api, name, pool) for name, pool in names if isinstance(name, str)
         }
-        self._has_workers = bool(_get(hs, "config", "redis", "redis_enabled", default=False))
-        self.stock = _stock_settings(_get(hs, "config", "background_updates"))
+        self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
+        self.stock = _stock_settings(get(hs, "config", "background_updates"))
         self.sleep = api.sleep
         self._received = 0
         self._count_again_s = -math.inf
@@ -124,6 +91,70 @@ class Homeserver:
         if name not in self.databases:
             self.databases[name] = Database(self._api, name)
         return self.databases[name]
+
+    def call_later(
+        self, delay_s: float, description: str, process: Callable[[], Awaitable[None]]
+    ) -> Timer | None:
+        """Run it later, in a log context of its own; None: this server cannot, or it ends."""
+        delayed = get(self._api, "delayed_background_call")
+        try:
+            if delayed is not None:
+                timer: Timer = delayed(delay_s * 1000, process, desc=description)
+            else:  # before Synapse 1.90
+                run: Any = get(module_api, "run_as_background_process")
+                timer = self._hs.get_clock().call_later(delay_s, run, description, process)
+        except Exception as error:  # the clock of a server that ends takes no more calls
+            logger.debug("No %s any more, or in this version: %r", description, error)
+            return None
+        return timer
+
+    async def within(
+        self, limit_s: float, function: Callable[..., Awaitable[Any]], *arguments: Any
+    ) -> Any:
+        """What the function answers, for which it has this time.
+
+        Raises:
+            TimeoutError: it took longer, and was cancelled.
+            Exception: whatever the function raises.
+        """
+        answer = run_in_background(function, *arguments)
+        too_late = False
+
+        async def cancel() -> None:
+            nonlocal too_late
+            too_late = True
+            with PreserveLoggingContext():  # the answer's callbacks bring contexts of their own
+                answer.cancel()
+
+        timer = self.call_later(limit_s, "bgthrottle_time_limit", cancel)
+        try:
+            return await make_deferred_yieldable(answer)
+        except Exception as error:
+            if too_late:  # whatever the function made of the cancellation
+                raise TimeoutError(f"no answer within {limit_s:g} s") from error
+            raise
+        finally:
+            if timer is not None and timer.active():
+                timer.cancel()
+
+    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run what may block in a thread, and answer what it answers."""
+        return await self._api.defer_to_thread(function, *arguments)
+
+    async def run_on_main(
+        self, description: str, function: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        """`Database.run` on the main database."""
+        return await self._api.run_db_interaction(description, function, *arguments)
+
+    async def fetch(self, url: str) -> bytes:
+        """Ask a URL, as Synapse asks others.
+
+        Raises:
+            HttpResponseException: the answer is none of 200 to 299.
+            Exception: whatever a lost connection makes of it.
+        """
+        return await self._api.http_client.get_raw(url)
 
     def tuned(self) -> Settings:
         """What the administrator set to other than Synapse's defaults in `background_updates:`."""
@@ -139,6 +170,16 @@ class Homeserver:
             pace=None if sleep_ms is None else FixedSleep(sleep_ms),
             default_batch_items=unless_default("default_batch_items"),
             min_batch_items=unless_default("min_batch_items"),
+        )
+
+    def facts(self) -> Facts:
+        """What the server is like, as far as decisions need it."""
+        return Facts(
+            cores=os.cpu_count() or 1,
+            sees_requests=_requests is not None and not self._has_workers,
+            sqlite_databases=frozenset(
+                name for name, database in self.databases.items() if database.is_sqlite
+            ),
         )
 
     def active_requests(self) -> int | None:
@@ -173,16 +214,16 @@ class Homeserver:
 
 
 def _stock_settings(section: Any) -> StockSettings:
-    sleep_ms = _number(_get(section, "sleep_duration_ms"), 0, BUILT_IN.sleep_ms)
+    sleep_ms = _number(get(section, "sleep_duration_ms"), 0, BUILT_IN.sleep_ms)
     return StockSettings(
-        sleep_ms=sleep_ms if _get(section, "sleep_enabled", default=True) else 0.0,
+        sleep_ms=sleep_ms if get(section, "sleep_enabled", default=True) else 0.0,
         target_duration_ms=int(
-            _number(_get(section, "update_duration_ms"), 1, BUILT_IN.target_duration_ms)
+            _number(get(section, "update_duration_ms"), 1, BUILT_IN.target_duration_ms)
         ),
         default_batch_items=int(
-            _number(_get(section, "default_batch_size"), 1, BUILT_IN.default_batch_items)
+            _number(get(section, "default_batch_size"), 1, BUILT_IN.default_batch_items)
         ),
-        min_batch_items=int(_number(_get(section, "min_batch_size"), 1, BUILT_IN.min_batch_items)),
+        min_batch_items=int(_number(get(section, "min_batch_size"), 1, BUILT_IN.min_batch_items)),
     )
 
 
@@ -197,48 +238,3 @@ def _number(value: Any, least: float, default: float) -> float:
 def _total(counter: Any) -> float:
     samples = (s for metric in counter.collect() for s in metric.samples) if counter else ()
     return float(sum(sample.value for sample in samples if sample.name.endswith("_total")))
-
-
-def _get(thing: Any, *names: str, default: Any = None) -> Any:
-    for name in names:
-        thing = getattr(thing, name, None)
-    return default if thing is None else thing
-
-
-def _call(function: Any) -> Any:
-    if function is None:
-        return None
-    try:
-        return function()
-    except Exception as error:  # whatever became of it in this version: it is not needed
-        logger.debug("Synapse's %r is not what it was: %r", function, error)
-        return None
-
-
-def _probe(txn: Any) -> str | None:
-    # Errors are caught here, because what leaves this function as an error of the database is
-    # tried four times more by Synapse, in the thread that the foreground needs.
-    engine = type(getattr(txn, "database_engine", None)).__name__
-    try:
-        if engine == "Sqlite3Engine":
-            _write_nothing_to_sqlite(txn)
-        elif engine == "PostgresEngine":
-            txn.execute(_WRITE_NOTHING_TO_POSTGRES)
-        else:
-            txn.execute(_WRITE_NOTHING)
-    except Exception as error:  # in a database thread: nothing to be cancelled here
-        if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
-            return None  # the question is not understood, but that is an answer
-        return str(error).strip().split("\n")[0] or type(error).__name__
-    return None
-
-
-def _write_nothing_to_sqlite(txn: Any) -> None:
-    # Without waiting for a lock: the wait would be in the only thread that the server has.
-    txn.execute("PRAGMA busy_timeout")
-    (busy_timeout_ms,) = txn.fetchone()
-    txn.execute("PRAGMA busy_timeout = 0")
-    try:
-        txn.execute(_WRITE_NOTHING)
-    finally:
-        txn.execute(f"PRAGMA busy_timeout = {int(busy_timeout_ms)}")

@@ -3,13 +3,14 @@
 import logging
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Protocol
 
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
+from synapse_bgthrottle.internal_errors import OnInternalError
+from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
@@ -19,14 +20,11 @@ logger = logging.getLogger(__name__)
 # A change (the server's switch, a window) is seen within this time.
 SLICE_S = 0.5
 
+# Holds that no measurement ends, and that may last for months.
+_UNMEASURED = (Cause.DISABLED, Cause.WINDOW)
+
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
-
-
-class OnInternalError(Protocol):
-    """Tells of an error of ours; must not raise."""
-
-    def __call__(self, where: str, error: Exception) -> None: ...
 
 
 class StockIteration(AbstractAsyncContextManager[int]):
@@ -69,6 +67,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         database: Database,
         throttle: Throttle,
         watch: DatabaseWatch,
+        sampler: Sampler,
         teller: Teller,
         on_internal_error: OnInternalError,
         update_name: str,
@@ -77,6 +76,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._database = database
         self._throttle = throttle
         self._watch = watch
+        self._sampler = sampler
         self._teller = teller
         self._on_internal_error = on_internal_error
         self._update_name = update_name
@@ -91,6 +91,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._items_before = self._database.items_done()
             self._started_s = self._host.now_s()
             self._throttle.start(self._database.name, self._update_name, self._started_s)
+            self._sampler.batch_runs(self._database.name, True)
             return target_ms
         except CancelledError:
             raise
@@ -108,6 +109,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             return  # the server ends: nothing to learn, and no time to wait
         try:
             self._finish(exc)
+            self._sampler.end(self._database.name)
             if exc is not None:
                 await self._wait_for_database()
         except CancelledError:
@@ -138,6 +140,10 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait(self, decision: Decision) -> None:
         before_s = self._host.now_s()
         self._waited_for = decision.reason
+        if decision.cause in _UNMEASURED:
+            self._sampler.end(self._database.name)
+        else:
+            self._sampler.begin(self._database.name, self._update_name)
         await self._host.sleep(max(min(decision.wait_s, SLICE_S), _SHORTEST_SLEEP_S))
         self._throttle.waited(
             self._database.name, self._update_name, decision.cause, self._host.now_s() - before_s

@@ -51,8 +51,9 @@ class Settings:
     Attributes:
         target_duration_ms: wanted duration of one batch.
         pace: how long to rest between batches.
-        profile: how careful an adaptive pace is, a name of `PROFILES`.
-        min_duty_ratio, max_duty_ratio: the bounds of an adaptive duty cycle.
+        profile: how careful the adaptive pace is, a name from `profiles.PROFILES`.
+        min_duty_ratio: least duty cycle of the adaptive pace.
+        max_duty_ratio: greatest duty cycle of the adaptive pace.
         max_items_per_second: hard limit of the rate; inf is no limit.
         default_batch_items: size of an update's first batch.
         min_batch_items: least size of a later batch.
@@ -108,7 +109,8 @@ def merge(levels: Iterable[Settings], floor_items: int = 1) -> Limits:
     """Each setting from the first level that has it, otherwise from `BUILT_IN`.
 
     The bounds of a batch then give way in this order: the maximum holds over the minimum, the
-    minimum over the default. `floor_items` holds over all three.
+    minimum over the default. `floor_items` holds over all three. So do those of the duty cycle:
+    the maximum holds over the minimum.
     """
     found: dict[str, Any] = {}
     for level in levels:

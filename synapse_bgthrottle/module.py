@@ -12,6 +12,7 @@ from synapse_bgthrottle.config import Config, InvalidConfigError, parse
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.iteration import Iteration, StockIteration
 from synapse_bgthrottle.quirks import least_batch_items
+from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
@@ -28,7 +29,10 @@ class BackgroundUpdateThrottle:
             logger.debug("Background updates run in the main process only: nothing to do here")
             return
         self._host = Homeserver(api)
-        self._throttle = Throttle(config, self._host.tuned())
+        self._throttle = Throttle(config, self._host.tuned(), self._host.facts())
+        self._sampler = Sampler(
+            self._host, config.signals, self._throttle.observe, self._tell_internal_error
+        )
         self._watches: dict[str, DatabaseWatch] = {}
         self._tellers: dict[str, Teller] = {}
         self._errors_told: set[tuple[str, type]] = set()
@@ -76,11 +80,13 @@ class BackgroundUpdateThrottle:
                 self._watches[database_name] = DatabaseWatch(self._host, database)
                 self._tellers[database_name] = Teller(database_name)
             self._throttle.begin(database_name, update_name, one_shot, self._host.now_s())
+            self._sampler.begin(database_name, update_name)
             return Iteration(
                 self._host,
                 self._host.database(database_name),
                 self._throttle,
                 self._watches[database_name],
+                self._sampler,
                 self._tellers[database_name],
                 self._tell_internal_error,
                 update_name,

@@ -32,20 +32,21 @@ class Presence:
     is_blind: bool = False
     _looked_s: float = -math.inf
     _received: int = 0
+    _came_s: float = -math.inf
     _rate_per_s: float = 0.0
     _transactions: tuple[float, float, float] | None = None
 
     def look(self, now_s: float, active_requests: int | None, received: int) -> None:
         """Requests in flight on which somebody waits (None: not to be seen), and all ever seen."""
         self.is_blind = active_requests is None and self._transactions is None
-        passed_s = now_s - self._looked_s
-        came = received - self._received
+        # After a long time without a look the count does not tell when somebody came.
+        is_recent = now_s - self._looked_s <= _LONGEST_QUIET_S
+        came = max(received - self._received, 0) if is_recent else 0
         self._looked_s, self._received = now_s, received
-        if passed_s > _LONGEST_QUIET_S or came < 0:
-            # After a long time without a look the count does not tell when somebody came.
-            came, passed_s = 0, _LONGEST_QUIET_S
-        fading = math.exp(-max(passed_s, 0.0) / _RATE_MEMORY_S)
-        self._rate_per_s = self._rate_per_s * fading + came / _RATE_MEMORY_S
+        if came:
+            fading = math.exp(-max(now_s - self._came_s, 0.0) / _RATE_MEMORY_S)
+            self._rate_per_s = self._rate_per_s * fading + came / _RATE_MEMORY_S
+            self._came_s = now_s
         if active_requests or came:
             self.seen_s = now_s
 

@@ -1,7 +1,8 @@
-"""Updates that are not what Synapse says they are: the one place for both lists.
+"""Updates that are not what Synapse says they are: the one place for the lists.
 
 Read from the handlers of Synapse 1.60.0 and 1.163.2, in `synapse/storage/databases/`; the traps
-were tried on the real handlers with in-memory SQLite. A name that is not listed has been cleared.
+were tried on the real handlers with in-memory SQLite. A name that is not listed has been cleared
+of traps.
 """
 
 from types import MappingProxyType
@@ -53,6 +54,50 @@ IN_ONE_GO = frozenset(
         "user_ips_drop_nonunique_index",
     }
 )
+
+# The tables that batched updates read and write most, where a vacuum is at work on what they leave
+# behind. Index builds and validations tell theirs.
+_TABLES_OF_BATCHED = MappingProxyType(
+    {
+        "chain_cover": ("event_auth_chains", "event_auth_chain_links"),
+        "cleanup_device_federation_outbox": ("device_federation_outbox",),
+        "current_state_events_membership": ("current_state_events",),
+        "event_arbitrary_relations": ("event_relations",),
+        "event_auth_state_only": ("event_auth",),
+        "event_edges_drop_invalid_rows": ("event_edges",),
+        "event_fields_sender_url": ("events",),
+        "event_fix_redactions_bytes": ("event_json",),
+        "event_origin_server_ts": ("events",),
+        "event_resign": ("event_json",),
+        "event_search": ("event_search",),
+        "event_search_order": ("event_search",),
+        "event_search_postgres_gin": ("event_search",),
+        "event_store_labels": ("event_labels",),
+        "events_populate_state_key_rejections": ("events",),
+        "populate_event_stream_ordering": ("receipts_linearized",),
+        "populate_stream_ordering2": ("events",),
+        "purged_chain_cover": ("event_auth_chains", "event_auth_chain_links"),
+        "receipts_graph_unique_index": ("receipts_graph",),
+        "receipts_linearized_unique_index": ("receipts_linearized",),
+        "redactions_received_ts": ("redactions",),
+        "redactions_recheck": ("redactions",),
+        "rejected_events_metadata": ("event_auth", "state_events"),
+        "remove_dead_devices_from_device_inbox": ("device_inbox",),
+        "room_membership_profile_update": ("room_memberships",),
+        "sliding_sync_joined_rooms_bg_update": ("sliding_sync_joined_rooms",),
+        "sliding_sync_membership_snapshots_bg_update": ("sliding_sync_membership_snapshots",),
+        "state_group_state_deduplication": ("state_groups_state", "state_group_edges"),
+        "state_group_state_type_index": ("state_groups_state",),
+        "threads_backfill": ("threads",),
+        "user_ips_remove_dupes": ("user_ips",),
+    }
+)
+
+
+def tables_of_batched(update_name: str) -> frozenset[str] | None:
+    """The tables that a batched update works on; None: not known here."""
+    tables = _TABLES_OF_BATCHED.get(update_name)
+    return None if tables is None else frozenset(tables)
 
 
 def least_batch_items(update_name: str) -> int:

@@ -9,6 +9,10 @@ from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.harm import Harm
 from synapse_bgthrottle.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.pacing import BatchSizer
+from synapse_bgthrottle.profiles import PROFILES, Profile
+
+# Where requests cannot be seen, there are no gaps to be found: less to start from.
+_BLIND_START = 0.25
 
 
 @attrs.define
@@ -40,6 +44,7 @@ class UpdateState:
         limits: the merged limits.
         rule: the rule that gave them; None: the top level.
         one_shot: whether it runs in one go, flagged so by Synapse or known to.
+        sees_requests: whether requests can be seen, so that there are gaps to be found.
         sizer: exact batch sizes, where the limits need them.
         target_scale: what to multiply the target duration by where they do not.
         next_start_s: not before this may the next batch start, to keep the items per second.
@@ -56,7 +61,7 @@ class UpdateState:
     limits: Limits
     rule: Rule | None
     one_shot: bool
-    harm: Harm
+    sees_requests: bool = True
     sizer: BatchSizer = attrs.field(factory=BatchSizer)
     target_scale: float = 1.0
     next_start_s: float = -math.inf
@@ -69,6 +74,17 @@ class UpdateState:
     items: int = 0
     batch_s: float = 0.0
     waited_s: dict[Cause, float] = attrs.field(factory=dict)
+    harm: Harm = attrs.field(init=False)
+
+    @harm.default
+    def _nothing_known(self) -> Harm:
+        start_ratio = self.profile.busy_duty_ratio * (1 if self.sees_requests else _BLIND_START)
+        return Harm(start_ratio, self.profile.tolerance_ratio)
+
+    @property
+    def profile(self) -> Profile:
+        """How careful its adaptive pace is."""
+        return PROFILES[self.limits.profile]
 
     @property
     def is_exact(self) -> bool:

@@ -13,7 +13,6 @@ from synapse_bgthrottle.adaptive import Going, Pacer
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.harm import Harm
 from synapse_bgthrottle.holds import Conditions, Verdict
 from synapse_bgthrottle.limits import (
     Adaptive,
@@ -24,17 +23,14 @@ from synapse_bgthrottle.limits import (
     first_match,
     merge,
 )
-from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.quirks import least_batch_items, runs_in_one_go
 from synapse_bgthrottle.signals.samples import BatchSample, DatabaseSample, ProcessSample, Sample
+from synapse_bgthrottle.signals.signal import PERIOD_S
 from synapse_bgthrottle.state import DatabaseState, UpdateState
 from synapse_bgthrottle.units import format_duration_ms
 
 # The pace of an update that is let go although something holds it.
 FLOOR_PACE = DutyCycle(0.01)
-
-# Where requests cannot be seen, there are no gaps to be found: less to start from.
-_BLIND_START = 0.25
 
 _QUIET_ITEM_SHARE = 0.2
 
@@ -71,6 +67,8 @@ class Throttle:
         self._config = config
         self._server = server
         self._facts = facts or Facts()
+        look = ProcessSample if self._facts.sees_requests else DatabaseSample
+        self.pacer.comparison.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
 
     def limits_of(
@@ -93,7 +91,8 @@ class Throttle:
         if key not in self.updates:  # matching is done once, however many rules there are
             rule, limits = self.limits_of(update_name, database_name, one_shot)
             one_shot = one_shot or runs_in_one_go(update_name)
-            self.updates[key] = UpdateState(limits, rule, one_shot, self._harm(limits))
+            sees_requests = self._facts.sees_requests
+            self.updates[key] = UpdateState(limits, rule, one_shot, sees_requests)
         database = self.databases[database_name]
         database.is_open = True
         if database.update_name != update_name:  # it has come to the head of the queue (again)
@@ -124,6 +123,7 @@ class Throttle:
         update = self.updates[database_name, update_name]
         if update.is_adaptive:
             self.pacer.presence.look(at.now_s, at.active_requests, at.requests_received)
+        holds.note_openings(database, update, at)
         going = self._going(database_name, update, at.now_s)
         verdict = (
             holds.by_server(database, at)
@@ -182,11 +182,6 @@ class Throttle:
         update.items += items or 0
         update.batch_s += took_s
 
-    def _harm(self, limits: Limits) -> Harm:
-        profile = PROFILES[limits.profile]
-        start = profile.busy_duty_ratio * (1 if self._facts.sees_requests else _BLIND_START)
-        return Harm(start, profile.tolerance_ratio)
-
     def _working(self) -> list[tuple[DatabaseState, UpdateState]]:
         """The databases whose update is not held, with it."""
         return [
@@ -201,9 +196,7 @@ class Throttle:
         boards = [database.board for database in self.databases.values() if database.is_open]
         soft = adaptive.highest([board.soft(sample.at_s) for board in boards])
         working = [update for _, update in self._working() if update.is_adaptive]
-        quiet_after_s = min(
-            (PROFILES[update.limits.profile].quiet_after_s for update in working), default=0.0
-        )
+        quiet_after_s = min((update.profile.quiet_after_s for update in working), default=0.0)
         self.pacer.look(
             sample.at_s,
             sample.responses if self._facts.sees_requests else None,
@@ -224,13 +217,13 @@ class Throttle:
     def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
         limits, target_ms = update.limits, update.limits.target_duration_ms
         if not update.is_adaptive:
-            return Going(1.0, target_ms, 0.0, 0.0, str(limits.pace))
+            return Going(1.0, 1.0, target_ms, 0.0, 0.0, str(limits.pace))
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, adaptive.SQLITE_TARGET_MS)
         return self.pacer.go(limits, target_ms, update.harm, now_s, max(len(self._working()), 1))
 
     def _calm(self, database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
-        profile = PROFILES[update.limits.profile]
+        profile = update.profile
         if not update.is_adaptive or math.isinf(profile.tolerance_ratio):
             return None
         if self.pacer.presence.is_quiet(at.now_s, profile.quiet_after_s):
@@ -241,7 +234,7 @@ class Throttle:
     def _compare_with_quiet(
         self, database: DatabaseState, update: UpdateState, now_s: float, item_ms: float
     ) -> None:
-        quiet_after_s = PROFILES[update.limits.profile].quiet_after_s
+        quiet_after_s = update.profile.quiet_after_s
         if self.pacer.presence.is_quiet(now_s, quiet_after_s):
             known = item_ms if update.quiet_item_ms is None else update.quiet_item_ms
             update.quiet_item_ms = known + _QUIET_ITEM_SHARE * (item_ms - known)
@@ -272,16 +265,19 @@ def _spacing(database: DatabaseState, update: UpdateState, going: Going, at: Con
     rate_s = update.next_start_s - at.now_s
     waits_s = max(pace_s, rate_s, going.hush_s)
     if waits_s <= 0:
-        gate_s = max(pace_s, rate_s) + going.gate_s
+        gate_s = min(
+            max(pace_s, rate_s) + going.gate_s,
+            database.batch_end_s + pacing.rest_s(DutyCycle(going.least_ratio), batch_s) - at.now_s,
+        )
         if update.is_adaptive and at.active_requests and gate_s > 0:
             active = at.active_requests
             reason = f"waits for a gap between requests, of which {active} are active"
             return Verdict(Cause.GAP, min(adaptive.LOOK_EVERY_S, gate_s), reason)
         return Verdict(Cause.RUN, 0.0, reason)
-    if waits_s == rate_s:
+    if waits_s == rate_s and rate_s > pace_s:
         rate = limits.max_items_per_second
         return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
-    if waits_s == going.hush_s:
+    if waits_s == going.hush_s and going.hush_s > pace_s:
         reason = "compares clients' latency with and without batches"
         return Verdict(Cause.COMPARE, going.hush_s, reason)
     batch = format_duration_ms(batch_s * 1000)

@@ -1,7 +1,7 @@
-"""Quantities as people write them, and back: durations, shares, times of day.
+"""Quantities as people write them, and back: durations, shares, sizes, times of day.
 
 Inside the package a quantity has one unit, which its name carries (`_ms`, `_s`, `_ratio`,
-`_minutes`); the conversion happens here, at the edge of the configuration.
+`_bytes`, `_minutes`); the conversion happens here, at the edge of the configuration.
 """
 
 import math
@@ -18,6 +18,18 @@ _MS_BY_UNIT = {
     "y": 365 * 24 * 3600 * _SECOND_MS,
 }
 _DURATION = re.compile(r"([0-9]{1,15})(ms|[smhdwy])?", re.ASCII)
+_BYTES_BY_UNIT = {
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+_SIZE = re.compile(r"([0-9]{1,15}) ?(B|[kMGT]B|[KMGT]iB)?", re.ASCII)
 _PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%", re.ASCII)
 _TIME_OF_DAY = re.compile(r"([0-9]{1,2}):([0-9]{2})", re.ASCII)
 
@@ -57,6 +69,34 @@ def parse_ratio(value: object) -> float:
     if not 0 <= ratio <= 1:
         raise ValueError("not a share")
     return ratio
+
+
+def parse_size_bytes(value: object) -> int:
+    """A size in bytes: an integer number of them, or digits and a unit, `B` to `TB` or `TiB`.
+
+    Raises:
+        ValueError: it is anything else (negative, empty, fractional, another unit).
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError("negative")
+        return value
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("not a size")
+    return int(match[1]) * _BYTES_BY_UNIT[match[2] or "B"]
+
+
+def parse_rate_bytes_per_s(value: object) -> int:
+    """A rate in bytes per second: a size as text, with `/s` behind it.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if not text.endswith("/s"):
+        raise ValueError("not a rate")
+    return parse_size_bytes(text.removesuffix("/s"))
 
 
 def parse_time_of_day_minutes(value: object) -> int:
@@ -103,16 +143,18 @@ def format_ratio(ratio: float) -> str:
     return f"{ratio * 100:.4g}%"
 
 
+def format_size_bytes(size_bytes: float) -> str:
+    """A size for people, in its largest binary unit: `512B`, `1GiB`, `476.8MiB`."""
+    if not math.isfinite(size_bytes):
+        return "unknown"
+    unit, factor = "B", 1
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size_bytes < 1023.95 * factor:  # above, one digit behind the point would be 1024.0
+            break
+        unit, factor = larger, _BYTES_BY_UNIT[larger]
+    return f"{size_bytes / factor:.1f}".removesuffix(".0") + unit
+
+
 def format_time_of_day(minutes: int) -> str:
     """A time of day for people: 1320 is `22:00`."""
     return f"{minutes // 60:02}:{minutes % 60:02}"
-
-
-def format_size_bytes(size_bytes: float) -> str:
-    """A size for people, in binary units: `512 B`, `1.5 GiB`."""
-    unit = "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size_bytes < 1024 or unit == "TiB":
-            break
-        size_bytes /= 1024
-    return f"{size_bytes:.4g} {unit}"

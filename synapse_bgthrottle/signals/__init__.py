@@ -21,7 +21,7 @@ from synapse_bgthrottle.signals import (
     sql,
     wal_rate,
 )
-from synapse_bgthrottle.signals.signal import Signal
+from synapse_bgthrottle.signals.signal import Signal, SignalClass, Unit
 
 # In the order in which they are told.
 SIGNALS = MappingProxyType(
@@ -49,4 +49,4 @@ SIGNALS = MappingProxyType(
     }
 )
 
-__all__ = ["SIGNALS", "Signal"]
+__all__ = ["SIGNALS", "Signal", "SignalClass", "Unit"]

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Rule, Settings
+from synapse_bgthrottle.profiles import PROFILES
+from synapse_bgthrottle.signal_settings import SignalSettings
+from synapse_bgthrottle.signals import SIGNALS, Unit
 from synapse_bgthrottle.windows import Window
 
 ZONES = tuple(
@@ -83,6 +86,9 @@ def settings() -> st.SearchStrategy[Settings]:
         Settings,
         target_duration_ms=_optional(st.integers(1, 3_600_000)),
         pace=_optional(paces()),
+        profile=_optional(st.sampled_from(sorted(PROFILES))),
+        min_duty_ratio=_optional(st.floats(0.001, 1)),
+        max_duty_ratio=_optional(st.floats(0.001, 1)),
         max_items_per_second=_optional(st.floats(0.001, 2**31 - 1) | st.just(float("inf"))),
         default_batch_items=_optional(counts),
         min_batch_items=_optional(counts),
@@ -91,6 +97,17 @@ def settings() -> st.SearchStrategy[Settings]:
         time_zone=_optional(zones()),
         max_hold_ms=_optional(st.integers(60_000, 365 * 86_400_000)),
     )
+
+
+def signal_settings() -> st.SearchStrategy[SignalSettings]:
+    """Any thresholds, without checks of the operator's."""
+    by_name: dict[str, st.SearchStrategy[float | None]] = {
+        name: _optional(st.just(1.0) if signal.unit is Unit.YES_NO else st.floats(1.001, 1e15))
+        for name, signal in SIGNALS.items()
+        if name not in ("pause_file", "http", "sql")
+    }
+    thresholds = st.fixed_dictionaries({}, optional=by_name)
+    return st.builds(SignalSettings, thresholds=thresholds)
 
 
 def configs() -> st.SearchStrategy[Config]:
@@ -108,7 +125,7 @@ def configs() -> st.SearchStrategy[Config]:
         ),
         max_size=3,
     ).map(tuple)
-    return st.builds(Config, settings(), rules)
+    return st.builds(Config, settings(), rules, signal_settings())
 
 
 def _raw_durations(low_ms: int, high_ms: int) -> st.SearchStrategy[int | str]:
@@ -136,8 +153,13 @@ def _raw_levels(draw: st.DrawFn) -> dict[str, Any]:
     off = st.sampled_from(("off", False))
     by_key: dict[str, st.SearchStrategy[Any]] = {
         "target_duration": _raw_durations(1, 3_600_000),
-        "duty_cycle": st.floats(0.001, 1) | st.integers(1, 100).map("{}%".format),
+        "duty_cycle": st.floats(0.001, 1)
+        | st.integers(1, 100).map("{}%".format)
+        | st.just("adaptive"),
         "sleep": _raw_durations(0, 86_400_000),
+        "profile": st.sampled_from(sorted(PROFILES)),
+        "min_duty_cycle": st.floats(0.001, 0.1) | st.integers(1, 10).map("{}%".format),
+        "max_duty_cycle": st.floats(0.1, 1) | st.integers(10, 100).map("{}%".format),
         "max_items_per_second": st.floats(0.001, 2**31 - 1) | st.integers(1, 2**31 - 1) | off,
         "min_batch_size": st.integers(1, 10),
         "default_batch_size": st.integers(11, 100),
@@ -149,7 +171,36 @@ def _raw_levels(draw: st.DrawFn) -> dict[str, Any]:
     keys = draw(st.sets(st.sampled_from(sorted(by_key))))
     if "duty_cycle" in keys:
         keys.discard("sleep")
-    return {key: draw(by_key[key]) for key in sorted(keys)}
+    level = {key: draw(by_key[key]) for key in sorted(keys)}
+    if "sleep" in level or level.get("duty_cycle", "adaptive") != "adaptive":
+        for key in ("profile", "min_duty_cycle", "max_duty_cycle"):
+            level.pop(key, None)
+    return level
+
+
+_RAW_THRESHOLDS: dict[Unit, st.SearchStrategy[Any]] = {
+    Unit.DURATION: _raw_durations(1, 86_400_000),
+    Unit.COUNT: st.integers(1, 10**9) | st.floats(0.001, 1e9),
+    Unit.SIZE: st.integers(1, 2**63 - 1) | st.integers(1, 8 * 10**6).map("{}TiB".format),
+    Unit.RATE: st.integers(1, 10**12).map("{} kB/s".format),
+    Unit.FACTOR: st.integers(2, 100) | st.floats(1.001, 100),
+    Unit.YES_NO: st.sampled_from((True, "on")),
+}
+
+
+def raw_signals() -> st.SearchStrategy[dict[str, Any]]:
+    """Valid `signals:` as written."""
+    off = st.sampled_from(("off", False))
+    paths = st.sampled_from(("/", "/var/lib/postgresql", "/run/a pause"))
+    by_name = {name: _RAW_THRESHOLDS[signal.unit] | off for name, signal in SIGNALS.items()}
+    size, number = _RAW_THRESHOLDS[Unit.SIZE], _RAW_THRESHOLDS[Unit.COUNT]
+    by_name["disk_free"] |= st.fixed_dictionaries({"path": paths}, optional={"threshold": size})
+    by_name["pause_file"] = paths | off
+    by_name["http"] = st.sampled_from(("http://localhost", "https://[::1]:8080/go?a=b")) | off
+    by_name["sql"] = off | st.fixed_dictionaries(
+        {"query": st.sampled_from(("SELECT 1", "x" * 10_000)), "threshold": number}
+    )
+    return st.fixed_dictionaries({}, optional=by_name)
 
 
 @st.composite
@@ -167,6 +218,8 @@ def raw_configs(draw: st.DrawFn) -> dict[str, Any]:
         if draw(st.booleans()):
             rule["one_shot"] = draw(st.booleans())
         rules.append(rule)
+    if draw(st.booleans()):
+        raw["signals"] = draw(raw_signals())
     written_if_empty: bool = draw(st.booleans())
     if rules or written_if_empty:
         raw["rules"] = rules

@@ -21,6 +21,9 @@ _ACCEPTED = {
     "target_duration": f"a duration from 1ms to 1h, {_DURATION}",
     "duty_cycle": "a share from 0.1% to 100%, such as 10% or 0.1, or adaptive",
     "sleep": f"a duration up to 1d, {_DURATION}; 0 never waits",
+    "profile": "one of gentle, balanced, fast, finish",
+    "min_duty_cycle": "a share from 0.1% to 100%, such as 1% or 0.01",
+    "max_duty_cycle": "a share from 0.1% to 100%, such as 50% or 0.5",
     "max_items_per_second": "a number from 0.001, such as 200, or off",
     "default_batch_size": "a whole number of items from 1, such as 100",
     "min_batch_size": "a whole number of items from 1, such as 10",
@@ -39,10 +42,11 @@ _ACCEPTED = {
     "one_shot": "true or false",
 }
 _LEVEL_KEYS = (
-    "target_duration, duty_cycle, sleep, max_items_per_second, default_batch_size,"
-    " min_batch_size, max_batch_size, time_zone, max_hold, windows"
+    "target_duration, duty_cycle, sleep, profile, min_duty_cycle, max_duty_cycle,"
+    " max_items_per_second, default_batch_size, min_batch_size, max_batch_size, time_zone,"
+    " max_hold, windows"
 )
-_TOP_KEYS = f"{_LEVEL_KEYS}, rules"
+_TOP_KEYS = f"{_LEVEL_KEYS}, signals, rules"
 _RULE_KEYS = f"update, database, one_shot, {_LEVEL_KEYS}"
 
 
@@ -80,6 +84,12 @@ def test_empty_configuration_sets_nothing() -> None:
         (Settings(pace=FixedSleep(0)), "sleep", "0s"),
         (Settings(pace=FixedSleep(1500)), "sleep", "1500ms"),
         (Settings(pace=FixedSleep(86_400_000)), "sleep", "1d"),
+        (Settings(profile="gentle"), "profile", "gentle"),
+        (Settings(profile="finish"), "profile", "finish"),
+        (Settings(min_duty_ratio=0.001), "min_duty_cycle", "0.1%"),
+        (Settings(min_duty_ratio=1.0), "min_duty_cycle", 1),
+        (Settings(max_duty_ratio=0.5), "max_duty_cycle", 0.5),
+        (Settings(max_duty_ratio=1.0), "max_duty_cycle", "100%"),
         (Settings(max_items_per_second=200.0), "max_items_per_second", 200),
         (Settings(max_items_per_second=0.001), "max_items_per_second", 0.001),
         (Settings(max_items_per_second=2.0**31 - 1), "max_items_per_second", 2**31 - 1),
@@ -118,7 +128,7 @@ def test_key_sets_its_setting_on_both_levels(expected: Settings, key: str, value
 def test_every_key_is_among_those_whose_words_are_tested() -> None:
     """The tables of this file know every key."""
     assert set(_ACCEPTED) == {*SETTING_KEYS, *MATCH_KEYS, "rules"}
-    assert _TOP_KEYS == ", ".join((*SETTING_KEYS, "rules"))
+    assert _TOP_KEYS == ", ".join((*SETTING_KEYS, "signals", "rules"))
     assert {name: _ACCEPTED[name] for name in KEYS} == {n: key.accepted for n, key in KEYS.items()}
 
 
@@ -184,6 +194,9 @@ _MORE_BY_KEY: dict[str, tuple[object, ...]] = {
     "target_duration": (False, 0, "0s", "61m", 3_600_001, 1.5, "1.5h", "off"),
     "duty_cycle": (False, 0, "0%", 0.0009, "0.09%", 1.001, "101%", 2, "10"),
     "sleep": (False, "1d1s", 86_400_001, "2d", 0.5, "off"),
+    "profile": (False, 0, "Gentle", "gentl", "off", ["gentle"]),
+    "min_duty_cycle": (False, 0, "0%", 0.0009, "101%", "off", "adaptive"),
+    "max_duty_cycle": (False, 0, "0%", 0.0009, "101%", "off", "adaptive"),
     "max_items_per_second": (0, 0.0009, 2**31, "200", "OFF", "10%"),
     "default_batch_size": (False, 0, 2**31, 1.0, "100", "off"),
     "min_batch_size": (False, 0, 2**31, 1.0, "100", "off"),

@@ -31,6 +31,9 @@ _WINDOW = Window((6,), 0, 1440)
 _THREE_VALUES: dict[str, tuple[Any, Any, Any]] = {
     "target_duration_ms": (1, 2, 3),
     "pace": (DutyCycle(0.5), FixedSleep(0), DutyCycle(1.0)),
+    "profile": ("gentle", "fast", "finish"),
+    "min_duty_ratio": (0.02, 0.03, 0.04),
+    "max_duty_ratio": (0.5, 0.6, 0.7),
     "max_items_per_second": (1.0, 2.0, math.inf),
     "default_batch_items": (1, 2, 3),
     "min_batch_items": (2, 3, 4),
@@ -53,6 +56,9 @@ def test_every_setting_has_a_built_in_value() -> None:
     assert BUILT_IN == Limits(
         target_duration_ms=100,
         pace=DutyCycle(0.1),
+        profile="balanced",
+        min_duty_ratio=0.01,
+        max_duty_ratio=1.0,
         max_items_per_second=math.inf,
         default_batch_items=100,
         min_batch_items=1,
@@ -139,6 +145,24 @@ def test_bounds_of_different_levels_give_way_alike() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("expected", "levels"),
+    [
+        ((0.01, 0.5), (Settings(max_duty_ratio=0.5),)),
+        ((0.5, 1.0), (Settings(min_duty_ratio=0.5),)),
+        ((0.005, 0.005), (Settings(max_duty_ratio=0.005),)),  # below the built-in minimum
+        ((0.2, 0.2), (Settings(max_duty_ratio=0.2), Settings(min_duty_ratio=0.5))),
+        ((0.2, 0.2), (Settings(min_duty_ratio=0.5), Settings(max_duty_ratio=0.2))),
+    ],
+)
+def test_least_duty_cycle_gives_way_to_the_greatest(
+    expected: tuple[float, float], levels: tuple[Settings, ...]
+) -> None:
+    """Whichever level they come from, the maximum holds over the minimum."""
+    limits = merge(levels)
+    assert expected == (limits.min_duty_ratio, limits.max_duty_ratio)
+
+
 @given(st.lists(settings(), max_size=3), st.sampled_from((1, 100)))
 def test_bounds_are_in_order_for_any_levels(levels: list[Settings], floor: int) -> None:
     """However levels contradict each other, floor <= min <= default <= max, in whole items."""
@@ -146,6 +170,7 @@ def test_bounds_are_in_order_for_any_levels(levels: list[Settings], floor: int) 
     assert floor <= limits.min_batch_items
     assert limits.min_batch_items <= limits.default_batch_items
     assert limits.default_batch_items <= limits.max_batch_items
+    assert limits.min_duty_ratio <= limits.max_duty_ratio
     assert isinstance(limits.min_batch_items, int)
     assert isinstance(limits.default_batch_items, int)
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.holds import BACKOFF_S, Conditions
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Limits, Pace, Rule, Settings
 from synapse_bgthrottle.quirks import IN_ONE_GO, LEAST_BATCH_ITEMS, least_batch_items
-from synapse_bgthrottle.throttle import BACKOFF_S, FLOOR_PACE, Conditions, Throttle
+from synapse_bgthrottle.throttle import FLOOR_PACE, Throttle
 from synapse_bgthrottle.windows import Window
 from tests.unit.strategies import DATABASES, UPDATES, configs, utc_s, windows, zones
 
@@ -37,7 +38,8 @@ _HARMED = (
 def _throttle(
     top: Settings | None = None, *rules: Rule, server: Settings | None = None
 ) -> Throttle:
-    return Throttle(Config(top or Settings(), rules), server or Settings())
+    """The pace is a tenth unless something else is said: adaptive ones are tested elsewhere."""
+    return Throttle(Config(top or Settings(), rules), server or Settings(pace=DutyCycle(0.1)))
 
 
 @attrs.define

@@ -1,0 +1,54 @@
+"""The loads: which requests are due when, the same in every block of a round."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+import attrs
+
+
+@attrs.frozen
+class Load:
+    """What clients do.
+
+    Attributes:
+        rates_per_s: mean arrivals by kind of request, while busy.
+        pollers: clients that wait in a long-polling /sync all the time.
+        block_s: the length of a block.
+        busy_s: how long, from the beginning of a block, requests come; None: all of it.
+    """
+
+    rates_per_s: Mapping[str, float]
+    pollers: int = 20
+    block_s: float = 4.0
+    busy_s: float | None = None
+
+
+_REALISTIC = {"send": 6.0, "sync": 6.0, "messages": 9.0, "profile": 9.0}
+
+
+def _times(factor: float) -> dict[str, float]:
+    return {kind: rate * factor for kind, rate in _REALISTIC.items()}
+
+
+LOADS = {
+    "idle": Load({}, pollers=0, block_s=6.0),
+    "steady": Load(_REALISTIC),
+    "light": Load({"whoami": 60.0}),
+    "burst": Load(_REALISTIC, block_s=20.0, busy_s=10.0),
+    "saturation": Load(_times(2.2)),
+}
+
+
+def arrivals(load: Load, block_s: float, seed: int) -> list[tuple[float, str]]:
+    """The offset from a block's beginning (s) and the kind of each request: Poisson."""
+    source = random.Random(seed)
+    busy_s = min(load.busy_s or block_s, block_s)
+    due = []
+    for kind, rate in sorted(load.rates_per_s.items()):
+        at_s = source.expovariate(rate)
+        while at_s < busy_s:
+            due.append((at_s, kind))
+            at_s += source.expovariate(rate)
+    return sorted(due)

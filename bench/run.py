@@ -1,0 +1,101 @@
+"""`make bench` and `make bench-full`: what updates under each controller do to clients.
+
+A real Synapse on a real database, load from another process, all controllers in turn in one server,
+in short blocks. Prints tables, and writes the blocks as JSON and the front as SVG.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench import arms as registry
+from bench import template
+from bench.databases import open_database
+from bench.loads import LOADS
+from bench.measure import Bench
+from bench.summary import summarise
+from bench.table import table
+from bench.updates import UPDATES
+
+_ARMS = ["none", "control", "unthrottled", *registry.STOCK_SWEEP, "nice", "adaptive"]
+
+
+def main() -> None:
+    options = _options()
+    extra = {name: json.loads(text) for name, _, text in (o.partition("=") for o in options.extra)}
+    names = list(dict.fromkeys([*options.arms, *extra]))
+    arms = {name: registry.arm(name, extra) for name in ("none", *names)}
+    cache = options.cache.resolve() / f"synapse-{version('matrix-synapse')}"
+    result: dict[str, Any] = {"machine": _machine(), "command": shlex.join(sys.orig_argv)}
+    cells: list[dict[str, Any]] = []
+    result["cells"] = cells
+    with (
+        tempfile.TemporaryDirectory() as name,
+        open_database(options.database, cache) as database,
+    ):
+        begin_s = time.monotonic()
+        database.restore(template.ensure(database, options.events))
+        print(f"{options.events} events: {time.monotonic() - begin_s:.0f} s\n", flush=True)
+        bench = Bench(Path(name), database, arms)
+        with bench.server:
+            for update in (UPDATES[name] for name in options.updates):
+                bench.begin(update)
+                for load in options.loads:
+                    block_s = options.block or LOADS[load].block_s
+                    cell = bench.measure(update, load, options.rounds, block_s, options.warm_up)
+                    cells.append({"database": options.database, "arms": list(arms), **cell})
+                    print(f"{table(cells[-1], summarise(cells[-1]))}\n", flush=True)
+                    options.output.write_text(json.dumps(result))
+                bench.end(update)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--database", choices=["postgres", "sqlite"], default="postgres")
+    add("--events", type=int, default=300_000, help="of history")
+    add("--updates", nargs="+", default=["event_search"], choices=list(UPDATES))
+    add("--loads", nargs="+", default=["idle", "steady", "light"], choices=list(LOADS))
+    add("--arms", nargs="+", default=_ARMS, help=f"{', '.join(registry.ARMS)}, stock REST/TARGET")
+    add(
+        "--extra-arm",
+        dest="extra",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="an arm of ours with this configuration",
+    )
+    add("--rounds", type=int, default=5, help="of each update and load")
+    add("--block", type=float, help="seconds; by default as long as the load wants")
+    add("--warm-up", type=float, default=12, help="seconds of each arm of ours, before measuring")
+    add("--cache", type=Path, default=Path(".bench"), help="where the data is kept")
+    add("--output", type=Path, default=Path(".bench/result.json"))
+    return parser.parse_args()
+
+
+def _machine() -> dict[str, Any]:
+    info = Path("/proc/meminfo")
+    memory = info.read_text().split("\n", 1)[0].split()[1] if info.exists() else "0"
+    return {
+        "cores": os.cpu_count(),
+        "memory_gib": round(int(memory) / 2**20),
+        "processor": platform.machine(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "synapse": version("matrix-synapse"),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+if __name__ == "__main__":
+    main()

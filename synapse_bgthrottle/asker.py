@@ -1,0 +1,66 @@
+"""Something that is asked now and again, and never twice at a time."""
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from twisted.internet.defer import CancelledError
+
+from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.homeserver import Homeserver
+
+T = TypeVar("T")
+
+
+class Asker(Generic[T]):
+    """Asks one question every `period_s`, while somebody calls `look`.
+
+    What does not answer is not asked again until it does. After `patience_s`, and then once a
+    period, `tell_problem` is told so. An answer of None is that there is nothing to tell.
+    """
+
+    def __init__(
+        self,
+        host: Homeserver,
+        description: str,
+        period_s: float,
+        patience_s: float,
+        ask: Callable[[], Awaitable[T | None]],
+        tell: Callable[[T], None],
+        tell_problem: Callable[[str], None],
+    ) -> None:
+        self._host = host
+        self._description = description
+        self._period_s = period_s
+        self._patience_s = patience_s
+        self._ask = ask
+        self._tell = tell
+        self._tell_problem = tell_problem
+        self._next_s = -math.inf
+        self._asked_s: float | None = None
+
+    def look(self, now_s: float) -> None:
+        """Ask, if it is time to."""
+        if now_s < self._next_s:
+            return
+        if self._asked_s is None:
+            # A process of its own: the question may outlive whoever looks.
+            if self._host.call_later(0, self._description, self._run) is not None:
+                self._asked_s = now_s
+                self._next_s = now_s + self._period_s
+        elif now_s - self._asked_s >= self._patience_s:
+            self._next_s = now_s + self._period_s
+            self._tell_problem(f"no answer for {now_s - self._asked_s:.0f} s")
+
+    async def _run(self) -> None:
+        try:
+            answer = await self._ask()
+        except CancelledError:
+            raise
+        except Exception as error:  # whatever it is, there is no answer
+            self._tell_problem(complaint_of(error))
+        else:
+            if answer is not None:
+                self._tell(answer)
+        finally:
+            self._asked_s = None

@@ -1,0 +1,126 @@
+"""What is looked at outside the database's own views: the disk, and the operator's own checks."""
+
+import math
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from synapse.api.errors import HttpResponseException
+
+from synapse_bgthrottle.database import Database, complaint_of, engine_of
+from synapse_bgthrottle.database_sample import LIMIT_TIME
+from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.signal_settings import SignalSettings
+from synapse_bgthrottle.signals.samples import CheckSample
+
+LONGEST_REQUEST_S = 2.0
+
+Check = Callable[[], Awaitable[CheckSample | None]]
+
+# Where the server's files are, where the role may know it, and whether we are on its machine: by a
+# socket, or with one address at both ends. So a pooler in between is no disguise.
+_POSTGRES_FOLDER = """
+SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
+    inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr()"""
+
+
+class Checks:
+    """What is to be checked, by these settings."""
+
+    def __init__(self, host: Homeserver, settings: SignalSettings) -> None:
+        self._host = host
+        self._settings = settings
+        self._folders: dict[str, str | None] = {}
+
+    def by_signal(self) -> dict[str, Check]:
+        """The checks, by the name of the signal that each is for."""
+        settings = self._settings
+        checks: dict[str, Check] = {"disk_free": self._disk_free}
+        if settings.pause_file is not None:
+            checks["pause_file"] = self._pause_file
+        if settings.http_url is not None:
+            checks["http"] = self._http
+        if settings.sql_query is not None:
+            checks["sql"] = self._sql
+        return checks
+
+    async def _disk_free(self) -> CheckSample | None:
+        path = self._settings.disk_path
+        paths = [path] if path is not None else await self._database_folders()
+        if not paths:
+            return None
+        value, problem = await self._host.in_thread(_free_bytes, paths)
+        return CheckSample(at_s=self._host.now_s(), name="disk_free", value=value, problem=problem)
+
+    async def _database_folders(self) -> list[str]:
+        for name, database in self._host.databases.items():
+            if name not in self._folders:
+                self._folders[name] = await self._database_folder(database)
+        return [folder for folder in self._folders.values() if folder is not None]
+
+    async def _database_folder(self, database: Database) -> str | None:
+        folder: str | None = await database.run("bgthrottle_folder", _folder)
+        if folder is None or not await self._host.in_thread(os.path.exists, folder):
+            return None
+        return folder
+
+    async def _pause_file(self) -> CheckSample:
+        value, problem = await self._host.in_thread(_is_there, self._settings.pause_file)
+        return CheckSample(at_s=self._host.now_s(), name="pause_file", value=value, problem=problem)
+
+    async def _http(self) -> CheckSample:
+        value = 0.0
+        try:
+            await self._host.within(LONGEST_REQUEST_S, self._host.fetch, self._settings.http_url)
+        except HttpResponseException:
+            value = 1.0
+        return CheckSample(at_s=self._host.now_s(), name="http", value=value)
+
+    async def _sql(self) -> CheckSample:
+        value, problem = await self._host.run_on_main(
+            "bgthrottle_sql", _first_value, self._settings.sql_query
+        )
+        return CheckSample(at_s=self._host.now_s(), name="sql", value=value, problem=problem)
+
+
+def _folder(txn: Any) -> str | None:
+    if engine_of(txn) == "Sqlite3Engine":
+        txn.execute("PRAGMA database_list")
+        files = [file for _, name, file in txn.fetchall() if name == "main"]
+        return os.path.dirname(files[0]) if files and files[0] else None
+    txn.execute(LIMIT_TIME)
+    txn.execute(_POSTGRES_FOLDER)
+    folder, is_here = txn.fetchone()
+    return folder if is_here else None
+
+
+def _free_bytes(paths: list[str]) -> tuple[float | None, str]:
+    try:
+        return float(min(shutil.disk_usage(path).free for path in paths)), ""
+    except OSError as error:
+        return None, complaint_of(error)
+
+
+def _is_there(path: str) -> tuple[float, str]:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0.0, ""
+    except OSError as error:
+        return 1.0, complaint_of(error)
+    return 1.0, ""
+
+
+def _first_value(txn: Any, query: str) -> tuple[float | None, str]:
+    # To the driver's own cursor: Synapse's takes `?` for a parameter, and `%` for one of another.
+    cursor = getattr(txn, "txn", txn)
+    try:
+        if engine_of(txn) == "PostgresEngine":
+            cursor.execute(f"{LIMIT_TIME}; SET TRANSACTION READ ONLY")
+        cursor.execute(query)
+        row = cursor.fetchone()
+        value = math.nan if row is None or row[0] is None else float(row[0])
+    except Exception as error:  # in a database thread; Synapse would try again
+        return None, complaint_of(error)
+    return (None, "the query answers nothing") if math.isnan(value) else (value, "")

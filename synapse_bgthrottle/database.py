@@ -1,0 +1,128 @@
+"""Synapse's private side, as far as it is about one database and its queue of updates."""
+
+from collections.abc import Callable
+from inspect import getclosurevars
+from typing import Any
+
+from synapse.module_api import ModuleApi
+
+from synapse_bgthrottle.guarded import call, get
+from synapse_bgthrottle.quirks import tables_of_batched
+
+# Changes nothing, but needs what the end of every batch needs: a connection, the lock of the
+# writer on SQLite, a lock on the queue's table and a server that is not read-only on PostgreSQL.
+_WRITE_NOTHING = "UPDATE background_updates SET update_name = update_name WHERE 1 = 0"
+_WRITE_NOTHING_TO_POSTGRES = (  # one trip, and a question that ends by itself
+    f"SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000; {_WRITE_NOTHING}"
+)
+
+
+class Database:
+    """One database of the server, with its queue of updates."""
+
+    def __init__(self, api: ModuleApi, name: str, pool: Any = None) -> None:
+        """`pool` is Synapse's DatabasePool, None where it cannot be had."""
+        self.name = name
+        self._api = api
+        self._pool = pool
+
+    @property
+    def enabled(self) -> bool:
+        """Synapse's own switch; taken to be on where it cannot be read."""
+        return bool(get(self._pool, "updates", "enabled", default=True))
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite, where a batch holds the lock of the only writer."""
+        return type(get(self._pool, "engine")).__name__ == "Sqlite3Engine"
+
+    def items_done(self) -> int | None:
+        """Items that Synapse counted for the current update since it started; None: unknown."""
+        current = call(get(self._pool, "updates", "get_current_update"))
+        items = get(current, "total_item_count")
+        return items if isinstance(items, int) else None
+
+    def known_updates(self) -> frozenset[str]:
+        """The names of all updates that this server can run; empty where that is unknown."""
+        return frozenset(self._handlers())
+
+    def tables_of(self, update_name: str) -> frozenset[str] | None:
+        """The tables that the update works on; None: unknown.
+
+        Synapse makes the handlers that build an index or validate a constraint in a function with
+        the argument `table`, which can be read from them.
+        """
+        tables = tables_of_batched(update_name)
+        if tables is not None:
+            return tables
+        handler = get(self._handlers().get(update_name), "callback")
+        variables = None if handler is None else call(getclosurevars, handler)
+        table = get(variables, "nonlocals", default={}).get("table")
+        return frozenset({table}) if isinstance(table, str) else None
+
+    def is_controlled_by(self, on_update: Callable[..., Any]) -> bool:
+        """Whether this callback is the registered one; taken for granted where it is unknown."""
+        return bool(
+            get(self._pool, "updates", "_on_update_callback", default=on_update) == on_update
+        )
+
+    async def run(self, description: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run the function in a transaction, in a thread, with a cursor as first argument.
+
+        Raises:
+            Exception: whatever the function, or a lost connection, makes of it. What is an error
+                of the database is tried four times more by Synapse before.
+        """
+        run = get(self._pool, "runInteraction", default=self._api.run_db_interaction)
+        return await run(description, function, *arguments)
+
+    async def probe(self) -> str | None:
+        """Ask the database whether a batch could end; None is yes, otherwise what it complains of.
+
+        Raises:
+            Exception: whatever a lost connection makes of it.
+        """
+        complaint: str | None = await self.run("bgthrottle_probe", _probe)
+        return complaint
+
+    def _handlers(self) -> Any:
+        return get(self._pool, "updates", "_background_update_handlers", default={})
+
+
+def engine_of(txn: Any) -> str:
+    """`PostgresEngine` or `Sqlite3Engine`, by the cursor of a transaction."""
+    return type(getattr(txn, "database_engine", None)).__name__
+
+
+def complaint_of(error: Exception) -> str:
+    """An error in one line for people."""
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def _probe(txn: Any) -> str | None:
+    # Errors are caught here, because what leaves this function as an error of the database is
+    # tried four times more by Synapse, in the thread that the foreground needs.
+    engine = engine_of(txn)
+    try:
+        if engine == "Sqlite3Engine":
+            _write_nothing_to_sqlite(txn)
+        elif engine == "PostgresEngine":
+            txn.execute(_WRITE_NOTHING_TO_POSTGRES)
+        else:
+            txn.execute(_WRITE_NOTHING)
+    except Exception as error:  # in a database thread: nothing to be cancelled here
+        if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
+            return None  # the question is not understood, but that is an answer
+        return complaint_of(error)
+    return None
+
+
+def _write_nothing_to_sqlite(txn: Any) -> None:
+    # Without waiting for a lock: the wait would be in the only thread that the server has.
+    txn.execute("PRAGMA busy_timeout")
+    (busy_timeout_ms,) = txn.fetchone()
+    txn.execute("PRAGMA busy_timeout = 0")
+    try:
+        txn.execute(_WRITE_NOTHING)
+    finally:
+        txn.execute(f"PRAGMA busy_timeout = {int(busy_timeout_ms)}")

@@ -1,0 +1,178 @@
+"""One look at a database: a short transaction that ends by itself.
+
+What other roles do is visible only with `pg_monitor`, or `pg_read_all_stats`. Counts are of what is
+visible, which on a server of its own is everybody; the rest reads as None.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from synapse_bgthrottle.database import Database, complaint_of, engine_of
+from synapse_bgthrottle.signals.samples import DatabaseSample
+
+LONGEST_STATEMENT_MS = 250
+
+# In a trip of its own: before PostgreSQL 13 a time limit did not hold for what came with it.
+LIMIT_TIME = (
+    f"SET LOCAL statement_timeout = {LONGEST_STATEMENT_MS};"
+    f" SET LOCAL lock_timeout = {LONGEST_STATEMENT_MS}"
+)
+
+_FROM = """
+WITH asked AS (
+    SELECT CAST(? AS float8) * interval '1 second' AS batch_age, ARRAY(
+        SELECT CAST(to_regclass(name) AS oid) FROM unnest(CAST(? AS text[])) AS name) AS tables
+), sessions AS (
+    SELECT pid, state, xact_start, query_start, wait_event_type
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend'
+        AND pid <> pg_backend_pid()
+)
+SELECT """
+
+# `pg_blocking_pids` takes a lock that all of the server needs: it is asked only about sessions that
+# wait, and while a batch runs. The time since when they do is known since PostgreSQL 14; before,
+# the column is missing, and since when their statement runs is taken for it.
+_SESSIONS = """
+    (SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()),
+    (SELECT count(*) FROM sessions WHERE state = 'active'),
+    (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM sessions),
+    (SELECT count(DISTINCT waiting.pid)
+     FROM asked, sessions AS waiting,
+        LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocking (pid)
+        JOIN sessions AS blocker USING (pid)
+     WHERE waiting.wait_event_type = 'Lock' AND asked.batch_age IS NOT NULL
+        AND blocker.xact_start >= clock_timestamp() - asked.batch_age
+        AND clock_timestamp() - interval '100 ms' > coalesce(
+            (SELECT min(CAST(to_jsonb(pg_locks) ->> 'waitstart' AS timestamptz))
+             FROM pg_locks WHERE pg_locks.pid = waiting.pid AND NOT granted),
+            waiting.query_start))"""
+
+# Without the privilege there is a row, but without a table.
+_VACUUM = """,
+    (SELECT CASE WHEN bool_or(relid = ANY (tables)) THEN TRUE
+        WHEN bool_or(relid IS NULL) THEN NULL ELSE FALSE END
+     FROM asked, pg_stat_progress_vacuum WHERE datname = current_database())"""
+
+# Without the privilege there is a row, but without a state. A replica that has caught up has no
+# lag, and one that takes its first copy is nobody's to wait for.
+_LOG = """,
+    (SELECT CASE WHEN pg_is_in_recovery() THEN NULL WHEN count(*) = 0 THEN 0
+        WHEN bool_or(state IS NULL) THEN NULL
+        ELSE extract(epoch FROM max(
+            CASE WHEN state = 'streaming' THEN coalesce(replay_lag, interval '0')
+            ELSE replay_lag END)) END
+     FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'),
+    CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - CAST('0/0' AS pg_lsn) END,
+    CASE WHEN NOT pg_is_in_recovery() THEN coalesce(
+        (SELECT max(pg_current_wal_lsn() - restart_lsn) FROM pg_replication_slots), 0) END"""
+
+# Tuples are counted in one phase only: where none is done yet, it may be another.
+_INDEX_BUILD = """,
+    (SELECT ARRAY[phase, CAST(CASE
+        WHEN left(phase, 7) = 'waiting' THEN NULL
+        WHEN blocks_total > 0 THEN CAST(blocks_done AS float8) / blocks_total
+        WHEN tuples_done > 0 AND tuples_total > 0 THEN CAST(tuples_done AS float8) / tuples_total
+        END AS text)]
+     FROM pg_stat_progress_create_index
+     WHERE datname = current_database() AND phase IS NOT NULL
+     LIMIT 1)"""
+
+# From all to nothing: what this PostgreSQL does not understand is not asked again. The progress of
+# index builds is known since 12; some that are compatible know nothing of the log.
+_STATEMENTS = (
+    _FROM + _SESSIONS + _VACUUM + _LOG + _INDEX_BUILD,
+    _FROM + _SESSIONS + _VACUUM + _LOG,
+    _FROM + _SESSIONS,
+    None,
+)
+_COLUMNS = 9
+
+# SQLSTATE classes: an error of syntax or access rule, a feature that is not supported.
+_NOT_UNDERSTOOD = ("42", "0A")
+
+
+@attrs.frozen
+class _Answer:
+    started_s: float
+    ended_s: float
+    row: Sequence[Any] = ()
+    problem: str = ""
+
+
+class DatabaseQuestion:
+    """Asks one database how it is; remembers what it does not understand."""
+
+    def __init__(self, database: Database, now_s: Callable[[], float]) -> None:
+        self._database = database
+        self._now_s = now_s
+        self._level = 0
+
+    async def ask(
+        self, update_name: str, batch_age_s: Callable[[], float | None]
+    ) -> DatabaseSample:
+        """Look, on behalf of this update.
+
+        `batch_age_s` answers for how long a batch of ours has been running, None where none is. It
+        is called in the database's thread, at the time of the statement.
+
+        Raises:
+            Exception: whatever a lost connection makes of it.
+        """
+        tables = self._database.tables_of(update_name)
+        asked_s = self._now_s()
+        answer: _Answer = await self._database.run(
+            "bgthrottle_sample", self._look, batch_age_s, None if tables is None else sorted(tables)
+        )
+        at_s = self._now_s()
+        if answer.problem:
+            return DatabaseSample(at_s=at_s, problem=answer.problem)
+        row = (*answer.row, *[None] * (_COLUMNS - len(answer.row)))
+        commits, active, oldest_s, blocked, vacuum, lag_s, log_bytes, kept_bytes, build = row
+        return DatabaseSample(
+            at_s=at_s,
+            pool_wait_s=answer.started_s - asked_s,
+            query_s=answer.ended_s - answer.started_s,
+            transactions=_float(commits),
+            foreground_backends=active,
+            blocked_sessions=blocked,
+            replica_lag_s=_float(lag_s),
+            wal_bytes=_float(log_bytes),
+            retained_wal_bytes=_float(kept_bytes),
+            autovacuum=None if tables is None else vacuum,
+            longest_transaction_s=_float(oldest_s),
+            index_build=None if build is None else (build[0], _float(build[1])),
+        )
+
+    def _look(
+        self, txn: Any, batch_age_s: Callable[[], float | None], tables: list[str] | None
+    ) -> _Answer:
+        # In a database thread. Errors are caught here, as with the probe: Synapse would try again.
+        started_s = self._now_s()
+        try:
+            row = self._row(txn, batch_age_s(), tables)
+        except Exception as error:
+            if (getattr(error, "pgcode", None) or "")[:2] in _NOT_UNDERSTOOD:
+                self._level = min(self._level + 1, len(_STATEMENTS) - 1)
+            return _Answer(started_s, self._now_s(), problem=complaint_of(error))
+        return _Answer(started_s, self._now_s(), row)
+
+    def _row(self, txn: Any, batch_age_s: float | None, tables: list[str] | None) -> Sequence[Any]:
+        statement = _STATEMENTS[self._level]
+        if engine_of(txn) != "PostgresEngine":
+            txn.execute("SELECT 1")
+            return ()
+        txn.execute(LIMIT_TIME)
+        if statement is None:
+            txn.execute("SELECT 1")
+            return ()
+        txn.execute(statement, (batch_age_s, tables))
+        commits, active, *others = txn.fetchone()
+        ours = 0 if batch_age_s is None else 1
+        return (commits, max(active - ours, 0), *others)
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)

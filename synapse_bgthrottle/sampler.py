@@ -1,0 +1,153 @@
+"""Looks at the server while updates are pending, and at nothing while none is."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+from synapse_bgthrottle.asker import Asker
+from synapse_bgthrottle.checks import Check, Checks
+from synapse_bgthrottle.database_sample import DatabaseQuestion
+from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.internal_errors import OnInternalError
+from synapse_bgthrottle.server_metrics import ServerMetrics
+from synapse_bgthrottle.signal_settings import SignalSettings
+from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample, ProcessSample, Sample
+from synapse_bgthrottle.signals.signal import PERIOD_S
+
+# How long it goes on when no iteration is open: between two of them there is a moment.
+LINGER_S = 1.0
+
+# A database that is asked and does not answer for this long is one that does not answer.
+PATIENCE_S = 3.0
+
+Observe = Callable[[str | None, Sample], None]
+
+
+class Sampler:
+    """Takes all samples but those of batches, as long as an iteration is open.
+
+    Each sample goes to `observe`, with the name of its database, None where it is about all.
+    """
+
+    def __init__(
+        self,
+        host: Homeserver,
+        settings: SignalSettings,
+        observe: Observe,
+        on_internal_error: OnInternalError,
+    ) -> None:
+        self._host = host
+        self._observe = observe
+        self._on_internal_error = on_internal_error
+        self._metrics = ServerMetrics()
+        self._checks = [
+            self._check(name, check) for name, check in Checks(host, settings).by_signal().items()
+        ]
+        self._databases: dict[str, Asker[DatabaseSample]] = {}
+        self._open: dict[str, str] = {}
+        self._batch_start_s: dict[str, float] = {}
+        self._ended_s = -math.inf
+        self._due_s: float | None = None  # when our timer is to call us; None: there is none
+
+    def begin(self, database_name: str, update_name: str) -> None:
+        """From now on an iteration of this update waits or runs."""
+        if database_name not in self._databases:
+            self._databases[database_name] = self._database(database_name)
+        self._open[database_name] = update_name
+        if self._due_s is None:
+            self._call_in(0)
+
+    def end(self, database_name: str) -> None:
+        """That iteration has ended."""
+        self._open.pop(database_name, None)
+        self._batch_start_s.pop(database_name, None)
+        self._ended_s = self._host.now_s()
+
+    def batch_runs(self, database_name: str, runs: bool) -> None:
+        """Whether a batch of ours is in the database from now on."""
+        if runs:
+            self._batch_start_s[database_name] = self._host.now_s()
+        else:
+            self._batch_start_s.pop(database_name, None)
+
+    def _call_in(self, delay_s: float) -> None:
+        timer = self._host.call_later(delay_s, "bgthrottle_sampling", self._look)
+        self._due_s = None if timer is None else self._host.now_s() + delay_s
+
+    async def _look(self) -> None:
+        now_s = self._host.now_s()
+        due_s = now_s if self._due_s is None else self._due_s
+        self._due_s = None
+        if not self._open and now_s - self._ended_s >= LINGER_S:
+            return
+        try:
+            self._tell(None, self._process_sample(now_s, max(now_s - due_s, 0.0)))
+            for name in self._open:
+                self._databases[name].look(now_s)
+            for check in self._checks:
+                check.look(now_s)
+        except Exception as error:
+            self._on_internal_error("while looking at the server", error)
+        finally:
+            self._call_in(PERIOD_S[ProcessSample])
+
+    def _process_sample(self, now_s: float, late_s: float) -> ProcessSample:
+        pool_wait_s, pool_waits = self._metrics.pool_wait() or (None, None)
+        tick_s, ticks = self._metrics.ticks() or (None, None)
+        return ProcessSample(
+            at_s=now_s,
+            timer_late_s=late_s,
+            pool_wait_s=pool_wait_s,
+            pool_waits=pool_waits,
+            tick_s=tick_s,
+            ticks=ticks,
+            responses=self._metrics.responses(),
+        )
+
+    def _database(self, name: str) -> Asker[DatabaseSample]:
+        question = DatabaseQuestion(self._host.database(name), self._host.now_s)
+
+        async def ask() -> DatabaseSample | None:
+            update_name = self._open.get(name)
+            if update_name is None:
+                return None
+            return await question.ask(update_name, partial(self._batch_age_s, name))
+
+        def tell_problem(problem: str) -> None:
+            self._tell(name, DatabaseSample(at_s=self._host.now_s(), problem=problem))
+
+        return Asker(
+            self._host,
+            "bgthrottle_database_sample",
+            PERIOD_S[DatabaseSample],
+            PATIENCE_S,
+            ask,
+            partial(self._tell, name),
+            tell_problem,
+        )
+
+    def _check(self, name: str, check: Check) -> Asker[CheckSample]:
+        def tell_problem(problem: str) -> None:
+            self._tell(None, CheckSample(at_s=self._host.now_s(), name=name, problem=problem))
+
+        period_s = PERIOD_S[CheckSample]
+        return Asker(
+            self._host,
+            f"bgthrottle_check_{name}",
+            period_s,
+            period_s,
+            check,
+            partial(self._tell, None),
+            tell_problem,
+        )
+
+    def _batch_age_s(self, database_name: str) -> float | None:
+        # Called in a thread of the database.
+        start_s = self._batch_start_s.get(database_name)
+        return None if start_s is None else self._host.now_s() - start_s
+
+    def _tell(self, database_name: str | None, sample: Sample) -> None:
+        try:
+            self._observe(database_name, sample)
+        except Exception as error:
+            self._on_internal_error("with a sample", error)
