@@ -9,6 +9,7 @@ _KEY = ("master", "an_update")
 _SLICE_S = 0.5
 _LOOK_EVERY_S = 0.25
 _LONGEST_BATCH_S = 0.1
+_BUSY_SHARE = 0.3
 
 
 def longest_wait_s(throttle: Throttle, iterations: int, draw: Uniform) -> float:
@@ -36,9 +37,8 @@ def longest_wait_s(throttle: Throttle, iterations: int, draw: Uniform) -> float:
                         responses={"a_kind": (responses_s, float(received))},
                     ),
                 )
-            at = Conditions(
-                now_s, 0.0, active_requests=int(draw() * 3), requests_received=received
-            )
+            active = int(draw() < _BUSY_SHARE)
+            at = Conditions(now_s, 0.0, active_requests=active, requests_received=received)
             decision = throttle.decide(*_KEY, at)
             if decision.wait_s <= 0:
                 break

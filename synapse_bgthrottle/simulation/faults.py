@@ -1,4 +1,4 @@
-"""What may go wrong with samples: they are missing, late, frozen, or lie."""
+"""What may go wrong with samples of soft signals: they are missing, late, frozen, or lie."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -11,7 +11,20 @@ from synapse_bgthrottle.signals.samples import Sample
 # What comes of one sample: usually one.
 Fault = Callable[[Sample], Iterable[Sample]]
 
-_NOT_READ = frozenset({"at_s", "name", "problem", "index_build"})
+# What soft signals are read from: these may slow an update down, never hold it.
+_SOFT = frozenset(
+    {
+        "timer_late_s",
+        "pool_wait_s",
+        "pool_waits",
+        "tick_s",
+        "ticks",
+        "responses",
+        "query_s",
+        "transactions",
+        "foreground_backends",
+    }
+)
 
 
 def healthy(sample: Sample) -> Iterable[Sample]:
@@ -72,7 +85,7 @@ def _with(sample: Sample, value: float | None) -> Sample:
     """The sample with this value wherever it says something."""
     changes: dict[str, Any] = {}
     for field in attrs.fields(type(sample)):
-        if field.name in _NOT_READ:
+        if field.name not in _SOFT:
             continue
         if field.name == "responses":
             changes[field.name] = None if value is None else {"a_kind": (value, value)}

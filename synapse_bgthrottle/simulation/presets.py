@@ -1,8 +1,8 @@
 """Servers, clients and updates to try laws on.
 
-`TWO_CORES`, `REALISTIC`, `EVENT_SEARCH`, `EVENT_RESIGN` and `STATE_KEYS` are calibrated: their speed,
-and what they cost clients without a throttle, are what was measured on a real server of two cores
-that shared them with its database and the source of the load.
+`TWO_CORES` with `REALISTIC` requests, 15 a second, and the updates are calibrated: the updates'
+speed, and what they cost clients without a throttle, are what was measured on a real server of two
+cores that shared them with its database and the source of the load.
 """
 
 from types import MappingProxyType

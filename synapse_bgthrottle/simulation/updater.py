@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.simulation.agenda import Action, Agenda
 from synapse_bgthrottle.simulation.model import Uniform, UpdateModel
 from synapse_bgthrottle.simulation.process import Process, Step
 from synapse_bgthrottle.simulation.record import Batch, Record
 from synapse_bgthrottle.simulation.sizing import SynapseSizing
-from synapse_bgthrottle.throttle import Conditions
 
 DATABASE = "master"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.signals.samples import Sample
 from synapse_bgthrottle.simulation.agenda import Agenda
 from synapse_bgthrottle.simulation.clients import Clients
@@ -12,7 +13,6 @@ from synapse_bgthrottle.simulation.processors import Processors
 from synapse_bgthrottle.simulation.record import Record
 from synapse_bgthrottle.simulation.sampling import Sampler
 from synapse_bgthrottle.simulation.updater import DATABASE, Decider, Updater
-from synapse_bgthrottle.throttle import Conditions
 
 # Requests are counted as often as this.
 _COUNT_EVERY_S = 0.25

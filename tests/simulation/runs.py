@@ -10,7 +10,6 @@ from synapse_bgthrottle.limits import Adaptive, Pace, Settings
 from synapse_bgthrottle.simulation import loads
 from synapse_bgthrottle.simulation.model import (
     ClientsModel,
-    RequestKind,
     ServerModel,
     Streams,
     UpdateModel,
@@ -54,5 +53,3 @@ def world(
     """A server with clients and this update; adaptive unless said otherwise."""
     made = throttle(pace or Adaptive(), server, profile)
     return World(server, clients, streams(seed), update, made)
-
-

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.simulation import loads
-from synapse_bgthrottle.simulation.agenda import Agenda
+from synapse_bgthrottle.simulation.agenda import Action, Agenda
 from synapse_bgthrottle.simulation.model import ClientsModel, RequestKind, ServerModel
-from synapse_bgthrottle.simulation.processors import Processors
+from synapse_bgthrottle.simulation.processors import Lane, Processors
 from synapse_bgthrottle.simulation.world import World
 from tests.simulation.runs import streams
 
@@ -23,7 +23,7 @@ def clients_only(kind: RequestKind, rate_per_s: float, **server: float) -> World
 def test_one_queue(used: float) -> None:
     """The reactor alone is M/M/1: a request takes s / (1 - used) on average."""
     run = clients_only(RequestKind(name="a", reactor_s=0.01), used * 100)
-    record = run.run(3000)
+    record = run.run(1500)
     assert 0.01 / (1 - used) == pytest.approx(record.latencies().mean_s, rel=0.05)
 
 
@@ -31,14 +31,14 @@ def test_one_queue_of_equal_requests() -> None:
     """With requests of one size it is M/D/1, where they wait half as long."""
     run = clients_only(RequestKind(name="a", reactor_s=0.01, exact=True), 70)
     expected_s = 0.01 + 0.7 * 0.01 / (2 * 0.3)
-    assert expected_s == pytest.approx(run.run(2000).latencies().mean_s, rel=0.03)
+    assert expected_s == pytest.approx(run.run(700).latencies().mean_s, rel=0.03)
 
 
 def test_shared_processor() -> None:
     """Queries on one core share it: M/M/1-PS, as long on average as in a queue."""
     kind = RequestKind(name="a", database_s=0.01)
     run = clients_only(kind, 60, cores=1, connections=10**6, round_trip_s=0)
-    assert 0.01 / 0.4 == pytest.approx(run.run(2000).latencies().mean_s, rel=0.05)
+    assert 0.01 / 0.4 == pytest.approx(run.run(700).latencies().mean_s, rel=0.05)
 
 
 def test_pool_with_one_connection() -> None:
@@ -46,7 +46,7 @@ def test_pool_with_one_connection() -> None:
     kind = RequestKind(name="a", database_s=0.01, exact=True)
     run = clients_only(kind, 70, connections=1, round_trip_s=0)
     expected_s = 0.7 * 0.01 / (2 * 0.3)
-    latency_s = run.run(2000).latencies().mean_s
+    latency_s = run.run(700).latencies().mean_s
     assert expected_s + 0.01 == pytest.approx(latency_s, rel=0.03)
 
 
@@ -54,17 +54,17 @@ def test_utilisation_law() -> None:
     """The cores are busy for as much as the requests need, however they wait for each other."""
     kind = RequestKind(name="a", reactor_s=0.01, thread_s=0.002, database_s=0.008)
     run = clients_only(kind, 30, cores=2)
-    run.run(1000)
-    assert 30 * 0.02 == pytest.approx(run.processors.busy_s / 1000, rel=0.02)
+    run.run(500)
+    assert 30 * 0.02 == pytest.approx(run.processors.busy_s / 500, rel=0.03)
 
 
 def test_littles_law() -> None:
     """Requests in the server are arrivals a second times the time that each is in it."""
     kind = RequestKind(name="a", reactor_s=0.02, database_s=0.01)
-    record = clients_only(kind, 30).run(1000)
+    record = clients_only(kind, 30).run(500)
     inside = 0.0
     for request in record.requests:
-        inside += request.latency_s / 1000
+        inside += request.latency_s / 500
     assert inside == pytest.approx(30 * record.latencies().mean_s, rel=0.03)
 
 
@@ -80,16 +80,14 @@ def test_work_is_conserved(
     """Whatever shares the cores, all of the work is done, and none of it twice."""
     agenda = Agenda()
     processors = Processors(agenda, cores)
-    lane, other = processors.lane(contention_ratio), processors.lane()
+    lanes = [processors.lane(contention_ratio), processors.lane()]
     ended_s: list[float] = []
+
+    def job(lane: Lane, work_s: float) -> Action:
+        return lambda: processors.run(lane, work_s, lambda: ended_s.append(agenda.now_s))
+
     for number, (begin_s, work_s) in enumerate(jobs):
-        mine = lane if number % 2 else other
-        agenda.after(
-            begin_s,
-            lambda mine=mine, work_s=work_s: processors.run(
-                mine, work_s, lambda: ended_s.append(agenda.now_s)
-            ),
-        )
+        agenda.after(begin_s, job(lanes[number % 2], work_s))
     agenda.run_until(1000)
     assert len(jobs) == len(ended_s)
     assert sum(work_s for _, work_s in jobs) == pytest.approx(processors.busy_s)
