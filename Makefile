@@ -14,6 +14,7 @@ help:
 	@echo "make bench-full   the same with all updates, loads and arms; about an hour"
 	@echo "make bench-sqlite the same on SQLite; ten minutes"
 	@echo "make bench-rules  are limits kept, and what does the module cost; six minutes"
+	@echo "make bench-laws   the same laws on a modelled server, in virtual time; a minute"
 	@echo "make dist         sdist and wheel, checked"
 
 demo: $(VENV)/.test
@@ -36,6 +37,9 @@ bench: $(VENV)/.test
 
 bench-rules: $(VENV)/.test
 	$(BIN)/python -m bench.rules
+
+bench-laws: $(VENV)/.test
+	$(BIN)/python -m bench.laws
 
 dist: $(VENV)/.dev
 	rm -rf dist

@@ -28,7 +28,7 @@ def by_spacing(
     pace = DutyCycle(going.ratio) if isinstance(limits.pace, Adaptive) else limits.pace
     batch_s = database.batch_s
     if batch_s is None:  # since the start: be as careful as after a batch on target
-        batch_s = going.target_ms / 1000
+        batch_s = limits.target_duration_ms / 1000
     rest_s = pacing.rest_s(pace, batch_s)
     floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
     reason = going.reason

@@ -16,38 +16,46 @@ _PACKAGE = Path(synapse_bgthrottle.__file__).parent
 # A new module must be placed here: either it decides and is pure, or it acts and is an edge, of
 # the module that Synapse loads or of the command line, which runs without Synapse.
 _SIGNALS = frozenset(f"signals.{path.stem}" for path in (_PACKAGE / "signals").glob("*.py"))
-_PURE = _SIGNALS | frozenset(
-    {
-        "_version",
-        "adaptive",
-        "board",
-        "board_level",
-        "comparison",
-        "config",
-        "config_keys",
-        "contradictions",
-        "decision",
-        "harm",
-        "holds",
-        "found",
-        "internal_errors",
-        "limits",
-        "pacing",
-        "presence",
-        "profiles",
-        "quirks",
-        "remarks",
-        "signal_config",
-        "signal_settings",
-        "spacing",
-        "state",
-        "telling",
-        "telling_samples",
-        "throttle",
-        "units",
-        "window_config",
-        "windows",
-    }
+# A modelled server, on which the core is tried: below it in nothing.
+_SIMULATION = frozenset(
+    f"simulation.{path.stem}" for path in (_PACKAGE / "simulation").glob("*.py")
+)
+_PURE = (
+    _SIGNALS
+    | _SIMULATION
+    | frozenset(
+        {
+            "_version",
+            "adaptive",
+            "board",
+            "board_level",
+            "comparison",
+            "config",
+            "config_keys",
+            "contradictions",
+            "decision",
+            "harm",
+            "holds",
+            "found",
+            "internal_errors",
+            "limits",
+            "pacing",
+            "presence",
+            "profiles",
+            "quirks",
+            "remarks",
+            "signal_config",
+            "signal_settings",
+            "spacing",
+            "state",
+            "telling",
+            "telling_samples",
+            "throttle",
+            "units",
+            "window_config",
+            "windows",
+        }
+    )
 )
 _EDGE = frozenset(
     {
@@ -142,7 +150,9 @@ def test_pure_module_knows_neither_server_nor_clock(module: str) -> None:
 @pytest.mark.parametrize("module", sorted(_PURE))
 def test_pure_module_imports_pure_modules_only(module: str) -> None:
     """Nothing of ours that acts is below the core."""
-    assert _own_imports(module) <= _PURE | {"signals"}
+    assert _own_imports(module) <= _PURE | {"signals"} | (
+        {"simulation"} if module in _SIMULATION else set()
+    )
 
 
 @pytest.mark.parametrize("module", sorted(_PURE))
@@ -203,7 +213,13 @@ def test_only_homeserver_imports_time() -> None:
 def test_command_line_needs_no_synapse(module: str) -> None:
     """A configuration can be checked on a machine that has no server."""
     assert set() == _top_imports(module) & {"synapse", "twisted"}
-    assert _own_imports(module) <= _PURE | {"cli", "signals"}
+    assert _own_imports(module) <= _PURE | {"cli", "signals", "simulation"}
+
+
+@pytest.mark.parametrize("module", sorted((_PURE | _EDGE) - _SIMULATION))
+def test_server_needs_no_simulation(module: str) -> None:
+    """What runs in a server does not lean on the model of one."""
+    assert "simulation" not in _own_imports(module)
 
 
 @pytest.mark.parametrize("module", sorted(_PURE | _EDGE))

@@ -1,0 +1,31 @@
+"""Virtual time: what is to happen when. The same actions in the same order give the same run."""
+
+import heapq
+from collections.abc import Callable
+
+Action = Callable[[], None]
+
+
+class Agenda:
+    """Actions in order of time; of two for the same instant, the one noted first goes first.
+
+    Attributes:
+        now_s: the time, which begins at 0 and moves only in `run_until`.
+    """
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self._noted = 0
+        self._actions: list[tuple[float, int, Action]] = []
+
+    def after(self, delay_s: float, action: Action) -> None:
+        """Note an action for `delay_s` from now; there is no way to cross it out."""
+        self._noted += 1
+        heapq.heappush(self._actions, (self.now_s + max(delay_s, 0.0), self._noted, action))
+
+    def run_until(self, end_s: float) -> None:
+        """Do all that is noted until then, and what comes of it."""
+        while self._actions and self._actions[0][0] <= end_s:
+            self.now_s, _, action = heapq.heappop(self._actions)
+            action()
+        self.now_s = max(self.now_s, end_s)

@@ -1,0 +1,114 @@
+"""The clients: requests in an open loop, each from its arrival to its answer."""
+
+import math
+
+from synapse_bgthrottle.simulation.agenda import Agenda
+from synapse_bgthrottle.simulation.model import ClientsModel, RequestKind, Uniform
+from synapse_bgthrottle.simulation.process import Process, Step
+from synapse_bgthrottle.simulation.record import Record, Request
+
+# As the server tells long polls from requests that somebody waits for.
+_LONG_POLL_S = 0.15
+
+_LONG_POLL_LASTS_S = 30.0
+_LONG_POLL_WORK_S = 0.001
+
+
+class Clients:
+    """Sends requests and keeps what the server itself can see of them.
+
+    Attributes:
+        received: how many requests the server has read so far.
+        responses: by kind, the time that the server took for them, and how many.
+    """
+
+    def __init__(
+        self, agenda: Agenda, model: ClientsModel, process: Process, draw: Uniform, record: Record
+    ) -> None:
+        self.received = 0
+        self.responses: dict[str, tuple[float, float]] = {}
+        self._agenda = agenda
+        self._model = model
+        self._process = process
+        self._draw = draw
+        self._record = record
+        self._seen_s: dict[int, float] = {}
+        self._shares = sum(kind.share for kind in model.kinds)
+        if model.load.most_per_s > 0:
+            self._next_arrival()
+        for number in range(model.long_polls):
+            begin_s = _LONG_POLL_LASTS_S * number / model.long_polls
+            self._agenda.after(begin_s, self._long_poll)
+
+    def young(self) -> int:
+        """Requests in the server that somebody waits for, as it counts them."""
+        after_s = self._agenda.now_s - _LONG_POLL_S
+        return sum(seen_s > after_s for seen_s in self._seen_s.values())
+
+    def _exponential(self, mean: float) -> float:
+        return -mean * math.log(1 - self._draw())
+
+    def _next_arrival(self) -> None:
+        # Thinning: arrivals at the highest rate, of which the right share is kept. All is drawn
+        # here, so that the same requests come whatever the server does.
+        load = self._model.load
+        gap_s = self._exponential(1 / load.most_per_s)
+        kept, chosen = self._draw(), self._draw() * self._shares
+        kinds = iter(self._model.kinds)
+        kind = next(kinds)
+        while chosen >= kind.share:
+            chosen -= kind.share
+            kind = next(kinds)
+        sizes = [1.0 if kind.exact else self._exponential(1.0) for _ in range(3)]
+
+        def arrive() -> None:
+            if kept * load.most_per_s < load.per_s(self._agenda.now_s):
+                self._request(kind, sizes)
+            self._next_arrival()
+
+        self._agenda.after(gap_s, arrive)
+
+    def _request(self, kind: RequestKind, sizes: list[float]) -> None:
+        number = self._record.arrivals
+        self._record.arrivals += 1
+        came_s = self._agenda.now_s
+        reactor_s = kind.reactor_s * sizes[0]
+
+        def seen() -> None:
+            self.received += 1
+            self._seen_s[number] = self._agenda.now_s
+
+        def to_database() -> None:
+            step = Step(kind.thread_s * sizes[1], kind.database_s * sizes[2])
+            self._process.transaction([step], False, from_database)
+
+        def from_database() -> None:
+            self._process.turn(reactor_s / 2, answered)
+
+        def answered() -> None:
+            now_s = self._agenda.now_s
+            sum_s, count = self.responses.get(kind.name, (0.0, 0.0))
+            took_s = now_s - self._seen_s.pop(number)
+            self.responses[kind.name] = (sum_s + took_s, count + 1)
+            self._record.requests.append(Request(came_s, now_s - came_s, kind.name))
+
+        if kind.has_transaction:
+            self._process.turn(reactor_s / 2, to_database, begun=seen)
+        else:
+            self._process.turn(reactor_s, answered, begun=seen)
+
+    def _long_poll(self) -> None:
+        number = -1 - self.received
+
+        def seen() -> None:
+            self.received += 1
+            self._seen_s[number] = self._agenda.now_s
+
+        def again() -> None:
+            del self._seen_s[number]
+            self._long_poll()
+
+        def wait() -> None:
+            self._process.timer(_LONG_POLL_LASTS_S, _LONG_POLL_WORK_S, again)
+
+        self._process.turn(_LONG_POLL_WORK_S, wait, begun=seen)

@@ -1,0 +1,118 @@
+"""The cores of one machine, shared alike by whatever is runnable (processor sharing).
+
+With n runnable jobs on c cores each runs at the speed min(1, c/n). Jobs of one Python process
+that need its interpreter's lock are a `Lane`, which has the work of about one core at most.
+"""
+
+import heapq
+import math
+
+from synapse_bgthrottle.simulation.agenda import Action, Agenda
+
+# What is left of a job by rounding.
+_NOTHING_S = 1e-12
+
+
+class Lane:
+    """Jobs that share something besides the cores.
+
+    With contention k, n of them have the work of 1 + (n - 1)(1 - k) cores at most: with 0 they are
+    independent, with 1 they take turns, as threads do that need the same lock all of the time.
+    """
+
+    def __init__(self, contention_ratio: float) -> None:
+        self._contention_ratio = contention_ratio
+        self._weight = 0.0
+        self._served_s = 0.0  # to a job of weight 1 that has always been there
+        self._jobs: list[tuple[float, int, float, Action]] = []
+
+    @property
+    def runnable(self) -> float:
+        """How many cores its jobs can use."""
+        jobs = len(self._jobs)
+        return 1 + (jobs - 1) * (1 - self._contention_ratio) if jobs else 0.0
+
+    def add(self, number: int, work_s: float, weight: float, done: Action) -> None:
+        """A job begins; it gets service by its weight, as long as there are others."""
+        if not self._jobs:
+            self._served_s = 0.0  # keeps the sums small, and so exact
+        self._weight += weight
+        heapq.heappush(self._jobs, (self._served_s + work_s / weight, number, weight, done))
+
+    def advance(self, cores_time_s: float) -> None:
+        """Serve its jobs, together, for this much of a core's time."""
+        if self._jobs:
+            self._served_s += cores_time_s / self._weight
+
+    def needs_s(self) -> float:
+        """Time of a core until the next of its jobs is done; inf where there is none."""
+        if not self._jobs:
+            return math.inf
+        return max(self._jobs[0][0] - self._served_s, 0.0) * self._weight
+
+    def finished(self) -> Action | None:
+        """Take out a job that is done, and tell what is to happen then."""
+        if self.needs_s() > _NOTHING_S:
+            return None
+        _, _, weight, done = heapq.heappop(self._jobs)
+        self._weight = self._weight - weight if self._jobs else 0.0
+        return done
+
+
+class Processors:
+    """The cores of one machine.
+
+    Attributes:
+        busy_s: time of cores spent so far.
+    """
+
+    def __init__(self, agenda: Agenda, cores: float) -> None:
+        self.busy_s = 0.0
+        self._agenda = agenda
+        self._cores = cores
+        self._lanes: list[Lane] = []
+        self._number = 0
+        self._advanced_s = 0.0
+        self._version = 0
+
+    def lane(self, contention_ratio: float = 0.0) -> Lane:
+        """A new group of jobs on this machine."""
+        self._lanes.append(Lane(contention_ratio))
+        return self._lanes[-1]
+
+    def run(self, lane: Lane, work_s: float, done: Action, weight: float = 1.0) -> None:
+        """Do this much work in the lane, then `done`."""
+        self._advance()
+        self._number += 1
+        lane.add(self._number, work_s, weight, done)
+        self._plan()
+
+    def _speed(self) -> float:
+        runnable = sum(lane.runnable for lane in self._lanes)
+        return min(1.0, self._cores / runnable) if runnable else 0.0
+
+    def _advance(self) -> None:
+        passed_s = self._agenda.now_s - self._advanced_s
+        self._advanced_s = self._agenda.now_s
+        if passed_s > 0:
+            speed = self._speed()
+            for lane in self._lanes:
+                served_s = passed_s * speed * lane.runnable
+                lane.advance(served_s)
+                self.busy_s += served_s
+
+    def _plan(self) -> None:
+        self._version += 1
+        version, speed = self._version, self._speed()
+        if speed:
+            left_s = min(lane.needs_s() / lane.runnable for lane in self._lanes if lane.runnable)
+            self._agenda.after(left_s / speed, lambda: self._wake(version))
+
+    def _wake(self, version: int) -> None:
+        if version != self._version:
+            return  # something has begun or ended since this was planned
+        self._advance()
+        for lane in self._lanes:
+            while (done := lane.finished()) is not None:
+                self._agenda.after(0.0, done)
+        self._plan()

@@ -1,0 +1,31 @@
+"""How Synapse itself sizes its batches (`synapse/storage/background_updates.py`)."""
+
+import attrs
+
+_WEIGHT = 0.1
+
+
+@attrs.define
+class SynapseSizing:
+    """The average rate of one update: two moving averages and their quotient.
+
+    Attributes:
+        total_items: items counted so far.
+    """
+
+    total_items: int = 0
+    _items: float = 0.0
+    _duration_ms: float = 0.0
+
+    def next_items(self, target_ms: float, first_items: int, min_items: int) -> int:
+        """The size of the next batch."""
+        if self.total_items == 0:
+            return first_items
+        rate = self._items / self._duration_ms if self._duration_ms else 0.0
+        return max(int(target_ms * rate), min_items)
+
+    def record(self, items: int, begin_s: float, end_s: float) -> None:
+        """A batch has ended. Synapse reads a clock of whole milliseconds."""
+        self.total_items += items
+        self._items += _WEIGHT * (items - self._items)
+        self._duration_ms += _WEIGHT * (int(end_s * 1000) - int(begin_s * 1000) - self._duration_ms)

@@ -1,0 +1,151 @@
+"""Synapse's loop over the batches of an update, under a throttle, as `iteration` does it."""
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.simulation.agenda import Action, Agenda
+from synapse_bgthrottle.simulation.model import Uniform, UpdateModel
+from synapse_bgthrottle.simulation.process import Process, Step
+from synapse_bgthrottle.simulation.record import Batch, Record
+from synapse_bgthrottle.simulation.sizing import SynapseSizing
+
+DATABASE = "master"
+
+# A wait is cut into slices of this length, as the module does it.
+_SLICE_S = 0.5
+_SHORTEST_SLEEP_S = 0.0001
+
+# What one look costs the reactor.
+_LOOK_WORK_S = 0.00005
+
+# After this long without a proof that the database answers, it is asked before a batch.
+_PROOF_LASTS_S = 0.25
+_PROBE = Step(0.0002, 0.0003)
+
+
+class Decider(Protocol):
+    """The decision code: `synapse_bgthrottle.throttle.Throttle`, or another law to compare."""
+
+    def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None: ...
+
+    def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision: ...
+
+    def waited(self, database_name: str, update_name: str, cause: Cause, wait_s: float) -> None: ...
+
+    def start(self, database_name: str, update_name: str, now_s: float) -> None: ...
+
+    def finish(
+        self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool
+    ) -> None: ...
+
+
+class Updater:
+    """Runs one update from the beginning of time until its items are done."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        model: UpdateModel,
+        process: Process,
+        throttle: Decider,
+        conditions: Callable[[], Conditions],
+        draw: Uniform,
+        record: Record,
+    ) -> None:
+        self._agenda = agenda
+        self._model = model
+        self._process = process
+        self._throttle = throttle
+        self._conditions = conditions
+        self._draw = draw
+        self._record = record
+        self._sizing = SynapseSizing()
+        self._proved_s = -math.inf
+        agenda.after(0.0, self._iteration)
+
+    def _iteration(self) -> None:
+        self._throttle.begin(DATABASE, self._model.name, False, self._agenda.now_s)
+        self._look()
+
+    def _look(self) -> None:
+        begin_s = self._agenda.now_s
+        decision = self._throttle.decide(DATABASE, self._model.name, self._conditions())
+        if decision.wait_s > 0:
+
+            def waited() -> None:
+                wait_s = self._agenda.now_s - begin_s
+                self._record.waits.append((begin_s, wait_s, decision.cause))
+                self._throttle.waited(DATABASE, self._model.name, decision.cause, wait_s)
+                self._look()
+
+            slice_s = max(min(decision.wait_s, _SLICE_S), _SHORTEST_SLEEP_S)
+            self._process.timer(slice_s, _LOOK_WORK_S, waited)
+        elif begin_s >= self._proved_s + _PROOF_LASTS_S:
+            self._process.transaction([_PROBE], True, self._proved)
+        else:
+            self._batch(decision)
+
+    def _proved(self) -> None:
+        self._proved_s = self._agenda.now_s
+        self._process.turn(_LOOK_WORK_S, self._look)
+
+    def _batch(self, decision: Decision) -> None:
+        model, now_s = self._model, self._agenda.now_s
+        self._throttle.start(DATABASE, model.name, now_s)
+        size = self._sizing.next_items(
+            decision.target_ms, decision.first_batch_items, decision.min_batch_items
+        )
+        items = int(min(size, model.items - self._sizing.total_items))
+        units = self._units(items)
+        overhead = Step(model.overhead_thread_s / 2, model.overhead_database_s / 2)
+        # A handler selects, works on what it got, and writes.
+        query_s = units * model.database_s / 2
+        steps = [Step(0.0, query_s), Step(units * model.thread_s, query_s), overhead]
+        began_s = now_s
+
+        def handler() -> None:
+            nonlocal began_s
+            began_s = self._agenda.now_s
+            self._in_reactor(units * model.reactor_s, to_database)
+
+        def to_database() -> None:
+            self._process.transaction(steps, True, lambda: self._process.turn(0.0, ended))
+
+        def ended() -> None:
+            end_s = self._agenda.now_s
+            self._sizing.record(items, began_s, end_s)
+            self._record.batches.append(Batch(now_s, end_s, items, decision.target_ms))
+            self._throttle.finish(DATABASE, model.name, end_s, items, failed=False)
+            self._proved_s = end_s
+            if self._sizing.total_items < model.items:
+                self._iteration()
+            else:
+                self._record.finished_s = end_s
+
+        self._process.transaction([overhead], True, lambda: self._process.turn(0.0, handler))
+
+    def _in_reactor(self, work_s: float, done: Action) -> None:
+        slice_s = min(work_s, self._model.reactor_slice_s)
+        rest_s = work_s - slice_s
+        then: Action = (lambda: self._in_reactor(rest_s, done)) if rest_s > 0 else done
+        self._process.turn(slice_s, then)
+
+    def _units(self, items: int) -> float:
+        """What these items cost, in items of mean cost now."""
+        model = self._model
+        dear = _binomial(items, model.dear_share, self._draw) if model.dear_share else 0
+        units = items + dear * (model.dear_factor - 1)
+        return units * model.cost_factor(self._agenda.now_s)
+
+
+def _binomial(trials: int, share: float, draw: Uniform) -> int:
+    """How many of the trials succeed: the gaps between successes are geometric."""
+    successes, at = 0, 0
+    while True:
+        at += 1 + int(math.log(1 - draw()) / math.log(1 - share))
+        if at > trials:
+            return successes
+        successes += 1

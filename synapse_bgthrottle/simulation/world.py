@@ -1,0 +1,102 @@
+"""A whole run: a server, its clients, an update under a throttle, all in virtual time."""
+
+from collections.abc import Callable
+
+from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.signals.samples import Sample
+from synapse_bgthrottle.simulation.agenda import Agenda
+from synapse_bgthrottle.simulation.clients import Clients
+from synapse_bgthrottle.simulation.faults import Fault, healthy
+from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, Streams, UpdateModel
+from synapse_bgthrottle.simulation.process import DatabaseServer, Process
+from synapse_bgthrottle.simulation.processors import Processors
+from synapse_bgthrottle.simulation.record import Record
+from synapse_bgthrottle.simulation.sampling import Sampler
+from synapse_bgthrottle.simulation.updater import DATABASE, Decider, Updater
+
+# Requests are counted as often as this.
+_COUNT_EVERY_S = 0.25
+
+
+class World:
+    """The run so far.
+
+    Attributes:
+        agenda: the time.
+        record: what happened.
+        processors: of the server's machine.
+    """
+
+    def __init__(
+        self,
+        server: ServerModel,
+        clients: ClientsModel,
+        streams: Streams,
+        update: UpdateModel | None = None,
+        throttle: Decider | None = None,
+        *,
+        fault: Fault = healthy,
+        wall_s: float = 0.0,
+    ) -> None:
+        """Without a throttle nothing throttled runs; `wall_s` is the wall clock at the start."""
+        self.agenda = Agenda()
+        self.record = Record()
+        self.processors = Processors(self.agenda, server.cores)
+        self._fault = fault
+        self._wall_s = wall_s
+        self._received, self._count_again_s = 0, 0.0
+        cores = self.processors
+        if server.database_cores is not None:
+            cores = Processors(self.agenda, server.database_cores)
+        database = DatabaseServer(self.agenda, cores, server.round_trip_s)
+        main = Process(self.agenda, server, self.processors, database)
+        serving = main
+        if server.clients_elsewhere:
+            serving = Process(self.agenda, server, self.processors, database)
+        made = Clients(self.agenda, clients, serving, streams("clients"), self.record)
+        self._seen = made if serving is main else None
+        if update is None or throttle is None:
+            return
+        observe: Callable[[str | None, Sample], None] | None = getattr(throttle, "observe", None)
+        if observe is not None:
+            processes = (main,) if serving is main else (main, serving)
+            Sampler(
+                self.agenda, main, database, DATABASE, self._seen, processes, self._told(observe)
+            )
+        Updater(
+            self.agenda,
+            update,
+            main,
+            throttle,
+            self._conditions,
+            streams("update"),
+            self.record,
+        )
+
+    def run(self, end_s: float) -> Record:
+        """Go on until then."""
+        self.agenda.run_until(end_s)
+        return self.record
+
+    def _told(
+        self, observe: Callable[[str | None, Sample], None]
+    ) -> Callable[[str | None, Sample], None]:
+        def told(database_name: str | None, sample: Sample) -> None:
+            for changed in self._fault(sample):
+                observe(database_name, changed)
+
+        return told
+
+    def _conditions(self) -> Conditions:
+        now_s = self.agenda.now_s
+        if self._seen is None:
+            return Conditions(now_s, self._wall_s + now_s)
+        if now_s >= self._count_again_s:
+            self._count_again_s = now_s + _COUNT_EVERY_S
+            self._received = self._seen.received
+        return Conditions(
+            now_s,
+            self._wall_s + now_s,
+            active_requests=self._seen.young(),
+            requests_received=self._received,
+        )
