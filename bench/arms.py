@@ -31,19 +31,17 @@ _STOCK = re.compile(r"stock (\d+)/(\d+)")
 # Rest and target in ms: stock's own settings, from its default to hardly any rest.
 STOCK_SWEEP = ("stock", "stock 300/100", "stock 100/100", "stock 50/50", "stock 100/25")
 
+PROFILES = ("gentle", "balanced", "fast", "finish")
+
 ARMS = {
     "none": Arm(runs=False),
     "control": Arm(runs=False),
     "unthrottled": Arm(),
     "stock": Arm(rest_s=1.0),
     "nice": Arm(rest_s=None),
-    "ours 10%": Arm(module={}),
+    "ours 10%": Arm(module={"duty_cycle": "10%"}),
     "ours 25%": Arm(module={"duty_cycle": "25%"}),
-    "adaptive": Arm(module={"duty_cycle": "adaptive"}),
-    "gentle": Arm(module={"profile": "gentle"}),
-    "balanced": Arm(module={"profile": "balanced"}),
-    "fast": Arm(module={"profile": "fast"}),
-    "finish": Arm(module={"profile": "finish"}),
+    **{name: Arm(module={"duty_cycle": "adaptive", "profile": name}) for name in PROFILES},
 }
 
 

@@ -17,27 +17,25 @@ class Load:
         pollers: clients that wait in a long-polling /sync all the time.
         block_s: the length of a block.
         busy_s: how long, from the beginning of a block, requests come; None: all of it.
+        rounds_ratio: how many rounds it needs, those of `steady` being 1.
     """
 
     rates_per_s: Mapping[str, float]
     pollers: int = 20
     block_s: float = 4.0
     busy_s: float | None = None
+    rounds_ratio: float = 1.0
 
 
-_REALISTIC = {"send": 6.0, "sync": 6.0, "messages": 9.0, "profile": 9.0}
-
-
-def _times(factor: float) -> dict[str, float]:
-    return {kind: rate * factor for kind, rate in _REALISTIC.items()}
-
+_REALISTIC = {"send": 7.0, "sync": 7.0, "messages": 10.0, "profile": 10.0}
+_NEAR_SATURATION = {kind: rate * 2.0 for kind, rate in _REALISTIC.items()}
 
 LOADS = {
-    "idle": Load({}, pollers=0, block_s=6.0),
+    "idle": Load({}, pollers=0, block_s=6.0, rounds_ratio=0.3),
     "steady": Load(_REALISTIC),
-    "light": Load({"whoami": 60.0}),
-    "burst": Load(_REALISTIC, block_s=20.0, busy_s=10.0),
-    "saturation": Load(_times(2.2)),
+    "light": Load({"whoami": 120.0}, rounds_ratio=0.6),
+    "burst": Load(_REALISTIC, block_s=20.0, busy_s=10.0, rounds_ratio=0.3),
+    "saturation": Load(_NEAR_SATURATION, rounds_ratio=0.6),
 }
 
 

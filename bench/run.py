@@ -27,7 +27,7 @@ from bench.summary import summarise
 from bench.table import table
 from bench.updates import UPDATES
 
-_ARMS = ["none", "control", "unthrottled", *registry.STOCK_SWEEP, "nice", "adaptive"]
+_ARMS = ["none", "control", "unthrottled", "stock", "stock 100/100", "nice", "balanced", "fast"]
 
 
 def main() -> None:
@@ -52,7 +52,8 @@ def main() -> None:
                 bench.begin(update)
                 for load in options.loads:
                     block_s = options.block or LOADS[load].block_s
-                    cell = bench.measure(update, load, options.rounds, block_s, options.warm_up)
+                    rounds = max(round(options.rounds * LOADS[load].rounds_ratio), 2)
+                    cell = bench.measure(update, load, rounds, block_s, options.warm_up)
                     cells.append({"database": options.database, "arms": list(arms), **cell})
                     print(f"{table(cells[-1], summarise(cells[-1]))}\n", flush=True)
                     options.output.write_text(json.dumps(result))
@@ -75,7 +76,7 @@ def _options() -> argparse.Namespace:
         metavar="NAME=JSON",
         help="an arm of ours with this configuration",
     )
-    add("--rounds", type=int, default=5, help="of each update and load")
+    add("--rounds", type=int, default=5, help="of the steady load; the others have their share")
     add("--block", type=float, help="seconds; by default as long as the load wants")
     add("--warm-up", type=float, default=12, help="seconds of each arm of ours, before measuring")
     add("--cache", type=Path, default=Path(".bench"), help="where the data is kept")

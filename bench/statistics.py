@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import attrs
@@ -15,8 +15,30 @@ _TAIL = 0.05
 
 T = TypeVar("T")
 
-# A request by its place among those of its block, and its latency in ms.
-Latencies = dict[int, float]
+# Requests by their place among those of their block, with latencies in ms.
+Latencies = Mapping[int, float]
+
+
+@attrs.frozen
+class Pair:
+    """The requests of a block and of the base's block of the same round.
+
+    Attributes:
+        own_ms, base_ms: all latencies, sorted.
+        log_sum: of the natural logarithms of own / base over requests that both have.
+        count: how many those are.
+    """
+
+    own_ms: Sequence[float]
+    base_ms: Sequence[float]
+    log_sum: float
+    count: int
+
+    @classmethod
+    def of(cls, own: Latencies, base: Latencies) -> Pair:
+        both = own.keys() & base.keys()
+        log_sum = math.fsum(math.log(own[index] / base[index]) for index in both)
+        return cls(sorted(own.values()), sorted(base.values()), log_sum, len(both))
 
 
 @attrs.frozen
@@ -53,30 +75,24 @@ def median_ratio(rounds: Sequence[tuple[float, float]]) -> float | None:
     return statistics.median(ratios) if ratios else None
 
 
-def quantile_ratio(share: float) -> Callable[[Sequence[tuple[Latencies, Latencies]]], float | None]:
+def quantile_ratio(share: float) -> Callable[[Sequence[Pair]], float | None]:
     """A figure: this quantile of all latencies, as a ratio to that of the base."""
 
-    def figure(rounds: Sequence[tuple[Latencies, Latencies]]) -> float | None:
-        values, bases = (
-            [latency for pair in rounds for latency in pair[side].values()] for side in (0, 1)
-        )
-        base = quantile(bases, share)
-        return quantile(values, share) / base if values and base else None
+    def figure(rounds: Sequence[Pair]) -> float | None:
+        own = quantile([ms for pair in rounds for ms in pair.own_ms], share)
+        base = quantile([ms for pair in rounds for ms in pair.base_ms], share)
+        return own / base if own and base else None
 
     return figure
 
 
-def paired_mean_ratio(rounds: Sequence[tuple[Latencies, Latencies]]) -> float | None:
+def paired_mean_ratio(rounds: Sequence[Pair]) -> float | None:
     """The geometric mean of latency / base over pairs of the same request of the same round.
 
     All blocks of a round have the same arrivals, so the kind of request cancels out.
     """
-    logs = [
-        math.log(values[index] / bases[index])
-        for values, bases in rounds
-        for index in values.keys() & bases.keys()
-    ]
-    return math.exp(statistics.fmean(logs)) if logs else None
+    count = sum(pair.count for pair in rounds)
+    return math.exp(math.fsum(pair.log_sum for pair in rounds) / count) if count else None
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -11,6 +11,7 @@ import attrs
 from bench.statistics import (
     Estimate,
     Latencies,
+    Pair,
     bootstrap,
     median_ratio,
     paired_mean_ratio,
@@ -77,7 +78,7 @@ def _figures(name: str, by_arm: Mapping[str, Mapping[int, Mapping[str, Any]]]) -
     latencies = [latency for block in blocks for _, _, latency in block["requests"]]
     batches_ms = [took_ms for block in blocks for took_ms in block["batches_ms"]]
     pairs = list(_pairs(by_arm, name, BASE))
-    requests = [(_latencies(own), _latencies(base)) for own, base in pairs]
+    requests = [Pair.of(_latencies(own), _latencies(base)) for own, base in pairs]
     kinds = sorted({kind for block in blocks for _, kind, _ in block["requests"]})
     return Figures(
         items_per_s=statistics.median([block["items_per_s"] for block in blocks] or [0.0]),
@@ -92,12 +93,12 @@ def _figures(name: str, by_arm: Mapping[str, Mapping[int, Mapping[str, Any]]]) -
             for kind in kinds
             if (
                 estimate := bootstrap(
-                    [(_latencies(own, kind), _latencies(base, kind)) for own, base in pairs],
+                    [Pair.of(_latencies(own, kind), _latencies(base, kind)) for own, base in pairs],
                     paired_mean_ratio,
                 )
             )
         },
-        base_p50_ms=quantile([latency for _, base in requests for latency in base.values()], 0.5),
+        base_p50_ms=quantile([ms for pair in requests for ms in pair.base_ms], 0.5),
         slow_ratio=sum(latency > _SLOW_MS for latency in latencies) / max(len(latencies), 1),
         batch_p50_ms=quantile(batches_ms, 0.5),
         batch_p95_ms=quantile(batches_ms, 0.95),
