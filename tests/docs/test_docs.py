@@ -48,7 +48,7 @@ def test_readme_example() -> None:
     assert 8 == len(block.splitlines())
     config = parse(module_config(yaml.safe_load(block)))
     search, shots = config.rules
-    assert "duty cycle 10%" == str(config.settings.pace)
+    assert "balanced" == config.settings.profile
     assert search.matches("event_search", "master", False)
     assert 200 == search.settings.max_items_per_second
     assert shots.matches("an_index", "master", True)

@@ -88,16 +88,16 @@ def test_load_goes() -> None:
 
 @pytest.mark.parametrize(
     ("update", "most"),
-    [(EVENT_SEARCH, 1.12), (EVENT_RESIGN, 1.2)],
+    [(EVENT_SEARCH, 1.08), (EVENT_RESIGN, 1.1)],
     ids=["event_search", "event_resign"],
 )
 def test_harm_is_bounded(update: UpdateModel, most: float) -> None:
-    """Balanced, clients are slower by a tenth where unthrottled makes them slower by 0.7 and up."""
+    """Balanced, clients are hardly slower where unthrottled makes them slower by 0.7 and up."""
     alone = World(TWO_CORES, ClientsModel(kinds=REALISTIC, load=loads.steady(15)), streams(1))
     base = alone.run(300).latencies(60).geometric_mean_s
     record = world(update).run(300)
     assert most > record.latencies(60).geometric_mean_s / base
-    assert 0.15 < record.share_in_batches(60, 300)
+    assert 0.03 < record.share_in_batches(60, 300)
 
 
 def test_profiles_are_in_order() -> None:
