@@ -25,9 +25,14 @@ _UNPRIVILEGED = "nobody"
 
 
 class PostgresServer:
-    """One cluster, in a folder of its own, on 127.0.0.1 and a free port."""
+    """One cluster, in a folder of its own, on 127.0.0.1 and a free port.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: its folder.
+        primary: the server that this one is a replica of; None: it is its own.
+    """
+
+    def __init__(self, folder: Path, primary: PostgresServer | None = None) -> None:
         self._folder = folder
         self._data = folder / "data"
         self._log_path = folder / "postgres.log"
@@ -41,13 +46,14 @@ class PostgresServer:
             os.chown(folder, self._user, self._group)
             _let_through(folder)
         self._bin = _binaries(folder)
-        options = ["--locale=C", "-E", "UTF8", "-U", "synapse", "--auth=trust", "--no-sync"]
-        subprocess.run(
-            self._command("initdb", *options, "-D", str(self._data)),
-            check=True,
-            capture_output=True,
-            cwd=folder,
-        )
+        if primary is None:
+            options = ["--locale=C", "-E", "UTF8", "-U", "synapse", "--auth=trust", "--no-sync"]
+            command = self._command("initdb", *options, "-D", str(self._data))
+        else:
+            options = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "synapse"]
+            options += ["--checkpoint=fast", "--write-recovery-conf", "--no-sync"]
+            command = self._command("pg_basebackup", *options, "-D", str(self._data))
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
 
     def _command(self, name: str, *arguments: str) -> list[str]:
         return ends_with_us(str(self._bin / name), *arguments, user=self._user, group=self._group)
@@ -82,6 +88,17 @@ class PostgresServer:
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)  # "immediate": as after a crash
             self._process.wait(30)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running server's first process.
+
+        Raises:
+            RuntimeError: it does not run.
+        """
+        if self._process is None:
+            raise RuntimeError("this PostgreSQL does not run")
+        return self._process
 
     def connection(self, database: str) -> dict[str, Any]:
         """What psycopg2, and Synapse's `args:`, need to connect."""
