@@ -17,7 +17,8 @@ from twisted.internet.defer import ensureDeferred
 
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
-from synapse_bgthrottle.checks import _first_value, _folder
+from synapse_bgthrottle import database_sample
+from synapse_bgthrottle.checks import first_value, folder_of
 from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.database_sample import DatabaseQuestion
 from synapse_bgthrottle.signals.samples import DatabaseSample
@@ -262,30 +263,34 @@ def test_locked_catalog(asked: Asked, others: Others) -> None:
 
 def test_a_postgres_that_knows_less(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not understood is not asked again, and the rest is."""
-    statements = list(DatabaseQuestion.__init__.__globals__["_STATEMENTS"])
+    statements = list(database_sample._STATEMENTS)
     statements[0] = statements[0].replace("pg_stat_progress_create_index", "not_yet")
     statements[1] = statements[1].replace("pg_stat_get_wal_senders", "never")
-    monkeypatch.setattr("synapse_bgthrottle.database_sample._STATEMENTS", statements)
+    monkeypatch.setattr(database_sample, "_STATEMENTS", statements)
     assert 'relation "not_yet" does not exist' == asked.sample().problem
     assert "never" in asked.sample().problem
     sample = asked.sample()
     assert ("", 0, None) == (sample.problem, sample.foreground_backends, sample.wal_bytes)
+    statements[2] = "SELECT of nothing"
+    assert "" != asked.sample().problem
+    sample = asked.sample()
+    assert ("", None) == (sample.problem, sample.foreground_backends)
 
 
 def test_the_operators_query(asked: Asked) -> None:
     """It may not write, and not take longer than a quarter of a second."""
-    assert (1, "") == asked.ask(_first_value, f"SELECT 1 FROM {TABLE} WHERE '?' LIKE '%'")
-    value, problem = asked.ask(_first_value, f"DELETE FROM {TABLE} RETURNING 1")
+    assert (1, "") == asked.ask(first_value, f"SELECT 1 FROM {TABLE} WHERE '?' LIKE '%'")
+    value, problem = asked.ask(first_value, f"DELETE FROM {TABLE} RETURNING 1")
     assert (None, True) == (value, "read-only" in problem)
-    value, problem = asked.ask(_first_value, "SELECT pg_sleep(5)")
+    value, problem = asked.ask(first_value, "SELECT pg_sleep(5)")
     assert (None, "canceling statement due to statement timeout") == (value, problem)
 
 
 def test_where_the_files_are(asked: Asked, postgres: PostgresServer) -> None:
     """The folder is known to a role that may, and unknown to one that may not."""
-    assert os.path.isdir(asked.ask(_folder))
+    assert os.path.isdir(asked.ask(folder_of))
     with connected(postgres, user="stranger") as connection:
-        assert Asked(connection).ask(_folder) is None
+        assert Asked(connection).ask(folder_of) is None
 
 
 def test_in_a_server(postgres: PostgresServer, tmp_path: Path) -> None:
