@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -297,7 +298,13 @@ def test_in_a_server(postgres: PostgresServer, tmp_path: Path) -> None:
     """A real server with a pool of one samples without a complaint, also while PostgreSQL hangs."""
     postgres.create_database("server")
     arguments = {**postgres.connection("server"), "cp_min": 1, "cp_max": 1}
-    module = {"module": "tests.real.sampling.Sampling", "config": {"sql_query": "SELECT 1"}}
+    deaf = socket.create_server(("127.0.0.1", 0))  # takes connections, and never answers
+    checks = {
+        "sql_query": "SELECT 1",
+        "http_url": f"http://127.0.0.1:{deaf.getsockname()[1]}/",
+        "pause_file": str(tmp_path / "pause"),
+    }
+    module = {"module": "tests.real.sampling.Sampling", "config": checks}
     extra = {
         "database": {"name": "psycopg2", "args": arguments},
         "modules": [module],
@@ -305,8 +312,8 @@ def test_in_a_server(postgres: PostgresServer, tmp_path: Path) -> None:
         "background_updates": {"sleep_duration_ms": 3_600_000},
     }
     server = SynapseServer(tmp_path, None, extra)
-    with server:
-        wait_until(lambda: server.log().count("DatabaseSample(") >= 3)
+    with deaf, server:
+        wait_until(lambda: server.log().count("DatabaseSample(") >= 4)
         hang(postgres, signal.SIGSTOP)
         try:
             wait_until(lambda: "no answer for 3 s" in server.log(), 10)
@@ -318,7 +325,14 @@ def test_in_a_server(postgres: PostgresServer, tmp_path: Path) -> None:
     log = server.log()
     for complaint in ("logging context", "log context", "logcontext", "Traceback", "sentinel"):
         assert complaint not in log
-    for told in ("name='disk_free', value=", "name='sql', value=1.0", "responses={", "ticks="):
+    for told in (
+        "name='disk_free', value=",
+        "name='http', value=None, problem='no answer within 2 s'",
+        "name='pause_file', value=0.0",
+        "name='sql', value=1.0",
+        "responses={",
+        "ticks=",
+    ):
         assert told in log
 
 
