@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ class Bench:
         self._database = database
         self._arm_path = folder / "arm"
         self._held_path = folder / "arm.held"
+        self._cpu_path = folder / "arm.cpu"
         self._set("none")
         fields = {name: attrs.asdict(arm) for name, arm in arms.items()}
         controller = {"file": str(self._arm_path), "arms": fields}
@@ -82,6 +84,12 @@ class Bench:
             self._admin.set_updates_enabled(True)
         self._set(before)
 
+    def _own_cpu_s(self) -> dict[str, float]:
+        """The CPU time so far of each arm of ours; a second old at most."""
+        return {
+            name: float(cpu_s) for name, cpu_s in json.loads(self._cpu_path.read_text()).items()
+        }
+
     def _left_items(self, update: Update) -> int:
         return updates.left_items(self._database, update, self._span)
 
@@ -114,7 +122,7 @@ class Bench:
         self, update: Update, load: str, rounds: int, block_s: float, warm_up_s: float
     ) -> dict[str, Any]:
         """A cell: every arm once a round."""
-        log_begin = len(self.server.log())
+        log_begin = self.server.log_path.stat().st_size
         sender = Sender(self._folder, self.server, self._crowd, load)
         if warm_up_s:
             self._restart(update)
@@ -122,6 +130,7 @@ class Bench:
         self._restart(update)
         blocks: list[Block] = []
         used = 0
+        own_before_s = self._own_cpu_s()
         for number, order in enumerate(orders(list(self._arms), rounds, seed=1)):
             left = self._left_items(update)
             if left < used * 1.3:
@@ -132,7 +141,7 @@ class Bench:
                 used = max(used, left - self._left_items(update))
         self._set("none")
         lines = sender.finish()
-        log = self.server.log()[log_begin:]
+        log = self.server.log(log_begin)
         return {
             "update": update.name,
             "load": load,
@@ -141,6 +150,11 @@ class Bench:
             "discarded_s": DISCARDED_S,
             "warm_up_s": warm_up_s,
             "load_cpu_share": float(lines[-1][1]),
+            "busy_s": LOADS[load].busy_s,
+            "own_cpu_share": {
+                name: (cpu_s - own_before_s[name]) / (rounds * block_s)
+                for name, cpu_s in self._own_cpu_s().items()
+            },
             "blocks": records(blocks, block_s, lines[:-1], batches.batches(log, update.name)),
         }
 

@@ -115,8 +115,13 @@ class SynapseProcess:
     def exit_status(self) -> int | None:
         return None if self.process is None else self.process.poll()
 
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+    def log(self, begin: int = 0) -> str:
+        """From this byte on."""
+        if not self.log_path.exists():
+            return ""
+        with self.log_path.open("rb") as log:
+            log.seek(begin)
+            return log.read().decode(errors="replace")
 
     def output(self) -> str:
         """What it printed, mostly errors of its configuration."""
