@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg2
 
-from harness.process import ends_with_us, free_port
+from harness.process import cpu_s, ends_with_us, free_port
 
 _UNPRIVILEGED = "nobody"
 
@@ -109,6 +109,12 @@ class PostgresServer:
         if self._process is None:
             raise RuntimeError("this PostgreSQL does not run")
         return self._process
+
+    def cpu_s(self) -> float:
+        """CPU time of all its processes so far, in seconds (Linux)."""
+        first = self.process.pid
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return cpu_s(first) + sum(cpu_s(int(child)) for child in children)
 
     def connection(self, database: str) -> dict[str, Any]:
         """What psycopg2, and Synapse's `args:`, need to connect."""
