@@ -184,7 +184,7 @@ class Pacer:
         at_work = min(ratio * share, limits.max_duty_ratio)
         result = self.comparison.turn(now_s, work_s, hush_s)
         if result is not None:
-            effort = at_work if harm.effort <= 1 else harm.effort
+            effort = harm.effort if ratio == 1 else at_work
             harm.learn(now_s, effort, result.difference, result.variance)
         freedom = math.log(max(harm.effort, 1.0)) / math.log(MOST_EFFORT)
         busy_ms = min(profile.busy_target_ms, target_ms) * harm.batch_ratio

@@ -18,6 +18,9 @@ _LONGEST_QUIET_S = 5.0
 # What an idle server with workers does for itself: transactions a second.
 _OWN_TRANSACTIONS_PER_S = 5.0
 
+# For so long a look at the transactions tells of now; they are looked at once a second.
+_TRANSACTIONS_LAST_S = 3.0
+
 
 @attrs.define
 class Presence:
@@ -25,20 +28,21 @@ class Presence:
 
     Attributes:
         seen_s: when somebody was last seen (monotonic).
-        is_blind: whether neither requests nor transactions of others can be seen.
+        sees_requests: whether requests can be seen, at the last look.
     """
 
     seen_s: float = -math.inf
-    is_blind: bool = False
+    sees_requests: bool = True
     _looked_s: float = -math.inf
     _received: int = 0
     _came_s: float = -math.inf
     _rate_per_s: float = 0.0
     _transactions: tuple[float, float, float] | None = None
+    _rates: int = 0
 
     def look(self, now_s: float, active_requests: int | None, received: int) -> None:
         """Requests in flight on which somebody waits (None: not to be seen), and all ever seen."""
-        self.is_blind = active_requests is None and self._transactions is None
+        self.sees_requests = active_requests is not None
         # After a long time without a look the count does not tell when somebody came.
         is_recent = now_s - self._looked_s <= _LONGEST_QUIET_S
         came = max(received - self._received, 0) if is_recent else 0
@@ -54,9 +58,9 @@ class Presence:
         """Transactions so far, of everybody and of this process: the rest are of workers."""
         before = self._transactions
         self._transactions = (now_s, of_all, of_this_process)
-        self.is_blind = False
         if before is None or now_s <= before[0]:
             return
+        self._rates += 1
         others = (of_all - before[1]) - (of_this_process - before[2])
         if others / (now_s - before[0]) > _OWN_TRANSACTIONS_PER_S:
             self.seen_s = now_s
@@ -67,8 +71,16 @@ class Presence:
 
     def is_quiet(self, now_s: float, quiet_after_s: float) -> bool:
         """Whether nobody is there: longer than requests were apart of late."""
-        if self.is_blind:
+        if not self.sees_requests and not self._sees_transactions(now_s):
             return False
         gap_s = _GAPS / self._rate_per_s if self._rate_per_s else math.inf
         enough_s = max(quiet_after_s, min(gap_s, _LONGEST_QUIET_S))
         return self.quiet_for_s(now_s) >= enough_s
+
+    def _sees_transactions(self, now_s: float) -> bool:
+        # Two looks make a rate, and one that is old says nothing of now.
+        return (
+            self._rates > 0
+            and self._transactions is not None
+            and (now_s - self._transactions[0] <= _TRANSACTIONS_LAST_S)
+        )

@@ -66,6 +66,22 @@ def test_transactions_of_others_are_somebody() -> None:
     assert not presence.is_quiet(2.0, 1.0)
 
 
+def test_transactions_that_are_no_longer_seen() -> None:
+    """When the database is no longer asked, or does not answer, nobody can be said to be away."""
+    presence = looked((0.0, None, 0))
+    presence.look_at_transactions(0.0, 1000.0, 500.0)
+    presence.look_at_transactions(1.0, 1002.0, 501.0)
+    assert presence.is_quiet(4.0, 1.0)
+    assert not presence.is_quiet(4.1, 1.0)
+
+
+def test_one_look_at_the_transactions_tells_nothing() -> None:
+    """It takes two to know whether others do anything."""
+    presence = looked((0.0, None, 0))
+    presence.look_at_transactions(0.0, 1000.0, 500.0)
+    assert not presence.is_quiet(1.0, 1.0)
+
+
 def test_blind_is_never_quiet() -> None:
     """Where neither requests nor transactions are seen, nobody can be said to be away."""
     assert not looked((0.0, None, 0), (1e6, None, 0)).is_quiet(1e6, 1.0)
@@ -94,5 +110,5 @@ def test_quiet_needs_its_time_for_any_looks(looks: list[tuple[float, int | None,
         presence.look(now_s, active, received)
         if active:
             assert not presence.is_quiet(now_s, 1.0)
-    presence.look(now_s + 60, 0, received)
+    presence.look(now_s + 60, 0, received)  # which is seen
     assert presence.is_quiet(now_s + 60, 1.0)
