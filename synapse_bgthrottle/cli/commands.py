@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.state import UpdateState
 from synapse_bgthrottle.telling import describe
 from synapse_bgthrottle.throttle import Throttle
+from synapse_bgthrottle.units import format_duration_ms, format_ratio
 from synapse_bgthrottle.windows import is_open, next_opening_s
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -69,7 +71,7 @@ def explain(update: str, file: Path, database: str, one_shot: bool) -> None:
 
 def _details(update: str, state: UpdateState) -> list[str]:
     limits = state.limits
-    lines = []
+    lines = list(_adaptive(state)) if state.is_adaptive else []
     if not state.one_shot:
         most = "any" if limits.max_batch_items == math.inf else limits.max_batch_items
         lines.append(
@@ -88,6 +90,23 @@ def _details(update: str, state: UpdateState) -> list[str]:
             when = "" if opens_s is None else f"{datetime.fromtimestamp(opens_s, zone):%c %Z}"
             lines.append(f"windows: closed now, next open {when or 'not within two weeks'}")
     return lines
+
+
+def _adaptive(state: UpdateState) -> Iterator[str]:
+    limits, profile = state.limits, state.profile
+    if math.isinf(profile.tolerance_ratio):
+        yield f"profile {limits.profile}: no rest, whatever it does to clients"
+        return
+    yield (
+        f"profile {limits.profile}: among clients, whose requests may be"
+        f" {format_ratio(profile.tolerance_ratio)} slower, a duty cycle of"
+        f" {format_ratio(profile.start_duty_ratio)} at first, then by what is measured,"
+        f" {format_ratio(limits.min_duty_ratio)} to {format_ratio(limits.max_duty_ratio)}"
+    )
+    yield (
+        f"without clients for {format_duration_ms(profile.quiet_after_s * 1000)}: a duty cycle of"
+        f" {format_ratio(limits.max_duty_ratio)}"
+    )
 
 
 def _parsed(file: Path) -> tuple[Config, ConfigFile]:

@@ -102,6 +102,18 @@ def test_explain_a_one_shot(homeserver: Path) -> None:
     assert "windows: " in output
 
 
+def test_explain_the_adaptive_pace(tmp_path: Path) -> None:
+    """The numbers that the profile sets are told."""
+    path = tmp_path / "config.yaml"
+    path.write_text("max_duty_cycle: 80%\nrules: [{update: quick, profile: finish}]\n")
+    output = run("explain", "event_search", "--config", path).output
+    assert "duty cycle adaptive, balanced, target duration 100ms" in output
+    assert "may be 5% slower, a duty cycle of 10% at first" in output
+    assert "without clients for 500ms: a duty cycle of 80%" in output
+    finish = run("explain", "quick", "--config", path).output
+    assert "profile finish: no rest, whatever it does to clients" in finish
+
+
 def test_never_imports_synapse() -> None:
     """The command starts without Synapse or Twisted."""
     script = (

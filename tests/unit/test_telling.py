@@ -134,6 +134,21 @@ def test_hold_goes_on_for_the_next_update() -> None:
     assert text.startswith("Going on with b_index in master after 2m on hold")
 
 
+def test_next_budget_that_holds_is_told_of() -> None:
+    """One that closes while another one holds has a line of its own; a new value has none."""
+    teller = _introduced()
+    texts = []
+    for subject, reason in (
+        ("replica_lag closed", "replica_lag 12s >= 10s"),
+        ("replica_lag closed", "replica_lag 14s >= 10s"),
+        ("pause_file closed", "pause_file"),
+    ):
+        decision = Decision(Cause.BUDGET, reason, 0.5, 100, 100, 1, subject)
+        lines = teller.tell("a_index", _state(), decision, _NOON_S)
+        texts += [text.rpartition(": ")[2] for _, text in lines]
+    assert ["replica_lag 12s >= 10s", "pause_file"] == texts
+
+
 def test_release_is_told_once_and_loudly() -> None:
     """Letting an update go although its windows are closed is a warning, with max_hold."""
     teller = _introduced()
