@@ -32,8 +32,28 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# What is measured is kept in .bench: blocks as JSON, tables as Markdown, the front as SVG.
+BENCH_RESULT := .bench/result
+STOCK_SWEEP := stock "stock 300/100" "stock 100/100" "stock 50/50" "stock 100/25"
+SHORT_SWEEP := stock "stock 100/100"
+
 bench: $(VENV)/.test
-	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.run --output $(BENCH_RESULT).json
+	$(BIN)/python -m bench.plot $(BENCH_RESULT).json $(BENCH_RESULT).svg
+
+bench-sqlite: $(VENV)/.test
+	$(BIN)/python -m bench.run --database sqlite --output $(BENCH_RESULT)-sqlite.json
+
+bench-full: $(VENV)/.test
+	$(BIN)/python -m bench.run --output $(BENCH_RESULT)-full.json --rounds 14 \
+		--loads idle steady light burst saturation \
+		--arms control unthrottled $(STOCK_SWEEP) nice gentle balanced fast finish
+	$(BIN)/python -m bench.plot $(BENCH_RESULT)-full.json $(BENCH_RESULT)-full.svg
+	$(BIN)/python -m bench.run --output $(BENCH_RESULT)-updates.json --rounds 8 \
+		--updates event_resign events_populate_state_key_rejections --loads idle steady \
+		--arms control unthrottled $(SHORT_SWEEP) nice gentle balanced fast
+	$(BIN)/python -m bench.one_shot
+	$(BIN)/python -m bench.cost
 
 bench-rules: $(VENV)/.test
 	$(BIN)/python -m bench.rules

@@ -5,7 +5,8 @@ So all arms run in one server process, in short blocks, and the machine's moods 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
@@ -16,26 +17,30 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import LoopingCall
 
 from bench.arms import Arm
+from bench.meter import Meter
 from synapse_bgthrottle import BackgroundUpdateThrottle
 
 _LOOK_AGAIN_S = 0.02
 _LONGEST_REST_S = 1.0
+_TELL_EVERY_S = 1.0
 
 
 class Controller:
     """Registers itself as the controller, and asks the file before each batch who decides.
 
     Its configuration: `file`, and `arms`, the fields of each by name. While it holds a batch back
-    because the arm has none, there is a second file, with the suffix `.held`.
+    because the arm has none, there is a second file, with the suffix `.held`. A third, `.cpu`,
+    has the CPU time (s) of each module of ours.
     """
 
     def __init__(self, config: dict[str, Any], api: Any) -> None:
         self.api = api
         self._file = Path(config["file"])
+        self._cpu_file = self._file.with_suffix(".cpu")
         self._held_file = self._file.with_suffix(".held")
         self.arms = {name: Arm(**fields) for name, fields in config["arms"].items()}
         self.modules = {
-            name: _Captured(api, self, name, arm.module).callbacks
+            name: _Captured(api, arm.module)
             for name, arm in self.arms.items()
             if arm.module is not None
         }
@@ -46,6 +51,7 @@ class Controller:
                 default_batch_size=self.default_batch_size,
                 min_batch_size=self.min_batch_size,
             )
+            LoopingCall(self._tell_cpu).start(_TELL_EVERY_S)
 
     @staticmethod
     def parse_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -69,8 +75,11 @@ class Controller:
         module = self.modules.get(self.current)
         if module is None:
             return stock
-        answer: Callable[..., Awaitable[int]] = module[callback]
-        return await answer(*update)
+        return int(await module.meter.metered(module.callbacks[callback])(*update))
+
+    def _tell_cpu(self) -> None:
+        used = {name: module.meter.cpu_s for name, module in self.modules.items()}
+        self._cpu_file.write_text(json.dumps(used))
 
     async def let_pass(self) -> str:
         """Wait while the arm has no batches; answers the arm whose batch comes."""
@@ -84,17 +93,27 @@ class Controller:
 
 
 class _Captured:
-    """The API for a module of ours, whose callbacks are registered here and not with Synapse."""
+    """The API for a module of ours, whose callbacks are registered here and not with Synapse.
 
-    def __init__(self, api: Any, controller: Controller, name: str, raw: Any) -> None:
+    Attributes:
+        callbacks: those that it registered.
+        meter: its own CPU time.
+    """
+
+    def __init__(self, api: Any, raw: Any) -> None:
         self._api = api
-        self._controller = controller
-        self._name = name
         self.callbacks: dict[str, Any] = {}
+        self.meter = Meter()
         BackgroundUpdateThrottle(BackgroundUpdateThrottle.parse_config(raw), self)  # type: ignore[arg-type]
 
     def register_background_update_controller_callbacks(self, **callbacks: Any) -> None:
         self.callbacks = callbacks
+
+    def delayed_background_call(
+        self, msec: float, function: Callable[..., Any], *arguments: Any, **options: Any
+    ) -> Any:
+        metered = self.meter.metered(function)
+        return self._api.delayed_background_call(msec, metered, *arguments, **options)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._api, name)
@@ -105,6 +124,7 @@ class _Batch(AbstractAsyncContextManager[int]):
         self._controller = controller
         self._update = update
         self._module: AbstractAsyncContextManager[int] | None = None
+        self._meter = Meter()
         self._begin_s = 0.0
 
     async def __aenter__(self) -> int:
@@ -138,8 +158,10 @@ class _Batch(AbstractAsyncContextManager[int]):
     async def _enter(self, name: str) -> int:
         controller = self._controller
         if name in controller.modules:
-            self._module = controller.modules[name]["on_update"](*self._update)
-            return await self._module.__aenter__()
+            module = controller.modules[name]
+            self._module = module.callbacks["on_update"](*self._update)
+            self._meter = module.meter
+            return int(await module.meter.metered(self._module.__aenter__)())
         arm = controller.arms[name]
         rest_s = arm.rest_s
         if rest_s is None:
@@ -155,5 +177,5 @@ class _Batch(AbstractAsyncContextManager[int]):
         tb: TracebackType | None,
     ) -> None:
         if self._module is not None:
-            await self._module.__aexit__(exc_type, exc, tb)
+            await self._meter.metered(self._module.__aexit__)(exc_type, exc, tb)
         self._controller.last_batch_s = self._controller.api._clock.time() - self._begin_s

@@ -44,6 +44,9 @@ class Database(AbstractContextManager["Database"], Protocol):
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Many rows at once; no value is NULL or empty."""
 
+    def cpu_s(self) -> float:
+        """CPU time of its own processes so far, in seconds."""
+
     def vacuum(self, *tables: str) -> None:
         """Forget dead rows, of all tables if none is named, and learn how large they are."""
 
@@ -110,6 +113,9 @@ class Postgres(Database):
         with self._server.session(self._name) as cursor:
             cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN CSV", lines)
 
+    def cpu_s(self) -> float:
+        return self._server.cpu_s()
+
     def vacuum(self, *tables: str) -> None:
         self.execute(f"VACUUM ANALYZE {', '.join(tables)}")
 
@@ -167,6 +173,9 @@ class Sqlite(Database):
         sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
         with closing(sqlite3.connect(self._path, timeout=60)) as connection, connection:
             connection.executemany(sql, rows)
+
+    def cpu_s(self) -> float:
+        return 0.0
 
     def vacuum(self, *tables: str) -> None:
         self.execute("ANALYZE")

@@ -16,14 +16,14 @@ class Load:
         rates_per_s: mean arrivals by kind of request, while busy.
         pollers: clients that wait in a long-polling /sync all the time.
         block_s: the length of a block.
-        busy_s: how long, from the beginning of a block, requests come; None: all of it.
+        busy_s: from when to when in a block requests come; None: all of it.
         rounds_ratio: how many rounds it needs, those of `steady` being 1.
     """
 
     rates_per_s: Mapping[str, float]
     pollers: int = 20
     block_s: float = 4.0
-    busy_s: float | None = None
+    busy_s: tuple[float, float] | None = None
     rounds_ratio: float = 1.0
 
 
@@ -34,7 +34,7 @@ LOADS = {
     "idle": Load({}, pollers=0, block_s=6.0, rounds_ratio=0.3),
     "steady": Load(_REALISTIC),
     "light": Load({"whoami": 120.0}, rounds_ratio=0.6),
-    "burst": Load(_REALISTIC, block_s=20.0, busy_s=10.0, rounds_ratio=0.3),
+    "burst": Load(_REALISTIC, block_s=20.0, busy_s=(5.0, 15.0), rounds_ratio=0.3),
     "saturation": Load(_NEAR_SATURATION, rounds_ratio=0.6),
 }
 
@@ -42,11 +42,11 @@ LOADS = {
 def arrivals(load: Load, block_s: float, seed: int) -> list[tuple[float, str]]:
     """The offset from a block's beginning (s) and the kind of each request: Poisson."""
     source = random.Random(seed)
-    busy_s = min(load.busy_s or block_s, block_s)
+    begin_s, end_s = load.busy_s or (0.0, block_s)
     due = []
     for kind, rate in sorted(load.rates_per_s.items()):
-        at_s = source.expovariate(rate)
-        while at_s < busy_s:
+        at_s = begin_s + source.expovariate(rate)
+        while at_s < end_s:
             due.append((at_s, kind))
             at_s += source.expovariate(rate)
     return sorted(due)

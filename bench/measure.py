@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,65 +26,82 @@ _ROUND_BEGINS_S = 0.5
 
 
 class Bench:
-    """A server on a copy of the template, with the arms loaded."""
+    """A server on a copy of the template, with the arms loaded.
+
+    Attributes:
+        server: not started yet.
+        database: that it works on.
+        crowd: who is there.
+        admin: its administrator.
+        arms: by name.
+    """
 
     def __init__(self, folder: Path, database: Database, arms: Mapping[str, Arm]) -> None:
         self._folder = folder
-        self._database = database
+        self.database = database
         self._arm_path = folder / "arm"
         self._held_path = folder / "arm.held"
-        self._set("none")
+        self._cpu_path = folder / "arm.cpu"
+        self.set_arm("none")
         fields = {name: attrs.asdict(arm) for name, arm in arms.items()}
         controller = {"file": str(self._arm_path), "arms": fields}
         extra = {
             "modules": [{"module": "bench.controller.Controller", "config": controller}],
             "database": database.synapse_config(),
         }
-        self._arms = arms
+        self.arms = arms
         self._span = template.span(database)
-        self._crowd = template.crowd(database)
+        self.crowd = template.crowd(database)
         self.server = SynapseServer(folder / "server", None, extra, module_log_level="WARNING")
-        self._admin = MatrixClient(self.server.url, self._crowd.admin)
+        self.admin = MatrixClient(self.server.url, self.crowd.admin)
         self._most_used = 0
 
-    def _set(self, arm: str) -> None:
+    def set_arm(self, arm: str) -> None:
+        """From now on this arm decides."""
         new = self._arm_path.with_suffix(".new")
         new.write_text(arm)
         new.replace(self._arm_path)  # never seen empty
 
     def begin(self, update: Update) -> None:
         """Queue the update, from its beginning, and nothing else."""
-        self._drain()  # what a server queues by itself at its start
+        self.drain()  # what a server queues by itself at its start
         self._most_used = 0
         self._restart(update)
 
     def end(self, update: Update) -> None:
         """Let the update end, so that another one can be queued."""
-        updates.queue(self._database, update, update.end(self._span))
-        self._drain()
+        updates.queue(self.database, update, update.end(self._span))
+        self.drain()
 
-    def _drain(self) -> None:
-        self._set(next(name for name, arm in self._arms.items() if arm.runs))
-        while self._database.execute("SELECT 1 FROM background_updates"):
+    def drain(self) -> None:
+        """Run whatever is queued to its end."""
+        self.set_arm(next(name for name, arm in self.arms.items() if arm.runs))
+        while self.database.execute("SELECT 1 FROM background_updates"):
             time.sleep(0.05)
-        self._set("none")
+        self.set_arm("none")
 
     def _restart(self, update: Update) -> None:
         """Undo what the update did, and let it begin again, while none of its batches runs."""
         before = self._arm_path.read_text()
-        self._set("none")
-        while not (is_over := updates.progress_of(self._database, update) is None):
+        self.set_arm("none")
+        while not (is_over := updates.progress_of(self.database, update) is None):
             if self._held_path.exists():
                 break
             time.sleep(0.01)
-        update.reset(self._database, self._span)
-        updates.queue(self._database, update, update.begin(self._span))
+        update.reset(self.database, self._span)
+        updates.queue(self.database, update, update.begin(self._span))
         if is_over:
-            self._admin.set_updates_enabled(True)
-        self._set(before)
+            self.admin.set_updates_enabled(True)
+        self.set_arm(before)
+
+    def _own_cpu_s(self) -> dict[str, float]:
+        """The CPU time so far of each arm of ours; a second old at most."""
+        return {
+            name: float(cpu_s) for name, cpu_s in json.loads(self._cpu_path.read_text()).items()
+        }
 
     def _left_items(self, update: Update) -> int:
-        return updates.left_items(self._database, update, self._span)
+        return updates.left_items(self.database, update, self._span)
 
     def _restart_if_needed(self, update: Update, *, good_moment: bool) -> None:
         """At the beginning of a block, whose first second is discarded.
@@ -100,29 +118,30 @@ class Bench:
     def warm_up(self, sender: Sender, load: str, seconds: float) -> None:
         """Each of our arms under this load, so that what it learns is learned."""
         block_s = LOADS[load].block_s
-        for name, arm in self._arms.items():
+        for name, arm in self.arms.items():
             if arm.module is None:
                 continue
             for number in range(max(round(seconds / block_s), 1)):
                 begin_s = time.time()
                 sender.tell(-1, begin_s, block_s, seed=-1 - number)
-                self._set(name)
+                self.set_arm(name)
                 time.sleep(block_s)
-        self._set("none")
+        self.set_arm("none")
 
     def measure(
         self, update: Update, load: str, rounds: int, block_s: float, warm_up_s: float
     ) -> dict[str, Any]:
         """A cell: every arm once a round."""
-        log_begin = len(self.server.log())
-        sender = Sender(self._folder, self.server, self._crowd, load)
+        log_begin = self.server.log_path.stat().st_size
+        sender = Sender(self._folder, self.server, self.crowd, load)
         if warm_up_s:
             self._restart(update)
             self.warm_up(sender, load, warm_up_s)
         self._restart(update)
         blocks: list[Block] = []
         used = 0
-        for number, order in enumerate(orders(list(self._arms), rounds, seed=1)):
+        own_before_s = self._own_cpu_s()
+        for number, order in enumerate(orders(list(self.arms), rounds, seed=1)):
             left = self._left_items(update)
             if left < used * 1.3:
                 self._restart(update)
@@ -130,9 +149,9 @@ class Bench:
             self._round(sender, update, number, order, block_s, blocks)
             if update.is_slow_to_reset:
                 used = max(used, left - self._left_items(update))
-        self._set("none")
+        self.set_arm("none")
         lines = sender.finish()
-        log = self.server.log()[log_begin:]
+        log = self.server.log(log_begin)
         return {
             "update": update.name,
             "load": load,
@@ -141,6 +160,11 @@ class Bench:
             "discarded_s": DISCARDED_S,
             "warm_up_s": warm_up_s,
             "load_cpu_share": float(lines[-1][1]),
+            "busy_s": LOADS[load].busy_s,
+            "own_cpu_share": {
+                name: (cpu_s - own_before_s[name]) / (rounds * block_s)
+                for name, cpu_s in self._own_cpu_s().items()
+            },
             "blocks": records(blocks, block_s, lines[:-1], batches.batches(log, update.name)),
         }
 
@@ -160,8 +184,8 @@ class Bench:
         for position, arm in enumerate(order):
             block = Block(arm, number, begin_s + position * block_s)
             _sleep_until(block.begin_s)
-            self._set(arm)
-            self._restart_if_needed(update, good_moment=not self._arms[arm].runs)
+            self.set_arm(arm)
+            self._restart_if_needed(update, good_moment=not self.arms[arm].runs)
             left = self._left_items(update)
             _sleep_until(block.begin_s + DISCARDED_S)
             cpu_s, cpu_at_s = self.server.cpu_s(), time.time()

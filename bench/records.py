@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,18 +32,19 @@ def records(
 ) -> list[dict[str, Any]]:
     """Each block with what the logs have of it, less its discarded part."""
     requests: list[list[Any]] = [[] for _ in blocks]
-    failed = [0] * len(blocks)
+    failed: list[Counter[str]] = [Counter() for _ in blocks]
     for place, index, offset_s, latency_ms, kind, status in lines:
         if int(place) < 0:  # of a warm-up
             continue
         if status != "200":
-            failed[int(place)] += 1
+            failed[int(place)][f"{kind} {status}"] += 1
         elif float(offset_s) >= DISCARDED_S:
             requests[int(place)].append([int(index), kind, float(latency_ms)])
     found = []
     for number, block in enumerate(blocks):
         low_s, high_s = block.begin_s + DISCARDED_S, block.begin_s + block_s
-        inside = [b for b in done if low_s < b.end_s and b.start_s < high_s]
+        all_of_it = [b for b in done if block.begin_s < b.end_s and b.start_s < high_s]
+        inside = [b for b in all_of_it if low_s < b.end_s]
         shares = [_share_inside(b, low_s, high_s) for b in inside]
         items = sum(b.items * share for b, share in zip(inside, shares, strict=True))
         busy_s = sum(b.took_s * share for b, share in zip(inside, shares, strict=True))
@@ -53,7 +55,10 @@ def records(
                 "ran_dry": block.ran_dry,
                 "items_per_s": items / (high_s - low_s),
                 "duty_ratio": busy_s / (high_s - low_s),
-                "batches_ms": [round(b.took_s * 1000) for b in inside],
+                "batches_ms": [
+                    [round((moment - block.begin_s) * 1000) for moment in (b.start_s, b.end_s)]
+                    for b in all_of_it
+                ],
                 "cpu_share": block.cpu_share,
                 "failed": failed[number],
                 "requests": sorted(requests[number]),

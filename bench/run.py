@@ -35,13 +35,12 @@ def main() -> None:
     extra = {name: json.loads(text) for name, _, text in (o.partition("=") for o in options.extra)}
     names = list(dict.fromkeys([*options.arms, *extra]))
     arms = {name: registry.arm(name, extra) for name in ("none", *names)}
-    cache = options.cache.resolve() / f"synapse-{version('matrix-synapse')}"
     result: dict[str, Any] = {"machine": _machine(), "command": shlex.join(sys.orig_argv)}
     cells: list[dict[str, Any]] = []
     result["cells"] = cells
     with (
         tempfile.TemporaryDirectory() as name,
-        open_database(options.database, cache) as database,
+        open_database(options.database, cache_folder(options.cache)) as database,
     ):
         begin_s = time.monotonic()
         database.restore(template.ensure(database, options.events))
@@ -58,6 +57,11 @@ def main() -> None:
                     print(f"{table(cells[-1], summarise(cells[-1]))}\n", flush=True)
                     options.output.write_text(json.dumps(result))
                 bench.end(update)
+
+
+def cache_folder(folder: Path) -> Path:
+    """Where templates of this Synapse are kept: another one may want another schema."""
+    return folder.resolve() / f"synapse-{version('matrix-synapse')}"
 
 
 def _options() -> argparse.Namespace:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from bench.reaction import Spans, faster, slower
 from bench.statistics import (
     Estimate,
     Latencies,
@@ -23,6 +25,9 @@ BASE = "none"
 _FASTEST = "unthrottled"
 _STOCK = "stock"
 _SLOW_MS = 100.0
+
+# Blocks by arm and number of the round.
+ByArm = Mapping[str, Mapping[int, Mapping[str, Any]]]
 
 
 @attrs.frozen
@@ -40,8 +45,11 @@ class Figures:
         slow_ratio: share of requests above 100 ms.
         batch_p50_ms, batch_p95_ms: how long batches took.
         cpu_ratio: CPU of the server's process, 1 being a core.
+        own_cpu_ratio: CPU of our module in the reactor's thread; None: not ours.
+        slower_s, faster_s: from a step of the load, up or down, to half the share of time in
+            batches, or to more than half of the time; None: the load has no steps.
         blocks: how many blocks this is from.
-        failed: requests that got no good answer.
+        failed: how many requests got no good answer, by kind and status (0: none at all).
     """
 
     items_per_s: float
@@ -57,8 +65,11 @@ class Figures:
     batch_p50_ms: float
     batch_p95_ms: float
     cpu_ratio: float
+    own_cpu_ratio: float | None
+    slower_s: Estimate | None
+    faster_s: Estimate | None
     blocks: int
-    failed: int
+    failed: Mapping[str, int]
 
 
 def summarise(cell: Mapping[str, Any]) -> dict[str, Figures]:
@@ -70,13 +81,19 @@ def summarise(cell: Mapping[str, Any]) -> dict[str, Figures]:
     for block in cell["blocks"]:
         if not block["ran_dry"]:
             by_arm[block["arm"]][block["round"]] = block
-    return {name: _figures(name, by_arm) for name in cell["arms"]}
+    return {name: _figures(cell, name, by_arm) for name in cell["arms"]}
 
 
-def _figures(name: str, by_arm: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> Figures:
+def _figures(cell: Mapping[str, Any], name: str, by_arm: ByArm) -> Figures:
     blocks = list(by_arm[name].values())
     latencies = [latency for block in blocks for _, _, latency in block["requests"]]
-    batches_ms = [took_ms for block in blocks for took_ms in block["batches_ms"]]
+    discarded_ms = cell["discarded_s"] * 1000
+    batches_ms = [
+        end_ms - start_ms
+        for block in blocks
+        for start_ms, end_ms in block["batches_ms"]
+        if end_ms > discarded_ms
+    ]
     pairs = list(_pairs(by_arm, name, BASE))
     requests = [Pair.of(_latencies(own), _latencies(base)) for own, base in pairs]
     kinds = sorted({kind for block in blocks for _, kind, _ in block["requests"]})
@@ -103,13 +120,16 @@ def _figures(name: str, by_arm: Mapping[str, Mapping[int, Mapping[str, Any]]]) -
         batch_p50_ms=quantile(batches_ms, 0.5),
         batch_p95_ms=quantile(batches_ms, 0.95),
         cpu_ratio=_mean(blocks, "cpu_share"),
+        own_cpu_ratio=cell["own_cpu_share"].get(name),
+        slower_s=bootstrap(_reactions(cell, blocks, slower), _median),
+        faster_s=bootstrap(_reactions(cell, blocks, faster), _median),
         blocks=len(blocks),
-        failed=sum(block["failed"] for block in blocks),
+        failed=sum((Counter(block["failed"]) for block in blocks), Counter()),
     )
 
 
 def _pairs(
-    by_arm: Mapping[str, Mapping[int, Mapping[str, Any]]], name: str, base: str
+    by_arm: ByArm, name: str, base: str
 ) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """The blocks of an arm with those of the base, round by round."""
     others = by_arm.get(base, {})
@@ -118,12 +138,30 @@ def _pairs(
             yield block, others[number]
 
 
-def _speed(
-    by_arm: Mapping[str, Mapping[int, Mapping[str, Any]]], name: str, base: str
-) -> Estimate | None:
+def _speed(by_arm: ByArm, name: str, base: str) -> Estimate | None:
     pairs = _pairs(by_arm, name, base)
     speeds = [(own["items_per_s"], other["items_per_s"]) for own, other in pairs]
     return bootstrap(speeds, median_ratio)
+
+
+def _reactions(
+    cell: Mapping[str, Any],
+    blocks: Sequence[Mapping[str, Any]],
+    reaction: Callable[[Spans, float], float | None],
+) -> list[float]:
+    """Of each block in which there was anything to react with, in s."""
+    if cell["busy_s"] is None:
+        return []
+    step_s = cell["busy_s"][0 if reaction is slower else 1]
+    spans = (
+        [(start_ms / 1000, end_ms / 1000) for start_ms, end_ms in block["batches_ms"]]
+        for block in blocks
+    )
+    return [reacted_s for some in spans if (reacted_s := reaction(some, step_s)) is not None]
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
 
 
 def _latencies(block: Mapping[str, Any], only: str | None = None) -> Latencies:

@@ -60,9 +60,16 @@ def table(cell: Mapping[str, Any], figures: Mapping[str, Figures]) -> str:
 def _remarks(cell: Mapping[str, Any], figures: Mapping[str, Figures]) -> list[str]:
     remarks = []
     for name, arm in figures.items():
+        if arm.own_cpu_ratio is not None:
+            remarks.append(f"{name}: its own CPU in the reactor {arm.own_cpu_ratio:.2%} of a core")
+            if arm.slower_s is not None:
+                remarks.append(f"{name}: half the share {arm.slower_s} s after a step up")
+            if arm.faster_s is not None:
+                remarks.append(f"{name}: more than half {arm.faster_s} s after a step down")
         if arm.blocks < cell["rounds"]:
             left_out = cell["rounds"] - arm.blocks
             remarks.append(f"{name}: {left_out} blocks left out, which had nothing left to do")
         if arm.failed:
-            remarks.append(f"{name}: {arm.failed} requests without a good answer")
+            what = ", ".join(f"{count} {kind}" for kind, count in sorted(arm.failed.items()))
+            remarks.append(f"{name}: requests without a good answer, by status: {what}")
     return ["", *(f"- {remark}" for remark in remarks)] if remarks else []

@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg2
 
-from harness.process import ends_with_us, free_port
+from harness.process import cpu_s, ends_with_us, free_port
 
 _UNPRIVILEGED = "nobody"
 
@@ -30,9 +30,15 @@ class PostgresServer:
     Args:
         folder: what an earlier one left in it is used again.
         settings: further ones of postgresql.conf.
+        primary: the server that this one is a replica of; None: it is its own.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        primary: PostgresServer | None = None,
+    ) -> None:
         self._folder = folder
         self._settings = {"listen_addresses": "127.0.0.1", "fsync": "off", **(settings or {})}
         self._data = folder / "data"
@@ -49,13 +55,14 @@ class PostgresServer:
         self._bin = _binaries(folder)
         if (self._data / "PG_VERSION").exists():
             return
-        options = ["--locale=C", "-E", "UTF8", "-U", "synapse", "--auth=trust", "--no-sync"]
-        subprocess.run(
-            self._command("initdb", *options, "-D", str(self._data)),
-            check=True,
-            capture_output=True,
-            cwd=folder,
-        )
+        if primary is None:
+            options = ["--locale=C", "-E", "UTF8", "-U", "synapse", "--auth=trust", "--no-sync"]
+            command = self._command("initdb", *options, "-D", str(self._data))
+        else:
+            options = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "synapse"]
+            options += ["--checkpoint=fast", "--write-recovery-conf", "--no-sync"]
+            command = self._command("pg_basebackup", *options, "-D", str(self._data))
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
 
     def _command(self, name: str, *arguments: str) -> list[str]:
         return ends_with_us(str(self._bin / name), *arguments, user=self._user, group=self._group)
@@ -91,6 +98,23 @@ class PostgresServer:
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)  # "immediate": as after a crash
             self._process.wait(30)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running server's first process.
+
+        Raises:
+            RuntimeError: it does not run.
+        """
+        if self._process is None:
+            raise RuntimeError("this PostgreSQL does not run")
+        return self._process
+
+    def cpu_s(self) -> float:
+        """CPU time of all its processes so far, in seconds (Linux)."""
+        first = self.process.pid
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return cpu_s(first) + sum(cpu_s(int(child)) for child in children)
 
     def connection(self, database: str) -> dict[str, Any]:
         """What psycopg2, and Synapse's `args:`, need to connect."""

@@ -39,6 +39,13 @@ def free_port() -> int:
         return port
 
 
+def cpu_s(process_id: int) -> float:
+    """CPU time of a process so far, in seconds, with that of children that ended (Linux)."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()
+    ticks: int = os.sysconf("SC_CLK_TCK")
+    return sum(int(field) for field in fields[11:15]) / ticks
+
+
 class SynapseProcess:
     """A process of Synapse that answers `/health`.
 
@@ -108,15 +115,18 @@ class SynapseProcess:
     def cpu_s(self) -> float:
         """CPU time of the running process so far, in seconds (Linux)."""
         assert self.process is not None
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks: int = os.sysconf("SC_CLK_TCK")
-        return (int(fields[11]) + int(fields[12])) / ticks
+        return cpu_s(self.process.pid)
 
     def exit_status(self) -> int | None:
         return None if self.process is None else self.process.poll()
 
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+    def log(self, begin: int = 0) -> str:
+        """From this byte on."""
+        if not self.log_path.exists():
+            return ""
+        with self.log_path.open("rb") as log:
+            log.seek(begin)
+            return log.read().decode(errors="replace")
 
     def output(self) -> str:
         """What it printed, mostly errors of its configuration."""

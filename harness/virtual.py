@@ -169,7 +169,7 @@ class VirtualServer:
         api: what the module gets as its API.
         pools: by name of database.
         failures: how background processes failed.
-        threads_hang: whether what is run in a thread from now on never ends.
+        hanging: what is run in a thread from now on and never ends; None: it ends at once.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class VirtualServer:
         }
         self.clock = VirtualClock()
         self.failures: list[Failure] = []
-        self.threads_hang = False
+        self.hanging: list[Deferred[None]] | None = None
         self.hostname = "virtual.test"
         self.config = types.SimpleNamespace(
             background_updates=types.SimpleNamespace(**section),
@@ -221,8 +221,10 @@ class VirtualServer:
         return timer
 
     async def _defer_to_thread(self, f: Callable[..., Any], *args: Any) -> Any:
-        if self.threads_hang:
-            await Deferred()
+        if self.hanging is not None:
+            end: Deferred[None] = Deferred()
+            self.hanging.append(end)
+            await end
         return f(*args)
 
     def _register(self, **callbacks: Any) -> None:

@@ -36,12 +36,12 @@ class Closed:
     """A budget that holds the update.
 
     Attributes:
-        name: of the signal.
+        subject: the signal and what is wrong with it, the same as long as that is the same.
         reason: with the value observed and the threshold.
         may_be_let_go: whether `max_hold` ends it.
     """
 
-    name: str
+    subject: str
     reason: str
     may_be_let_go: bool = True
 
@@ -101,10 +101,10 @@ class Board:
         for level in self._of(SignalClass.BUDGET):
             if level.signal.one_shot_only and not one_shot:
                 continue
-            reason = level.closed_reason(now_s)
-            if reason:
-                name = level.signal.name
-                return Closed(name, reason, name not in _NEVER_LET_GO)
+            closed = level.closed(now_s)
+            if closed is not None:
+                name, (kind, reason) = level.signal.name, closed
+                return Closed(f"{name} {kind}", reason, name not in _NEVER_LET_GO)
         return None
 
     def unobservable(self) -> Iterator[str]:

@@ -94,24 +94,25 @@ class Level:
             now_s - self.at_s > STALE_PERIODS * PERIOD_S[self.signal.source]
         )
 
-    def closed_reason(self, now_s: float) -> str:
-        """Why this budget holds updates; empty: it does not."""
+    def closed(self, now_s: float) -> tuple[str, str] | None:
+        """Why this budget holds updates, in a word or two and in full; None: it does not."""
         name = self.signal.name
         if self.is_configured:
             if self.at_s is None:
-                return f"{name} is configured and has not been read yet"
+                return "not read yet", f"{name} is configured and has not been read yet"
             if self.is_stale(now_s):
-                return f"{name} is configured and has not been read since {self._ago(now_s)} ago"
+                ago = format_duration_ms((now_s - self.at_s) * 1000)
+                return "stale", f"{name} is configured and has not been read since {ago} ago"
             if self.problem:
-                return f"{name} is configured and cannot be read: {self.problem}"
+                return "unreadable", f"{name} is configured and cannot be read: {self.problem}"
             if self.value is None:
-                return f"{name} is configured and not observable here"
+                return "not observable", f"{name} is configured and not observable here"
         if self.closed_since_s is None or self._let_go:
-            return ""
+            return None
         if now_s - self.closed_since_s > self.signal.longest_hold_s:
             self._let_go = True
-            return ""
-        return self.describe()
+            return None
+        return "closed", self.describe()
 
     def describe(self) -> str:
         """The value with its threshold: `replica_lag 12s >= 10s`."""
@@ -146,9 +147,6 @@ class Level:
             or (self.pressure < LEAVE_PRESSURE and at_s - self.closed_since_s >= SHORTEST_HOLD_S)
         ):
             self.closed_since_s, self._let_go = None, False
-
-    def _ago(self, now_s: float) -> str:
-        return format_duration_ms((now_s - (self.at_s or 0.0)) * 1000)
 
     def _format(self, value: float) -> str:
         if self.signal.unit is Unit.DURATION:

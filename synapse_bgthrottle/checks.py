@@ -69,7 +69,7 @@ class Checks:
         return [folder for folder in self._folders.values() if folder is not None]
 
     async def _database_folder(self, database: Database) -> str | None:
-        folder: str | None = await database.run("bgthrottle_folder", _folder)
+        folder: str | None = await database.run("bgthrottle_folder", folder_of)
         if folder is None or not await self._host.in_thread(os.path.exists, folder):
             return None
         return folder
@@ -88,12 +88,13 @@ class Checks:
 
     async def _sql(self) -> CheckSample:
         value, problem = await self._host.run_on_main(
-            "bgthrottle_sql", _first_value, self._settings.sql_query
+            "bgthrottle_sql", first_value, self._settings.sql_query
         )
         return CheckSample(at_s=self._host.now_s(), name="sql", value=value, problem=problem)
 
 
-def _folder(txn: Any) -> str | None:
+def folder_of(txn: Any) -> str | None:
+    """The folder of the database's files, if it is on this machine and may be known."""
     if engine_of(txn) == "Sqlite3Engine":
         txn.execute("PRAGMA database_list")
         files = [file for _, name, file in txn.fetchall() if name == "main"]
@@ -121,7 +122,8 @@ def _is_there(path: str) -> tuple[float, str]:
     return 1.0, ""
 
 
-def _first_value(txn: Any, query: str) -> tuple[float | None, str]:
+def first_value(txn: Any, query: str) -> tuple[float | None, str]:
+    """The first value of the query's first row, or None and why there is none."""
     # To the driver's own cursor: Synapse's takes `?` for a parameter, and `%` for one of another.
     cursor = getattr(txn, "txn", txn)
     try:

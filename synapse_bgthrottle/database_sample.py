@@ -87,7 +87,6 @@ _STATEMENTS = (
     f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG}{_INDEX_BUILD} FROM asked",
     f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG} FROM asked",
     f"{_WITH}{_SESSIONS} FROM asked",
-    None,
 )
 _COLUMNS = 9
 
@@ -156,23 +155,20 @@ class DatabaseQuestion:
             row = self._row(txn, batch_age_s(), tables)
         except Exception as error:
             if (getattr(error, "pgcode", None) or "")[:2] in _NOT_UNDERSTOOD:
-                self._level = min(self._level + 1, len(_STATEMENTS) - 1)
+                self._level = min(self._level + 1, len(_STATEMENTS))
             return _Answer(started_s, self._now_s(), problem=complaint_of(error))
         return _Answer(started_s, self._now_s(), row)
 
     def _row(self, txn: Any, batch_age_s: float | None, tables: list[str] | None) -> Sequence[Any]:
-        statement = _STATEMENTS[self._level]
-        if engine_of(txn) != "PostgresEngine":
-            txn.execute("SELECT 1")
-            return ()
-        txn.execute(LIMIT_TIME)
-        if statement is None:
-            txn.execute("SELECT 1")
-            return ()
-        txn.execute(statement, (batch_age_s, tables))
-        commits, active, *others = txn.fetchone()
-        ours = 0 if batch_age_s is None else 1
-        return (commits, max(active - ours, 0), *others)
+        if engine_of(txn) == "PostgresEngine":
+            txn.execute(LIMIT_TIME)
+            if self._level < len(_STATEMENTS):
+                txn.execute(_STATEMENTS[self._level], (batch_age_s, tables))
+                commits, active, *others = txn.fetchone()
+                ours = 0 if batch_age_s is None else 1
+                return (commits, max(active - ours, 0), *others)
+        txn.execute("SELECT 1")
+        return ()
 
 
 def _float(value: Any) -> float | None:

@@ -52,6 +52,7 @@ class Decision:
             `min_batch_items`.
         first_batch_items: size of the batch where Synapse has counted no item yet.
         min_batch_items: least size of any other batch.
+        subject: what the cause is about, where it may be about several things.
     """
 
     cause: Cause
@@ -60,3 +61,4 @@ class Decision:
     target_ms: int
     first_batch_items: int
     min_batch_items: int
+    subject: str = ""

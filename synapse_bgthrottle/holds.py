@@ -57,12 +57,14 @@ class Verdict:
         wait_s: until this can change by itself.
         reason: the same for people.
         may_be_let_go: whether `max_hold` ends it.
+        subject: what it is about, where one cause has several.
     """
 
     cause: Cause
     wait_s: float
     reason: str
     may_be_let_go: bool = False
+    subject: str = ""
 
 
 def by_server(database: DatabaseState, at: Conditions) -> Verdict | None:
@@ -149,4 +151,4 @@ def _budget(database: DatabaseState, update: UpdateState, at: Conditions) -> Ver
     closed = database.board.closed(at.now_s, one_shot=update.one_shot)
     if closed is None:
         return None
-    return Verdict(Cause.BUDGET, _LOOK_AGAIN_S, closed.reason, closed.may_be_let_go)
+    return Verdict(Cause.BUDGET, _LOOK_AGAIN_S, closed.reason, closed.may_be_let_go, closed.subject)

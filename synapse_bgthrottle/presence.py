@@ -11,8 +11,8 @@ import attrs
 # The rate of requests is remembered for this long, so that a burst is one.
 _RATE_MEMORY_S = 5.0
 
-# Somebody who comes so many times more seldom than now is somebody else.
-_GAPS = 3.0
+# Requests that come by chance are this many times as far apart as usual once in 150 times.
+_GAPS = 5.0
 _LONGEST_QUIET_S = 5.0
 
 # What an idle server with workers does for itself: transactions a second.

@@ -24,6 +24,7 @@ class Teller:
         database_name: the database.
         update_name: the update that was told of.
         cause: the cause that was told; RUN stands for every one that is no hold.
+        subject: what it was about.
         since_wall_s: since when it holds, in seconds since the epoch.
         released: whether it was told that the update is let go although its windows are closed.
     """
@@ -31,6 +32,7 @@ class Teller:
     database_name: str
     update_name: str = ""
     cause: Cause = Cause.RUN
+    subject: str = ""
     since_wall_s: float = 0.0
     released: bool = False
 
@@ -53,7 +55,7 @@ class Teller:
             )
         self.released = update.released
         cause = decision.cause if decision.cause.is_hold else Cause.RUN
-        if cause is self.cause:
+        if cause is self.cause and decision.subject == self.subject:
             return
         if cause.is_hold:
             level = logging.WARNING if cause in _LOUD else logging.INFO
@@ -68,7 +70,7 @@ class Teller:
             )
         if not (cause.is_hold and self.cause.is_hold):
             self.since_wall_s = wall_s
-        self.cause = cause
+        self.cause, self.subject = cause, decision.subject
 
 
 def describe(update: UpdateState) -> str:

@@ -250,12 +250,10 @@ def _decision(update: UpdateState, verdict: Verdict, target_ms: float) -> Decisi
     limits = update.limits
     if update.is_exact:
         exact = update.sizer.next_items(limits, target_ms)
-        return Decision(verdict.cause, verdict.reason, verdict.wait_s, 0, exact, exact)
+        yielded_ms, first, least = 0, exact, exact
+    else:
+        yielded_ms = max(round(target_ms * update.target_scale), 1)
+        first, least = limits.default_batch_items, limits.min_batch_items
     return Decision(
-        verdict.cause,
-        verdict.reason,
-        verdict.wait_s,
-        max(round(target_ms * update.target_scale), 1),
-        limits.default_batch_items,
-        limits.min_batch_items,
+        verdict.cause, verdict.reason, verdict.wait_s, yielded_ms, first, least, verdict.subject
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.limits import (
     BUILT_IN,
+    Adaptive,
     DutyCycle,
     FixedSleep,
     Limits,
@@ -55,7 +56,7 @@ def test_every_setting_has_a_built_in_value() -> None:
     assert all(value is None for value in attrs.asdict(Settings()).values())
     assert BUILT_IN == Limits(
         target_duration_ms=100,
-        pace=DutyCycle(0.1),
+        pace=Adaptive(),
         profile="balanced",
         min_duty_ratio=0.01,
         max_duty_ratio=1.0,

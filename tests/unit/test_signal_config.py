@@ -134,7 +134,10 @@ def test_wrong_threshold_is_told_with_path_found_and_accepted(name: str, value: 
             SignalSettings(thresholds={"disk_free": 1e10}, disk_path="/var/lib/postgresql"),
             {"disk_free": {"threshold": "10GB", "path": "/var/lib/postgresql"}},
         ),
-        (SignalSettings(disk_path="/db"), {"disk_free": {"path": "/db"}}),
+        (
+            SignalSettings(thresholds={"disk_free": float(1 << 30)}, disk_path="/db"),
+            {"disk_free": {"path": "/db"}},
+        ),
         (
             SignalSettings(thresholds={"disk_free": 1e10}),
             {"disk_free": {"threshold": "10GB"}},

@@ -14,7 +14,7 @@ MakeServer = Callable[..., VirtualServer]
 
 
 def test_adaptive_in_virtual_time(virtual_server: MakeServer) -> None:
-    """Alone, all of the time is work; with requests at every moment, a hundredth and some."""
+    """Alone, all of the time is work; with a request at every moment, a batch in two seconds."""
     server = virtual_server()
     work = Work(server, 10**9, cost_ms=1)
     server.load({"duty_cycle": "adaptive"})
@@ -27,7 +27,7 @@ def test_adaptive_in_virtual_time(virtual_server: MakeServer) -> None:
         server.advance(60)
         before = sum(work.took_s)
         server.advance(100)
-    assert 1.0 < sum(work.took_s) - before < 2.0
+    assert 1.0 < sum(work.took_s) - before < 5.0
 
 
 class FakeRequests:

@@ -106,10 +106,11 @@ def test_every_ten_seconds(virtual_server: MakeServer) -> None:
 def test_a_disk_that_hangs(virtual_server: MakeServer) -> None:
     """A look that does not end is not repeated, and told as a problem every ten seconds."""
     server = virtual_server()
-    server.threads_hang = True
+    server.hanging = []
     samples = checked(server, 25, pause_file="/nfs/pause")
     assert ["no answer for 10 s", "no answer for 20 s"] == [sample.problem for sample in samples]
     assert {None} == {sample.value for sample in samples}
+    assert 1 == len(server.hanging)
 
 
 @pytest.mark.parametrize(("status", "value"), [(200, 0), (204, 0), (404, 1), (503, 1)])

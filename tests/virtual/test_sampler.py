@@ -147,7 +147,8 @@ def test_a_database_that_does_not_answer(virtual_server: MakeServer) -> None:
     late, pool.silent = pool.silent[0], None
     late.callback(None)
     sample = subject.of(DatabaseSample)[-1]
-    assert ("", 4.9, 0) == (sample.problem, pytest.approx(sample.pool_wait_s), sample.query_s)
+    assert ("", 0) == (sample.problem, sample.query_s)
+    assert 4.9 == pytest.approx(sample.pool_wait_s)
     subject.server.advance(1)
     assert "" == subject.of(DatabaseSample)[-1].problem
 

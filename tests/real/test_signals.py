@@ -1,0 +1,344 @@
+"""What the sampler reads, from a real PostgreSQL and within a real server."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+import psycopg2
+import pytest
+from synapse.storage.engines import PostgresEngine
+from twisted.internet.defer import ensureDeferred
+
+from harness.postgres import PostgresServer
+from harness.server import SynapseServer
+from synapse_bgthrottle import database_sample
+from synapse_bgthrottle.checks import first_value, folder_of
+from synapse_bgthrottle.database import Database
+from synapse_bgthrottle.database_sample import DatabaseQuestion
+from synapse_bgthrottle.signals.samples import DatabaseSample
+from tests.real.conftest import wait_until
+
+NAME = "signals"
+TABLE = "event_json"
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A cluster with a table to work on, and a role without privileges."""
+    with PostgresServer(tmp_path_factory.mktemp("signals") / "cluster") as postgres:
+        postgres.create_database(NAME)
+        with postgres.session(NAME) as cursor:
+            cursor.execute("CREATE ROLE stranger LOGIN")
+            cursor.execute(
+                f"CREATE TABLE {TABLE} AS"
+                " SELECT key, 'text' AS value FROM generate_series(1, 20000) AS key"
+            )
+            cursor.execute(f"GRANT ALL ON {TABLE} TO stranger")
+        yield postgres
+
+
+class Engine(PostgresEngine):
+    """Synapse's, of which only the parameters' style is used."""
+
+    def __init__(self) -> None:
+        pass
+
+
+Engine.__name__ = "PostgresEngine"
+
+
+class Transaction:
+    """A cursor as Synapse hands it to an interaction."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.database_engine = Engine()
+        self.txn = cursor
+        self.fetchone = cursor.fetchone
+
+    def execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> None:
+        self.txn.execute(self.database_engine.convert_param_style(sql), parameters)
+
+
+class Asked:
+    """A database that is asked over one connection of its own."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._question = DatabaseQuestion(Database(self, NAME), time.monotonic)  # type: ignore[arg-type]
+
+    async def run_db_interaction(self, _: str, function: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return function(Transaction(self._connection.cursor()), *args)
+        finally:
+            self._connection.commit()
+
+    def sample(self, batch_age_s: float | None = None) -> DatabaseSample:
+        answers: list[DatabaseSample] = []
+        asked = self._question.ask("event_resign", lambda: batch_age_s)
+        ensureDeferred(asked).addCallback(answers.append)
+        return answers[0]
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        answers: list[Any] = []
+        ensureDeferred(self.run_db_interaction("", function, *args)).addCallback(answers.append)
+        return answers[0]
+
+
+@contextmanager
+def connected(postgres: PostgresServer, **arguments: Any) -> Iterator[Any]:
+    connection = psycopg2.connect(**{**postgres.connection(NAME), **arguments})
+    connection.set_session(isolation_level="REPEATABLE READ")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@attrs.define
+class Others:
+    """Sessions of others, each in a transaction."""
+
+    postgres: PostgresServer
+    stack: ExitStack
+
+    def session(self, **arguments: Any) -> Any:
+        return self.stack.enter_context(connected(self.postgres, **arguments)).cursor()
+
+    def in_thread(self, *statements: str) -> None:
+        """Execute them, for as long as it takes, in a session and a thread of its own."""
+        cursor = self.session()
+        cursor.connection.autocommit = True
+
+        def execute() -> None:
+            with suppress(psycopg2.Error):  # it is cancelled at the end of the test
+                for statement in statements:
+                    cursor.execute(statement)
+
+        thread = threading.Thread(target=execute, daemon=True)
+        thread.start()
+        self.stack.callback(thread.join, 10)
+        self.stack.callback(cursor.connection.cancel)
+
+
+@pytest.fixture
+def others(postgres: PostgresServer) -> Iterator[Others]:
+    """Makes sessions, and ends them."""
+    with ExitStack() as stack:
+        yield Others(postgres, stack)
+
+
+@pytest.fixture
+def asked(postgres: PostgresServer) -> Iterator[Asked]:
+    """The database, asked by the role that owns it."""
+    with connected(postgres) as connection:
+        yield Asked(connection)
+
+
+def test_nobody_there(asked: Asked) -> None:
+    """On a quiet server all is known, and is nothing."""
+    sample = asked.sample()
+    assert "" == sample.problem
+    assert (0, 0, 0, 0) == (
+        sample.foreground_backends,
+        sample.blocked_sessions,
+        sample.replica_lag_s,
+        sample.retained_wal_bytes,
+    )
+    assert (False, 0, None) == (
+        sample.autovacuum,
+        sample.longest_transaction_s,
+        sample.index_build,
+    )
+    assert sample.wal_bytes is not None
+    assert sample.wal_bytes > 1e6
+    assert sample.transactions is not None
+    assert sample.query_s is not None
+    assert 0 < sample.query_s < 0.25
+
+
+def test_sessions_at_work(asked: Asked, others: Others) -> None:
+    """Active sessions are counted, but our batch's; the oldest transaction has an age."""
+    others.session().execute("SELECT 1")  # idle in its transaction
+    others.in_thread("SELECT pg_sleep(20)")
+    others.in_thread("SELECT pg_sleep(20)")
+    wait_until(lambda: asked.sample().foreground_backends == 2, 5)
+    assert 1 == asked.sample(batch_age_s=1.0).foreground_backends
+    oldest_s = asked.sample().longest_transaction_s
+    assert oldest_s is not None
+    assert 0 < oldest_s < 5
+
+
+def test_a_session_that_waits_for_us(asked: Asked, others: Others) -> None:
+    """It counts after 100 ms, while a batch runs, if what it waits for began since."""
+    ours = others.session()
+    began_s = time.monotonic()
+    ours.execute(f"UPDATE {TABLE} SET value = 'ours' WHERE key = 1")
+    others.in_thread(f"UPDATE {TABLE} SET value = 'theirs' WHERE key = 1")
+    waits_s = time.monotonic()
+    assert 0 == asked.sample(batch_age_s=60).blocked_sessions
+    assert time.monotonic() < waits_s + 0.1
+    time.sleep(0.3)
+    assert 1 == asked.sample(batch_age_s=60).blocked_sessions
+    assert 0 == asked.sample(batch_age_s=None).blocked_sessions
+    assert 0 == asked.sample(batch_age_s=(time.monotonic() - began_s) / 2).blocked_sessions
+    ours.connection.rollback()
+    wait_until(lambda: asked.sample(batch_age_s=60).blocked_sessions == 0, 5)
+
+
+def test_an_index_build(asked: Asked, others: Others, postgres: PostgresServer) -> None:
+    """Its phase is told, and its share where the phase has one."""
+    with postgres.session(NAME) as cursor:
+        cursor.execute(
+            "CREATE FUNCTION slow(key int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(0.001); RETURN key; END'"
+        )
+    others.in_thread(f"CREATE INDEX ON {TABLE} (slow(key))")
+    # In its first block PostgreSQL tells that it has done all.
+    wait_until(lambda: 0 < ((asked.sample().index_build or ("", None))[1] or 0) < 1, 10)
+    phase, _ = asked.sample().index_build or ("", None)
+    assert "building index: scanning table" == phase
+
+
+def test_a_vacuum(asked: Asked, others: Others, postgres: PostgresServer) -> None:
+    """On the update's table it is seen; which table it is on, not without privileges."""
+    others.in_thread(
+        "SET vacuum_cost_delay = 100",
+        "SET vacuum_cost_limit = 1",
+        f"VACUUM (DISABLE_PAGE_SKIPPING) {TABLE}",
+    )
+    wait_until(lambda: asked.sample().autovacuum, 5)
+    with connected(postgres, user="stranger") as connection:
+        assert Asked(connection).sample().autovacuum is None
+
+
+def test_a_slot_that_keeps_the_log(asked: Asked, postgres: PostgresServer) -> None:
+    """What a slot keeps is counted, and grows with the log."""
+    with postgres.session(NAME) as cursor:
+        cursor.execute("SELECT pg_create_physical_replication_slot('behind', true)")
+        try:
+            cursor.execute("SELECT pg_logical_emit_message(false, 'test', repeat('x', 1000000))")
+            sample = asked.sample()
+        finally:
+            cursor.execute("SELECT pg_drop_replication_slot('behind')")
+    assert sample.retained_wal_bytes is not None
+    assert sample.retained_wal_bytes > 1e6
+
+
+def test_a_replica(asked: Asked, postgres: PostgresServer, tmp_path: Path) -> None:
+    """Lag of replay is seen on the primary, not on the replica, and not without privileges."""
+    with PostgresServer(tmp_path / "replica", primary=postgres) as replica, ExitStack() as stack:
+        there = stack.enter_context(replica.session(NAME))
+        stranger = Asked(stack.enter_context(connected(postgres, user="stranger")))
+        wait_until(lambda: asked.sample().replica_lag_s == 0, 10)
+        there.execute("ALTER SYSTEM SET wal_receiver_status_interval = 1")
+        there.execute("SELECT pg_reload_conf(), pg_wal_replay_pause()")
+        with postgres.session(NAME) as cursor:
+            cursor.execute(f"UPDATE {TABLE} SET value = 'again' WHERE key = 1")
+        wait_until(lambda: (asked.sample().replica_lag_s or 0) > 0.5, 10)
+        assert stranger.sample().replica_lag_s is None
+        on_replica = Asked(stack.enter_context(connected(replica))).sample()
+        assert ("", None, None, None) == (
+            on_replica.problem,
+            on_replica.replica_lag_s,
+            on_replica.wal_bytes,
+            on_replica.retained_wal_bytes,
+        )
+        there.execute("SELECT pg_wal_replay_resume()")
+        wait_until(lambda: asked.sample().replica_lag_s == 0, 10)
+
+
+def test_locked_catalog(asked: Asked, others: Others) -> None:
+    """A question that has to wait ends by itself after a quarter of a second."""
+    others.session().execute("LOCK TABLE pg_database IN ACCESS EXCLUSIVE MODE")
+    before_s = time.monotonic()
+    assert "canceling statement due to" in asked.sample().problem
+    assert time.monotonic() < before_s + 1
+
+
+def test_a_postgres_that_knows_less(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not understood is not asked again, and the rest is."""
+    statements = list(database_sample._STATEMENTS)
+    statements[0] = statements[0].replace("pg_stat_progress_create_index", "not_yet")
+    statements[1] = statements[1].replace("pg_stat_get_wal_senders", "never")
+    monkeypatch.setattr(database_sample, "_STATEMENTS", statements)
+    assert 'relation "not_yet" does not exist' == asked.sample().problem
+    assert "never" in asked.sample().problem
+    sample = asked.sample()
+    assert ("", 0, None) == (sample.problem, sample.foreground_backends, sample.wal_bytes)
+    statements[2] = "SELECT of nothing"
+    assert "" != asked.sample().problem
+    sample = asked.sample()
+    assert ("", None) == (sample.problem, sample.foreground_backends)
+
+
+def test_the_operators_query(asked: Asked) -> None:
+    """It may not write, and not take longer than a quarter of a second."""
+    assert (1, "") == asked.ask(first_value, f"SELECT 1 FROM {TABLE} WHERE '?' LIKE '%'")
+    value, problem = asked.ask(first_value, f"DELETE FROM {TABLE} RETURNING 1")
+    assert (None, True) == (value, "read-only" in problem)
+    value, problem = asked.ask(first_value, "SELECT pg_sleep(5)")
+    assert (None, "canceling statement due to statement timeout") == (value, problem)
+
+
+def test_where_the_files_are(asked: Asked, postgres: PostgresServer) -> None:
+    """The folder is known to a role that may, and unknown to one that may not."""
+    assert os.path.isdir(asked.ask(folder_of))
+    with connected(postgres, user="stranger") as connection:
+        assert Asked(connection).ask(folder_of) is None
+
+
+def test_in_a_server(postgres: PostgresServer, tmp_path: Path) -> None:
+    """A real server with a pool of one samples without a complaint, also while PostgreSQL hangs."""
+    postgres.create_database("server")
+    arguments = {**postgres.connection("server"), "cp_min": 1, "cp_max": 1}
+    deaf = socket.create_server(("127.0.0.1", 0))  # takes connections, and never answers
+    checks = {
+        "sql_query": "SELECT 1",
+        "http_url": f"http://127.0.0.1:{deaf.getsockname()[1]}/",
+        "pause_file": str(tmp_path / "pause"),
+    }
+    module = {"module": "tests.real.sampling.Sampling", "config": checks}
+    extra = {
+        "database": {"name": "psycopg2", "args": arguments},
+        "modules": [module],
+        "run_background_tasks_on": "another_worker",
+        "background_updates": {"sleep_duration_ms": 3_600_000},
+    }
+    server = SynapseServer(tmp_path, None, extra)
+    with deaf, server:
+        wait_until(lambda: server.log().count("DatabaseSample(") >= 4)
+        hang(postgres, signal.SIGSTOP)
+        try:
+            wait_until(lambda: "no answer for 3 s" in server.log(), 10)
+        finally:
+            hang(postgres, signal.SIGCONT)
+        answered = server.log().count("problem='', pool_wait_s=")
+        wait_until(lambda: server.log().count("problem='', pool_wait_s=") > answered + 1, 10)
+        assert server.stop() < 5
+    log = server.log()
+    for complaint in ("logging context", "log context", "logcontext", "Traceback", "sentinel"):
+        assert complaint not in log
+    for told in (
+        "name='disk_free', value=",
+        "name='http', value=None, problem='no answer within 2 s'",
+        "name='pause_file', value=0.0",
+        "name='sql', value=1.0",
+        "responses={",
+        "ticks=",
+    ):
+        assert told in log
+
+
+def hang(postgres: PostgresServer, how: signal.Signals) -> None:
+    """Stop all processes of the cluster, or let them go on."""
+    first = postgres.process.pid
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    for pid in (first, *map(int, children)):
+        os.kill(pid, how)
