@@ -33,6 +33,7 @@ class Clients:
         self._draw = draw
         self._record = record
         self._seen_s: dict[int, float] = {}
+        self._long_polls = 0
         self._shares = sum(kind.share for kind in model.kinds)
         if model.load.most_per_s > 0:
             self._next_arrival()
@@ -98,7 +99,8 @@ class Clients:
             self._process.turn(reactor_s, answered, begun=seen)
 
     def _long_poll(self) -> None:
-        number = -1 - self.received
+        self._long_polls += 1
+        number = -self._long_polls
 
         def seen() -> None:
             self.received += 1

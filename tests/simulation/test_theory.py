@@ -31,14 +31,14 @@ def test_one_queue_of_equal_requests() -> None:
     """With requests of one size it is M/D/1, where they wait half as long."""
     run = clients_only(RequestKind(name="a", reactor_s=0.01, exact=True), 70)
     expected_s = 0.01 + 0.7 * 0.01 / (2 * 0.3)
-    assert expected_s == pytest.approx(run.run(700).latencies().mean_s, rel=0.03)
+    assert expected_s == pytest.approx(run.run(500).latencies().mean_s, rel=0.06)
 
 
 def test_shared_processor() -> None:
     """Queries on one core share it: M/M/1-PS, as long on average as in a queue."""
     kind = RequestKind(name="a", database_s=0.01)
     run = clients_only(kind, 60, cores=1, connections=10**6, round_trip_s=0)
-    assert 0.01 / 0.4 == pytest.approx(run.run(700).latencies().mean_s, rel=0.05)
+    assert 0.01 / 0.4 == pytest.approx(run.run(500).latencies().mean_s, rel=0.05)
 
 
 def test_pool_with_one_connection() -> None:
@@ -46,8 +46,8 @@ def test_pool_with_one_connection() -> None:
     kind = RequestKind(name="a", database_s=0.01, exact=True)
     run = clients_only(kind, 70, connections=1, round_trip_s=0)
     expected_s = 0.7 * 0.01 / (2 * 0.3)
-    latency_s = run.run(700).latencies().mean_s
-    assert expected_s + 0.01 == pytest.approx(latency_s, rel=0.03)
+    latency_s = run.run(500).latencies().mean_s
+    assert expected_s + 0.01 == pytest.approx(latency_s, rel=0.06)
 
 
 def test_utilisation_law() -> None:
@@ -55,7 +55,7 @@ def test_utilisation_law() -> None:
     kind = RequestKind(name="a", reactor_s=0.01, thread_s=0.002, database_s=0.008)
     run = clients_only(kind, 30, cores=2)
     run.run(500)
-    assert 30 * 0.02 == pytest.approx(run.processors.busy_s / 500, rel=0.03)
+    assert 30 * 0.02 == pytest.approx(run.processors.busy_s / 500, rel=0.06)
 
 
 def test_littles_law() -> None:
@@ -65,7 +65,7 @@ def test_littles_law() -> None:
     inside = 0.0
     for request in record.requests:
         inside += request.latency_s / 500
-    assert inside == pytest.approx(30 * record.latencies().mean_s, rel=0.03)
+    assert inside == pytest.approx(30 * record.latencies().mean_s, rel=0.06)
 
 
 @FEW
