@@ -27,7 +27,7 @@ from synapse_bgthrottle.presence import Presence
 from synapse_bgthrottle.profiles import PROFILES, Profile
 from synapse_bgthrottle.units import format_duration_ms, format_ratio
 
-LOOK_EVERY_S = 0.005
+LOOK_EVERY_S = 0.01
 
 # Soft pressures below this are low.
 LOW_PRESSURE = 0.5

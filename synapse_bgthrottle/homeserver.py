@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 _LONG_POLL_S = 0.15
 _COUNT_EVERY_S = 0.25
 
-# Looking at more, two hundred times a second, would cost more than a hundredth of a core.
+# Looking at more, a hundred times a second, would cost more than a hundredth of a core.
 _MOST_REQUESTS = 500
 
 
