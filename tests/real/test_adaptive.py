@@ -86,7 +86,7 @@ def test_budgets_of_the_operator(make_server: MakeServer, check_url: str, tmp_pa
 
 def test_a_budget_that_cannot_be_read_is_closed(make_server: MakeServer) -> None:
     """Loudly: the query has an error, which is told, and no batch runs."""
-    query = {"query": "SELECT nothing FROM nowhere", "threshold": 1}
+    query = {"query": "SELECT a FROM nowhere", "threshold": 1}
     server = make_server({"signals": {"sql": query}})
     data.queue_search_reindex(server.synapse.database_path)
     with server.synapse:
