@@ -20,9 +20,9 @@ import attrs
 MOST_EFFORT = 8.0
 
 # The start is believed like an experiment whose error is this share of it.
-_PRIOR_ERROR = 0.7
+_PRIOR_ERROR = 1.0
 
-_HALF_LIFE_S = 600.0
+_HALF_LIFE_S = 1800.0
 
 # From one experiment to the next the effort grows by this factor at most.
 _MOST_GROWTH = 1.5

@@ -117,7 +117,7 @@ class Throttle:
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
         if update.is_adaptive:
-            self.pacer.presence.look(at.now_s, at.active_requests, at.requests_received)
+            self.pacer.presence.look(at.now_s, at.active_requests, at.requests_answered)
         holds.note_openings(database, update, at)
         target_ms = update.limits.target_duration_ms
         verdict = (
