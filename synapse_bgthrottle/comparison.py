@@ -13,7 +13,7 @@ import attrs
 # In looks: what spans a change of phase is lost, so a phase has several.
 CYCLE_LOOKS = 12
 LEAST_LOOKS = 4
-WORK_LOOKS_WHEN_CERTAIN = 36
+WORK_LOOKS_WHEN_CERTAIN = 76
 
 # Of requests of one kind about whose latency little is known. (The log latencies of requests of
 # one kind have a standard deviation of 0.5 to 1 on real servers.)

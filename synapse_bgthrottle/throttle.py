@@ -80,7 +80,11 @@ class Throttle:
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration of this update is about to be decided."""
         if database_name not in self.databases:
-            board = Board(self._config.signals.thresholds, self._facts.cores)
+            board = Board(
+                self._config.signals.thresholds,
+                self._facts.cores,
+                is_sqlite=database_name in self._facts.sqlite_databases,
+            )
             self.databases[database_name] = DatabaseState(batch_end_s=now_s, board=board)
         key = (database_name, update_name)
         if key not in self.updates:  # matching is done once, however many rules there are

@@ -122,7 +122,7 @@ def test_among_clients() -> None:
     assert (Cause.PACE, 100) == (decision.cause, decision.target_ms)
     assert 0.03 * (1 / 0.3 - 1) == pytest.approx(decision.wait_s)
     assert (
-        "clients are there, clients are 5% slower by it: duty cycle 10%:"
+        "clients are there, clients are 3.3% slower by it: duty cycle 10%:"
         " rests 70ms after a batch of 30ms"
     ) == decision.reason
 
@@ -232,7 +232,7 @@ def test_update_that_harms_gets_less() -> None:
         )
         server.throttle.observe(None, sample)
         server.decide()
-    assert server.update.harm.experiments > 50
+    assert server.update.harm.experiments > 20
     assert math.log(1.5) == pytest.approx(server.update.harm.slope, abs=0.15)
     assert 0.05 / math.log(1.5) == pytest.approx(server.update.harm.effort, rel=0.3)
 

@@ -75,7 +75,7 @@ def test_a_hush_is_a_third_of_the_time() -> None:
 def test_small_effort_is_concentrated(expected: tuple[float, float], effort: float) -> None:
     """In a third of the time at least, and two thirds at most."""
     assert expected == Comparison().spans_s(effort, is_certain=False)
-    assert (9, 1) == Comparison().spans_s(effort, is_certain=True)
+    assert (19, 1) == Comparison().spans_s(effort, is_certain=True)
 
 
 def test_without_requests_there_is_no_result() -> None:
