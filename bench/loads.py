@@ -34,7 +34,7 @@ LOADS = {
     "idle": Load({}, pollers=0, block_s=6.0, rounds_ratio=0.3),
     "steady": Load(_REALISTIC),
     "light": Load({"whoami": 120.0}, rounds_ratio=0.6),
-    "burst": Load(_REALISTIC, block_s=20.0, busy_s=(5.0, 15.0), rounds_ratio=0.3),
+    "burst": Load(_REALISTIC, block_s=20.0, busy_s=(5.0, 15.0), rounds_ratio=0.2),
     "saturation": Load(_NEAR_SATURATION, rounds_ratio=0.6),
 }
 

@@ -19,6 +19,7 @@ from bench.summary import Figures, summarise
 _WIDTH, _HEIGHT = 720, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 110, 40, 50
 _PIXELS_PER_TICK = 60
+_LABEL_WIDTH, _LABEL_HEIGHT = 90, 13
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 # Readable on light and on dark ground: the page's own colour, and two of middling lightness.
@@ -109,7 +110,24 @@ def svg(title: str, shown: Sequence[Point], noise: Estimate | None = None) -> st
     parts.append(f'<polyline class="stock line" points="{path}"/>')
     for point in shown:
         parts += _mark(point, across, up)
+    places = {p.name: (across.at(p.speed.value), up.at(p.latency.value)) for p in shown}
+    for name, (x, y) in label_places(places).items():
+        parts.append(f'<text x="{x:.1f}" y="{y:.1f}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>\n"])
+
+
+def label_places(marks: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Where the names go: beside their marks, and above each other where marks are close."""
+    places: dict[str, tuple[float, float]] = {}
+    for name, (mark_x, mark_y) in sorted(marks.items(), key=lambda mark: -mark[1][1]):
+        x, y = mark_x + 7, mark_y - 6
+        while any(
+            abs(x - other_x) < _LABEL_WIDTH and abs(y - other_y) < _LABEL_HEIGHT
+            for other_x, other_y in places.values()
+        ):
+            y -= 1
+        places[name] = x, y
+    return places
 
 
 def _grid(across: _Axis, up: _Axis) -> list[str]:
@@ -131,9 +149,9 @@ def _grid(across: _Axis, up: _Axis) -> list[str]:
         *parts,
         f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>',
         f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 12}" text-anchor="middle">'
-        "speed, of unthrottled</text>",
+        "speed, unthrottled being 100 %</text>",
         f'<text x="16" y="{(_TOP + bottom) / 2}" text-anchor="middle"'
-        f' transform="rotate(-90 16 {(_TOP + bottom) / 2})">latency, of no update</text>',
+        f' transform="rotate(-90 16 {(_TOP + bottom) / 2})">latency, no update being 1</text>',
     ]
 
 
@@ -146,7 +164,6 @@ def _mark(point: Point, across: _Axis, up: _Axis) -> list[str]:
     return [
         f'<path class="{point.group}" d="{cross}"/>',
         f'<circle class="{point.group}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
-        f'<text x="{x + 7:.1f}" y="{y - 6:.1f}">{escape(point.name)}</text>',
     ]
 
 

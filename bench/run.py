@@ -35,9 +35,11 @@ def main() -> None:
     extra = {name: json.loads(text) for name, _, text in (o.partition("=") for o in options.extra)}
     names = list(dict.fromkeys([*options.arms, *extra]))
     arms = {name: registry.arm(name, extra) for name in ("none", *names)}
-    result: dict[str, Any] = {"machine": _machine(), "command": shlex.join(sys.orig_argv)}
     cells: list[dict[str, Any]] = []
-    result["cells"] = cells
+    command = shlex.join(["python", *sys.orig_argv[1:]])
+    result = {"machine": _machine(), "command": command, "cells": cells}
+    tables = [f"`{command}`", ", ".join(f"{name} {value}" for name, value in _machine().items())]
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as name,
         open_database(options.database, cache_folder(options.cache)) as database,
@@ -54,8 +56,10 @@ def main() -> None:
                     rounds = max(round(options.rounds * LOADS[load].rounds_ratio), 2)
                     cell = bench.measure(update, load, rounds, block_s, options.warm_up)
                     cells.append({"database": options.database, "arms": list(arms), **cell})
-                    print(f"{table(cells[-1], summarise(cells[-1]))}\n", flush=True)
+                    tables.append(table(cells[-1], summarise(cells[-1])))
+                    print(f"{tables[-1]}\n", flush=True)
                     options.output.write_text(json.dumps(result))
+                    options.output.with_suffix(".md").write_text("\n\n".join(tables) + "\n")
                 bench.end(update)
 
 
@@ -82,9 +86,9 @@ def _options() -> argparse.Namespace:
     )
     add("--rounds", type=int, default=5, help="of the steady load; the others have their share")
     add("--block", type=float, help="seconds; by default as long as the load wants")
-    add("--warm-up", type=float, default=12, help="seconds of each arm of ours, before measuring")
+    add("--warm-up", type=float, default=20, help="seconds of each arm of ours, before measuring")
     add("--cache", type=Path, default=Path(".bench"), help="where the data is kept")
-    add("--output", type=Path, default=Path(".bench/result.json"))
+    add("--output", type=Path, default=Path(".bench/result.json"), help="and .md beside it")
     return parser.parse_args()
 
 

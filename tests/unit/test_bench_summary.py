@@ -1,13 +1,14 @@
 """From logs to blocks, from blocks to figures, from figures to a table and a picture."""
 
 import re
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from bench.arms import ARMS, STOCK_SWEEP, arm
-from bench.plot import Point, points, svg
+from bench.plot import Point, label_places, points, svg
 from bench.records import Block, records
 from bench.statistics import Estimate
 from bench.summary import summarise
@@ -156,6 +157,14 @@ def test_picture(three_rounds: dict[str, Any]) -> None:
     assert 3 == len(list(root.iter("{http://www.w3.org/2000/svg}circle")))
     (line,) = root.iter("{http://www.w3.org/2000/svg}polyline")
     assert 1 == len(line.attrib["points"].split())
+
+
+def test_names_do_not_hide_each_other() -> None:
+    """Where marks are close, names are above each other; elsewhere they are beside their marks."""
+    places = label_places({"a": (100, 200), "b": (105, 198), "c": (101, 201), "far": (400, 200)})
+    assert (407, 194) == places["far"]
+    heights = sorted(y for name, (_, y) in places.items() if name != "far")
+    assert all(13 <= higher - lower for lower, higher in pairwise(heights))
 
 
 def test_picture_keeps_within_its_frame() -> None:
