@@ -64,6 +64,7 @@ class Throttle:
         look = ProcessSample if self._facts.sees_requests else DatabaseSample
         self.pacer.comparison.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
+        self._transactions: dict[str | None, float] = {}
         self._looked_s = -math.inf
 
     def limits_of(
@@ -108,7 +109,7 @@ class Throttle:
             self._own_transactions = sample.pool_waits
             self._observe_process(sample)
         elif isinstance(sample, DatabaseSample) and not self._facts.sees_requests:
-            self._observe_unseen_clients(sample)
+            self._observe_unseen_clients(database_name, sample)
 
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
         """Whether the batch may run now, or why not; to be asked again after `wait_s` at most.
@@ -215,10 +216,12 @@ class Throttle:
             quiet_after_s=quiet_after_s,
         )
 
-    def _observe_unseen_clients(self, sample: DatabaseSample) -> None:
+    def _observe_unseen_clients(self, database_name: str | None, sample: DatabaseSample) -> None:
         if sample.transactions is not None and self._own_transactions is not None:
+            # What this process does is counted for all databases together, so theirs is too.
+            self._transactions[database_name] = sample.transactions
             self.pacer.presence.look_at_transactions(
-                sample.at_s, sample.transactions, self._own_transactions
+                sample.at_s, sum(self._transactions.values()), self._own_transactions
             )
         if sample.query_s is not None:
             self.pacer.look_at_question(sample.at_s, sample.query_s)

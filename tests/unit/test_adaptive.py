@@ -297,6 +297,22 @@ def test_update_on_the_event_loop_gets_shorter_batches() -> None:
     assert 1.0 == server.update.harm.batch_ratio
 
 
+def test_transactions_of_two_databases_are_added() -> None:
+    """Those of this process are known for both together only."""
+    server = Server(facts=Facts(sees_requests=False))
+    server.throttle.begin("state", _NAME, False, 0.0)
+    server.active = None
+    for second in range(1, 20):
+        server.now_s = second
+        own = ProcessSample(at_s=second, timer_late_s=0.0, pool_waits=100.0 * second)
+        server.throttle.observe(None, own)
+        for name, total in ((_DB, 1e9), ("state", 5.0)):
+            transactions = total + 50.0 * second
+            server.throttle.observe(name, DatabaseSample(at_s=second, transactions=transactions))
+        server.decide()
+    assert server.throttle.pacer.presence.is_quiet(server.now_s, 0.5)
+
+
 # --- pressure ---
 
 
