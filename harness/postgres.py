@@ -86,7 +86,7 @@ class PostgresServer:
                 return
             except psycopg2.OperationalError:
                 time.sleep(0.05)
-        raise RuntimeError(f"PostgreSQL does not answer:\n{self._log_path.read_text()}")
+        raise RuntimeError(f"PostgreSQL does not answer:\n{self._log_path.read_text()[-2000:]}")
 
     def stop(self) -> None:
         """As `systemctl stop` does: sessions are ended, then the server."""

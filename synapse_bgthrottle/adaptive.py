@@ -173,10 +173,12 @@ class Pacer:
         now_s: float,
         sharers: int,
     ) -> Going:
-        work_s, hush_s = self.comparison.spans_s(is_certain=harm.is_certain)
+        allowed = min(harm.effort, 1.0)
+        work_s, hush_s = self.comparison.spans_s(
+            min(allowed, self.law.ratio), is_certain=harm.is_certain
+        )
         # What hushes take is given back in between.
         share = (work_s + hush_s) / work_s
-        allowed = min(harm.effort, 1.0)
         ratio, why = allowed, f"clients are {_percentage(harm.slope * allowed)} slower by it"
         if self.law.ratio < allowed:
             ratio, why = self.law.ratio, f"{self.soft.name} is at {self.soft.pressure:.2f}"

@@ -50,6 +50,11 @@ class Closed:
 _NEVER_LET_GO = frozenset({"disk_free", "pause_file", "http", "sql"})
 
 
+# SQLite has one connection, so that everybody waits for the transaction before them.
+_WAITS_FOR_A_CONNECTION = frozenset({"pool_wait", "database_pool_wait"})
+_ONE_CONNECTION_MS = 50.0
+
+
 class Board:
     """The signals of one database.
 
@@ -57,12 +62,16 @@ class Board:
         levels: by name, those that are not switched off.
     """
 
-    def __init__(self, configured: Mapping[str, float | None], cores: int) -> None:
+    def __init__(
+        self, configured: Mapping[str, float | None], cores: int, *, is_sqlite: bool = False
+    ) -> None:
         """`configured` are thresholds by name of signal, None for off; `cores` of this machine."""
         self.levels: dict[str, Level] = {}
         self._before: dict[type[Sample], Sample] = {}
         for name, signal in SIGNALS.items():
             default = float(cores) if name == "foreground_backends" else signal.threshold
+            if is_sqlite and name in _WAITS_FOR_A_CONNECTION:
+                default = _ONE_CONNECTION_MS
             threshold = configured.get(name, default)
             if threshold is not None:
                 self.levels[name] = Level(signal, threshold, name in configured)

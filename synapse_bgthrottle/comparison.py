@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import attrs
 
 # In looks: what spans a change of phase is lost, so a phase has several.
-HUSH_LOOKS = 4
-WORK_LOOKS = 8
-WORK_LOOKS_WHEN_CERTAIN = 36
+CYCLE_LOOKS = 12
+LEAST_LOOKS = 4
+WORK_LOOKS_WHEN_CERTAIN = 76
 
 # Of requests of one kind about whose latency little is known. (The log latencies of requests of
 # one kind have a standard deviation of 0.5 to 1 on real servers.)
@@ -71,10 +71,17 @@ class Comparison:
     _work: _Moments = attrs.field(factory=_Moments)
     _hush: _Moments = attrs.field(factory=_Moments)
 
-    def spans_s(self, *, is_certain: bool) -> tuple[float, float]:
-        """How long work lasts, and the hush after it; little is asked once much is known."""
-        looks = WORK_LOOKS_WHEN_CERTAIN if is_certain else WORK_LOOKS
-        return looks * self.look_s, HUSH_LOOKS * self.look_s
+    def spans_s(self, effort: float, *, is_certain: bool) -> tuple[float, float]:
+        """How long work lasts, and the hush after it, for an effort (1: all of the time).
+
+        A small effort is concentrated in a third of the time, because what an experiment tells
+        grows with the square of the difference. Little is asked once much is known.
+        """
+        work, hush = WORK_LOOKS_WHEN_CERTAIN, LEAST_LOOKS
+        if not is_certain:
+            work = min(max(round(effort * CYCLE_LOOKS), LEAST_LOOKS), CYCLE_LOOKS - LEAST_LOOKS)
+            hush = CYCLE_LOOKS - work
+        return work * self.look_s, hush * self.look_s
 
     def turn(self, now_s: float, work_s: float, hush_s: float) -> Result | None:
         """Go on to the next phase if this one is over; the experiment that is complete, if any."""

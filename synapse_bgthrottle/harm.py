@@ -19,10 +19,14 @@ import attrs
 # no longer.
 MOST_EFFORT = 8.0
 
-# The start is believed like an experiment whose error is this share of it.
-_PRIOR_ERROR = 0.7
+# What is believed at the start has an error of this share of it.
+_PRIOR_ERROR = 1.0
 
-_HALF_LIFE_S = 600.0
+# The slope is taken for larger than it probably is by this many standard errors: little is known
+# to be harmless, and a mistake is paid for by somebody else.
+_CAUTION = 0.5
+
+_HALF_LIFE_S = 1800.0
 
 # From one experiment to the next the effort grows by this factor at most.
 _MOST_GROWTH = 1.5
@@ -61,20 +65,24 @@ class Harm:
     @property
     def slope(self) -> float:
         """By what share requests are slower at an effort of 1, as far as is known."""
-        start = self.tolerance_ratio / self.start_effort
-        prior = 1 / (_PRIOR_ERROR * start) ** 2
-        return (prior * start + self._evidence) / (prior + self._precision)
+        prior = self._prior_slope
+        precision = 1 / (_PRIOR_ERROR * prior) ** 2
+        return (precision * prior + self._evidence) / (precision + self._precision)
 
     @property
     def error(self) -> float:
         """Standard error of the slope."""
-        prior = (self.start_effort / (_PRIOR_ERROR * self.tolerance_ratio)) ** 2
-        return float((prior + self._precision) ** -0.5)
+        return float((1 / (_PRIOR_ERROR * self._prior_slope) ** 2 + self._precision) ** -0.5)
 
     @property
     def is_certain(self) -> bool:
         """Whether more experiments would tell little."""
-        return self.error * self.effort < self.tolerance_ratio / 3
+        return self.error * min(self.effort, 1.0) < self.tolerance_ratio / 3
+
+    @property
+    def _prior_slope(self) -> float:
+        # So that the start is what caution leaves of it.
+        return self.tolerance_ratio / self.start_effort / (1 + _CAUTION * _PRIOR_ERROR)
 
     def learn(self, now_s: float, effort: float, difference: float, variance: float) -> None:
         """One experiment: at this effort the log latency was higher by `difference`."""
@@ -85,7 +93,7 @@ class Harm:
         self._evidence = self._evidence * fading + effort * difference / variance
         self.experiments += 1
         least = self.tolerance_ratio / MOST_EFFORT
-        allowed = self.tolerance_ratio / max(self.slope, least)
+        allowed = self.tolerance_ratio / max(self.slope + _CAUTION * self.error, least)
         self.effort = min(allowed, self.effort * _MOST_GROWTH)
 
     def learn_lag(self, pressure: float) -> None:

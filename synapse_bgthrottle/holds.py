@@ -36,7 +36,7 @@ class Conditions:
         silent_since_s: since when (monotonic) the database gives no answer; None: it answers.
         complaint: what it says instead.
         active_requests: requests that somebody waits for; None: unknown.
-        requests_received: how many have ever come in.
+        requests_answered: how many have ever been answered, but long polls.
     """
 
     now_s: float
@@ -45,7 +45,7 @@ class Conditions:
     silent_since_s: float | None = None
     complaint: str = ""
     active_requests: int | None = None
-    requests_received: int = 0
+    requests_answered: int = 0
 
 
 @attrs.frozen

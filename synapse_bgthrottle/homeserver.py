@@ -21,6 +21,7 @@ from synapse.module_api import ModuleApi, make_deferred_yieldable, run_in_backgr
 from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.guarded import call, get
 from synapse_bgthrottle.limits import FixedSleep, Settings
+from synapse_bgthrottle.server_metrics import LONG_POLLS, ServerMetrics
 from synapse_bgthrottle.throttle import Facts
 
 __all__ = ["BUILT_IN", "Database", "Homeserver", "StockSettings"]
@@ -34,7 +35,7 @@ _requests_lock = getattr(request_metrics, "_in_flight_requests_lock", nullcontex
 
 logger = logging.getLogger(__name__)
 
-_LONG_POLL_S = 0.15
+_LONGEST_WAIT_S = 1.0
 _COUNT_EVERY_S = 0.25
 
 # Looking at more, a hundred times a second, would cost more than a hundredth of a core.
@@ -84,7 +85,8 @@ class Homeserver:
         self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
         self.stock = _stock_settings(get(hs, "config", "background_updates"))
         self.sleep = api.sleep
-        self._received = 0
+        self._metrics = ServerMetrics()
+        self._answered = 0
         self._count_again_s = -math.inf
 
     def database(self, name: str) -> Database:
@@ -185,24 +187,30 @@ class Homeserver:
     def active_requests(self) -> int | None:
         """Requests of clients that somebody waits for; None: they cannot be seen.
 
-        A request that has been in flight for longer than `_LONG_POLL_S` is taken for a long poll
-        of `/sync`, of which a server always has dozens. With workers, clients are elsewhere; with
-        very many requests, looking would cost too much.
+        Not long polls, of which a server always has dozens, and not those that have been in flight
+        for longer than `_LONGEST_WAIT_S`, which mostly wait for other servers. With workers,
+        clients are elsewhere; with very many requests, looking would cost too much.
         """
         if _requests is None or self._has_workers or len(_requests) > _MOST_REQUESTS:
             return None
-        started_after_s = self.wall_s() - _LONG_POLL_S
+        started_after_s = self.wall_s() - _LONGEST_WAIT_S
         with _requests_lock:
-            starts_s = [request.start_ts for request in _requests]
-        return len([start_s for start_s in starts_s if start_s > started_after_s])
+            return len(
+                [
+                    request
+                    for request in _requests
+                    if request.start_ts > started_after_s
+                    and getattr(request, "name", None) not in LONG_POLLS
+                ]
+            )
 
-    def requests_received(self) -> int:
-        """How many requests have ever come in, as of a quarter of a second ago or less."""
+    def requests_answered(self) -> int:
+        """How many requests were ever answered, as of a quarter of a second ago or less."""
         now_s = self.now_s()
         if now_s >= self._count_again_s:
             self._count_again_s = now_s + _COUNT_EVERY_S
-            self._received = int(_total(getattr(request_metrics, "requests_counter", None)))
-        return self._received
+            self._answered = self._metrics.answered()
+        return self._answered
 
     def now_s(self) -> float:
         """Seconds on a clock that only goes forward."""
@@ -233,8 +241,3 @@ def _number(value: Any, least: float, default: float) -> float:
         return default if value is None else value
     logger.warning("Ignoring %r in the server's background_updates: using %s", value, default)
     return default
-
-
-def _total(counter: Any) -> float:
-    samples = (s for metric in counter.collect() for s in metric.samples) if counter else ()
-    return float(sum(sample.value for sample in samples if sample.name.endswith("_total")))

@@ -162,7 +162,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             silent_since_s=self._watch.silent_since_s,
             complaint=self._watch.complaint,
             active_requests=self._host.active_requests() if state.is_adaptive else None,
-            requests_received=self._host.requests_received() if state.is_adaptive else 0,
+            requests_answered=self._host.requests_answered() if state.is_adaptive else 0,
         )
         decision = self._throttle.decide(name, self._update_name, at)
         for level, text in self._teller.tell(self._update_name, state, decision, wall_s):

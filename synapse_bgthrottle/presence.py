@@ -34,19 +34,19 @@ class Presence:
     seen_s: float = -math.inf
     sees_requests: bool = True
     _looked_s: float = -math.inf
-    _received: int = 0
+    _answered: int = 0
     _came_s: float = -math.inf
     _rate_per_s: float = 0.0
     _transactions: tuple[float, float, float] | None = None
     _rates: int = 0
 
-    def look(self, now_s: float, active_requests: int | None, received: int) -> None:
-        """Requests in flight on which somebody waits (None: not to be seen), and all ever seen."""
+    def look(self, now_s: float, active_requests: int | None, answered: int) -> None:
+        """Requests in flight on which somebody waits (None: not to be seen), and all answered."""
         self.sees_requests = active_requests is not None
         # After a long time without a look the count does not tell when somebody came.
         is_recent = now_s - self._looked_s <= _LONGEST_QUIET_S
-        came = max(received - self._received, 0) if is_recent else 0
-        self._looked_s, self._received = now_s, received
+        came = max(answered - self._answered, 0) if is_recent else 0
+        self._looked_s, self._answered = now_s, answered
         if came:
             fading = math.exp(-max(now_s - self._came_s, 0.0) / _RATE_MEMORY_S)
             self._rate_per_s = self._rate_per_s * fading + came / _RATE_MEMORY_S

@@ -10,7 +10,8 @@ class Profile:
     """The numbers that a profile sets.
 
     Attributes:
-        tolerance_ratio: by how much clients' requests may become slower; inf: by anything.
+        tolerance_ratio: by how much clients' requests may become slower, as Synapse measures them;
+            clients, who also wait for it to read a request, see up to twice that; inf: anything.
         start_duty_ratio: the duty cycle while clients are there and nothing is known of the update
             yet.
         busy_target_ms: wanted duration of a batch while clients are there.
@@ -28,22 +29,22 @@ class Profile:
 PROFILES = MappingProxyType(
     {
         "gentle": Profile(
-            tolerance_ratio=0.02,
-            start_duty_ratio=0.05,
+            tolerance_ratio=0.01,
+            start_duty_ratio=0.03,
             busy_target_ms=50.0,
             longest_gate_s=5.0,
             quiet_after_s=2.0,
         ),
         "balanced": Profile(
-            tolerance_ratio=0.05,
-            start_duty_ratio=0.1,
+            tolerance_ratio=0.03,
+            start_duty_ratio=0.07,
             busy_target_ms=100.0,
             longest_gate_s=2.0,
             quiet_after_s=0.5,
         ),
         "fast": Profile(
-            tolerance_ratio=0.15,
-            start_duty_ratio=0.3,
+            tolerance_ratio=0.12,
+            start_duty_ratio=0.25,
             busy_target_ms=100.0,
             longest_gate_s=0.5,
             quiet_after_s=0.3,

@@ -41,6 +41,14 @@ class ServerMetrics:
         answer: dict[str, tuple[float, float]] | None = call(self._responses)
         return answer
 
+    def answered(self) -> int:
+        """How many requests have been answered, but long polls; 0 where nobody counts."""
+        return int(call(self._answered) or 0)
+
+    def _answered(self) -> float:
+        counts = _by_servlet(self._by_name[f"{_RESPONSES}_total"], "_value")
+        return sum(count for servlet, count in counts.items() if servlet not in LONG_POLLS)
+
     def _sum_and_count(self, name: str) -> tuple[float, float] | None:
         histogram = self._by_name.get(f"{name}_sum")
         answer: tuple[float, float] | None

@@ -64,6 +64,7 @@ class Throttle:
         look = ProcessSample if self._facts.sees_requests else DatabaseSample
         self.pacer.comparison.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
+        self._transactions: dict[str | None, float] = {}
         self._looked_s = -math.inf
 
     def limits_of(
@@ -80,7 +81,11 @@ class Throttle:
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration of this update is about to be decided."""
         if database_name not in self.databases:
-            board = Board(self._config.signals.thresholds, self._facts.cores)
+            board = Board(
+                self._config.signals.thresholds,
+                self._facts.cores,
+                is_sqlite=database_name in self._facts.sqlite_databases,
+            )
             self.databases[database_name] = DatabaseState(batch_end_s=now_s, board=board)
         key = (database_name, update_name)
         if key not in self.updates:  # matching is done once, however many rules there are
@@ -104,7 +109,7 @@ class Throttle:
             self._own_transactions = sample.pool_waits
             self._observe_process(sample)
         elif isinstance(sample, DatabaseSample) and not self._facts.sees_requests:
-            self._observe_unseen_clients(sample)
+            self._observe_unseen_clients(database_name, sample)
 
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
         """Whether the batch may run now, or why not; to be asked again after `wait_s` at most.
@@ -117,7 +122,7 @@ class Throttle:
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
         if update.is_adaptive:
-            self.pacer.presence.look(at.now_s, at.active_requests, at.requests_received)
+            self.pacer.presence.look(at.now_s, at.active_requests, at.requests_answered)
         holds.note_openings(database, update, at)
         target_ms = update.limits.target_duration_ms
         verdict = (
@@ -211,10 +216,12 @@ class Throttle:
             quiet_after_s=quiet_after_s,
         )
 
-    def _observe_unseen_clients(self, sample: DatabaseSample) -> None:
+    def _observe_unseen_clients(self, database_name: str | None, sample: DatabaseSample) -> None:
         if sample.transactions is not None and self._own_transactions is not None:
+            # What this process does is counted for all databases together, so theirs is too.
+            self._transactions[database_name] = sample.transactions
             self.pacer.presence.look_at_transactions(
-                sample.at_s, sample.transactions, self._own_transactions
+                sample.at_s, sum(self._transactions.values()), self._own_transactions
             )
         if sample.query_s is not None:
             self.pacer.look_at_question(sample.at_s, sample.query_s)

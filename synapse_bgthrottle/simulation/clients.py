@@ -7,8 +7,8 @@ from synapse_bgthrottle.simulation.model import ClientsModel, RequestKind, Unifo
 from synapse_bgthrottle.simulation.process import Process, Step
 from synapse_bgthrottle.simulation.record import Record, Request
 
-# As the server tells long polls from requests that somebody waits for.
-_LONG_POLL_S = 0.15
+# Requests that have been in flight for longer are not waited for, as the server sees it.
+_LONGEST_WAIT_S = 1.0
 
 _LONG_POLL_LASTS_S = 30.0
 _LONG_POLL_WORK_S = 0.001
@@ -18,14 +18,14 @@ class Clients:
     """Sends requests and keeps what the server itself can see of them.
 
     Attributes:
-        received: how many requests the server has read so far.
+        answered: how many requests but long polls the server has answered so far.
         responses: by kind, the time that the server took for them, and how many.
     """
 
     def __init__(
         self, agenda: Agenda, model: ClientsModel, process: Process, draw: Uniform, record: Record
     ) -> None:
-        self.received = 0
+        self.answered = 0
         self.responses: dict[str, tuple[float, float]] = {}
         self._agenda = agenda
         self._model = model
@@ -33,7 +33,6 @@ class Clients:
         self._draw = draw
         self._record = record
         self._seen_s: dict[int, float] = {}
-        self._long_polls = 0
         self._shares = sum(kind.share for kind in model.kinds)
         if model.load.most_per_s > 0:
             self._next_arrival()
@@ -43,7 +42,7 @@ class Clients:
 
     def young(self) -> int:
         """Requests in the server that somebody waits for, as it counts them."""
-        after_s = self._agenda.now_s - _LONG_POLL_S
+        after_s = self._agenda.now_s - _LONGEST_WAIT_S
         return sum(seen_s > after_s for seen_s in self._seen_s.values())
 
     def _exponential(self, mean: float) -> float:
@@ -76,7 +75,6 @@ class Clients:
         reactor_s = kind.reactor_s * sizes[0]
 
         def seen() -> None:
-            self.received += 1
             self._seen_s[number] = self._agenda.now_s
 
         def to_database() -> None:
@@ -88,6 +86,7 @@ class Clients:
 
         def answered() -> None:
             now_s = self._agenda.now_s
+            self.answered += 1
             sum_s, count = self.responses.get(kind.name, (0.0, 0.0))
             took_s = now_s - self._seen_s.pop(number)
             self.responses[kind.name] = (sum_s + took_s, count + 1)
@@ -99,18 +98,7 @@ class Clients:
             self._process.turn(reactor_s, answered, begun=seen)
 
     def _long_poll(self) -> None:
-        self._long_polls += 1
-        number = -self._long_polls
-
-        def seen() -> None:
-            self.received += 1
-            self._seen_s[number] = self._agenda.now_s
-
-        def again() -> None:
-            del self._seen_s[number]
-            self._long_poll()
-
         def wait() -> None:
-            self._process.timer(_LONG_POLL_LASTS_S, _LONG_POLL_WORK_S, again)
+            self._process.timer(_LONG_POLL_LASTS_S, _LONG_POLL_WORK_S, self._long_poll)
 
-        self._process.turn(_LONG_POLL_WORK_S, wait, begun=seen)
+        self._process.turn(_LONG_POLL_WORK_S, wait)

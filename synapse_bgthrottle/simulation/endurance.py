@@ -38,7 +38,7 @@ def longest_wait_s(throttle: Throttle, iterations: int, draw: Uniform) -> float:
                     ),
                 )
             active = int(draw() < _BUSY_SHARE)
-            at = Conditions(now_s, 0.0, active_requests=active, requests_received=received)
+            at = Conditions(now_s, 0.0, active_requests=active, requests_answered=received)
             decision = throttle.decide(*_KEY, at)
             if decision.wait_s <= 0:
                 break

@@ -44,7 +44,7 @@ class World:
         self.processors = Processors(self.agenda, server.cores)
         self._fault = fault
         self._wall_s = wall_s
-        self._received, self._count_again_s = 0, 0.0
+        self._answered, self._count_again_s = 0, 0.0
         cores = self.processors
         if server.database_cores is not None:
             cores = Processors(self.agenda, server.database_cores)
@@ -93,10 +93,10 @@ class World:
             return Conditions(now_s, self._wall_s + now_s)
         if now_s >= self._count_again_s:
             self._count_again_s = now_s + _COUNT_EVERY_S
-            self._received = self._seen.received
+            self._answered = self._seen.answered
         return Conditions(
             now_s,
             self._wall_s + now_s,
             active_requests=self._seen.young(),
-            requests_received=self._received,
+            requests_answered=self._answered,
         )

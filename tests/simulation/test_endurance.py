@@ -72,7 +72,7 @@ def play(made: Throttle, looks: list[Any]) -> float:
         )
         if number % 4 == 0:
             made.observe("master", DatabaseSample(at_s=now_s, query_s=tick_s))
-        at = Conditions(now_s, 0.0, active_requests=active, requests_received=number)
+        at = Conditions(now_s, 0.0, active_requests=active, requests_answered=number)
         if made.decide(*KEY, at).wait_s <= 0:
             made.start(*KEY, now_s)
             made.finish(*KEY, now_s + min(passed_s, 0.1), 10, failed=False)

@@ -25,7 +25,7 @@ UNTHROTTLED, STOCK = FixedSleep(0), FixedSleep(1000)
 def test_same_seed_same_run(server: ServerModel) -> None:
     """A run can be repeated to the last bit, and another seed makes another one."""
     first, same, other = (
-        world(EVENT_SEARCH, server=server, seed=seed).run(30) for seed in (1, 1, 2)
+        world(EVENT_SEARCH, server=server, seed=seed).run(15) for seed in (1, 1, 2)
     )
     assert first == same
     assert first != other
@@ -74,9 +74,9 @@ def test_shares_of_time(expected: float, pace: Pace, clients: ClientsModel) -> N
 )
 def test_calibration(update: UpdateModel, items_per_s: float, slower: float) -> None:
     """Unthrottled updates are as quick, and hurt as much, as on the server that was measured."""
-    record = world(update, UNTHROTTLED).run(300)
-    alone = World(TWO_CORES, FIFTEEN, streams(1)).run(300)
-    assert items_per_s == pytest.approx(record.items(10, 300) / 290, rel=0.1)
+    record = world(update, UNTHROTTLED).run(200)
+    alone = World(TWO_CORES, FIFTEEN, streams(1)).run(200)
+    assert items_per_s == pytest.approx(record.items(10, 200) / 190, rel=0.1)
     assert slower == pytest.approx(record.latencies().p50_s / alone.latencies().p50_s, rel=0.1)
 
 

@@ -108,6 +108,14 @@ def test_threshold_of_foreground_backends_is_the_number_of_cores() -> None:
     assert 30 == board(foreground_backends=30).levels["foreground_backends"].threshold
 
 
+def test_one_connection_is_waited_for() -> None:
+    """On SQLite everybody waits for the transaction before them: 50 ms instead of 10."""
+    made = Board({}, _CORES, is_sqlite=True)
+    assert 50 == made.levels["pool_wait"].threshold
+    assert 50 == made.levels["database_pool_wait"].threshold
+    assert 20 == Board({"pool_wait": 20.0}, 1, is_sqlite=True).levels["pool_wait"].threshold
+
+
 def test_signal_that_is_off_is_not_there() -> None:
     """Neither one that is switched off, nor one that has no threshold of its own."""
     made = board(event_loop_lag=None)

@@ -8,7 +8,7 @@ import pytest
 from synapse_bgthrottle.comparison import Comparison, Result
 
 _LOOK_S = 0.25
-_WORK_S, _HUSH_S = Comparison().spans_s(is_certain=False)
+_WORK_S, _HUSH_S = Comparison().spans_s(1.0, is_certain=False)
 
 
 class World:
@@ -67,6 +67,15 @@ def test_a_hush_is_a_third_of_the_time() -> None:
     world = World(1.0)
     world.run(300)
     assert _HUSH_S / (_HUSH_S + _WORK_S) == pytest.approx(world.hush_looks / 1200, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("expected", "effort"), [((1, 2), 0.0), ((1, 2), 0.1), ((1.5, 1.5), 0.5), ((2, 1), 1.0)]
+)
+def test_small_effort_is_concentrated(expected: tuple[float, float], effort: float) -> None:
+    """In a third of the time at least, and two thirds at most."""
+    assert expected == Comparison().spans_s(effort, is_certain=False)
+    assert (19, 1) == Comparison().spans_s(effort, is_certain=True)
 
 
 def test_without_requests_there_is_no_result() -> None:

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from prometheus_client import Counter
+from prometheus_client import CollectorRegistry, Counter
 
 from harness.virtual import VirtualServer, Work
+from synapse_bgthrottle import homeserver
 from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.server_metrics import ServerMetrics
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -40,8 +42,7 @@ class FakeRequests:
         return 1
 
     def __iter__(self) -> Iterator[Any]:
-        yield SimpleNamespace(start_ts=self._server.clock.time())
-        yield SimpleNamespace(start_ts=0.0)  # a long poll
+        yield SimpleNamespace(start_ts=self._server.clock.time(), name="AServlet")
 
 
 def test_requests_that_cannot_be_seen(virtual_server: MakeServer) -> None:
@@ -58,14 +59,30 @@ def test_requests_that_cannot_be_seen(virtual_server: MakeServer) -> None:
 
 
 def test_requests_are_counted(virtual_server: MakeServer) -> None:
-    """Synapse's own counter is read, four times a second at most."""
+    """Synapse's own counter of answers is read, four times a second at most, but long polls."""
     server = virtual_server()
-    counter = Counter("requests_of_a_test", "", ["servlet"], registry=None)
-    with patch("synapse.http.request_metrics.requests_counter", counter):
+    labels = ["method", "servlet", "tag", "server_name"]
+    registry = CollectorRegistry()
+    counter = Counter("synapse_http_server_response_count", "", labels, registry=registry)
+    with patch.object(homeserver, "ServerMetrics", lambda: ServerMetrics(registry)):
         host = Homeserver(server.api)
-        assert 0 == host.requests_received()
-        counter.labels("a").inc(2)
-        counter.labels("b").inc()
-        assert 0 == host.requests_received()
-        server.advance(0.25)
-        assert 3 == host.requests_received()
+    assert 0 == host.requests_answered()
+    counter.labels("GET", "RoomStateRestServlet", "", "a").inc(2)
+    counter.labels("PUT", "RoomSendEventRestServlet", "", "a").inc()
+    counter.labels("GET", "SyncRestServlet", "", "a").inc(100)
+    assert 0 == host.requests_answered()
+    server.advance(0.25)
+    assert 3 == host.requests_answered()
+
+
+def test_who_is_waited_for(virtual_server: MakeServer) -> None:
+    """Neither a long poll, however young, nor a request that waits for another server."""
+    server = virtual_server()
+    now_s = server.clock.time()
+    requests = [
+        SimpleNamespace(start_ts=now_s - 0.5, name="RoomSendEventRestServlet"),
+        SimpleNamespace(start_ts=now_s, name="SyncRestServlet"),
+        SimpleNamespace(start_ts=now_s - 2, name="FederationMakeJoinServlet"),
+    ]
+    with patch("synapse_bgthrottle.homeserver._requests", requests):
+        assert 1 == Homeserver(server.api).active_requests()

@@ -47,7 +47,7 @@ ADAPTIVE_PLACES = [
     "board.Board.soft",
     "board_level.Level.observe",
     "homeserver.Homeserver.active_requests",
-    "homeserver.Homeserver.requests_received",
+    "homeserver.Homeserver.requests_answered",
     "presence.Presence.is_quiet",
     "presence.Presence.look",
     "sampler.Sampler.batch_runs",
