@@ -22,7 +22,7 @@ from harness.server import SERVER_NAME
 
 OLD_KEY_ID = "ed25519:a_old"
 
-_OLD_KEY = decode_signing_key_base64(
+OLD_KEY = decode_signing_key_base64(
     "ed25519", "a_old", "0Xk2cX1nH6mXKqC2xJXjJm0bE8Zk7jX9c0l5pZ3oQ1s"
 )
 _WORDS = 5000
@@ -96,7 +96,7 @@ def history(room: Room, count: int) -> Iterator[Event]:
 
 def _signed(version: RoomVersion, content: JsonDict) -> EventBase:
     """The event; its hashes and signatures are added to the content."""
-    add_hashes_and_signatures(version, content, SERVER_NAME, _OLD_KEY)
+    add_hashes_and_signatures(version, content, SERVER_NAME, OLD_KEY)
     return make_event_from_dict(content, version)
 
 
