@@ -73,7 +73,7 @@ class Bench:
         is_over = updates.progress_of(self.database, update) is None
         updates.queue(self.database, update, update.end(self._span))
         if is_over:  # then nobody looks at the queue
-            self._admin.set_updates_enabled(True)
+            self.admin.set_updates_enabled(True)
         self.drain()
 
     def drain(self) -> None:
