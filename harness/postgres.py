@@ -72,6 +72,19 @@ class PostgresServer:
         options = ["-p", str(self.port), "-c", f"unix_socket_directories={self._folder}"]
         for name, value in self._settings.items():
             options += ["-c", f"{name}={value}"]
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                # Again, if it has ended: one before it, that was killed, may still be ending.
+                self._launch(options)
+            try:
+                psycopg2.connect(**self.connection("postgres")).close()
+                return
+            except psycopg2.OperationalError:
+                time.sleep(0.05)
+        raise RuntimeError(f"PostgreSQL does not answer:\n{self._log_path.read_text()[-2000:]}")
+
+    def _launch(self, options: list[str]) -> None:
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command("postgres", "-D", str(self._data), *options),
@@ -79,14 +92,6 @@ class PostgresServer:
                 stderr=log,
                 cwd=self._folder,
             )
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                psycopg2.connect(**self.connection("postgres")).close()
-                return
-            except psycopg2.OperationalError:
-                time.sleep(0.05)
-        raise RuntimeError(f"PostgreSQL does not answer:\n{self._log_path.read_text()[-2000:]}")
 
     def stop(self) -> None:
         """As `systemctl stop` does: sessions are ended, then the server."""
