@@ -6,7 +6,13 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.config_keys import KEYS, LONGEST_NAME, MATCH_KEYS, SETTING_KEYS
+from synapse_bgthrottle.config_keys import (
+    API_PATH,
+    KEYS,
+    LONGEST_NAME,
+    MATCH_KEYS,
+    SETTING_KEYS,
+)
 from synapse_bgthrottle.contradictions import contradictions
 from synapse_bgthrottle.found import found, text
 from synapse_bgthrottle.limits import Rule, Settings, is_shadowed
@@ -49,11 +55,13 @@ class Config:
         settings: what the top level says.
         rules: the first one that matches an update goes before the top level.
         signals: what is looked at, and from where on it matters.
+        api_path: where the HTTP API is; None: nowhere.
     """
 
     settings: Settings = attrs.field(factory=Settings)
     rules: tuple[Rule, ...] = ()
     signals: SignalSettings = attrs.field(factory=SignalSettings)
+    api_path: str | None = "/_synapse/bgthrottle"
 
 
 def parse(raw: object) -> Config:
@@ -82,13 +90,23 @@ class _Reader:
         self._problem(path, f"found {found(value)}; accepted is {accepted}")
 
     def config(self, raw: object) -> Config:
-        mapping = self._mapping(raw, (), (*SETTING_KEYS, "signals", "rules"))
+        mapping = self._mapping(raw, (), (*SETTING_KEYS, "api_path", "signals", "rules"))
         if mapping is None:
             return Config()
         settings = self._settings(mapping, (), Settings())
         signals = self._signals(mapping.get("signals", {}))
         rules = self._rules(mapping.get("rules", []), settings)
-        return Config(settings, tuple(rules), signals)
+        if "api_path" not in mapping:
+            return Config(settings, tuple(rules), signals)
+        return Config(settings, tuple(rules), signals, self._api_path(mapping["api_path"]))
+
+    def _api_path(self, value: object) -> str | None:
+        try:
+            path: str | None = API_PATH.parse(value)
+        except ValueError:
+            self._refuse((API_PATH.setting,), value, API_PATH.accepted)
+            return None
+        return path
 
     def _mapping(self, raw: object, path: Path, keys: Sequence[str]) -> Mapping[str, Any] | None:
         if not isinstance(raw, dict):

@@ -1,6 +1,7 @@
 """The keys that a level of the configuration may have: what each sets, accepts and reads."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from synapse_bgthrottle.units import parse_duration_ms, parse_ratio
 
 LONGEST_NAME = 200
 
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
 _LONGEST_MS = 365 * 86_400_000
 _MOST_ITEMS = 2**31 - 1  # a batch size ends in an SQL LIMIT
 
@@ -72,6 +74,24 @@ def _profile(value: Any) -> str:
     return value
 
 
+def _api_path(value: Any) -> str | None:
+    if value is False or value == "off":
+        return None
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
+        raise ValueError("no path")
+    if value.startswith(("/_matrix", "/_synapse/admin")):
+        raise ValueError("taken")
+    return value.rstrip("/")
+
+
+def _approval(value: Any) -> bool:
+    if value is False or value == "off":  # YAML 1.1 reads an unquoted `off` as False
+        return False
+    if value != "required":
+        raise ValueError("neither")
+    return True
+
+
 _DURATION = "such as 250ms, 30s, 10m, 5d, or a whole number of ms"
 
 # What a level may set, beside `windows`, which has problems of its own (`config`).
@@ -118,6 +138,14 @@ KEYS: dict[str, Key] = {
         f"a duration from 1m to 1y, {_DURATION}",
         lambda value: _within(parse_duration_ms(value), 60_000, _LONGEST_MS),
     ),
+    "approval": Key("needs_approval", "required or off", _approval),
 }
+
+# What only the top level has, beside `signals` and `rules`.
+API_PATH = Key(
+    "api_path",
+    "a path such as /_synapse/bgthrottle, not below /_matrix or /_synapse/admin, or off",
+    _api_path,
+)
 SETTING_KEYS = (*KEYS, "windows")
 MATCH_KEYS = ("update", "database", "one_shot")

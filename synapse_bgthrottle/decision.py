@@ -10,7 +10,10 @@ class Cause(enum.Enum):
 
     DISABLED = "disabled"
     DATABASE = "database"
+    LEVERS = "levers"
+    PAUSED = "paused"
     BACKOFF = "backoff"
+    APPROVAL = "approval"
     WINDOW = "window"
     BUDGET = "budget"
     CALM = "calm"
@@ -31,7 +34,10 @@ _HOLDS = frozenset(
     {
         Cause.DISABLED,
         Cause.DATABASE,
+        Cause.LEVERS,
+        Cause.PAUSED,
         Cause.BACKOFF,
+        Cause.APPROVAL,
         Cause.WINDOW,
         Cause.BUDGET,
         Cause.CALM,

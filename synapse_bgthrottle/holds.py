@@ -9,6 +9,7 @@ from synapse_bgthrottle import windows
 from synapse_bgthrottle.adaptive import LOW_PRESSURE
 from synapse_bgthrottle.board import Soft
 from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.levers import LeverKind
 from synapse_bgthrottle.state import DatabaseState, UpdateState
 from synapse_bgthrottle.units import format_duration_ms
 
@@ -67,14 +68,31 @@ class Verdict:
     subject: str = ""
 
 
-def by_server(database: DatabaseState, at: Conditions) -> Verdict | None:
-    """The server's switch, a silent database, a failure."""
+def by_server(at: Conditions) -> Verdict | None:
+    """The server's switch, a silent database."""
     if not at.enabled:
         reason = "background updates are disabled on the server"
         return Verdict(Cause.DISABLED, math.inf, reason)
     if at.silent_since_s is not None:
         reason = f"the database does not answer: {at.complaint}"
         return Verdict(Cause.DATABASE, math.inf, reason)
+    return None
+
+
+def by_levers(update: UpdateState, at: Conditions) -> Verdict | None:
+    """A pause, or the time until it is known whether there is one."""
+    if update.levers is None:
+        reason = "what was paused before the restart has not been read yet"
+        return Verdict(Cause.LEVERS, _LOOK_AGAIN_S, reason)
+    for pause in update.levers.in_force(at.wall_s, LeverKind.PAUSE):
+        wait_s = pause.ends_s - at.wall_s
+        reason = f"paused {pause.describe()}"
+        return Verdict(Cause.PAUSED, wait_s, reason, subject=pause.lever_id)
+    return None
+
+
+def by_failure(database: DatabaseState, at: Conditions) -> Verdict | None:
+    """The time after a failure in which nothing is tried again."""
     if database.failures:
         backoff_s = BACKOFF_S[min(database.failures, len(BACKOFF_S)) - 1]
         wait_s = database.batch_end_s + backoff_s - at.now_s
@@ -96,10 +114,27 @@ def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) 
         update.released = False
 
 
+def by_approval(update: UpdateState, at: Conditions) -> Verdict | None:
+    """An approval that is required and not given."""
+    if not update.limits.needs_approval or is_released(update, at):
+        return None
+    reason = f"approval is required by {update.rule or 'the top level'}: release it to let it go"
+    return Verdict(Cause.APPROVAL, math.inf, reason)
+
+
+def is_released(update: UpdateState, at: Conditions) -> bool:
+    """Whether somebody let it go by hand."""
+    levers = update.levers
+    return levers is not None and bool(levers.in_force(at.wall_s, LeverKind.RELEASE))
+
+
 def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
-    """Closed windows and closed budgets, until they have held the update for `max_hold`."""
+    """Closed windows and closed budgets, until they have held the update for `max_hold`.
+
+    Where somebody released the update, those that `max_hold` would end do not hold it.
+    """
     for verdict in (_window(update, at), _budget(database, update, at)):
-        if verdict is None:
+        if verdict is None or (verdict.may_be_let_go and is_released(update, at)):
             continue
         longest_s = update.limits.max_hold_ms / 1000
         since_s = update.held_since_s.setdefault(verdict.cause, at.now_s)
@@ -122,6 +157,8 @@ def for_calm(
 ) -> Verdict | None:
     """Before a one-shot starts: pressures that have not been low for long enough."""
     if not update.one_shot or calm_for_s >= CALM_S or soft.pressure is None:
+        return None
+    if is_released(update, at):
         return None
     if at.now_s - database.batch_end_s >= LONGEST_WAIT_FOR_CALM_S:
         return None

@@ -6,7 +6,9 @@ from types import TracebackType
 
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.history import LONGEST_MESSAGE
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
@@ -21,7 +23,7 @@ logger = logging.getLogger(__name__)
 SLICE_S = 0.5
 
 # Holds that no measurement ends, and that may last for months.
-_UNMEASURED = (Cause.DISABLED, Cause.WINDOW)
+_UNMEASURED = (Cause.DISABLED, Cause.PAUSED, Cause.APPROVAL, Cause.WINDOW)
 
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
@@ -106,7 +108,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if isinstance(exc, CancelledError) or (exc is not None and not isinstance(exc, Exception)):
+        if exc is not None and (isinstance(exc, CancelledError) or not isinstance(exc, Exception)):
             self._sampler.end(self._database.name)
             return  # the server ends: nothing to learn, and no time to wait
         try:
@@ -169,7 +171,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             logger.log(level, "%s", text)
         return decision
 
-    def _finish(self, exc: BaseException | None) -> None:
+    def _finish(self, exc: Exception | None) -> None:
         now_s = self._host.now_s()
         after, before = self._database.items_done(), self._items_before
         # Synapse forgets the current update when it is done: its last batch is not counted.
@@ -181,6 +183,10 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._watch.answered(now_s)
         else:
             self._watch.failed(now_s)
+            message = complaint_of(exc)[:LONGEST_MESSAGE]
+            self._throttle.failed(
+                self._database.name, self._update_name, self._host.wall_s(), message
+            )
         logger.debug(
             "Batch of %s in %s: took %.1fms, after a wait of %.1fms for %s; items counted: %s",
             self._update_name,

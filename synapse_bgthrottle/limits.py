@@ -61,6 +61,7 @@ class Settings:
         windows: weekly times in which updates may run; an empty tuple is always.
         time_zone: the zone in which the windows are read.
         max_hold_ms: how long closed windows may hold an update.
+        needs_approval: whether it waits until somebody releases it.
     """
 
     target_duration_ms: float | None = None
@@ -75,6 +76,7 @@ class Settings:
     windows: tuple[Window, ...] | None = None
     time_zone: tzinfo | None = None
     max_hold_ms: float | None = None
+    needs_approval: bool | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -93,6 +95,7 @@ class Limits:
     windows: tuple[Window, ...] = ()
     time_zone: tzinfo = timezone.utc
     max_hold_ms: float = 7 * 86_400_000.0
+    needs_approval: bool = False
 
     @property
     def is_exact(self) -> bool:

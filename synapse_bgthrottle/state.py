@@ -7,6 +7,7 @@ import attrs
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.harm import Harm
+from synapse_bgthrottle.levers import Lever, Levers
 from synapse_bgthrottle.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.pacing import BatchSizer
 from synapse_bgthrottle.profiles import PROFILES, Profile
@@ -51,10 +52,17 @@ class UpdateState:
         held_since_s: since when it is held, by cause; only those that `max_hold` ends.
         released: whether one of them held it for longer than `max_hold`.
         decision: the last one.
-        harm: what it is known to cost clients; only learned with an adaptive pace.
+        since_s: since when that hold, or the going on without any, lasts.
+        levers: what was done by hand about it; None: that is to be read yet.
+        levers_seen: what they were chosen from.
+        overrides: those of them that `limits` has in it.
         quiet_item_ms: what an item costs while nobody else is there.
         batch_start_s: when the batch that now runs started; None: none runs.
         batches, items, batch_s: what ran so far. `items` is inexact where Synapse does not tell.
+        last_batch_s: how long the last batch took; None before the first.
+        failures: how many of them failed.
+        last_failure: the message of the last failure.
+        last_failure_wall_s: when that was, in seconds since the epoch.
         waited_s: seconds waited so far, by cause.
     """
 
@@ -68,18 +76,41 @@ class UpdateState:
     held_since_s: dict[Cause, float] = attrs.field(factory=dict)
     released: bool = False
     decision: Decision | None = None
+    since_s: float = 0.0
+    levers: Levers | None = None
+    levers_seen: Levers | None = None
+    overrides: tuple[Lever, ...] = ()
     quiet_item_ms: float | None = None
     batch_start_s: float | None = None
     batches: int = 0
     items: int = 0
     batch_s: float = 0.0
+    last_batch_s: float | None = None
+    failures: int = 0
+    last_failure: str = ""
+    last_failure_wall_s: float = 0.0
     waited_s: dict[Cause, float] = attrs.field(factory=dict)
-    harm: Harm = attrs.field(init=False)
+    _harm: dict[str, Harm] = attrs.field(factory=dict, init=False)
 
-    @harm.default
-    def _nothing_known(self) -> Harm:
-        start_ratio = self.profile.start_duty_ratio * (1 if self.sees_requests else _BLIND_START)
-        return Harm(start_ratio, self.profile.tolerance_ratio)
+    @property
+    def harm(self) -> Harm:
+        """What it is known to cost clients; only learned with an adaptive pace.
+
+        How much they may be asked to bear is the profile's, so each profile learns for itself.
+        """
+        name, profile = self.limits.profile, self.profile
+        if name not in self._harm:
+            start_ratio = profile.start_duty_ratio * (1 if self.sees_requests else _BLIND_START)
+            self._harm[name] = Harm(start_ratio, profile.tolerance_ratio)
+        return self._harm[name]
+
+    def note(self, decision: Decision, now_s: float) -> None:
+        """This was decided for it."""
+        before, self.decision = self.decision, decision
+        holds = decision.cause if decision.cause.is_hold else None
+        held = before.cause if before is not None and before.cause.is_hold else None
+        if before is None or holds is not held:
+            self.since_s = now_s
 
     @property
     def profile(self) -> Profile:

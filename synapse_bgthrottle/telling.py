@@ -13,7 +13,14 @@ from synapse_bgthrottle.units import format_duration_ms
 
 Line = tuple[int, str]
 
-_LOUD = (Cause.DATABASE, Cause.BACKOFF, Cause.BUDGET)
+_LOUD = (
+    Cause.DATABASE,
+    Cause.LEVERS,
+    Cause.PAUSED,
+    Cause.BACKOFF,
+    Cause.APPROVAL,
+    Cause.BUDGET,
+)
 
 
 @attrs.define

@@ -14,6 +14,7 @@ from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.holds import Conditions, Verdict
+from synapse_bgthrottle.levers import Lever, LeverKind, Levers
 from synapse_bgthrottle.limits import (
     Limits,
     Rule,
@@ -50,6 +51,7 @@ class Throttle:
     Attributes:
         databases: state by name of database.
         updates: state by name of database and name of update.
+        levers: what administrators did by hand; None: it is to be read yet, and holds everything.
         pacer: what they share.
     """
 
@@ -57,6 +59,7 @@ class Throttle:
         """`server` is what the administrator set in the server's own configuration."""
         self.databases: dict[str, DatabaseState] = {}
         self.updates: dict[tuple[str, str], UpdateState] = {}
+        self.levers: Levers | None = Levers()
         self.pacer = Pacer()
         self._config = config
         self._server = server
@@ -70,13 +73,10 @@ class Throttle:
     def limits_of(
         self, update_name: str, database_name: str, one_shot: bool
     ) -> tuple[Rule | None, Limits]:
-        """The first matching rule, and the limits of an update."""
+        """The first matching rule, and the limits of an update, by the configuration alone."""
         one_shot = one_shot or runs_in_one_go(update_name)
         rule = first_match(self._config.rules, update_name, database_name, one_shot)
-        levels = [self._config.settings, self._server]
-        if rule is not None:
-            levels.insert(0, rule.settings)
-        return rule, merge(levels, least_batch_items(update_name))
+        return rule, self._merged(update_name, (), rule)
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration of this update is about to be decided."""
@@ -114,19 +114,23 @@ class Throttle:
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
         """Whether the batch may run now, or why not; to be asked again after `wait_s` at most.
 
-        The causes in order of precedence: the server's switch, a silent database, a failure, a
-        closed window, a closed budget; before a one-shot, pressures that are not low; somebody who
-        waits for us; then whichever of pace, rate and comparison waits longest, and at last the
-        requests in flight.
+        The causes in order of precedence: the server's switch, a silent database, a pause, a
+        failure, an approval that is not given, a closed window, a closed budget; before a one-shot,
+        pressures that are not low; somebody who waits for us; then whichever of pace, rate and
+        comparison waits longest, and at last the requests in flight.
         """
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
+        self._apply_levers(database_name, update_name, at.wall_s)
         if update.is_adaptive:
             self.pacer.presence.look(at.now_s, at.active_requests, at.requests_answered)
         holds.note_openings(database, update, at)
         target_ms = update.limits.target_duration_ms
         verdict = (
-            holds.by_server(database, at)
+            holds.by_server(at)
+            or holds.by_levers(update, at)
+            or holds.by_failure(database, at)
+            or holds.by_approval(update, at)
             or holds.by_limits(database, update, at)
             or self._calm(database, update, at)
             or spacing.by_panic(database, at)
@@ -135,8 +139,9 @@ class Throttle:
             going = self._going(database_name, update, at.now_s)
             target_ms = going.target_ms
             verdict = spacing.by_spacing(database, update, going, at)
-        update.decision = _decision(update, verdict, target_ms)
-        return update.decision
+        decision = _decision(update, verdict, target_ms)
+        update.note(decision, at.now_s)
+        return decision
 
     def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:
         """Size of the batch where Synapse has counted no item yet, and least size of any other."""
@@ -181,9 +186,37 @@ class Throttle:
             update.target_scale = pacing.target_scale(yielded_ms, took_s * 1000)
         if items and not failed and not update.one_shot:
             self._compare_with_quiet(database, update, now_s, took_s * 1000 / items)
+        update.last_batch_s = took_s
         update.batches += 1
         update.items += items or 0
         update.batch_s += took_s
+
+    def failed(self, database_name: str, update_name: str, wall_s: float, message: str) -> None:
+        """Why the batch that ended failed."""
+        update = self.updates[database_name, update_name]
+        update.failures += 1
+        update.last_failure, update.last_failure_wall_s = message, wall_s
+
+    def _merged(self, update_name: str, overrides: tuple[Lever, ...], rule: Rule | None) -> Limits:
+        levels = [lever.settings for lever in reversed(overrides)]  # the newest first
+        if rule is not None:
+            levels.append(rule.settings)
+        levels += (self._config.settings, self._server)
+        return merge(levels, least_batch_items(update_name))
+
+    def _apply_levers(self, database_name: str, update_name: str, wall_s: float) -> None:
+        update = self.updates[database_name, update_name]
+        if self.levers is not update.levers_seen:  # seldom, unlike this question
+            update.levers_seen = self.levers
+            update.levers = (
+                None if self.levers is None else self.levers.about(update_name, database_name)
+            )
+        if update.levers is None or not (update.levers.all or update.overrides):
+            return
+        overrides = update.levers.in_force(wall_s, LeverKind.OVERRIDE)
+        if overrides != update.overrides:
+            update.overrides = overrides
+            update.limits = self._merged(update_name, overrides, update.rule)
 
     def _working(self) -> list[tuple[DatabaseState, UpdateState]]:
         """The databases whose update is not held, with it."""

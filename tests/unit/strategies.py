@@ -96,6 +96,7 @@ def settings() -> st.SearchStrategy[Settings]:
         windows=_optional(st.lists(windows(), max_size=2).map(tuple)),
         time_zone=_optional(zones()),
         max_hold_ms=_optional(st.integers(60_000, 365 * 86_400_000)),
+        needs_approval=_optional(st.booleans()),
     )
 
 
@@ -167,6 +168,7 @@ def _raw_levels(draw: st.DrawFn) -> dict[str, Any]:
         "windows": st.just("always") | st.lists(_raw_windows(), min_size=1, max_size=2),
         "time_zone": zones().map(str),
         "max_hold": _raw_durations(60_000, 365 * 86_400_000),
+        "approval": st.just("required") | off,
     }
     keys = draw(st.sets(st.sampled_from(sorted(by_key))))
     if "duty_cycle" in keys:

@@ -32,6 +32,7 @@ _ACCEPTED = {
         "the name of a time zone that this system knows (package tzdata), such as Europe/Berlin"
     ),
     "max_hold": f"a duration from 1m to 1y, {_DURATION}",
+    "approval": "required or off",
     "windows": (
         "always, or a list of windows, each with any of days (such as mon-fri), start and end"
         ' (such as "22:00")'
@@ -44,9 +45,9 @@ _ACCEPTED = {
 _LEVEL_KEYS = (
     "target_duration, duty_cycle, sleep, profile, min_duty_cycle, max_duty_cycle,"
     " max_items_per_second, default_batch_size, min_batch_size, max_batch_size, time_zone,"
-    " max_hold, windows"
+    " max_hold, approval, windows"
 )
-_TOP_KEYS = f"{_LEVEL_KEYS}, signals, rules"
+_TOP_KEYS = f"{_LEVEL_KEYS}, api_path, signals, rules"
 _RULE_KEYS = f"update, database, one_shot, {_LEVEL_KEYS}"
 
 
@@ -105,6 +106,9 @@ def test_empty_configuration_sets_nothing() -> None:
         (Settings(time_zone=ZoneInfo("UTC")), "time_zone", "UTC"),
         (Settings(max_hold_ms=60_000), "max_hold", "1m"),
         (Settings(max_hold_ms=31_536_000_000), "max_hold", "1y"),
+        (Settings(needs_approval=True), "approval", "required"),
+        (Settings(needs_approval=False), "approval", "off"),
+        (Settings(needs_approval=False), "approval", False),
         (Settings(windows=()), "windows", "always"),
         (
             Settings(windows=(Window((0, 1, 2, 3, 4), 1320, 360),)),
@@ -125,10 +129,37 @@ def test_key_sets_its_setting_on_both_levels(expected: Settings, key: str, value
     assert Config(rules=(Rule(0, ("x",), settings=expected),)) == in_rule
 
 
+@pytest.mark.parametrize(
+    ("expected", "value"),
+    [
+        ("/_synapse/bgthrottle", "/_synapse/bgthrottle"),
+        ("/_synapse/bgthrottle", "/_synapse/bgthrottle/"),
+        ("/a", "/a"),
+        (None, "off"),
+        (None, False),
+    ],
+)
+def test_api_path(expected: str | None, value: object) -> None:
+    """The HTTP API may be anywhere, or nowhere."""
+    assert expected == parse({"api_path": value}).api_path
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "/", "//", "a", "/a//b", "/..", "/a/../b", "/_matrix/x", "/_synapse/admin/x", "/a b", 5]
+    + [None, True, [], {}, "/a?b", "/a#b", "/a%2f", "/\n", "https://example.org/a"],
+)
+def test_wrong_api_path(value: object) -> None:
+    """What is no path, or is Synapse's, is refused."""
+    (problem,) = _problems({"api_path": value})
+    assert problem.startswith("api_path: found ")
+    assert "accepted is a path such as /_synapse/bgthrottle" in problem
+
+
 def test_every_key_is_among_those_whose_words_are_tested() -> None:
     """The tables of this file know every key."""
     assert set(_ACCEPTED) == {*SETTING_KEYS, *MATCH_KEYS, "rules"}
-    assert _TOP_KEYS == ", ".join((*SETTING_KEYS, "signals", "rules"))
+    assert _TOP_KEYS == ", ".join((*SETTING_KEYS, "api_path", "signals", "rules"))
     assert {name: _ACCEPTED[name] for name in KEYS} == {n: key.accepted for n, key in KEYS.items()}
 
 
@@ -214,6 +245,7 @@ _MORE_BY_KEY: dict[str, tuple[object, ...]] = {
         "__init__.py",
     ),
     "max_hold": (False, 0, "59s", 59_999, "2y", "366d", "off"),
+    "approval": (True, 0, "", "yes", "Required", None, ["required"]),
     "windows": (False, 0, "never", "ALWAYS", "mon-fri", ["always"], ("always",)),
     "rules": (False, 0, "x", (1,)),
     "update": (False, 0, "x" * 201, ["a", ""], [["a"]], ["a", 1]),
@@ -230,6 +262,8 @@ def _is_wrong(key: str, value: object) -> bool:
         return not (isinstance(value, str) and 0 < len(value) <= 200)
     if key == "database":
         return not (isinstance(value, str) and value)
+    if key == "approval" and value is False:
+        return False  # YAML 1.1 reads an unquoted `off` so
     return key != "one_shot" or not isinstance(value, bool)
 
 

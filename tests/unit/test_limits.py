@@ -42,6 +42,7 @@ _THREE_VALUES: dict[str, tuple[Any, Any, Any]] = {
     "windows": ((_WINDOW,), (), (_WINDOW, _WINDOW)),
     "time_zone": (_BERLIN, ZoneInfo("UTC"), ZoneInfo("Asia/Kolkata")),
     "max_hold_ms": (60_000, 70_000, 80_000),
+    "needs_approval": (True, False, True),
 }
 # The others have room for them.
 _ROOM = Settings(min_batch_items=1, default_batch_items=100)
@@ -67,6 +68,7 @@ def test_every_setting_has_a_built_in_value() -> None:
         windows=(),
         time_zone=timezone.utc,
         max_hold_ms=7 * 24 * 3600 * 1000,
+        needs_approval=False,
     )
 
 

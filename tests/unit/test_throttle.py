@@ -150,7 +150,7 @@ def test_longer_of_pace_and_rate_counts(
 
 def test_causes_that_hold_are_those_before_the_pace() -> None:
     """A hold stops an update and all behind it; panic, pace, rate, gap and run do not."""
-    assert [*[True] * 6, *[False] * 6] == [cause.is_hold for cause in Cause]
+    assert [*[True] * 9, *[False] * 6] == [cause.is_hold for cause in Cause]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,237 @@
+"""What outlives the process: levers, the record of their uses, the history of updates.
+
+Three tables of our own in the server's main database, made by the main process. Every function
+below `Store` runs in a thread of the database.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from synapse_bgthrottle.config import InvalidConfigError, parse_settings
+from synapse_bgthrottle.history import MOST_ENTRIES, HistoryEntry, Outcome
+from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.levers import MOST_USES, Lever, LeverKind, Use
+from synapse_bgthrottle.limits import Settings
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS bgthrottle_levers (lever_id TEXT NOT NULL PRIMARY KEY,"
+    " kind TEXT NOT NULL, update_glob TEXT NOT NULL, database_name TEXT, settings TEXT NOT NULL,"
+    " reason TEXT NOT NULL, author TEXT NOT NULL, created_ms BIGINT NOT NULL,"
+    " ends_ms BIGINT NOT NULL, used_ms BIGINT)",
+    "CREATE TABLE IF NOT EXISTS bgthrottle_uses (use_id TEXT NOT NULL PRIMARY KEY,"
+    " at_ms BIGINT NOT NULL, author TEXT NOT NULL, action TEXT NOT NULL,"
+    " update_glob TEXT NOT NULL, database_name TEXT, reason TEXT NOT NULL,"
+    " settings TEXT NOT NULL, ends_ms BIGINT)",
+    "CREATE TABLE IF NOT EXISTS bgthrottle_history (database_name TEXT NOT NULL,"
+    " update_name TEXT NOT NULL, started_ms BIGINT NOT NULL, ended_ms BIGINT,"
+    " outcome TEXT NOT NULL, items BIGINT NOT NULL, batches BIGINT NOT NULL,"
+    " batch_ms BIGINT NOT NULL, waited_ms TEXT NOT NULL, failures BIGINT NOT NULL,"
+    " last_failure TEXT NOT NULL, first_progress TEXT,"
+    " PRIMARY KEY (database_name, update_name, started_ms))",
+)
+_LEVER = "lever_id, kind, update_glob, database_name, settings, reason, author, created_ms, ends_ms"
+_USE = "at_ms, author, action, update_glob, database_name, reason, settings, ends_ms"
+_ENTRY = (
+    "database_name, update_name, started_ms, ended_ms, outcome, items, batches, batch_ms,"
+    " waited_ms, failures, last_failure, first_progress"
+)
+_MOST = 2**63 - 1
+
+
+@attrs.frozen
+class Stored:
+    """What was there at the start.
+
+    Attributes:
+        levers: those that have not ended.
+        unreadable: what could not be read, each in a line for people.
+        open_entries: the history of updates that had not ended.
+    """
+
+    levers: tuple[Lever, ...]
+    unreadable: tuple[str, ...]
+    open_entries: tuple[HistoryEntry, ...]
+
+
+class Store:
+    """Reads and writes them; what it answered to have written survives a kill.
+
+    Every method raises whatever a lost connection, or a database that refuses, makes of it, and has
+    changed nothing then.
+    """
+
+    def __init__(self, host: Homeserver) -> None:
+        self._host = host
+
+    async def open(self) -> Stored:
+        """Make the tables where they are not there, and read."""
+        now_ms = _ms(self._host.wall_s())
+        stored: Stored = await self._run(_open, now_ms)
+        return stored
+
+    async def change(self, made: Iterable[Lever], ended: Iterable[Lever], use: Use | None) -> None:
+        """Write and delete levers, and record who did that."""
+        await self._run(_change, tuple(made), tuple(ended), use)
+
+    async def write(self, entries: Iterable[HistoryEntry]) -> None:
+        """Write the history of these updates."""
+        await self._run(_write, tuple(entries))
+
+    async def history(self) -> list[HistoryEntry]:
+        """The history of all updates, newest first."""
+        entries: list[HistoryEntry] = await self._run(_history)
+        return entries
+
+    async def uses(self, limit: int) -> list[Use]:
+        """Who did what, newest first."""
+        uses: list[Use] = await self._run(_uses, limit)
+        return uses
+
+    async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await self._host.run_on_main("bgthrottle_store", function, *arguments)
+
+
+def _open(txn: Any, now_ms: int) -> Stored:
+    for table in _TABLES:
+        txn.execute(table)
+    txn.execute("DELETE FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL", (now_ms,))
+    txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
+    levers, unreadable = [], []
+    for row in txn.fetchall():
+        try:
+            levers.append(_lever(row))
+        except (ValueError, TypeError, InvalidConfigError) as error:
+            unreadable.append(f"{row[1]} of {row[2]} by {row[6]}: {error}")
+    txn.execute(
+        f"SELECT {_ENTRY} FROM bgthrottle_history WHERE outcome IN (?, ?) ORDER BY started_ms",
+        (Outcome.RUNNING.value, Outcome.ABORTED.value),
+    )
+    return Stored(tuple(levers), tuple(unreadable), tuple(map(_entry, txn.fetchall())))
+
+
+def _change(txn: Any, made: Sequence[Lever], ended: Sequence[Lever], use: Use | None) -> None:
+    for lever in (*ended, *made):
+        txn.execute("DELETE FROM bgthrottle_levers WHERE lever_id = ?", (lever.lever_id,))
+    for lever in made:
+        txn.execute(
+            f"INSERT INTO bgthrottle_levers ({_LEVER}, used_ms) VALUES ({_places(10)})",
+            (
+                lever.lever_id,
+                lever.kind.value,
+                lever.update,
+                lever.database,
+                json.dumps(dict(lever.written)),
+                lever.reason,
+                lever.author,
+                _ms(lever.created_s),
+                _ms(lever.ends_s),
+                None if lever.used_s is None else _ms(lever.used_s),
+            ),
+        )
+    if use is None:
+        return
+    values = (use.update, use.database, use.reason, json.dumps(dict(use.settings)), use.ends_ms)
+    txn.execute(
+        f"INSERT INTO bgthrottle_uses (use_id, {_USE}) VALUES ({_places(9)})",
+        (use.use_id, use.at_ms, use.author, use.action, *values),
+    )
+    txn.execute(
+        "DELETE FROM bgthrottle_uses WHERE use_id NOT IN"
+        " (SELECT use_id FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?)",
+        (MOST_USES,),
+    )
+
+
+def _write(txn: Any, entries: Sequence[HistoryEntry]) -> None:
+    for entry in entries:
+        key = (entry.database, entry.update, _ms(entry.started_s))
+        txn.execute(
+            "DELETE FROM bgthrottle_history"
+            " WHERE database_name = ? AND update_name = ? AND started_ms = ?",
+            key,
+        )
+        waited_ms = {cause: _ms(waited_s) for cause, waited_s in entry.waited_s.items()}
+        txn.execute(
+            f"INSERT INTO bgthrottle_history ({_ENTRY}) VALUES ({_places(12)})",
+            (
+                *key,
+                None if entry.ended_s is None else _ms(entry.ended_s),
+                entry.outcome.value,
+                min(entry.items, _MOST),
+                entry.batches,
+                _ms(entry.batch_s),
+                json.dumps(waited_ms),
+                entry.failures,
+                entry.last_failure.replace("\0", ""),  # which PostgreSQL does not take
+                entry.first_progress,
+            ),
+        )
+    txn.execute(
+        "DELETE FROM bgthrottle_history WHERE started_ms < (SELECT MIN(started_ms) FROM"
+        " (SELECT started_ms FROM bgthrottle_history ORDER BY started_ms DESC LIMIT ?) AS newest)",
+        (MOST_ENTRIES,),
+    )
+
+
+def _history(txn: Any) -> list[HistoryEntry]:
+    txn.execute(
+        f"SELECT {_ENTRY} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
+        (MOST_ENTRIES,),
+    )
+    return list(map(_entry, txn.fetchall()))
+
+
+def _uses(txn: Any, limit: int) -> list[Use]:
+    txn.execute(
+        f"SELECT use_id, {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,)
+    )
+    return [
+        Use(*row[:7], settings=json.loads(row[7]), ends_ms=row[8]) for row in txn.fetchall()
+    ]
+
+
+def _lever(row: Sequence[Any]) -> Lever:
+    written = json.loads(row[4])
+    kind = LeverKind(row[1])
+    return Lever(
+        lever_id=row[0],
+        kind=kind,
+        update=row[2],
+        database=row[3],
+        settings=parse_settings(written, ("settings",)) if kind is LeverKind.OVERRIDE else Settings(),
+        written=written,
+        reason=row[5],
+        author=row[6],
+        created_s=row[7] / 1000,
+        ends_s=row[8] / 1000,
+        used_s=None if row[9] is None else row[9] / 1000,
+    )
+
+
+def _entry(row: Sequence[Any]) -> HistoryEntry:
+    waited_ms: dict[str, float] = json.loads(row[8])
+    return HistoryEntry(
+        database=row[0],
+        update=row[1],
+        started_s=row[2] / 1000,
+        ended_s=None if row[3] is None else row[3] / 1000,
+        outcome=Outcome(row[4]),
+        items=row[5],
+        batches=row[6],
+        batch_s=row[7] / 1000,
+        waited_s={cause: ms / 1000 for cause, ms in waited_ms.items()},
+        failures=row[9],
+        last_failure=row[10],
+        first_progress=row[11],
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _places(count: int) -> str:
+    return ", ".join("?" * count)
