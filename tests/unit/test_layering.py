@@ -38,6 +38,7 @@ _PURE = (
             "holds",
             "found",
             "internal_errors",
+            "lever_requests",
             "limits",
             "pacing",
             "presence",
