@@ -77,6 +77,24 @@ def parse(raw: object) -> Config:
     return config
 
 
+def parse_settings(raw: object, path: Path, keys: Sequence[str] = SETTING_KEYS) -> Settings:
+    """What somebody sets outside of the configuration, checked as a level of it is.
+
+    Args:
+        raw: as it was written, from YAML or JSON.
+        path: where it stands in what was written; the problems' paths begin with it.
+        keys: which it may have.
+
+    Raises:
+        InvalidConfigError: something is wrong with it; tells everything that is.
+    """
+    reader = _Reader()
+    settings = reader.settings(raw, path, keys)
+    if reader.problems:
+        raise InvalidConfigError(reader.problems)
+    return settings
+
+
 class _Reader:
     """Reads on after a problem, so that all are found in one go."""
 
@@ -107,6 +125,14 @@ class _Reader:
             self._refuse((API_PATH.setting,), value, API_PATH.accepted)
             return None
         return path
+
+    def settings(self, raw: object, path: Path, keys: Sequence[str]) -> Settings:
+        mapping = self._mapping(raw, path, keys)
+        if mapping is None:
+            return Settings()
+        if not mapping:
+            self._refuse(path, raw, f"at least one of {', '.join(keys)}")
+        return self._settings(mapping, path, Settings())
 
     def _mapping(self, raw: object, path: Path, keys: Sequence[str]) -> Mapping[str, Any] | None:
         if not isinstance(raw, dict):

@@ -33,7 +33,7 @@ class Pending:
     Attributes:
         row: the row.
         waits_for: the update that must be done before this one begins; None: it is the first.
-        is_reachable: whether it will ever begin: not where updates depend on each other in a circle.
+        is_reachable: whether it will ever begin; not where updates wait for each other in a circle.
     """
 
     row: QueueRow

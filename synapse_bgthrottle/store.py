@@ -188,9 +188,7 @@ def _uses(txn: Any, limit: int) -> list[Use]:
     txn.execute(
         f"SELECT use_id, {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,)
     )
-    return [
-        Use(*row[:7], settings=json.loads(row[7]), ends_ms=row[8]) for row in txn.fetchall()
-    ]
+    return [Use(*row[:7], settings=json.loads(row[7]), ends_ms=row[8]) for row in txn.fetchall()]
 
 
 def _lever(row: Sequence[Any]) -> Lever:
@@ -201,7 +199,9 @@ def _lever(row: Sequence[Any]) -> Lever:
         kind=kind,
         update=row[2],
         database=row[3],
-        settings=parse_settings(written, ("settings",)) if kind is LeverKind.OVERRIDE else Settings(),
+        settings=parse_settings(written, ("settings",))
+        if kind is LeverKind.OVERRIDE
+        else Settings(),
         written=written,
         reason=row[5],
         author=row[6],
