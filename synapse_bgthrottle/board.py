@@ -12,7 +12,7 @@ import attrs
 
 from synapse_bgthrottle.board_level import Level
 from synapse_bgthrottle.signals import SIGNALS
-from synapse_bgthrottle.signals.samples import Sample
+from synapse_bgthrottle.signals.samples import DatabaseSample, Sample
 from synapse_bgthrottle.signals.signal import SignalClass
 
 
@@ -60,6 +60,7 @@ class Board:
 
     Attributes:
         levels: by name, those that are not switched off.
+        index_build: phase and share done of an index build at work; None: none is seen.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Board:
     ) -> None:
         """`configured` are thresholds by name of signal, None for off; `cores` of this machine."""
         self.levels: dict[str, Level] = {}
+        self.index_build: tuple[str, float | None] | None = None
         self._before: dict[type[Sample], Sample] = {}
         for name, signal in SIGNALS.items():
             default = float(cores) if name == "foreground_backends" else signal.threshold
@@ -78,6 +80,8 @@ class Board:
 
     def observe(self, sample: Sample) -> None:
         """A sample has been taken."""
+        if isinstance(sample, DatabaseSample):
+            self.index_build = sample.index_build
         kind: type[Sample] = type(sample)
         name = getattr(sample, "name", None)  # of a check: each is for one signal
         before = None if name else self._before.get(kind)

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 
 import attrs
 
-from synapse_bgthrottle.history import Course, HistoryEntry, Outcome
+from synapse_bgthrottle.history import MOST_ENTRIES, Course, HistoryEntry, Outcome
 from synapse_bgthrottle.throttle import Throttle
 
 # How often the history of an update that goes on is written.
@@ -84,6 +84,10 @@ class Courses:
         """Those that have ended since this was asked."""
         ended, self._ended = self._ended, []
         return ended
+
+    def put_back(self, ended: Iterable[HistoryEntry]) -> None:
+        """These could not be written."""
+        self._ended = [*ended, *self._ended][-MOST_ENTRIES:]
 
     def due(self, wall_s: float) -> list[HistoryEntry]:
         """Those under way that are to be written (again)."""

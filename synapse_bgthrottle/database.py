@@ -7,6 +7,7 @@ from typing import Any
 from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.guarded import call, get
+from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.quirks import tables_of_batched
 
 # Changes nothing, but needs what the end of every batch needs: a connection, the lock of the
@@ -15,6 +16,14 @@ _WRITE_NOTHING = "UPDATE background_updates SET update_name = update_name WHERE 
 _WRITE_NOTHING_TO_POSTGRES = (  # one trip, and a question that ends by itself
     f"SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000; {_WRITE_NOTHING}"
 )
+
+
+_QUEUE = "SELECT update_name, progress_json, depends_on, ordering FROM background_updates"
+_ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
+
+
+class QueueProblemError(Exception):
+    """The queue could not be read; says why in a line."""
 
 
 class Database:
@@ -34,7 +43,7 @@ class Database:
     @property
     def is_sqlite(self) -> bool:
         """Whether it is SQLite, where a batch holds the lock of the only writer."""
-        return type(get(self._pool, "engine")).__name__ == "Sqlite3Engine"
+        return self.engine == "sqlite"
 
     def items_done(self) -> int | None:
         """Items that Synapse counted for the current update since it started; None: unknown."""
@@ -76,6 +85,41 @@ class Database:
         run = get(self._pool, "runInteraction", default=self._api.run_db_interaction)
         return await run(description, function, *arguments)
 
+    def one_shots(self) -> frozenset[str]:
+        """The names of the updates that Synapse flags as one-shots."""
+        handlers = self._handlers().items()
+        return frozenset(name for name, handler in handlers if get(handler, "oneshot"))
+
+    @property
+    def has_aborted(self) -> bool:
+        """Whether Synapse gave up after five failures, and does nothing here any more."""
+        updates = get(self._pool, "updates")
+        # It stays marked after somebody started the updates anew.
+        return bool(get(updates, "_aborted")) and not get(updates, "_running")
+
+    @property
+    def current_update(self) -> str | None:
+        """The update that Synapse is at; None: none, or unknown."""
+        name = get(self._pool, "updates", "_current_background_update")
+        return name if isinstance(name, str) else None
+
+    @property
+    def engine(self) -> str:
+        """`postgres`, `sqlite` or `unknown`."""
+        return _ENGINES.get(type(get(self._pool, "engine")).__name__, "unknown")
+
+    async def queue(self) -> tuple[QueueRow, ...]:
+        """The queue of updates, in no order.
+
+        Raises:
+            Exception: whatever a lost connection, or a database that refuses, makes of it.
+        """
+        answer = await self.run("bgthrottle_queue", _read_queue)
+        if isinstance(answer, QueueProblemError):
+            raise answer
+        rows: tuple[QueueRow, ...] = answer
+        return rows
+
     async def probe(self) -> str | None:
         """Ask the database whether a batch could end; None is yes, otherwise what it complains of.
 
@@ -97,6 +141,17 @@ def engine_of(txn: Any) -> str:
 def complaint_of(error: Exception) -> str:
     """An error in one line for people."""
     return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def _read_queue(txn: Any) -> tuple[QueueRow, ...] | QueueProblemError:
+    # As with the probe: no error of the database leaves this function, lest it is tried again.
+    try:
+        if engine_of(txn) == "PostgresEngine":
+            txn.execute("SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000")
+        txn.execute(_QUEUE)
+        return tuple(QueueRow(*row) for row in txn.fetchall())
+    except Exception as error:  # in a database thread: nothing to be cancelled here
+        return QueueProblemError(complaint_of(error))
 
 
 def _probe(txn: Any) -> str | None:

@@ -19,6 +19,9 @@ BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
 # How often a closed budget is looked at: about as often as it is measured.
 _LOOK_AGAIN_S = 0.5
 
+# How often it is looked at whether the levers have been read.
+_SOON_S = 0.02
+
 # A one-shot, which nothing stops once it runs, starts when soft pressures have been low for a
 # while. They never hold it for longer than this: they are soft, and an index that is not there
 # hurts too.
@@ -83,7 +86,7 @@ def by_levers(update: UpdateState, at: Conditions) -> Verdict | None:
     """A pause, or the time until it is known whether there is one."""
     if update.levers is None:
         reason = "what was paused before the restart has not been read yet"
-        return Verdict(Cause.LEVERS, _LOOK_AGAIN_S, reason)
+        return Verdict(Cause.LEVERS, _SOON_S, reason)
     for pause in update.levers.in_force(at.wall_s, LeverKind.PAUSE):
         wait_s = pause.ends_s - at.wall_s
         reason = f"paused {pause.describe()}"
@@ -133,7 +136,7 @@ def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> V
 
     Where somebody released the update, those that `max_hold` would end do not hold it.
     """
-    for verdict in (_window(update, at), _budget(database, update, at)):
+    for verdict in (by_windows(update, at), by_budgets(database, update, at)):
         if verdict is None or (verdict.may_be_let_go and is_released(update, at)):
             continue
         longest_s = update.limits.max_hold_ms / 1000
@@ -171,7 +174,8 @@ def for_calm(
     return Verdict(Cause.CALM, min(CALM_S - calm_for_s, _LOOK_AGAIN_S), reason)
 
 
-def _window(update: UpdateState, at: Conditions) -> Verdict | None:
+def by_windows(update: UpdateState, at: Conditions) -> Verdict | None:
+    """Closed windows, however long they have held it."""
     limits = update.limits
     if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
         return None
@@ -184,7 +188,8 @@ def _window(update: UpdateState, at: Conditions) -> Verdict | None:
     return Verdict(Cause.WINDOW, wait_s, reason, may_be_let_go=True)
 
 
-def _budget(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
+def by_budgets(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
+    """A closed budget, however long it has held it."""
     closed = database.board.closed(at.now_s, one_shot=update.one_shot)
     if closed is None:
         return None

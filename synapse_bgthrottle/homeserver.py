@@ -10,13 +10,15 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
+from functools import partial
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import attrs
 from synapse import module_api
 from synapse.logging.context import PreserveLoggingContext
 from synapse.module_api import ModuleApi, make_deferred_yieldable, run_in_background
+from twisted.internet.defer import CancelledError, Deferred
 
 from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.guarded import call, get
@@ -34,6 +36,8 @@ _requests: Any = getattr(request_metrics, "_in_flight_requests", None)
 _requests_lock = getattr(request_metrics, "_in_flight_requests_lock", nullcontext())
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _LONGEST_WAIT_S = 1.0
 _COUNT_EVERY_S = 0.25
@@ -72,10 +76,12 @@ class Homeserver:
     Attributes:
         databases: by name; complete only where Synapse's private side is as known.
         stock: what stock Synapse would do.
+        server_name: as in user IDs.
     """
 
     def __init__(self, api: ModuleApi) -> None:
         self._api = api
+        self.server_name = str(get(api, "server_name") or get(api, "_server_name") or "")
         self._hs = hs = get(api, "_hs")
         pools = get(call(get(hs, "get_datastores")), "databases", default=())
         names = [(call(get(pool, "name")), pool) for pool in pools]
@@ -138,6 +144,43 @@ class Homeserver:
         finally:
             if timer is not None and timer.active():
                 timer.cancel()
+
+    async def unbroken(
+        self,
+        limit_s: float,
+        description: str,
+        function: Callable[..., Awaitable[T]],
+        *arguments: Any,
+    ) -> T:
+        """What the function answers; it goes on to its end whoever no longer waits for it.
+
+        Raises:
+            TimeoutError: it takes longer, and goes on.
+            RuntimeError: the server ends.
+            Exception: whatever the function raises.
+        """
+        answer: Deferred[T] = Deferred()
+
+        async def run() -> None:
+            try:
+                result = await function(*arguments)
+            except CancelledError:
+                raise
+            except Exception as error:
+                settle = partial(answer.errback, error)
+            else:
+                settle = partial(answer.callback, result)
+            with PreserveLoggingContext():
+                if not answer.called:
+                    settle()
+
+        async def wait() -> T:
+            return await make_deferred_yieldable(answer)
+
+        if self.call_later(0, description, run) is None:
+            raise RuntimeError("the server ends")
+        result: T = await self.within(limit_s, wait)
+        return result
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run what may block in a thread, and answer what it answers."""

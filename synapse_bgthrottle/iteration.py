@@ -96,7 +96,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._sampler.batch_runs(self._database.name, True)
             return target_ms
         except CancelledError:
-            self._sampler.end(self._database.name)
+            self._leave()
             raise
         except Exception as error:
             self._on_internal_error("waiting for a batch's turn", error)
@@ -109,7 +109,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         tb: TracebackType | None,
     ) -> None:
         if exc is not None and (isinstance(exc, CancelledError) or not isinstance(exc, Exception)):
-            self._sampler.end(self._database.name)
+            self._leave()
             return  # the server ends: nothing to learn, and no time to wait
         try:
             self._finish(exc)
@@ -120,6 +120,10 @@ class Iteration(AbstractAsyncContextManager[int]):
             raise
         except Exception as error:
             self._on_internal_error("after a batch", error)
+
+    def _leave(self) -> None:
+        self._sampler.end(self._database.name)
+        self._throttle.leave(self._database.name)
 
     async def _wait_for_turn(self) -> int:
         while True:

@@ -9,11 +9,15 @@ from synapse.module_api.errors import ConfigError
 
 from synapse_bgthrottle import remarks
 from synapse_bgthrottle.config import Config, InvalidConfigError, parse
+from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.iteration import Iteration, StockIteration
+from synapse_bgthrottle.keeper import Keeper
+from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.signals.samples import DatabaseSample, Sample
+from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.telling_samples import SampleTeller
 from synapse_bgthrottle.throttle import Throttle
@@ -35,6 +39,12 @@ class BackgroundUpdateThrottle:
         self._sampler = Sampler(
             self._host, config.signals, self._observe, self._tell_internal_error
         )
+        store = Store(self._host)
+        courses = Courses(self._throttle)
+        desk = LeverDesk(self._host, self._throttle, store)
+        self._keeper = Keeper(
+            self._host, self._throttle, store, courses, desk, self._tell_internal_error
+        )
         self._watches: dict[str, DatabaseWatch] = {}
         self._tellers: dict[str, Teller] = {}
         self._sample_tellers: dict[str, SampleTeller] = {}
@@ -48,6 +58,7 @@ class BackgroundUpdateThrottle:
             database.is_controlled_by(self.on_update) for database in self._host.databases.values()
         )
         if self._active:
+            self._keeper.start()
             try:
                 self._introduce(config)
             except Exception as error:
@@ -84,6 +95,7 @@ class BackgroundUpdateThrottle:
                 self._tellers[database_name] = Teller(database_name)
             self._throttle.begin(database_name, update_name, one_shot, self._host.now_s())
             self._sampler.begin(database_name, update_name)
+            self._keeper.begin(database_name, update_name)
             return Iteration(
                 self._host,
                 self._host.database(database_name),

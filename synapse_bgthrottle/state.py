@@ -57,6 +57,7 @@ class UpdateState:
         levers_seen: what they were chosen from.
         overrides: those of them that `limits` has in it.
         quiet_item_ms: what an item costs while nobody else is there.
+        duty_ratio: the duty cycle that its pace allows now; None: it has none, or is not known.
         batch_start_s: when the batch that now runs started; None: none runs.
         batches, items, batch_s: what ran so far. `items` is inexact where Synapse does not tell.
         last_batch_s: how long the last batch took; None before the first.
@@ -81,6 +82,7 @@ class UpdateState:
     levers_seen: Levers | None = None
     overrides: tuple[Lever, ...] = ()
     quiet_item_ms: float | None = None
+    duty_ratio: float | None = None
     batch_start_s: float | None = None
     batches: int = 0
     items: int = 0

@@ -188,7 +188,22 @@ def _uses(txn: Any, limit: int) -> list[Use]:
     txn.execute(
         f"SELECT use_id, {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,)
     )
-    return [Use(*row[:7], settings=json.loads(row[7]), ends_ms=row[8]) for row in txn.fetchall()]
+    return [
+        Use(
+            use_id=use_id,
+            at_ms=at_ms,
+            author=author,
+            action=action,
+            update=update,
+            database=database,
+            reason=reason,
+            settings=json.loads(settings),
+            ends_ms=ends_ms,
+        )
+        for use_id, at_ms, author, action, update, database, reason, settings, ends_ms in (
+            txn.fetchall()
+        )
+    ]
 
 
 def _lever(row: Sequence[Any]) -> Lever:

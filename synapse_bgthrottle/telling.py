@@ -15,7 +15,6 @@ Line = tuple[int, str]
 
 _LOUD = (
     Cause.DATABASE,
-    Cause.LEVERS,
     Cause.PAUSED,
     Cause.BACKOFF,
     Cause.APPROVAL,
@@ -62,6 +61,8 @@ class Teller:
             )
         self.released = update.released
         cause = decision.cause if decision.cause.is_hold else Cause.RUN
+        if cause is Cause.LEVERS:  # for a moment at every start; where it lasts, the keeper tells
+            return
         if cause is self.cause and decision.subject == self.subject:
             return
         if cause.is_hold:

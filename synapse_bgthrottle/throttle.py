@@ -16,7 +16,10 @@ from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.holds import Conditions, Verdict
 from synapse_bgthrottle.levers import Lever, LeverKind, Levers
 from synapse_bgthrottle.limits import (
+    Adaptive,
+    DutyCycle,
     Limits,
+    Pace,
     Rule,
     Settings,
     first_match,
@@ -121,7 +124,7 @@ class Throttle:
         """
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
-        self._apply_levers(database_name, update_name, at.wall_s)
+        self._apply_levers(database_name, update_name, update, at.wall_s)
         if update.is_adaptive:
             self.pacer.presence.look(at.now_s, at.active_requests, at.requests_answered)
         holds.note_openings(database, update, at)
@@ -138,10 +141,33 @@ class Throttle:
         if verdict is None:  # a comparison that goes on while nothing may run would tell nothing
             going = self._going(database_name, update, at.now_s)
             target_ms = going.target_ms
+            update.duty_ratio = _duty_ratio(update.limits.pace, going)
             verdict = spacing.by_spacing(database, update, going, at)
         decision = _decision(update, verdict, target_ms)
         update.note(decision, at.now_s)
         return decision
+
+    def explain(
+        self, database_name: str, update_name: str, one_shot: bool, at: Conditions
+    ) -> tuple[UpdateState, list[Verdict]]:
+        """An update as it is, or would be if it came now, and all that would hold it."""
+        update = self.updates.get((database_name, update_name))
+        if update is None:
+            rule, limits = self.limits_of(update_name, database_name, one_shot)
+            one_shot = one_shot or runs_in_one_go(update_name)
+            update = UpdateState(limits, rule, one_shot, self._facts.sees_requests)
+        self._apply_levers(database_name, update_name, update, at.wall_s)
+        verdicts = [
+            holds.by_server(at),
+            holds.by_levers(update, at),
+            holds.by_approval(update, at),
+        ]
+        if not holds.is_released(update, at):
+            verdicts.append(holds.by_windows(update, at))
+        database = self.databases.get(database_name)
+        if database is not None:
+            verdicts += [holds.by_failure(database, at), holds.by_budgets(database, update, at)]
+        return update, [verdict for verdict in verdicts if verdict is not None]
 
     def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:
         """Size of the batch where Synapse has counted no item yet, and least size of any other."""
@@ -151,6 +177,20 @@ class Throttle:
             return limits.default_batch_items, limits.min_batch_items
         return update.decision.first_batch_items, update.decision.min_batch_items
 
+    def is_held(self, database_name: str) -> bool:
+        """Whether something holds the database's update now."""
+        update = self.updates[database_name, self.databases[database_name].update_name]
+        return update.decision is not None and update.decision.cause.is_hold
+
+    def goes_on(self, database_name: str, update_name: str) -> bool:
+        """Whether this update is under way, and nothing holds it."""
+        database = self.databases.get(database_name)
+        return (
+            database is not None
+            and (database.is_open and database.update_name == update_name)
+            and not self.is_held(database_name)
+        )
+
     def waited(self, database_name: str, update_name: str, cause: Cause, wait_s: float) -> None:
         """An iteration waited this long for this cause."""
         waited_s = self.updates[database_name, update_name].waited_s
@@ -159,6 +199,10 @@ class Throttle:
     def start(self, database_name: str, update_name: str, now_s: float) -> None:
         """The batch that was decided starts."""
         self.updates[database_name, update_name].batch_start_s = now_s
+
+    def leave(self, database_name: str) -> None:
+        """The iteration was cancelled: the server ends."""
+        self.databases[database_name].is_open = False
 
     def finish(
         self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool
@@ -204,8 +248,9 @@ class Throttle:
         levels += (self._config.settings, self._server)
         return merge(levels, least_batch_items(update_name))
 
-    def _apply_levers(self, database_name: str, update_name: str, wall_s: float) -> None:
-        update = self.updates[database_name, update_name]
+    def _apply_levers(
+        self, database_name: str, update_name: str, update: UpdateState, wall_s: float
+    ) -> None:
         if self.levers is not update.levers_seen:  # seldom, unlike this question
             update.levers_seen = self.levers
             update.levers = (
@@ -287,6 +332,12 @@ class Throttle:
         elif update.quiet_item_ms:
             slowdown = item_ms / update.quiet_item_ms
             database.board.observe(BatchSample(at_s=now_s, slowdown=slowdown))
+
+
+def _duty_ratio(pace: Pace, going: Going) -> float | None:
+    if isinstance(pace, Adaptive):
+        return going.ratio
+    return pace.ratio if isinstance(pace, DutyCycle) else None
 
 
 def _decision(update: UpdateState, verdict: Verdict, target_ms: float) -> Decision:

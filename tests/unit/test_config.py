@@ -146,11 +146,11 @@ def test_api_path(expected: str | None, value: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    (
+    [
         *("", "/", "//", "a", "/a//b", "/..", "/a/../b", "/_matrix/x", "/_synapse/admin/x"),
         *("/a b", "/a?b", "/a#b", "/a%2f", "/\n", "https://example.org/a"),
         *(5, None, True, [], {}),
-    ),
+    ],
 )
 def test_wrong_api_path(value: object) -> None:
     """What is no path, or is Synapse's, is refused."""

@@ -17,7 +17,9 @@ from tests.unit.strategies import utc_s
 
 _INFO, _WARNING = logging.INFO, logging.WARNING
 _NOON_S = utc_s("2026-06-01 12:00")
-_HOLDS = tuple(cause for cause in Cause if cause.is_hold)
+# Until the levers are read nothing is told: that is a moment at every start.
+_CAUSES = tuple(cause for cause in Cause if cause is not Cause.LEVERS)
+_HOLDS = tuple(cause for cause in _CAUSES if cause.is_hold)
 _SPACES = tuple(cause for cause in Cause if not cause.is_hold)
 
 
@@ -188,7 +190,7 @@ def test_hold_is_never_told_as_negative() -> None:
     assert "after -" not in text
 
 
-@given(st.lists(st.sampled_from(Cause), max_size=20))
+@given(st.lists(st.sampled_from(_CAUSES), max_size=20))
 def test_lines_are_one_a_change_for_any_causes(causes: list[Cause]) -> None:
     """There are as many lines as there are changes, with all that only spaces taken as one."""
     teller = _introduced()

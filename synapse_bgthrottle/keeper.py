@@ -1,0 +1,181 @@
+"""Keeps what must outlive the process: reads it at the start, writes how updates come along.
+
+While an update is pending it looks at the queue now and then; while none is, at nothing.
+"""
+
+import logging
+import math
+
+from twisted.internet.defer import CancelledError
+
+from synapse_bgthrottle.courses import Courses
+from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.homeserver import Database, Homeserver
+from synapse_bgthrottle.internal_errors import OnInternalError
+from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.levers import Levers
+from synapse_bgthrottle.queue import QueueRow
+from synapse_bgthrottle.store import Store, Stored
+from synapse_bgthrottle.throttle import Throttle
+
+logger = logging.getLogger(__name__)
+
+# How often the queue is looked at while its first update goes on, and while something holds it.
+LOOK_EVERY_S = 5.0
+LOOK_EVERY_HELD_S = 60.0
+
+# An iteration that ended, and none after it for this long, was the last one for now.
+_LINGER_S = 1.0
+
+_RETRY_S = (0.5, 1.0, 2.0, 5.0)
+
+
+class Keeper:
+    """Reads the store, then follows the updates.
+
+    Attributes:
+        problem: why nothing can be kept; empty: it can.
+    """
+
+    def __init__(
+        self,
+        host: Homeserver,
+        throttle: Throttle,
+        store: Store,
+        courses: Courses,
+        desk: LeverDesk,
+        on_internal_error: OnInternalError,
+    ) -> None:
+        self._host = host
+        self._throttle = throttle
+        self._store = store
+        self._courses = courses
+        self._desk = desk
+        self._on_internal_error = on_internal_error
+        self.problem = "not read yet"
+        self._tries = 0
+        self._is_called = False
+        self._looked_s: dict[str, float] = {}
+        self._unknown_told: set[str] = set()
+
+    def start(self) -> None:
+        """Read what was stored; until that is done, every update is held."""
+        self._throttle.levers = None
+        self._host.call_later(0, "bgthrottle_open_store", self._open)
+
+    def begin(self, database_name: str, update_name: str) -> None:
+        """An iteration of this update begins."""
+        try:
+            if self._courses.begin(database_name, update_name, self._host.wall_s()):
+                self._looked_s.pop(database_name, None)
+            if not self._is_called:
+                self._call_in(_LINGER_S)
+        except Exception as error:  # the update goes on without
+            self._on_internal_error("with an update's history", error)
+
+    async def _open(self) -> None:
+        try:
+            stored = await self._store.open()
+        except CancelledError:
+            raise
+        except Exception as error:
+            self.problem = complaint_of(error)
+            if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
+                # A right that is missing: no use in waiting, and updates must not wait for ever.
+                self._throttle.levers = Levers()
+                logger.error(
+                    "synapse_bgthrottle: its tables can be neither made nor read, so that nothing"
+                    " can be paused or released, and there is no history: %s",
+                    self.problem,
+                )
+                return
+            if not self._tries:
+                logger.warning(
+                    "synapse_bgthrottle: what was paused cannot be read yet, which holds all"
+                    " updates; trying again until it can: %s",
+                    self.problem,
+                )
+            retry_s = _RETRY_S[min(self._tries, len(_RETRY_S) - 1)]
+            self._tries += 1
+            self._host.call_later(retry_s, "bgthrottle_open_store", self._open)
+            return
+        try:
+            self._take(stored)
+        except Exception as error:
+            self._throttle.levers = self._throttle.levers or Levers()
+            self._on_internal_error("with what was stored", error)
+        if not self._is_called:
+            self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
+
+    def _take(self, stored: Stored) -> None:
+        self.problem = ""
+        for line in stored.unreadable:
+            logger.error("synapse_bgthrottle: this cannot be read any more, and is over: %s", line)
+        self._throttle.levers = Levers(stored.levers)
+        for lever in stored.levers:
+            logger.info(
+                "synapse_bgthrottle: still in force: %s of %s%s %s",
+                lever.kind.value,
+                lever.update,
+                f" in {lever.database}" if lever.database else "",
+                lever.describe(),
+            )
+        self._courses.recall(stored.open_entries)
+
+    def _call_in(self, delay_s: float) -> None:
+        timer = self._host.call_later(delay_s, "bgthrottle_keeping", self._look)
+        self._is_called = timer is not None
+
+    async def _look(self) -> None:
+        try:
+            await self._look_at_queues()
+            await self._write()
+        except CancelledError:
+            raise
+        except Exception as error:  # there is a next time, and the watch tells of a silent database
+            logger.debug("Could not look at the queues, or write the history: %r", error)
+        finally:
+            self._is_called = False
+            if any(database.is_open for database in self._throttle.databases.values()):
+                self._call_in(LOOK_EVERY_S)
+
+    async def _write(self) -> None:
+        ended = self._courses.ended()
+        if self.problem:
+            return
+        try:
+            entries = [*ended, *self._courses.due(self._host.wall_s())]
+            if entries:
+                await self._store.write(entries)
+        except BaseException:
+            self._courses.put_back(ended)
+            raise
+        await self._desk.follow(entry.key for entry in ended)
+
+    async def _look_at_queues(self) -> None:
+        for name, database in self._host.databases.items():
+            now_s = self._host.now_s()
+            state = self._throttle.databases.get(name)
+            is_open = state is not None and state.is_open
+            held = is_open and self._throttle.is_held(name)
+            every_s = LOOK_EVERY_HELD_S if held else LOOK_EVERY_S
+            if is_open and now_s - self._looked_s.get(name, -math.inf) < every_s - _LINGER_S:
+                continue
+            self._looked_s[name] = now_s
+            self._see(database, await database.queue())
+
+    def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
+        names = frozenset(row.name for row in rows)
+        known = database.known_updates()
+        if known and not names - known <= self._unknown_told:
+            self._unknown_told |= names - known
+            logger.warning(
+                "synapse_bgthrottle: this server does not know, and will stop at, these updates in"
+                " the queue of %s: %s. They belong to another version of Synapse, or to a module.",
+                database.name,
+                ", ".join(sorted(names - known)),
+            )
+        state = self._throttle.databases.get(database.name)
+        if state is None or not state.is_open:
+            wall_s = self._host.wall_s()
+            self._courses.see(database.name, names, wall_s, aborted=database.has_aborted)

@@ -1,0 +1,214 @@
+"""Where levers are pulled: one at a time, written before it is answered."""
+
+import logging
+import secrets
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import attrs
+from synapse.module_api import make_deferred_yieldable
+from twisted.internet.defer import CancelledError, DeferredLock
+
+from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.lever_requests import (
+    Action,
+    LeverRequest,
+    NothingMatchesError,
+    StoreUnavailableError,
+    TooManyLeversError,
+)
+from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind, Levers, Use
+from synapse_bgthrottle.limits import Adaptive
+from synapse_bgthrottle.store import Store
+from synapse_bgthrottle.throttle import Throttle
+
+logger = logging.getLogger(__name__)
+
+_MADE_BY = {
+    Action.PAUSE: LeverKind.PAUSE,
+    Action.OVERRIDE: LeverKind.OVERRIDE,
+    Action.RELEASE: LeverKind.RELEASE,
+}
+_ENDED_BY = {
+    Action.RESUME: (LeverKind.PAUSE,),
+    Action.RESET: (LeverKind.OVERRIDE, LeverKind.RELEASE),
+}
+
+UpdateKey = tuple[str, str]
+
+
+@attrs.frozen
+class Pulled:
+    """What pulling a lever did.
+
+    Attributes:
+        made, ended: the levers that it made and ended.
+        in_force: all that are in force now.
+    """
+
+    made: tuple[Lever, ...]
+    ended: tuple[Lever, ...]
+    in_force: tuple[Lever, ...]
+
+
+class LeverDesk:
+    """Changes the levers, in the store first and then in the throttle."""
+
+    def __init__(self, host: Homeserver, throttle: Throttle, store: Store) -> None:
+        self._host = host
+        self._throttle = throttle
+        self._store = store
+        self._lock = DeferredLock()
+
+    async def pull(
+        self, request: LeverRequest, author: str, pending: Sequence[UpdateKey]
+    ) -> Pulled:
+        """Do what is asked for. `pending` are the updates in the queues: database and name.
+
+        Raises:
+            NothingMatchesError: there is nothing that it is about.
+            TooManyLeversError: as many are in force as may be.
+            StoreUnavailableError: it could not be written, and nothing has changed.
+        """
+        async with self._alone() as levers:
+            wall_s = self._host.wall_s()
+            in_force = levers.in_force(wall_s)
+            made: tuple[Lever, ...] = ()
+            ended: tuple[Lever, ...] = ()
+            if request.action in _MADE_BY:
+                made = tuple(self._made(request, author, pending, wall_s))
+                # A release in force that is made anew gets the new end.
+                ended = tuple(
+                    old
+                    for old in in_force
+                    for new in made
+                    if old.kind is new.kind is LeverKind.RELEASE
+                    and (old.update, old.database) == (new.update, new.database)
+                )
+                if not made:
+                    raise NothingMatchesError(_no_update(request, pending))
+            else:
+                kinds = _ENDED_BY[request.action]
+                ended = tuple(
+                    lever
+                    for lever in in_force
+                    if lever.kind in kinds and lever.is_meant_by(request.update, request.database)
+                )
+                if not ended:
+                    raise NothingMatchesError(_no_lever(request, in_force))
+            if len(in_force) + len(made) - len(ended) > MOST_LEVERS:
+                raise TooManyLeversError(
+                    f"{len(in_force)} pauses, overrides and releases are in force, and"
+                    f" {MOST_LEVERS} may be: end some"
+                )
+            use = Use(
+                secrets.token_hex(8),
+                round(wall_s * 1000),
+                author,
+                request.action.value,
+                request.update,
+                request.database,
+                request.reason,
+                request.settings,
+                round(made[0].ends_s * 1000) if made else None,
+            )
+            await self._write(made, ended, use)
+            changed = Levers(in_force).changed(made, ended)
+            self._throttle.levers = changed
+            return Pulled(made, ended, changed.in_force(wall_s))
+
+    async def follow(self, ended_updates: Iterable[UpdateKey]) -> None:
+        """Releases of updates that have ended end too; those that let one go are in use.
+
+        Raises:
+            StoreUnavailableError: it could not be written, and nothing has changed.
+        """
+        gone = frozenset(ended_updates)
+        if self._throttle.levers is None or not self._throttle.levers.all:
+            return
+        async with self._alone() as levers:
+            wall_s = self._host.wall_s()
+            releases = levers.in_force(wall_s, LeverKind.RELEASE)
+            ended = tuple(v for v in releases if (v.database, v.update) in gone)
+            used = tuple(
+                attrs.evolve(lever, used_s=wall_s)
+                for lever in releases
+                if lever not in ended
+                and lever.used_s is None
+                and lever.database is not None
+                and self._throttle.goes_on(lever.database, lever.update)
+            )
+            if ended or used:
+                await self._write(used, ended, None)
+                self._throttle.levers = levers.changed(used, (*ended, *used))
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[Levers]:
+        await make_deferred_yieldable(self._lock.acquire())
+        try:
+            if self._throttle.levers is None:
+                raise StoreUnavailableError("what is in force has not been read yet")
+            yield self._throttle.levers
+        finally:
+            self._lock.release()
+
+    async def _write(
+        self, made: tuple[Lever, ...], ended: tuple[Lever, ...], use: Use | None
+    ) -> None:
+        try:
+            await self._store.change(made, ended, use)
+        except CancelledError:
+            raise
+        except Exception as error:  # whatever it is, it is not written
+            raise StoreUnavailableError(f"nothing has changed: {complaint_of(error)}") from error
+
+    def _made(
+        self,
+        request: LeverRequest,
+        author: str,
+        pending: Sequence[UpdateKey],
+        wall_s: float,
+    ) -> Iterable[Lever]:
+        settings = request.parsed
+        adaptive_only = (settings.profile, settings.min_duty_ratio, settings.max_duty_ratio)
+        if settings.pace is None and any(value is not None for value in adaptive_only):
+            # Somebody who sets a profile wants its pace, whatever the configuration fixes.
+            settings = attrs.evolve(settings, pace=Adaptive())
+        lever = Lever(
+            lever_id=secrets.token_hex(4),
+            kind=_MADE_BY[request.action],
+            update=request.update,
+            database=request.database,
+            settings=settings,
+            written=request.settings,
+            reason=request.reason,
+            author=author,
+            created_s=wall_s,
+            ends_s=wall_s + request.duration_ms / 1000,
+        )
+        if request.action is not Action.RELEASE:
+            yield lever
+            return
+        for database_name, update_name in pending:  # once, so each by its name
+            if lever.matches(update_name, database_name):
+                yield attrs.evolve(
+                    lever,
+                    lever_id=secrets.token_hex(4),
+                    update=update_name,
+                    database=database_name,
+                )
+
+
+def _no_update(request: LeverRequest, pending: Sequence[UpdateKey]) -> str:
+    names = ", ".join(name for _, name in pending[:5]) + (", ..." if len(pending) > 5 else "")
+    what = f"no pending update matches {request.update}"
+    return f"{what}; pending are: {names}" if names else f"{what}: none is pending"
+
+
+def _no_lever(request: LeverRequest, in_force: Sequence[Lever]) -> str:
+    what = "pause" if request.action is Action.RESUME else "override or release"
+    kinds = _ENDED_BY[request.action]
+    names = ", ".join(lever.update for lever in in_force if lever.kind in kinds)
+    told = f"in force for: {names}" if names else "none is in force"
+    return f"no {what} matches {request.update}; {told}"

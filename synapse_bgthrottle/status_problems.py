@@ -1,0 +1,122 @@
+"""What is wrong, or stands in the way, and what an administrator can do about it. Pure."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from synapse_bgthrottle.units import format_duration_ms
+
+Json = dict[str, Any]
+
+# A hold, or a batch, that is older is worth a word.
+_LONG_MS = 3_600_000
+
+_START_ANEW = (
+    "Mend the cause, then start the updates anew: `bgthrottle resume`, or POST"
+    ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled.'
+)
+
+
+def problems(
+    enabled: bool,
+    store_problem: str,
+    databases: Sequence[Json],
+    levers: Sequence[Json],
+    now_ms: int,
+) -> Iterator[Json]:
+    """The worst first: of the server, then of each database, whose status is given."""
+    if store_problem:
+        yield _problem(
+            None,
+            "store",
+            f"what is paused and released cannot be kept: {store_problem}",
+            "See the server's log; the tables bgthrottle_* are made in its main database.",
+        )
+    if not enabled:
+        yield _problem(
+            None,
+            "disabled",
+            "background updates are disabled by Synapse's own switch, which is lost at a restart",
+            "Enable them with `bgthrottle resume`; to hold them for a while, pause them instead.",
+        )
+    for database in databases:
+        yield from _of_database(database, now_ms)
+    for lever in levers:
+        if lever["kind"] == "pause":
+            ends = datetime.fromtimestamp(lever["ends_ms"] / 1000, timezone.utc)
+            why = f": {lever['reason']}" if lever["reason"] else ""
+            yield _problem(
+                lever["database"],
+                "paused",
+                f"{lever['update']} is paused by {lever['author']}"
+                f" until {ends:%Y-%m-%d %H:%M} UTC{why}",
+                "End it with `bgthrottle resume`.",
+            )
+
+
+def _of_database(database: Json, now_ms: int) -> Iterator[Json]:
+    name, failure, current = database["name"], database["last_failure"], database["current"]
+    last = f"; the last was: {failure['message']}" if failure else ""
+    if database["state"] == "aborted":
+        yield _problem(
+            name,
+            "aborted",
+            f"Synapse gave up on {name} after five failures in a row{last}",
+            _START_ANEW,
+        )
+    elif database["failures_in_row"]:
+        yield _problem(
+            name,
+            "failing",
+            f"{database['failures_in_row']} failures in a row in {name}{last}",
+            "It is tried again, after a wait. Synapse gives up after five in a row.",
+        )
+    if database["queue_problem"]:
+        yield _problem(
+            name,
+            "database",
+            f"the queue of {name} cannot be read: {database['queue_problem']}",
+            "It is asked again; updates go on when the database answers.",
+        )
+    unknown = [pending["name"] for pending in database["pending"] or () if not _known(pending)]
+    if unknown:
+        yield _problem(
+            name,
+            "unknown_update",
+            f"this server does not know {', '.join(unknown)}: it stops there",
+            "They belong to another version of Synapse, or to a module that is not loaded: install"
+            " that, or, if you are certain that they are not needed, delete their rows.",
+        )
+    if current and current["decision"]:
+        yield from _of_update(name, current, now_ms)
+
+
+def _of_update(name: str, current: Json, now_ms: int) -> Iterator[Json]:
+    decision = current["decision"]
+    for_ms = now_ms - decision["since_ms"]
+    if decision["is_hold"] and decision["cause"] not in ("paused", "disabled"):
+        if decision["cause"] == "approval" or for_ms >= _LONG_MS:
+            yield _problem(
+                name,
+                "held",
+                f"{current['name']} has been held for {format_duration_ms(for_ms)}:"
+                f" {decision['reason']}",
+                f"Let it go once with `bgthrottle release {current['name']}`, where it may.",
+            )
+    elif current["batch_since_ms"] and not current["one_shot"]:
+        for_ms = now_ms - current["batch_since_ms"]
+        if for_ms >= _LONG_MS:
+            yield _problem(
+                name,
+                "stuck",
+                f"a batch of {current['name']} has been running for {format_duration_ms(for_ms)}",
+                "Look at what its query waits for in the database (pg_stat_activity).",
+            )
+
+
+def _known(pending: Json) -> bool:
+    return pending["known"] is not False
+
+
+def _problem(database: str | None, kind: str, message: str, advice: str) -> Json:
+    return {"database": database, "kind": kind, "message": message, "advice": advice}

@@ -1,0 +1,150 @@
+"""What the HTTP API asks for: the status, the history, the levers."""
+
+import fnmatch
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+
+from synapse_bgthrottle.courses import Courses
+from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.explanation import explanation
+from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.homeserver import Database, Homeserver
+from synapse_bgthrottle.keeper import Keeper
+from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.lever_requests import Action, LeverRequest, StoreUnavailableError
+from synapse_bgthrottle.status import DatabaseLook, status
+from synapse_bgthrottle.status_update import Moment
+from synapse_bgthrottle.store import Store
+from synapse_bgthrottle.throttle import Throttle
+
+Json = dict[str, Any]
+
+# What takes longer is answered with that, and a lever may still be pulled then.
+_LONGEST_LOOK_S = 3.0
+_LONGEST_WRITE_S = 10.0
+
+
+class ModuleSteering:
+    """Tells and changes what background updates do. See `web.steering.Steering`."""
+
+    def __init__(
+        self,
+        host: Homeserver,
+        throttle: Throttle,
+        store: Store,
+        courses: Courses,
+        desk: LeverDesk,
+        keeper: Keeper,
+    ) -> None:
+        self._host = host
+        self._throttle = throttle
+        self._store = store
+        self._courses = courses
+        self._desk = desk
+        self._keeper = keeper
+
+    async def status(self) -> Json:
+        """What goes on, and what waits; also while no database answers."""
+        databases = self._host.databases.values()
+        looks = [await self._look(database) for database in databases]
+        return status(
+            self._throttle,
+            self._courses,
+            looks,
+            Moment(self._host.now_s(), self._host.wall_s()),
+            server_name=self._host.server_name,
+            enabled=all(database.enabled for database in databases),
+            store_problem=self._keeper.problem,
+        )
+
+    async def history(self, limit: int, update: str | None, database: str | None) -> list[Json]:
+        """The courses of updates, newest first; those under way as they are now.
+
+        Raises:
+            StoreUnavailableError: the database does not answer.
+        """
+        stored = await self._ask(self._store.history)
+        entries = {(entry.key, round(entry.started_s, 3)): entry for entry in stored}
+        for name in self._courses.running:
+            entry = self._courses.so_far(name)
+            if entry is not None:
+                entries[entry.key, round(entry.started_s, 3)] = entry
+        newest = sorted(entries.values(), key=lambda entry: -entry.started_s)
+        chosen = [
+            entry.to_json()
+            for entry in newest
+            if (update is None or fnmatch.fnmatchcase(entry.update, update))
+            and database in (None, entry.database)
+        ]
+        return chosen[:limit]
+
+    async def uses(self, limit: int) -> list[Json]:
+        """Who pulled which lever, newest first.
+
+        Raises:
+            StoreUnavailableError: the database does not answer.
+        """
+        return [use.to_json() for use in await self._ask(self._store.uses, limit)]
+
+    async def explain(self, update: str, database: str, one_shot: bool) -> Json:
+        """What an update of this name is, or would be, limited and held by."""
+        known = self._host.database(database)
+        at = Conditions(self._host.now_s(), self._host.wall_s(), enabled=known.enabled)
+        one_shot = one_shot or update in known.one_shots()
+        return explanation(self._throttle, database, update, one_shot, at)
+
+    async def pull(self, request: LeverRequest, author: str) -> Json:
+        """Do what is asked for; answers when it is written.
+
+        Raises:
+            NothingMatchesError, TooManyLeversError: nothing has changed.
+            StoreUnavailableError: nothing has changed, or it is not known; the message says which.
+        """
+        if self._keeper.problem:
+            raise StoreUnavailableError(self._keeper.problem)
+        pending: list[tuple[str, str]] = []
+        if request.action is Action.RELEASE:
+            for name, database in self._host.databases.items():
+                pending += [(name, row.name) for row in await self._ask(database.queue)]
+        try:
+            pulled = await self._host.unbroken(
+                _LONGEST_WRITE_S, "bgthrottle_pull", self._desk.pull, request, author, pending
+            )
+        except TimeoutError:
+            raise StoreUnavailableError(
+                f"the database has not answered for {_LONGEST_WRITE_S:.0f} s: it may still be done,"
+                " see the status"
+            ) from None
+        return {
+            "made": [lever.to_json() for lever in pulled.made],
+            "ended": [lever.to_json() for lever in pulled.ended],
+            "in_force": [lever.to_json() for lever in pulled.in_force],
+        }
+
+    async def _look(self, database: Database) -> DatabaseLook:
+        rows, problem = None, ""
+        try:
+            rows = await self._host.within(_LONGEST_LOOK_S, database.queue)
+        except CancelledError:
+            raise
+        except Exception as error:  # whatever it is, the rest of the status is there
+            problem = complaint_of(error)
+        return DatabaseLook(
+            name=database.name,
+            engine=database.engine,
+            rows=rows,
+            queue_problem=problem,
+            current=database.current_update,
+            has_aborted=database.has_aborted,
+            known=database.known_updates(),
+            one_shots=database.one_shots(),
+        )
+
+    async def _ask(self, question: Any, *arguments: Any) -> Any:
+        try:
+            return await self._host.within(_LONGEST_LOOK_S, question, *arguments)
+        except CancelledError:
+            raise
+        except Exception as error:
+            raise StoreUnavailableError(complaint_of(error)) from error
