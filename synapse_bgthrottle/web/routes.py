@@ -59,7 +59,9 @@ def find(path: bytes, mounted: Sequence[bytes], method: bytes) -> Route:
         RefusedError: there is none (404), or not by this method (405).
     """
     prefix = b"".join(b"/" + part for part in mounted) + b"/"
-    route = ROUTES.get(path.removeprefix(prefix)) if path.startswith(prefix) else None
+    # The server's root is below itself by the empty name, any number of times.
+    is_exact = path.startswith(prefix) and b"" not in mounted
+    route = ROUTES.get(path.removeprefix(prefix)) if is_exact else None
     if route is None:
         raise RefusedError(404, "M_UNRECOGNIZED", "Unrecognized request")
     if method.decode("ascii", "replace") not in route.methods:
