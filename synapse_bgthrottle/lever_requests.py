@@ -89,6 +89,13 @@ def is_printable(value: str) -> bool:
     return not any(unicodedata.category(character) in _UNPRINTABLE for character in value)
 
 
+def escaped(value: str) -> str:
+    """The text with what people would not see as it is written as in Python: `\\n`, `\\u202e`."""
+    return "".join(
+        character if is_printable(character) else repr(character)[1:-1] for character in value
+    )
+
+
 def is_glob(value: object) -> bool:
     """Whether it can name updates: 1 to `LONGEST_NAME` printable characters, and a valid glob."""
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:

@@ -1,0 +1,1 @@
+"""The HTTP API: what it asks for is in `steering`, what Synapse serves is in `resource`."""

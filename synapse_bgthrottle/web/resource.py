@@ -1,0 +1,134 @@
+"""What Synapse serves below the module's path, on every HTTP listener of the process."""
+
+from importlib import resources
+from typing import Any
+
+from synapse.http.site import SynapseRequest
+from synapse.module_api import ModuleApi, run_in_background
+from twisted.internet.defer import CancelledError
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from synapse_bgthrottle.internal_errors import OnInternalError
+from synapse_bgthrottle.web.access import administrator
+from synapse_bgthrottle.web.answers import HEADERS, Answer, RefusedError
+from synapse_bgthrottle.web.bodies import LARGEST_BYTES, check_size, parse_body
+from synapse_bgthrottle.web.crowd import Crowd
+from synapse_bgthrottle.web.endpoints import Endpoints
+from synapse_bgthrottle.web.routes import find
+from synapse_bgthrottle.web.steering import Steering
+
+_FAILED = RefusedError(500, "M_UNKNOWN", "Internal server error").answer
+_CANCELLED = RefusedError(503, "M_UNKNOWN", "The server gave up on it").answer
+_ELSEWHERE = RefusedError(
+    404,
+    "M_UNRECOGNIZED",
+    "This is a worker. Background updates run in the main process, which answers this: send what"
+    " is below this path there.",
+).answer
+
+
+class ThrottleResource(Resource):
+    """The HTTP API.
+
+    Its class's name is what Synapse's metrics and logs of requests have as `servlet`. It is not one
+    of Synapse's own JSON resources because these allow every web page to read their answers (CORS).
+
+    Args:
+        api: the module API.
+        steering: tells and changes what background updates do.
+        on_internal_error: gets what is answered with 500.
+        is_main: whether this is the main process; another one answers nothing but where to ask.
+    """
+
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def __init__(
+        self,
+        api: ModuleApi,
+        steering: Steering,
+        on_internal_error: OnInternalError,
+        is_main: bool = True,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._api = api
+        self._on_internal_error = on_internal_error
+        self._is_main = is_main
+        package = resources.files("synapse_bgthrottle.web")
+        self._endpoints = Endpoints(steering, package.joinpath("openapi.json").read_bytes())
+        self._crowd = Crowd()
+
+    def render(self, request: SynapseRequest) -> int:
+        """Called by Twisted with a request that has arrived whole."""
+        run_in_background(self._serve, request)
+        return NOT_DONE_YET
+
+    async def _serve(self, request: SynapseRequest) -> None:
+        client = _Client(request)
+        with request.processing():  # until then its log context and its metrics are in use
+            answer = await self._answer(request, client)
+            if client.is_there:
+                client.send(answer)
+
+    async def _answer(self, request: SynapseRequest, client: "_Client") -> Answer:
+        if not self._is_main:
+            return _ELSEWHERE
+        where = "answering a request"
+        try:
+            path, _, query = request.uri.partition(b"?")
+            route = find(path, request.prepath or (), request.method)
+            where = f"answering {route.path}"
+            author = await administrator(self._api, request)
+            # Only now: strangers must never keep an administrator from the brake. A token costs
+            # the server what it costs at any other path; the lack of one costs nothing.
+            await self._crowd.enter()
+            try:
+                if not client.is_there:
+                    return _CANCELLED  # who hung up while waiting is not in the know: no lever
+                return await self._endpoints.answer(route, query, client.body, author)
+            finally:
+                self._crowd.leave()
+        except CancelledError:
+            return _CANCELLED  # nobody is above who could end it
+        except RefusedError as error:
+            return error.answer
+        except Exception as error:
+            self._on_internal_error(where, error)
+            return _FAILED
+
+
+class _Client:
+    """Who sent the request, and may hang up at any time.
+
+    Attributes:
+        is_there: the connection lasts.
+    """
+
+    def __init__(self, request: SynapseRequest) -> None:
+        self._request = request
+        self.is_there = True
+        request.notifyFinish().addErrback(self._lost)
+
+    def _lost(self, _: object) -> None:
+        self.is_there = False
+
+    def body(self) -> object:
+        """The body's JSON.
+
+        Raises:
+            RefusedError: it is too large, or not right.
+        """
+        length = self._request.getHeader("Content-Length")
+        if length is not None and length.isdigit():
+            check_size(int(length))
+        content = self._request.content
+        return parse_body(b"" if content is None else content.read(LARGEST_BYTES + 1))
+
+    def send(self, answer: Answer) -> None:
+        request: Any = self._request  # Twisted has no types for it
+        request.setResponseCode(answer.status)
+        for name, value in {**HEADERS, **answer.headers}.items():
+            request.setHeader(name, value)
+        request.setHeader("Content-Length", str(len(answer.body)))
+        request.write(answer.body)
+        request.finish()

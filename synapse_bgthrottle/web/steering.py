@@ -1,0 +1,44 @@
+"""What the HTTP API asks of the module. Pure."""
+
+from typing import Any, Protocol
+
+from synapse_bgthrottle.lever_requests import LeverRequest
+
+JsonObject = dict[str, Any]
+
+
+class Steering(Protocol):
+    """Tells and changes what background updates do.
+
+    The answers are JSON; docs/http-api.md says their shape. Each call ends within seconds, whatever
+    the database does: nobody else puts an end to it.
+
+    Raises:
+        StoreUnavailableError: any of them; the database does not answer, and nothing has changed.
+    """
+
+    async def status(self) -> JsonObject:
+        """What goes on, and what waits."""
+
+    async def history(
+        self, limit: int, update: str | None, database: str | None
+    ) -> list[JsonObject]:
+        """Runs of updates whose name the glob `update` matches (None: all), newest first."""
+
+    async def uses(self, limit: int) -> list[JsonObject]:
+        """Who pulled which lever, newest first."""
+
+    async def explain(self, update: str, database: str, one_shot: bool) -> JsonObject:
+        """What an update of this name is, or would be, limited and held by."""
+
+    async def pull(self, request: LeverRequest, author: str) -> JsonObject:
+        """Do what is asked for; tells the levers made, ended, and in force.
+
+        Args:
+            request: checked.
+            author: the full user ID of the administrator who asks.
+
+        Raises:
+            NothingMatchesError: there is nothing that it is about.
+            TooManyLeversError: no further lever can be made.
+        """

@@ -1,0 +1,30 @@
+"""A module that serves the HTTP API over a steering that only writes down what it is asked."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from synapse.module_api import ModuleApi
+
+from synapse_bgthrottle.web.resource import ThrottleResource
+from tests.web_steering import FakeSteering
+
+logger = logging.getLogger("synapse_bgthrottle.tests")
+
+
+class WebModule:
+    """Its config names the file in which it writes."""
+
+    def __init__(self, config: Any, api: ModuleApi) -> None:
+        calls = Path(config["calls"])
+
+        def tell(line: str) -> None:
+            with calls.open("a") as file:
+                file.write(f"{line}\n")
+
+        def tell_error(where: str, error: Exception) -> None:
+            logger.error("An error of our own %s", where, exc_info=error)
+
+        is_main = api.worker_app is None
+        resource = ThrottleResource(api, FakeSteering(tell), tell_error, is_main)
+        api.register_web_resource("/_synapse/bgthrottle", resource)
