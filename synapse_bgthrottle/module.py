@@ -17,11 +17,13 @@ from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.signals.samples import DatabaseSample, Sample
+from synapse_bgthrottle.steering import ModuleSteering
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.telling_samples import SampleTeller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
+from synapse_bgthrottle.web.resource import ThrottleResource
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,12 @@ class BackgroundUpdateThrottle:
         )
         if self._active:
             self._keeper.start()
+            if config.api_path is not None:
+                steering = ModuleSteering(
+                    self._host, self._throttle, store, courses, desk, self._keeper
+                )
+                resource = ThrottleResource(api, steering, self._tell_internal_error)
+                api.register_web_resource(config.api_path, resource)
             try:
                 self._introduce(config)
             except Exception as error:
