@@ -1,5 +1,6 @@
 """Which updates are under way, and what is to be written of them. Pure."""
 
+import math
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
@@ -73,6 +74,16 @@ class Courses:
             self.running[database_name] = attrs.evolve(course, entry=entry)
             self._written_s.pop(database_name, None)
 
+    def newest_since_s(self, wall_s: float) -> float:
+        """For how long the newest of those under way has been so, in seconds."""
+        return min((wall_s - v.entry.started_s for v in self.running.values()), default=math.inf)
+
+    def first_seen(self, database_name: str, progress_json: str) -> None:
+        """How far the update under way there was when it was first seen."""
+        course = self.running[database_name]
+        entry = attrs.evolve(course.entry, first_progress=progress_json)
+        self.running[database_name] = attrs.evolve(course, entry=entry)
+
     def so_far(self, database_name: str) -> HistoryEntry | None:
         """The history of the update under way there."""
         course = self.running.get(database_name)
@@ -84,6 +95,11 @@ class Courses:
         """Those that have ended since this was asked."""
         ended, self._ended = self._ended, []
         return ended
+
+    @property
+    def unwritten(self) -> tuple[HistoryEntry, ...]:
+        """Those that have ended and are not asked for yet."""
+        return tuple(self._ended)
 
     def put_back(self, ended: Iterable[HistoryEntry]) -> None:
         """These could not be written."""

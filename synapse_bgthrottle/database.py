@@ -1,6 +1,6 @@
 """Synapse's private side, as far as it is about one database and its queue of updates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import getclosurevars
 from typing import Any
 
@@ -22,8 +22,8 @@ _QUEUE = "SELECT update_name, progress_json, depends_on, ordering FROM backgroun
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
 
 
-class QueueProblemError(Exception):
-    """The queue could not be read; says why in a line."""
+class ReadProblemError(Exception):
+    """Something could not be read; says why in a line."""
 
 
 class Database:
@@ -114,11 +114,22 @@ class Database:
         Raises:
             Exception: whatever a lost connection, or a database that refuses, makes of it.
         """
-        answer = await self.run("bgthrottle_queue", _read_queue)
-        if isinstance(answer, QueueProblemError):
+        return tuple(QueueRow(*row) for row in await self._read("bgthrottle_queue", _QUEUE))
+
+    async def ask_row(self, sql: str) -> Sequence[Any] | None:
+        """The first row that a statement answers, within two seconds; None: there is none.
+
+        Raises:
+            Exception: whatever a lost connection, or a database that refuses, makes of it.
+        """
+        rows = await self._read("bgthrottle_ends", sql)
+        return rows[0] if rows else None
+
+    async def _read(self, description: str, sql: str) -> Sequence[Sequence[Any]]:
+        answer: Sequence[Sequence[Any]] | ReadProblemError = await self.run(description, _read, sql)
+        if isinstance(answer, ReadProblemError):
             raise answer
-        rows: tuple[QueueRow, ...] = answer
-        return rows
+        return answer
 
     async def probe(self) -> str | None:
         """Ask the database whether a batch could end; None is yes, otherwise what it complains of.
@@ -143,15 +154,16 @@ def complaint_of(error: Exception) -> str:
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
-def _read_queue(txn: Any) -> tuple[QueueRow, ...] | QueueProblemError:
+def _read(txn: Any, sql: str) -> Sequence[Sequence[Any]] | ReadProblemError:
     # As with the probe: no error of the database leaves this function, lest it is tried again.
     try:
         if engine_of(txn) == "PostgresEngine":
             txn.execute("SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000")
-        txn.execute(_QUEUE)
-        return tuple(QueueRow(*row) for row in txn.fetchall())
+        txn.execute(sql)
+        rows: Sequence[Sequence[Any]] = txn.fetchall()
+        return rows
     except Exception as error:  # in a database thread: nothing to be cancelled here
-        return QueueProblemError(complaint_of(error))
+        return ReadProblemError(complaint_of(error))
 
 
 def _probe(txn: Any) -> str | None:

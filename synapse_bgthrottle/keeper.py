@@ -14,13 +14,17 @@ from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.levers import Levers
+from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.store import Store, Stored
 from synapse_bgthrottle.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
-# How often the queue is looked at while its first update goes on, and while something holds it.
+# How often the queue is looked at while its first update is new, while it goes on, and while
+# something holds it.
+LOOK_EVERY_NEW_S = 1.0
+NEW_S = 60.0
 LOOK_EVERY_S = 5.0
 LOOK_EVERY_HELD_S = 60.0
 
@@ -43,6 +47,7 @@ class Keeper:
         throttle: Throttle,
         store: Store,
         courses: Courses,
+        progress: ProgressWatch,
         desk: LeverDesk,
         on_internal_error: OnInternalError,
     ) -> None:
@@ -50,6 +55,7 @@ class Keeper:
         self._throttle = throttle
         self._store = store
         self._courses = courses
+        self._progress = progress
         self._desk = desk
         self._on_internal_error = on_internal_error
         self.problem = "not read yet"
@@ -132,12 +138,13 @@ class Keeper:
             await self._write()
         except CancelledError:
             raise
-        except Exception as error:  # there is a next time, and the watch tells of a silent database
-            logger.debug("Could not look at the queues, or write the history: %r", error)
+        except Exception as error:  # what was not written is kept for the next time
+            logger.debug("Could not write the history: %r", error)
         finally:
             self._is_called = False
             if any(database.is_open for database in self._throttle.databases.values()):
-                self._call_in(LOOK_EVERY_S)
+                since_s = self._courses.newest_since_s(self._host.wall_s())
+                self._call_in(LOOK_EVERY_NEW_S if since_s < NEW_S else LOOK_EVERY_S)
 
     async def _write(self) -> None:
         ended = self._courses.ended()
@@ -156,13 +163,18 @@ class Keeper:
         for name, database in self._host.databases.items():
             now_s = self._host.now_s()
             state = self._throttle.databases.get(name)
-            is_open = state is not None and state.is_open
-            held = is_open and self._throttle.is_held(name)
-            every_s = LOOK_EVERY_HELD_S if held else LOOK_EVERY_S
-            if is_open and now_s - self._looked_s.get(name, -math.inf) < every_s - _LINGER_S:
+            held = state is not None and state.is_open and self._throttle.is_held(name)
+            if held and now_s - self._looked_s.get(name, -math.inf) < LOOK_EVERY_HELD_S:
                 continue
             self._looked_s[name] = now_s
-            self._see(database, await database.queue())
+            try:
+                rows = await database.queue()
+                self._see(database, rows)
+                await self._progress.look(database, rows)
+            except CancelledError:
+                raise
+            except Exception as error:  # there is a next time; the watch tells of a silent one
+                logger.debug("Could not look at the queue of %s: %r", name, error)
 
     def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
         names = frozenset(row.name for row in rows)

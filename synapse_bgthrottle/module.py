@@ -14,6 +14,7 @@ from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.iteration import Iteration, StockIteration
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.signals.samples import DatabaseSample, Sample
@@ -44,8 +45,9 @@ class BackgroundUpdateThrottle:
         store = Store(self._host)
         courses = Courses(self._throttle)
         desk = LeverDesk(self._host, self._throttle, store)
+        progress = ProgressWatch(self._host, self._throttle, courses)
         self._keeper = Keeper(
-            self._host, self._throttle, store, courses, desk, self._tell_internal_error
+            self._host, self._throttle, store, courses, progress, desk, self._tell_internal_error
         )
         self._watches: dict[str, DatabaseWatch] = {}
         self._tellers: dict[str, Teller] = {}
@@ -63,7 +65,7 @@ class BackgroundUpdateThrottle:
             self._keeper.start()
             if config.api_path is not None:
                 steering = ModuleSteering(
-                    self._host, self._throttle, store, courses, desk, self._keeper
+                    self._host, self._throttle, store, courses, progress, desk, self._keeper
                 )
                 resource = ThrottleResource(api, steering, self._tell_internal_error)
                 api.register_web_resource(config.api_path, resource)

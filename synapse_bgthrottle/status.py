@@ -8,11 +8,13 @@ import attrs
 from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.levers import Lever, LeverKind, Levers
+from synapse_bgthrottle.progress import Progress
 from synapse_bgthrottle.queue import Pending, QueueRow, in_order
 from synapse_bgthrottle.quirks import runs_in_one_go
 from synapse_bgthrottle.status_problems import problems
 from synapse_bgthrottle.status_update import Moment, signals_status, update_status
 from synapse_bgthrottle.throttle import Throttle
+from synapse_bgthrottle.time_left import NOT_KNOWN, TimeLeft
 
 Json = dict[str, Any]
 
@@ -31,7 +33,7 @@ class DatabaseLook:
         known: names of the updates that the server can run; empty: unknown.
         one_shots: names of those that Synapse flags so.
         progress: how far updates are, by name; those that are not in it are unknown.
-        time_left_s: of the update under way, `at_this_pace` and `unthrottled`.
+        time_left: of the update under way.
     """
 
     name: str
@@ -42,8 +44,8 @@ class DatabaseLook:
     has_aborted: bool = False
     known: frozenset[str] = frozenset()
     one_shots: frozenset[str] = frozenset()
-    progress: Mapping[str, Json] = attrs.field(factory=dict)
-    time_left_s: Mapping[str, float | None] = attrs.field(factory=dict)
+    progress: Mapping[str, Progress] = attrs.field(factory=dict)
+    time_left: TimeLeft = NOT_KNOWN
 
 
 def status(
@@ -99,7 +101,7 @@ def _database(
             throttle.updates[entry.key],
             state,
             look.progress.get(entry.update),
-            look.time_left_s,
+            look.time_left,
             moment,
         )
     first = current["name"] if current else look.current
@@ -131,7 +133,7 @@ def _pending(item: Pending, look: DatabaseLook, levers: Sequence[Lever], courses
         "is_reachable": item.is_reachable,
         "known": is_known,
         "one_shot": one_shot if is_known else None,
-        "progress": look.progress.get(name),
+        "progress": progress.to_json() if (progress := look.progress.get(name)) else None,
         "paused": any(
             lever.kind is LeverKind.PAUSE and lever.matches(name, look.name) for lever in levers
         ),

@@ -1,14 +1,16 @@
 """What the HTTP API tells of the update that is under way, and of signals. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
 from synapse_bgthrottle.board_level import Level
 from synapse_bgthrottle.history import HistoryEntry
+from synapse_bgthrottle.progress import Progress
 from synapse_bgthrottle.state import DatabaseState, UpdateState
 from synapse_bgthrottle.telling import describe
+from synapse_bgthrottle.time_left import TimeLeft
 
 Json = dict[str, Any]
 
@@ -29,8 +31,8 @@ def update_status(
     entry: HistoryEntry,
     update: UpdateState,
     database: DatabaseState,
-    progress: Json | None,
-    time_left_s: Mapping[str, float | None],
+    progress: Progress | None,
+    time_left: TimeLeft,
     moment: Moment,
 ) -> Json:
     """The update under way; `entry` is its history, `progress` how far it is (None: unknown)."""
@@ -46,8 +48,8 @@ def update_status(
         "target_duration_ms": update.limits.target_duration_ms,
         "items_per_second": _rate(entry, moment),
         "waited_ms": {cause: round(s * 1000) for cause, s in entry.waited_s.items()},
-        "progress": progress,
-        "time_left_s": dict(time_left_s),
+        "progress": None if progress is None else progress.to_json(),
+        "time_left_s": time_left.to_json(),
         "decision": None
         if decision is None
         else {

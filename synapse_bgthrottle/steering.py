@@ -13,6 +13,7 @@ from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.lever_requests import Action, LeverRequest, StoreUnavailableError
+from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.status import DatabaseLook, status
 from synapse_bgthrottle.status_update import Moment
 from synapse_bgthrottle.store import Store
@@ -34,6 +35,7 @@ class ModuleSteering:
         throttle: Throttle,
         store: Store,
         courses: Courses,
+        progress: ProgressWatch,
         desk: LeverDesk,
         keeper: Keeper,
     ) -> None:
@@ -41,6 +43,7 @@ class ModuleSteering:
         self._throttle = throttle
         self._store = store
         self._courses = courses
+        self._progress = progress
         self._desk = desk
         self._keeper = keeper
 
@@ -65,11 +68,9 @@ class ModuleSteering:
             StoreUnavailableError: the database does not answer.
         """
         stored = await self._ask(self._store.history)
-        entries = {(entry.key, round(entry.started_s, 3)): entry for entry in stored}
-        for name in self._courses.running:
-            entry = self._courses.so_far(name)
-            if entry is not None:
-                entries[entry.key, round(entry.started_s, 3)] = entry
+        running = [self._courses.so_far(name) for name in self._courses.running]
+        newer = (*self._courses.unwritten, *(entry for entry in running if entry is not None))
+        entries = {(entry.key, round(entry.started_s, 3)): entry for entry in (*stored, *newer)}
         newest = sorted(entries.values(), key=lambda entry: -entry.started_s)
         chosen = [
             entry.to_json()
@@ -126,6 +127,7 @@ class ModuleSteering:
         rows, problem = None, ""
         try:
             rows = await self._host.within(_LONGEST_LOOK_S, database.queue)
+            await self._host.within(_LONGEST_LOOK_S, self._progress.look, database, rows)
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, the rest of the status is there
@@ -139,6 +141,8 @@ class ModuleSteering:
             has_aborted=database.has_aborted,
             known=database.known_updates(),
             one_shots=database.one_shots(),
+            progress=self._progress.progress(database.name, rows or ()),
+            time_left=self._progress.time_left(database.name),
         )
 
     async def _ask(self, question: Any, *arguments: Any) -> Any:

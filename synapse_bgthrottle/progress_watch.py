@@ -1,0 +1,106 @@
+"""How far the update under way is in each database, from looks at the queue."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from synapse_bgthrottle.courses import Courses
+from synapse_bgthrottle.cursors import Bounds, bounds_sql, read_bounds
+from synapse_bgthrottle.database import Database
+from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.progress import Progress, read_progress
+from synapse_bgthrottle.queue import QueueRow
+from synapse_bgthrottle.throttle import Throttle
+from synapse_bgthrottle.time_left import NOT_KNOWN, Pace, TimeLeft
+
+# The ends of a table move as the server is used.
+_ASK_BOUNDS_EVERY_S = 600.0
+
+
+@attrs.define
+class _Seen:
+    """The update under way.
+
+    Attributes:
+        update: its name.
+        started_s: since when; another run of the same update starts at another time.
+        progress: how far it is; None: unknown.
+    """
+
+    update: str
+    started_s: float
+    progress: Progress | None = None
+    pace: Pace = attrs.field(factory=Pace)
+    bounds: Bounds | None = None
+    bounds_at_s: float = -math.inf
+
+
+class ProgressWatch:
+    """Follows the update under way in each database."""
+
+    def __init__(self, host: Homeserver, throttle: Throttle, courses: Courses) -> None:
+        self._host = host
+        self._throttle = throttle
+        self._courses = courses
+        self._seen: dict[str, _Seen] = {}
+
+    async def look(self, database: Database, rows: Sequence[QueueRow]) -> None:
+        """The queue was read: what does it say of the update under way?
+
+        Raises:
+            Exception: whatever a lost connection makes of a question for the table's ends.
+        """
+        entry = self._courses.so_far(database.name)
+        row = next((row for row in rows if entry is not None and row.name == entry.update), None)
+        if entry is None or row is None:
+            self._seen.pop(database.name, None)
+            return
+        seen = self._seen.get(database.name)
+        if seen is None or (seen.update, seen.started_s) != (entry.update, entry.started_s):
+            seen = self._seen[database.name] = _Seen(entry.update, entry.started_s)
+        if entry.first_progress in (None, "{}") and row.progress_json != "{}":
+            self._courses.first_seen(database.name, row.progress_json)
+        now_s = self._host.now_s()
+        sql = bounds_sql(entry.update)
+        if sql is not None and now_s - seen.bounds_at_s >= _ASK_BOUNDS_EVERY_S:
+            seen.bounds_at_s = now_s
+            seen.bounds = read_bounds(await database.ask_row(sql))
+        first = entry.first_progress or row.progress_json
+        seen.progress = read_progress(
+            entry.update, _decoded(row.progress_json), _decoded(first), seen.bounds
+        )
+        left = None if seen.progress is None else seen.progress.left
+        update = self._throttle.updates[entry.key]
+        if left is not None:
+            held_s = self._courses.running[database.name].held_s(update)
+            seen.pace.observe(now_s, left, update.batch_s, held_s)
+
+    def progress(self, database_name: str, rows: Sequence[QueueRow]) -> dict[str, Progress]:
+        """How far updates are, by name; those that are not in it are unknown."""
+        found = {}
+        for row in rows:
+            if row.progress_json != "{}":
+                progress = read_progress(row.name, _decoded(row.progress_json), None, None)
+                if progress is not None:
+                    found[row.name] = progress
+        seen = self._seen.get(database_name)
+        if seen is not None:
+            found.pop(seen.update, None)
+            if seen.progress is not None:
+                found[seen.update] = seen.progress
+        return found
+
+    def time_left(self, database_name: str) -> TimeLeft:
+        """Of the update under way."""
+        seen = self._seen.get(database_name)
+        return NOT_KNOWN if seen is None else seen.pace.time_left()
+
+
+def _decoded(progress_json: str) -> Any:
+    try:
+        return json.loads(progress_json)
+    except (ValueError, RecursionError):
+        return None
