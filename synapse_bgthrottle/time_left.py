@@ -8,7 +8,7 @@ is known no better than the time between two looks. Hence the law:
 - Pace is the ratio of two sums over the steps, work and time, in which old steps fade. Fading goes
   by the time that passed outside of holds: a night in a closed window makes nobody forget.
 - Nothing is answered before the sums cover eight times what a step's instant may be off: with that,
-  the answer is within 20 % of the truth at a steady pace, or within two looks at the very end,
+  the answer is within 20 % of the truth at a steady pace, or within three looks near the end,
   where nobody can see 20 %. With looks every 5 s it comes 40 s after the first step.
 - Between steps the answer counts down, and where a batch takes more than twice the usual time, that
   it does not come counts as time without work.

@@ -75,7 +75,7 @@ _gaps_s = st.one_of(
 def test_within_a_fifth_of_the_truth(
     update: SteadyUpdate, gaps_s: list[float], start: float
 ) -> None:
-    """At a steady pace, from a tenth on, it errs by 20 % or two looks, wherever it began."""
+    """At a steady pace, from a tenth on, it errs by 20 % or three looks, wherever it began."""
     pace, longest_s = Pace(), max(gaps_s)
     first_s = start * update.batches * update.period_s
     for number, now_s in enumerate(looks(update, gaps_s, first_s)):
@@ -91,7 +91,7 @@ def test_within_a_fifth_of_the_truth(
             # Two batches and some looks, at most.
             assert watched_s <= 2 * update.period_s + 13 * longest_s
             continue
-        assert truth_s == pytest.approx(found.at_this_pace_s, abs=max(0.2 * truth_s, 2 * longest_s))
+        assert truth_s == pytest.approx(found.at_this_pace_s, abs=max(0.2 * truth_s, 3 * longest_s))
         assert (update.batches - done) * update.batch_s == pytest.approx(found.unthrottled_s)
 
 
@@ -111,7 +111,7 @@ def test_known_at_a_tenth_with_the_looks_of_the_module(
             found_s = pace.time_left().at_this_pace_s
             assert found_s is not None
             truth_s = update.truth_s(now_s)
-            assert truth_s == pytest.approx(found_s, abs=max(0.2 * truth_s, 10))
+            assert truth_s == pytest.approx(found_s, abs=max(0.2 * truth_s, 15))
 
 
 def test_unknown_at_first() -> None:
