@@ -23,7 +23,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.guarded import call, get
 from synapse_bgthrottle.limits import FixedSleep, Settings
-from synapse_bgthrottle.server_metrics import LONG_POLLS, ServerMetrics
+from synapse_bgthrottle.server_metrics import NOT_COUNTED, ServerMetrics
 from synapse_bgthrottle.throttle import Facts
 
 __all__ = ["BUILT_IN", "Database", "Homeserver", "StockSettings"]
@@ -230,9 +230,10 @@ class Homeserver:
     def active_requests(self) -> int | None:
         """Requests of clients that somebody waits for; None: they cannot be seen.
 
-        Not long polls, of which a server always has dozens, and not those that have been in flight
-        for longer than `_LONGEST_WAIT_S`, which mostly wait for other servers. With workers,
-        clients are elsewhere; with very many requests, looking would cost too much.
+        Not long polls, of which a server always has dozens, nor looks at the updates, nor those
+        that have been in flight for longer than `_LONGEST_WAIT_S`, which mostly wait for other
+        servers. With workers, clients are elsewhere; with very many requests, looking would cost
+        too much.
         """
         if _requests is None or self._has_workers or len(_requests) > _MOST_REQUESTS:
             return None
@@ -243,7 +244,7 @@ class Homeserver:
                     request
                     for request in _requests
                     if request.start_ts > started_after_s
-                    and getattr(request, "name", None) not in LONG_POLLS
+                    and getattr(request, "name", None) not in NOT_COUNTED
                 ]
             )
 

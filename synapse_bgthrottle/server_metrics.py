@@ -12,8 +12,17 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from synapse_bgthrottle.guarded import call, get
 
-# Kinds of request whose answer waits on purpose for something to happen.
-LONG_POLLS = frozenset({"EventStreamRestServlet", "SlidingSyncRestServlet", "SyncRestServlet"})
+# Kinds of request that tell nothing of clients: long polls, whose answer waits on purpose for
+# something to happen, and looks at the updates themselves, which must not slow them down.
+NOT_COUNTED = frozenset(
+    {
+        "EventStreamRestServlet",
+        "SlidingSyncRestServlet",
+        "SyncRestServlet",
+        "BackgroundUpdateRestServlet",
+        "ThrottleResource",
+    }
+)
 
 _POOL_WAIT = "synapse_storage_schedule_time"
 _TICK = "python_twisted_reactor_tick_time"
@@ -37,17 +46,17 @@ class ServerMetrics:
         return ticks if ticks is not None and ticks[1] else None
 
     def responses(self) -> dict[str, tuple[float, float]] | None:
-        """By servlet, but those of long polls: seconds that answers took, and how many."""
+        """By servlet, but those that do not count: seconds that answers took, and how many."""
         answer: dict[str, tuple[float, float]] | None = call(self._responses)
         return answer
 
     def answered(self) -> int:
-        """How many requests have been answered, but long polls; 0 where nobody counts."""
+        """How many requests that count have been answered; 0 where nobody counts."""
         return int(call(self._answered) or 0)
 
     def _answered(self) -> float:
         counts = _by_servlet(self._by_name[f"{_RESPONSES}_total"], "_value")
-        return sum(count for servlet, count in counts.items() if servlet not in LONG_POLLS)
+        return sum(count for servlet, count in counts.items() if servlet not in NOT_COUNTED)
 
     def _sum_and_count(self, name: str) -> tuple[float, float] | None:
         histogram = self._by_name.get(f"{name}_sum")
@@ -63,7 +72,7 @@ class ServerMetrics:
         return {
             servlet: (seconds[servlet], count)
             for servlet, count in counts.items()
-            if servlet in seconds and servlet not in LONG_POLLS
+            if servlet in seconds and servlet not in NOT_COUNTED
         }
 
 
