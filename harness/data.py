@@ -116,5 +116,11 @@ def count_rows(database: Path, sql: str) -> int:
         return count(connection, sql)
 
 
+def rows(database: Path, sql: str) -> list[tuple[Any, ...]]:
+    """What a query answers, from another connection than the server's."""
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(sql).fetchall()
+
+
 def pending_updates(database: Path) -> int:
     return count_rows(database, "SELECT COUNT(*) FROM background_updates")
