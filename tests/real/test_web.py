@@ -14,7 +14,7 @@ from harness import redis
 from harness.matrix import MatrixClient
 from harness.redis import RedisServer
 from harness.server import SynapseServer, SynapseWorker
-from tests.real.web_server import BASE, WebServer, configuration, running
+from tests.real.web_server import BASE, TROUBLES, WebServer, configuration, running
 from tests.web_steering import example
 
 GETS = ["status", "history", "uses", "explain?update=x", "openapi.json"]
@@ -34,7 +34,7 @@ def no_harm(server: WebServer) -> Iterator[None]:
     yield
     assert MatrixClient(server.synapse.url).call("GET", "/_matrix/client/versions")
     log = server.synapse.log()[begin:]
-    for trouble in ("Traceback", " ERROR ", "CRITICAL", "logcontext", "Expected logging context"):
+    for trouble in TROUBLES:
         assert trouble not in log, log
 
 

@@ -1,6 +1,7 @@
 """A module that serves the HTTP API over a steering that only writes down what it is asked."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,22 @@ from synapse_bgthrottle.web.resource import ThrottleResource
 from tests.web_steering import FakeSteering
 
 logger = logging.getLogger("synapse_bgthrottle.tests")
+
+
+SLOW_S = 0.2
+
+
+class SlowSteering(FakeSteering):
+    """Takes its time for updates of the name `slow`."""
+
+    def __init__(self, api: ModuleApi, tell: Callable[[str], object]) -> None:
+        super().__init__(tell)
+        self._api = api
+
+    async def history(self, limit: int, update: str | None, database: str | None) -> Any:
+        if update == "slow":
+            await self._api.sleep(SLOW_S)
+        return await super().history(limit, update, database)
 
 
 class WebModule:
@@ -26,5 +43,5 @@ class WebModule:
             logger.error("An error of our own %s", where, exc_info=error)
 
         is_main = api.worker_app is None
-        resource = ThrottleResource(api, FakeSteering(tell), tell_error, is_main)
+        resource = ThrottleResource(api, SlowSteering(api, tell), tell_error, is_main)
         api.register_web_resource("/_synapse/bgthrottle", resource)

@@ -19,6 +19,9 @@ from harness.server import SynapseServer
 BASE = "/_synapse/bgthrottle/v1"
 SERVICE_TOKEN = "the-token-of-a-bridge"
 
+# What a log has where something failed, or where a log context was lost or used after its end.
+TROUBLES = ("Traceback", " ERROR ", " CRITICAL ", "logcontext", "log context", "logging context")
+
 _MODULE = "tests.real.web_module.WebModule"
 
 
