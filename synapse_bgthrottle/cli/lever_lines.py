@@ -59,7 +59,8 @@ def history_line(entry: "HistoryEntry") -> str:
     if entry.waited_ms:
         parts.append(f"waited: {waited(entry.waited_ms)}")
     if entry.failures:
-        parts.append(f"{entry.failures} failures, the last: {entry.last_failure}")
+        count = "1 failure" if entry.failures == 1 else f"{entry.failures} failures, the last"
+        parts.append(f"{count}: {entry.last_failure}")
     return "; ".join(parts)
 
 

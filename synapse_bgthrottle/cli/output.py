@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -28,10 +28,16 @@ def is_coloured() -> bool:
 def show(lines: Iterable[Line], err: bool = False) -> None:
     """Print lines; colours only on a terminal that wants them."""
     for line in lines:
-        text = escape(line.text)
+        text = _encodable(escape(line.text), sys.stderr if err else sys.stdout)
         if line.style and is_coloured():
             text = click.style(text, **_STYLES[line.style])
         click.echo(text, err=err)
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """What the stream's encoding lacks is escaped too: no status ends for want of a letter."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def say(text: str) -> None:

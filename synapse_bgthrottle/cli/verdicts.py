@@ -14,6 +14,8 @@ UNTOLD = (
     " wait or that this version does not know: look at the table background_updates too"
 )
 
+_WORTH_A_REASON = ("failing", "stuck", "store")
+
 
 def against_upgrade(status: "ThrottleStatus") -> Iterator[str]:
     """Each reason not to upgrade now; none: it is safe."""
@@ -22,8 +24,7 @@ def against_upgrade(status: "ThrottleStatus") -> Iterator[str]:
     for database in status.databases:
         yield from _against_upgrade(database)
     for problem in status.problems:
-        # The rest is about queues, which are told above.
-        if problem.kind in ("unknown_update", "failing", "stuck"):
+        if problem.kind in _WORTH_A_REASON:  # the others are told above, or below
             where = f" in {problem.database}" if problem.database else ""
             yield f"{problem.message or problem.kind}{where}"
     for lever in status.levers:
