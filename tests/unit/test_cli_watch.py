@@ -103,12 +103,21 @@ def test_terminals_that_are_not_drawn_on(env: dict[str, str]) -> None:
 
 
 def test_drawn_on_a_terminal() -> None:
-    """On a terminal the whole status is drawn, what is old after the server went too."""
+    """On a terminal the whole status is drawn over the last one."""
     server = FakeServer({"GET status": [BUSY, GONE, DONE]})
     result = run(server, "watch", "--until-done", terminal=True)
     assert 0 == result.exit_code
-    assert "NO STATUS for" not in result.output.splitlines()[-1]
+    assert "NO STATUS" not in result.output
     assert "master (postgres): idle" in result.output
+
+
+def test_drawn_after_the_server_went() -> None:
+    """What was known stays, under a line that says how old it is; Ctrl-C ends it with 130."""
+    server = FakeServer({"GET status": [BUSY, GONE]})
+    result = run(server, "watch", terminal=True, sleeps=3)
+    assert 130 == result.exit_code
+    assert "NO STATUS for 4s, what follows is old: https://matrix.example.org" in result.output
+    assert "event_search 66.0% 496900/752865" in result.output
 
 
 def drawn(lines: list[Line], width: int = 80) -> list[str]:

@@ -1,12 +1,15 @@
 """The client: what is sent, what is understood, and what goes wrong in which way."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from synapse_bgthrottle import client as client_package
 from synapse_bgthrottle.client import (
     JOBS,
     AsyncClient,
@@ -350,3 +353,11 @@ def test_the_awaited_client() -> None:
     assert {"master"} == set(status.current_updates)
     assert enabled is True
     assert 3 == len(server.requests)
+
+
+def test_every_error_and_method_is_documented() -> None:
+    """The page has each of them."""
+    text = (Path(__file__).parents[2] / "docs" / "client.md").read_text("utf-8")
+    errors = {name for name in client_package.__all__ if name.endswith("Error")}
+    for name in sorted({*errors, *methods()}):
+        assert re.search(rf"`{name}\b", text), name
