@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     Snapshot: TypeAlias = ThrottleStatus | UpdatesStatus
 
+LOOKS_WITHOUT_MODULE = 3
+
 
 @attrs.frozen
 class Look:
@@ -34,12 +36,25 @@ class Look:
         assert self.official is not None
         return self.official
 
-    @property
-    def is_done(self) -> bool:
-        """Whether nothing is pending, for all that is told."""
-        if self.full is not None:
-            return verdicts.is_done(self.full)
-        return self.official is not None and verdicts.is_done_officially(self.official)
+
+@attrs.define
+class Ending:
+    """Whether the updates have come to their end, by several looks where one cannot tell.
+
+    Between two updates nothing runs for a moment, which Synapse's own status cannot tell from an
+    end. The module's status has the queue.
+    """
+
+    _idle_looks: int = 0
+
+    def has_come(self, look: Look) -> bool:
+        """Whether nothing is pending, for all that was told up to this look."""
+        if look.full is not None:
+            return verdicts.is_done(look.full)
+        assert look.official is not None
+        is_idle = verdicts.is_done_officially(look.official)
+        self._idle_looks = self._idle_looks + 1 if is_idle else 0
+        return self._idle_looks >= LOOKS_WITHOUT_MODULE
 
 
 class Poller:

@@ -10,15 +10,13 @@ from synapse_bgthrottle.cli import output, verdicts
 from synapse_bgthrottle.cli.changes import Changes
 from synapse_bgthrottle.cli.failures import NotFinishedCommandError
 from synapse_bgthrottle.cli.lines import Line, duration, escape
-from synapse_bgthrottle.cli.polling import Look, Poller
+from synapse_bgthrottle.cli.polling import Ending, Look, Poller
 from synapse_bgthrottle.cli.session import Session, online, span_option
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
 
 _TELL_EVERY_S = 60.0
-# Between two updates nothing runs for a moment, which Synapse's own status cannot tell from an end.
-_LOOKS_WITHOUT_MODULE = 3
 
 
 @click.command("wait")
@@ -51,13 +49,12 @@ def _wait(session: Session, client: "Client", longest_ms: int | None, interval_m
     end_s = math.inf if longest_ms is None else around.monotonic_s() + longest_ms / 1000
     changes = Changes(_TELL_EVERY_S)
     looked: object = poller.look()
-    idle_looks = 0
+    ending = Ending()
     while True:
         for line in changes.tell(looked, around.monotonic_s(), around.wall_ms()):
             output.say(line)
         if isinstance(looked, Look):
-            idle_looks = idle_looks + 1 if looked.is_done else 0
-            if idle_looks and (looked.full is not None or idle_looks >= _LOOKS_WITHOUT_MODULE):
+            if ending.has_come(looked):
                 return looked
             _raise_if_stopped(looked)
         left_s = end_s - around.monotonic_s()

@@ -8,7 +8,7 @@ import click
 from synapse_bgthrottle.cli import output
 from synapse_bgthrottle.cli.changes import Changes
 from synapse_bgthrottle.cli.lines import Line, duration
-from synapse_bgthrottle.cli.polling import Look, Poller
+from synapse_bgthrottle.cli.polling import Ending, Look, Poller
 from synapse_bgthrottle.cli.session import Session, online, span_option
 from synapse_bgthrottle.cli.showing import lines_of
 
@@ -60,9 +60,10 @@ class _Watch:
 
     def follow(self, poller: Poller, first: Look, interval_ms: int, until_done: bool) -> None:
         looked: object = first
+        ending = Ending()
         while True:
             self._tell(looked)
-            if until_done and isinstance(looked, Look) and looked.is_done:
+            if until_done and isinstance(looked, Look) and ending.has_come(looked):
                 return
             self._session.around.sleep(max(interval_ms, 100) / 1000)
             looked = poller.look_again()

@@ -134,6 +134,14 @@ def test_check(expected: int, said: str, answers: dict[str, Any]) -> None:
     assert ("not told" in result.output) == ("GET admin/status" in answers)
 
 
+def test_check_between_two_updates() -> None:
+    """Without the module one look without an update may have met the moment between two."""
+    server = FakeServer({"GET admin/status": [official(), official(), official(master="e")]})
+    result = run(server, "check")
+    assert 5 == result.exit_code
+    assert "e runs in master" in result.output
+
+
 def test_check_for_programs() -> None:
     """The reasons are a list there."""
     result = run(FakeServer({"GET status": status(IDLE, levers=[PAUSE])}), "check", "-o", "json")
