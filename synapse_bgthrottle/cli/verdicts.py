@@ -60,7 +60,7 @@ def stopped(status: "ThrottleStatus") -> Iterator[str]:
     if not status.enabled:
         yield "background updates are switched off"
     for database in status.databases:
-        if database.state == "aborted":
+        if database.state == "aborted" or (database.state == "disabled" and status.enabled):
             yield f"{database.name}: {why(database)}"
         head = database.pending[0] if database.pending else None
         if head is not None and head.paused:

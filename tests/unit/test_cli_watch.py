@@ -171,6 +171,7 @@ def test_the_screen_ends_whole() -> None:
         (5, "event_search is paused by @admin:example.org", [BUSY, PAUSED]),
         (5, "switched off", [status(database(), enabled=False)]),
         (5, "aborted", [BUSY, status(database(state="aborted"))]),
+        (5, "disabled", [BUSY, status(database(state="disabled"))]),
         (5, "not finished after 1h: master: event_search 66.0%", [BUSY]),
         (5, "not finished after 1h: no status: ", [BUSY, GONE]),
     ],
