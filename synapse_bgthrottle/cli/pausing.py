@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
 
 _UNENDING = (
-    "This server does not have the module. Its own switch has NO END, is FORGOTTEN at a restart,"
+    "The module does not answer here. Synapse's own switch has NO END, is FORGOTTEN at a restart,"
     " and tells nobody who used it or why."
 )
 

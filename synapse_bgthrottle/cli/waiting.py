@@ -41,7 +41,8 @@ def wait_command(session: Session, longest_ms: int | None, interval_ms: int) -> 
     """
     with session.client() as client:
         look = _wait(session, client, longest_ms, max(interval_ms, 100))
-    session.show(look.result, [Line("nothing is pending", "good")])
+    done = "nothing is pending" if look.full is not None else "nothing runs any more"
+    session.show(look.result, [Line(done, "good")])
 
 
 def _wait(session: Session, client: "Client", longest_ms: int | None, interval_ms: int) -> Look:

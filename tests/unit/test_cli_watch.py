@@ -194,7 +194,8 @@ def test_wait_without_module() -> None:
     """A moment between two updates is no end: nothing has to run in three looks in a row."""
     idle, busy = official(), official(master="e")
     server = FakeServer({"GET admin/status": [busy, idle, busy, idle, idle, idle, busy]})
-    assert 0 == run(server, "wait").exit_code
+    result = run(server, "wait")
+    assert (0, "nothing runs any more\n") == (result.exit_code, result.stdout)
     assert 7 == len(server.sent)
     server = FakeServer({"GET admin/status": official(enabled=False)})
     assert 5 == run(server, "wait").exit_code
