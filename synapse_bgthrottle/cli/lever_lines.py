@@ -53,7 +53,8 @@ def history_line(entry: "HistoryEntry") -> str:
     if entry.started_ms is not None and entry.ended_ms is not None:
         parts[0] += f" after {duration(entry.ended_ms - entry.started_ms)}"
     parts.append(
-        f"{number(entry.items)} items in {number(entry.batches)} batches,"
+        f"{number(entry.items)} items in {number(entry.batches)}"
+        f" {'batch' if entry.batches == 1 else 'batches'},"
         f" {duration(entry.batch_time_ms)}"
     )
     if entry.waited_ms:

@@ -93,12 +93,17 @@ def set_command(
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """Read a value as the configuration's YAML would, if that is something JSON has."""
+    """Read a value as the configuration's YAML would, if that is something JSON has.
+
+    But `off`, which YAML takes for false, stays as people wrote it: others will read it.
+    """
     import yaml  # noqa: PLC0415
 
     key, is_there, value = text.partition("=")
     if not is_there or not key.isidentifier():
         raise click.UsageError(f"{text!r} is not KEY=VALUE, such as profile=finish")
+    if value == "off":
+        return key, value
     try:
         read = yaml.safe_load(value)
         json.dumps(read, allow_nan=False)

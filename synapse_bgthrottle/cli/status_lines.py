@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     )
 
 
+# From here on a signal is shown in full: half way to where it throttles.
+_WORTH_A_LINE = 0.5
+
+_NOT_OBSERVABLE = "not observable"
+
+
 def status_lines(
     status: "ThrottleStatus", now_ms: float | None, most_pending: int | None = None
 ) -> Iterator[Line]:
@@ -84,10 +90,30 @@ def database_lines(
         when = moment(failure.at_ms)
         text = f"  last failure: {failure.update} at {when}{row}: {failure.message}"
         yield Line(text, "problem" if database.failures_in_row else "faint")
-    if database.signals:
-        yield Line("  pressures:")
-        for signal in database.signals:
-            yield _signal_line(signal)
+    if database.state != "idle":  # what was seen when the last update ended tells nothing now
+        yield from signal_lines(database.signals)
+
+
+def signal_lines(signals: "tuple[StatedSignal, ...]") -> Iterator[Line]:
+    """The signals that matter now in full, the others in short, with how old each is."""
+    seen = [signal for signal in signals if signal.value is not None]
+    loud = [
+        signal for signal in seen if signal.is_closed or (signal.pressure or 0) >= _WORTH_A_LINE
+    ]
+    quiet = [_in_short(signal) for signal in seen if signal not in loud]
+    unseen = [
+        f"{signal.name} ({signal.problem})"
+        if signal.problem not in ("", _NOT_OBSERVABLE)
+        else signal.name
+        for signal in signals
+        if signal.value is None
+    ]
+    for signal in loud:
+        yield _signal_line(signal)
+    if quiet:
+        yield Line(f"  pressures, and their age: {', '.join(quiet)}")
+    if unseen:
+        yield Line(f"  not observable: {', '.join(unseen)}", "faint")
 
 
 def change_lines(status: "ThrottleStatus", now_ms: float | None) -> Iterator[str]:
@@ -103,17 +129,20 @@ def _title(database: "DatabaseStatus", now_ms: float | None) -> str:
     stated = f"{database.name} ({database.engine}): {database.state}"
     if decision is not None and decision.since_ms is not None and decision.cause != "run":
         lasts = duration(since(decision.since_ms, now_ms))
-        stated += f" by {decision.cause} since {moment(decision.since_ms)} ({lasts})"
+        stated += f" ({decision.cause}) since {moment(decision.since_ms)} ({lasts})"
     return stated + count
 
 
+def _in_short(signal: "StatedSignal") -> str:
+    text = signal.name if signal.pressure is None else f"{signal.name} {signal.pressure:.2f}"
+    text += "" if signal.age_s is None else f" {duration(signal.age_s * 1000)}"
+    return f"{text} (stale)" if signal.is_stale else text
+
+
 def _signal_line(signal: "StatedSignal") -> Line:
-    if signal.value is None:
-        what = signal.problem or "not known"
-        return Line(f"    {signal.name}: {what}", "faint")
     pressure = "" if signal.pressure is None else f", pressure {signal.pressure:.2f}"
     text = (
-        f"    {signal.name}: {quantity(signal.value, signal.unit)} of"
+        f"  {signal.name}: {quantity(signal.value, signal.unit)} of"
         f" {quantity(signal.threshold, signal.unit)}{pressure}"
     )
     if signal.age_s is not None:

@@ -59,9 +59,8 @@ def current_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[
     yield Line(f"    {'; '.join(_work(current))}")
     if current.waited_ms:
         yield Line(f"    waited: {waited(current.waited_ms)}")
-    limits = "; ".join(filter(None, (current.limits, current.rule or "")))
-    if limits:
-        yield Line(f"    limits: {limits}")
+    if current.limits:
+        yield Line(f"    limits: {current.limits}")
     if current.index_build is not None:
         done = current.index_build.progress_ratio
         far = "" if done is None else f", {share(done)} done"
