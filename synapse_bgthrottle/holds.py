@@ -15,6 +15,9 @@ from synapse_bgthrottle.units import format_duration_ms
 
 # The wait after the first, second, ... failed iteration in a row; the last one stays.
 BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
+# The same for want of room on the disk. There is some again, or it would not be tried; but less
+# than the update needs, which fills the disk with each try, and the fifth in a row is the last.
+BACKOFF_FOR_ROOM_S = (5.0, 60.0, 600.0, 3600.0)
 
 # How often a closed budget is looked at: about as often as it is measured.
 _LOOK_AGAIN_S = 0.5
@@ -97,11 +100,13 @@ def by_levers(update: UpdateState, at: Conditions) -> Verdict | None:
 def by_failure(database: DatabaseState, at: Conditions) -> Verdict | None:
     """The time after a failure in which nothing is tried again."""
     if database.failures:
-        backoff_s = BACKOFF_S[min(database.failures, len(BACKOFF_S)) - 1]
+        backoffs_s = BACKOFF_FOR_ROOM_S if database.lacked_room else BACKOFF_S
+        backoff_s = backoffs_s[min(database.failures, len(backoffs_s)) - 1]
         wait_s = database.batch_end_s + backoff_s - at.now_s
         times = "the last iteration" if database.failures == 1 else f"{database.failures} in a row"
         if wait_s > 0:
-            reason = f"{times} failed: next try after {backoff_s:.0f}s"
+            failed = "failed for want of room" if database.lacked_room else "failed"
+            reason = f"{times} {failed}: next try after {backoff_s:.0f}s"
             return Verdict(Cause.BACKOFF, wait_s, reason)
     return None
 

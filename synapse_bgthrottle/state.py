@@ -24,6 +24,7 @@ class DatabaseState:
         batch_end_s: when the last batch ended (or the first was asked for), monotonic.
         batch_s: how long it took; None before the first.
         failures: failed iterations in a row.
+        lacked_room: whether the last of them failed for want of room on the disk.
         update_name: the update whose iteration came last.
         board: what the signals say of it.
         is_open: whether an iteration waits or runs.
@@ -33,6 +34,7 @@ class DatabaseState:
     board: Board
     batch_s: float | None = None
     failures: int = 0
+    lacked_room: bool = False
     update_name: str = ""
     is_open: bool = False
 

@@ -235,8 +235,16 @@ class Throttle:
         update.items += items or 0
         update.batch_s += took_s
 
-    def failed(self, database_name: str, update_name: str, wall_s: float, message: str) -> None:
-        """Why the batch that ended failed."""
+    def failed(
+        self,
+        database_name: str,
+        update_name: str,
+        wall_s: float,
+        message: str,
+        lacked_room: bool = False,
+    ) -> None:
+        """Why the batch that ended failed; `lacked_room`: for want of room on the disk."""
+        self.databases[database_name].lacked_room = lacked_room
         update = self.updates[database_name, update_name]
         update.failures += 1
         update.last_failure, update.last_failure_wall_s = message, wall_s

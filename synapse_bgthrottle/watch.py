@@ -31,6 +31,7 @@ class DatabaseWatch:
         self._answers: list[str | None] = []
         self._next_s = host.now_s()
         self._retry_s = FIRST_RETRY_S
+        self._needs_room = False
 
     def is_due(self, now_s: float) -> bool:
         """Whether nothing recent shows that the database answers, or a late answer is there."""
@@ -41,10 +42,15 @@ class DatabaseWatch:
         self.silent_since_s, self.complaint = None, ""
         self._next_s = now_s + PROOF_LASTS_S
         self._retry_s = FIRST_RETRY_S
+        self._needs_room = False
 
-    def failed(self, now_s: float) -> None:
-        """Something has just failed, perhaps for want of the database: ask before going on."""
+    def failed(self, now_s: float, needs_room: bool = False) -> None:
+        """Something has just failed, perhaps for want of the database: ask before going on.
+
+        If that was for want of `needs_room` on its disk, it has to show that there is some.
+        """
         self._next_s = now_s
+        self._needs_room = needs_room
 
     async def check(self) -> None:
         """Ask, and wait for the answer for a second; one that comes later is read the next time."""
@@ -74,7 +80,7 @@ class DatabaseWatch:
 
     async def _ask(self) -> None:
         try:
-            complaint = await self._database.probe()
+            complaint = await self._database.probe(self._needs_room)
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, the database is not usable now

@@ -38,6 +38,7 @@ _PURE = (
             "decision",
             "harm",
             "explanation",
+            "failures",
             "found",
             "history",
             "holds",
