@@ -187,7 +187,8 @@ class Keeper:
                 database.name,
                 ", ".join(sorted(names - known)),
             )
+        wall_s = self._host.wall_s()
+        self._courses.see_recalled(database.name, names, wall_s)
         state = self._throttle.databases.get(database.name)
         if state is None or not state.is_open:
-            wall_s = self._host.wall_s()
             self._courses.see(database.name, names, wall_s, aborted=database.has_aborted)
