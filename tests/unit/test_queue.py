@@ -93,7 +93,7 @@ def _queues(draw: st.DrawFn) -> list[QueueRow]:
 def _as_synapse(rows: list[QueueRow]) -> list[str]:
     """Synapse's own rule: look at the queue anew for each update, as long as one may begin."""
     queue = sorted(rows, key=lambda row: (row.ordering, row.name))
-    taken = []
+    taken: list[str] = []
     while True:
         names = {row.name for row in queue}
         free = [row for row in queue if row.depends_on is None or row.depends_on not in names]
