@@ -115,9 +115,8 @@ class VirtualPool:
             await answer
         if self.broken is not None:
             raise self.broken
-        result = func(_Transaction(self), *args)
-        self.connection.commit()
-        return result
+        with self.connection:  # what fails is rolled back
+            return func(_Transaction(self), *args)
 
     async def simple_select_one_onecol(
         self, table: str, keyvalues: dict[str, str], retcol: str, **_: Any

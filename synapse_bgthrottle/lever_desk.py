@@ -18,8 +18,7 @@ from synapse_bgthrottle.lever_requests import (
     StoreUnavailableError,
     TooManyLeversError,
 )
-from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind, Levers, Use
-from synapse_bgthrottle.limits import Adaptive
+from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind, Levers, Use, with_pace
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.throttle import Throttle
 
@@ -170,17 +169,12 @@ class LeverDesk:
         pending: Sequence[UpdateKey],
         wall_s: float,
     ) -> Iterable[Lever]:
-        settings = request.parsed
-        adaptive_only = (settings.profile, settings.min_duty_ratio, settings.max_duty_ratio)
-        if settings.pace is None and any(value is not None for value in adaptive_only):
-            # Somebody who sets a profile wants its pace, whatever the configuration fixes.
-            settings = attrs.evolve(settings, pace=Adaptive())
         lever = Lever(
             lever_id=secrets.token_hex(4),
             kind=_MADE_BY[request.action],
             update=request.update,
             database=request.database,
-            settings=settings,
+            settings=with_pace(request.parsed),
             written=request.settings,
             reason=request.reason,
             author=author,
