@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet.defer import ensureDeferred
 from twisted.python.failure import Failure
 
-from harness.virtual import VirtualServer
+from harness.virtual import VirtualServer, Work
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.lever_requests import Action, parse_lever_request
 from synapse_bgthrottle.levers import Lever
@@ -65,3 +65,10 @@ def restarted(old: VirtualServer, new: VirtualServer) -> VirtualServer:
 def rows(server: VirtualServer, sql: str) -> list[Any]:
     """What the main database has."""
     return next(iter(server.pools.values())).connection.execute(sql).fetchall()
+
+
+def queued(server: VirtualServer, name: str, items: int = 10**9) -> Work:
+    """An update at the end of the main database's queue, of which an item costs a ms."""
+    work = Work(server, items, cost_ms=1)
+    server.pools["master"].queue(name, work)
+    return work
