@@ -130,17 +130,22 @@ class Throttle:
                 update_name, database_name, one_shot, self._facts.sees_requests
             )
         self._limits.apply(self.levers, update_name, database_name, update, at.wall_s)
-        verdicts = [
-            holds.by_server(at),
-            holds.by_levers(update, at),
-            holds.by_approval(update, at),
-        ]
-        if not holds.is_released(update, at):
-            verdicts.append(holds.by_windows(update, at))
         database = self.databases.get(database_name)
+        verdicts = [holds.by_server(at), holds.by_levers(update, at)]
         if database is not None:
-            verdicts += [holds.by_failure(database, at), holds.by_budgets(database, update, at)]
-        return update, [verdict for verdict in verdicts if verdict is not None]
+            verdicts.append(holds.by_failure(database, at))
+        verdicts += [holds.by_approval(update, at), holds.by_windows(update, at)]
+        if database is not None:
+            verdicts += [
+                holds.by_budgets(database, update, at),
+                self._calm(database, update, at),
+            ]
+        is_first = database is not None and database.update_name == update_name
+        return update, [
+            verdict
+            for verdict in verdicts
+            if verdict is not None and not holds.is_let_go(update, verdict, at, is_first=is_first)
+        ]
 
     def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:
         """Size of the batch where Synapse has counted no item yet, and least size of any other."""
