@@ -160,6 +160,18 @@ def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> V
     return None
 
 
+def is_let_go(update: UpdateState, verdict: Verdict, at: Conditions, *, is_first: bool) -> bool:
+    """Whether the update goes although this holds it: it is released, or was held for long enough.
+
+    `is_first`: it is at the head of the queue, where being held counts.
+    """
+    if not verdict.may_be_let_go:
+        return False
+    since_s = update.held_since_s.get(verdict.cause) if is_first else None
+    longest_s = update.limits.max_hold_ms / 1000
+    return is_released(update, at) or (since_s is not None and at.now_s - since_s >= longest_s)
+
+
 def for_calm(
     database: DatabaseState, update: UpdateState, soft: Soft, calm_for_s: float, at: Conditions
 ) -> Verdict | None:

@@ -12,7 +12,7 @@ from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
-from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.lever_desk import LeverDesk, Queue
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.queue import QueueRow
@@ -63,13 +63,16 @@ class Keeper:
         self.problem = _NOT_READ
         self._tries = 0
         self._is_called = False
+        self._is_behind = False
         self._looked_s: dict[str, float] = {}
         self._unknown_told: set[str] = set()
 
     def start(self) -> None:
         """Read what was stored; until that is done, every update is held."""
         self._throttle.levers = None
-        self._host.call_later(0, "bgthrottle_open_store", self._open)
+        if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
+            self.problem = "this server takes no calls for later"
+            self._throttle.levers = Levers()  # nobody would ever read them
 
     async def opened(self, limit_s: float) -> str:
         """Why nothing can be kept, once that is known or after this time; empty: it can."""
@@ -142,20 +145,23 @@ class Keeper:
         self._is_called = timer is not None
 
     async def _look(self) -> None:
+        self._is_behind = False
         try:
-            await self._look_at_queues()
-            await self._write()
+            await self._write(await self._look_at_queues())
         except CancelledError:
             raise
         except Exception as error:  # what was not written is kept for the next time
             logger.debug("Could not write the history: %r", error)
+            self._is_behind = True
         finally:
             self._is_called = False
             if any(database.is_open for database in self._throttle.databases.values()):
                 since_s = self._courses.newest_since_s(self._host.wall_s())
                 self._call_in(LOOK_EVERY_NEW_S if since_s < NEW_S else LOOK_EVERY_S)
+            elif self._is_behind:  # also where no update is pending any more
+                self._call_in(LOOK_EVERY_HELD_S)
 
-    async def _write(self) -> None:
+    async def _write(self, queues: dict[str, Queue]) -> None:
         ended = self._courses.ended()
         if self.problem:
             return
@@ -166,24 +172,28 @@ class Keeper:
         except BaseException:
             self._courses.put_back(ended)
             raise
-        await self._desk.follow(entry.key for entry in ended)
+        await self._desk.follow((entry.key for entry in ended), queues)
 
-    async def _look_at_queues(self) -> None:
-        for name, database in self._host.databases.items():
+    async def _look_at_queues(self) -> dict[str, Queue]:
+        queues = {}
+        for name, database in tuple(self._host.databases.items()):
             now_s = self._host.now_s()
             state = self._throttle.databases.get(name)
             held = state is not None and state.is_open and self._throttle.is_held(name)
             if held and now_s - self._looked_s.get(name, -math.inf) < LOOK_EVERY_HELD_S:
                 continue
             self._looked_s[name] = now_s
+            asked_s = self._host.wall_s()
             try:
                 rows = await database.queue()
+                queues[name] = Queue(asked_s, frozenset(row.name for row in rows))
                 self._see(database, rows)
                 await self._progress.look(database, rows)
             except CancelledError:
                 raise
             except Exception as error:  # there is a next time; the watch tells of a silent one
                 logger.debug("Could not look at the queue of %s: %r", name, error)
+        return queues
 
     def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
         names = frozenset(row.name for row in rows)
@@ -196,7 +206,8 @@ class Keeper:
                 database.name,
                 ", ".join(sorted(names - known)),
             )
+        wall_s = self._host.wall_s()
+        self._courses.see_recalled(database.name, names, wall_s)
         state = self._throttle.databases.get(database.name)
         if state is None or not state.is_open:
-            wall_s = self._host.wall_s()
             self._courses.see(database.name, names, wall_s, aborted=database.has_aborted)
