@@ -46,7 +46,7 @@ def main() -> None:
         run.on_postgres("read-only", 20, lambda w: faults.read_only(postgres, w.database))
         run.on_postgres("queue locked", 60, lambda w: faults.queue_locked(postgres, w.database))
         run.on_small_tablespace(30)
-        run.on_small_tablespace(240)
+        run.on_small_tablespace(150)
         run.on_small_cluster(20)
         run.on_sqlite("file locked", 20, lambda w: faults.file_locked(w.database))
         run.on_small_sqlite(30)
