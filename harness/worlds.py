@@ -6,6 +6,7 @@ time exactly those of the events that it says to have seen, whatever became of t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -35,6 +36,7 @@ class World:
         query: asks the database itself, without the server.
         expected: the rows that the index must have at the end.
         database: the database's name, or path, for faults.
+        is_postgres: whether it is PostgreSQL, or SQLite.
     """
 
     server: SynapseServer
@@ -42,6 +44,7 @@ class World:
     query: Callable[[str], list[tuple[Any, ...]]]
     expected: int
     database: str
+    is_postgres: bool
 
     @property
     def admin(self) -> MatrixClient:
@@ -55,6 +58,14 @@ class World:
 
     def rows(self) -> int:
         return self.count("SELECT COUNT(*) FROM event_search")
+
+    def fingerprint(self) -> str:
+        """Of all that is in the index."""
+        value = "CAST(vector AS TEXT)" if self.is_postgres else "value"
+        rows = self.query(
+            f"SELECT event_id, room_id, sender, key, {value} FROM event_search ORDER BY event_id"
+        )
+        return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
 
     def wrong(self) -> int:
         """Rows too many or too few, by where the update says to be."""
@@ -101,7 +112,9 @@ class SqliteSource:
         path = database or server.database_path
         shutil.copy(self.path, path)
         expected = data.queue_search_reindex(path)
-        return World(server, self.token, lambda sql: data.rows(path, sql), expected, str(path))
+        return World(
+            server, self.token, lambda sql: data.rows(path, sql), expected, str(path), False
+        )
 
 
 @attrs.frozen
@@ -166,7 +179,7 @@ class PostgresSource:
 
         more = {**synapse_database(postgres, name), **(extra or {})}
         server = SynapseServer(folder, module, more, **options)
-        return World(server, self.token, query, expected, name)
+        return World(server, self.token, query, expected, name, True)
 
 
 def synapse_database(postgres: PostgresServer, name: str) -> dict[str, Any]:
