@@ -1,15 +1,36 @@
 """What the error of a batch tells of the database. Pure."""
 
+import enum
+
+
+class FailureKind(enum.Enum):
+    """Why a batch failed, as far as that changes when it is tried again."""
+
+    OTHER = "failed"
+    ROOM = "failed for want of room on the disk"
+    CONNECTION = "lost the connection"
+
+
 # As PostgreSQL says that it could not write a file, in no language: disk full, error of a disk.
-_SQLSTATES = frozenset({"53100", "58030"})
-# As SQLite does; it has no other words for it.
+_ROOM = frozenset({"53100", "58030"})
+# Connection exception, shutdown or crash, no such session any more.
+_CONNECTION = ("08", "57P")
+# As SQLite says it; it has no other words for it.
 _WORDS = ("database or disk is full", "disk I/O error")
 
 
-def is_for_want_of_room(error: BaseException) -> bool:
-    """Whether it failed because nothing could be written to the disk."""
+def kind_of(error: BaseException) -> FailureKind:
+    """What became of the batch that ended with this error."""
+    driver = type(error).__module__.partition(".")[0]
+    if driver in ("sqlite3", "_sqlite3"):
+        return FailureKind.ROOM if str(error).startswith(_WORDS) else FailureKind.OTHER
     code = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
-    if code is not None:
-        return code in _SQLSTATES
-    is_sqlite = type(error).__module__.startswith(("sqlite3", "_sqlite3"))
-    return is_sqlite and str(error).startswith(_WORDS)
+    if isinstance(code, str):
+        if code in _ROOM:
+            return FailureKind.ROOM
+        return FailureKind.CONNECTION if code.startswith(_CONNECTION) else FailureKind.OTHER
+    # Without a code it is not the server that speaks, but the driver.
+    names = {parent.__name__ for parent in type(error).__mro__}
+    if driver.startswith("psycopg") and names & {"OperationalError", "InterfaceError"}:
+        return FailureKind.CONNECTION
+    return FailureKind.OTHER

@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.failures import is_for_want_of_room
+from synapse_bgthrottle.failures import FailureKind, kind_of
 from synapse_bgthrottle.history import LONGEST_MESSAGE
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
@@ -187,15 +187,15 @@ class Iteration(AbstractAsyncContextManager[int]):
         if exc is None:
             self._watch.answered(now_s)
         else:
-            lacked_room = is_for_want_of_room(exc)
-            self._watch.failed(now_s, needs_room=lacked_room)
+            kind = kind_of(exc)
+            self._watch.failed(now_s, needs_room=kind is FailureKind.ROOM)
             message = complaint_of(exc)[:LONGEST_MESSAGE]
             self._throttle.failed(
                 self._database.name,
                 self._update_name,
                 self._host.wall_s(),
                 message,
-                lacked_room=lacked_room,
+                kind,
             )
         logger.debug(
             "Batch of %s in %s: took %.1fms, after a wait of %.1fms for %s; items counted: %s",

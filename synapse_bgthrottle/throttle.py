@@ -11,6 +11,7 @@ from synapse_bgthrottle.adaptive import Going, Pacer
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.holds import Conditions, Verdict
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import (
@@ -219,10 +220,10 @@ class Throttle:
         update_name: str,
         wall_s: float,
         message: str,
-        lacked_room: bool = False,
+        kind: FailureKind = FailureKind.OTHER,
     ) -> None:
-        """Why the batch that ended failed; `lacked_room`: for want of room on the disk."""
-        self.databases[database_name].lacked_room = lacked_room
+        """Why the batch that ended failed."""
+        self.databases[database_name].failure_kind = kind
         update = self.updates[database_name, update_name]
         update.failures += 1
         update.last_failure, update.last_failure_wall_s = message, wall_s

@@ -1,0 +1,55 @@
+"""An error of our own at every call in the module, one at a time: `python -m soak.injection`.
+
+A first run in virtual time tells which calls are made; then each of them fails, always or once.
+Every time all updates must come to their end, without one failed iteration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import random
+import sys
+from typing import Any
+
+from soak.instrument import SITES, instrument
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="soak.injection", description=__doc__)
+    parser.add_argument("--sample", type=int, help="so many calls only, drawn at random")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.CRITICAL)
+    logging.getLogger().setLevel(logging.DEBUG)
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.CRITICAL + 1)
+    instrument()
+    life: Any = importlib.import_module("soak.one_life")  # only now: it loads the module
+    tries: list[tuple[int, int, int]] = []
+    for number, config in enumerate(life.CONFIGS):
+        SITES.hits.clear()
+        wrong = life.run(config, None, 0)
+        assert not wrong, wrong
+        new = SITES.hits.keys() - {site for _, site, _ in tries}
+        for site in sorted(new):
+            tries += [(number, site, 10**9), (number, site, 1)]
+    calls = len({site for _, site, _ in tries})
+    if options.sample is not None:
+        tries = random.Random(options.seed).sample(tries, min(options.sample, len(tries)))
+    bad: dict[str, set[str]] = {}
+    for config_number, site, times in tries:
+        for problem in life.run(life.CONFIGS[config_number], site, times):
+            how = "once" if times == 1 else "always"
+            bad.setdefault(SITES.names[site], set()).add(f"{how}, {config_number}: {problem}")
+    for name, problems in sorted(bad.items()):
+        print(name)
+        for problem in sorted(problems):
+            print(f"    {problem}")
+    print(f"{len(SITES.names)} calls, {calls} of them made; {len(tries)} runs; {len(bad)} bad")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
