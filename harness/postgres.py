@@ -139,6 +139,7 @@ class PostgresServer:
         """Give it a file or a folder."""
         if self._user:
             os.chown(path, self._user, self._group)
+            _let_through(path)
 
     def create_database(self, name: str, template: str = "template0") -> None:
         with self.session("postgres") as cursor:

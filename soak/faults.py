@@ -17,8 +17,14 @@ from harness.worlds import PostgresSource, SqliteSource, World
 from soak.records import Records
 
 _EVENTS = 30_000
-_MODULE = {"duty_cycle": "25%", "target_duration": "50ms"}
+# By default it holds updates while less than 1 GiB is free; here the disk has to be full.
+_MODULE = {
+    "duty_cycle": "25%",
+    "target_duration": "50ms",
+    "signals": {"disk_free": "off"},
+}
 # Stock as near to it as its own settings allow.
+_LITTLE_LOG = {"min_wal_size": "32MB", "max_wal_size": "64MB"}
 _STOCK = {"background_updates": {"background_update_duration_ms": 50, "sleep_duration_ms": 150}}
 
 Make = Callable[[World], AbstractContextManager[None]]
@@ -75,12 +81,12 @@ class Run:
             self._record(name, "SQLite", is_ours, outage_s, world, make(world))
 
     def on_small_sqlite(self, outage_s: float) -> None:
-        for is_ours in self._arms("disk full"):
+        for is_ours in self._arms("file's disk full"):
             with faults.small_disk(self.folder / "disk", 400) as disk:
                 path = disk / "homeserver.db"
                 world = self._sqlite().world(self._place()[0], *_arm(is_ours), database=path)
                 fault = faults.full(disk)
-                self._record("disk full", "SQLite", is_ours, outage_s, world, fault)
+                self._record("file's disk full", "SQLite", is_ours, outage_s, world, fault)
 
     def on_small_tablespace(self, outage_s: float) -> None:
         """The tables are on the full disk, the log for recovery is not."""
@@ -97,7 +103,7 @@ class Run:
         for is_ours in self._arms("disk full, log and all"):
             with (
                 faults.small_disk(self.folder / "disk", 700) as disk,
-                PostgresServer(disk / "cluster") as postgres,
+                PostgresServer(disk / "cluster", _LITTLE_LOG) as postgres,
             ):
                 place, name = self._place()
                 source = PostgresSource.make(postgres, place / "source", _EVENTS)

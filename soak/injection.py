@@ -40,12 +40,16 @@ def main() -> int:
         tries = random.Random(options.seed).sample(tries, min(options.sample, len(tries)))
     bad: dict[str, set[str]] = {}
     for config_number, site, times in tries:
-        for problem in life.run(life.CONFIGS[config_number], site, times):
+        try:
+            problems = life.run(life.CONFIGS[config_number], site, times)
+        except Exception as error:
+            problems = [f"raised {error!r}"]
+        for problem in problems:
             how = "once" if times == 1 else "always"
             bad.setdefault(SITES.names[site], set()).add(f"{how}, {config_number}: {problem}")
-    for name, problems in sorted(bad.items()):
+    for name, found in sorted(bad.items()):
         print(name)
-        for problem in sorted(problems):
+        for problem in sorted(found):
             print(f"    {problem}")
     print(f"{len(SITES.names)} calls, {calls} of them made; {len(tries)} runs; {len(bad)} bad")
     return 1 if bad else 0

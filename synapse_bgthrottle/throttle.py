@@ -59,18 +59,19 @@ class Throttle:
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration of this update is about to be decided."""
+        key = (database_name, update_name)
+        if key not in self.updates:  # matching is done once, however many rules there are
+            self.updates[key] = self._limits.new_state(
+                update_name, database_name, one_shot, self._facts.sees_requests
+            )
         if database_name not in self.databases:
             board = Board(
                 self._config.signals.thresholds,
                 self._facts.cores,
                 is_sqlite=database_name in self._facts.sqlite_databases,
             )
-            self.databases[database_name] = DatabaseState(batch_end_s=now_s, board=board)
-        key = (database_name, update_name)
-        if key not in self.updates:  # matching is done once, however many rules there are
-            self.updates[key] = self._limits.new_state(
-                update_name, database_name, one_shot, self._facts.sees_requests
-            )
+            # Whole from the first moment: its update is known wherever it is.
+            self.databases[database_name] = DatabaseState(now_s, board, update_name=update_name)
         database = self.databases[database_name]
         database.is_open = True
         if database.update_name != update_name:  # it has come to the head of the queue (again)
