@@ -36,9 +36,10 @@ def main() -> int:
         for site in sorted(new):
             tries += [(number, site, 10**9), (number, site, 1)]
     calls = len({site for _, site, _ in tries})
+    tries.sort(key=lambda a_try: a_try[2], reverse=True)  # what always fails first
     if options.sample is not None:
         tries = random.Random(options.seed).sample(tries, min(options.sample, len(tries)))
-    bad: dict[str, set[str]] = {}
+    bad: set[int] = set()
     for config_number, site, times in tries:
         try:
             problems = life.run(life.CONFIGS[config_number], site, times)
@@ -46,11 +47,8 @@ def main() -> int:
             problems = [f"raised {error!r}"]
         for problem in problems:
             how = "once" if times == 1 else "always"
-            bad.setdefault(SITES.names[site], set()).add(f"{how}, {config_number}: {problem}")
-    for name, found in sorted(bad.items()):
-        print(name)
-        for problem in sorted(found):
-            print(f"    {problem}")
+            bad.add(site)
+            print(f"{SITES.names[site]}\n    {how}, {config_number}: {problem}", flush=True)
     print(f"{len(SITES.names)} calls, {calls} of them made; {len(tries)} runs; {len(bad)} bad")
     return 1 if bad else 0
 

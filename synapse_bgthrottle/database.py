@@ -7,6 +7,7 @@ from typing import Any
 
 from synapse.module_api import ModuleApi
 
+from synapse_bgthrottle.failures import is_from_database
 from synapse_bgthrottle.guarded import call, get
 from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.quirks import tables_of_batched
@@ -201,6 +202,8 @@ def _probe(txn: Any, needs_room: bool) -> str | None:
     except Exception as error:  # in a database thread: nothing to be cancelled here
         if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
             return None  # the question is not understood, but that is an answer
+        if not is_from_database(error):
+            raise
         return complaint_of(error)
     return None
 

@@ -18,6 +18,17 @@ _CONNECTION = ("08", "57P")
 # As SQLite says it; it has no other words for it.
 _WORDS = ("database or disk is full", "disk I/O error")
 
+# Whose errors tell of the database, or of the way to it.
+_SPEAKERS = frozenset({"sqlite3", "_sqlite3", "psycopg", "psycopg2", "synapse", "twisted"})
+
+
+def is_from_database(error: BaseException) -> bool:
+    """Whether it tells of the database; otherwise it is an error of ours, or of how it is asked."""
+    parents = type(error).__mro__
+    return isinstance(error, OSError) or any(
+        parent.__module__.partition(".")[0] in _SPEAKERS for parent in parents
+    )
+
 
 def kind_of(error: BaseException) -> FailureKind:
     """What became of the batch that ended with this error."""

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.failures import is_from_database
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.lever_desk import LeverDesk, Queue
@@ -107,7 +108,12 @@ class Keeper:
                     self.problem,
                 )
                 return
-            if not self._tries:
+            if not is_from_database(error):
+                self._on_internal_error("reading what was paused", error)
+                if self._tries >= len(_RETRY_S):  # it will not get better, and updates must go on
+                    self._throttle.levers = Levers()
+                    return
+            elif not self._tries:
                 logger.warning(
                     "synapse_bgthrottle: what was paused cannot be read yet, which holds all"
                     " updates; trying again until it can: %s",

@@ -4,7 +4,9 @@ from synapse.module_api import run_in_background
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from synapse_bgthrottle.failures import is_from_database
 from synapse_bgthrottle.homeserver import Database, Homeserver
+from synapse_bgthrottle.internal_errors import OnInternalError
 
 # A batch that ended well this long ago, or an answer, is proof enough that the database is there.
 PROOF_LASTS_S = 0.25
@@ -22,11 +24,14 @@ class DatabaseWatch:
         complaint: what it says instead.
     """
 
-    def __init__(self, host: Homeserver, database: Database) -> None:
+    def __init__(
+        self, host: Homeserver, database: Database, on_internal_error: OnInternalError
+    ) -> None:
         self.silent_since_s: float | None = None
         self.complaint = ""
         self._host = host
         self._database = database
+        self._on_internal_error = on_internal_error
         self._question: Deferred[None] | None = None
         self._answers: list[str | None] = []
         self._next_s = host.now_s()
@@ -83,7 +88,11 @@ class DatabaseWatch:
             complaint = await self._database.probe(self._needs_room)
         except CancelledError:
             raise
-        except Exception as error:  # whatever it is, the database is not usable now
+        except Exception as error:  # the database is not usable now, or our question is wrong
+            if not is_from_database(error):
+                self._on_internal_error("asking the database", error)
+                self._answers.append(None)
+                return
             complaint = str(error).strip().split("\n")[0] or type(error).__name__
         self._answers.append(complaint)
 
