@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench bench-full bench-sqlite bench-rules dist clean
+.PHONY: help demo test lint format bench bench-full bench-sqlite bench-rules soak dist clean
 
 help:
 	@echo "make demo         a real Synapse with the module, and its pending updates"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-sqlite the same on SQLite; ten minutes"
 	@echo "make bench-rules  are limits kept, and what does the module cost; six minutes"
 	@echo "make bench-laws   the same laws on a modelled server, in virtual time; a minute"
+	@echo "make soak         faults, kills, 10^5 iterations and configurations, to the end; two hours"
 	@echo "make dist         sdist and wheel, checked"
 
 demo: $(VENV)/.test
@@ -60,6 +61,16 @@ bench-rules: $(VENV)/.test
 
 bench-laws: $(VENV)/.test
 	$(BIN)/python -m bench.laws
+
+# What is seen is kept in .soak, as JSON and as tables in Markdown.
+soak: $(VENV)/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[soak]'
+	$(BIN)/python -m soak.faults
+	$(BIN)/python -m soak.kills
+	$(BIN)/python -m soak.iterations
+	$(BIN)/python -m soak.iterations --stock --output .soak/iterations-stock
+	$(BIN)/python -m soak.injection
+	$(BIN)/python -m soak.configs --fuzz 300
 
 dist: $(VENV)/.dev
 	rm -rf dist

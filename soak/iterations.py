@@ -28,6 +28,14 @@ from soak.records import Records
 
 _UPDATE = "events_populate_state_key_rejections"
 _MODULE = {"profile": "finish", "target_duration": "1ms", "max_batch_size": 1}
+# Without a target Synapse's batches are of the least size: one.
+_STOCK = {
+    "background_updates": {
+        "background_update_duration_ms": 0,
+        "sleep_enabled": False,
+        "default_batch_size": 1,
+    }
+}
 _BATCH = "Running background update"
 
 
@@ -37,22 +45,24 @@ def main() -> int:
     parser.add_argument("--iterations", type=int, default=50_000, help="on each database")
     parser.add_argument("--most-s", type=float, default=1800, help="on each database")
     parser.add_argument("--databases", nargs="*", default=["sqlite", "postgres"])
+    parser.add_argument("--stock", action="store_true", help="without the module, and no faults")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     records = Records(options.output, "Iterations of one event under load and random faults")
     well = []
+    module, extra = (None, _STOCK) if options.stock else (_MODULE, None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for database in options.databases:
             if database == "sqlite":
                 sqlite = SqliteSource.make(folder / "sqlite", options.iterations)
-                world = sqlite.world(folder / "server", _MODULE, module_log_level="INFO")
+                world = sqlite.world(folder / "server", module, extra, module_log_level="INFO")
                 well.append(_run(_on_sqlite(world), database, options, records))
                 continue
             with PostgresServer(folder / "cluster") as cluster:
                 postgres = PostgresSource.make(cluster, folder / "postgres", options.iterations)
                 world = postgres.world(
-                    folder / "on_postgres", "soak", _MODULE, module_log_level="INFO"
+                    folder / "on_postgres", "soak", module, extra, module_log_level="INFO"
                 )
                 well.append(_run(_on_postgres(world, cluster), database, options, records))
     return 0 if all(well) else 1
@@ -126,7 +136,7 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> bool:
             with suppress(Exception):  # PostgreSQL may not be there
                 if not world.pending():
                     break
-            if time.monotonic() > next_fault_s:
+            if time.monotonic() > next_fault_s and not options.stock:
                 name = rng.choice(sorted(soak.faults))
                 fault = soak.faults[name]()
                 happened[name] += 1
@@ -139,6 +149,7 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> bool:
     early, late = _halves(rss)
     record = {
         "database": database,
+        "server": "stock" if options.stock else "module",
         "iterations": log.count(_BATCH),
         "s": round(took_s),
         "requests": requests["answered"],

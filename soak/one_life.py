@@ -38,7 +38,6 @@ CONFIGS: list[dict[str, Any]] = [
         "signals": {
             "disk_free": {"path": "/", "threshold": "1kB"},
             "pause_file": "/nonexistent",
-            "longest_transaction": "1h",
         },
     },
 ]
