@@ -235,6 +235,7 @@ def test_write_that_takes_long_is_finished(virtual_server: MakeServer) -> None:
     silent[0].callback(None)
     server.advance(0)
     assert ["*"] == [lever.update for lever in levers_of(module)]
+    assert [] == server.failures
     assert 1 == len(rows(server, "SELECT * FROM bgthrottle_levers"))
 
 
