@@ -127,9 +127,11 @@ def _title(database: "DatabaseStatus", now_ms: float | None) -> str:
     decision = None if database.current is None else database.current.decision
     count = "" if not database.pending else f", {len(database.pending)} pending"
     stated = f"{database.name} ({database.engine}): {database.state}"
-    if decision is not None and decision.since_ms is not None and decision.cause != "run":
-        lasts = duration(since(decision.since_ms, now_ms))
-        stated += f" ({decision.cause}) since {moment(decision.since_ms)} ({lasts})"
+    if decision is not None and decision.cause != "run":
+        stated += f" ({decision.cause})"
+        if decision.is_hold and decision.since_ms is not None:
+            lasts = duration(since(decision.since_ms, now_ms))
+            stated += f" since {moment(decision.since_ms)} ({lasts})"
     return stated + count
 
 
