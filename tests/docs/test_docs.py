@@ -115,7 +115,7 @@ def test_every_make_target_is_documented() -> None:
 
 
 def test_workflow_calls_make_targets() -> None:
-    """What runs elsewhere is what runs here: every step of the workflow is an action or a target."""
+    """What runs elsewhere is what runs here: a step of the workflow is an action or a target."""
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
     (path,) = (ROOT / ".github" / "workflows").iterdir()
