@@ -30,7 +30,8 @@ from synapse_bgthrottle.simulation.presets import (
 )
 from synapse_bgthrottle.simulation.record import Record
 from synapse_bgthrottle.simulation.world import World
-from synapse_bgthrottle.throttle import Facts, Throttle
+from synapse_bgthrottle.state import Facts
+from synapse_bgthrottle.throttle import Throttle
 
 _ITERATIONS = 1_000_000
 

@@ -122,5 +122,11 @@ def rows(database: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
+def change(database: Path, sql: str) -> None:
+    """Run a statement, from another connection than the server's."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(sql)
+
+
 def pending_updates(database: Path) -> int:
     return count_rows(database, "SELECT COUNT(*) FROM background_updates")

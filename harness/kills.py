@@ -24,25 +24,28 @@ class Kills:
         lost: reasons of acknowledged pauses that were not there afterwards.
         back: reasons of pauses that were ended, acknowledged, and were there again.
         ran: how often the update had gone on although it was paused.
+        ran_after: whether it ran to its end once that was resumed.
     """
 
     kills: int
     lost: tuple[str, ...]
     back: tuple[str, ...]
     ran: int
+    ran_after: bool
 
 
 def kill_after_pauses(
     server: SynapseServer,
     token: str,
+    queue: Callable[[], None],
     progress: Callable[[], str],
     times: int,
     seed: int = 0,
 ) -> Kills:
     """Start the server, pause everything anew, kill it within the next second; again and again.
 
-    `progress` answers how far the pending update is, from the database itself. A first pause, made
-    here before all kills, lasts all the time, so that it must never go on.
+    `queue` puts an update into the database, once everything is paused, so that it must never
+    begin; `progress` answers how far it is, empty when it is done.
     """
     rng = random.Random(seed)
     admin = MatrixClient(server.url, token)
@@ -54,6 +57,7 @@ def kill_after_pauses(
         _kill(server)
     expected: set[str] = {"always"}
     ended: set[str] = set()
+    queue()
     before = progress()
     for number in range(times):
         with server:
@@ -72,7 +76,12 @@ def kill_after_pauses(
         after = progress()
         ran += after != before
         before = after
-    return Kills(times, tuple(lost), tuple(back), ran)
+    with server:
+        admin.call("POST", f"{API}/resume", {})
+        deadline = time.monotonic() + 30
+        while progress() and time.monotonic() < deadline:
+            time.sleep(0.1)
+    return Kills(times, tuple(lost), tuple(back), ran, not progress())
 
 
 def _pauses(admin: MatrixClient) -> set[str]:

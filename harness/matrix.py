@@ -33,8 +33,12 @@ class MatrixClient:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {self.token}"} if self.token else {},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            error.msg += f": {error.read(1000).decode(errors='replace')}"
+            raise
 
     @classmethod
     def register(cls, url: str, name: str, *, admin: bool) -> MatrixClient:

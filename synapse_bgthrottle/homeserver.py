@@ -24,7 +24,7 @@ from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.guarded import call, get
 from synapse_bgthrottle.limits import FixedSleep, Settings
 from synapse_bgthrottle.server_metrics import NOT_COUNTED, ServerMetrics
-from synapse_bgthrottle.throttle import Facts
+from synapse_bgthrottle.state import Facts
 
 __all__ = ["BUILT_IN", "Database", "Homeserver", "StockSettings"]
 

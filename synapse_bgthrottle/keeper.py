@@ -31,6 +31,8 @@ LOOK_EVERY_HELD_S = 60.0
 # An iteration that ended, and none after it for this long, was the last one for now.
 _LINGER_S = 1.0
 
+_NOT_READ = "not read yet"
+_OPEN_LOOK_S = 0.02
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
 
@@ -58,7 +60,7 @@ class Keeper:
         self._progress = progress
         self._desk = desk
         self._on_internal_error = on_internal_error
-        self.problem = "not read yet"
+        self.problem = _NOT_READ
         self._tries = 0
         self._is_called = False
         self._is_behind = False
@@ -71,6 +73,13 @@ class Keeper:
         if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
             self.problem = "this server takes no calls for later"
             self._throttle.levers = Levers()  # nobody would ever read them
+
+    async def opened(self, limit_s: float) -> str:
+        """Why nothing can be kept, once that is known or after this time; empty: it can."""
+        until_s = self._host.now_s() + limit_s
+        while self.problem == _NOT_READ and self._host.now_s() < until_s:
+            await self._host.sleep(_OPEN_LOOK_S)
+        return self.problem
 
     def begin(self, database_name: str, update_name: str) -> None:
         """An iteration of this update begins."""

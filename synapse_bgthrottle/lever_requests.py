@@ -202,9 +202,11 @@ def _settings(raw: Mapping[str, Any]) -> Settings:
             [Problem(path, f"found {len(settings)} keys; accepted is {accepted}")]
         )
     windows = settings.get("windows") if isinstance(settings, dict) else None
-    if isinstance(windows, list) and len(windows) > _MOST_WINDOWS:
-        message = f"found {len(windows)} windows; accepted are at most {_MOST_WINDOWS}"
-        raise InvalidConfigError([Problem((*path, "windows"), message)])
+    if isinstance(windows, list):
+        keys = sum(len(window) for window in windows if isinstance(window, dict))
+        if len(windows) > _MOST_WINDOWS or keys > _MOST_KEYS * 10:
+            message = f"found {len(windows)} with {keys} keys; accepted are {_MOST_WINDOWS} windows"
+            raise InvalidConfigError([Problem((*path, "windows"), message)])
     return parse_settings(settings, path, OVERRIDE_KEYS)
 
 

@@ -34,8 +34,10 @@ class BackgroundUpdateThrottle:
 
     def __init__(self, config: Config, api: ModuleApi) -> None:
         self._active = False
+        self._errors_told: set[tuple[str, type]] = set()
         if api.worker_app is not None:
             logger.debug("Background updates run in the main process only: nothing to do here")
+            self._serve(api, config.api_path, None)
             return
         self._host = Homeserver(api)
         self._throttle = Throttle(config, self._host.tuned(), self._host.facts())
@@ -52,7 +54,6 @@ class BackgroundUpdateThrottle:
         self._watches: dict[str, DatabaseWatch] = {}
         self._tellers: dict[str, Teller] = {}
         self._sample_tellers: dict[str, SampleTeller] = {}
-        self._errors_told: set[tuple[str, type]] = set()
         api.register_background_update_controller_callbacks(
             on_update=self.on_update,
             default_batch_size=self.default_batch_size,
@@ -63,12 +64,10 @@ class BackgroundUpdateThrottle:
         )
         if self._active:
             self._keeper.start()
-            if config.api_path is not None:
-                steering = ModuleSteering(
-                    self._host, self._throttle, store, courses, progress, desk, self._keeper
-                )
-                resource = ThrottleResource(api, steering, self._tell_internal_error)
-                api.register_web_resource(config.api_path, resource)
+            steering = ModuleSteering(
+                self._host, self._throttle, store, courses, progress, desk, self._keeper
+            )
+            self._serve(api, config.api_path, steering)
             try:
                 self._introduce(config)
             except Exception as error:
@@ -160,6 +159,15 @@ class BackgroundUpdateThrottle:
         teller = self._sample_tellers[database_name]
         for level, text in teller.tell(database.update_name, database.board, sample):
             logger.log(level, "%s", text)
+
+    def _serve(self, api: ModuleApi, path: str | None, steering: ModuleSteering | None) -> None:
+        if path is None:
+            return
+        try:
+            resource = ThrottleResource(api, steering, self._tell_internal_error)
+            api.register_web_resource(path, resource)
+        except Exception as error:  # the server starts without
+            self._tell_internal_error("at the start of the HTTP API", error)
 
     def _introduce(self, config: Config) -> None:
         databases = self._host.databases

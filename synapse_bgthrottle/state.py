@@ -16,6 +16,21 @@ from synapse_bgthrottle.profiles import PROFILES, Profile
 _BLIND_START = 0.5
 
 
+@attrs.frozen
+class Facts:
+    """What the server is like.
+
+    Attributes:
+        cores: of this machine.
+        sees_requests: whether clients' requests come to this process.
+        sqlite_databases: names of those that are SQLite.
+    """
+
+    cores: int = 1
+    sees_requests: bool = True
+    sqlite_databases: frozenset[str] = frozenset()
+
+
 @attrs.define
 class DatabaseState:
     """What counts for a whole database, where one update runs at a time.

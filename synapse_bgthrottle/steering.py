@@ -49,6 +49,7 @@ class ModuleSteering:
 
     async def status(self) -> Json:
         """What goes on, and what waits; also while no database answers."""
+        problem = await self._keeper.opened(_LONGEST_LOOK_S)  # right after the start
         databases = tuple(self._host.databases.values())  # more may show while these are asked
         looks = [await self._look(database) for database in databases]
         return status(
@@ -58,7 +59,7 @@ class ModuleSteering:
             Moment(self._host.now_s(), self._host.wall_s()),
             server_name=self._host.server_name,
             enabled=all(database.enabled for database in databases),
-            store_problem=self._keeper.problem,
+            store_problem=problem,
         )
 
     async def history(self, limit: int, update: str | None, database: str | None) -> list[Json]:
@@ -104,8 +105,9 @@ class ModuleSteering:
             NothingMatchesError, TooManyLeversError: nothing has changed.
             StoreUnavailableError: nothing has changed, or it is not known; the message says which.
         """
-        if self._keeper.problem:
-            raise StoreUnavailableError(self._keeper.problem)
+        problem = await self._keeper.opened(_LONGEST_LOOK_S)
+        if problem:
+            raise StoreUnavailableError(problem)
         pending: list[tuple[str, str]] = []
         if request.action is Action.RELEASE:
             for name, database in tuple(self._host.databases.items()):

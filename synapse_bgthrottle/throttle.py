@@ -6,15 +6,13 @@ and measures, `wall_s` is seconds since the epoch and is read by the windows.
 
 import math
 
-import attrs
-
 from synapse_bgthrottle import adaptive, holds, pacing, spacing
 from synapse_bgthrottle.adaptive import Going, Pacer
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.holds import Conditions, Verdict
-from synapse_bgthrottle.levers import Lever, LeverKind, Levers
+from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import (
     Adaptive,
     DutyCycle,
@@ -22,30 +20,13 @@ from synapse_bgthrottle.limits import (
     Pace,
     Rule,
     Settings,
-    first_match,
-    merge,
 )
-from synapse_bgthrottle.quirks import least_batch_items, runs_in_one_go
+from synapse_bgthrottle.observing import Observer, working
 from synapse_bgthrottle.signals.samples import BatchSample, DatabaseSample, ProcessSample, Sample
-from synapse_bgthrottle.signals.signal import PERIOD_S
-from synapse_bgthrottle.state import DatabaseState, UpdateState
+from synapse_bgthrottle.state import DatabaseState, Facts, UpdateState
+from synapse_bgthrottle.update_limits import UpdateLimits
 
 _QUIET_ITEM_SHARE = 0.2
-
-
-@attrs.frozen
-class Facts:
-    """What the server is like.
-
-    Attributes:
-        cores: of this machine.
-        sees_requests: whether clients' requests come to this process.
-        sqlite_databases: names of those that are SQLite.
-    """
-
-    cores: int = 1
-    sees_requests: bool = True
-    sqlite_databases: frozenset[str] = frozenset()
 
 
 class Throttle:
@@ -65,21 +46,15 @@ class Throttle:
         self.levers: Levers | None = Levers()
         self.pacer = Pacer()
         self._config = config
-        self._server = server
         self._facts = facts or Facts()
-        look = ProcessSample if self._facts.sees_requests else DatabaseSample
-        self.pacer.comparison.look_s = PERIOD_S[look]
-        self._own_transactions: float | None = None
-        self._transactions: dict[str | None, float] = {}
-        self._looked_s = -math.inf
+        self._limits = UpdateLimits(config, server)
+        self._observer = Observer(self.pacer, sees_requests=self._facts.sees_requests)
 
     def limits_of(
         self, update_name: str, database_name: str, one_shot: bool
     ) -> tuple[Rule | None, Limits]:
         """The first matching rule, and the limits of an update, by the configuration alone."""
-        one_shot = one_shot or runs_in_one_go(update_name)
-        rule = first_match(self._config.rules, update_name, database_name, one_shot)
-        return rule, self._merged(update_name, (), rule)
+        return self._limits.of(update_name, database_name, one_shot)
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration of this update is about to be decided."""
@@ -92,10 +67,9 @@ class Throttle:
             self.databases[database_name] = DatabaseState(batch_end_s=now_s, board=board)
         key = (database_name, update_name)
         if key not in self.updates:  # matching is done once, however many rules there are
-            rule, limits = self.limits_of(update_name, database_name, one_shot)
-            one_shot = one_shot or runs_in_one_go(update_name)
-            sees_requests = self._facts.sees_requests
-            self.updates[key] = UpdateState(limits, rule, one_shot, sees_requests)
+            self.updates[key] = self._limits.new_state(
+                update_name, database_name, one_shot, self._facts.sees_requests
+            )
         database = self.databases[database_name]
         database.is_open = True
         if database.update_name != update_name:  # it has come to the head of the queue (again)
@@ -109,10 +83,9 @@ class Throttle:
             if database_name in (None, name):
                 database.board.observe(sample)
         if isinstance(sample, ProcessSample):
-            self._own_transactions = sample.pool_waits
-            self._observe_process(sample)
-        elif isinstance(sample, DatabaseSample) and not self._facts.sees_requests:
-            self._observe_unseen_clients(database_name, sample)
+            self._observer.process(sample, self.databases, self.updates)
+        elif isinstance(sample, DatabaseSample):
+            self._observer.database(database_name, sample)
 
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
         """Whether the batch may run now, or why not; to be asked again after `wait_s` at most.
@@ -124,7 +97,7 @@ class Throttle:
         """
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
-        self._apply_levers(database_name, update_name, update, at.wall_s)
+        self._limits.apply(self.levers, update_name, database_name, update, at.wall_s)
         if update.is_adaptive:
             self.pacer.presence.look(at.now_s, at.active_requests, at.requests_answered)
         holds.note_openings(database, update, at)
@@ -153,10 +126,10 @@ class Throttle:
         """An update as it is, or would be if it came now, and all that would hold it."""
         update = self.updates.get((database_name, update_name))
         if update is None:
-            rule, limits = self.limits_of(update_name, database_name, one_shot)
-            one_shot = one_shot or runs_in_one_go(update_name)
-            update = UpdateState(limits, rule, one_shot, self._facts.sees_requests)
-        self._apply_levers(database_name, update_name, update, at.wall_s)
+            update = self._limits.new_state(
+                update_name, database_name, one_shot, self._facts.sees_requests
+            )
+        self._limits.apply(self.levers, update_name, database_name, update, at.wall_s)
         database = self.databases.get(database_name)
         verdicts = [holds.by_server(at), holds.by_levers(update, at)]
         if database is not None:
@@ -246,76 +219,13 @@ class Throttle:
         update.failures += 1
         update.last_failure, update.last_failure_wall_s = message, wall_s
 
-    def _merged(self, update_name: str, overrides: tuple[Lever, ...], rule: Rule | None) -> Limits:
-        levels = [lever.settings for lever in reversed(overrides)]  # the newest first
-        if rule is not None:
-            levels.append(rule.settings)
-        levels += (self._config.settings, self._server)
-        return merge(levels, least_batch_items(update_name))
-
-    def _apply_levers(
-        self, database_name: str, update_name: str, update: UpdateState, wall_s: float
-    ) -> None:
-        if self.levers is not update.levers_seen:  # seldom, unlike this question
-            update.levers_seen = self.levers
-            update.levers = (
-                None if self.levers is None else self.levers.about(update_name, database_name)
-            )
-        if update.levers is None or not (update.levers.all or update.overrides):
-            return
-        overrides = update.levers.in_force(wall_s, LeverKind.OVERRIDE)
-        if overrides != update.overrides:
-            update.overrides = overrides
-            update.limits = self._merged(update_name, overrides, update.rule)
-
-    def _working(self) -> list[tuple[DatabaseState, UpdateState]]:
-        """The databases whose update is not held, with it."""
-        return [
-            (database, update)
-            for name, database in self.databases.items()
-            if database.is_open
-            and (update := self.updates[name, database.update_name])
-            and not (update.decision is not None and update.decision.cause.is_hold)
-        ]
-
-    def _observe_process(self, sample: ProcessSample) -> None:
-        for database, update in self._working():
-            ran = update.batch_start_s is not None or database.batch_end_s >= self._looked_s
-            level = database.board.levels.get("event_loop_lag")
-            if ran and level is not None and level.value is not None:
-                update.harm.learn_lag(level.value / level.threshold)
-        self._looked_s = sample.at_s
-        boards = [database.board for database in self.databases.values() if database.is_open]
-        soft = adaptive.highest([board.soft(sample.at_s) for board in boards])
-        working = [update for _, update in self._working() if update.is_adaptive]
-        quiet_after_s = min((update.profile.quiet_after_s for update in working), default=0.0)
-        self.pacer.look(
-            sample.at_s,
-            sample.responses if self._facts.sees_requests else None,
-            max(sample.timer_late_s, 0.0),
-            soft,
-            indulgence=min((update.harm.effort for update in working), default=1.0),
-            least_ratio=min((update.limits.min_duty_ratio for update in working), default=0.0),
-            quiet_after_s=quiet_after_s,
-        )
-
-    def _observe_unseen_clients(self, database_name: str | None, sample: DatabaseSample) -> None:
-        if sample.transactions is not None and self._own_transactions is not None:
-            # What this process does is counted for all databases together, so theirs is too.
-            self._transactions[database_name] = sample.transactions
-            self.pacer.presence.look_at_transactions(
-                sample.at_s, sum(self._transactions.values()), self._own_transactions
-            )
-        if sample.query_s is not None:
-            self.pacer.look_at_question(sample.at_s, sample.query_s)
-
     def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
         limits, target_ms = update.limits, update.limits.target_duration_ms
         if not update.is_adaptive:
             return Going(1.0, 1.0, target_ms, 0.0, 0.0, str(limits.pace))
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, adaptive.SQLITE_TARGET_MS)
-        sharers = max(len(self._working()), 1)
+        sharers = max(len(working(self.databases, self.updates)), 1)
         return self.pacer.go(limits, target_ms, update.harm, now_s, sharers)
 
     def _calm(self, database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:

@@ -10,4 +10,6 @@ def main() -> None:
         commands = import_module("synapse_bgthrottle.cli.commands")
     except ImportError as error:
         sys.exit(f"bgthrottle: {error}; install it with pip install 'synapse-bgthrottle[cli]'")
-    commands.bgthrottle()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    commands.bgthrottle(prog_name="bgthrottle")

@@ -36,9 +36,9 @@ class ThrottleResource(Resource):
 
     Args:
         api: the module API.
-        steering: tells and changes what background updates do.
+        steering: tells and changes what background updates do; None: this is a worker, which
+            answers nothing but where to ask.
         on_internal_error: gets what is answered with 500.
-        is_main: whether this is the main process; another one answers nothing but where to ask.
     """
 
     isLeaf = True  # noqa: N815 - Twisted's name
@@ -46,16 +46,16 @@ class ThrottleResource(Resource):
     def __init__(
         self,
         api: ModuleApi,
-        steering: Steering,
+        steering: Steering | None,
         on_internal_error: OnInternalError,
-        is_main: bool = True,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._api = api
         self._on_internal_error = on_internal_error
-        self._is_main = is_main
-        package = resources.files("synapse_bgthrottle.web")
-        self._endpoints = Endpoints(steering, package.joinpath("openapi.json").read_bytes())
+        self._endpoints: Endpoints | None = None
+        if steering is not None:
+            package = resources.files("synapse_bgthrottle.web")
+            self._endpoints = Endpoints(steering, package.joinpath("openapi.json").read_bytes())
         self._crowd = Crowd()
 
     def render(self, request: SynapseRequest) -> int:
@@ -71,7 +71,7 @@ class ThrottleResource(Resource):
                 client.send(answer)
 
     async def _answer(self, request: SynapseRequest, client: "_Client") -> Answer:
-        if not self._is_main:
+        if self._endpoints is None:
             return _ELSEWHERE
         where = "answering a request"
         try:

@@ -100,6 +100,8 @@ def test_explain_a_one_shot(homeserver: Path) -> None:
     assert "one-shot" in output
     assert "rule 1 (one-shots)" in output
     assert "windows: " in output
+    assert "would be held now by " in output
+    assert "only the server knows of pauses, budgets and pressures" in output
 
 
 def test_explain_the_adaptive_pace(tmp_path: Path) -> None:
@@ -115,10 +117,24 @@ def test_explain_the_adaptive_pace(tmp_path: Path) -> None:
 
 
 def test_never_imports_synapse() -> None:
-    """The command starts without Synapse or Twisted."""
+    """No command imports Synapse or Twisted, nor do the client and what is drawn."""
     script = (
-        "import sys, synapse_bgthrottle.cli.commands;"
+        "import sys, synapse_bgthrottle.client, synapse_bgthrottle.cli.drawing;"
+        "from synapse_bgthrottle.cli.commands import bgthrottle;"
+        "dict(bgthrottle.commands);"
         "sys.exit(bool({'synapse', 'twisted'} & set(sys.modules)))"
+    )
+    assert 0 == subprocess.run([sys.executable, "-c", script], check=False).returncode
+
+
+def test_help_imports_nothing_slow() -> None:
+    """The group's help needs no command, no HTTP, no YAML and nothing to draw with."""
+    script = (
+        "import sys; from click.testing import CliRunner;"
+        "from synapse_bgthrottle.cli.commands import bgthrottle;"
+        "assert 'check-config' in CliRunner().invoke(bgthrottle, ['--help']).output;"
+        "slow = {'httpx', 'rich', 'yaml', 'synapse_bgthrottle.cli.showing'};"
+        "sys.exit(bool(slow & set(sys.modules)))"
     )
     assert 0 == subprocess.run([sys.executable, "-c", script], check=False).returncode
 

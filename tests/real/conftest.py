@@ -1,5 +1,6 @@
 """Real servers: made once with data, copied for each test, ended whatever happens."""
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,7 @@ import pytest
 
 from harness import data
 from harness.matrix import MatrixClient
+from harness.postgres import PostgresServer
 from harness.server import SynapseServer
 
 _MESSAGES = 120
@@ -63,6 +65,32 @@ def make_server(template: Template, tmp_path: Path) -> Iterator[Callable[..., Re
     yield make
     for synapse in made:
         synapse.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A cluster with the database `template`: Synapse's schema, its updates all pending."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with PostgresServer(folder / "cluster") as postgres:
+        postgres.create_database("template")
+        stock = {"background_updates": {"sleep_duration_ms": 3_600_000}}
+        extra = {**database(postgres, "template"), **stock}
+        with SynapseServer(folder / "template", None, extra):
+            pass
+        yield postgres
+
+
+@pytest.fixture
+def name(postgres: PostgresServer, request: pytest.FixtureRequest) -> str:
+    """A fresh database."""
+    name: str = re.sub(r"\W", "_", request.node.name)[:60]
+    postgres.create_database(name, "template")
+    return name
+
+
+def database(postgres: PostgresServer, name: str) -> dict[str, Any]:
+    arguments = {**postgres.connection(name), "cp_min": 1, "cp_max": 5}
+    return {"database": {"name": "psycopg2", "args": arguments}}
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 60) -> None:

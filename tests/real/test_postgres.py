@@ -2,9 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,35 +10,9 @@ from harness import batches
 from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
-from tests.real.conftest import wait_until
+from tests.real.conftest import database, wait_until
 
 PENDING = "SELECT COUNT(*) FROM background_updates"
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A cluster with the database `template`: Synapse's schema, its updates all pending."""
-    folder = tmp_path_factory.mktemp("postgres")
-    with PostgresServer(folder / "cluster") as postgres:
-        postgres.create_database("template")
-        stock = {"background_updates": {"sleep_duration_ms": 3_600_000}}
-        extra = {**database(postgres, "template"), **stock}
-        with SynapseServer(folder / "template", None, extra):
-            pass
-        yield postgres
-
-
-@pytest.fixture
-def name(postgres: PostgresServer, request: pytest.FixtureRequest) -> str:
-    """A fresh database."""
-    name: str = request.node.name
-    postgres.create_database(name, "template")
-    return name
-
-
-def database(postgres: PostgresServer, name: str) -> dict[str, Any]:
-    arguments = {**postgres.connection(name), "cp_min": 1, "cp_max": 5}
-    return {"database": {"name": "psycopg2", "args": arguments}}
 
 
 def pending(postgres: PostgresServer, name: str) -> int:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.web_server import TROUBLES, running
+from harness.matrix import MatrixClient
+from harness.server import SynapseServer
+from tests.real.web_server import TROUBLES
 
 # Of what the description allows some is refused: settings that contradict one another.
 _LEFT_OUT = "positive_data_acceptance"
@@ -17,12 +19,14 @@ def test_as_described(tmp_path: Path) -> None:
     """No 500 and no answer that is not described, for requests that are and that are not."""
     pytest.importorskip("schemathesis")
     description = resources.files("synapse_bgthrottle.web").joinpath("openapi.json")
-    with running(tmp_path / "server") as server:
+    server = SynapseServer(tmp_path / "server", {"sleep": "10s"})
+    with server:
+        admin = MatrixClient.register(server.url, "admin", admin=True)
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "schemathesis.cli", "run", str(description)),
-                *("--url", f"{server.synapse.url}/_synapse/bgthrottle"),
-                *("--header", f"Authorization: Bearer {server.tokens['admin']}"),
+                *("--url", f"{server.url}/_synapse/bgthrottle"),
+                *("--header", f"Authorization: Bearer {admin.token}"),
                 *("--max-examples", "30", "--seed", "20261121", "--mode", "all", "--no-color"),
                 *("--phases", "examples,coverage,fuzzing", "--exclude-checks", _LEFT_OUT),
                 "--generation-deterministic",
@@ -35,7 +39,7 @@ def test_as_described(tmp_path: Path) -> None:
         )
         print(done.stdout[-6000:], done.stderr)
         assert 0 == done.returncode
-        assert server.seen()
-        log = server.synapse.log()
+        assert admin.call("GET", "/_synapse/bgthrottle/v1/uses")["uses"]
+        log = server.log()
         for trouble in TROUBLES:
             assert trouble not in log

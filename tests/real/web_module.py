@@ -42,6 +42,6 @@ class WebModule:
         def tell_error(where: str, error: Exception) -> None:
             logger.error("An error of our own %s", where, exc_info=error)
 
-        is_main = api.worker_app is None
-        resource = ThrottleResource(api, SlowSteering(api, tell), tell_error, is_main)
+        steering = SlowSteering(api, tell) if api.worker_app is None else None
+        resource = ThrottleResource(api, steering, tell_error)
         api.register_web_resource("/_synapse/bgthrottle", resource)

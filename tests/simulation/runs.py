@@ -16,7 +16,8 @@ from synapse_bgthrottle.simulation.model import (
 )
 from synapse_bgthrottle.simulation.presets import REALISTIC, TWO_CORES
 from synapse_bgthrottle.simulation.world import World
-from synapse_bgthrottle.throttle import Facts, Throttle
+from synapse_bgthrottle.state import Facts
+from synapse_bgthrottle.throttle import Throttle
 
 NOBODY = ClientsModel(kinds=REALISTIC, load=loads.steady(0.0))
 FIFTEEN = ClientsModel(kinds=REALISTIC, load=loads.steady(15.0))

@@ -16,7 +16,8 @@ from synapse_bgthrottle.holds import CALM_S, LONGEST_WAIT_FOR_CALM_S, Conditions
 from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample, ProcessSample
-from synapse_bgthrottle.throttle import Facts, Throttle
+from synapse_bgthrottle.state import Facts
+from synapse_bgthrottle.throttle import Throttle
 
 _DB, _NAME = "master", "work"
 

@@ -45,6 +45,7 @@ _PURE = (
             "lever_requests",
             "levers",
             "limits",
+            "observing",
             "pacing",
             "presence",
             "profiles",
@@ -64,6 +65,7 @@ _PURE = (
             "throttle",
             "time_left",
             "units",
+            "update_limits",
             "web.__init__",
             "web.answers",
             "web.bodies",
@@ -105,7 +107,9 @@ _EDGE = frozenset(
 
 # The only ones that know Synapse's private side: the server, a database, the metrics.
 _PRIVATE_SIDE = frozenset({"database", "homeserver", "server_metrics"})
-_COMMAND_LINE = frozenset({"cli.__init__", "cli.commands", "cli.config_file"})
+# They run elsewhere than the server, and without it.
+_CLIENT = frozenset(f"client.{path.stem}" for path in (_PACKAGE / "client").glob("*.py"))
+_COMMAND_LINE = frozenset(f"cli.{path.stem}" for path in (_PACKAGE / "cli").glob("*.py"))
 
 _IMPURE_IMPORTS = frozenset(
     {
@@ -151,6 +155,15 @@ def _imports(module: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def _imports_at_top(module: str) -> Iterator[str]:
+    """Those that are made as soon as the module is imported, under no condition."""
+    for node in ast.parse(_source(module)).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+
+
 def _top_imports(module: str) -> set[str]:
     return {name.split(".")[0] for name in _imports(module)}
 
@@ -166,8 +179,8 @@ def _own_imports(module: str) -> set[str]:
 
 
 def test_every_module_is_placed() -> None:
-    """A new module is placed in one of the three groups before it is tested."""
-    assert sorted((*_PURE, *_EDGE, *_COMMAND_LINE)) == _modules()
+    """A new module is placed in one of the four groups before it is tested."""
+    assert sorted((*_PURE, *_EDGE, *_CLIENT, *_COMMAND_LINE)) == _modules()
 
 
 @pytest.mark.parametrize("module", sorted(_PURE))
@@ -243,7 +256,24 @@ def test_only_homeserver_imports_time() -> None:
 def test_command_line_needs_no_synapse(module: str) -> None:
     """A configuration can be checked on a machine that has no server."""
     assert set() == _top_imports(module) & {"synapse", "twisted"}
-    assert _own_imports(module) <= _PURE | {"cli", "signals", "simulation"}
+    assert _own_imports(module) <= _PURE | {"cli", "client", "signals", "simulation"}
+
+
+@pytest.mark.parametrize("module", sorted(_COMMAND_LINE))
+def test_command_line_imports_nothing_slow_at_first(module: str) -> None:
+    """httpx, rich and the client that needs httpx are imported where they are used."""
+    slow = {"httpx", "rich"}
+    assert set() == slow & {name.split(".")[0] for name in _imports_at_top(module)}
+    assert not [
+        name for name in _imports_at_top(module) if name.startswith("synapse_bgthrottle.client")
+    ]
+
+
+@pytest.mark.parametrize("module", sorted(_CLIENT))
+def test_client_needs_nothing_else_of_ours(module: str) -> None:
+    """A program can use the client without a server, and without what the command needs."""
+    assert set() == _top_imports(module) & {"synapse", "twisted", "click", "rich", "yaml"}
+    assert _own_imports(module) <= {"client", "_version"}
 
 
 @pytest.mark.parametrize("module", sorted((_PURE | _EDGE) - _SIMULATION))
@@ -255,8 +285,8 @@ def test_server_needs_no_simulation(module: str) -> None:
 @pytest.mark.parametrize("module", sorted(_PURE | _EDGE))
 def test_server_needs_no_command_line(module: str) -> None:
     """What only the command line needs is not asked of a server."""
-    assert set() == _top_imports(module) & {"click", "rich", "yaml"}
-    assert "cli" not in _own_imports(module)
+    assert set() == _top_imports(module) & {"click", "httpx", "rich", "yaml"}
+    assert set() == {"cli", "client"} & _own_imports(module)
 
 
 @pytest.mark.parametrize("module", _modules())

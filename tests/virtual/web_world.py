@@ -119,9 +119,8 @@ class World:
         self.steering = SlowSteering(self.seen.append)
         self.resource = ThrottleResource(
             FakeApi(),  # type: ignore[arg-type]
-            self.steering if is_main else None,  # type: ignore[arg-type]
+            self.steering if is_main else None,
             lambda where, error: self.errors.append((where, error)),
-            is_main,
         )
         root: Any = Resource()  # type: ignore[no-untyped-call]
         synapse: Any = Resource()  # type: ignore[no-untyped-call]

@@ -1,0 +1,112 @@
+"""`bgthrottle release` and `bgthrottle set`."""
+
+import json
+from typing import Any
+
+import click
+
+from synapse_bgthrottle.cli.lever_lines import answer_lines
+from synapse_bgthrottle.cli.lines import duration
+from synapse_bgthrottle.cli.pausing import is_wide
+from synapse_bgthrottle.cli.session import Session, online, span_option
+
+
+@click.command("release")
+@click.argument("update")
+@span_option(
+    "--for",
+    "for_ms",
+    default="24h",
+    show_default=True,
+    help="1s to 30d.",
+)
+@click.option("--database", help="Only in this database.")
+@click.option("--reason", default="", help="Kept with the use of this lever.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@online
+def release_command(
+    session: Session, update: str, for_ms: int, database: str | None, reason: str, yes: bool
+) -> None:
+    """Let a pending update go once, whatever windows say.
+
+    Closed windows, a required approval, the wait for calm before a one-shot and budgets no longer
+    hold what UPDATE, a name or a pattern, matches. A pattern for all is asked about.
+
+    \b
+    Example:
+      bgthrottle release event_search_postgres_gin --reason "maintenance tonight"
+    """
+    if is_wide(update):
+        session.confirm("Let all pending updates go?", yes)
+    with session.client() as client:
+        answer = client.release(update, database=database, duration=for_ms, reason=reason)
+    session.show(answer, answer_lines(answer, session.around.wall_ms()))
+
+
+@click.command("set")
+@click.argument("update")
+@click.argument("settings_given", metavar="KEY=VALUE...", nargs=-1)
+@click.option("--reset", is_flag=True, help="End overrides and releases that UPDATE matches.")
+@span_option("--for", "for_ms", help="1s to 30d; default 24h.")
+@click.option("--database", help="Only in this database.")
+@click.option("--reason", default="", help="Kept with the use of this lever.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@online
+def set_command(
+    session: Session,
+    update: str,
+    settings_given: tuple[str, ...],
+    reset: bool,
+    for_ms: int | None,
+    database: str | None,
+    reason: str,
+    yes: bool,
+) -> None:
+    """Put other settings in force for a while.
+
+    Keys and values are those of a rule in the module's configuration. UPDATE is a name or a
+    pattern; one for all is asked about.
+
+    \b
+    Examples:
+      bgthrottle set event_search profile=finish --for 2h
+      bgthrottle set 'event_*' duty_cycle=5% max_batch_size=200
+      bgthrottle set event_search --reset
+    """
+    if reset and (settings_given or for_ms is not None):
+        raise click.UsageError("--reset takes neither KEY=VALUE nor --for")
+    if not reset and not settings_given:
+        raise click.UsageError("give KEY=VALUE, such as profile=finish, or --reset")
+    settings = dict(_setting(text) for text in settings_given)
+    span_ms = 24 * 3_600_000 if for_ms is None else for_ms
+    if is_wide(update) and not reset:
+        texts = " ".join(settings_given)
+        session.confirm(f"Set {texts} for all updates for {duration(span_ms)}?", yes)
+    with session.client() as client:
+        if reset:
+            answer = client.reset(update, database=database, reason=reason)
+        else:
+            answer = client.override(
+                update, settings, database=database, duration=span_ms, reason=reason
+            )
+    session.show(answer, answer_lines(answer, session.around.wall_ms()))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Read a value as the configuration's YAML would, if that is something JSON has.
+
+    But `off`, which YAML takes for false, stays as people wrote it: others will read it.
+    """
+    import yaml  # noqa: PLC0415
+
+    key, is_there, value = text.partition("=")
+    if not is_there or not key.isidentifier():
+        raise click.UsageError(f"{text!r} is not KEY=VALUE, such as profile=finish")
+    if value == "off":
+        return key, value
+    try:
+        read = yaml.safe_load(value)
+        json.dumps(read, allow_nan=False)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        return key, value  # `*` starts an alias in YAML: the server says what it makes of it
+    return key, read

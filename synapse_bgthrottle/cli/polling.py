@@ -1,0 +1,101 @@
+"""Asks for the status again and again, with or without the module, while servers come and go."""
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from synapse_bgthrottle.cli import verdicts
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client import Client, ClientError
+    from synapse_bgthrottle.client.results import UpdatesStatus
+    from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+
+    Snapshot: TypeAlias = ThrottleStatus | UpdatesStatus
+
+LOOKS_WITHOUT_MODULE = 3
+
+
+@attrs.frozen
+class Look:
+    """What one question brought: one of the two.
+
+    Attributes:
+        full: the module's status.
+        official: Synapse's own, of a server without the module.
+    """
+
+    full: "ThrottleStatus | None" = None
+    official: "UpdatesStatus | None" = None
+
+    @property
+    def result(self) -> "Snapshot":
+        """Whichever there is."""
+        if self.full is not None:
+            return self.full
+        assert self.official is not None
+        return self.official
+
+
+@attrs.define
+class Ending:
+    """Whether the updates have come to their end, by several looks where one cannot tell.
+
+    Between two updates nothing runs for a moment, which Synapse's own status cannot tell from an
+    end. The module's status has the queue.
+    """
+
+    _idle_looks: int = 0
+
+    def has_come(self, look: Look) -> bool:
+        """Whether nothing is pending, for all that was told up to this look."""
+        if look.full is not None:
+            return verdicts.is_done(look.full)
+        assert look.official is not None
+        is_idle = verdicts.is_done_officially(look.official)
+        self._idle_looks = self._idle_looks + 1 if is_idle else 0
+        return self._idle_looks >= LOOKS_WITHOUT_MODULE
+
+
+class Poller:
+    """Remembers whether the module is there: once it is, a 404 comes from a proxy meanwhile."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+        self._has_module: bool | None = None
+
+    def look(self) -> Look:
+        """Ask once.
+
+        Raises:
+            ClientError: the server does not answer as it should.
+        """
+        from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
+
+        if self._has_module is not False:
+            try:
+                full = self._client.throttle_status()
+            except NoModuleError:
+                if self._has_module:
+                    raise
+            else:
+                self._has_module = True
+                return Look(full=full)
+        official = self._client.status()
+        self._has_module = False
+        return Look(official=official)
+
+    def look_again(self) -> "Look | ClientError":
+        """Ask once more, where errors that may pass are no reason to end.
+
+        Raises:
+            ClientError: the token is no longer good for this.
+        """
+        from synapse_bgthrottle.client import errors  # noqa: PLC0415
+
+        try:
+            return self.look()
+        except (errors.NotAllowedError, errors.NotAdministratorError):
+            raise
+        except errors.ClientError as error:
+            return error

@@ -1,0 +1,189 @@
+"""What every command that talks to a server has in common: options, client, errors, output."""
+
+import functools
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from synapse_bgthrottle.cli import failures, output
+from synapse_bgthrottle.cli.failures import CommandError
+from synapse_bgthrottle.cli.lines import Line, escape
+from synapse_bgthrottle.cli.settings import Settings, SettingsError, gather, parse_span_ms
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client import Client, ClientError
+
+COMMON = ("url", "token_file", "settings", "timeout", "output")
+
+
+@attrs.frozen
+class Surroundings:
+    """What lies outside the command; tests put something else in its place.
+
+    Attributes:
+        transport: httpx's; None: the network.
+        sleep: waits so many seconds.
+        monotonic_s: a clock that only measures.
+        wall_ms: milliseconds since the epoch.
+        stdin_is_terminal, stdout_is_terminal: whether somebody sits there.
+    """
+
+    transport: Any = None
+    sleep: Callable[[float], None] = time.sleep
+    monotonic_s: Callable[[], float] = time.monotonic
+    wall_ms: Callable[[], float] = lambda: time.time() * 1000
+    stdin_is_terminal: Callable[[], bool] = lambda: output.stream_is_terminal("stdin")
+    stdout_is_terminal: Callable[[], bool] = lambda: output.stream_is_terminal("stdout")
+
+
+def span(value: str | int) -> int:
+    """The type of an option: milliseconds from `24h`. What is a number already stays it."""
+    if isinstance(value, int):
+        return value
+    try:
+        return parse_span_ms(value)
+    except ValueError:
+        message = f"{value!r} is no span with a unit, such as 30s or 24h"
+        raise click.BadParameter(message) from None
+
+
+span_option = functools.partial(click.option, type=span, metavar="SPAN")
+
+
+@attrs.frozen
+class Session:
+    """One run of a command.
+
+    Attributes:
+        around: what lies outside.
+        output_format: `human`, `json` or `yaml`.
+        options: the other options of all commands.
+    """
+
+    around: Surroundings
+    output_format: str
+    options: dict[str, Any]
+
+    @property
+    def is_human(self) -> bool:
+        """Whether people read the output."""
+        return self.output_format == "human"
+
+    def settings(self) -> Settings:
+        """What is told of the server."""
+        timeout_ms = self.options["timeout"]
+        try:
+            return gather(
+                os.environ,
+                self.options["url"],
+                self.options["token_file"],
+                self.options["settings"],
+                None if timeout_ms is None else timeout_ms / 1000,
+            )
+        except SettingsError as error:
+            raise CommandError(escape(str(error))) from None
+
+    @contextmanager
+    def client(self) -> "Iterator[Client]":
+        """A client of the server that is set; its errors end the command."""
+        from synapse_bgthrottle.client import Client, ClientError  # noqa: PLC0415
+        from synapse_bgthrottle.client.calls import MODULE_PREFIX  # noqa: PLC0415
+        from synapse_bgthrottle.client.connection import TIMEOUT_S  # noqa: PLC0415
+
+        told = self.settings()
+        if not told.url:
+            raise click.UsageError("no server is set: use --url, BGTHROTTLE_URL or a settings file")
+        if not told.token:
+            raise click.UsageError(
+                "no token is set: use --token-file, BGTHROTTLE_TOKEN or a settings file"
+            )
+        try:
+            client = Client(
+                told.url,
+                told.token,
+                transport=self.around.transport,
+                prefix=told.prefix or MODULE_PREFIX,
+                timeout_s=TIMEOUT_S if told.timeout_s is None else told.timeout_s,
+            )
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        with client:
+            try:
+                yield client
+            except ClientError as error:
+                raise failed(error) from None
+
+    def show(self, result: Any, lines: Iterable[Line]) -> None:
+        """Print a result: its lines, or all of it for programs."""
+        if self.is_human:
+            output.show(lines)
+            return
+        from synapse_bgthrottle.client.decoding import encode  # noqa: PLC0415
+
+        output.write(encode(result), self.output_format)
+
+    def stream(self, result: Any) -> None:
+        """Print one of many results: a line of JSON, or a document of YAML."""
+        from synapse_bgthrottle.client.decoding import encode  # noqa: PLC0415
+
+        output.write(encode(result), self.output_format, is_one_of_many=True)
+
+    def confirm(self, question: str, yes: bool) -> None:
+        """Ask, unless --yes; without a terminal there is nobody to ask, which is an error."""
+        if yes:
+            return
+        if not self.around.stdin_is_terminal():
+            raise click.UsageError(f"{question} Nobody can be asked here: add --yes")
+        click.confirm(escape(question), abort=True, err=True)
+
+
+def failed(error: "ClientError") -> CommandError:
+    """How the command ends with an error of the client."""
+    from synapse_bgthrottle.client import errors  # noqa: PLC0415
+
+    kind = failures.CommandError
+    if isinstance(error, (errors.NotAllowedError, errors.NotAdministratorError)):
+        kind = failures.NotAllowedCommandError
+    elif isinstance(error, errors.UnreachableError) or (
+        isinstance(error, errors.ServerFailedError) and error.is_gateway
+    ):
+        kind = failures.UnreachableCommandError
+    lines = [str(error)]
+    if isinstance(error, errors.RefusedError):
+        lines.extend(f"  {problem}" for problem in error.problems)
+    return kind("\n".join(map(escape, lines)))
+
+
+def common_options(function: Callable[..., Any], with_timeout: bool = True) -> Callable[..., Any]:
+    """The options of every command that talks to a server, and of the group itself."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    for option in (
+        click.option("-o", "--output", type=click.Choice(output.FORMATS), help="Default: human."),
+        span_option("--timeout", help="Longest wait for an answer; default 30s.")
+        if with_timeout
+        else None,
+        click.option("--settings", type=path, help="Default: ~/.config/bgthrottle/config.yaml."),
+        click.option("--token-file", type=path, help="Has an administrator's token, mode 600."),
+        click.option("--url", help="The server's, such as https://matrix.example.org."),
+    ):
+        function = function if option is None else option(function)
+    return function
+
+
+def online(function: Callable[..., None], with_timeout: bool = True) -> Callable[..., Any]:
+    """Gives a command the common options, and a Session as its first argument."""
+
+    @click.pass_context
+    @functools.wraps(function)
+    def command(ctx: click.Context, /, **arguments: Any) -> None:
+        options = {name: arguments.pop(name, None) for name in COMMON}
+        around = ctx.find_object(Surroundings) or Surroundings()
+        function(Session(around, options.pop("output") or "human", options), **arguments)
+
+    return common_options(command, with_timeout)

@@ -1,0 +1,154 @@
+"""Where the server is and who one is there: command line, then environment, then settings file.
+
+A token never stands on a command line, where every user of the machine can read it.
+"""
+
+import difflib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from synapse_bgthrottle.units import parse_duration_ms
+
+KEYS = ("url", "token", "token_file", "prefix", "timeout")
+_LARGEST_FILE = 64 * 1024
+
+
+class SettingsError(Exception):
+    """A file of settings, or of a token, cannot be used."""
+
+
+@attrs.frozen
+class Settings:
+    """What is known of the server; None: not told.
+
+    Attributes:
+        url: its address.
+        token: of an administrator.
+        prefix: the path of the module's API.
+        timeout_s: how long to wait for an answer.
+    """
+
+    url: str | None = None
+    token: str | None = attrs.field(default=None, repr=False)
+    prefix: str | None = None
+    timeout_s: float | None = None
+
+
+def default_file(environment: Mapping[str, str]) -> Path:
+    """`~/.config/bgthrottle/config.yaml`, or below XDG_CONFIG_HOME."""
+    home = environment.get("XDG_CONFIG_HOME", "")
+    folder = home if home.startswith("/") else os.path.expanduser("~/.config")
+    return Path(folder, "bgthrottle", "config.yaml")
+
+
+def gather(
+    environment: Mapping[str, str],
+    url: str | None = None,
+    token_file: Path | None = None,
+    file: Path | None = None,
+    timeout_s: float | None = None,
+) -> Settings:
+    """All that is told, the arguments first.
+
+    Args:
+        environment: of the process.
+        url: from the command line.
+        token_file: from the command line.
+        file: of settings, from the command line; None: the default, if there is one.
+        timeout_s: from the command line.
+
+    Raises:
+        SettingsError: a file cannot be read, is not understood, or shows a token to others.
+    """
+    wanted = file or default_file(environment)
+    known = _settings_file(wanted) if file is not None or os.path.exists(wanted) else {}
+    token = None
+    if token_file is not None:
+        token = read_token(token_file)
+    elif environment.get("BGTHROTTLE_TOKEN"):
+        token = environment["BGTHROTTLE_TOKEN"]
+    elif environment.get("BGTHROTTLE_TOKEN_FILE"):
+        token = read_token(Path(environment["BGTHROTTLE_TOKEN_FILE"]))
+    elif "token" in known:
+        token = known["token"]
+    elif "token_file" in known:
+        token = read_token(wanted.parent / os.path.expanduser(known["token_file"]))
+    return Settings(
+        url=url or environment.get("BGTHROTTLE_URL") or known.get("url"),
+        token=token,
+        prefix=known.get("prefix"),
+        timeout_s=timeout_s if timeout_s is not None else known.get("timeout"),
+    )
+
+
+def read_token(file: Path) -> str:
+    """The token that is a file's only content.
+
+    Raises:
+        SettingsError: it cannot be read, or others may read it.
+    """
+    text, mode = _read(file)
+    _refuse_if_shown(file, mode)
+    return text.strip()
+
+
+def parse_span_ms(text: str) -> int:
+    """A span with its unit, in ms: `30s`. Digits alone are refused: seconds, or milliseconds?
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text.strip().isdigit():
+        raise ValueError("no unit")
+    return parse_duration_ms(text)
+
+
+def _read(file: Path) -> tuple[str, int]:
+    try:
+        with file.open("rb") as opened:
+            # Of the open file: another one of the same name may come at any time.
+            mode = os.fstat(opened.fileno()).st_mode
+            return opened.read(_LARGEST_FILE).decode("utf-8"), mode
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file}: is no text") from None
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror}") from None
+
+
+def _refuse_if_shown(file: Path, mode: int) -> None:
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SettingsError(f"{file}: others may read the token in it; do: chmod 600 {file}")
+
+
+def _settings_file(file: Path) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415
+
+    text, mode = _read(file)
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        # The error would quote the file, which may have a token.
+        raise SettingsError(f"{file}: is no YAML") from None
+    known = {} if content is None else content
+    if not isinstance(known, dict):
+        raise SettingsError(f"{file}: has to have the keys {', '.join(KEYS)}")
+    if "token" in known:
+        _refuse_if_shown(file, mode)
+    for key, value in known.items():
+        if key not in KEYS:
+            near = difflib.get_close_matches(str(key), KEYS, 1)
+            meant = f"; is {near[0]} meant?" if near else ""
+            raise SettingsError(f"{file}: unknown key {key}{meant}")
+        if not isinstance(value, str):
+            raise SettingsError(f"{file}: {key} has to be a text")
+    if "timeout" in known:
+        try:
+            known["timeout"] = parse_span_ms(known["timeout"]) / 1000
+        except ValueError:
+            raise SettingsError(f"{file}: timeout has to be like 30s") from None
+    return known

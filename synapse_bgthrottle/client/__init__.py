@@ -1,0 +1,54 @@
+"""A typed client of Synapse's background updates: the official admin API, and the module's own.
+
+Never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottle[cli]'`.
+"""
+
+from synapse_bgthrottle.client.asynchronous import AsyncClient
+from synapse_bgthrottle.client.calls import JOBS
+from synapse_bgthrottle.client.errors import (
+    ClientError,
+    NoModuleError,
+    NotAdministratorError,
+    NotAllowedError,
+    NotFoundError,
+    NotUnderstoodError,
+    Problem,
+    RedirectedError,
+    RefusedError,
+    ServerFailedError,
+    TimedOutError,
+    TooManyError,
+    UnreachableError,
+)
+from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry
+from synapse_bgthrottle.client.levers import Lever, LeverAnswer, Use
+from synapse_bgthrottle.client.results import CurrentUpdate, UpdatesStatus
+from synapse_bgthrottle.client.synchronous import Client
+from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+
+__all__ = [
+    "JOBS",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "CurrentUpdate",
+    "Explanation",
+    "HistoryEntry",
+    "Lever",
+    "LeverAnswer",
+    "NoModuleError",
+    "NotAdministratorError",
+    "NotAllowedError",
+    "NotFoundError",
+    "NotUnderstoodError",
+    "Problem",
+    "RedirectedError",
+    "RefusedError",
+    "ServerFailedError",
+    "ThrottleStatus",
+    "TimedOutError",
+    "TooManyError",
+    "UnreachableError",
+    "UpdatesStatus",
+    "Use",
+]

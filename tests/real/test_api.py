@@ -1,0 +1,248 @@
+"""The HTTP API of the real module on real servers, on SQLite and on PostgreSQL."""
+
+import json
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import attrs
+import jsonschema
+import pytest
+
+from harness import data
+from harness.kills import API, kill_after_pauses
+from harness.matrix import MatrixClient
+from harness.postgres import PostgresServer
+from harness.server import SynapseServer
+from tests.real.conftest import database, wait_until
+
+_QUEUE = "SELECT update_name FROM background_updates ORDER BY ordering, update_name"
+_UPDATE = "populate_stats_process_rooms"
+
+
+@attrs.define
+class Api:
+    """A server with dozens of real updates pending, and its administrator.
+
+    Attributes:
+        query: asks the database itself.
+        execute: changes it.
+    """
+
+    synapse: SynapseServer
+    query: Callable[[str], list[tuple[Any, ...]]]
+    execute: Callable[[str], None]
+    admin: MatrixClient = attrs.field(init=False)
+
+    def get(self, path: str) -> Any:
+        return self.admin.call("GET", f"{API}/{path}")
+
+    def post(self, action: str, **body: Any) -> Any:
+        return self.admin.call("POST", f"{API}/{action}", body)
+
+    def database(self) -> Any:
+        (status,) = self.get("status")["databases"]
+        return status
+
+    def state(self) -> tuple[str, str]:
+        """State, and why."""
+        status = self.database()
+        decision = (status["current"] or {}).get("decision") or {"reason": ""}
+        return status["state"], decision["reason"]
+
+    def start(self) -> None:
+        self.synapse.start()
+        if not hasattr(self, "admin"):
+            self.admin = MatrixClient.register(self.synapse.url, "admin", admin=True)
+
+    def pending(self) -> int:
+        return len(self.query(_QUEUE))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def make_api(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Any], Api]]:
+    """Makes one server, not yet started; ends it."""
+    made: list[Api] = []
+
+    def make(module_config: Any) -> Api:
+        folder = tmp_path / "server"
+        if request.param == "sqlite":
+            synapse = SynapseServer(folder, module_config)
+            path = synapse.database_path
+            api = Api(synapse, lambda sql: data.rows(path, sql), lambda sql: data.change(path, sql))
+        else:
+            postgres: PostgresServer = request.getfixturevalue("postgres")
+            name: str = request.getfixturevalue("name")
+            extra = database(postgres, name)
+
+            def query(sql: str) -> list[tuple[Any, ...]]:
+                with postgres.session(name) as cursor:
+                    cursor.execute(sql)
+                    return list(cursor.fetchall())
+
+            def execute(sql: str) -> None:
+                with postgres.session(name) as cursor:
+                    cursor.execute(sql)
+
+            api = Api(SynapseServer(folder, module_config, extra), query, execute)
+        made.append(api)
+        return api
+
+    yield make
+    for api in made:
+        api.synapse.stop()
+
+
+def _check_schema(answer: Any, name: str) -> None:
+    text = resources.files("synapse_bgthrottle.web").joinpath("openapi.json").read_text()
+    schema = {**json.loads(text), "$ref": f"#/components/schemas/{name}"}
+    jsonschema.validate(answer, schema, jsonschema.Draft202012Validator)
+
+
+def test_status_shows_the_whole_queue(make_api: Callable[..., Api]) -> None:
+    """All that waits is shown, in the database's order, each behind the one before it."""
+    api = make_api({"sleep": "1h"})
+    api.start()
+    status = api.get("status")
+    _check_schema(status, "Status")
+    (master,) = status["databases"]
+    names = [pending["name"] for pending in master["pending"]]
+    assert sorted(name for (name,) in api.query(_QUEUE)) == sorted(names)
+    assert len(names) > 20
+    assert [None, *names[:-1]] == [pending["waits_for"] for pending in master["pending"]]
+    assert all(pending["known"] for pending in master["pending"])
+    assert names[0] == master["current"]["name"]
+    assert master["engine"] in ("sqlite", "postgres")
+    assert "event_loop_lag" in {signal["name"] for signal in master["signals"]}
+    assert [] == status["problems"]
+
+
+def test_a_pause_outlives_restarts_and_ends(make_api: Callable[..., Api]) -> None:
+    """A pause holds, over a restart too, with its author and reason; resume ends it."""
+    api = make_api({"profile": "finish"})
+    api.start()
+    (pause,) = api.post("pause", reason="upgrade", **{"for": "1h"})["made"]
+    wait_until(lambda: api.state()[0] == "held")
+    before = api.pending()
+    api.synapse.stop()
+    api.start()
+    wait_until(lambda: api.state()[0] == "held")
+    assert "paused by @admin:bgthrottle.test until" in api.state()[1]
+    assert before == api.pending()
+    assert [pause] == api.get("status")["levers"]
+    assert ["paused"] == [problem["kind"] for problem in api.get("status")["problems"]]
+    official = api.admin.updates_status()
+    assert {"enabled", "current_updates"} == set(official)
+    assert {"name", "total_item_count", "total_duration_ms", "average_items_per_ms"} == set(
+        official["current_updates"]["master"]
+    )
+    assert [pause] == api.post("resume")["ended"]
+    wait_until(lambda: api.pending() == 0)
+    wait_until(lambda: api.state()[0] == "idle")
+    uses = api.get("uses")
+    assert [("resume", None), ("pause", pause["ends_ms"])] == [
+        (use["action"], use["ends_ms"]) for use in uses["uses"]
+    ]
+    log = api.synapse.log()
+    assert "still in force: pause of *" in log
+    assert " ERROR " not in log
+
+
+def test_approval_and_release(make_api: Callable[..., Api]) -> None:
+    """What needs approval waits until it is released, once, and then goes to its end."""
+    rule = {"update": _UPDATE, "approval": "required"}
+    api = make_api({"profile": "finish", "rules": [rule]})
+    api.start()
+    wait_until(lambda: "approval is required by rule 0" in api.state()[1])
+    assert _UPDATE == api.database()["current"]["name"]
+    (held,) = api.get(f"explain?update={_UPDATE}")["held_by"]
+    assert "approval" == held["cause"]
+    _check_schema(api.get(f"explain?update={_UPDATE}"), "Explanation")
+    (release,) = api.post("release", update=_UPDATE, reason="go")["made"]
+    assert "master" == release["database"]
+    wait_until(lambda: api.pending() == 0)
+    wait_until(lambda: api.get("status")["levers"] == [])
+
+
+def test_override(make_api: Callable[..., Api]) -> None:
+    """An override acts at once, and until it is reset; the newest wins."""
+    api = make_api({"sleep": "1h"})
+    api.start()
+    wait_until(lambda: "rests 1h" in api.state()[1])
+    api.post("pause", update="no_such_update")
+    api.post("override", update="*", settings={"sleep": "2h"})
+    wait_until(lambda: "rests 2h" in api.state()[1])
+    api.post("reset", update="*")
+    wait_until(lambda: "rests 1h" in api.state()[1])
+    api.post("override", update="*", settings={"profile": "finish"})
+    wait_until(lambda: api.pending() == 0)
+
+
+def test_history_outlives_restarts(make_api: Callable[..., Api]) -> None:
+    """Every update that ran is in the history, done, with its batches; after a restart too."""
+    api = make_api({"profile": "finish"})
+    api.start()
+    names = {name for (name,) in api.query(_QUEUE)}
+    wait_until(lambda: api.pending() == 0)
+    wait_until(lambda: api.state()[0] == "idle")
+    wait_until(lambda: "running" not in {e["outcome"] for e in api.get("history")["history"]})
+    history = api.get("history?limit=1000")["history"]
+    for entry in history:
+        _check_schema(entry, "HistoryEntry")
+    assert names <= {entry["update"] for entry in history}
+    assert {"done"} == {entry["outcome"] for entry in history}
+    assert all(entry["batches"] for entry in history)
+    wait_until(lambda: len(api.query("SELECT * FROM bgthrottle_history")) == len(history))
+    api.synapse.stop()
+    api.start()
+    assert history == api.get("history?limit=1000")["history"]
+
+
+def test_what_blocks_the_queue_is_told(make_api: Callable[..., Api]) -> None:
+    """A name that the server does not know: Synapse gives up, which its own status hides."""
+    api = make_api({"profile": "finish"})
+    api.start()
+    wait_until(lambda: api.pending() == 0)
+    api.synapse.stop()
+    api.execute(
+        "INSERT INTO background_updates (update_name, progress_json, ordering)"
+        " VALUES ('of_another_version', '{}', -1)"
+    )
+    api.execute(
+        f"INSERT INTO background_updates (update_name, progress_json) VALUES ('{_UPDATE}', '{{}}')"
+    )
+    api.start()
+    wait_until(lambda: api.state()[0] == "aborted")
+    status = api.get("status")
+    _check_schema(status, "Status")
+    assert ["aborted", "unknown_update"] == [problem["kind"] for problem in status["problems"]]
+    assert "this server does not know of_another_version" in status["problems"][1]["message"]
+    assert [False, True] == [update["known"] for update in status["databases"][0]["pending"]]
+    wait_until(lambda: "of_another_version. They belong to another version" in api.synapse.log())
+    api.execute("DELETE FROM background_updates WHERE update_name = 'of_another_version'")
+    api.synapse.stop()
+    api.start()
+    wait_until(lambda: api.pending() == 0)
+
+
+def test_pauses_survive_kills(make_api: Callable[..., Api]) -> None:
+    """What was acknowledged is there after kill -9. More often: `python -m bench.kills`."""
+    api = make_api({"profile": "finish"})
+    api.start()
+    token = api.admin.token
+    wait_until(lambda: api.pending() == 0)
+    api.synapse.stop()
+
+    def queue() -> None:
+        api.execute(
+            "INSERT INTO background_updates (update_name, progress_json)"
+            f" VALUES ('{_UPDATE}', '{{}}')"
+        )
+
+    def progress() -> str:
+        return "".join(map(str, api.query("SELECT * FROM background_updates")))
+
+    seen = kill_after_pauses(api.synapse, token, queue, progress, 2)
+    assert ((), (), 0) == (seen.lost, seen.back, seen.ran)
+    assert seen.ran_after
