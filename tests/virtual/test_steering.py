@@ -32,7 +32,6 @@ def test_status_of_an_update_under_way(virtual_server: MakeServer) -> None:
     server = virtual_server()
     work, _ = queued(server, "work", 1000), queued(server, "another")
     server.load({"sleep": "1s"})
-    assert "not read yet" in _status(server)["problems"][0]["message"]
     server.start()
     server.advance(5)
     told = _status(server)
@@ -259,12 +258,23 @@ def test_who_hangs_up_does_not_undo_it(virtual_server: MakeServer) -> None:
 
 
 def test_nothing_is_pulled_before_it_is_known_what_is(virtual_server: MakeServer) -> None:
-    """While the store has not been read, a lever is refused, and says so."""
+    """Right after the start a lever waits for what was stored; if that stays away, it says so.
+
+    The status waits too, and then tells it as a problem.
+    """
     server = virtual_server()
     server.load({})
-    with pytest.raises(StoreUnavailableError, match="not read yet"):
-        pull(server, "pause")
-    assert 1 == len(pull(server, "pause")["in_force"])
+    told = _pulling(server, "pause")
+    server.advance(0.1)
+    assert 1 == len(told[0]["in_force"])
+    later = virtual_server()
+    later.pools["master"].silent = []
+    later.load({})
+    told = _pulling(later, "pause")
+    server_status = _status(later, 10)
+    assert isinstance(told[0].value, StoreUnavailableError)
+    assert "not read yet" in str(told[0].value)
+    assert "store" == server_status["problems"][0]["kind"]
 
 
 def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
