@@ -1,6 +1,7 @@
 """The HTTP API of the real module on real servers, on SQLite and on PostgreSQL."""
 
 import json
+import urllib.error
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -246,3 +247,21 @@ def test_pauses_survive_kills(make_api: Callable[..., Api]) -> None:
     seen = kill_after_pauses(api.synapse, token, queue, progress, 2)
     assert ((), (), 0) == (seen.lost, seen.back, seen.ran)
     assert seen.ran_after
+
+
+@pytest.mark.parametrize("make_api", ["sqlite"], indirect=True)
+def test_the_path_is_the_administrators_choice(make_api: Callable[..., Api]) -> None:
+    """The API is where the configuration says, or nowhere, and then pauses hold all the same."""
+    api = make_api({"sleep": "1h", "api_path": "/_synapse/elsewhere"})
+    api.start()
+    elsewhere = "/_synapse/elsewhere/v1"
+    api.admin.call("POST", f"{elsewhere}/pause", {"reason": "before it went"})
+    with pytest.raises(urllib.error.HTTPError, match="M_UNRECOGNIZED"):
+        api.get("status")
+    api.synapse.stop()
+    api.synapse.configure_module({"sleep": "1h", "api_path": "off"})
+    api.start()
+    for path in (API, elsewhere):
+        with pytest.raises(urllib.error.HTTPError, match="M_UNRECOGNIZED"):
+            api.admin.call("GET", f"{path}/status")
+    wait_until(lambda: "before it went" in api.synapse.log().rpartition("Holding")[2])
