@@ -94,8 +94,9 @@ class Database:
     def has_aborted(self) -> bool:
         """Whether Synapse gave up after five failures, and does nothing here any more."""
         updates = get(self._pool, "updates")
-        # It stays marked after somebody started the updates anew.
-        return bool(get(updates, "_aborted")) and not get(updates, "_running")
+        # It stays marked after somebody started the updates anew, and then ended or disabled them.
+        on_its_way = get(updates, "_running") or get(updates, "_all_done") or not self.enabled
+        return bool(get(updates, "_aborted")) and not on_its_way
 
     @property
     def current_update(self) -> str | None:

@@ -132,7 +132,6 @@ _PAUSED = Levers((lever(),))
         ("disabled", {"enabled": False}),
         ("disabled", {"enabled": False, "in_batch": True}),
         ("aborted", {"look": {"has_aborted": True}}),
-        ("aborted", {"look": {"has_aborted": True}, "enabled": False}),
         ("idle", {"look": {"rows": ()}}),
         ("idle", {"look": {"rows": ()}, "enabled": False}),
         ("running", {"look": {"rows": None, "queue_problem": "gone"}, "in_batch": True}),
