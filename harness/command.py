@@ -60,13 +60,13 @@ class Command:
             check=False,
         )
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Without a terminal; its output is to be read from its pipes."""
-        return subprocess.Popen(
-            [*COMMAND, *arguments],
-            env=self.environment({"PYTHONUNBUFFERED": "1"}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        """Without a terminal; whatever it prints is in the file."""
+        with output.open("wb") as file:
+            return subprocess.Popen(
+                [*COMMAND, *arguments],
+                env=self.environment({"PYTHONUNBUFFERED": "1"}),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )

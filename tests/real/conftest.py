@@ -131,20 +131,20 @@ class Api:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def make_api(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Any], Api]]:
+def make_api(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Api]]:
     """Makes one server, not yet started; ends it."""
     made: list[Api] = []
 
-    def make(module_config: Any) -> Api:
+    def make(module_config: Any, settings: Mapping[str, Any] | None = None) -> Api:
         folder = tmp_path / "server"
         if request.param == "sqlite":
-            synapse = SynapseServer(folder, module_config)
+            synapse = SynapseServer(folder, module_config, settings)
             path = synapse.database_path
             api = Api(synapse, lambda sql: data.rows(path, sql), lambda sql: data.change(path, sql))
         else:
             postgres: PostgresServer = request.getfixturevalue("postgres")
             name: str = request.getfixturevalue("name")
-            extra = database(postgres, name)
+            extra = {**database(postgres, name), **(settings or {})}
 
             def query(sql: str) -> list[tuple[Any, ...]]:
                 with postgres.session(name) as cursor:
