@@ -92,6 +92,12 @@ class SynapseServer(SynapseProcess):
                 config["stream_writers"] = {"events": event_writer}
         self.config_path.write_text(yaml.safe_dump(config))
 
+    def configure_module(self, module_config: Mapping[str, Any]) -> None:
+        """Another configuration of the module, from the next start on."""
+        config = yaml.safe_load(self.config_path.read_text())
+        config["modules"] = [{"module": MODULE, "config": dict(module_config)}]
+        self.config_path.write_text(yaml.safe_dump(config))
+
 
 class SynapseWorker(SynapseProcess):
     """A generic worker of a server that was made with a Redis."""

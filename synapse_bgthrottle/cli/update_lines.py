@@ -84,6 +84,8 @@ def pending_lines(pending: "tuple[PendingUpdate, ...]", most: int | None) -> Ite
             notes.append(f"depends on {update.depends_on}")
         if update.waits_for and update.waits_for != update.depends_on:
             notes.append(f"waits behind {update.waits_for}")
+        if not update.is_reachable:
+            notes.append("will never begin: updates wait for each other")
         text = f"    {place}. {update.name}{': ' if notes else ''}{'; '.join(notes)}"
         yield Line(text, "problem" if update.known is False else "")
     if len(pending) > len(shown):
