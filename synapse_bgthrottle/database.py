@@ -150,6 +150,15 @@ def engine_of(txn: Any) -> str:
     return type(getattr(txn, "database_engine", None)).__name__
 
 
+def is_of_database(error: Exception, kind: str = "DatabaseError") -> bool:
+    """Whether it is an error of a database or a lost connection, by the names of PEP 249.
+
+    The databases' modules are Synapse's to import: one of them may not be there.
+    """
+    kinds = {kind} if kind != "DatabaseError" else {kind, "InterfaceError"}
+    return not kinds.isdisjoint(parent.__name__ for parent in type(error).__mro__)
+
+
 def complaint_of(error: Exception) -> str:
     """An error in one line for people."""
     return str(error).strip().split("\n")[0] or type(error).__name__
@@ -179,7 +188,7 @@ def _probe(txn: Any) -> str | None:
         else:
             txn.execute(_WRITE_NOTHING)
     except Exception as error:  # in a database thread: nothing to be cancelled here
-        if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
+        if is_of_database(error, "ProgrammingError"):
             return None  # the question is not understood, but that is an answer
         return complaint_of(error)
     return None

@@ -134,8 +134,11 @@ def is_released(update: UpdateState, at: Conditions) -> bool:
 def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
     """Closed windows and closed budgets, until they have held the update for `max_hold`.
 
-    Where somebody released the update, those that `max_hold` would end do not hold it.
+    Where somebody released the update, those that `max_hold` would end do not hold it, nor do they
+    slow it down.
     """
+    if is_released(update, at):
+        update.released = False
     for verdict in (by_windows(update, at), by_budgets(database, update, at)):
         if verdict is None or (verdict.may_be_let_go and is_released(update, at)):
             continue

@@ -9,10 +9,11 @@ import math
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.courses import Courses
-from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.database import complaint_of, is_of_database
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.lever_desk import LeverDesk, Queue
+from synapse_bgthrottle.lever_requests import StoreUnavailableError
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.queue import QueueRow
@@ -30,6 +31,9 @@ LOOK_EVERY_HELD_S = 60.0
 
 # An iteration that ended, and none after it for this long, was the last one for now.
 _LINGER_S = 1.0
+
+# One traceback for all places.
+_WHERE = "keeping levers and history"
 
 _NOT_READ = "not read yet"
 _OPEN_LOOK_S = 0.02
@@ -89,7 +93,7 @@ class Keeper:
             if not self._is_called:
                 self._call_in(_LINGER_S)
         except Exception as error:  # the update goes on without
-            self._on_internal_error("with an update's history", error)
+            self._on_internal_error(_WHERE, error)
 
     async def _open(self) -> None:
         try:
@@ -98,8 +102,11 @@ class Keeper:
             raise
         except Exception as error:
             self.problem = complaint_of(error)
-            if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
-                # A right that is missing: no use in waiting, and updates must not wait for ever.
+            if not is_of_database(error):
+                self._on_internal_error(_WHERE, error)
+            if not is_of_database(error) or is_of_database(error, "ProgrammingError"):
+                # An error of ours, or a right that is missing: no use in waiting, and updates must
+                # not wait for ever.
                 self._throttle.levers = Levers()
                 logger.error(
                     "synapse_bgthrottle: its tables can be neither made nor read, so that nothing"
@@ -121,7 +128,7 @@ class Keeper:
             self._take(stored)
         except Exception as error:
             self._throttle.levers = self._throttle.levers or Levers()
-            self._on_internal_error("with what was stored", error)
+            self._on_internal_error(_WHERE, error)
         if not self._is_called:
             self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
 
@@ -153,6 +160,8 @@ class Keeper:
         except Exception as error:  # what was not written is kept for the next time
             logger.debug("Could not write the history: %r", error)
             self._is_behind = True
+            if not isinstance(error, StoreUnavailableError) and not is_of_database(error):
+                self._on_internal_error(_WHERE, error)
         finally:
             self._is_called = False
             if any(database.is_open for database in self._throttle.databases.values()):

@@ -7,8 +7,9 @@ from importlib import resources
 from typing import Any
 
 import jsonschema
+import pytest
 
-from harness.kills import kill_after_pauses
+from harness.kills import API, kill_after_pauses
 from tests.real.conftest import QUEUE, Api, wait_until
 
 _UPDATE = "populate_stats_process_rooms"
