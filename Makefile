@@ -4,7 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench bench-full bench-sqlite bench-rules dist clean
+.PHONY: help demo test lint format bench bench-full bench-sqlite bench-rules bench-laws bench-startup \
+	bench-status dist clean
 
 help:
 	@echo "make demo         a real Synapse with the module, and its pending updates"
@@ -15,6 +16,8 @@ help:
 	@echo "make bench-sqlite the same on SQLite; ten minutes"
 	@echo "make bench-rules  are limits kept, and what does the module cost; six minutes"
 	@echo "make bench-laws   the same laws on a modelled server, in virtual time; a minute"
+	@echo "make bench-startup how long the command takes to start; a minute"
+	@echo "make bench-status how long a status takes with 200 updates pending; a minute"
 	@echo "make dist         sdist and wheel, checked"
 
 demo: $(VENV)/.test
@@ -60,6 +63,12 @@ bench-rules: $(VENV)/.test
 
 bench-laws: $(VENV)/.test
 	$(BIN)/python -m bench.laws
+
+bench-startup: $(VENV)/.test
+	$(BIN)/python -m bench.startup
+
+bench-status: $(VENV)/.test
+	$(BIN)/python -m bench.status_time
 
 dist: $(VENV)/.dev
 	rm -rf dist
