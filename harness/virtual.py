@@ -202,6 +202,7 @@ class VirtualServer:
             delayed_background_call=self._delayed_background_call,
             defer_to_thread=self._defer_to_thread,
             register_background_update_controller_callbacks=self._register,
+            register_web_resource=lambda path, resource: None,
         )
 
     def get_clock(self) -> VirtualClock:
