@@ -29,6 +29,7 @@ class SynapseServer(SynapseProcess):
         extra: further keys of homeserver.yaml, which win.
         redis_port: for a server with workers.
         module_log_level: how much the module logs.
+        metrics_port: where it shows its metrics; None: nowhere.
 
     Attributes:
         database_path: of SQLite.
@@ -42,6 +43,7 @@ class SynapseServer(SynapseProcess):
         extra: Mapping[str, Any] | None = None,
         redis_port: int | None = None,
         module_log_level: str = "DEBUG",
+        metrics_port: int | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -77,6 +79,9 @@ class SynapseServer(SynapseProcess):
             "modules": modules,
             **(extra or {}),
         }
+        if metrics_port is not None:
+            config["enable_metrics"] = True
+            config["listeners"].append(_metrics_listener(metrics_port))
         if redis_port is not None:
             replication_port = free_port()
             config["listeners"].append(_listener(replication_port, "replication"))
@@ -88,16 +93,18 @@ class SynapseServer(SynapseProcess):
 class SynapseWorker(SynapseProcess):
     """A generic worker of a server that was made with a Redis."""
 
-    def __init__(self, main: SynapseServer, name: str) -> None:
+    def __init__(self, main: SynapseServer, name: str, metrics_port: int | None = None) -> None:
         port = free_port()
         log_path = main.folder / f"{name}.log"
         config_path = main.folder / f"{name}.yaml"
-        config = {
+        config: dict[str, Any] = {
             "worker_app": "synapse.app.generic_worker",
             "worker_name": name,
             "worker_log_config": str(_write_log_config(log_path, main.module_log_level)),
             "worker_listeners": [_listener(port, "client")],
         }
+        if metrics_port is not None:
+            config["worker_listeners"].append(_metrics_listener(metrics_port))
         config_path.write_text(yaml.safe_dump(config))
         paths = [main.config_path, config_path]
         super().__init__("synapse.app.generic_worker", paths, main.folder, port, log_path)
@@ -110,6 +117,10 @@ def _listener(port: int, resource: str) -> dict[str, Any]:
         "type": "http",
         "resources": [{"names": [resource]}],
     }
+
+
+def _metrics_listener(port: int) -> dict[str, Any]:
+    return {"port": port, "bind_addresses": ["127.0.0.1"], "type": "metrics"}
 
 
 def _write_log_config(log_path: Path, module_log_level: str) -> Path:
