@@ -33,7 +33,8 @@ def load(server: VirtualServer, config: Any, name: str) -> VirtualServer:
 
 def end(server: VirtualServer) -> None:
     """What a server that shuts down does with its timers."""
-    for call in server.clock.reactor.getDelayedCalls():
+    calls: Any = server.clock.reactor.getDelayedCalls()
+    for call in calls:
         call.cancel()
 
 
