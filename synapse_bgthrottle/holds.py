@@ -109,7 +109,8 @@ def by_failure(database: DatabaseState, at: Conditions) -> Verdict | None:
 def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
     """What no longer holds it, holds it anew the next time."""
     limits = update.limits
-    if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
+    update.is_window_open = windows.is_open(limits.windows, limits.time_zone, at.wall_s)
+    if update.is_window_open:
         update.held_since_s.pop(Cause.WINDOW, None)
     if database.board.closed(at.now_s, one_shot=update.one_shot) is None:
         update.held_since_s.pop(Cause.BUDGET, None)

@@ -14,6 +14,7 @@ from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.iteration import Iteration, StockIteration
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler
@@ -47,7 +48,8 @@ class BackgroundUpdateThrottle:
         store = Store(self._host)
         courses = Courses(self._throttle)
         desk = LeverDesk(self._host, self._throttle, store)
-        progress = ProgressWatch(self._host, self._throttle, courses)
+        self._metrics = Metrics(self._host, self._throttle, courses, self._tell_internal_error)
+        progress = ProgressWatch(self._host, self._throttle, courses, self._metrics)
         self._keeper = Keeper(
             self._host, self._throttle, store, courses, progress, desk, self._tell_internal_error
         )
@@ -103,6 +105,7 @@ class BackgroundUpdateThrottle:
                 self._watches[database_name] = DatabaseWatch(self._host, database)
                 self._tellers[database_name] = Teller(database_name)
             self._throttle.begin(database_name, update_name, one_shot, self._host.now_s())
+            self._metrics.begin(database_name, update_name)
             self._sampler.begin(database_name, update_name)
             self._keeper.begin(database_name, update_name)
             return Iteration(
@@ -111,6 +114,7 @@ class BackgroundUpdateThrottle:
                 self._throttle,
                 self._watches[database_name],
                 self._sampler,
+                self._metrics,
                 self._tellers[database_name],
                 self._tell_internal_error,
                 update_name,
@@ -151,6 +155,7 @@ class BackgroundUpdateThrottle:
 
     def _observe(self, database_name: str | None, sample: Sample) -> None:
         self._throttle.observe(database_name, sample)
+        self._metrics.observed(database_name)
         if database_name is None or not isinstance(sample, DatabaseSample):
             return
         if database_name not in self._sample_tellers:

@@ -58,9 +58,12 @@ def make_server(template: Template, tmp_path: Path) -> Iterator[Callable[..., Re
     made: list[SynapseServer] = []
 
     def make(
-        module_config: Mapping[str, Any] | None, extra: Mapping[str, Any] | None = None
+        module_config: Mapping[str, Any] | None,
+        extra: Mapping[str, Any] | None = None,
+        metrics_port: int | None = None,
     ) -> RealServer:
-        synapse = SynapseServer(tmp_path / f"server{len(made)}", module_config, extra)
+        folder = tmp_path / f"server{len(made)}"
+        synapse = SynapseServer(folder, module_config, extra, metrics_port=metrics_port)
         made.append(synapse)
         shutil.copy(template.database, synapse.database_path)
         return RealServer(synapse, MatrixClient(synapse.url, template.token))
