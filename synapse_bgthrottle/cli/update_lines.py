@@ -59,7 +59,8 @@ def current_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[
     yield Line(f"    {'; '.join(_work(current))}")
     if current.waited_ms:
         yield Line(f"    waited: {waited(current.waited_ms)}")
-    limits = "; ".join(filter(None, (current.limits, current.rule or "")))
+    rule = current.rule or ""
+    limits = "; ".join(filter(None, (current.limits, "" if rule in current.limits else rule)))
     if limits:
         yield Line(f"    limits: {limits}")
     if current.index_build is not None:

@@ -111,7 +111,7 @@ def test_the_whole_status() -> None:
     assert [
         "PROBLEM in master: gave up",
         "  do: mend it",
-        "example.org, module 0.1.0, adaptive duty cycle 7%",
+        "example.org, module 0.1.0, duty cycle 7%",
         "master (postgres): waiting by pace since 2026-01-06 21:59 UTC (900ms), 3 pending",
         "  event_search 66.0% 496900/752865; running 3h12m; ETA 1h40m;"
         " throttled: active backends 26 >= 25",
