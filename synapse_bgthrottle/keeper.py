@@ -22,11 +22,12 @@ from synapse_bgthrottle.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
-# How often the queue is looked at while its first update is new, while it goes on, and while
-# something holds it.
-LOOK_EVERY_NEW_S = 1.0
-NEW_S = 60.0
-LOOK_EVERY_S = 5.0
+# How often the queue is looked at: while its first update goes on, after a twentieth of the time
+# that it has taken so far, between these; while something holds it, seldom. Time left is told once
+# eight looks' worth of steps were seen, which is so before a tenth of the way.
+LOOK_AFTER_SHARE = 1 / 20
+SHORTEST_LOOK_S = 0.5
+LONGEST_LOOK_S = 5.0
 LOOK_EVERY_HELD_S = 60.0
 
 # An iteration that ended, and none after it for this long, was the last one for now.
@@ -166,7 +167,8 @@ class Keeper:
             self._is_called = False
             if any(database.is_open for database in self._throttle.databases.values()):
                 since_s = self._courses.newest_since_s(self._host.wall_s())
-                self._call_in(LOOK_EVERY_NEW_S if since_s < NEW_S else LOOK_EVERY_S)
+                look_s = max(since_s * LOOK_AFTER_SHARE, SHORTEST_LOOK_S)
+                self._call_in(min(look_s, LONGEST_LOOK_S))
             elif self._is_behind:  # also where no update is pending any more
                 self._call_in(LOOK_EVERY_HELD_S)
 

@@ -38,7 +38,7 @@ def status_lines(
         yield from problem_lines(problem)
     switch = "" if status.enabled else ", background updates SWITCHED OFF"
     duty = status.duty_cycle_ratio
-    pace = "" if duty is None else f", adaptive duty cycle {short_share(duty)}"
+    pace = "" if duty is None else f", duty cycle {short_share(duty)}"
     title = f"{status.server_name or 'server'}, module {status.version or 'unknown'}{switch}{pace}"
     yield Line(title, "title" if status.enabled else "problem")
     for database in status.databases:

@@ -59,8 +59,10 @@ def current_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[
     yield Line(f"    {'; '.join(_work(current))}")
     if current.waited_ms:
         yield Line(f"    waited: {waited(current.waited_ms)}")
-    if current.limits:
-        yield Line(f"    limits: {current.limits}")
+    rule = current.rule or ""
+    limits = "; ".join(filter(None, (current.limits, "" if rule in current.limits else rule)))
+    if limits:
+        yield Line(f"    limits: {limits}")
     if current.index_build is not None:
         done = current.index_build.progress_ratio
         far = "" if done is None else f", {share(done)} done"

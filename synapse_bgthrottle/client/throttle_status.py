@@ -234,7 +234,7 @@ class ThrottleStatus:
         version: of the module.
         server_name: of the server.
         now_ms: the server's clock, since the epoch.
-        duty_cycle_ratio: what the adaptive law allows now; None: unknown.
+        duty_cycle_ratio: what the pace allows now; None: it has none, or unknown.
         levers: in force.
         problems: loudest first.
     """

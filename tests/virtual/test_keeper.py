@@ -150,7 +150,10 @@ def test_nothing_is_polled_while_nothing_is_pending(virtual_server: MakeServer) 
 
 
 def test_queue_is_looked_at_seldom_while_it_is_held(virtual_server: MakeServer) -> None:
-    """A new update is looked at each second, later every five, and each minute while held."""
+    """An update is looked at after a twentieth of its time, within 0.5 to 5 s; held, each minute.
+
+    That makes 20 looks in 10 s, 20 ln(10) more in 100 s, and then one in 5 s.
+    """
     server = virtual_server()
     queued(server, "work")
     server.load({"sleep": 0})
@@ -170,7 +173,8 @@ def test_queue_is_looked_at_seldom_while_it_is_held(virtual_server: MakeServer) 
 
     with patch.object(pool, "runInteraction", counted):
         server.start()
-        assert 60 == pytest.approx(count(60), abs=2)
+        assert 20 == pytest.approx(count(10), abs=2)
+        assert 46 == pytest.approx(count(90), abs=2)
         assert 120 == pytest.approx(count(600), abs=2)
         pull(server, "pause")
         server.advance(10)
