@@ -22,8 +22,8 @@ from synapse_bgthrottle.throttle import Throttle
 _CASES = ("share", "high", "low")
 _MOST_POINTS = 200
 
-# The present configuration is looked at twice, so that its range is more than a guess.
-_RUNS = 2
+# How far what was observed so far may be from what follows, at a guess.
+_OBSERVED_ERROR = 0.2
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +39,8 @@ class Question:
         start_s: from when, since the epoch.
         seeds: of chance.
         closed_ratio: the share of the time in which budgets are closed.
+        observed: the share of the time in batches that an adaptive pace had so far, on the server
+            itself, while nothing held it; None: not known, or the load will be another one.
         error: by what share past forecasts were wrong; the range is no narrower.
         lengths: of what is simulated.
         only: the names of the configurations that are wanted; empty: all.
@@ -52,8 +54,9 @@ class Question:
     start_s: float
     seeds: Seeds
     closed_ratio: float = 0.0
+    observed: float | None = None
     error: float = 0.0
-    lengths: Lengths = Lengths()
+    lengths: Lengths = attrs.field(factory=Lengths)
     only: tuple[str, ...] = ()
 
 
@@ -73,7 +76,9 @@ def forecast(question: Question) -> Forecast:
     for name, config, server in configurations(question.config, question.server_settings):
         if question.only and name not in question.only:
             continue
-        walks = _walks(question, measured, config, server, _RUNS if name == PRESENT else 1)
+        walks = _walks(
+            question, measured, config, server, question.observed if name == PRESENT else None
+        )
         if name == PRESENT:
             updates = tuple(_updates(question, walks))
         compared.append(_configuration(question, name, walks))
@@ -81,14 +86,17 @@ def forecast(question: Question) -> Forecast:
 
 
 def _walks(
-    question: Question, measured: Measured, config: Config, server: Settings, runs: int
+    question: Question, measured: Measured, config: Config, server: Settings, observed: float | None
 ) -> dict[str, list[Walk]]:
     """By case, the walks through each database's queue."""
 
     def pace_of(job: Job, update: UpdateState, level: float) -> Pace:
-        per_batch_s, is_let_go = job.per_batch_s or 1.0, update.released
-        paces = measured.paces(update.limits, per_batch_s, is_let_go=is_let_go, runs=runs)
-        return paces.at(level)
+        is_let_go = update.released
+        if observed is not None and update.is_adaptive and not is_let_go:
+            low, high = observed * (1 - _OBSERVED_ERROR), observed * (1 + _OBSERVED_ERROR)
+            return Pace(observed, low, min(high, 1.0))
+        per_batch_s = job.per_batch_s or 1.0
+        return measured.paces(update.limits, per_batch_s, is_let_go=is_let_go).at(level)
 
     walks: dict[str, list[Walk]] = {case: [] for case in _CASES}
     for case in _CASES:

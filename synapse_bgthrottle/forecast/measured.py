@@ -17,6 +17,8 @@ Seeds = Callable[[int], Streams]
 # Any speed at which batches have many items: the pace does not depend on it.
 _USUAL_PER_S = 5000.0
 
+_RUNS = 2
+
 # Nothing is known better than this.
 _LEAST_ERROR = 0.03
 
@@ -38,38 +40,34 @@ class Measured:
     loads: tuple[float, ...]
     is_share: bool
     seeds: Seeds
-    lengths: Lengths = Lengths()
+    lengths: Lengths = attrs.field(factory=Lengths)
     closed_ratio: float = 0.0
     _known: dict[object, Paces] = attrs.field(factory=dict)
-    _runs: dict[object, tuple[Seen, ...]] = attrs.field(factory=dict)
-    _alone: tuple[float, ...] | None = None
+    _alone: dict[int, tuple[float, ...]] = attrs.field(factory=dict)
 
-    def paces(
-        self, limits: Limits, per_batch_s: float, *, is_let_go: bool = False, runs: int = 1
-    ) -> Paces:
+    def paces(self, limits: Limits, per_batch_s: float, *, is_let_go: bool = False) -> Paces:
         """Of an update with these limits that does so many items a second in batches."""
         plain = attrs.evolve(limits, windows=(), needs_approval=False, max_hold_ms=0.0)
         model_per_s = _model_per_s(plain, per_batch_s)
         key = (plain, model_per_s, is_let_go)
-        if (*key, runs) not in self._known:
+        if key not in self._known:
             if _is_spaced_by_rate(plain, model_per_s):
                 knots = self._by_arithmetic(plain, model_per_s)
             else:
-                knots = self._by_simulation(plain, model_per_s, is_let_go, runs)
+                knots = self._by_simulation(plain, model_per_s, is_let_go)
             found = Paces(falling(knots), self.is_share)
-            self._known[*key, runs] = slowed(found, self.closed_ratio)
-        return self._known[*key, runs]
+            self._known[key] = slowed(found, self.closed_ratio)
+        return self._known[key]
 
     def _by_arithmetic(self, limits: Limits, per_s: float) -> list[Knot]:
         share = limits.max_items_per_second / per_s
         return [Knot(load, share, share * (1 - _LEAST_ERROR), share) for load in self.loads]
 
-    def _by_simulation(
-        self, limits: Limits, per_s: float, is_let_go: bool, runs: int
-    ) -> list[Knot]:
+    def _by_simulation(self, limits: Limits, per_s: float, is_let_go: bool) -> list[Knot]:
+        # What an adaptive pace learns is in part chance, which another run has otherwise.
+        runs = _RUNS if isinstance(limits.pace, Adaptive) and any(self.loads) else 1
         seen = [self._run(limits, per_s, is_let_go, number) for number in range(runs)]
-        if self._alone is None:
-            self._alone = stretch.latencies(self.server, self.loads, self.seeds(0), self.lengths)
+        alone = [self._without(number) for number in range(runs)]
         most = limits.max_items_per_second / per_s
         quickest = max(each[-1].items_per_batch_s for each in seen)  # at the least load
         knots = []
@@ -80,7 +78,8 @@ class Measured:
             busy = min((each.items_per_batch_s for each in here), default=0.0) / (quickest or 1.0)
             share = sum(shares) / len(shares)
             error = _LEAST_ERROR if isinstance(limits.pace, Adaptive) else 0.0
-            alone_s, with_s = self._alone[number], sum(each.latency_s for each in here) / len(here)
+            alone_s = sum(each[number] for each in alone) / runs
+            with_s = sum(each.latency_s for each in here) / runs
             knots.append(
                 Knot(
                     load,
@@ -92,21 +91,23 @@ class Measured:
             )
         return knots
 
-    def _run(
-        self, limits: Limits, per_s: float, is_let_go: bool, number: int
-    ) -> tuple[Seen, ...]:
-        key = (limits, per_s, is_let_go, number)
-        if key not in self._runs:
-            self._runs[key] = stretch.run(
-                limits,
-                self.server,
-                per_s,
-                self.loads,
-                self.seeds(number),
-                self.lengths,
-                is_let_go=is_let_go,
+    def _without(self, number: int) -> tuple[float, ...]:
+        if number not in self._alone:
+            self._alone[number] = stretch.latencies(
+                self.server, self.loads, self.seeds(number), self.lengths
             )
-        return self._runs[key]
+        return self._alone[number]
+
+    def _run(self, limits: Limits, per_s: float, is_let_go: bool, number: int) -> tuple[Seen, ...]:
+        return stretch.run(
+            limits,
+            self.server,
+            per_s,
+            self.loads,
+            self.seeds(number),
+            self.lengths,
+            is_let_go=is_let_go,
+        )
 
 
 def _model_per_s(limits: Limits, per_batch_s: float) -> float:

@@ -7,7 +7,7 @@ busy: what one's own requests cost is not known, so a load is a share of that.
 import attrs
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.limits import Adaptive, Limits, Settings
+from synapse_bgthrottle.limits import Limits, Settings
 from synapse_bgthrottle.pacing import LONGEST_REST_S
 from synapse_bgthrottle.simulation.loads import Load
 from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, Streams, UpdateModel
@@ -32,14 +32,14 @@ class Lengths:
     """How long is simulated.
 
     Attributes:
-        learn_s: at the first load, not measured: an adaptive pace learns.
+        learn_s: at the first load, not measured: an adaptive pace learns from clients.
         settle_s: after each change of the load, not measured.
         measure_s: at each load.
     """
 
-    learn_s: float = 120.0
-    settle_s: float = 20.0
-    measure_s: float = 90.0
+    learn_s: float = 60.0
+    settle_s: float = 15.0
+    measure_s: float = 60.0
 
 
 @attrs.frozen
@@ -78,9 +78,8 @@ def run(
         lengths: of the parts.
         is_let_go: whether it goes although windows are closed, as `max_hold` says.
     """
-    adaptive = isinstance(limits.pace, Adaptive)
     throttle = _throttle(limits, server, is_let_go)
-    spans = _spans(loads, lengths, adaptive)
+    spans = _spans(loads, lengths)
     update = _update(limits, per_batch_s)
     world = World(server, _clients(loads, spans), streams, update, throttle)
     record = world.run(spans[-1][1])
@@ -101,7 +100,7 @@ def latencies(
     server: ServerModel, loads: tuple[float, ...], streams: Streams, lengths: Lengths
 ) -> tuple[float, ...]:
     """The geometric means of latency at each load while no update runs."""
-    spans = _spans(loads, lengths, adaptive=True)
+    spans = _spans(loads, lengths)
     record = World(server, _clients(loads, spans), streams).run(spans[-1][1])
     return tuple(_seen(record, span).latency_s for span in spans)
 
@@ -132,12 +131,11 @@ def _update(limits: Limits, per_batch_s: float) -> UpdateModel:
     )
 
 
-def _spans(
-    loads: tuple[float, ...], lengths: Lengths, adaptive: bool
-) -> tuple[tuple[float, float], ...]:
+def _spans(loads: tuple[float, ...], lengths: Lengths) -> tuple[tuple[float, float], ...]:
+    # The same whatever the pace, so that the same requests are compared.
     spans, now_s = [], 0.0
     for number, load in enumerate(loads):
-        now_s += lengths.learn_s if adaptive and load and not number else lengths.settle_s
+        now_s += lengths.learn_s if load and not number else lengths.settle_s
         end_s = now_s + (lengths.measure_s if load else min(_IDLE_S, lengths.measure_s))
         spans.append((now_s, end_s))
         now_s = end_s
