@@ -48,7 +48,7 @@ class Question:
 
     jobs: tuple[Job, ...]
     config: Config
-    server_settings: Settings = Settings()
+    server_settings: Settings = attrs.field(factory=Settings)
     load: WeeklyLoad
     server: ServerModel
     start_s: float
@@ -152,6 +152,7 @@ def _configuration(
     low_s, high_s = _range(question, last.ends_s if last else None, early, late)
     going_s = sum(leg.going_s for leg in likely if leg.ends_s)
     batches_s = sum(leg.batches_s for leg in likely if leg.ends_s)
+    clients_s = sum(leg.clients_s for leg in likely if leg.ends_s)
     slower_s = sum(leg.slower_s for leg in likely if leg.ends_s)
     ended = sum(leg.ends_s is not None for leg in likely)
     return ConfigurationForecast(
@@ -160,7 +161,7 @@ def _configuration(
         _ms(low_s),
         _ms(high_s),
         batches_s / going_s if going_s else None,
-        slower_s / going_s if going_s and question.load.most else None,
+        max(slower_s / clients_s, 0.0) if clients_s else None,
         ended == len(question.jobs),
         _course(walks["share"]),
     )

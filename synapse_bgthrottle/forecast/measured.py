@@ -86,7 +86,7 @@ class Measured:
                     min(share, most),
                     min(min(shares) * min(busy or 1.0, 1.0), most) * (1 - error),
                     min(max(shares) * (1 + error), most, 1.0),
-                    max(with_s / alone_s - 1, 0.0) if alone_s else 0.0,
+                    with_s / alone_s - 1 if alone_s else 0.0,
                 )
             )
         return knots

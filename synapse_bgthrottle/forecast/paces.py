@@ -108,4 +108,5 @@ def wanted_loads(levels: Sequence[float], is_share: bool, most: int = 3) -> tupl
     if len(found) <= most:
         return tuple(found)
     high, low = found[0], found[-1]
-    return tuple(high + (low - high) * number / (most - 1) for number in range(most))
+    between = (high + (low - high) * number / (most - 1) for number in range(1, most - 1))
+    return (high, *between, low)

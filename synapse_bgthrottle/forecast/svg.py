@@ -10,6 +10,8 @@ from synapse_bgthrottle.forecast.results import ConfigurationForecast, Forecast
 _WIDTH, _HEIGHT = 720, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 55, 95, 40, 45
 
+_Places = list[tuple[float, float]]
+
 # Readable on light and on dark ground.
 _COLOURS = {
     "present": "#d1242f",
@@ -38,7 +40,7 @@ def svg(forecast: Forecast, zone: tzinfo) -> str:
     courses = shown(forecast)
     if courses:
         axis = _Axis(forecast.made_ms, end_ms(forecast))
-        names: list[float] = []
+        names: _Places = []
         for each in courses:
             parts += _line(each, axis, names)
         parts += _times(forecast, axis, zone)
@@ -65,7 +67,7 @@ def _grid() -> Iterator[str]:
         yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{share:.0%}</text>'
 
 
-def _line(each: ConfigurationForecast, axis: _Axis, names: list[float]) -> Iterator[str]:
+def _line(each: ConfigurationForecast, axis: _Axis, names: _Places) -> Iterator[str]:
     colour = _COLOURS.get(each.name, "#6e7781")
     points = [point for point in each.course if point[0] <= axis.last_ms] or each.course[:1]
     path = " ".join(f"{axis.x(at_ms):.1f},{_y(done):.1f}" for at_ms, done in points)
@@ -74,11 +76,10 @@ def _line(each: ConfigurationForecast, axis: _Axis, names: list[float]) -> Itera
     if each.earliest_ms is not None and each.latest_ms is not None:
         low, high = axis.x(each.earliest_ms), axis.x(each.latest_ms)
         yield f'<path class="range" stroke="{colour}" d="M{low:.1f} {_y(1):.1f}H{high:.1f}"/>'
-    y = _y(points[-1][1]) + 4
-    while any(abs(y - other) < 13 for other in names):
+    x, y = axis.x(points[-1][0]) + 6, _y(points[-1][1]) + 4
+    while any(abs(x - one) < 60 and abs(y - other) < 13 for one, other in names):
         y += 13
-    names.append(y)
-    x = axis.x(points[-1][0]) + 6
+    names.append((x, y))
     yield f'<text x="{x:.1f}" y="{y:.1f}" style="fill:{colour}">{escape(each.name)}</text>'
 
 

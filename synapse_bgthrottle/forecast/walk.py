@@ -36,7 +36,8 @@ class Leg:
         starts_s, ends_s: since the epoch; None: unknown, or never.
         going_s: how long nothing held it.
         batches_s: how long it was in batches.
-        slower_s: the sum of what clients bore, over the time.
+        clients_s: the time, weighted with the load.
+        slower_s: the same, weighted with what clients bore too.
         why: what keeps it from ending; empty: nothing.
     """
 
@@ -45,6 +46,7 @@ class Leg:
     ends_s: float | None = None
     going_s: float = 0.0
     batches_s: float = 0.0
+    clients_s: float = 0.0
     slower_s: float = 0.0
     why: str = ""
 
@@ -142,7 +144,8 @@ class _Walker:
 
     def _stretch(self, leg: Leg, update: UpdateState, left_s: float) -> float:
         """Go on to the next event; answers the seconds of batches that were done."""
-        pace = self.pace_of(leg.job, update, self.load.level(self.wall_s))
+        level = self.load.level(self.wall_s)
+        pace = self.pace_of(leg.job, update, level)
         share = pace.of(self.case)
         until_s = min(self.load.next_change_s(self.wall_s), _window_change_s(update, self.wall_s))
         passes_s = min(until_s - self.wall_s, left_s / share if share > 0 else math.inf)
@@ -152,7 +155,8 @@ class _Walker:
             worked_s = left_s
         leg.going_s += passes_s
         leg.batches_s += worked_s
-        leg.slower_s += passes_s * pace.slower
+        leg.clients_s += passes_s * level
+        leg.slower_s += passes_s * level * pace.slower
         self._pass(passes_s, worked_s)
         return worked_s
 
@@ -170,7 +174,7 @@ class _Week:
     began_s: float
     left_s: float
     weeks: int = 0
-    _before: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    _before: tuple[float, ...] = (0.0,) * 4
 
     def skip(self, wall_s: float, left_s: float) -> tuple[int, float]:
         """How many whole weeks to skip, and the work of one; the leg is told of them."""
@@ -179,7 +183,7 @@ class _Week:
         is_whole = wall_s < self.began_s + _WEEK_S + _ALIKE_S
         work_s, self.left_s, self.began_s = self.left_s - left_s, left_s, wall_s
         leg = self.leg
-        sums = (leg.going_s, leg.batches_s, leg.slower_s)
+        sums = (leg.going_s, leg.batches_s, leg.clients_s, leg.slower_s)
         before, self._before = self._before, sums
         self.weeks += is_whole
         if not is_whole or self.weeks < _WEEKS_ONE_BY_ONE or work_s <= 0:
@@ -187,9 +191,10 @@ class _Week:
         weeks = min(int(left_s / work_s) - 1, int(HORIZON_S / _WEEK_S) + 1)
         if weeks <= 0:
             return 0, 0.0
-        leg.going_s, leg.batches_s, leg.slower_s = self._before = tuple(  # type: ignore[assignment]
+        self._before = tuple(
             now + weeks * (now - then) for now, then in zip(sums, before, strict=True)
         )
+        leg.going_s, leg.batches_s, leg.clients_s, leg.slower_s = self._before
         self.began_s += weeks * _WEEK_S
         self.left_s -= weeks * work_s
         return weeks, work_s
