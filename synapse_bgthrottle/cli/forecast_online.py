@@ -1,5 +1,6 @@
 """What a server tells of its pending updates, as jobs and as what can be learned. Pure."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
         ThrottleStatus,
     )
 
-_FEWEST_BATCHES = 5
+# Speed from its sums: the first batches are slow, and are to weigh little.
+_FEWEST_BATCHES = 20
+
+# What is done in a batch varies by about its own size, and no speed stays as it is.
+_LEAST_SPEED_ERROR = 0.1
 
 
 def jobs_of(status: "ThrottleStatus") -> Iterator[Job]:
@@ -53,6 +58,7 @@ def _job(
         items=None if progress is None else progress.left,
         unit="items" if progress is None else progress.unit or "items",
         per_batch_s=None if current is None else _speed(current),
+        speed_error=0.0 if current is None else _speed_error(current),
         one_shot=bool(pending.one_shot),
         not_before_s=max(paused_until_ms, default=0.0) / 1000,
     )
@@ -67,6 +73,10 @@ def _speed(current: "RunningUpdate") -> float | None:
         return None
     done = current.items if progress is None or progress.done is None else progress.done
     return done / current.batch_time_ms * 1000 if done else None
+
+
+def _speed_error(current: "RunningUpdate") -> float:
+    return max(1 / math.sqrt(max(current.batches, 1)), _LEAST_SPEED_ERROR)
 
 
 def config_of(explanations: "Iterable[Explanation]") -> Config:

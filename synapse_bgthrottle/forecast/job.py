@@ -17,6 +17,7 @@ class Job:
         items: left to do; None: unknown.
         unit: of `items`, in the plural.
         per_batch_s: items for each second spent in batches, so without any rest; None: unknown.
+        speed_error: by what share that speed may be off.
         one_shot: whether all of it is one batch, which nothing stops once it runs.
         one_shot_s: how long that takes; None: unknown.
         not_before_s: since the epoch; a pause ends then.
@@ -27,6 +28,7 @@ class Job:
     items: float | None = None
     unit: str = "items"
     per_batch_s: float | None = None
+    speed_error: float = 0.0
     one_shot: bool = False
     one_shot_s: float | None = None
     not_before_s: float = 0.0
@@ -39,6 +41,12 @@ class Job:
         if self.items is None or not self.per_batch_s:
             return None
         return self.items / self.per_batch_s
+
+    def work_in(self, case: str) -> float:
+        """The same where the speed is as good (`high`) or as bad (`low`) as it may be."""
+        work_s = self.work_s or 0.0
+        sign = {"high": 1, "low": -1}.get(case, 0)
+        return work_s if self.one_shot else work_s / (1 + sign * min(self.speed_error, 0.9))
 
     @property
     def unknown(self) -> str:

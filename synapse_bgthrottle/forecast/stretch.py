@@ -7,12 +7,12 @@ busy: what one's own requests cost is not known, so a load is a share of that.
 import attrs
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.limits import Limits, Settings
+from synapse_bgthrottle.limits import Adaptive, Limits, Settings
 from synapse_bgthrottle.pacing import LONGEST_REST_S
 from synapse_bgthrottle.simulation.loads import Load
 from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, Streams, UpdateModel
 from synapse_bgthrottle.simulation.presets import REALISTIC
-from synapse_bgthrottle.simulation.record import Record
+from synapse_bgthrottle.simulation.record import Batch, Record
 from synapse_bgthrottle.simulation.world import World
 from synapse_bgthrottle.throttle import Facts, Throttle
 from synapse_bgthrottle.windows import Window
@@ -24,6 +24,7 @@ _CLOSED = (Window((0,), 0, 1),)
 
 _FEWEST_BATCHES = 8
 _MOST_STRETCH_S = 12 * LONGEST_REST_S
+_LONGER = 5
 _IDLE_S = 20.0
 
 
@@ -78,22 +79,31 @@ def run(
         lengths: of the parts.
         is_let_go: whether it goes although windows are closed, as `max_hold` says.
     """
-    throttle = _throttle(limits, server, is_let_go)
-    spans = _spans(loads, lengths)
     update = _update(limits, per_batch_s)
-    world = World(server, _clients(loads, spans), streams, update, throttle)
-    record = world.run(spans[-1][1])
-    if any(len(_within(record, span)) < _FEWEST_BATCHES for span in spans):
-        # Batches are rare, so the clients are of no consequence, and much time is soon simulated.
-        throttle = _throttle(limits, server, is_let_go)
-        clients = ClientsModel(kinds=REALISTIC, load=Load(0.0, lambda now_s: 0.0))
-        rare = World(server, clients, streams, update, throttle).run(_MOST_STRETCH_S)
-        span = (0.0, _MOST_STRETCH_S)
-        return tuple(
-            attrs.evolve(_seen(rare, span), latency_s=_seen(record, each).latency_s)
-            for each in spans
-        )
-    return tuple(_seen(record, span) for span in spans)
+
+    def world(clients: ClientsModel) -> World:
+        return World(server, clients, streams, update, _throttle(limits, server, is_let_go))
+
+    spans = _spans(loads, lengths)
+    record = world(_clients(loads, spans)).run(spans[-1][1])
+    seen = [_seen(record, span) for span in spans]
+    if all(len(_within(record, span)) >= _FEWEST_BATCHES for span in spans):
+        return tuple(seen)
+    if isinstance(limits.pace, Adaptive) and any(loads):
+        # Batches are rare, and their pace depends on the clients: it takes more of both.
+        longer = _spans(loads, attrs.evolve(lengths, measure_s=lengths.measure_s * _LONGER))
+        record = world(_clients(loads, longer)).run(longer[-1][1])
+        shares = [_seen(record, span) for span in longer]
+    else:
+        # Here it does not, and without clients much time is soon simulated.
+        nobody = ClientsModel(kinds=REALISTIC, load=Load(0.0, lambda now_s: 0.0))
+        record = world(nobody).run(_MOST_STRETCH_S)
+        shares = [_seen(record, (0.0, _MOST_STRETCH_S))] * len(spans)
+    # Latencies are compared with those without an update in the same spans.
+    return tuple(
+        attrs.evolve(share, latency_s=each.latency_s)
+        for share, each in zip(shares, seen, strict=True)
+    )
 
 
 def latencies(
@@ -152,12 +162,12 @@ def _clients(loads: tuple[float, ...], spans: tuple[tuple[float, float], ...]) -
     return ClientsModel(kinds=REALISTIC, load=Load(max(loads) * PEAK_PER_S, per_s))
 
 
-def _within(record: Record, span: tuple[float, float]) -> list[float]:
-    return [batch.begin_s for batch in record.batches if span[0] <= batch.begin_s < span[1]]
+def _within(record: Record, span: tuple[float, float]) -> list[Batch]:
+    return [batch for batch in record.batches if span[0] <= batch.begin_s < span[1]]
 
 
 def _seen(record: Record, span: tuple[float, float]) -> Seen:
-    batches = [batch for batch in record.batches if span[0] <= batch.begin_s < span[1]]
+    batches = _within(record, span)
     latency_s = record.latencies(*span)
     if len(batches) < 2:
         return Seen(record.share_in_batches(*span), 0.0, latency_s.geometric_mean_s)

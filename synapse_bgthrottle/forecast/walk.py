@@ -110,7 +110,7 @@ class _Walker:
     def go(self, leg: Leg) -> bool:
         """Whether it ends."""
         job = leg.job
-        left_s = job.work_s or 0.0
+        left_s = job.work_in(self.case)
         self.wall_s = max(self.wall_s, job.not_before_s)
         key = (job.database, job.update)
         self.throttle.begin(*key, job.one_shot, self.wall_s)

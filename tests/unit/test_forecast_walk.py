@@ -94,6 +94,14 @@ def test_holds_without_end() -> None:
     assert "approval is required" in leg.why
 
 
+def test_a_speed_that_may_be_off() -> None:
+    """Early and late are also as far apart as the speed may be off."""
+    job = Job(update="a", items=90, per_batch_s=1.0, speed_error=0.1)
+    cases = [gone({}, job, load=flat(value=0.0), case=case) for case in ("high", "share", "low")]
+    ends_s = [walked.points[-1][0] - START_S for walked in cases]
+    assert [90 / 1.1, 90, 100] == pytest.approx(ends_s)
+
+
 def test_a_pause() -> None:
     """What is paused begins when the pause ends."""
     (leg,) = gone({}, Job(update="a", items=1, per_batch_s=1, not_before_s=START_S + 50)).legs
