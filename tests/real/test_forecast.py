@@ -45,7 +45,7 @@ def error_of_forecast(server: RealServer, folder: Path, *options: str) -> tuple[
             told = foretold(server, folder, *options)
         assert told is not None
         made_s = time.time()
-        wait_until(lambda: data.pending_updates(path) == 0, 60)
+        wait_until(lambda: data.pending_updates(path) == 0, 90)
         took_s = time.time() - made_s
     ahead_s = told["ends_ms"] / 1000 - made_s
     said = f"foretold {ahead_s:.1f} s, took {took_s:.1f} s: {told}"
@@ -57,7 +57,7 @@ def error_of_forecast(server: RealServer, folder: Path, *options: str) -> tuple[
 @pytest.mark.parametrize(
     ("config", "queue"),
     [
-        ({"duty_cycle": "5%", "target_duration": "20ms"}, data.queue_search_reindex),
+        ({"duty_cycle": "10%", "target_duration": "20ms"}, data.queue_search_reindex),
         ({"sleep": 0, "max_items_per_second": 1200}, data.queue_state_keys),
     ],
     ids=["duty cycle", "items per second"],
@@ -75,7 +75,7 @@ def test_steady(
 def test_adaptive_while_nobody_is_there(make_server: MakeServer, tmp_path: Path) -> None:
     """The adaptive pace on an idle server is met within 20 %."""
     # At most so much of the time, or these events would be done before anything is known.
-    server = make_server({"max_duty_cycle": "5%", "target_duration": "20ms"})
+    server = make_server({"max_duty_cycle": "10%", "target_duration": "20ms"})
     data.queue_search_reindex(server.synapse.database_path)
     error, said = error_of_forecast(server, tmp_path, "--load", "idle")
     assert error < 0.2, said

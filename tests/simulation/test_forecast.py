@@ -124,4 +124,4 @@ def test_a_billion_items_over_a_month() -> None:
     began_s = time.process_time()
     told = forecast(question)
     assert 10 > time.process_time() - began_s
-    assert 20 < (told.present.ends_ms / 1000 - START_S) / 86400 < 40  # type: ignore[operator]
+    assert 25 < (told.present.ends_ms / 1000 - START_S) / 86400 < 60  # type: ignore[operator]
