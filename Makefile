@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .PHONY: help demo test lint format bench bench-full bench-sqlite bench-rules bench-laws bench-startup \
-	bench-status dist clean
+	bench-status soak dist clean
 
 help:
 	@echo "make demo         a real Synapse with the module, and its pending updates"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-laws   the same laws on a modelled server, in virtual time; a minute"
 	@echo "make bench-startup how long the command takes to start; a minute"
 	@echo "make bench-status how long a status takes with 200 updates pending; a minute"
+	@echo "make soak         faults, kills, 10^5 iterations and configurations, to the end; two hours"
 	@echo "make dist         sdist and wheel, checked"
 
 demo: $(VENV)/.test
@@ -69,6 +70,16 @@ bench-startup: $(VENV)/.test
 
 bench-status: $(VENV)/.test
 	$(BIN)/python -m bench.status_time
+
+# What is seen is kept in .soak, as JSON and as tables in Markdown.
+soak: $(VENV)/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[soak]'
+	$(BIN)/python -m soak.faults
+	$(BIN)/python -m soak.kills
+	$(BIN)/python -m soak.iterations
+	$(BIN)/python -m soak.iterations --stock --output .soak/iterations-stock
+	$(BIN)/python -m soak.injection
+	$(BIN)/python -m soak.configs --fuzz 300
 
 dist: $(VENV)/.dev
 	rm -rf dist

@@ -9,7 +9,8 @@ import math
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.courses import Courses
-from synapse_bgthrottle.database import complaint_of, is_of_database
+from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.failures import is_from_database, is_refusal
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.lever_desk import LeverDesk, Queue
@@ -103,11 +104,12 @@ class Keeper:
             raise
         except Exception as error:
             self.problem = complaint_of(error)
-            if not is_of_database(error):
+            ours = not is_from_database(error)
+            if ours:
                 self._on_internal_error(_WHERE, error)
-            if not is_of_database(error) or is_of_database(error, "ProgrammingError"):
-                # An error of ours, or a right that is missing: no use in waiting, and updates must
-                # not wait for ever.
+            if is_refusal(error) or (ours and self._tries >= len(_RETRY_S)):
+                # A right that is missing, or an error of ours that stays: no use in waiting, and
+                # updates must not wait for ever.
                 self._throttle.levers = Levers()
                 logger.error(
                     "synapse_bgthrottle: its tables can be neither made nor read, so that nothing"
@@ -161,7 +163,7 @@ class Keeper:
         except Exception as error:  # what was not written is kept for the next time
             logger.debug("Could not write the history: %r", error)
             self._is_behind = True
-            if not isinstance(error, StoreUnavailableError) and not is_of_database(error):
+            if not isinstance(error, StoreUnavailableError) and not is_from_database(error):
                 self._on_internal_error(_WHERE, error)
         finally:
             self._is_called = False

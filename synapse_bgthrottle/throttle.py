@@ -11,6 +11,7 @@ from synapse_bgthrottle.adaptive import Going, Pacer
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.holds import Conditions, Verdict
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import (
@@ -58,18 +59,19 @@ class Throttle:
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration of this update is about to be decided."""
+        key = (database_name, update_name)
+        if key not in self.updates:  # matching is done once, however many rules there are
+            self.updates[key] = self._limits.new_state(
+                update_name, database_name, one_shot, self._facts.sees_requests
+            )
         if database_name not in self.databases:
             board = Board(
                 self._config.signals.thresholds,
                 self._facts.cores,
                 is_sqlite=database_name in self._facts.sqlite_databases,
             )
-            self.databases[database_name] = DatabaseState(batch_end_s=now_s, board=board)
-        key = (database_name, update_name)
-        if key not in self.updates:  # matching is done once, however many rules there are
-            self.updates[key] = self._limits.new_state(
-                update_name, database_name, one_shot, self._facts.sees_requests
-            )
+            # Whole from the first moment: its update is known wherever it is.
+            self.databases[database_name] = DatabaseState(now_s, board, update_name=update_name)
         database = self.databases[database_name]
         database.is_open = True
         if database.update_name != update_name:  # it has come to the head of the queue (again)
@@ -213,8 +215,16 @@ class Throttle:
         update.items += items or 0
         update.batch_s += took_s
 
-    def failed(self, database_name: str, update_name: str, wall_s: float, message: str) -> None:
+    def failed(
+        self,
+        database_name: str,
+        update_name: str,
+        wall_s: float,
+        message: str,
+        kind: FailureKind = FailureKind.OTHER,
+    ) -> None:
         """Why the batch that ended failed."""
+        self.databases[database_name].failure_kind = kind
         update = self.updates[database_name, update_name]
         update.failures += 1
         update.last_failure, update.last_failure_wall_s = message, wall_s

@@ -14,7 +14,8 @@ from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, Strea
 from synapse_bgthrottle.simulation.presets import REALISTIC
 from synapse_bgthrottle.simulation.record import Batch, Record
 from synapse_bgthrottle.simulation.world import World
-from synapse_bgthrottle.throttle import Facts, Throttle
+from synapse_bgthrottle.state import Facts
+from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.windows import Window
 
 PEAK_PER_S = 15.0

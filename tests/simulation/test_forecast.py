@@ -18,7 +18,8 @@ from synapse_bgthrottle.simulation.model import ClientsModel, Streams, UpdateMod
 from synapse_bgthrottle.simulation.presets import REALISTIC, TWO_CORES
 from synapse_bgthrottle.simulation.record import Record
 from synapse_bgthrottle.simulation.world import World
-from synapse_bgthrottle.throttle import Facts, Throttle
+from synapse_bgthrottle.state import Facts
+from synapse_bgthrottle.throttle import Throttle
 from tests.simulation.runs import streams
 
 # Monday 2026-01-05, 09:45 UTC.

@@ -41,6 +41,7 @@ _PURE = (
             "decision",
             "harm",
             "explanation",
+            "failures",
             "found",
             "history",
             "holds",

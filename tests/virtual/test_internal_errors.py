@@ -1,5 +1,6 @@
 """An error of our own, at each place of the module, one at a time: no update suffers."""
 
+import sqlite3
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -136,16 +137,53 @@ def test_the_update_goes_on_without_its_history(virtual_server: MakeServer, plac
 
 
 def test_a_question_that_raises(virtual_server: MakeServer) -> None:
-    """A question to the database that raises is no error of ours: the update is held."""
+    """A question to the database that raises what a driver does is no error of ours: it is held."""
     server = virtual_server()
     work = Work(server, 500, cost_ms=1)
-    with patch("synapse_bgthrottle.homeserver.Database.probe", fail):
+    lost = patch(
+        "synapse_bgthrottle.homeserver.Database.probe",
+        side_effect=sqlite3.OperationalError("unable to open"),
+    )
+    with lost:
         module = server.load({"sleep": "1s"})
         server.pools["master"].queue("work", work)
         server.start()
         server.advance(3600)
-    assert "does not answer: an error of our own" in repr(module)
+    assert "does not answer: unable to open" in repr(module)
     server.advance(60)
+    assert 0 == work.left_items
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["homeserver.Database.probe", "database._probe", "database._write_nothing_to_sqlite"],
+)
+def test_a_question_that_is_wrong(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    """An error of ours in the question does not hold updates for ever."""
+    server = virtual_server()
+    work = Work(server, 500, cost_ms=1)
+    with patch(f"synapse_bgthrottle.{place}", fail):
+        server.load({"sleep": "1s"})
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(60)
+    assert 0 == work.left_items
+    assert 1 == caplog.text.count("an error of its own asking the database")
+
+
+def test_what_was_paused_cannot_be_read(virtual_server: MakeServer) -> None:
+    """An error of ours there holds updates for a few tries, then not any more."""
+    server = virtual_server()
+    work = Work(server, 500, cost_ms=1)
+    with patch("synapse_bgthrottle.store._open", fail):
+        server.load({"sleep": 0})
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(5)
+        assert 500 == work.left_items
+        server.advance(10)
     assert 0 == work.left_items
 
 
