@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { milliseconds, percent } from "./words.js";
 
-const HEIGHT = 170;
+const HEIGHT = 160;
 
 const KINDS = {
   batch: {
@@ -15,7 +15,7 @@ const KINDS = {
     ],
     tick: (value) => milliseconds(value),
     range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.15],
-    now: (last) => `last ${milliseconds(last.batchMs)}`,
+    now: (last) => `${milliseconds(last.batchMs)} a batch`,
   },
   duty: {
     title: "Duty cycle",
@@ -25,7 +25,7 @@ const KINDS = {
       { label: "allowed", color: "--line-b", width: 1.5, dash: [5, 4] },
     ],
     tick: (value) => `${Math.round(value * 100)} %`,
-    range: () => [0, 1.02],
+    range: (_, low, high) => [0, Math.min(Math.max(high ?? 0, 0.05) * 1.2, 1.02)],
     now: (last) => `now ${percent(last.worked)}`,
   },
 };
@@ -111,7 +111,7 @@ function options(kind, host) {
     cursor: { show: false },
     scales: { x: { time: true }, y: { range: kind.range } },
     axes: [
-      { ...axis, space: 70, values: (_, ticks) => ticks.map(timeOfDay) },
+      { ...axis, size: 32, space: 70, values: (_, ticks) => ticks.map(timeOfDay) },
       { ...axis, size: 62, values: (_, ticks) => ticks.map(kind.tick) },
     ],
     series: [

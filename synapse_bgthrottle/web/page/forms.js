@@ -2,7 +2,7 @@
 
 import { counted, escaped, matches } from "./words.js";
 
-const BEHIND = "Nothing that waits behind them runs either.";
+const BEHIND = "What waits behind does not run either.";
 
 export const ACTIONS = {
   pause: {

@@ -3,6 +3,7 @@
 import { h, theirs, unseen } from "./dom.js";
 import { clock, counted, duration, escaped, number, percent } from "./words.js";
 
+const FEW = 8;
 const KINDS = { pause: "Pause", override: "Override", release: "Release" };
 const TONES = { pause: "mild", override: "calm", release: "good" };
 const DID = {
@@ -80,11 +81,12 @@ export function settings(given) {
 }
 
 /** Runs of updates, newest first. */
-export function history(entries, nowMs) {
+export function history(entries, nowMs, view) {
   return table(
     "history",
     "History",
     "Runs of updates, newest first",
+    view,
     ["Update", "Outcome", "Began", "Took", "Items", "Batches", "At work"],
     entries?.map((one) => {
       const [tone, outcome] = OUTCOMES[one.outcome] ?? ["calm", escaped(one.outcome)];
@@ -110,11 +112,12 @@ export function history(entries, nowMs) {
 }
 
 /** Who did what, newest first. */
-export function uses(entries, nowMs) {
+export function uses(entries, nowMs, view) {
   return table(
     "uses",
     "Who did what",
     "Levers pulled, newest first",
+    view,
     ["When", "Who", "What", "Reason", "Until"],
     entries?.map((one, at) => ({
       key: `${one.at_ms} ${one.action} ${one.update} ${entries.length - at}`,
@@ -131,25 +134,37 @@ export function uses(entries, nowMs) {
 
 // On a narrow screen the style sheet makes cards of the rows, which ends their being a table for
 // screen readers, unless the roles are written out.
-function table(id, title, caption, columns, rows) {
+function table(id, title, caption, view, columns, rows) {
   const heading = h("h2", { id: `${id}-title` }, title);
   const section = (...children) =>
     h("section", { "aria-labelledby": `${id}-title`, class: "journal" }, heading, children);
   if (rows === undefined || rows === null) return section(h("p", { class: "quiet" }, "Not asked yet."));
   if (rows.length === 0) return section(h("p", { class: "quiet" }, "Nothing yet."));
+  const all = view.unfolded.has(id);
   return section(
     h(
       "table",
-      { role: "table" },
+      { role: "table", class: id },
       h("caption", { class: "unseen" }, caption),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map((name) => h("th", { role: "columnheader", scope: "col" }, name)))),
       h(
         "tbody",
         { role: "rowgroup" },
-        rows.map(({ key, cells }) =>
-          h("tr", { role: "row", key }, cells.map((cell, at) => h("td", { role: "cell", "data-label": columns[at] }, cell))),
+        (all ? rows : rows.slice(0, FEW)).map(({ key, cells }) =>
+          h("tr", { role: "row", key }, cells.map((cell, at) => h("td", { role: "cell", "data-label": columns[at] }, cell !== "" && h("div", null, cell)))),
         ),
       ),
     ),
+    rows.length > FEW &&
+      h(
+        "button",
+        {
+          type: "button",
+          class: "lesser",
+          "aria-expanded": String(all),
+          onclick: () => view.fold(id, !all),
+        },
+        all ? "Show fewer" : `Show all ${rows.length}`,
+      ),
   );
 }

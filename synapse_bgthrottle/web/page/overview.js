@@ -50,8 +50,13 @@ function problem({ kind, message, advice, database }, databaseNames) {
     { class: MILD.has(kind) ? "problem mild" : "problem", key: `${kind} ${database} ${message}` },
     h("strong", null, TITLES[kind] ?? kind, named && [" in ", theirs(database)]),
     h("p", null, theirs(message)),
-    h("p", { class: "quiet" }, theirs(advice)),
+    h("p", { class: "quiet" }, withCode(advice)),
   );
+}
+
+// What stands in backticks is to be typed.
+function withCode(text) {
+  return text.split("`").map((part, at) => (at % 2 ? h("code", { key: at }, theirs(part)) : theirs(part)));
 }
 
 /** All in one line, and the buttons that are about everything. */
@@ -68,7 +73,7 @@ export function headline(status, open) {
       pauses.length > 0 &&
         h(
           "button",
-          { type: "button", onclick: () => open("resume", { update: "*" }) },
+          { type: "button", class: "lesser", onclick: () => open("resume", { update: "*" }) },
           "Resume all…",
         ),
       h(

@@ -177,8 +177,9 @@ function draw() {
   render(part("problems"), problems(status, names));
   render(part("databases"), status.databases.map(section));
   render(part("levers"), levers(status, open));
-  render(part("history"), history(session.history, status.now_ms));
-  render(part("uses"), uses(session.uses, status.now_ms));
+  const view = { unfolded: session.unfolded, fold };
+  render(part("history"), history(session.history, status.now_ms, view));
+  render(part("uses"), uses(session.uses, status.now_ms, view));
   part("version").textContent = `synapse-bgthrottle ${escaped(status.version)}`;
   part("board").classList.toggle("stale", session.silentSince !== null);
   charts.sweep();
@@ -187,7 +188,8 @@ function draw() {
 
 function section(database, at) {
   const { status } = session;
-  const view = { unfolded: session.unfolded, fold };
+  const key = `queue ${database.name}`;
+  const view = { isUnfolded: session.unfolded.has(key), fold: (unfold) => fold(key, unfold) };
   const id = `database-${at}`;
   const trace = session.traces.get(database.name);
   const limits = session.limits.get(database.name)?.limits ?? null;
@@ -207,9 +209,9 @@ function section(database, at) {
   );
 }
 
-function fold(name, unfold) {
-  if (unfold) session.unfolded.add(name);
-  else session.unfolded.delete(name);
+function fold(key, unfold) {
+  if (unfold) session.unfolded.add(key);
+  else session.unfolded.delete(key);
   draw();
 }
 

@@ -79,18 +79,18 @@ function amount(progress) {
 }
 
 function buttons(name, database, paused, open) {
-  const one = (action, text) =>
+  const one = (action, text, className = null) =>
     h(
       "button",
-      { type: "button", key: action, onclick: () => open(action, { update: globOf(name), database }) },
+      { type: "button", class: className, key: action, onclick: () => open(action, { update: globOf(name), database }) },
       text,
       unseen(" ", escaped(name)),
       "…",
     );
   return [
     paused ? one("resume", "Resume") : one("pause", "Pause"),
-    one("release", "Release"),
-    one("override", "Override"),
+    one("release", "Release", "lesser"),
+    one("override", "Override", "lesser"),
   ];
 }
 
@@ -99,7 +99,7 @@ function bar(ratio, name, className) {
   // A native element: every screen reader knows it. Its name is a text beside it.
   const value = Math.min(Math.max(ratio, 0), 1);
   const label = unseen("Progress of ", escaped(name));
-  return h("label", { class: `bar ${className}` }, label, h("progress", { max: 1, value }));
+  return h("label", { class: `progress ${className}` }, label, h("progress", { max: 1, value }));
 }
 
 /** All that is pending, in the order in which Synapse runs it. */
@@ -108,7 +108,7 @@ export function queue(database, status, view, open) {
     return h("p", { class: "reason held" }, "The queue cannot be read: ", theirs(database.queue_problem));
   }
   const waiting = database.pending.filter((one) => one.name !== database.current?.name);
-  const all = view.unfolded.has(database.name);
+  const all = view.isUnfolded;
   const shown = all ? waiting : waiting.slice(0, FEW);
   if (waiting.length === 0) {
     return database.current === null ? null : h("p", { class: "quiet" }, "Nothing waits behind it.");
@@ -129,7 +129,7 @@ export function queue(database, status, view, open) {
           class: "lesser",
           key: "fold",
           "aria-expanded": String(all),
-          onclick: () => view.fold(database.name, !all),
+          onclick: () => view.fold(!all),
         },
         all ? "Show fewer" : `Show all ${waiting.length}`,
       ),

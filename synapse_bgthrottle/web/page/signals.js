@@ -1,6 +1,6 @@
 // The pressure of each signal against its threshold.
 
-import { h, theirs } from "./dom.js";
+import { h, theirs, unseen } from "./dom.js";
 import { duration, escaped, percent, quantity } from "./words.js";
 
 const CLASSES = {
@@ -15,47 +15,58 @@ const AT_THRESHOLD = (WIDTH * 2) / 3;
 export function signals(database) {
   if (database.signals.length === 0) return null;
   const order = [...database.signals].sort(
-    (a, b) => rank(a) - rank(b) || b.pressure - a.pressure || a.name.localeCompare(b.name),
+    (a, b) => b.is_closed - a.is_closed || b.pressure - a.pressure || a.name.localeCompare(b.name),
   );
+  const isRead = (one) => one.value !== null || one.is_closed;
   return [
     h("h3", null, "Signals", h("small", null, "pressure against the threshold")),
-    h("ul", { class: "plain signals" }, order.map(signal)),
+    h("ul", { class: "plain signals" }, order.filter(isRead).map(signal)),
+    unread(order.filter((one) => !isRead(one))),
   ];
 }
 
-// What is told first: closed, then what can be read, then the rest.
-function rank(one) {
-  if (one.is_closed) return 0;
-  return one.value === null ? 2 : 1;
-}
-
 function signal(one) {
-  const state = one.is_closed
-    ? h("span", { class: "tag bad" }, "closed: holds updates")
-    : one.problem
-      ? h("span", { class: "quiet" }, theirs(one.problem))
-      : one.value === null
-        ? h("span", { class: "quiet" }, "no reading yet")
-        : one.is_stale && h("span", { class: "tag mild" }, `stale, ${duration(one.age_s)} old`);
-  const value = one.value === null ? null : quantity(one.value, one.unit);
   return h(
     "li",
     { key: one.name, class: tone(one) },
-    h("div", { class: "what" }, theirs(one.name, "name"), h("span", { class: "quiet" }, CLASSES[one.class] ?? escaped(one.class))),
+    h("div", { class: "which" }, theirs(one.name, "name"), h("small", null, CLASSES[one.class] ?? escaped(one.class))),
     h(
       "div",
       { class: "reading" },
-      value !== null && h("span", null, value),
-      h("span", { class: "quiet" }, `threshold ${quantity(one.threshold, one.unit)}`),
-      state,
+      h("strong", null, quantity(one.value, one.unit)),
+      h("small", null, `threshold ${quantity(one.threshold, one.unit)}`),
     ),
     one.value !== null && gauge(one.pressure),
-    one.value !== null && h("span", { class: "pressure" }, h("span", { class: "unseen" }, "pressure "), percent(one.pressure)),
+    one.value !== null && h("div", { class: "pressure" }, unseen("pressure "), percent(one.pressure)),
+    notes(one),
+  );
+}
+
+function notes(one) {
+  const found = [
+    one.is_closed && h("span", { class: "tag bad" }, "closed: holds updates"),
+    one.is_stale && h("span", { class: "tag mild" }, `stale, ${duration(one.age_s)} old`),
+    one.problem && h("span", { class: "quiet" }, theirs(one.problem)),
+  ].filter(Boolean);
+  return found.length > 0 && h("div", { class: "notes" }, found);
+}
+
+// Most of them, on many a server: that they say nothing is worth a line, not one for each.
+function unread(some) {
+  const by = new Map();
+  for (const one of some) by.set(one.problem, [...(by.get(one.problem) ?? []), one]);
+  return [...by].map(([problem, group]) =>
+    h(
+      "p",
+      { class: "quiet small", key: problem },
+      problem ? theirs(problem) : "no reading yet",
+      ": ",
+      group.map((one, at) => [at > 0 && ", ", theirs(one.name)]),
+    ),
   );
 }
 
 function tone(one) {
-  if (one.value === null) return "unread";
   if (one.is_closed || one.pressure >= 1) return "over";
   return one.pressure >= 0.7 ? "near" : "under";
 }

@@ -45,7 +45,7 @@ export function duration(seconds) {
 
 export function milliseconds(ms) {
   if (!isNumber(ms)) return UNKNOWN;
-  return ms < 10 && ms > 0 ? `${ms.toFixed(1)} ms` : duration(ms / 1000);
+  return ms < 9.95 && ms >= 0.05 ? `${ms.toFixed(1)} ms` : duration(ms / 1000);
 }
 
 export function size(bytes) {
