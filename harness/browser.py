@@ -120,7 +120,10 @@ class Browser:
 
     def text(self, selector: str = "body") -> str:
         """What is to be seen of an element; nothing, where there is none."""
-        script = "return document.querySelector(arguments[0])?.innerText ?? ''"
+        script = (
+            "const one = document.querySelector(arguments[0]);"
+            " return one?.checkVisibility() ? one.innerText.trim() : ''"
+        )
         return str(self.run(script, selector))
 
     def click(self, text: str, within: str = "body") -> None:

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { announcements, summary } from "./page/changes.js";
+import { announcements, marks, summary } from "./page/changes.js";
 import { Trace } from "./page/trace.js";
 
 const NOW = 1_767_571_260_000;
@@ -90,4 +90,11 @@ test("what is kept does not grow", () => {
   assert.ok(trace.columns("batchMs")[0].length <= 451);
   trace.add(NOW - 86_400_000, { current: update() }); // the clock was set back
   assert.equal(trace.columns("batchMs")[0].length, 1);
+});
+
+test("the journal is asked for anew when an update ends and when a lever is pulled", () => {
+  assert.equal(marks(status()), marks(status({ now_ms: NOW + 1 }, { state: "held", current: update({ batches: 11 }) })));
+  assert.notEqual(marks(status()), marks(status({}, { pending: [] })));
+  assert.notEqual(marks(status()), marks(status({ levers: [{ id: "a" }] })));
+  assert.notEqual(marks(null), marks(status()));
 });

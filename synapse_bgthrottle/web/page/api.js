@@ -1,5 +1,7 @@
 // The JSON API. The token lives in here, and leaves only in the Authorization header.
 
+import { escaped } from "./words.js";
+
 const TIMEOUT_MS = 15_000;
 // What the server takes for a token at all; the browser refuses to send some of the rest.
 const TOKEN = /^[\x21-\x7e]{1,4096}$/;
@@ -78,6 +80,15 @@ export class Api {
     if (answer.ok) return content;
     throw refusal(answer.status, content);
   }
+}
+
+/** Why one is signed out, for people. */
+export function whyOut(error) {
+  const why = {
+    unknown: "The server does not know this token (401)",
+    forbidden: "This account may not use it (403)",
+  }[error.kind];
+  return `${why}: ${escaped(error.message)}`;
 }
 
 function refusal(status, content) {

@@ -51,6 +51,12 @@ function* ofDatabase(before, after) {
   }
 }
 
+/** What, when it changes, has left something in the journal. */
+export function marks(status) {
+  const names = status?.databases.map((one) => [one.name, one.current?.name, one.pending?.length]);
+  return JSON.stringify([names, status?.levers.map((one) => one.id)]);
+}
+
 /** The whole in one sentence. */
 export function summary(status) {
   const pending = status.databases.map((one) => one.pending?.length ?? 0);

@@ -1,8 +1,8 @@
 // The page: signs in, asks every two seconds, and shows what it was told.
 
 import { Actions } from "./actions.js";
-import { Api, ApiError } from "./api.js";
-import { announcements } from "./changes.js";
+import { Api, ApiError, whyOut } from "./api.js";
+import { announcements, marks } from "./changes.js";
 import { Charts } from "./charts.js";
 import { h, render } from "./dom.js";
 import { history, levers, uses } from "./journal.js";
@@ -24,7 +24,7 @@ const charts = new Charts();
 const actions = new Actions(part("dialog"), pull, (outcome) => {
   if (session === null) return;
   tell(outcome, true);
-  session.journalAt = -Infinity;
+  session.journalDue = 1;
   poll.now();
 });
 const poll = new Poll(
@@ -47,6 +47,7 @@ function begin(token) {
     history: null,
     uses: null,
     journalAt: -Infinity,
+    journalDue: 0, // how many more times it is asked for at once
     unfolded: new Set(),
   };
 }
@@ -64,7 +65,7 @@ async function ask() {
     if (mine !== session) return true;
     if (!(error instanceof ApiError)) throw error;
     if (error.kind === "unknown" || error.kind === "forbidden") {
-      signOut(refusal(error));
+      signOut(whyOut(error));
       return true;
     }
     if (!answered) silent(error);
@@ -78,6 +79,7 @@ function take(status) {
   const said = announcements(session.status, status);
   if (session.silentSince !== null) said.unshift("The server answers again.");
   if (session.status === null) enter(status);
+  if (marks(session.status) !== marks(status)) session.journalDue = 3; // it takes a moment to be written
   session.silentSince = null;
   session.trouble = null;
   session.status = status;
@@ -101,7 +103,8 @@ async function askMore(mine) {
       mine.limits.set(name, { about, at: now, limits: told?.limits ?? null });
     }
   }
-  if (now - mine.journalAt > JOURNAL_MS) {
+  if (mine.journalDue > 0 || now - mine.journalAt > JOURNAL_MS) {
+    mine.journalDue = Math.max(mine.journalDue - 1, 0);
     mine.history = await mine.api.history(JOURNAL_LINES);
     mine.uses = await mine.api.uses(JOURNAL_LINES);
     mine.journalAt = now;
@@ -126,17 +129,9 @@ function silent(error) {
 
 function pull(action, body) {
   return session.api.pull(action, body).catch((error) => {
-    if (error.kind === "unknown" || error.kind === "forbidden") signOut(refusal(error));
+    if (error.kind === "unknown" || error.kind === "forbidden") signOut(whyOut(error));
     throw error;
   });
-}
-
-function refusal(error) {
-  const why = {
-    unknown: "The server does not know this token (401)",
-    forbidden: "This account may not use it (403)",
-  }[error.kind];
-  return `${why}: ${escaped(error.message)}`;
 }
 
 function enter(status) {
