@@ -10,7 +10,7 @@ import base64
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -170,11 +170,6 @@ class Browser:
                 self._requests.append(message["params"]["request"])
         return list(self._requests)
 
-    def origins(self) -> set[str]:
-        """Whom its pages asked for anything; data that stands in the page is nobody's."""
-        targets = (urlsplit(request["url"]) for request in self.requests())
-        return {f"{url.scheme}://{url.netloc}" for url in targets if url.scheme != "data"}
-
     def wait(self, condition: Callable[[], T], timeout_s: float = 20) -> T:
         """For the page to come to where the condition holds; answers what it was then.
 
@@ -207,3 +202,9 @@ class Browser:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def origins(requests: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Who was asked for anything; data that stands in a page is nobody's."""
+    targets = (urlsplit(request["url"]) for request in requests)
+    return {f"{url.scheme}://{url.netloc}" for url in targets if url.scheme != "data"}

@@ -8,6 +8,7 @@ const CLASSES = {
   budget: "holds",
   panic: "stops at once",
 };
+const TONES = ["over", "near", "under"];
 const WIDTH = 100;
 // The threshold stands at two thirds: what is beyond it is to be seen as well.
 const AT_THRESHOLD = (WIDTH * 2) / 3;
@@ -15,7 +16,8 @@ const AT_THRESHOLD = (WIDTH * 2) / 3;
 export function signals(database) {
   if (database.signals.length === 0) return null;
   const order = [...database.signals].sort(
-    (a, b) => b.is_closed - a.is_closed || b.pressure - a.pressure || a.name.localeCompare(b.name),
+    // By pressure, but not so finely that they change places at each look.
+    (a, b) => TONES.indexOf(tone(a)) - TONES.indexOf(tone(b)) || a.name.localeCompare(b.name),
   );
   const isRead = (one) => one.value !== null || one.is_closed;
   return [
