@@ -79,7 +79,8 @@ function take(status) {
   const said = announcements(session.status, status);
   if (session.silentSince !== null) said.unshift("The server answers again.");
   if (session.status === null) enter(status);
-  if (marks(session.status) !== marks(status)) session.journalDue = 3; // it takes a moment to be written
+  const isNew = session.status !== null && marks(session.status) !== marks(status);
+  if (isNew) session.journalDue = 3; // it takes a moment to be written
   session.silentSince = null;
   session.trouble = null;
   session.status = status;
