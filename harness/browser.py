@@ -36,6 +36,7 @@ _FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--hide-scrollbars",
     "--force-color-profile=srgb",
+    "about:blank",  # its own first page has 300 files
 )
 
 
