@@ -105,6 +105,7 @@ _EDGE = frozenset(
         "web.access",
         "web.crowd",
         "web.endpoints",
+        "web.page_files",
         "web.resource",
         "web.shared",
     }
