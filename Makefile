@@ -79,6 +79,7 @@ soak: $(VENV)/.test
 	$(BIN)/python -m soak.iterations
 	$(BIN)/python -m soak.iterations --stock --output .soak/iterations-stock
 	$(BIN)/python -m soak.injection
+	$(BIN)/python -m soak.memory
 	$(BIN)/python -m soak.configs --fuzz 300
 
 dist: $(VENV)/.dev

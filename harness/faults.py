@@ -206,7 +206,8 @@ class Seen:
         failed: iterations that failed, by Synapse's log.
         told: lines of the module above DEBUG, from the fault on.
         left: updates pending at the end.
-        rows, expected: rows of the index, and how many there must be.
+        rows_before: rows of the index when the fault began.
+        rows, expected: rows of the index at the end, and how many there must be.
     """
 
     recovered_s: float | None
@@ -214,6 +215,7 @@ class Seen:
     failed: int
     told: int
     left: int
+    rows_before: int
     rows: int
     expected: int
 
@@ -233,6 +235,7 @@ def go_through(
     with server:
         wait_until(lambda: _batches(server, 0) >= 3)
         begin = len(server.log().encode())
+        rows_before = world.rows()
         with fault, suppress(TimeoutError):  # nothing more happens to one that has aborted
             wait_until(lambda: False, outage_s, give_up=lambda: has_aborted(server))
         ended = time.monotonic()
@@ -254,6 +257,7 @@ def go_through(
         log.count("Error doing update"),
         len([line for line in log.splitlines() if _is_told(line)]),
         world.pending(),
+        rows_before,
         world.rows(),
         world.expected,
     )

@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ class Tally:
         self.slowest_s = max(self.slowest_s, time.perf_counter() - begin)
 
 
-def by_hypothesis(count: int) -> dict[str, Tally]:
-    """Any configuration, valid ones, and any request."""
+def by_hypothesis(count: int) -> Iterator[tuple[str, Tally]]:
+    """Any configuration, valid ones, and any request; each when it is done."""
     any_config, valid_config, any_request = Tally(), Tally(), Tally()
     many = settings(
         max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck)
@@ -62,11 +63,13 @@ def by_hypothesis(count: int) -> dict[str, Tally]:
     rules = st.fixed_dictionaries({}, optional={"rules": st.lists(_JUNK_LEVEL, max_size=3)})
     levels = st.builds(lambda level, more: {**level, **more}, _JUNK_LEVEL, rules)
     many(given(_ANYTHING | levels)(any_config.config))()
+    yield "any", any_config
     many(given(raw_configs())(valid_config.config))()
+    assert not valid_config.refused
+    yield "valid", valid_config
     bodies = JSON | st.dictionaries(KEYS, JSON | SETTINGS)
     many(given(st.sampled_from(Action), bodies)(any_request.request))()
-    assert not valid_config.refused
-    return {"any": any_config, "valid": valid_config, "requests": any_request}
+    yield "requests", any_request
 
 
 def by_fuzzer(what: str, arguments: list[str]) -> None:
@@ -114,7 +117,7 @@ def main() -> int:
         by_fuzzer(options.fuzz_one, [str(folder), *limits])
     records = Records(options.output, "Configurations and requests")
     if options.count:
-        for name, tally in by_hypothesis(options.count).items():
+        for name, tally in by_hypothesis(options.count):
             slowest_ms = round(tally.slowest_s * 1000)
             row = {"by": "hypothesis", "what": name, "valid": tally.valid}
             records.add({**row, "refused": tally.refused, "slowest ms": slowest_ms})

@@ -26,6 +26,11 @@ _MODULE = {
 # Stock as near to it as its own settings allow.
 _LITTLE_LOG = {"min_wal_size": "32MB", "max_wal_size": "64MB"}
 _STOCK = {"background_updates": {"background_update_duration_ms": 50, "sleep_duration_ms": 150}}
+# SQLite is quick, and what is done before the fault tells nothing.
+_SLOWLY = {**_MODULE, "duty_cycle": "4%"}
+_STOCK_SLOWLY = {
+    "background_updates": {"background_update_duration_ms": 50, "sleep_duration_ms": 1200}
+}
 
 Make = Callable[[World], AbstractContextManager[None]]
 
@@ -54,7 +59,7 @@ def main() -> None:
         run.on_small_tablespace(30)
         run.on_small_tablespace(150)
         run.on_small_cluster(20)
-        run.on_sqlite("file locked", 20, lambda w: faults.file_locked(w.database))
+        run.on_sqlite("file locked", 40, lambda w: faults.file_locked(w.database))
         run.on_small_sqlite(30)
         run.on_sqlite("suspended", 20, lambda w: faults.suspended(w.server))
 
@@ -77,14 +82,14 @@ class Run:
 
     def on_sqlite(self, name: str, outage_s: float, make: Make) -> None:
         for is_ours in self._arms(name):
-            world = self._sqlite().world(self._place()[0], *_arm(is_ours))
+            world = self._sqlite().world(self._place()[0], *_slow_arm(is_ours))
             self._record(name, "SQLite", is_ours, outage_s, world, make(world))
 
     def on_small_sqlite(self, outage_s: float) -> None:
         for is_ours in self._arms("file's disk full"):
             with faults.small_disk(self.folder / "disk", 400) as disk:
                 path = disk / "homeserver.db"
-                world = self._sqlite().world(self._place()[0], *_arm(is_ours), database=path)
+                world = self._sqlite().world(self._place()[0], *_slow_arm(is_ours), database=path)
                 fault = faults.full(disk)
                 self._record("file's disk full", "SQLite", is_ours, outage_s, world, fault)
 
@@ -167,6 +172,10 @@ class Run:
 
 def _arm(is_ours: bool) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     return (_MODULE, {}) if is_ours else (None, _STOCK)
+
+
+def _slow_arm(is_ours: bool) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    return (_SLOWLY, {}) if is_ours else (None, _STOCK_SLOWLY)
 
 
 @contextmanager

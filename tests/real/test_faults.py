@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -38,11 +39,14 @@ def sqlite(template: Template) -> SqliteSource:
 
 
 @contextmanager
-def a_small_disk(folder: Path, size_mib: int) -> Iterator[Path]:
+def a_small_disk(size_mib: int) -> Iterator[Path]:
     """A disk that can be filled, where it may be mounted."""
     with ExitStack() as stack:
+        # Not in the test's folder: another pytest makes that unreachable for PostgreSQL's user.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)
         try:
-            disk = stack.enter_context(faults.small_disk(folder, size_mib))
+            disk = stack.enter_context(faults.small_disk(folder / "disk", size_mib))
         except PermissionError as error:
             pytest.skip(str(error))
         yield disk
@@ -90,7 +94,7 @@ def test_one_fault_after_another(source: PostgresSource, tmp_path: Path) -> None
 def test_a_full_disk_of_postgres(source: PostgresSource, tmp_path: Path) -> None:
     """While its disk is full nothing is tried; when there is room it goes on, and none aborts."""
     postgres = source.postgres
-    with a_small_disk(tmp_path / "disk", 300) as folder:
+    with a_small_disk(300) as folder:
         (folder / "space").mkdir(mode=0o777)
         postgres.own(folder / "space")
         with postgres.session("postgres") as cursor:
@@ -111,7 +115,7 @@ def test_a_full_disk_of_postgres(source: PostgresSource, tmp_path: Path) -> None
 
 def test_a_full_disk_of_sqlite(sqlite: SqliteSource, tmp_path: Path) -> None:
     """The same on SQLite."""
-    with a_small_disk(tmp_path / "disk", 200) as disk:
+    with a_small_disk(200) as disk:
         world = sqlite.world(tmp_path / "server", _DISK_UNSEEN, database=disk / "homeserver.db")
         with world.server:
             wait_until(lambda: len(batches.batches(world.server.log())) > 2)
