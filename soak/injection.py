@@ -23,6 +23,7 @@ _BY_DESIGN = ("self._api.defer_to_thread(", "self._answers.append(")
 def main() -> int:
     parser = argparse.ArgumentParser(prog="soak.injection", description=__doc__)
     parser.add_argument("--sample", type=int, help="so many calls only, drawn at random")
+    parser.add_argument("--how", choices=("always", "once"), help="both, where it is not said")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(level=logging.CRITICAL)
@@ -41,6 +42,8 @@ def main() -> int:
             tries += [(number, site, 10**9), (number, site, 1)]
     calls = len({site for _, site, _ in tries})
     tries.sort(key=lambda a_try: a_try[2], reverse=True)  # what always fails first
+    if options.how is not None:
+        tries = [a_try for a_try in tries if (a_try[2] == 1) == (options.how == "once")]
     if options.sample is not None:
         tries = random.Random(options.seed).sample(tries, min(options.sample, len(tries)))
     bad: set[int] = set()

@@ -40,7 +40,7 @@ async def _run(paths: list[str]) -> dict[str, Any]:
     servers = [_make(path) for path in paths]
     for hs in servers:
         await homeserver.start(hs, freeze=False)
-    await task.deferLater(_REACTOR, 4, lambda: None)
+    await task.deferLater(_REACTOR, 2, lambda: None)
     answer: dict[str, Any] = {"running": _left(kinds)}
     alive = [weakref.ref(hs) for hs in servers]
     del hs
