@@ -4,7 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench bench-full bench-sqlite bench-rules dist clean
+.PHONY: help demo test lint format bench bench-full bench-sqlite bench-rules bench-laws bench-startup \
+	bench-status soak dist clean
 
 help:
 	@echo "make demo         a real Synapse with the module, and its pending updates"
@@ -15,6 +16,9 @@ help:
 	@echo "make bench-sqlite the same on SQLite; ten minutes"
 	@echo "make bench-rules  are limits kept, and what does the module cost; six minutes"
 	@echo "make bench-laws   the same laws on a modelled server, in virtual time; a minute"
+	@echo "make bench-startup how long the command takes to start; a minute"
+	@echo "make bench-status how long a status takes with 200 updates pending; a minute"
+	@echo "make soak         faults, kills, 10^5 iterations and configurations, to the end; two hours"
 	@echo "make dist         sdist and wheel, checked"
 
 demo: $(VENV)/.test
@@ -61,6 +65,23 @@ bench-rules: $(VENV)/.test
 bench-laws: $(VENV)/.test
 	$(BIN)/python -m bench.laws
 
+bench-startup: $(VENV)/.test
+	$(BIN)/python -m bench.startup
+
+bench-status: $(VENV)/.test
+	$(BIN)/python -m bench.status_time
+
+# What is seen is kept in .soak, as JSON and as tables in Markdown.
+soak: $(VENV)/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[soak]'
+	$(BIN)/python -m soak.faults
+	$(BIN)/python -m soak.kills
+	$(BIN)/python -m soak.iterations
+	$(BIN)/python -m soak.iterations --stock --output .soak/iterations-stock
+	$(BIN)/python -m soak.injection
+	$(BIN)/python -m soak.memory
+	$(BIN)/python -m soak.configs --fuzz 300
+
 dist: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build
@@ -71,9 +92,9 @@ clean:
 
 $(VENV)/.test: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser,dev]'
 	touch $@

@@ -1,4 +1,4 @@
-"""Kill -9 of a real server just after it answered that something is paused: is it still, after?"""
+"""A real server that is ended again and again: what it acknowledged and did is still there."""
 
 from __future__ import annotations
 
@@ -11,8 +11,20 @@ import attrs
 
 from harness.matrix import MatrixClient
 from harness.server import SynapseServer
+from harness.worlds import World
 
 API = "/_synapse/bgthrottle/v1"
+
+# What a log must never have: of Synapse when a log context is lost or leaks, and of ours.
+COMPLAINTS = (
+    "sentinel",
+    "Expected logging context",
+    "LoggingContext was lost",
+    "Re-starting finished log context",
+    "Unhandled error in Deferred",
+    "an error of its own",
+    "back-to-back background update failures; aborting",
+)
 
 
 @attrs.frozen
@@ -93,3 +105,102 @@ def _kill(server: SynapseServer) -> None:
     assert server.process is not None
     server.process.kill()
     server.process.wait()
+
+
+@attrs.define
+class RunningKills:
+    """What was seen of a server that was ended again and again while an update ran.
+
+    Attributes:
+        terminated, killed, killed_in_start: how often, by SIGTERM and by kill -9.
+        lost, back: acknowledged pauses that were gone after, or ended ones that were there again.
+        wrong: how often the rows were not those of what the update says to have done.
+        backwards: how often the update was not as far as before.
+        progressed: how often it was further.
+        slowest_stop_s: the longest that SIGTERM took.
+        bad_exits: how often the exit status after SIGTERM was not 0.
+        left, rows, expected: after it was let run to its end.
+        complaints: lines of the log that must not be there.
+    """
+
+    terminated: int = 0
+    killed: int = 0
+    killed_in_start: int = 0
+    lost: int = 0
+    back: int = 0
+    wrong: int = 0
+    backwards: int = 0
+    progressed: int = 0
+    slowest_stop_s: float = 0.0
+    bad_exits: int = 0
+    left: int = 0
+    rows: int = 0
+    expected: int = 0
+    complaints: int = 0
+
+    @property
+    def is_well(self) -> bool:
+        faults = (self.lost, self.back, self.wrong, self.backwards, self.left, self.complaints)
+        return not any(faults) and self.rows == self.expected and self.bad_exits == 0
+
+
+def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
+    """Let the update run, pause something else, end the server at random; again and again."""
+    rng = random.Random(seed)
+    seen = RunningKills(expected=world.expected)
+    expected: set[str] = set()
+    ended: set[str] = set()
+    for number in range(times):
+        before = world.rows()
+        if rng.random() < 0.2:
+            world.server.launch()
+            time.sleep(rng.uniform(0, 2))
+            _kill(world.server)
+            seen.killed_in_start += 1
+        else:
+            world.server.start()
+            there = _pauses(world.admin)
+            seen.lost += len(expected - there)
+            seen.back += len(ended & there)
+            if number % 10 == 9:
+                world.admin.call("POST", f"{API}/resume", {"update": "kill_[0-9]*"})
+                ended, expected = ended | expected, set()
+            reason = f"kill {number}"
+            body = {"update": f"kill_{number}", "reason": reason, "for": "1d"}
+            world.admin.call("POST", f"{API}/pause", body)
+            expected.add(reason)
+            time.sleep(rng.uniform(0, 1))
+            _end(world.server, rng.random() < 0.5, seen)
+        after = world.rows()
+        seen.backwards += after < before
+        seen.progressed += after > before
+        seen.wrong += _is_wrong(world)
+    with world.server:
+        settings = {"sleep": 0, "target_duration": "100ms"}
+        world.admin.call(
+            "POST", f"{API}/override", {"update": "*", "settings": settings, "for": "1d"}
+        )
+        deadline = time.monotonic() + 300
+        while world.pending() and time.monotonic() < deadline:
+            time.sleep(0.2)
+    seen.left, seen.rows = world.pending(), world.rows()
+    seen.complaints = sum(map(world.server.log().count, COMPLAINTS))
+    return seen
+
+
+def _is_wrong(world: World) -> bool:
+    for _ in range(3):  # what the server sent before its end may yet be at work in the database
+        if not world.wrong():
+            return False
+        time.sleep(1)
+    return True
+
+
+def _end(server: SynapseServer, gently: bool, seen: RunningKills) -> None:
+    if not gently:
+        _kill(server)
+        seen.killed += 1
+        return
+    seen.slowest_stop_s = max(seen.slowest_stop_s, round(server.stop(), 1))
+    seen.bad_exits += server.exit_status() != 0
+    seen.terminated += 1

@@ -135,6 +135,12 @@ class PostgresServer:
         finally:
             connection.close()
 
+    def own(self, path: Path) -> None:
+        """Give it a file or a folder."""
+        if self._user:
+            os.chown(path, self._user, self._group)
+            _let_through(path)
+
     def create_database(self, name: str, template: str = "template0") -> None:
         with self.session("postgres") as cursor:
             cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from typing_extensions import Self
 
-_ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent
 
 # prctl(PR_SET_PDEATHSIG, SIGKILL) outlasts the exec, but not a change of user.
 _LAUNCH = """
@@ -95,7 +95,7 @@ class SynapseProcess:
                 cwd=self._folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(_ROOT)},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
                 start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
             )
 

@@ -28,10 +28,12 @@ class SynapseServer(SynapseProcess):
         module_config: the module's configuration; None leaves the module out.
         extra: further keys of homeserver.yaml, which win.
         redis_port: for a server with workers.
+        event_writer: the name of the worker that writes events; None: the main process does.
         module_log_level: how much the module logs.
         metrics_port: where it shows its metrics; None: nowhere.
 
     Attributes:
+        replication_ports: of workers that write, by name.
         database_path: of SQLite.
         config_path: homeserver.yaml.
     """
@@ -42,11 +44,13 @@ class SynapseServer(SynapseProcess):
         module_config: Mapping[str, Any] | None,
         extra: Mapping[str, Any] | None = None,
         redis_port: int | None = None,
+        event_writer: str | None = None,
         module_log_level: str = "DEBUG",
         metrics_port: int | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.replication_ports: dict[str, int] = {}
         self.module_log_level = module_log_level
         self.database_path = folder / "homeserver.db"
         self.config_path = folder / "homeserver.yaml"
@@ -87,6 +91,16 @@ class SynapseServer(SynapseProcess):
             config["listeners"].append(_listener(replication_port, "replication"))
             config["redis"] = {"enabled": True, "host": "127.0.0.1", "port": redis_port}
             config["instance_map"] = {"main": {"host": "127.0.0.1", "port": replication_port}}
+            if event_writer is not None:
+                port = self.replication_ports[event_writer] = free_port()
+                config["instance_map"][event_writer] = {"host": "127.0.0.1", "port": port}
+                config["stream_writers"] = {"events": event_writer}
+        self.config_path.write_text(yaml.safe_dump(config))
+
+    def configure_module(self, module_config: Mapping[str, Any]) -> None:
+        """Another configuration of the module, from the next start on."""
+        config = yaml.safe_load(self.config_path.read_text())
+        config["modules"] = [{"module": MODULE, "config": dict(module_config)}]
         self.config_path.write_text(yaml.safe_dump(config))
 
 
@@ -103,6 +117,9 @@ class SynapseWorker(SynapseProcess):
             "worker_log_config": str(_write_log_config(log_path, main.module_log_level)),
             "worker_listeners": [_listener(port, "client")],
         }
+        if name in main.replication_ports:
+            listener = _listener(main.replication_ports[name], "replication")
+            config["worker_listeners"].append(listener)
         if metrics_port is not None:
             config["worker_listeners"].append(_metrics_listener(metrics_port))
         config_path.write_text(yaml.safe_dump(config))

@@ -115,9 +115,8 @@ class VirtualPool:
             await answer
         if self.broken is not None:
             raise self.broken
-        result = func(_Transaction(self), *args)
-        self.connection.commit()
-        return result
+        with self.connection:  # what fails is rolled back
+            return func(_Transaction(self), *args)
 
     async def simple_select_one_onecol(
         self, table: str, keyvalues: dict[str, str], retcol: str, **_: Any
@@ -170,6 +169,7 @@ class VirtualServer:
         pools: by name of database.
         failures: how background processes failed.
         hanging: what is run in a thread from now on and never ends; None: it ends at once.
+        resources: what modules serve, by path.
     """
 
     def __init__(
@@ -189,6 +189,7 @@ class VirtualServer:
         self.clock = VirtualClock()
         self.failures: list[Failure] = []
         self.hanging: list[Deferred[None]] | None = None
+        self.resources: dict[str, Any] = {}
         self.hostname = "virtual.test"
         self.config = types.SimpleNamespace(
             background_updates=types.SimpleNamespace(**section),
@@ -196,13 +197,14 @@ class VirtualServer:
         self.pools = {name: VirtualPool(self, name) for name in databases}
         self.api: Any = types.SimpleNamespace(
             _hs=self,
+            server_name=self.hostname,
             worker_app=worker_app,
             sleep=self.clock.sleep,
             run_db_interaction=self.pools[databases[0]].runInteraction,
             delayed_background_call=self._delayed_background_call,
             defer_to_thread=self._defer_to_thread,
             register_background_update_controller_callbacks=self._register,
-            register_web_resource=lambda path, resource: None,
+            register_web_resource=self.resources.__setitem__,
         )
 
     def get_clock(self) -> VirtualClock:

@@ -53,16 +53,23 @@ class Courses:
         self.running[database_name] = Course.begin(entry, self._throttle.updates[key])
         return True
 
+    def see_recalled(self, database_name: str, queued: AbstractSet[str], wall_s: float) -> None:
+        """These are in the queue, so that what was there before the restart and is not has ended.
+
+        Also while an iteration is open: it is one of another update.
+        """
+        for key, entry in list(self._recalled.items()):
+            if entry.database == database_name and entry.update not in queued:
+                aborted = entry.outcome is Outcome.ABORTED  # only a hand removes that
+                outcome = Outcome.GONE if aborted else Outcome.DONE
+                ended_s = entry.ended_s or wall_s
+                self._ended.append(attrs.evolve(entry, outcome=outcome, ended_s=ended_s))
+                del self._recalled[key]
+
     def see(
         self, database_name: str, queued: AbstractSet[str], wall_s: float, *, aborted: bool
     ) -> None:
         """These are in the queue, and no iteration is open, so that what is not there has ended."""
-        for key, entry in list(self._recalled.items()):
-            if entry.database == database_name and entry.update not in queued:
-                ended_s = entry.ended_s or wall_s
-                ended = attrs.evolve(entry, outcome=Outcome.DONE, ended_s=ended_s)
-                self._ended.append(ended)
-                del self._recalled[key]
         course = self.running.get(database_name)
         if course is None:
             return

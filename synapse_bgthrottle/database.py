@@ -1,11 +1,13 @@
 """Synapse's private side, as far as it is about one database and its queue of updates."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from inspect import getclosurevars
 from typing import Any
 
 from synapse.module_api import ModuleApi
 
+from synapse_bgthrottle.failures import is_from_database, is_refusal
 from synapse_bgthrottle.guarded import call, get
 from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.quirks import tables_of_batched
@@ -17,6 +19,20 @@ _WRITE_NOTHING_TO_POSTGRES = (  # one trip, and a question that ends by itself
     f"SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000; {_WRITE_NOTHING}"
 )
 
+# After a batch found the disk full, that says nothing: no page is written. This makes files grow
+# by about 16 MiB, as much as PostgreSQL adds to its log at a time, and leaves nothing behind. The
+# table is a temporary one, so that a log that is nearly full is not what this fills.
+_GROW_ON_POSTGRES = (
+    "SET LOCAL statement_timeout = 30000; SET LOCAL temp_tablespaces = '';"
+    " SAVEPOINT bgthrottle_room; CREATE TEMP TABLE bgthrottle_room (filler TEXT);"
+    " INSERT INTO bgthrottle_room SELECT repeat('x', 1900) FROM generate_series(1, 8192);"
+    " ROLLBACK TO SAVEPOINT bgthrottle_room; RELEASE SAVEPOINT bgthrottle_room"
+)
+# About 4 MiB, more than SQLite keeps in memory before it writes.
+_GROW_ON_SQLITE = (
+    "CREATE TABLE bgthrottle_room (filler BLOB)",
+    "INSERT INTO bgthrottle_room VALUES (zeroblob(4194304))",
+)
 
 _QUEUE = "SELECT update_name, progress_json, depends_on, ordering FROM background_updates"
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
@@ -94,8 +110,9 @@ class Database:
     def has_aborted(self) -> bool:
         """Whether Synapse gave up after five failures, and does nothing here any more."""
         updates = get(self._pool, "updates")
-        # It stays marked after somebody started the updates anew.
-        return bool(get(updates, "_aborted")) and not get(updates, "_running")
+        # It stays marked after somebody started the updates anew, and then ended or disabled them.
+        on_its_way = get(updates, "_running") or get(updates, "_all_done") or not self.enabled
+        return bool(get(updates, "_aborted")) and not on_its_way
 
     @property
     def current_update(self) -> str | None:
@@ -131,13 +148,15 @@ class Database:
             raise answer
         return answer
 
-    async def probe(self) -> str | None:
+    async def probe(self, needs_room: bool = False) -> str | None:
         """Ask the database whether a batch could end; None is yes, otherwise what it complains of.
+
+        With `needs_room`, some MiB are written, which is dear: for use after a full disk only.
 
         Raises:
             Exception: whatever a lost connection makes of it.
         """
-        complaint: str | None = await self.run("bgthrottle_probe", _probe)
+        complaint: str | None = await self.run("bgthrottle_probe", _probe, needs_room)
         return complaint
 
     def _handlers(self) -> Any:
@@ -166,20 +185,26 @@ def _read(txn: Any, sql: str) -> Sequence[Sequence[Any]] | ReadProblemError:
         return ReadProblemError(complaint_of(error))
 
 
-def _probe(txn: Any) -> str | None:
+def _probe(txn: Any, needs_room: bool) -> str | None:
     # Errors are caught here, because what leaves this function as an error of the database is
     # tried four times more by Synapse, in the thread that the foreground needs.
     engine = engine_of(txn)
     try:
         if engine == "Sqlite3Engine":
             _write_nothing_to_sqlite(txn)
+            if needs_room:
+                _grow_on_sqlite(txn)
         elif engine == "PostgresEngine":
             txn.execute(_WRITE_NOTHING_TO_POSTGRES)
+            if needs_room:
+                txn.execute(_GROW_ON_POSTGRES)
         else:
             txn.execute(_WRITE_NOTHING)
     except Exception as error:  # in a database thread: nothing to be cancelled here
-        if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
+        if is_refusal(error):
             return None  # the question is not understood, but that is an answer
+        if not is_from_database(error):
+            raise
         return complaint_of(error)
     return None
 
@@ -193,3 +218,14 @@ def _write_nothing_to_sqlite(txn: Any) -> None:
         txn.execute(_WRITE_NOTHING)
     finally:
         txn.execute(f"PRAGMA busy_timeout = {int(busy_timeout_ms)}")
+
+
+def _grow_on_sqlite(txn: Any) -> None:
+    txn.execute("SAVEPOINT bgthrottle_room")
+    try:
+        for statement in _GROW_ON_SQLITE:
+            txn.execute(statement)
+    finally:
+        with suppress(Exception):  # where SQLite has ended the transaction by itself
+            txn.execute("ROLLBACK TO SAVEPOINT bgthrottle_room")
+            txn.execute("RELEASE SAVEPOINT bgthrottle_room")

@@ -90,4 +90,4 @@ def _adaptive(state: UpdateState) -> Iterator[str]:
 
 
 def _or_off(value: float) -> str:
-    return "off" if math.isinf(value) else f"{value:g}"
+    return "off" if math.isinf(value) else f"{value:.10g}"

@@ -105,14 +105,15 @@ class Course:
             since_s = total_s - self._waited_s.get(cause, 0.0)
             if since_s > 0:
                 waited_s[cause] = waited_s.get(cause, 0.0) + since_s
+        failures = state.failures - self._failures
         return attrs.evolve(
             self.entry,
             items=self.entry.items + state.items - self._items,
             batches=self.entry.batches + state.batches - self._batches,
             batch_s=self.entry.batch_s + state.batch_s - self._batch_s,
             waited_s=waited_s,
-            failures=self.entry.failures + state.failures - self._failures,
-            last_failure=state.last_failure or self.entry.last_failure,
+            failures=self.entry.failures + failures,
+            last_failure=state.last_failure if failures else self.entry.last_failure,
         )
 
     def held_s(self, state: UpdateState) -> float:

@@ -9,12 +9,21 @@ from synapse_bgthrottle import windows
 from synapse_bgthrottle.adaptive import LOW_PRESSURE
 from synapse_bgthrottle.board import Soft
 from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.levers import LeverKind
 from synapse_bgthrottle.state import DatabaseState, UpdateState
 from synapse_bgthrottle.units import format_duration_ms
 
 # The wait after the first, second, ... failed iteration in a row; the last one stays.
 BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
+BACKOFFS_S = {
+    FailureKind.OTHER: BACKOFF_S,
+    # There is room again, or it would not be tried; but less than the update needs, which fills
+    # the disk with each try. After the fifth failure in a row Synapse gives up.
+    FailureKind.ROOM: (5.0, 60.0, 600.0, 3600.0),
+    # A network that comes and goes: soon at first, and then it may be the batch that is the cause.
+    FailureKind.CONNECTION: (5.0, 8.0, 60.0, 600.0),
+}
 
 # How often a closed budget is looked at: about as often as it is measured.
 _LOOK_AGAIN_S = 0.5
@@ -97,11 +106,13 @@ def by_levers(update: UpdateState, at: Conditions) -> Verdict | None:
 def by_failure(database: DatabaseState, at: Conditions) -> Verdict | None:
     """The time after a failure in which nothing is tried again."""
     if database.failures:
-        backoff_s = BACKOFF_S[min(database.failures, len(BACKOFF_S)) - 1]
+        backoffs_s = BACKOFFS_S[database.failure_kind]
+        backoff_s = backoffs_s[min(database.failures, len(backoffs_s)) - 1]
         wait_s = database.batch_end_s + backoff_s - at.now_s
         times = "the last iteration" if database.failures == 1 else f"{database.failures} in a row"
         if wait_s > 0:
-            reason = f"{times} failed: next try after {backoff_s:.0f}s"
+            failed = database.failure_kind.value
+            reason = f"{times} {failed}: next try after {backoff_s:.0f}s"
             return Verdict(Cause.BACKOFF, wait_s, reason)
     return None
 
@@ -135,8 +146,11 @@ def is_released(update: UpdateState, at: Conditions) -> bool:
 def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
     """Closed windows and closed budgets, until they have held the update for `max_hold`.
 
-    Where somebody released the update, those that `max_hold` would end do not hold it.
+    Where somebody released the update, those that `max_hold` would end do not hold it, nor do they
+    slow it down.
     """
+    if is_released(update, at):
+        update.released = False
     for verdict in (by_windows(update, at), by_budgets(database, update, at)):
         if verdict is None or (verdict.may_be_let_go and is_released(update, at)):
             continue
@@ -154,6 +168,18 @@ def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> V
             )
         update.released = True
     return None
+
+
+def is_let_go(update: UpdateState, verdict: Verdict, at: Conditions, *, is_first: bool) -> bool:
+    """Whether the update goes although this holds it: it is released, or was held for long enough.
+
+    `is_first`: it is at the head of the queue, where being held counts.
+    """
+    if not verdict.may_be_let_go:
+        return False
+    since_s = update.held_since_s.get(verdict.cause) if is_first else None
+    longest_s = update.limits.max_hold_ms / 1000
+    return is_released(update, at) or (since_s is not None and at.now_s - since_s >= longest_s)
 
 
 def for_calm(

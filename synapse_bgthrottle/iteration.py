@@ -8,6 +8,7 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.failures import FailureKind, kind_of
 from synapse_bgthrottle.history import LONGEST_MESSAGE
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
@@ -190,10 +191,15 @@ class Iteration(AbstractAsyncContextManager[int]):
         if exc is None:
             self._watch.answered(now_s)
         else:
-            self._watch.failed(now_s)
+            kind = kind_of(exc)
+            self._watch.failed(now_s, needs_room=kind is FailureKind.ROOM)
             message = complaint_of(exc)[:LONGEST_MESSAGE]
             self._throttle.failed(
-                self._database.name, self._update_name, self._host.wall_s(), message
+                self._database.name,
+                self._update_name,
+                self._host.wall_s(),
+                message,
+                kind,
             )
         logger.debug(
             "Batch of %s in %s: took %.1fms, after a wait of %.1fms for %s; items counted: %s",

@@ -10,9 +10,11 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.failures import is_from_database, is_refusal
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
-from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.lever_desk import LeverDesk, Queue
+from synapse_bgthrottle.lever_requests import StoreUnavailableError
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.queue import QueueRow
@@ -21,15 +23,19 @@ from synapse_bgthrottle.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
-# How often the queue is looked at while its first update is new, while it goes on, and while
-# something holds it.
-LOOK_EVERY_NEW_S = 1.0
-NEW_S = 60.0
-LOOK_EVERY_S = 5.0
+# How often the queue is looked at: while its first update goes on, after a twentieth of the time
+# that it has taken so far, between these; while something holds it, seldom. Time left is told once
+# eight looks' worth of steps were seen, which is so before a tenth of the way.
+LOOK_AFTER_SHARE = 1 / 20
+SHORTEST_LOOK_S = 0.5
+LONGEST_LOOK_S = 5.0
 LOOK_EVERY_HELD_S = 60.0
 
 # An iteration that ended, and none after it for this long, was the last one for now.
 _LINGER_S = 1.0
+
+# One traceback for all places.
+_WHERE = "keeping levers and history"
 
 _NOT_READ = "not read yet"
 _OPEN_LOOK_S = 0.02
@@ -63,13 +69,16 @@ class Keeper:
         self.problem = _NOT_READ
         self._tries = 0
         self._is_called = False
+        self._is_behind = False
         self._looked_s: dict[str, float] = {}
         self._unknown_told: set[str] = set()
 
     def start(self) -> None:
         """Read what was stored; until that is done, every update is held."""
         self._throttle.levers = None
-        self._host.call_later(0, "bgthrottle_open_store", self._open)
+        if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
+            self.problem = "this server takes no calls for later"
+            self._throttle.levers = Levers()  # nobody would ever read them
 
     async def opened(self, limit_s: float) -> str:
         """Why nothing can be kept, once that is known or after this time; empty: it can."""
@@ -86,7 +95,7 @@ class Keeper:
             if not self._is_called:
                 self._call_in(_LINGER_S)
         except Exception as error:  # the update goes on without
-            self._on_internal_error("with an update's history", error)
+            self._on_internal_error(_WHERE, error)
 
     async def _open(self) -> None:
         try:
@@ -95,8 +104,12 @@ class Keeper:
             raise
         except Exception as error:
             self.problem = complaint_of(error)
-            if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
-                # A right that is missing: no use in waiting, and updates must not wait for ever.
+            ours = not is_from_database(error)
+            if ours:
+                self._on_internal_error(_WHERE, error)
+            if is_refusal(error) or (ours and self._tries >= len(_RETRY_S)):
+                # A right that is missing, or an error of ours that stays: no use in waiting, and
+                # updates must not wait for ever.
                 self._throttle.levers = Levers()
                 logger.error(
                     "synapse_bgthrottle: its tables can be neither made nor read, so that nothing"
@@ -118,7 +131,7 @@ class Keeper:
             self._take(stored)
         except Exception as error:
             self._throttle.levers = self._throttle.levers or Levers()
-            self._on_internal_error("with what was stored", error)
+            self._on_internal_error(_WHERE, error)
         if not self._is_called:
             self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
 
@@ -142,20 +155,26 @@ class Keeper:
         self._is_called = timer is not None
 
     async def _look(self) -> None:
+        self._is_behind = False
         try:
-            await self._look_at_queues()
-            await self._write()
+            await self._write(await self._look_at_queues())
         except CancelledError:
             raise
         except Exception as error:  # what was not written is kept for the next time
             logger.debug("Could not write the history: %r", error)
+            self._is_behind = True
+            if not isinstance(error, StoreUnavailableError) and not is_from_database(error):
+                self._on_internal_error(_WHERE, error)
         finally:
             self._is_called = False
             if any(database.is_open for database in self._throttle.databases.values()):
                 since_s = self._courses.newest_since_s(self._host.wall_s())
-                self._call_in(LOOK_EVERY_NEW_S if since_s < NEW_S else LOOK_EVERY_S)
+                look_s = max(since_s * LOOK_AFTER_SHARE, SHORTEST_LOOK_S)
+                self._call_in(min(look_s, LONGEST_LOOK_S))
+            elif self._is_behind:  # also where no update is pending any more
+                self._call_in(LOOK_EVERY_HELD_S)
 
-    async def _write(self) -> None:
+    async def _write(self, queues: dict[str, Queue]) -> None:
         ended = self._courses.ended()
         if self.problem:
             return
@@ -166,24 +185,28 @@ class Keeper:
         except BaseException:
             self._courses.put_back(ended)
             raise
-        await self._desk.follow(entry.key for entry in ended)
+        await self._desk.follow((entry.key for entry in ended), queues)
 
-    async def _look_at_queues(self) -> None:
-        for name, database in self._host.databases.items():
+    async def _look_at_queues(self) -> dict[str, Queue]:
+        queues = {}
+        for name, database in tuple(self._host.databases.items()):
             now_s = self._host.now_s()
             state = self._throttle.databases.get(name)
             held = state is not None and state.is_open and self._throttle.is_held(name)
             if held and now_s - self._looked_s.get(name, -math.inf) < LOOK_EVERY_HELD_S:
                 continue
             self._looked_s[name] = now_s
+            asked_s = self._host.wall_s()
             try:
                 rows = await database.queue()
+                queues[name] = Queue(asked_s, frozenset(row.name for row in rows))
                 self._see(database, rows)
                 await self._progress.look(database, rows)
             except CancelledError:
                 raise
             except Exception as error:  # there is a next time; the watch tells of a silent one
                 logger.debug("Could not look at the queue of %s: %r", name, error)
+        return queues
 
     def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
         names = frozenset(row.name for row in rows)
@@ -196,7 +219,8 @@ class Keeper:
                 database.name,
                 ", ".join(sorted(names - known)),
             )
+        wall_s = self._host.wall_s()
+        self._courses.see_recalled(database.name, names, wall_s)
         state = self._throttle.databases.get(database.name)
         if state is None or not state.is_open:
-            wall_s = self._host.wall_s()
             self._courses.see(database.name, names, wall_s, aborted=database.has_aborted)

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -18,8 +18,7 @@ from synapse_bgthrottle.lever_requests import (
     StoreUnavailableError,
     TooManyLeversError,
 )
-from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind, Levers, Use
-from synapse_bgthrottle.limits import Adaptive
+from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind, Levers, Use, with_pace
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.throttle import Throttle
 
@@ -36,6 +35,19 @@ _ENDED_BY = {
 }
 
 UpdateKey = tuple[str, str]
+
+
+@attrs.frozen
+class Queue:
+    """What was in the queue of a database.
+
+    Attributes:
+        asked_s: when that was asked, in seconds since the epoch: what came later may be in it.
+        names: of the updates.
+    """
+
+    asked_s: float
+    names: frozenset[str]
 
 
 @attrs.frozen
@@ -118,8 +130,13 @@ class LeverDesk:
             self._throttle.levers = changed
             return Pulled(made, ended, changed.in_force(wall_s))
 
-    async def follow(self, ended_updates: Iterable[UpdateKey]) -> None:
+    async def follow(self, ended_updates: Iterable[UpdateKey], queues: Mapping[str, Queue]) -> None:
         """Releases of updates that have ended end too; those that let one go are in use.
+
+        Args:
+            ended_updates: those known to have ended, although they may be in the queue again.
+            queues: by name of database. What is not there has ended, whoever saw it: the process
+                may have been killed between the end of an update and that of its release.
 
         Raises:
             StoreUnavailableError: it could not be written, and nothing has changed.
@@ -130,7 +147,11 @@ class LeverDesk:
         async with self._alone() as levers:
             wall_s = self._host.wall_s()
             releases = levers.in_force(wall_s, LeverKind.RELEASE)
-            ended = tuple(v for v in releases if (v.database, v.update) in gone)
+            ended = tuple(
+                lever
+                for lever in releases
+                if (lever.database, lever.update) in gone or _has_left(lever, queues)
+            )
             used = tuple(
                 attrs.evolve(lever, used_s=wall_s)
                 for lever in releases
@@ -170,17 +191,12 @@ class LeverDesk:
         pending: Sequence[UpdateKey],
         wall_s: float,
     ) -> Iterable[Lever]:
-        settings = request.parsed
-        adaptive_only = (settings.profile, settings.min_duty_ratio, settings.max_duty_ratio)
-        if settings.pace is None and any(value is not None for value in adaptive_only):
-            # Somebody who sets a profile wants its pace, whatever the configuration fixes.
-            settings = attrs.evolve(settings, pace=Adaptive())
         lever = Lever(
             lever_id=secrets.token_hex(4),
             kind=_MADE_BY[request.action],
             update=request.update,
             database=request.database,
-            settings=settings,
+            settings=with_pace(request.parsed),
             written=request.settings,
             reason=request.reason,
             author=author,
@@ -198,6 +214,13 @@ class LeverDesk:
                     update=update_name,
                     database=database_name,
                 )
+
+
+def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:
+    queue = queues.get(release.database or "")
+    if queue is None or release.created_s >= queue.asked_s:
+        return False
+    return release.update not in queue.names
 
 
 def _no_update(request: LeverRequest, pending: Sequence[UpdateKey]) -> str:

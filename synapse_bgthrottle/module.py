@@ -102,7 +102,9 @@ class BackgroundUpdateThrottle:
         try:
             if database_name not in self._watches:
                 database = self._host.database(database_name)
-                self._watches[database_name] = DatabaseWatch(self._host, database)
+                self._watches[database_name] = DatabaseWatch(
+                    self._host, database, self._tell_internal_error
+                )
                 self._tellers[database_name] = Teller(database_name)
             self._throttle.begin(database_name, update_name, one_shot, self._host.now_s())
             self._metrics.begin(database_name, update_name)
@@ -129,7 +131,7 @@ class BackgroundUpdateThrottle:
             return self._throttle.batch_items(database_name, update_name)[0]
         except Exception as error:
             self._tell_internal_error("for the default batch size", error)
-            return max(self._host.stock.default_batch_items, least_batch_items(update_name))
+            return max(self._host.stock.default_batch_items, _floor(update_name))
 
     async def min_batch_size(self, update_name: str, database_name: str) -> int:
         """Called by Synapse for the least size of any other batch."""
@@ -137,7 +139,7 @@ class BackgroundUpdateThrottle:
             return self._throttle.batch_items(database_name, update_name)[1]
         except Exception as error:
             self._tell_internal_error("for the least batch size", error)
-            return max(self._host.stock.min_batch_items, least_batch_items(update_name))
+            return max(self._host.stock.min_batch_items, _floor(update_name))
 
     def __repr__(self) -> str:
         if not self._active:
@@ -203,3 +205,11 @@ class BackgroundUpdateThrottle:
             where,
             exc_info=error,
         )
+
+
+def _floor(update_name: str) -> int:
+    try:
+        return least_batch_items(update_name)
+    except Exception:  # the last resort must not fail: this is enough for any update
+        logger.debug("No least batch size for %s", update_name, exc_info=True)
+        return 100

@@ -6,6 +6,7 @@ import attrs
 
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.harm import Harm
 from synapse_bgthrottle.levers import Lever, Levers
 from synapse_bgthrottle.limits import Adaptive, Limits, Rule
@@ -39,6 +40,7 @@ class DatabaseState:
         batch_end_s: when the last batch ended (or the first was asked for), monotonic.
         batch_s: how long it took; None before the first.
         failures: failed iterations in a row.
+        failure_kind: why the last of them failed.
         update_name: the update whose iteration came last.
         board: what the signals say of it.
         is_open: whether an iteration waits or runs.
@@ -48,6 +50,7 @@ class DatabaseState:
     board: Board
     batch_s: float | None = None
     failures: int = 0
+    failure_kind: FailureKind = FailureKind.OTHER
     update_name: str = ""
     is_open: bool = False
 

@@ -50,7 +50,7 @@ class ModuleSteering:
     async def status(self) -> Json:
         """What goes on, and what waits; also while no database answers."""
         problem = await self._keeper.opened(_LONGEST_LOOK_S)  # right after the start
-        databases = self._host.databases.values()
+        databases = tuple(self._host.databases.values())  # more may show while these are asked
         looks = [await self._look(database) for database in databases]
         return status(
             self._throttle,
@@ -71,7 +71,8 @@ class ModuleSteering:
         stored = await self._ask(self._store.history)
         running = [self._courses.so_far(name) for name in self._courses.running]
         newer = (*self._courses.unwritten, *(entry for entry in running if entry is not None))
-        entries = {(entry.key, round(entry.started_s, 3)): entry for entry in (*stored, *newer)}
+        # By the time as it is stored, so that what runs replaces what was written of it.
+        entries = {(entry.key, round(entry.started_s * 1000)): entry for entry in (*stored, *newer)}
         newest = sorted(entries.values(), key=lambda entry: -entry.started_s)
         chosen = [
             entry.to_json()
@@ -91,9 +92,10 @@ class ModuleSteering:
 
     async def explain(self, update: str, database: str, one_shot: bool) -> Json:
         """What an update of this name is, or would be, limited and held by."""
-        known = self._host.database(database)
-        at = Conditions(self._host.now_s(), self._host.wall_s(), enabled=known.enabled)
-        one_shot = one_shot or update in known.one_shots()
+        known = self._host.databases.get(database)  # a name that is none must not become one
+        enabled = known is None or known.enabled
+        at = Conditions(self._host.now_s(), self._host.wall_s(), enabled=enabled)
+        one_shot = one_shot or (known is not None and update in known.one_shots())
         return explanation(self._throttle, database, update, one_shot, at)
 
     async def pull(self, request: LeverRequest, author: str) -> Json:
@@ -108,7 +110,7 @@ class ModuleSteering:
             raise StoreUnavailableError(problem)
         pending: list[tuple[str, str]] = []
         if request.action is Action.RELEASE:
-            for name, database in self._host.databases.items():
+            for name, database in tuple(self._host.databases.items()):
                 pending += [(name, row.name) for row in await self._ask(database.queue)]
         try:
             pulled = await self._host.unbroken(

@@ -13,7 +13,7 @@ import attrs
 from synapse_bgthrottle.config import InvalidConfigError, parse_settings
 from synapse_bgthrottle.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.levers import MOST_USES, Lever, LeverKind, Use
+from synapse_bgthrottle.levers import MOST_USES, Lever, LeverKind, Use, with_pace
 from synapse_bgthrottle.limits import Settings
 
 _TABLES = (
@@ -109,7 +109,8 @@ def _open(txn: Any, now_ms: int) -> Stored:
         f"SELECT {_ENTRY} FROM bgthrottle_history WHERE outcome IN (?, ?) ORDER BY started_ms",
         (Outcome.RUNNING.value, Outcome.ABORTED.value),
     )
-    return Stored(tuple(levers), tuple(unreadable), tuple(map(_entry, txn.fetchall())))
+    entries, broken = _entries(txn.fetchall())
+    return Stored(tuple(levers), (*unreadable, *broken), tuple(entries))
 
 
 def _change(txn: Any, made: Sequence[Lever], ended: Sequence[Lever], use: Use | None) -> None:
@@ -181,7 +182,7 @@ def _history(txn: Any) -> list[HistoryEntry]:
         f"SELECT {_ENTRY} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
         (MOST_ENTRIES,),
     )
-    return list(map(_entry, txn.fetchall()))
+    return _entries(txn.fetchall())[0]
 
 
 def _uses(txn: Any, limit: int) -> list[Use]:
@@ -207,16 +208,18 @@ def _uses(txn: Any, limit: int) -> list[Use]:
 
 
 def _lever(row: Sequence[Any]) -> Lever:
-    written = json.loads(row[4])
     kind = LeverKind(row[1])
+    written: dict[str, Any] = {}
+    settings = Settings()
+    if kind is LeverKind.OVERRIDE:
+        written = json.loads(row[4])
+        settings = with_pace(parse_settings(written, ("settings",)))
     return Lever(
         lever_id=row[0],
         kind=kind,
         update=row[2],
         database=row[3],
-        settings=parse_settings(written, ("settings",))
-        if kind is LeverKind.OVERRIDE
-        else Settings(),
+        settings=settings,
         written=written,
         reason=row[5],
         author=row[6],
@@ -224,6 +227,17 @@ def _lever(row: Sequence[Any]) -> Lever:
         ends_s=row[8] / 1000,
         used_s=None if row[9] is None else row[9] / 1000,
     )
+
+
+def _entries(rows: Iterable[Sequence[Any]]) -> tuple[list[HistoryEntry], list[str]]:
+    """Those that can be read, and the others, each in a line."""
+    entries, unreadable = [], []
+    for row in rows:
+        try:
+            entries.append(_entry(row))
+        except (ValueError, TypeError, AttributeError) as error:
+            unreadable.append(f"history of {row[1]} in {row[0]}: {error}")
+    return entries, unreadable
 
 
 def _entry(row: Sequence[Any]) -> HistoryEntry:

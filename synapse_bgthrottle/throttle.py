@@ -11,6 +11,7 @@ from synapse_bgthrottle.adaptive import Going, Pacer
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.holds import Conditions, Verdict
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import (
@@ -58,18 +59,19 @@ class Throttle:
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration of this update is about to be decided."""
+        key = (database_name, update_name)
+        if key not in self.updates:  # matching is done once, however many rules there are
+            self.updates[key] = self._limits.new_state(
+                update_name, database_name, one_shot, self._facts.sees_requests
+            )
         if database_name not in self.databases:
             board = Board(
                 self._config.signals.thresholds,
                 self._facts.cores,
                 is_sqlite=database_name in self._facts.sqlite_databases,
             )
-            self.databases[database_name] = DatabaseState(batch_end_s=now_s, board=board)
-        key = (database_name, update_name)
-        if key not in self.updates:  # matching is done once, however many rules there are
-            self.updates[key] = self._limits.new_state(
-                update_name, database_name, one_shot, self._facts.sees_requests
-            )
+            # Whole from the first moment: its update is known wherever it is.
+            self.databases[database_name] = DatabaseState(now_s, board, update_name=update_name)
         database = self.databases[database_name]
         database.is_open = True
         if database.update_name != update_name:  # it has come to the head of the queue (again)
@@ -130,17 +132,22 @@ class Throttle:
                 update_name, database_name, one_shot, self._facts.sees_requests
             )
         self._limits.apply(self.levers, update_name, database_name, update, at.wall_s)
-        verdicts = [
-            holds.by_server(at),
-            holds.by_levers(update, at),
-            holds.by_approval(update, at),
-        ]
-        if not holds.is_released(update, at):
-            verdicts.append(holds.by_windows(update, at))
         database = self.databases.get(database_name)
+        verdicts = [holds.by_server(at), holds.by_levers(update, at)]
         if database is not None:
-            verdicts += [holds.by_failure(database, at), holds.by_budgets(database, update, at)]
-        return update, [verdict for verdict in verdicts if verdict is not None]
+            verdicts.append(holds.by_failure(database, at))
+        verdicts += [holds.by_approval(update, at), holds.by_windows(update, at)]
+        if database is not None:
+            verdicts += [
+                holds.by_budgets(database, update, at),
+                self._calm(database, update, at),
+            ]
+        is_first = database is not None and database.update_name == update_name
+        return update, [
+            verdict
+            for verdict in verdicts
+            if verdict is not None and not holds.is_let_go(update, verdict, at, is_first=is_first)
+        ]
 
     def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:
         """Size of the batch where Synapse has counted no item yet, and least size of any other."""
@@ -208,8 +215,16 @@ class Throttle:
         update.items += items or 0
         update.batch_s += took_s
 
-    def failed(self, database_name: str, update_name: str, wall_s: float, message: str) -> None:
+    def failed(
+        self,
+        database_name: str,
+        update_name: str,
+        wall_s: float,
+        message: str,
+        kind: FailureKind = FailureKind.OTHER,
+    ) -> None:
         """Why the batch that ended failed."""
+        self.databases[database_name].failure_kind = kind
         update = self.updates[database_name, update_name]
         update.failures += 1
         update.last_failure, update.last_failure_wall_s = message, wall_s

@@ -40,14 +40,14 @@ class UpdateLimits:
     ) -> None:
         """Let the levers act on an update; None: they have not been read yet."""
         if levers is not update.levers_seen:  # seldom, unlike this question
-            update.levers_seen = levers
             update.levers = None if levers is None else levers.about(update_name, database_name)
+            update.levers_seen = levers  # last: whatever fails here is done again
         if update.levers is None or not (update.levers.all or update.overrides):
             return
         overrides = update.levers.in_force(wall_s, LeverKind.OVERRIDE)
         if overrides != update.overrides:
-            update.overrides = overrides
             update.limits = self._merged(update_name, overrides, update.rule)
+            update.overrides = overrides
 
     def _merged(self, update_name: str, overrides: tuple[Lever, ...], rule: Rule | None) -> Limits:
         levels = [lever.settings for lever in reversed(overrides)]

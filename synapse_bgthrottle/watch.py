@@ -4,7 +4,9 @@ from synapse.module_api import run_in_background
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from synapse_bgthrottle.failures import is_from_database
 from synapse_bgthrottle.homeserver import Database, Homeserver
+from synapse_bgthrottle.internal_errors import OnInternalError
 
 # A batch that ended well this long ago, or an answer, is proof enough that the database is there.
 PROOF_LASTS_S = 0.25
@@ -22,15 +24,19 @@ class DatabaseWatch:
         complaint: what it says instead.
     """
 
-    def __init__(self, host: Homeserver, database: Database) -> None:
+    def __init__(
+        self, host: Homeserver, database: Database, on_internal_error: OnInternalError
+    ) -> None:
         self.silent_since_s: float | None = None
         self.complaint = ""
         self._host = host
         self._database = database
+        self._on_internal_error = on_internal_error
         self._question: Deferred[None] | None = None
         self._answers: list[str | None] = []
         self._next_s = host.now_s()
         self._retry_s = FIRST_RETRY_S
+        self._needs_room = False
 
     def is_due(self, now_s: float) -> bool:
         """Whether nothing recent shows that the database answers, or a late answer is there."""
@@ -41,10 +47,15 @@ class DatabaseWatch:
         self.silent_since_s, self.complaint = None, ""
         self._next_s = now_s + PROOF_LASTS_S
         self._retry_s = FIRST_RETRY_S
+        self._needs_room = False
 
-    def failed(self, now_s: float) -> None:
-        """Something has just failed, perhaps for want of the database: ask before going on."""
+    def failed(self, now_s: float, needs_room: bool = False) -> None:
+        """Something has just failed, perhaps for want of the database: ask before going on.
+
+        If that was for want of `needs_room` on its disk, it has to show that there is some.
+        """
         self._next_s = now_s
+        self._needs_room = needs_room
 
     async def check(self) -> None:
         """Ask, and wait for the answer for a second; one that comes later is read the next time."""
@@ -74,10 +85,14 @@ class DatabaseWatch:
 
     async def _ask(self) -> None:
         try:
-            complaint = await self._database.probe()
+            complaint = await self._database.probe(self._needs_room)
         except CancelledError:
             raise
-        except Exception as error:  # whatever it is, the database is not usable now
+        except Exception as error:  # the database is not usable now, or our question is wrong
+            if not is_from_database(error):
+                self._on_internal_error("asking the database", error)
+                self._answers.append(None)
+                return
             complaint = str(error).strip().split("\n")[0] or type(error).__name__
         self._answers.append(complaint)
 

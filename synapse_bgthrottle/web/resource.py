@@ -15,6 +15,7 @@ from synapse_bgthrottle.web.answers import HEADERS, Answer, RefusedError
 from synapse_bgthrottle.web.bodies import LARGEST_BYTES, check_size, parse_body
 from synapse_bgthrottle.web.crowd import Crowd
 from synapse_bgthrottle.web.endpoints import Endpoints
+from synapse_bgthrottle.web.page_files import PageFiles
 from synapse_bgthrottle.web.routes import find
 from synapse_bgthrottle.web.steering import Steering
 
@@ -29,7 +30,7 @@ _ELSEWHERE = RefusedError(
 
 
 class ThrottleResource(Resource):
-    """The HTTP API.
+    """The HTTP API, and the page that uses it.
 
     Its class's name is what Synapse's metrics and logs of requests have as `servlet`. It is not one
     of Synapse's own JSON resources because these allow every web page to read their answers (CORS).
@@ -54,6 +55,7 @@ class ThrottleResource(Resource):
         self._on_internal_error = on_internal_error
         self._endpoints: Endpoints | None = None
         if steering is not None:
+            self._page = PageFiles()
             package = resources.files("synapse_bgthrottle.web")
             self._endpoints = Endpoints(steering, package.joinpath("openapi.json").read_bytes())
         self._crowd = Crowd()
@@ -77,7 +79,9 @@ class ThrottleResource(Resource):
         try:
             path, _, query = request.uri.partition(b"?")
             route = find(path, request.prepath or (), request.method)
-            where = f"answering {route.path}"
+            where = f"answering {route.path or 'the page'}"
+            if route.file is not None:
+                return self._page.answer(route, path, client.header("If-None-Match"))
             author = await administrator(self._api, request)
             # Only now: strangers must never keep an administrator from the brake. A token costs
             # the server what it costs at any other path; the lack of one costs nothing.
@@ -112,6 +116,10 @@ class _Client:
     def _lost(self, _: object) -> None:
         self.is_there = False
 
+    def header(self, name: str) -> str | None:
+        value: str | None = self._request.getHeader(name)
+        return value
+
     def body(self) -> object:
         """The body's JSON.
 
@@ -129,6 +137,7 @@ class _Client:
         request.setResponseCode(answer.status)
         for name, value in {**HEADERS, **answer.headers}.items():
             request.setHeader(name, value)
-        request.setHeader("Content-Length", str(len(answer.body)))
+        if answer.status != 304:  # there it would be that of what is not sent
+            request.setHeader("Content-Length", str(len(answer.body)))
         request.write(answer.body)
         request.finish()

@@ -114,6 +114,21 @@ def test_every_make_target_is_documented() -> None:
     )
 
 
+def test_workflow_calls_make_targets() -> None:
+    """What runs elsewhere is what runs here: a step of the workflow is an action or a target."""
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    (path,) = (ROOT / ".github" / "workflows").iterdir()
+    steps = [
+        step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]
+    ]
+    commands = [step["run"].split() for step in steps if "run" in step]
+    assert {"lint", "test", "demo"} <= {words[1] for words in commands}
+    for program, *arguments in commands:
+        assert "make" == program
+        assert {word for word in arguments if "=" not in word} <= targets
+
+
 def test_links() -> None:
     """Every relative link of the documentation leads somewhere."""
     for page in PAGES:

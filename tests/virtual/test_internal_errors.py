@@ -1,6 +1,8 @@
 """An error of our own, at each place of the module, one at a time: no update suffers."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -13,6 +15,9 @@ from harness.virtual import VirtualServer, Work
 MakeServer = Callable[..., VirtualServer]
 
 PLACES = [
+    "courses.Courses.begin",
+    "courses.Courses.recall",
+    "holds.by_levers",
     "homeserver.Database.enabled",
     "homeserver.Database.items_done",
     "homeserver.Database.known_updates",
@@ -23,6 +28,8 @@ PLACES = [
     "iteration.Iteration._decide",
     "iteration.Iteration._finish",
     "iteration.Iteration._wait",
+    "keeper.Keeper._take",
+    "keeper.Keeper.begin",
     "metrics.Metrics._at",
     "metrics.Metrics._drop",
     "metrics.Metrics._hold",
@@ -59,6 +66,26 @@ ADAPTIVE_PLACES = [
     "server_metrics.ServerMetrics.responses",
     "throttle.Throttle.observe",
 ]
+# Where the keeper looks and writes: it tries again the next time.
+QUIET_PLACES = [
+    "courses.Courses.due",
+    "courses.Courses.ended",
+    "courses.Courses.first_seen",
+    "courses.Courses.newest_since_s",
+    "courses.Courses.see",
+    "courses.Courses.see_recalled",
+    "courses.Courses.so_far",
+    "homeserver.Database.queue",
+    "keeper.Keeper._look",
+    "keeper.Keeper._look_at_queues",
+    "keeper.Keeper._see",
+    "keeper.Keeper._write",
+    "lever_desk.LeverDesk.follow",
+    "progress_watch.ProgressWatch.look",
+    "store.Store.write",
+    "throttle.Throttle.goes_on",
+    "throttle.Throttle.is_held",
+]
 
 
 def fail(*_: object, **__: object) -> Any:
@@ -92,17 +119,71 @@ def test_the_update_goes_on(
     assert all("an error of our own" in str(record.exc_info) for record in tracebacks)
 
 
+@pytest.mark.parametrize("place", QUIET_PLACES)
+def test_the_update_goes_on_without_its_history(virtual_server: MakeServer, place: str) -> None:
+    """With this place of the keeper failing, batches are what and when they would be without."""
+    started: list[list[float]] = []
+    for faulty in (False, True):
+        server = virtual_server()
+        work = Work(server, 500, cost_ms=1)
+        with patch(f"synapse_bgthrottle.{place}", fail) if faulty else nullcontext():
+            server.load({"duty_cycle": "10%"})
+            server.pools["master"].queue("work", work)
+            server.start()
+            server.advance(3600)
+        assert 0 == work.left_items
+        started.append(work.starts_s)
+    assert started[0] == started[1]
+
+
 def test_a_question_that_raises(virtual_server: MakeServer) -> None:
-    """A question to the database that raises is no error of ours: the update is held."""
+    """A question to the database that raises what a driver does is no error of ours: it is held."""
     server = virtual_server()
     work = Work(server, 500, cost_ms=1)
-    with patch("synapse_bgthrottle.homeserver.Database.probe", fail):
+    lost = patch(
+        "synapse_bgthrottle.homeserver.Database.probe",
+        side_effect=sqlite3.OperationalError("unable to open"),
+    )
+    with lost:
         module = server.load({"sleep": "1s"})
         server.pools["master"].queue("work", work)
         server.start()
         server.advance(3600)
-    assert "does not answer: an error of our own" in repr(module)
+    assert "does not answer: unable to open" in repr(module)
     server.advance(60)
+    assert 0 == work.left_items
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["homeserver.Database.probe", "database._probe", "database._write_nothing_to_sqlite"],
+)
+def test_a_question_that_is_wrong(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    """An error of ours in the question does not hold updates for ever."""
+    server = virtual_server()
+    work = Work(server, 500, cost_ms=1)
+    with patch(f"synapse_bgthrottle.{place}", fail):
+        server.load({"sleep": "1s"})
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(60)
+    assert 0 == work.left_items
+    assert 1 == caplog.text.count("an error of its own asking the database")
+
+
+def test_what_was_paused_cannot_be_read(virtual_server: MakeServer) -> None:
+    """An error of ours there holds updates for a few tries, then not any more."""
+    server = virtual_server()
+    work = Work(server, 500, cost_ms=1)
+    with patch("synapse_bgthrottle.store._open", fail):
+        server.load({"sleep": 0})
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(5)
+        assert 500 == work.left_items
+        server.advance(10)
     assert 0 == work.left_items
 
 

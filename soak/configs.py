@@ -1,0 +1,148 @@
+"""10^5 configurations: each is valid or refused with its problems, and quickly so.
+
+`python -m soak.configs`, by hypothesis; `--fuzz SECONDS` by a fuzzer that is guided by what code is
+reached (needs the package `atheris`), on the configuration and on the requests for levers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from soak.records import Records
+from synapse_bgthrottle.config import InvalidConfigError, parse
+from synapse_bgthrottle.lever_requests import Action, parse_lever_request
+from tests.unit.strategies import raw_configs
+from tests.unit.test_config import _ANYTHING, _JUNK_LEVEL
+from tests.unit.test_lever_requests import JSON, KEYS, SETTINGS
+
+_LONGEST_S = 2.0
+
+
+class Tally:
+    """How many were valid, refused, and how long the slowest took."""
+
+    def __init__(self) -> None:
+        self.valid = 0
+        self.refused = 0
+        self.slowest_s = 0.0
+
+    def config(self, raw: Any) -> None:
+        self._try(lambda: parse(raw))
+
+    def request(self, action: Action, raw: Any) -> None:
+        self._try(lambda: parse_lever_request(action, raw))
+
+    def _try(self, read: Any) -> None:
+        begin = time.perf_counter()
+        try:
+            read()
+            self.valid += 1
+        except InvalidConfigError as error:
+            assert error.problems  # noqa: PT017 - either is right
+            self.refused += 1
+        self.slowest_s = max(self.slowest_s, time.perf_counter() - begin)
+
+
+def by_hypothesis(count: int) -> Iterator[tuple[str, Tally]]:
+    """Any configuration, valid ones, and any request; each when it is done."""
+    any_config, valid_config, any_request = Tally(), Tally(), Tally()
+    many = settings(
+        max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    rules = st.fixed_dictionaries({}, optional={"rules": st.lists(_JUNK_LEVEL, max_size=3)})
+    levels = st.builds(lambda level, more: {**level, **more}, _JUNK_LEVEL, rules)
+    many(given(_ANYTHING | levels)(any_config.config))()
+    yield "any", any_config
+    many(given(raw_configs())(valid_config.config))()
+    assert not valid_config.refused
+    yield "valid", valid_config
+    bodies = JSON | st.dictionaries(KEYS, JSON | SETTINGS)
+    many(given(st.sampled_from(Action), bodies)(any_request.request))()
+    yield "requests", any_request
+
+
+def by_fuzzer(what: str, arguments: list[str]) -> None:
+    """Never returns: the fuzzer ends the process."""
+    atheris: Any = importlib.import_module("atheris")
+    tally = Tally()
+    with atheris.instrument_imports(include=["synapse_bgthrottle"]):
+        for name in [name for name in sys.modules if name.startswith("synapse_bgthrottle")]:
+            del sys.modules[name]  # loaded anew, with what guides the fuzzer
+        config: Any = importlib.import_module("synapse_bgthrottle.config")
+        requests: Any = importlib.import_module("synapse_bgthrottle.lever_requests")
+
+    def one(data: bytes) -> None:
+        try:
+            raw = json.loads(data)
+        except (ValueError, RecursionError):
+            return
+        begin = time.perf_counter()
+        try:
+            if what == "config":
+                config.parse(raw)
+            else:
+                for action in requests.Action:
+                    requests.parse_lever_request(action, raw)
+        except config.InvalidConfigError:
+            tally.refused += 1
+        assert time.perf_counter() - begin < _LONGEST_S
+
+    atheris.Setup([sys.argv[0], *arguments], one)
+    atheris.Fuzz()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="soak.configs", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path(".soak/configs"))
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--fuzz", type=int, default=0, help="seconds, for each of both")
+    parser.add_argument("--fuzz-one", choices=("config", "request"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.fuzz_one:
+        folder = options.output / options.fuzz_one
+        folder.mkdir(parents=True, exist_ok=True)
+        _seed(folder)
+        limits = [f"-max_total_time={options.fuzz}", "-max_len=2000", "-timeout=10"]
+        by_fuzzer(options.fuzz_one, [str(folder), *limits])
+    records = Records(options.output, "Configurations and requests")
+    if options.count:
+        for name, tally in by_hypothesis(options.count):
+            slowest_ms = round(tally.slowest_s * 1000)
+            row = {"by": "hypothesis", "what": name, "valid": tally.valid}
+            records.add({**row, "refused": tally.refused, "slowest ms": slowest_ms})
+    failed = False
+    for what in ("config", "request") if options.fuzz else ():
+        command = [sys.executable, "-m", "soak.configs", "--fuzz-one", what]
+        command += ["--fuzz", str(options.fuzz), "--output", str(options.output) + "_corpus"]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        last = [line for line in ended.stderr.splitlines() if line.startswith(("Done", "#"))][-1:]
+        row = {"by": "fuzzer", "what": what, "status": ended.returncode}
+        records.add({**row, "last": last[0] if last else ended.stderr[-300:]})
+        failed |= ended.returncode != 0
+    return 1 if failed else 0
+
+
+def _seed(folder: Path) -> None:
+    seeds: list[Any] = [
+        {"duty_cycle": "25%", "rules": [{"update": "event_*", "windows": [{"days": "mon-fri"}]}]},
+        {"signals": {"disk_free": {"path": "/", "threshold": "1GiB"}, "http": "http://x"}},
+        {"update": "a*", "for": "1h", "reason": "x", "settings": {"sleep": "1s"}},
+        {"max_items_per_second": 5, "time_zone": "Europe/Berlin", "approval": "required"},
+    ]
+    for number, seed in enumerate(seeds):
+        (folder / f"seed{number}").write_text(json.dumps(seed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

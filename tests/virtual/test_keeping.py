@@ -1,0 +1,180 @@
+"""The history of updates, and the ends of releases, as the keeper writes them."""
+
+import sqlite3
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+from unittest.mock import patch
+
+from harness.virtual import VirtualServer, Work
+from tests.virtual.kept import answer, levers_of, pull, queued, restarted, rows, steering_of
+
+MakeServer = Callable[..., VirtualServer]
+
+_HISTORY = "SELECT update_name, outcome, batches FROM bgthrottle_history ORDER BY started_ms"
+
+
+def test_history_of_two_updates(virtual_server: MakeServer) -> None:
+    """Each update is written while it runs and when it is done."""
+    server = virtual_server()
+    first, second = queued(server, "first", 2000), queued(server, "second", 1000)
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(3)
+    assert [("first", "running")] == [row[:2] for row in rows(server, _HISTORY)]
+    server.advance(600)
+    assert [
+        ("first", "done", len(first.sizes)),
+        ("second", "done", len(second.sizes)),
+    ] == rows(server, _HISTORY)
+
+
+def test_history_is_written_once_a_minute(virtual_server: MakeServer) -> None:
+    """However many batches there are, what goes on is written once a minute."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load({"sleep": 0})
+    written: list[float] = []
+    with patch("synapse_bgthrottle.store._write") as write:
+        write.side_effect = lambda *_: written.append(server.clock.monotonic())
+        server.start()
+        server.advance(600)
+    assert 10 <= len(written) <= 11
+    assert all(b - a >= 60 for a, b in pairwise(written))
+
+
+def test_history_goes_on_over_a_kill(virtual_server: MakeServer) -> None:
+    """After a kill the same run goes on in the same row, from what was last written."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(120)
+    ((_, _, before),) = rows(server, _HISTORY)
+    later = restarted(server, virtual_server())
+    work = Work(later, 1000, cost_ms=1)
+    later.pools["master"].updates.register_background_update_handler("work", work)
+    later.load({"sleep": "1s"})
+    later.start()
+    later.advance(600)
+    assert [("work", "done", before + len(work.sizes))] == rows(later, _HISTORY)
+
+
+def test_what_ended_meanwhile_is_done(virtual_server: MakeServer) -> None:
+    """What is gone after a restart is told as done at once, also while another one is held."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(70)
+    later = restarted(server, virtual_server())
+    later.pools["master"].connection.execute("DELETE FROM background_updates")
+    queued(later, "another")
+    later.load({"approval": "required"})
+    later.start()
+    later.advance(5)
+    told = [(name, outcome) for name, outcome, _ in rows(later, _HISTORY)]
+    assert [("work", "done"), ("another", "running")] == told
+
+
+def test_history_of_an_abort(virtual_server: MakeServer) -> None:
+    """What Synapse gave up is written as aborted; started anew, the same run goes on."""
+    server = virtual_server()
+    work = queued(server, "work", 1000)
+    work.fail = 5
+    server.load({"sleep": 0})
+    server.start().addErrback(lambda _: None)
+    server.advance(130)
+    assert [("work", "aborted", 5)] == rows(server, _HISTORY)
+    (entry,) = answer(server, steering_of(server).history(10, None, None))
+    assert ("aborted", "this batch was told to fail") == (entry["outcome"], entry["last_failure"])
+    server.start()
+    server.advance(600)
+    ((_, outcome, batches),) = rows(server, _HISTORY)
+    assert ("done", len(work.sizes)) == (outcome, batches)
+
+
+def test_unwritten_end_is_written_later(virtual_server: MakeServer) -> None:
+    """Where the last update's end cannot be written, it is tried again until it is; then quiet."""
+    server = virtual_server()
+    work = queued(server, "work", 300)
+    server.load({"sleep": "1s"})
+    server.advance(0)
+    with patch("synapse_bgthrottle.store._write", side_effect=sqlite3.OperationalError("full")):
+        server.start()
+        server.advance(100)
+        assert (0, []) == (work.left_items, rows(server, _HISTORY))
+        told = answer(server, steering_of(server).history(10, None, None))
+        assert [("work", "done")] == [(entry["update"], entry["outcome"]) for entry in told]
+    server.advance(60)
+    assert [("work", "done", len(work.sizes))] == rows(server, _HISTORY)
+    assert [] == server.clock.reactor.getDelayedCalls()
+
+
+# --- releases ---
+
+
+def _approved(make: MakeServer) -> tuple[VirtualServer, Any, Work]:
+    server = make()
+    work = queued(server, "work", 20_000)
+    module = server.load({"sleep": "1s", "approval": "required"})
+    server.start()
+    server.advance(100)
+    assert [] == work.starts_s
+    return server, module, work
+
+
+def test_release_is_for_one_run(virtual_server: MakeServer) -> None:
+    """A release is in use when its update goes, outlives its end, and is gone with the update."""
+    server, module, work = _approved(virtual_server)
+    pull(server, "release", update="work", duration="10s")
+    assert [None] == [lever.used_s for lever in levers_of(module)]
+    server.advance(6)
+    assert work.starts_s
+    (lever,) = levers_of(module)
+    assert lever.used_s is not None
+    assert [(round(lever.used_s * 1000),)] == rows(server, "SELECT used_ms FROM bgthrottle_levers")
+    server.advance(60)
+    assert 0 < work.left_items
+    server.advance(600)
+    assert (0, ()) == (work.left_items, levers_of(module))
+    assert [] == rows(server, "SELECT * FROM bgthrottle_levers")
+
+
+def test_release_that_is_not_used_ends(virtual_server: MakeServer) -> None:
+    """An update that something else holds all the time is not let go later."""
+    server, module, work = _approved(virtual_server)
+    pull(server, "pause", update="work", duration="1h")
+    pull(server, "release", update="work", duration="10m")
+    server.advance(3700)
+    assert [] == work.starts_s
+    assert [None] == [lever.used_s for lever in levers_of(module) if lever.kind.value == "release"]
+
+
+def test_release_ends_although_nobody_could_write_that(virtual_server: MakeServer) -> None:
+    """A release whose end could not be written ends later: it lets no second run go."""
+    server, module, work = _approved(virtual_server)
+    pull(server, "release", update="work")
+    server.advance(6)
+    change = "synapse_bgthrottle.store._change"
+    with patch(change, side_effect=sqlite3.OperationalError("full")):
+        server.advance(600)
+        assert (0, 1) == (work.left_items, len(levers_of(module)))
+    server.advance(70)
+    assert () == levers_of(module)
+
+
+def test_release_ends_although_the_process_was_killed(virtual_server: MakeServer) -> None:
+    """A release whose update ended just before a kill is gone after the restart."""
+    server, _, work = _approved(virtual_server)
+    pull(server, "release", update="work")
+    with patch("synapse_bgthrottle.lever_desk.LeverDesk.follow"):
+        server.advance(600)
+    assert 0 == work.left_items
+    server.pools["master"].connection.execute("UPDATE bgthrottle_levers SET used_ms = 1")
+    later = restarted(server, virtual_server())
+    module = later.load({})
+    later.advance(0)
+    assert 1 == len(levers_of(module))
+    later.advance(2)
+    assert () == levers_of(module)
