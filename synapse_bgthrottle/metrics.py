@@ -226,8 +226,7 @@ class Metrics:
             return
         limits = self._throttle.updates[name, state.update_name].limits
         is_open = windows.is_open(limits.windows, limits.time_zone, wall_s)
-        self._set(WINDOW_OPEN, is_open, name)
-        self._decided.pop(name, None)  # the next decision, which may be hours away, shows its own
+        self._set(WINDOW_OPEN, is_open, name)  # the next decision may be hours away
         course = self._courses.running.get(name)
         if course is not None and course.entry.update == state.update_name:
             self._set(STARTED, course.entry.started_s, name, state.update_name)

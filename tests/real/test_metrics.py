@@ -131,6 +131,7 @@ def test_metrics_agree_with_the_status(make_server: Callable[..., RealServer]) -
     server.admin.call("POST", f"{API}/resume", {})
     wait_until(lambda: Scrape.of(port).value("paused") == 0)
     wait_until(lambda: Scrape.of(port).values("pressure_ratio"))
+    assert [] == Scrape.of(port).values("pause_end_timestamp_seconds")
     server.admin.call("POST", f"{API}/override", {"update": "*", "settings": {"profile": "finish"}})
     wait_until(lambda: data.pending_updates(server.synapse.database_path) == 0)
     wait_until(lambda: Scrape.of(port).value("pending_updates") == 0)
