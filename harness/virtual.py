@@ -85,10 +85,12 @@ class VirtualPool:
         silent: uses of the database that now get no answer; None: they get one at once.
         transaction_execute: what runs statements instead of SQLite; None: SQLite does.
         connection: to SQLite.
+        engine: as Synapse has one.
     """
 
     def __init__(self, hs: Any, name: str) -> None:
         self._name = name
+        self.engine = Sqlite3Engine()
         self.broken: Exception | None = None
         self.silent: list[Deferred[None]] | None = None
         self.transaction_execute: Callable[..., Any] | None = None
@@ -170,6 +172,7 @@ class VirtualServer:
         pools: by name of database.
         failures: how background processes failed.
         hanging: what is run in a thread from now on and never ends; None: it ends at once.
+        resources: what modules serve, by path.
     """
 
     def __init__(
@@ -189,19 +192,23 @@ class VirtualServer:
         self.clock = VirtualClock()
         self.failures: list[Failure] = []
         self.hanging: list[Deferred[None]] | None = None
+        self.resources: dict[str, Any] = {}
         self.hostname = "virtual.test"
         self.config = types.SimpleNamespace(
             background_updates=types.SimpleNamespace(**section),
+            redis=types.SimpleNamespace(redis_enabled=False),
         )
         self.pools = {name: VirtualPool(self, name) for name in databases}
         self.api: Any = types.SimpleNamespace(
             _hs=self,
+            server_name=self.hostname,
             worker_app=worker_app,
             sleep=self.clock.sleep,
             run_db_interaction=self.pools[databases[0]].runInteraction,
             delayed_background_call=self._delayed_background_call,
             defer_to_thread=self._defer_to_thread,
             register_background_update_controller_callbacks=self._register,
+            register_web_resource=self.resources.__setitem__,
         )
 
     def get_clock(self) -> VirtualClock:

@@ -94,8 +94,12 @@ class Database:
     def has_aborted(self) -> bool:
         """Whether Synapse gave up after five failures, and does nothing here any more."""
         updates = get(self._pool, "updates")
-        # It stays marked after somebody started the updates anew.
-        return bool(get(updates, "_aborted")) and not get(updates, "_running")
+        if get(updates, "_running", default=True):
+            return False  # it stays marked after somebody started the updates anew
+        marked = get(updates, "_aborted")
+        if marked is None:  # before Synapse 1.86: it has stopped amidst an update
+            return self.enabled and self.current_update is not None
+        return bool(marked)
 
     @property
     def current_update(self) -> str | None:

@@ -20,6 +20,9 @@ from tests.real.conftest import database, wait_until
 _QUEUE = "SELECT update_name FROM background_updates ORDER BY ordering, update_name"
 _UPDATE = "populate_stats_process_rooms"
 
+# An old Synapse has so few updates that all would be done before the first request.
+_SLOW = {"sleep": "1h"}
+
 
 @attrs.define
 class Api:
@@ -55,6 +58,10 @@ class Api:
         self.synapse.start()
         if not hasattr(self, "admin"):
             self.admin = MatrixClient.register(self.synapse.url, "admin", admin=True)
+
+    def finish(self) -> None:
+        """From now on without a rest."""
+        self.post("override", update="*", settings={"profile": "finish"})
 
     def pending(self) -> int:
         return len(self.query(_QUEUE))
@@ -120,15 +127,15 @@ def test_status_shows_the_whole_queue(make_api: Callable[..., Api]) -> None:
 
 def test_a_pause_outlives_restarts_and_ends(make_api: Callable[..., Api]) -> None:
     """A pause holds, over a restart too, with its author and reason; resume ends it."""
-    api = make_api({"profile": "finish"})
+    api = make_api(_SLOW)
     api.start()
     (pause,) = api.post("pause", reason="upgrade", **{"for": "1h"})["made"]
     wait_until(lambda: api.state()[0] == "held")
     before = api.pending()
     api.synapse.stop()
     api.start()
-    wait_until(lambda: api.state()[0] == "held")
-    assert "paused by @admin:bgthrottle.test until" in api.state()[1]
+    wait_until(lambda: "paused by @admin:bgthrottle.test until" in api.state()[1])
+    assert "held" == api.state()[0]
     assert before == api.pending()
     assert [pause] == api.get("status")["levers"]
     assert ["paused"] == [problem["kind"] for problem in api.get("status")["problems"]]
@@ -138,11 +145,12 @@ def test_a_pause_outlives_restarts_and_ends(make_api: Callable[..., Api]) -> Non
         official["current_updates"]["master"]
     )
     assert [pause] == api.post("resume")["ended"]
+    api.finish()
     wait_until(lambda: api.pending() == 0)
     wait_until(lambda: api.state()[0] == "idle")
-    uses = api.get("uses")
+    uses = api.get("uses")["uses"]
     assert [("resume", None), ("pause", pause["ends_ms"])] == [
-        (use["action"], use["ends_ms"]) for use in uses["uses"]
+        (use["action"], use["ends_ms"]) for use in uses if use["action"] != "override"
     ]
     log = api.synapse.log()
     assert "still in force: pause of *" in log
@@ -181,9 +189,11 @@ def test_override(make_api: Callable[..., Api]) -> None:
 
 def test_history_outlives_restarts(make_api: Callable[..., Api]) -> None:
     """Every update that ran is in the history, done, with its batches; after a restart too."""
-    api = make_api({"profile": "finish"})
+    api = make_api(_SLOW)
     api.start()
     names = {name for (name,) in api.query(_QUEUE)}
+    assert names
+    api.finish()
     wait_until(lambda: api.pending() == 0)
     wait_until(lambda: api.state()[0] == "idle")
     wait_until(lambda: "running" not in {e["outcome"] for e in api.get("history")["history"]})
