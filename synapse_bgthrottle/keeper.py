@@ -69,7 +69,10 @@ class Keeper:
     def start(self) -> None:
         """Read what was stored; until that is done, every update is held."""
         self._throttle.levers = None
-        self._host.call_later(0, "bgthrottle_open_store", self._open)
+        if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
+            # Nothing can be read, ever: updates must not wait for it.
+            self._throttle.levers = Levers()
+            self.problem = "this version of Synapse has no timers that the module knows"
 
     async def opened(self, limit_s: float) -> str:
         """Why nothing can be kept, once that is known or after this time; empty: it can."""

@@ -1,6 +1,7 @@
 """What the HTTP API asks for: the status, the history, the levers."""
 
 import fnmatch
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -13,6 +14,7 @@ from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.lever_requests import Action, LeverRequest, StoreUnavailableError
+from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.status import DatabaseLook, status
 from synapse_bgthrottle.status_update import Moment
@@ -38,6 +40,7 @@ class ModuleSteering:
         progress: ProgressWatch,
         desk: LeverDesk,
         keeper: Keeper,
+        missing: Sequence[MissingDetail] = (),
     ) -> None:
         self._host = host
         self._throttle = throttle
@@ -46,6 +49,7 @@ class ModuleSteering:
         self._progress = progress
         self._desk = desk
         self._keeper = keeper
+        self._missing = [detail.to_json() for detail in missing]
 
     async def status(self) -> Json:
         """What goes on, and what waits; also while no database answers."""
@@ -60,6 +64,7 @@ class ModuleSteering:
             server_name=self._host.server_name,
             enabled=all(database.enabled for database in databases),
             store_problem=problem,
+            missing=self._missing,
         )
 
     async def history(self, limit: int, update: str | None, database: str | None) -> list[Json]:

@@ -219,6 +219,19 @@ class StatedProblem:
 
 
 @attrs.frozen
+class MissingDetail:
+    """A private detail of Synapse that this version of it lacks.
+
+    Attributes:
+        name: of the detail.
+        cost: what the module cannot do without it.
+    """
+
+    name: str = ""
+    cost: str = ""
+
+
+@attrs.frozen
 class ThrottleStatus:
     """All of it.
 
@@ -231,6 +244,7 @@ class ThrottleStatus:
         duty_cycle_ratio: what the adaptive law allows now; None: unknown.
         levers: in force.
         problems: loudest first.
+        missing: what the server's version of Synapse lacks, of what the module looks at.
     """
 
     enabled: bool
@@ -241,3 +255,4 @@ class ThrottleStatus:
     duty_cycle_ratio: float | None = None
     levers: tuple[Lever, ...] = ()
     problems: tuple[StatedProblem, ...] = ()
+    missing: tuple[MissingDetail, ...] = ()
