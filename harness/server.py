@@ -29,6 +29,7 @@ class SynapseServer(SynapseProcess):
         extra: further keys of homeserver.yaml, which win.
         redis_port: for a server with workers.
         module_log_level: how much the module logs.
+        python: of another virtual environment, with another Synapse; None: ours.
 
     Attributes:
         database_path: of SQLite.
@@ -42,6 +43,7 @@ class SynapseServer(SynapseProcess):
         extra: Mapping[str, Any] | None = None,
         redis_port: int | None = None,
         module_log_level: str = "DEBUG",
+        python: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -50,7 +52,9 @@ class SynapseServer(SynapseProcess):
         self.config_path = folder / "homeserver.yaml"
         port = free_port()
         log_path = folder / "homeserver.log"
-        super().__init__("synapse.app.homeserver", [self.config_path], folder, port, log_path)
+        super().__init__(
+            "synapse.app.homeserver", [self.config_path], folder, port, log_path, python
+        )
         modules = [] if module_config is None else [{"module": MODULE, "config": module_config}]
         key_path = folder / "signing.key"
         if not key_path.exists():
