@@ -28,18 +28,24 @@ _SMOKE = (
     "tests/real/test_api.py::test_a_pause_outlives_restarts_and_ends[sqlite]",
     "tests/real/test_api.py::test_history_outlives_restarts[sqlite]",
 )
-_REAL = tuple(
-    f"tests/real/test_{name}.py" for name in ("api", "rules", "safety", "postgres", "web")
+_VIRTUAL = tuple(
+    f"tests/virtual/test_{name}.py" for name in ("updater", "checks", "sampler", "private_side")
 )
+_REAL = ("tests/real/test_api.py", "tests/real/test_rules.py")
+_MORE_REAL = tuple(
+    f"tests/real/test_{name}.py"
+    for name in ("adaptive", "demo", "postgres", "safety", "upgrade", "web", "web_delegated")
+)
+# A minute of computing, on the oldest and the newest only.
+_LONG = ("--deselect", "tests/virtual/test_updater.py::test_an_outage_of_any_length")
 
 
 def tests_of(target: Target) -> tuple[str, ...]:
     """What is run there. The core needs no Synapse: it is tried with the oldest and the newest."""
     if target.is_at_an_end:
-        return ("tests/unit", "tests/virtual", "tests/real")
-    if target.is_other_python:
-        return ("tests/unit", "tests/virtual", *_REAL)
-    return ("tests/virtual", *_REAL)
+        return ("tests/unit", "tests/virtual", *_REAL, *_MORE_REAL)
+    core = ("tests/unit",) if target.is_other_python else ()
+    return (*core, *_VIRTUAL, *_REAL, *_LONG)
 
 
 def run(target: Target, tests: tuple[str, ...]) -> Result:

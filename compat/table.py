@@ -14,9 +14,11 @@ again, `make compat FRESH=1` all.
 
 - **unit**: the module's core, which knows no Synapse. Run on the oldest and the newest Synapse, and
   on each Python.
-- **virtual**: Synapse's own updater, and the HTTP API, in virtual time.
-- **real**: Synapse's processes, on SQLite and on PostgreSQL. All of these tests on the oldest and
-  the newest Synapse; on the others the API, levers, history, rules and faults.
+- **virtual**: Synapse's own updater, and the HTTP API, in virtual time. All of these tests on the
+  oldest and the newest Synapse; on the others the updater, what it asks, and missing details.
+- **real**: Synapse's processes, on SQLite and on PostgreSQL. On every version the API, levers,
+  history and rules; on the oldest and the newest also outages, faults, workers and tokens, and on
+  the newest whole upgrades from old ones. `make test` has the rest, on the newest.
 
 Numbers are passed / failed / skipped.
 

@@ -85,12 +85,12 @@ class VirtualPool:
         silent: uses of the database that now get no answer; None: they get one at once.
         transaction_execute: what runs statements instead of SQLite; None: SQLite does.
         connection: to SQLite.
-        engine: as Synapse has one.
+        engine: none that is known.
     """
 
     def __init__(self, hs: Any, name: str) -> None:
         self._name = name
-        self.engine = Sqlite3Engine()
+        self.engine = object()
         self.broken: Exception | None = None
         self.silent: list[Deferred[None]] | None = None
         self.transaction_execute: Callable[..., Any] | None = None

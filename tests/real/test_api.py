@@ -116,7 +116,7 @@ def test_status_shows_the_whole_queue(make_api: Callable[..., Api]) -> None:
     (master,) = status["databases"]
     names = [pending["name"] for pending in master["pending"]]
     assert sorted(name for (name,) in api.query(_QUEUE)) == sorted(names)
-    assert len(names) > 20
+    assert len(names) > 5  # on some old versions; dozens on new ones
     assert [None, *names[:-1]] == [pending["waits_for"] for pending in master["pending"]]
     assert all(pending["known"] for pending in master["pending"])
     assert names[0] == master["current"]["name"]
