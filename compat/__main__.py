@@ -36,8 +36,11 @@ _MORE_REAL = tuple(
     f"tests/real/test_{name}.py"
     for name in ("adaptive", "demo", "postgres", "safety", "upgrade", "web", "web_delegated")
 )
-# A minute of computing, on the oldest and the newest only.
-_LONG = ("--deselect", "tests/virtual/test_updater.py::test_an_outage_of_any_length")
+# Minutes, on the oldest and the newest only.
+_LONG = (
+    *("--deselect", "tests/virtual/test_updater.py::test_an_outage_of_any_length"),
+    *("--deselect", "tests/real/test_api.py::test_pauses_survive_kills"),
+)
 
 
 def tests_of(target: Target) -> tuple[str, ...]:

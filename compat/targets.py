@@ -9,16 +9,17 @@ NEWEST = "newest"
 # Newer ones than these no longer work with the version, but are not excluded by it.
 _PROMETHEUS = "prometheus-client<0.24"
 _PYDANTIC = "pydantic<2"
+_REDIS = "txredisapi<1.6"  # with it no process with a Redis starts
 
 # Oldest first.
 _PINS: dict[str, tuple[str, ...]] = {
-    "1.60": (_PROMETHEUS,),
-    "1.74": (_PROMETHEUS, _PYDANTIC),
-    "1.90": (_PROMETHEUS,),
-    "1.105": (_PROMETHEUS,),
-    "1.120": (_PROMETHEUS,),
-    "1.135": (_PROMETHEUS,),
-    "1.150": (),
+    "1.60": (_PROMETHEUS, _REDIS),
+    "1.74": (_PROMETHEUS, _PYDANTIC, _REDIS),
+    "1.90": (_PROMETHEUS, _REDIS),
+    "1.105": (_PROMETHEUS, _REDIS),
+    "1.120": (_PROMETHEUS, _REDIS),
+    "1.135": (_PROMETHEUS, _REDIS),
+    "1.150": (_REDIS,),
     NEWEST: (),
 }
 _PYTHON = "3.11"
