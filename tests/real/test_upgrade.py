@@ -113,7 +113,7 @@ def upgrade(request: pytest.FixtureRequest, version: str, tmp_path: Path) -> Upg
     if request.param == "sqlite":
         synapse = SynapseServer(old, None, unthrottled, python=OLD[version])
 
-        def copy(new: SynapseServer, _: str) -> tuple[Mapping[str, Any], Query]:
+        def copy(new: SynapseServer, label: str) -> tuple[Mapping[str, Any], Query]:
             shutil.copy(synapse.database_path, new.database_path)
             return {}, lambda sql: data.rows(new.database_path, sql)
 
@@ -133,7 +133,7 @@ def upgrade(request: pytest.FixtureRequest, version: str, tmp_path: Path) -> Upg
 
             return query
 
-        def copy(_: SynapseServer, label: str) -> tuple[Mapping[str, Any], Query]:
+        def copy(new: SynapseServer, label: str) -> tuple[Mapping[str, Any], Query]:
             postgres.create_database(f"{name}_{label}", name)
             return database(postgres, f"{name}_{label}"), ask(f"{name}_{label}")
 
