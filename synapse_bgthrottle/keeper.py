@@ -161,6 +161,7 @@ class Keeper:
     async def _write(self) -> None:
         ended = self._courses.ended()
         if self.problem:
+            self._courses.written()
             return
         try:
             entries = [*ended, *self._courses.due(self._host.wall_s())]
@@ -169,6 +170,7 @@ class Keeper:
         except BaseException:
             self._courses.put_back(ended)
             raise
+        self._courses.written()
         await self._desk.follow(entry.key for entry in ended)
 
     async def _look_at_queues(self) -> None:

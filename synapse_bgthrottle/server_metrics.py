@@ -13,10 +13,13 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from synapse_bgthrottle.guarded import call, get
 
 # Kinds of request that tell nothing of clients: long polls, whose answer waits on purpose for
-# something to happen, and looks at the updates themselves, which must not slow them down.
+# something to happen, and looks at the server or at the updates themselves, which must not slow
+# these down.
 NOT_COUNTED = frozenset(
     {
         "EventStreamRestServlet",
+        "HealthResource",
+        "MetricsResource",
         "SlidingSyncRestServlet",
         "SyncRestServlet",
         "BackgroundUpdateRestServlet",

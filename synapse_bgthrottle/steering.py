@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.explanation import explanation
+from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.keeper import Keeper
@@ -73,10 +74,11 @@ class ModuleSteering:
         Raises:
             StoreUnavailableError: the database does not answer.
         """
+        # Also before the question: what is written meanwhile is not in its answer, nor unwritten.
+        before = self._unwritten()
         stored = await self._ask(self._store.history)
-        running = [self._courses.so_far(name) for name in self._courses.running]
-        newer = (*self._courses.unwritten, *(entry for entry in running if entry is not None))
-        entries = {(entry.key, round(entry.started_s, 3)): entry for entry in (*stored, *newer)}
+        all_entries = (*before, *stored, *self._unwritten())
+        entries = {(entry.key, round(entry.started_s, 3)): entry for entry in all_entries}
         newest = sorted(entries.values(), key=lambda entry: -entry.started_s)
         chosen = [
             entry.to_json()
@@ -85,6 +87,10 @@ class ModuleSteering:
             and database in (None, entry.database)
         ]
         return chosen[:limit]
+
+    def _unwritten(self) -> list[HistoryEntry]:
+        running = [self._courses.so_far(name) for name in self._courses.running]
+        return [*self._courses.unwritten, *(entry for entry in running if entry is not None)]
 
     async def uses(self, limit: int) -> list[Json]:
         """Who pulled which lever, newest first.

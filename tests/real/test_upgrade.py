@@ -14,6 +14,7 @@ from harness import batches, data
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
+from harness.versions import SYNAPSE, is_at_least
 from tests.real.conftest import database, wait_until
 
 # Of old Synapses that have an environment, which `make compat` makes.
@@ -100,6 +101,8 @@ def run_to_the_end(synapse: SynapseServer, query: Query, *, with_module: bool) -
 def version(request: pytest.FixtureRequest) -> str:
     """An old one that is here."""
     version: str = request.param
+    if not is_at_least(1, 150):
+        pytest.skip(f"upgrades are to the newest Synapse, not to {SYNAPSE}")
     if not OLD[version].exists():
         pytest.skip(f"Synapse {version} is not here: make compat VERSIONS={version}")
     return version
