@@ -4,12 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench bench-full bench-sqlite bench-rules bench-laws bench-startup \
-	bench-status soak dist clean
+.PHONY: help demo test compat compat-smoke lint format bench bench-full bench-sqlite bench-rules \
+	bench-laws bench-startup bench-status soak dist clean
 
 help:
 	@echo "make demo         a real Synapse with the module, and its pending updates"
 	@echo "make test         all tests"
+	@echo "make compat       the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make lint         ruff and mypy"
 	@echo "make bench        what updates do to clients, by controller; ten minutes"
 	@echo "make bench-full   the same with all updates, loads and arms; about an hour"
@@ -26,6 +27,13 @@ demo: $(VENV)/.test
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+# Restartable: what has run is kept in .compat, and is run again with FRESH=1.
+compat: $(VENV)/.test
+	nice -n 10 $(BIN)/python -m compat $(if $(FRESH),--fresh) $(VERSIONS)
+
+compat-smoke: $(VENV)/.test
+	$(BIN)/python -m compat --smoke $(or $(VERSIONS),1.60)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

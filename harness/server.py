@@ -31,6 +31,7 @@ class SynapseServer(SynapseProcess):
         event_writer: the name of the worker that writes events; None: the main process does.
         module_log_level: how much the module logs.
         metrics_port: where it shows its metrics; None: nowhere.
+        python: of another virtual environment, with another Synapse; None: ours.
 
     Attributes:
         replication_ports: of workers that write, by name.
@@ -47,6 +48,7 @@ class SynapseServer(SynapseProcess):
         event_writer: str | None = None,
         module_log_level: str = "DEBUG",
         metrics_port: int | None = None,
+        python: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -56,7 +58,9 @@ class SynapseServer(SynapseProcess):
         self.config_path = folder / "homeserver.yaml"
         port = free_port()
         log_path = folder / "homeserver.log"
-        super().__init__("synapse.app.homeserver", [self.config_path], folder, port, log_path)
+        super().__init__(
+            "synapse.app.homeserver", [self.config_path], folder, port, log_path, python
+        )
         modules = [] if module_config is None else [{"module": MODULE, "config": module_config}]
         key_path = folder / "signing.key"
         if not key_path.exists():

@@ -111,8 +111,13 @@ class Database:
         """Whether Synapse gave up after five failures, and does nothing here any more."""
         updates = get(self._pool, "updates")
         # It stays marked after somebody started the updates anew, and then ended or disabled them.
-        on_its_way = get(updates, "_running") or get(updates, "_all_done") or not self.enabled
-        return bool(get(updates, "_aborted")) and not on_its_way
+        done = get(updates, "_all_done")
+        if get(updates, "_running", default=True) or done or not self.enabled:
+            return False
+        marked = get(updates, "_aborted")
+        if marked is None:  # before Synapse 1.86: it has stopped amidst an update
+            return self.current_update is not None
+        return bool(marked)
 
     @property
     def current_update(self) -> str | None:

@@ -77,8 +77,9 @@ class Keeper:
         """Read what was stored; until that is done, every update is held."""
         self._throttle.levers = None
         if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
-            self.problem = "this server takes no calls for later"
-            self._throttle.levers = Levers()  # nobody would ever read them
+            # Nothing can be read, ever: updates must not wait for it.
+            self._throttle.levers = Levers()
+            self.problem = "this version of Synapse has no timers that the module knows"
 
     async def opened(self, limit_s: float) -> str:
         """Why nothing can be kept, once that is known or after this time; empty: it can."""
@@ -177,6 +178,7 @@ class Keeper:
     async def _write(self, queues: dict[str, Queue]) -> None:
         ended = self._courses.ended()
         if self.problem:
+            self._courses.written()
             return
         try:
             entries = [*ended, *self._courses.due(self._host.wall_s())]
@@ -185,6 +187,7 @@ class Keeper:
         except BaseException:
             self._courses.put_back(ended)
             raise
+        self._courses.written()
         await self._desk.follow((entry.key for entry in ended), queues)
 
     async def _look_at_queues(self) -> dict[str, Queue]:

@@ -7,7 +7,7 @@ from typing import Any
 from synapse.module_api import ModuleApi
 from synapse.module_api.errors import ConfigError
 
-from synapse_bgthrottle import remarks
+from synapse_bgthrottle import private_side, remarks
 from synapse_bgthrottle.config import Config, InvalidConfigError, parse
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.homeserver import Homeserver
@@ -15,6 +15,7 @@ from synapse_bgthrottle.iteration import Iteration, StockIteration
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.metrics import Metrics
+from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler
@@ -66,12 +67,17 @@ class BackgroundUpdateThrottle:
         )
         if self._active:
             self._keeper.start()
+            missing = self._missing(api)
             steering = ModuleSteering(
-                self._host, self._throttle, store, courses, progress, desk, self._keeper
+                self._host, self._throttle, store, courses, progress, desk, self._keeper, missing
             )
             self._serve(api, config.api_path, steering)
             try:
                 self._introduce(config)
+                for detail in missing:
+                    logger.info(
+                        "synapse_bgthrottle: this Synapse has no %s: %s", detail.name, detail.cost
+                    )
             except Exception as error:
                 self._tell_internal_error("at its start", error)
         else:
@@ -175,6 +181,13 @@ class BackgroundUpdateThrottle:
             api.register_web_resource(path, resource)
         except Exception as error:  # the server starts without
             self._tell_internal_error("at the start of the HTTP API", error)
+
+    def _missing(self, api: ModuleApi) -> tuple[MissingDetail, ...]:
+        try:
+            return private_side.missing(api)
+        except Exception as error:  # the server starts without
+            self._tell_internal_error("looking for what this Synapse lacks", error)
+            return ()
 
     def _introduce(self, config: Config) -> None:
         databases = self._host.databases

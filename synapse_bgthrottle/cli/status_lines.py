@@ -47,6 +47,8 @@ def status_lines(
         yield Line("levers:", "title")
         for lever in status.levers:
             yield Line(f"  {lever_line(lever, now_ms)}")
+    for detail in status.missing:
+        yield Line(f"this Synapse has no {detail.name}: {detail.cost}", "faint")
 
 
 def official_lines(status: "UpdatesStatus") -> Iterator[Line]:

@@ -225,6 +225,19 @@ class StatedProblem:
 
 
 @attrs.frozen
+class MissingDetail:
+    """A private detail of Synapse that this version of it lacks.
+
+    Attributes:
+        name: of the detail.
+        cost: what the module cannot do without it.
+    """
+
+    name: str = ""
+    cost: str = ""
+
+
+@attrs.frozen
 class ThrottleStatus:
     """All of it.
 
@@ -237,6 +250,7 @@ class ThrottleStatus:
         duty_cycle_ratio: what the pace allows now; None: it has none, or unknown.
         levers: in force.
         problems: loudest first.
+        missing: what the server's version of Synapse lacks, of what the module looks at.
     """
 
     enabled: bool
@@ -247,3 +261,4 @@ class ThrottleStatus:
     duty_cycle_ratio: float | None = None
     levers: tuple[Lever, ...] = ()
     problems: tuple[StatedProblem, ...] = ()
+    missing: tuple[MissingDetail, ...] = ()

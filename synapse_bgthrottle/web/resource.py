@@ -1,14 +1,15 @@
 """What Synapse serves below the module's path, on every HTTP listener of the process."""
 
+from contextlib import nullcontext
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from synapse.http.site import SynapseRequest
 from synapse.module_api import ModuleApi, run_in_background
 from twisted.internet.defer import CancelledError
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from synapse_bgthrottle.guarded import get
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.web.access import administrator
 from synapse_bgthrottle.web.answers import HEADERS, Answer, RefusedError
@@ -18,6 +19,9 @@ from synapse_bgthrottle.web.endpoints import Endpoints
 from synapse_bgthrottle.web.page_files import PageFiles
 from synapse_bgthrottle.web.routes import find
 from synapse_bgthrottle.web.steering import Steering
+
+if TYPE_CHECKING:
+    from synapse.http.site import SynapseRequest
 
 _FAILED = RefusedError(500, "M_UNKNOWN", "Internal server error").answer
 _CANCELLED = RefusedError(503, "M_UNKNOWN", "The server gave up on it").answer
@@ -60,19 +64,20 @@ class ThrottleResource(Resource):
             self._endpoints = Endpoints(steering, package.joinpath("openapi.json").read_bytes())
         self._crowd = Crowd()
 
-    def render(self, request: SynapseRequest) -> int:
+    def render(self, request: "SynapseRequest") -> int:
         """Called by Twisted with a request that has arrived whole."""
         run_in_background(self._serve, request)
         return NOT_DONE_YET
 
-    async def _serve(self, request: SynapseRequest) -> None:
+    async def _serve(self, request: "SynapseRequest") -> None:
         client = _Client(request)
-        with request.processing():  # until then its log context and its metrics are in use
+        processing = get(request, "processing", default=nullcontext)
+        with processing():  # until then its log context and its metrics are in use
             answer = await self._answer(request, client)
             if client.is_there:
                 client.send(answer)
 
-    async def _answer(self, request: SynapseRequest, client: "_Client") -> Answer:
+    async def _answer(self, request: "SynapseRequest", client: "_Client") -> Answer:
         if self._endpoints is None:
             return _ELSEWHERE
         where = "answering a request"
@@ -108,7 +113,7 @@ class _Client:
         is_there: the connection lasts.
     """
 
-    def __init__(self, request: SynapseRequest) -> None:
+    def __init__(self, request: "SynapseRequest") -> None:
         self._request = request
         self.is_there = True
         request.notifyFinish().addErrback(self._lost)

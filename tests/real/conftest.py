@@ -129,6 +129,10 @@ class Api:
         if not hasattr(self, "admin"):
             self.admin = MatrixClient.register(self.synapse.url, "admin", admin=True)
 
+    def finish(self) -> None:
+        """From now on without a rest."""
+        self.post("override", update="*", settings={"profile": "finish"})
+
     def pending(self) -> int:
         return len(self.query(QUEUE))
 

@@ -14,6 +14,9 @@ from tests.real.conftest import QUEUE, Api, wait_until
 
 _UPDATE = "populate_stats_process_rooms"
 
+# An old Synapse has so few updates that all would be done before the first request.
+_SLOW = {"sleep": "1h"}
+
 
 def _check_schema(answer: Any, name: str) -> None:
     text = resources.files("synapse_bgthrottle.web").joinpath("openapi.json").read_text()
@@ -30,7 +33,7 @@ def test_status_shows_the_whole_queue(make_api: Callable[..., Api]) -> None:
     (master,) = status["databases"]
     names = [pending["name"] for pending in master["pending"]]
     assert sorted(name for (name,) in api.query(QUEUE)) == sorted(names)
-    assert len(names) > 20
+    assert len(names) > 5  # on some old versions; dozens on new ones
     assert [None, *names[:-1]] == [pending["waits_for"] for pending in master["pending"]]
     assert all(pending["known"] for pending in master["pending"])
     assert names[0] == master["current"]["name"]
@@ -41,15 +44,15 @@ def test_status_shows_the_whole_queue(make_api: Callable[..., Api]) -> None:
 
 def test_a_pause_outlives_restarts_and_ends(make_api: Callable[..., Api]) -> None:
     """A pause holds, over a restart too, with its author and reason; resume ends it."""
-    api = make_api({"profile": "finish"})
+    api = make_api(_SLOW)
     api.start()
     (pause,) = api.post("pause", reason="upgrade", **{"for": "1h"})["made"]
     wait_until(lambda: api.state()[0] == "held")
     before = api.pending()
     api.synapse.stop()
     api.start()
-    wait_until(lambda: api.state()[0] == "held")
-    assert "paused by @admin:bgthrottle.test until" in api.state()[1]
+    wait_until(lambda: "paused by @admin:bgthrottle.test until" in api.state()[1])
+    assert "held" == api.state()[0]
     assert before == api.pending()
     assert [pause] == api.get("status")["levers"]
     assert ["paused"] == [problem["kind"] for problem in api.get("status")["problems"]]
@@ -59,11 +62,12 @@ def test_a_pause_outlives_restarts_and_ends(make_api: Callable[..., Api]) -> Non
         official["current_updates"]["master"]
     )
     assert [pause] == api.post("resume")["ended"]
+    api.finish()
     wait_until(lambda: api.pending() == 0)
     wait_until(lambda: api.state()[0] == "idle")
-    uses = api.get("uses")
+    uses = api.get("uses")["uses"]
     assert [("resume", None), ("pause", pause["ends_ms"])] == [
-        (use["action"], use["ends_ms"]) for use in uses["uses"]
+        (use["action"], use["ends_ms"]) for use in uses if use["action"] != "override"
     ]
     log = api.synapse.log()
     assert "still in force: pause of *" in log
@@ -102,9 +106,11 @@ def test_override(make_api: Callable[..., Api]) -> None:
 
 def test_history_outlives_restarts(make_api: Callable[..., Api]) -> None:
     """Every update that ran is in the history, done, with its batches; after a restart too."""
-    api = make_api({"profile": "finish"})
+    api = make_api(_SLOW)
     api.start()
     names = {name for (name,) in api.query(QUEUE)}
+    assert names
+    api.finish()
     wait_until(lambda: api.pending() == 0)
     wait_until(lambda: api.state()[0] == "idle")
     wait_until(lambda: "running" not in {e["outcome"] for e in api.get("history")["history"]})

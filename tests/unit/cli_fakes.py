@@ -118,6 +118,7 @@ def status(*databases: dict[str, Any], **more: Any) -> dict[str, Any]:
             "databases": list(databases),
             "levers": [],
             "problems": [],
+            "missing": [],
             **more,
         }
     )

@@ -133,6 +133,13 @@ def test_the_whole_status() -> None:
     ] == [line.text for line in told]
 
 
+def test_what_this_synapse_lacks() -> None:
+    """It comes last, a line each with what it costs."""
+    found = status(IDLE, missing=[{"name": "Pool.engine", "cost": "no gaps on SQLite"}])
+    told = list(status_lines(decode(ThrottleStatus, found), None))
+    assert "this Synapse has no Pool.engine: no gaps on SQLite" == told[-1].text
+
+
 def test_a_long_queue_is_cut() -> None:
     """Where there is little room, the rest of the queue is a count."""
     queue = [pending(f"u{number}") for number in range(57)]

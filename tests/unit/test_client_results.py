@@ -31,11 +31,13 @@ SIGNAL = {
     "problem": "",
 }
 
+MISSING = {"name": "BackgroundUpdater._running", "cost": "an abort is not seen"}
+
 
 @pytest.mark.parametrize(
     ("kind", "found"),
     [
-        (ThrottleStatus, status(database(signals=[SIGNAL]), levers=[PAUSE])),
+        (ThrottleStatus, status(database(signals=[SIGNAL]), levers=[PAUSE], missing=[MISSING])),
         (LeverAnswer, LEVERS),
         (StatedSignal, SIGNAL),
     ],

@@ -87,7 +87,7 @@ def test_server_without_timers(virtual_server: MakeServer) -> None:
         server.start()
         server.advance(60)
     assert work.starts_s
-    assert "no calls for later" in module._keeper.problem
+    assert "no timers" in module._keeper.problem
 
 
 def test_what_was_paused_is_told(
