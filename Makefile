@@ -27,7 +27,8 @@ demo: $(VENV)/.test
 
 # Real servers mostly wait, so that three files at a time take a third of the time on two cores.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 # Restartable: what has run is kept in .compat, and is run again with FRESH=1.
 compat: $(VENV)/.test

@@ -10,6 +10,7 @@ import argparse
 import importlib
 import logging
 import random
+import signal
 import sys
 from typing import Any
 
@@ -18,6 +19,14 @@ from soak.instrument import SITES, instrument
 # A budget that is set and cannot be read holds updates: that is its promise (and all of `checks`).
 # And what puts an answer into a list is taken for granted.
 _BY_DESIGN = ("self._api.defer_to_thread(", "self._answers.append(")
+
+
+def _frozen(*_: object) -> None:
+    raise FrozenError("no time passes any more")
+
+
+class FrozenError(BaseException):
+    """Nothing of ours or of Synapse catches it."""
 
 
 def main() -> int:
@@ -30,6 +39,7 @@ def main() -> int:
     logging.getLogger().setLevel(logging.DEBUG)
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.CRITICAL + 1)
+    signal.signal(signal.SIGALRM, _frozen)
     instrument()
     life: Any = importlib.import_module("soak.one_life")  # only now: it loads the module
     tries: list[tuple[int, int, int]] = []
@@ -49,9 +59,10 @@ def main() -> int:
     bad: set[int] = set()
     by_design: set[int] = set()
     for config_number, site, times in tries:
+        signal.alarm(60)  # a loop in which no time passes would freeze a server
         try:
             problems = life.run(life.CONFIGS[config_number], site, times)
-        except Exception as error:
+        except (Exception, FrozenError) as error:
             problems = [f"raised {error!r}"]
         name = SITES.names[site]
         if problems and (name.startswith("checks:") or any(text in name for text in _BY_DESIGN)):

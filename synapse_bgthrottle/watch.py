@@ -77,7 +77,8 @@ class DatabaseWatch:
             self._no_answer(asked_s, "no answer within a second")
             return
         self._question = None
-        complaint = self._answers.pop()
+        answers, self._answers = self._answers, []  # none is left, or it would be due for ever
+        complaint = answers[-1]
         if complaint is None:
             self.answered(self._host.now_s())
         else:

@@ -272,7 +272,7 @@ def test_without_the_module(make_api: Callable[..., Api]) -> None:
 def test_without_the_module_to_the_end(make_api: Callable[..., Api]) -> None:
     """`wait` and `check` take several looks without an update for the end; `run` is Synapse's."""
     call = _started(make_api(None, {"background_updates": {"sleep_enabled": False}}))
-    assert "nothing is pending\n" == call(0, "wait", "--interval", "300ms").stdout
+    assert "nothing runs any more\n" == call(0, "wait", "--interval", "300ms").stdout
     assert 0 == call.api.pending()
     assert "for all that is told" in call(0, "check").stdout
     assert "is in the queue" in call(0, "run", "populate_stats_process_rooms").stdout

@@ -13,6 +13,9 @@ from harness import data
 from synapse_bgthrottle.cli.commands import bgthrottle
 from tests.real.conftest import RealServer, wait_until
 
+# A steady pace is what it is about: nothing else may run beside it.
+pytestmark = pytest.mark.alone
+
 MakeServer = Callable[..., RealServer]
 
 # The least that is foretold: of the last moments nothing is worth telling.

@@ -107,6 +107,7 @@ def test_whole_status() -> None:
             }
         ],
         "levers": [pause.to_json()],
+        "missing": [],
         "problems": server.status(7.0, seen)["problems"],
     } == server.status(7.0, seen)
 
