@@ -80,6 +80,17 @@ def test_every_key_is_documented() -> None:
         assert re.search(rf"^\| `{key}` \| 0\.\d+ \| \S", text, re.M), key
 
 
+def test_examples_of_keys() -> None:
+    """The example of each key in the reference is a valid configuration that sets it."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\| 0\.\d+ \|.*\| `([^`]*)` \|$", text, re.M)
+    examples = {key: yaml.safe_load(example) for key, example in rows}
+    assert {*SETTING_KEYS, "api_path", "signals", "rules"} <= set(examples)
+    for key, example in examples.items():
+        assert [key] == list(example)
+        assert parse({}) != parse(example)
+
+
 def test_every_quirk_is_documented() -> None:
     """The reference names each update that never gets a small batch."""
     text = (ROOT / "docs" / "configuration.md").read_text()
