@@ -4,25 +4,38 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench bench-full bench-sqlite bench-rules soak dist clean
+.PHONY: help demo test compat compat-smoke lint format bench bench-full bench-sqlite bench-rules \
+	bench-laws bench-startup bench-status soak dist clean
 
 help:
 	@echo "make demo         a real Synapse with the module, and its pending updates"
 	@echo "make test         all tests"
+	@echo "make compat       the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make lint         ruff and mypy"
 	@echo "make bench        what updates do to clients, by controller; ten minutes"
 	@echo "make bench-full   the same with all updates, loads and arms; about an hour"
 	@echo "make bench-sqlite the same on SQLite; ten minutes"
 	@echo "make bench-rules  are limits kept, and what does the module cost; six minutes"
 	@echo "make bench-laws   the same laws on a modelled server, in virtual time; a minute"
+	@echo "make bench-startup how long the command takes to start; a minute"
+	@echo "make bench-status how long a status takes with 200 updates pending; a minute"
 	@echo "make soak         faults, kills, 10^5 iterations and configurations, to the end; two hours"
 	@echo "make dist         sdist and wheel, checked"
 
 demo: $(VENV)/.test
 	$(BIN)/python -m demo
 
+# Real servers mostly wait, so that three files at a time take a third of the time on two cores.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
+
+# Restartable: what has run is kept in .compat, and is run again with FRESH=1.
+compat: $(VENV)/.test
+	nice -n 10 $(BIN)/python -m compat $(if $(FRESH),--fresh) $(VERSIONS)
+
+compat-smoke: $(VENV)/.test
+	$(BIN)/python -m compat --smoke $(or $(VERSIONS),1.60)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -62,6 +75,12 @@ bench-rules: $(VENV)/.test
 bench-laws: $(VENV)/.test
 	$(BIN)/python -m bench.laws
 
+bench-startup: $(VENV)/.test
+	$(BIN)/python -m bench.startup
+
+bench-status: $(VENV)/.test
+	$(BIN)/python -m bench.status_time
+
 # What is seen is kept in .soak, as JSON and as tables in Markdown.
 soak: $(VENV)/.test
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[soak]'
@@ -83,9 +102,9 @@ clean:
 
 $(VENV)/.test: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser,dev]'
 	touch $@

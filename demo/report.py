@@ -58,13 +58,13 @@ class Report:
     def _checks(self) -> list[tuple[str, bool]]:
         search = batches.batches(self._log, "event_search")
         populate = [b for b in self._synapses if b.update_name.startswith("events_populate_")]
-        shots = self._waits_of_one_shots()
+        shots = self._rests_before_one_shots_ms()
         if not (search and populate and shots):
             return [("all three rules had something to do", False)]
         full = [batch for batch in search if batch.items == batch.size]  # not the end's remainder
         rate = sum(batch.items for batch in full[:-1]) / (full[-1].start_s - full[0].start_s)
         largest = max(batch.size for batch in populate)
-        waits_ms = sorted(shots)
+        rests_ms = sorted(shots)
         return [
             (f"event_search: at most 200 items/s; measured {rate:.0f}", 180 <= rate <= 200.5),
             (
@@ -73,16 +73,18 @@ class Report:
                 largest <= 25,
             ),
             (
-                f"one-shots: sleep 80ms; measured {waits_ms[0]:.0f} to {waits_ms[-1]:.0f}ms"
-                f" before {len(waits_ms)} of them",
-                waits_ms[0] >= 79,
+                f"one-shots: sleep 80ms; measured {rests_ms[0]:.0f} to {rests_ms[-1]:.0f}ms"
+                f" before {len(rests_ms)} of them",
+                rests_ms[0] >= 79,
             ),
         ]
 
-    def _waits_of_one_shots(self) -> list[float]:
+    def _rests_before_one_shots_ms(self) -> list[float]:
+        # By Synapse's log: what a busy machine takes between two iterations is rest, too.
         names = {
             line.text.split()[1]
             for line in batches.lines(self._log)
             if line.text.startswith("Pacing ") and "one-shot" in line.text
         }
-        return [batch.wait_ms for batch in self._ours if batch.update_name in names]
+        rests_s = batches.rests_s(self._synapses)
+        return [rest_s * 1000 for name in names for rest_s in rests_s.get(name, ())]

@@ -8,7 +8,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-STATE_KEYS_SQL = "SELECT COUNT(*) FROM events WHERE state_key IS NOT NULL"
+from harness.versions import is_at_least
+
+# An update over all events, and the column that it fills: before 1.66, or so, there is none for
+# state keys.
+STATE_KEYS, _COLUMN = (
+    ("events_populate_state_key_rejections", "state_key")
+    if is_at_least(1, 74)
+    else ("event_fields_sender_url", "sender")
+)
+STATE_KEYS_SQL = f"SELECT COUNT(*) FROM events WHERE {_COLUMN} IS NOT NULL"
 
 
 def queue_update(database: Path, name: str, progress: dict[str, Any], ordering: int = 0) -> None:
@@ -51,18 +60,24 @@ def queue_search_reindex(database: Path, ordering: int = 0) -> int:
 
 
 def queue_state_keys(database: Path, ordering: int = 0) -> int:
-    """Empty `events.state_key` and queue its update; answers the keys that it will restore."""
+    """Empty the column and queue its update; answers the rows that it will restore."""
     state_keys = count_rows(database, STATE_KEYS_SQL)
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("UPDATE events SET state_key = NULL")
-        low, high = stream_range(connection)
-    queue_update(
-        database,
-        "events_populate_state_key_rejections",
-        {"min_stream_ordering_exclusive": low - 1, "max_stream_ordering_inclusive": high},
-        ordering,
-    )
+        connection.execute(f"UPDATE events SET {_COLUMN} = NULL")
+        progress = state_keys_progress(connection)
+    queue_update(database, STATE_KEYS, progress, ordering)
     return state_keys
+
+
+def state_keys_progress(connection: sqlite3.Connection) -> dict[str, int]:
+    """What its queue entry begins with, whichever of the two it is."""
+    low, high = stream_range(connection)
+    return {
+        "min_stream_ordering_exclusive": low - 1,
+        "max_stream_ordering_inclusive": high,
+        "target_min_stream_id_inclusive": low,
+        "max_stream_id_exclusive": high + 1,
+    }
 
 
 def multiply_events(database: Path, total: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from typing_extensions import Self
 
-_ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent
 
 # prctl(PR_SET_PDEATHSIG, SIGKILL) outlasts the exec, but not a change of user.
 _LAUNCH = """
@@ -55,10 +55,17 @@ class SynapseProcess:
         folder: its working directory; what it prints is in it.
         port: where it answers.
         log_path: its log.
+        python: of another virtual environment; None: ours.
     """
 
     def __init__(
-        self, app: str, config_paths: list[Path], folder: Path, port: int, log_path: Path
+        self,
+        app: str,
+        config_paths: list[Path],
+        folder: Path,
+        port: int,
+        log_path: Path,
+        python: Path | None = None,
     ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = log_path
@@ -66,7 +73,7 @@ class SynapseProcess:
         self._folder = folder
         self._output_path = log_path.with_suffix(".output")
         options = [option for path in config_paths for option in ("-c", str(path))]
-        self._command = ends_with_us(sys.executable, "-m", app, *options)
+        self._command = ends_with_us(str(python or sys.executable), "-m", app, *options)
 
     def start(self, timeout_s: float = 60) -> None:
         """Start it and wait until it answers.
@@ -95,7 +102,7 @@ class SynapseProcess:
                 cwd=self._folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(_ROOT)},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
                 start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
             )
 

@@ -30,6 +30,8 @@ class SynapseServer(SynapseProcess):
         redis_port: for a server with workers.
         event_writer: the name of the worker that writes events; None: the main process does.
         module_log_level: how much the module logs.
+        metrics_port: where it shows its metrics; None: nowhere.
+        python: of another virtual environment, with another Synapse; None: ours.
 
     Attributes:
         replication_ports: of workers that write, by name.
@@ -45,6 +47,8 @@ class SynapseServer(SynapseProcess):
         redis_port: int | None = None,
         event_writer: str | None = None,
         module_log_level: str = "DEBUG",
+        metrics_port: int | None = None,
+        python: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -54,7 +58,9 @@ class SynapseServer(SynapseProcess):
         self.config_path = folder / "homeserver.yaml"
         port = free_port()
         log_path = folder / "homeserver.log"
-        super().__init__("synapse.app.homeserver", [self.config_path], folder, port, log_path)
+        super().__init__(
+            "synapse.app.homeserver", [self.config_path], folder, port, log_path, python
+        )
         modules = [] if module_config is None else [{"module": MODULE, "config": module_config}]
         key_path = folder / "signing.key"
         if not key_path.exists():
@@ -81,6 +87,9 @@ class SynapseServer(SynapseProcess):
             "modules": modules,
             **(extra or {}),
         }
+        if metrics_port is not None:
+            config["enable_metrics"] = True
+            config["listeners"].append(_metrics_listener(metrics_port))
         if redis_port is not None:
             replication_port = free_port()
             config["listeners"].append(_listener(replication_port, "replication"))
@@ -92,11 +101,17 @@ class SynapseServer(SynapseProcess):
                 config["stream_writers"] = {"events": event_writer}
         self.config_path.write_text(yaml.safe_dump(config))
 
+    def configure_module(self, module_config: Mapping[str, Any]) -> None:
+        """Another configuration of the module, from the next start on."""
+        config = yaml.safe_load(self.config_path.read_text())
+        config["modules"] = [{"module": MODULE, "config": dict(module_config)}]
+        self.config_path.write_text(yaml.safe_dump(config))
+
 
 class SynapseWorker(SynapseProcess):
     """A generic worker of a server that was made with a Redis."""
 
-    def __init__(self, main: SynapseServer, name: str) -> None:
+    def __init__(self, main: SynapseServer, name: str, metrics_port: int | None = None) -> None:
         port = free_port()
         log_path = main.folder / f"{name}.log"
         config_path = main.folder / f"{name}.yaml"
@@ -109,6 +124,8 @@ class SynapseWorker(SynapseProcess):
         if name in main.replication_ports:
             listener = _listener(main.replication_ports[name], "replication")
             config["worker_listeners"].append(listener)
+        if metrics_port is not None:
+            config["worker_listeners"].append(_metrics_listener(metrics_port))
         config_path.write_text(yaml.safe_dump(config))
         paths = [main.config_path, config_path]
         super().__init__("synapse.app.generic_worker", paths, main.folder, port, log_path)
@@ -121,6 +138,10 @@ def _listener(port: int, resource: str) -> dict[str, Any]:
         "type": "http",
         "resources": [{"names": [resource]}],
     }
+
+
+def _metrics_listener(port: int) -> dict[str, Any]:
+    return {"port": port, "bind_addresses": ["127.0.0.1"], "type": "metrics"}
 
 
 def _write_log_config(log_path: Path, module_log_level: str) -> Path:

@@ -85,10 +85,12 @@ class VirtualPool:
         silent: uses of the database that now get no answer; None: they get one at once.
         transaction_execute: what runs statements instead of SQLite; None: SQLite does.
         connection: to SQLite.
+        engine: none that is known.
     """
 
     def __init__(self, hs: Any, name: str) -> None:
         self._name = name
+        self.engine = object()
         self.broken: Exception | None = None
         self.silent: list[Deferred[None]] | None = None
         self.transaction_execute: Callable[..., Any] | None = None
@@ -193,6 +195,7 @@ class VirtualServer:
         self.hostname = "virtual.test"
         self.config = types.SimpleNamespace(
             background_updates=types.SimpleNamespace(**section),
+            redis=types.SimpleNamespace(redis_enabled=False),
         )
         self.pools = {name: VirtualPool(self, name) for name in databases}
         self.api: Any = types.SimpleNamespace(

@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from synapse.api.errors import HttpResponseException
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.database import Database, complaint_of, engine_of
 from synapse_bgthrottle.database_sample import LIMIT_TIME
+from synapse_bgthrottle.guarded import get
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals.samples import CheckSample
@@ -82,7 +82,9 @@ class Checks:
         value = 0.0
         try:
             await self._host.within(LONGEST_REQUEST_S, self._host.fetch, self._settings.http_url)
-        except HttpResponseException:
+        except Exception as error:
+            if not isinstance(get(error, "code"), int):  # HTTP's: an answer, but not a good one
+                raise
             value = 1.0
         return CheckSample(at_s=self._host.now_s(), name="http", value=value)
 

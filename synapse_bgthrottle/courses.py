@@ -25,6 +25,7 @@ class Courses:
         self._throttle = throttle
         self._recalled: dict[tuple[str, str], HistoryEntry] = {}
         self._ended: list[HistoryEntry] = []
+        self._in_writing: list[HistoryEntry] = []
         self._written_s: dict[str, float] = {}
 
     def recall(self, entries: Iterable[HistoryEntry]) -> None:
@@ -99,18 +100,23 @@ class Courses:
         return course.so_far(self._throttle.updates[course.entry.key])
 
     def ended(self) -> list[HistoryEntry]:
-        """Those that have ended since this was asked."""
-        ended, self._ended = self._ended, []
-        return ended
+        """Those that have ended since this was asked; until `written` or `put_back`, in writing."""
+        self._in_writing, self._ended = self._ended, []
+        return self._in_writing
+
+    def written(self) -> None:
+        """What was in writing is written, or never will be."""
+        self._in_writing = []
 
     @property
     def unwritten(self) -> tuple[HistoryEntry, ...]:
-        """Those that have ended and are not asked for yet."""
-        return tuple(self._ended)
+        """Those that have ended and are not written yet."""
+        return (*self._in_writing, *self._ended)
 
     def put_back(self, ended: Iterable[HistoryEntry]) -> None:
         """These could not be written."""
         self._ended = [*ended, *self._ended][-MOST_ENTRIES:]
+        self._in_writing = []
 
     def due(self, wall_s: float) -> list[HistoryEntry]:
         """Those under way that are to be written (again)."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from synapse.module_api import ModuleApi
 
-from synapse_bgthrottle.failures import is_from_database
+from synapse_bgthrottle.failures import is_from_database, is_refusal
 from synapse_bgthrottle.guarded import call, get
 from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.quirks import tables_of_batched
@@ -110,8 +110,14 @@ class Database:
     def has_aborted(self) -> bool:
         """Whether Synapse gave up after five failures, and does nothing here any more."""
         updates = get(self._pool, "updates")
-        # It stays marked after somebody started the updates anew.
-        return bool(get(updates, "_aborted")) and not get(updates, "_running")
+        # It stays marked after somebody started the updates anew, and then ended or disabled them.
+        done = get(updates, "_all_done")
+        if get(updates, "_running", default=True) or done or not self.enabled:
+            return False
+        marked = get(updates, "_aborted")
+        if marked is None:  # before Synapse 1.86: it has stopped amidst an update
+            return self.current_update is not None
+        return bool(marked)
 
     @property
     def current_update(self) -> str | None:
@@ -200,7 +206,7 @@ def _probe(txn: Any, needs_room: bool) -> str | None:
         else:
             txn.execute(_WRITE_NOTHING)
     except Exception as error:  # in a database thread: nothing to be cancelled here
-        if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
+        if is_refusal(error):
             return None  # the question is not understood, but that is an answer
         if not is_from_database(error):
             raise

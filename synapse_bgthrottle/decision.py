@@ -29,6 +29,11 @@ class Cause(enum.Enum):
         """Whether it stops the update, and all behind it in the database; a pace only spaces."""
         return self in _HOLDS
 
+    @property
+    def is_unmeasured(self) -> bool:
+        """Whether it is a hold that no measurement ends, and that may last for months."""
+        return self in _UNMEASURED
+
 
 _HOLDS = frozenset(
     {
@@ -43,6 +48,7 @@ _HOLDS = frozenset(
         Cause.CALM,
     }
 )
+_UNMEASURED = frozenset({Cause.DISABLED, Cause.PAUSED, Cause.APPROVAL, Cause.WINDOW})
 
 
 @attrs.frozen

@@ -30,6 +30,14 @@ def is_from_database(error: BaseException) -> bool:
     )
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether the database understood that there is nothing to be had: no such thing, no right.
+
+    By the name of PEP 249: the databases' modules are Synapse's to import, and one may be missing.
+    """
+    return "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__)
+
+
 def kind_of(error: BaseException) -> FailureKind:
     """What became of the batch that ended with this error."""
     driver = type(error).__module__.partition(".")[0]

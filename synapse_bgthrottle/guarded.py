@@ -1,6 +1,8 @@
 """Asking Synapse for what a version of it may lack."""
 
 import logging
+from contextlib import nullcontext
+from importlib import import_module
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -22,3 +24,9 @@ def call(function: Any, *arguments: Any) -> Any:
     except Exception as error:  # whatever became of it in this version: it is not needed
         logger.debug("Synapse's %r is not what it was: %r", function, error)
         return None
+
+
+# In no log context: what goes on in there brings its own.
+PreserveLoggingContext: Any = get(
+    call(import_module, "synapse.logging.context"), "PreserveLoggingContext", default=nullcontext
+)

@@ -120,7 +120,8 @@ def by_failure(database: DatabaseState, at: Conditions) -> Verdict | None:
 def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
     """What no longer holds it, holds it anew the next time."""
     limits = update.limits
-    if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
+    update.is_window_open = windows.is_open(limits.windows, limits.time_zone, at.wall_s)
+    if update.is_window_open:
         update.held_since_s.pop(Cause.WINDOW, None)
     if database.board.closed(at.now_s, one_shot=update.one_shot) is None:
         update.held_since_s.pop(Cause.BUDGET, None)
@@ -145,8 +146,11 @@ def is_released(update: UpdateState, at: Conditions) -> bool:
 def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
     """Closed windows and closed budgets, until they have held the update for `max_hold`.
 
-    Where somebody released the update, those that `max_hold` would end do not hold it.
+    Where somebody released the update, those that `max_hold` would end do not hold it, nor do they
+    slow it down.
     """
+    if is_released(update, at):
+        update.released = False
     for verdict in (by_windows(update, at), by_budgets(database, update, at)):
         if verdict is None or (verdict.may_be_let_go and is_released(update, at)):
             continue

@@ -16,12 +16,11 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 from synapse import module_api
-from synapse.logging.context import PreserveLoggingContext
 from synapse.module_api import ModuleApi, make_deferred_yieldable, run_in_background
 from twisted.internet.defer import CancelledError, Deferred
 
 from synapse_bgthrottle.database import Database
-from synapse_bgthrottle.guarded import call, get
+from synapse_bgthrottle.guarded import PreserveLoggingContext, call, get
 from synapse_bgthrottle.limits import FixedSleep, Settings
 from synapse_bgthrottle.server_metrics import NOT_COUNTED, ServerMetrics
 from synapse_bgthrottle.state import Facts
@@ -263,6 +262,11 @@ class Homeserver:
     def wall_s(self) -> float:
         """Seconds since the epoch."""
         return time.time()
+
+
+def requests_are_seen() -> bool:
+    """Whether this version keeps the requests that it is answering where they are looked for."""
+    return _requests is not None
 
 
 def _stock_settings(section: Any) -> StockSettings:

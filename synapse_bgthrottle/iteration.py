@@ -13,6 +13,7 @@ from synapse_bgthrottle.history import LONGEST_MESSAGE
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
+from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.throttle import Throttle
@@ -22,9 +23,6 @@ logger = logging.getLogger(__name__)
 
 # A change (the server's switch, a window) is seen within this time.
 SLICE_S = 0.5
-
-# Holds that no measurement ends, and that may last for months.
-_UNMEASURED = (Cause.DISABLED, Cause.PAUSED, Cause.APPROVAL, Cause.WINDOW)
 
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
@@ -71,6 +69,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         throttle: Throttle,
         watch: DatabaseWatch,
         sampler: Sampler,
+        metrics: Metrics,
         teller: Teller,
         on_internal_error: OnInternalError,
         update_name: str,
@@ -80,6 +79,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._throttle = throttle
         self._watch = watch
         self._sampler = sampler
+        self._metrics = metrics
         self._teller = teller
         self._on_internal_error = on_internal_error
         self._update_name = update_name
@@ -149,14 +149,14 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait(self, decision: Decision) -> None:
         before_s = self._host.now_s()
         self._waited_for = decision.reason
-        if decision.cause in _UNMEASURED:
+        if decision.cause.is_unmeasured:
             self._sampler.end(self._database.name)
         else:
             self._sampler.begin(self._database.name, self._update_name)
         await self._host.sleep(max(min(decision.wait_s, SLICE_S), _SHORTEST_SLEEP_S))
-        self._throttle.waited(
-            self._database.name, self._update_name, decision.cause, self._host.now_s() - before_s
-        )
+        waited_s = self._host.now_s() - before_s
+        self._throttle.waited(self._database.name, self._update_name, decision.cause, waited_s)
+        self._metrics.waited(self._database.name, decision.cause, waited_s)
 
     def _decide(self) -> Decision:
         wall_s = self._host.wall_s()
@@ -172,6 +172,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             requests_answered=self._host.requests_answered() if state.is_adaptive else 0,
         )
         decision = self._throttle.decide(name, self._update_name, at)
+        self._metrics.decided(name, self._update_name, decision)
         for level, text in self._teller.tell(self._update_name, state, decision, wall_s):
             logger.log(level, "%s", text)
         return decision
@@ -183,6 +184,9 @@ class Iteration(AbstractAsyncContextManager[int]):
         items = None if after is None or before is None else after - before
         self._throttle.finish(
             self._database.name, self._update_name, now_s, items, failed=exc is not None
+        )
+        self._metrics.batch_ended(
+            self._database.name, self._update_name, items, failed=exc is not None
         )
         if exc is None:
             self._watch.answered(now_s)

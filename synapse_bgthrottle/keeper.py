@@ -10,10 +10,11 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
-from synapse_bgthrottle.failures import is_from_database
+from synapse_bgthrottle.failures import is_from_database, is_refusal
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.lever_desk import LeverDesk, Queue
+from synapse_bgthrottle.lever_requests import StoreUnavailableError
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.queue import QueueRow
@@ -22,15 +23,19 @@ from synapse_bgthrottle.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
-# How often the queue is looked at while its first update is new, while it goes on, and while
-# something holds it.
-LOOK_EVERY_NEW_S = 1.0
-NEW_S = 60.0
-LOOK_EVERY_S = 5.0
+# How often the queue is looked at: while its first update goes on, after a twentieth of the time
+# that it has taken so far, between these; while something holds it, seldom. Time left is told once
+# eight looks' worth of steps were seen, which is so before a tenth of the way.
+LOOK_AFTER_SHARE = 1 / 20
+SHORTEST_LOOK_S = 0.5
+LONGEST_LOOK_S = 5.0
 LOOK_EVERY_HELD_S = 60.0
 
 # An iteration that ended, and none after it for this long, was the last one for now.
 _LINGER_S = 1.0
+
+# One traceback for all places.
+_WHERE = "keeping levers and history"
 
 _NOT_READ = "not read yet"
 _OPEN_LOOK_S = 0.02
@@ -72,8 +77,9 @@ class Keeper:
         """Read what was stored; until that is done, every update is held."""
         self._throttle.levers = None
         if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
-            self.problem = "this server takes no calls for later"
-            self._throttle.levers = Levers()  # nobody would ever read them
+            # Nothing can be read, ever: updates must not wait for it.
+            self._throttle.levers = Levers()
+            self.problem = "this version of Synapse has no timers that the module knows"
 
     async def opened(self, limit_s: float) -> str:
         """Why nothing can be kept, once that is known or after this time; empty: it can."""
@@ -90,7 +96,7 @@ class Keeper:
             if not self._is_called:
                 self._call_in(_LINGER_S)
         except Exception as error:  # the update goes on without
-            self._on_internal_error("with an update's history", error)
+            self._on_internal_error(_WHERE, error)
 
     async def _open(self) -> None:
         try:
@@ -99,8 +105,12 @@ class Keeper:
             raise
         except Exception as error:
             self.problem = complaint_of(error)
-            if "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__):
-                # A right that is missing: no use in waiting, and updates must not wait for ever.
+            ours = not is_from_database(error)
+            if ours:
+                self._on_internal_error(_WHERE, error)
+            if is_refusal(error) or (ours and self._tries >= len(_RETRY_S)):
+                # A right that is missing, or an error of ours that stays: no use in waiting, and
+                # updates must not wait for ever.
                 self._throttle.levers = Levers()
                 logger.error(
                     "synapse_bgthrottle: its tables can be neither made nor read, so that nothing"
@@ -108,12 +118,7 @@ class Keeper:
                     self.problem,
                 )
                 return
-            if not is_from_database(error):
-                self._on_internal_error("reading what was paused", error)
-                if self._tries >= len(_RETRY_S):  # it will not get better, and updates must go on
-                    self._throttle.levers = Levers()
-                    return
-            elif not self._tries:
+            if not self._tries:
                 logger.warning(
                     "synapse_bgthrottle: what was paused cannot be read yet, which holds all"
                     " updates; trying again until it can: %s",
@@ -127,7 +132,7 @@ class Keeper:
             self._take(stored)
         except Exception as error:
             self._throttle.levers = self._throttle.levers or Levers()
-            self._on_internal_error("with what was stored", error)
+            self._on_internal_error(_WHERE, error)
         if not self._is_called:
             self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
 
@@ -159,17 +164,21 @@ class Keeper:
         except Exception as error:  # what was not written is kept for the next time
             logger.debug("Could not write the history: %r", error)
             self._is_behind = True
+            if not isinstance(error, StoreUnavailableError) and not is_from_database(error):
+                self._on_internal_error(_WHERE, error)
         finally:
             self._is_called = False
             if any(database.is_open for database in self._throttle.databases.values()):
                 since_s = self._courses.newest_since_s(self._host.wall_s())
-                self._call_in(LOOK_EVERY_NEW_S if since_s < NEW_S else LOOK_EVERY_S)
+                look_s = max(since_s * LOOK_AFTER_SHARE, SHORTEST_LOOK_S)
+                self._call_in(min(look_s, LONGEST_LOOK_S))
             elif self._is_behind:  # also where no update is pending any more
                 self._call_in(LOOK_EVERY_HELD_S)
 
     async def _write(self, queues: dict[str, Queue]) -> None:
         ended = self._courses.ended()
         if self.problem:
+            self._courses.written()
             return
         try:
             entries = [*ended, *self._courses.due(self._host.wall_s())]
@@ -178,6 +187,7 @@ class Keeper:
         except BaseException:
             self._courses.put_back(ended)
             raise
+        self._courses.written()
         await self._desk.follow((entry.key for entry in ended), queues)
 
     async def _look_at_queues(self) -> dict[str, Queue]:

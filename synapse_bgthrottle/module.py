@@ -7,13 +7,15 @@ from typing import Any
 from synapse.module_api import ModuleApi
 from synapse.module_api.errors import ConfigError
 
-from synapse_bgthrottle import remarks
+from synapse_bgthrottle import private_side, remarks
 from synapse_bgthrottle.config import Config, InvalidConfigError, parse
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.iteration import Iteration, StockIteration
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.metrics import Metrics
+from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler
@@ -47,7 +49,8 @@ class BackgroundUpdateThrottle:
         store = Store(self._host)
         courses = Courses(self._throttle)
         desk = LeverDesk(self._host, self._throttle, store)
-        progress = ProgressWatch(self._host, self._throttle, courses)
+        self._metrics = Metrics(self._host, self._throttle, courses, self._tell_internal_error)
+        progress = ProgressWatch(self._host, self._throttle, courses, self._metrics)
         self._keeper = Keeper(
             self._host, self._throttle, store, courses, progress, desk, self._tell_internal_error
         )
@@ -64,12 +67,17 @@ class BackgroundUpdateThrottle:
         )
         if self._active:
             self._keeper.start()
+            missing = self._missing(api)
             steering = ModuleSteering(
-                self._host, self._throttle, store, courses, progress, desk, self._keeper
+                self._host, self._throttle, store, courses, progress, desk, self._keeper, missing
             )
             self._serve(api, config.api_path, steering)
             try:
                 self._introduce(config)
+                for detail in missing:
+                    logger.info(
+                        "synapse_bgthrottle: this Synapse has no %s: %s", detail.name, detail.cost
+                    )
             except Exception as error:
                 self._tell_internal_error("at its start", error)
         else:
@@ -105,6 +113,7 @@ class BackgroundUpdateThrottle:
                 )
                 self._tellers[database_name] = Teller(database_name)
             self._throttle.begin(database_name, update_name, one_shot, self._host.now_s())
+            self._metrics.begin(database_name, update_name)
             self._sampler.begin(database_name, update_name)
             self._keeper.begin(database_name, update_name)
             return Iteration(
@@ -113,6 +122,7 @@ class BackgroundUpdateThrottle:
                 self._throttle,
                 self._watches[database_name],
                 self._sampler,
+                self._metrics,
                 self._tellers[database_name],
                 self._tell_internal_error,
                 update_name,
@@ -153,6 +163,7 @@ class BackgroundUpdateThrottle:
 
     def _observe(self, database_name: str | None, sample: Sample) -> None:
         self._throttle.observe(database_name, sample)
+        self._metrics.observed(database_name)
         if database_name is None or not isinstance(sample, DatabaseSample):
             return
         if database_name not in self._sample_tellers:
@@ -170,6 +181,13 @@ class BackgroundUpdateThrottle:
             api.register_web_resource(path, resource)
         except Exception as error:  # the server starts without
             self._tell_internal_error("at the start of the HTTP API", error)
+
+    def _missing(self, api: ModuleApi) -> tuple[MissingDetail, ...]:
+        try:
+            return private_side.missing(api)
+        except Exception as error:  # the server starts without
+            self._tell_internal_error("looking for what this Synapse lacks", error)
+            return ()
 
     def _introduce(self, config: Config) -> None:
         databases = self._host.databases

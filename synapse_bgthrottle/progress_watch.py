@@ -11,6 +11,7 @@ from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.cursors import Bounds, bounds_sql, read_bounds
 from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.progress import Progress, read_progress
 from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.throttle import Throttle
@@ -41,10 +42,13 @@ class _Seen:
 class ProgressWatch:
     """Follows the update under way in each database."""
 
-    def __init__(self, host: Homeserver, throttle: Throttle, courses: Courses) -> None:
+    def __init__(
+        self, host: Homeserver, throttle: Throttle, courses: Courses, metrics: Metrics
+    ) -> None:
         self._host = host
         self._throttle = throttle
         self._courses = courses
+        self._metrics = metrics
         self._seen: dict[str, _Seen] = {}
 
     async def look(self, database: Database, rows: Sequence[QueueRow]) -> None:
@@ -53,6 +57,34 @@ class ProgressWatch:
         Raises:
             Exception: whatever a lost connection makes of a question for the table's ends.
         """
+        try:
+            await self._follow(database, rows)
+        finally:
+            seen = self._seen.get(database.name)
+            progress = None if seen is None else seen.progress
+            self._metrics.looked(database, rows, progress, self.time_left(database.name))
+
+    def progress(self, database_name: str, rows: Sequence[QueueRow]) -> dict[str, Progress]:
+        """How far updates are, by name; those that are not in it are unknown."""
+        found = {}
+        for row in rows:
+            if row.progress_json != "{}":
+                progress = read_progress(row.name, _decoded(row.progress_json), None, None)
+                if progress is not None:
+                    found[row.name] = progress
+        seen = self._seen.get(database_name)
+        if seen is not None:
+            found.pop(seen.update, None)
+            if seen.progress is not None:
+                found[seen.update] = seen.progress
+        return found
+
+    def time_left(self, database_name: str) -> TimeLeft:
+        """Of the update under way."""
+        seen = self._seen.get(database_name)
+        return NOT_KNOWN if seen is None else seen.pace.time_left()
+
+    async def _follow(self, database: Database, rows: Sequence[QueueRow]) -> None:
         entry = self._courses.so_far(database.name)
         row = next((row for row in rows if entry is not None and row.name == entry.update), None)
         if entry is None or row is None:
@@ -77,26 +109,6 @@ class ProgressWatch:
         if left is not None:
             held_s = self._courses.running[database.name].held_s(update)
             seen.pace.observe(now_s, left, update.batch_s, held_s)
-
-    def progress(self, database_name: str, rows: Sequence[QueueRow]) -> dict[str, Progress]:
-        """How far updates are, by name; those that are not in it are unknown."""
-        found = {}
-        for row in rows:
-            if row.progress_json != "{}":
-                progress = read_progress(row.name, _decoded(row.progress_json), None, None)
-                if progress is not None:
-                    found[row.name] = progress
-        seen = self._seen.get(database_name)
-        if seen is not None:
-            found.pop(seen.update, None)
-            if seen.progress is not None:
-                found[seen.update] = seen.progress
-        return found
-
-    def time_left(self, database_name: str) -> TimeLeft:
-        """Of the update under way."""
-        seen = self._seen.get(database_name)
-        return NOT_KNOWN if seen is None else seen.pace.time_left()
 
 
 def _decoded(progress_json: str) -> Any:

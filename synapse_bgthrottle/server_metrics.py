@@ -5,7 +5,7 @@ makes a sample of each bucket: some thousand objects for the requests. What is n
 None.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -13,10 +13,13 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from synapse_bgthrottle.guarded import call, get
 
 # Kinds of request that tell nothing of clients: long polls, whose answer waits on purpose for
-# something to happen, and looks at the updates themselves, which must not slow them down.
+# something to happen, and looks at the server or at the updates themselves, which must not slow
+# these down.
 NOT_COUNTED = frozenset(
     {
         "EventStreamRestServlet",
+        "HealthResource",
+        "MetricsResource",
         "SlidingSyncRestServlet",
         "SyncRestServlet",
         "BackgroundUpdateRestServlet",
@@ -53,6 +56,18 @@ class ServerMetrics:
     def answered(self) -> int:
         """How many requests that count have been answered; 0 where nobody counts."""
         return int(call(self._answered) or 0)
+
+    def unreadable(self) -> Iterator[tuple[str, str]]:
+        """The metrics that are not as known, each with what that costs."""
+        if self.pool_wait() is None:
+            yield _POOL_WAIT, "the signal pool_wait is not observable"
+        if self._sum_and_count(_TICK) is None:
+            yield _TICK, "the signal reactor_tick is not observable"
+        compared = "moments with and without batches are not compared: harm to requests is not seen"
+        if call(self._answered) is None:
+            yield _RESPONSES, f"{compared}, nor a request that comes and goes between two looks"
+        elif self.responses() is None:
+            yield _RESPONSE_TIME, compared
 
     def _answered(self) -> float:
         counts = _by_servlet(self._by_name[f"{_RESPONSES}_total"], "_value")

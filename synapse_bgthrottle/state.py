@@ -68,6 +68,7 @@ class UpdateState:
         target_scale: what to multiply the target duration by where they do not.
         next_start_s: not before this may the next batch start, to keep the items per second.
         held_since_s: since when it is held, by cause; only those that `max_hold` ends.
+        is_window_open: whether its windows are open.
         released: whether one of them held it for longer than `max_hold`.
         decision: the last one.
         since_s: since when that hold, or the going on without any, lasts.
@@ -93,6 +94,7 @@ class UpdateState:
     target_scale: float = 1.0
     next_start_s: float = -math.inf
     held_since_s: dict[Cause, float] = attrs.field(factory=dict)
+    is_window_open: bool = True
     released: bool = False
     decision: Decision | None = None
     since_s: float = 0.0

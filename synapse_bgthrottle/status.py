@@ -57,6 +57,7 @@ def status(
     server_name: str,
     enabled: bool,
     store_problem: str,
+    missing: Sequence[Json] = (),
 ) -> Json:
     """The whole status."""
     levers = (throttle.levers or Levers()).in_force(moment.wall_s)
@@ -72,6 +73,7 @@ def status(
         "databases": databases,
         "levers": told,
         "problems": list(problems(enabled, store_problem, databases, told, now_ms)),
+        "missing": list(missing),
     }
 
 

@@ -78,7 +78,8 @@ def _of_database(database: Json, now_ms: int) -> Iterator[Json]:
             f"the queue of {name} cannot be read: {database['queue_problem']}",
             "It is asked again; updates go on when the database answers.",
         )
-    unknown = [pending["name"] for pending in database["pending"] or () if not _known(pending)]
+    queue = database["pending"] or ()
+    unknown = [pending["name"] for pending in queue if not _known(pending)]
     if unknown:
         yield _problem(
             name,
@@ -86,6 +87,14 @@ def _of_database(database: Json, now_ms: int) -> Iterator[Json]:
             f"this server does not know {', '.join(unknown)}: it stops there",
             "They belong to another version of Synapse, or to a module that is not loaded: install"
             " that, or, if you are certain that they are not needed, delete their rows.",
+        )
+    circle = [pending["name"] for pending in queue if not pending["is_reachable"]]
+    if circle:
+        yield _problem(
+            name,
+            "circle",
+            f"these updates wait for each other, so that none of them begins: {', '.join(circle)}",
+            "Compare `depends_on` in the table background_updates with Synapse's schema files.",
         )
     if current and current["decision"]:
         yield from _of_update(name, current, now_ms)

@@ -1,6 +1,7 @@
 """What the HTTP API asks for: the status, the history, the levers."""
 
 import fnmatch
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -8,11 +9,13 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.explanation import explanation
+from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.lever_requests import Action, LeverRequest, StoreUnavailableError
+from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.status import DatabaseLook, status
 from synapse_bgthrottle.status_update import Moment
@@ -38,6 +41,7 @@ class ModuleSteering:
         progress: ProgressWatch,
         desk: LeverDesk,
         keeper: Keeper,
+        missing: Sequence[MissingDetail] = (),
     ) -> None:
         self._host = host
         self._throttle = throttle
@@ -46,6 +50,7 @@ class ModuleSteering:
         self._progress = progress
         self._desk = desk
         self._keeper = keeper
+        self._missing = [detail.to_json() for detail in missing]
 
     async def status(self) -> Json:
         """What goes on, and what waits; also while no database answers."""
@@ -60,6 +65,7 @@ class ModuleSteering:
             server_name=self._host.server_name,
             enabled=all(database.enabled for database in databases),
             store_problem=problem,
+            missing=self._missing,
         )
 
     async def history(self, limit: int, update: str | None, database: str | None) -> list[Json]:
@@ -68,11 +74,12 @@ class ModuleSteering:
         Raises:
             StoreUnavailableError: the database does not answer.
         """
+        # Also before the question: what is written meanwhile is not in its answer, nor unwritten.
+        before = self._unwritten()
         stored = await self._ask(self._store.history)
-        running = [self._courses.so_far(name) for name in self._courses.running]
-        newer = (*self._courses.unwritten, *(entry for entry in running if entry is not None))
+        all_entries = (*before, *stored, *self._unwritten())
         # By the time as it is stored, so that what runs replaces what was written of it.
-        entries = {(entry.key, round(entry.started_s * 1000)): entry for entry in (*stored, *newer)}
+        entries = {(entry.key, round(entry.started_s * 1000)): entry for entry in all_entries}
         newest = sorted(entries.values(), key=lambda entry: -entry.started_s)
         chosen = [
             entry.to_json()
@@ -81,6 +88,10 @@ class ModuleSteering:
             and database in (None, entry.database)
         ]
         return chosen[:limit]
+
+    def _unwritten(self) -> list[HistoryEntry]:
+        running = [self._courses.so_far(name) for name in self._courses.running]
+        return [*self._courses.unwritten, *(entry for entry in running if entry is not None)]
 
     async def uses(self, limit: int) -> list[Json]:
         """Who pulled which lever, newest first.

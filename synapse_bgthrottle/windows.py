@@ -65,18 +65,45 @@ def next_opening_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> 
     return _opening_after_minute(windows, zone, int(wall_s) // 60)
 
 
+def next_closing_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> float | None:
+    """When open windows close, in seconds since the epoch; None: not within two weeks."""
+    return _closing_after_minute(windows, zone, int(wall_s) // 60)
+
+
 @lru_cache(maxsize=64)  # asked again in every slice of a wait, answered anew once a minute
 def _opening_after_minute(windows: tuple[Window, ...], zone: tzinfo, minute: int) -> float | None:
-    now_s = minute * 60.0
-    today = datetime.fromtimestamp(now_s, zone).date()
     # What is closed can open only where a window starts or where the clock on the wall jumps.
-    moments = set(_clock_changes_s(zone, today, _HORIZON_DAYS))
-    for day in (today + timedelta(days=n) for n in range(_HORIZON_DAYS + 1)):
-        for window in windows:
-            if day.weekday() in window.days:
-                moments.update(_moments_s(day, window.start_minutes, zone))
-    later = sorted(moment for moment in moments if moment > now_s)
+    starts = [(window, window.start_minutes, 0) for window in windows]
+    later = _later_moments_s(starts, zone, minute * 60.0)
     return next((moment for moment in later if is_open(windows, zone, moment)), None)
+
+
+@lru_cache(maxsize=64)
+def _closing_after_minute(windows: tuple[Window, ...], zone: tzinfo, minute: int) -> float | None:
+    # The end is on the next day where the window crosses midnight, or ends with the day.
+    ends = [
+        (
+            window,
+            window.end_minutes % MINUTES_PER_DAY,
+            int(not window.start_minutes < window.end_minutes < MINUTES_PER_DAY),
+        )
+        for window in windows
+    ]
+    later = _later_moments_s(ends, zone, minute * 60.0)
+    return next((moment for moment in later if not is_open(windows, zone, moment)), None)
+
+
+def _later_moments_s(
+    times: list[tuple[Window, int, int]], zone: tzinfo, now_s: float
+) -> list[float]:
+    """When it is one of these times, so many days after one of its window's days, or a change."""
+    today = datetime.fromtimestamp(now_s, zone).date()
+    moments = set(_clock_changes_s(zone, today, _HORIZON_DAYS))
+    for day in (today + timedelta(days=n) for n in range(-1, _HORIZON_DAYS + 1)):
+        for window, minutes, days_later in times:
+            if day.weekday() in window.days:
+                moments.update(_moments_s(day + timedelta(days=days_later), minutes, zone))
+    return sorted(moment for moment in moments if moment > now_s)
 
 
 def skipped_days(window: Window, zone: tzinfo, wall_s: float) -> Iterator[date]:

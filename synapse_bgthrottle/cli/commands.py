@@ -19,6 +19,7 @@ _COMMANDS = (
     ("run", "running", "Put one of Synapse's own jobs into the queue."),
     ("history", "showing", "Tell how updates went, or who used which lever."),
     ("explain", "explaining", "Tell which limits an update gets, and what would hold it now."),
+    ("forecast", "forecasting", "Tell when updates will be done, and what else would cost."),
     ("check-config", "config_check", "Check the module's configuration, before a restart."),
 )
 
@@ -33,7 +34,8 @@ _COMMANDS = (
 def bgthrottle(**common: object) -> None:
     """Throttling of Synapse's background updates.
 
-    All commands but the last two talk to a server, as one of its administrators. Those that Synapse
+    All commands but check-config talk to a server, as one of its administrators; explain and
+    forecast need none with --config. Those that Synapse
     itself can answer work without the module too. Exit status: 0 ok, 1 error, 2 wrong usage,
     3 not allowed, 4 unreachable, 5 not finished or paused.
     """

@@ -21,12 +21,14 @@ class ConfigFile:
         raw: as YAML has it.
         path: of the configuration within the file, in Synapse's spelling.
         has_server_settings: whether the file has Synapse's own section `background_updates:`.
+        server_section: that section; None: there is none.
     """
 
     raw: Any
     path: tuple[str, ...]
     has_server_settings: bool
     _root: Any
+    server_section: Any = None
 
     def position(self, path: tuple[str, ...]) -> tuple[int, int]:
         """Line and column, from 1, of a part of the configuration, or of what would hold it."""
@@ -60,6 +62,6 @@ def read_config_file(file: Path) -> ConfigFile:
     for number, item in enumerate(modules if isinstance(modules, list) else ()):
         if isinstance(item, dict) and item.get("module") == MODULE:
             path = ("modules", f"<item {number}>", "config")
-            settings = bool(content.get("background_updates"))
-            return ConfigFile(item.get("config") or {}, path, settings, root)
+            section = content.get("background_updates")
+            return ConfigFile(item.get("config") or {}, path, bool(section), root, section)
     raise NotAConfigError(f"`modules:` does not list {MODULE}")

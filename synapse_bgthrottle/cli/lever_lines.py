@@ -52,11 +52,8 @@ def history_line(entry: "HistoryEntry") -> str:
     parts = [f"{moment(entry.started_ms)} {entry.update} in {entry.database}: {entry.outcome}"]
     if entry.started_ms is not None and entry.ended_ms is not None:
         parts[0] += f" after {duration(entry.ended_ms - entry.started_ms)}"
-    parts.append(
-        f"{number(entry.items)} items in {number(entry.batches)}"
-        f" {'batch' if entry.batches == 1 else 'batches'},"
-        f" {duration(entry.batch_time_ms)}"
-    )
+    batches = "1 batch" if entry.batches == 1 else f"{number(entry.batches)} batches"
+    parts.append(f"{number(entry.items)} items in {batches}, {duration(entry.batch_time_ms)}")
     if entry.waited_ms:
         parts.append(f"waited: {waited(entry.waited_ms)}")
     if entry.failures:

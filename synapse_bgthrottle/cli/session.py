@@ -156,7 +156,8 @@ def failed(error: "ClientError") -> CommandError:
         kind = failures.UnreachableCommandError
     lines = [str(error)]
     if isinstance(error, errors.RefusedError):
-        lines.extend(f"  {problem}" for problem in error.problems)
+        # The server's own words have the first of them already.
+        lines.extend(f"  {text}" for text in map(str, error.problems) if text not in lines[0])
     return kind("\n".join(map(escape, lines)))
 
 

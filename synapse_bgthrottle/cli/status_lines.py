@@ -38,7 +38,7 @@ def status_lines(
         yield from problem_lines(problem)
     switch = "" if status.enabled else ", background updates SWITCHED OFF"
     duty = status.duty_cycle_ratio
-    pace = "" if duty is None else f", adaptive duty cycle {short_share(duty)}"
+    pace = "" if duty is None else f", duty cycle {short_share(duty)}"
     title = f"{status.server_name or 'server'}, module {status.version or 'unknown'}{switch}{pace}"
     yield Line(title, "title" if status.enabled else "problem")
     for database in status.databases:
@@ -47,6 +47,8 @@ def status_lines(
         yield Line("levers:", "title")
         for lever in status.levers:
             yield Line(f"  {lever_line(lever, now_ms)}")
+    for detail in status.missing:
+        yield Line(f"this Synapse has no {detail.name}: {detail.cost}", "faint")
 
 
 def official_lines(status: "UpdatesStatus") -> Iterator[Line]:
@@ -127,9 +129,11 @@ def _title(database: "DatabaseStatus", now_ms: float | None) -> str:
     decision = None if database.current is None else database.current.decision
     count = "" if not database.pending else f", {len(database.pending)} pending"
     stated = f"{database.name} ({database.engine}): {database.state}"
-    if decision is not None and decision.since_ms is not None and decision.cause != "run":
-        lasts = duration(since(decision.since_ms, now_ms))
-        stated += f" ({decision.cause}) since {moment(decision.since_ms)} ({lasts})"
+    if decision is not None and decision.cause != "run":
+        stated += f" ({decision.cause})"
+        if decision.is_hold and decision.since_ms is not None:
+            lasts = duration(since(decision.since_ms, now_ms))
+            stated += f" since {moment(decision.since_ms)} ({lasts})"
     return stated + count
 
 

@@ -59,8 +59,10 @@ def current_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[
     yield Line(f"    {'; '.join(_work(current))}")
     if current.waited_ms:
         yield Line(f"    waited: {waited(current.waited_ms)}")
-    if current.limits:
-        yield Line(f"    limits: {current.limits}")
+    rule = current.rule or ""
+    limits = "; ".join(filter(None, (current.limits, "" if rule in current.limits else rule)))
+    if limits:
+        yield Line(f"    limits: {limits}")
     if current.index_build is not None:
         done = current.index_build.progress_ratio
         far = "" if done is None else f", {share(done)} done"
@@ -84,6 +86,8 @@ def pending_lines(pending: "tuple[PendingUpdate, ...]", most: int | None) -> Ite
             notes.append(f"depends on {update.depends_on}")
         if update.waits_for and update.waits_for != update.depends_on:
             notes.append(f"waits behind {update.waits_for}")
+        if not update.is_reachable:
+            notes.append("will never begin: updates wait for each other")
         text = f"    {place}. {update.name}{': ' if notes else ''}{'; '.join(notes)}"
         yield Line(text, "problem" if update.known is False else "")
     if len(pending) > len(shown):

@@ -37,6 +37,7 @@ class PendingUpdate:
         progress: if known.
         paused: whether a pause matches it.
         started_ms: since the epoch; None: it has not.
+        is_reachable: whether it will ever begin; not where updates wait for each other.
     """
 
     name: str
@@ -47,6 +48,7 @@ class PendingUpdate:
     progress: Progress | None = None
     paused: bool = False
     started_ms: int | None = None
+    is_reachable: bool = True
 
 
 @attrs.frozen
@@ -106,6 +108,8 @@ class RunningUpdate:
         waited_ms: by cause.
         progress, time_left_s, decision: see there.
         is_in_batch: whether one runs now.
+        batch_since_ms: since the epoch; None: none runs.
+        duty_cycle_ratio: what its pace allows now; None: it has none, or unknown.
         limits: one line.
         rule: that gave them; None: the top level alone.
         index_build: None: none is known of.
@@ -125,6 +129,8 @@ class RunningUpdate:
     time_left_s: TimeLeft = TimeLeft()
     decision: StatedDecision | None = None
     is_in_batch: bool = False
+    batch_since_ms: int | None = None
+    duty_cycle_ratio: float | None = None
     limits: str = ""
     rule: str | None = None
     index_build: IndexBuild | None = None
@@ -219,6 +225,19 @@ class StatedProblem:
 
 
 @attrs.frozen
+class MissingDetail:
+    """A private detail of Synapse that this version of it lacks.
+
+    Attributes:
+        name: of the detail.
+        cost: what the module cannot do without it.
+    """
+
+    name: str = ""
+    cost: str = ""
+
+
+@attrs.frozen
 class ThrottleStatus:
     """All of it.
 
@@ -228,9 +247,10 @@ class ThrottleStatus:
         version: of the module.
         server_name: of the server.
         now_ms: the server's clock, since the epoch.
-        duty_cycle_ratio: what the adaptive law allows now; None: unknown.
+        duty_cycle_ratio: what the pace allows now; None: it has none, or unknown.
         levers: in force.
         problems: loudest first.
+        missing: what the server's version of Synapse lacks, of what the module looks at.
     """
 
     enabled: bool
@@ -241,3 +261,4 @@ class ThrottleStatus:
     duty_cycle_ratio: float | None = None
     levers: tuple[Lever, ...] = ()
     problems: tuple[StatedProblem, ...] = ()
+    missing: tuple[MissingDetail, ...] = ()

@@ -18,19 +18,17 @@ class Lane:
 
     With contention k, n of them have the work of 1 + (n - 1)(1 - k) cores at most: with 0 they are
     independent, with 1 they take turns, as threads do that need the same lock all of the time.
+
+    Attributes:
+        runnable: how many cores its jobs can use.
     """
 
     def __init__(self, contention_ratio: float) -> None:
+        self.runnable = 0.0
         self._contention_ratio = contention_ratio
         self._weight = 0.0
         self._served_s = 0.0  # to a job of weight 1 that has always been there
         self._jobs: list[tuple[float, int, float, Action]] = []
-
-    @property
-    def runnable(self) -> float:
-        """How many cores its jobs can use."""
-        jobs = len(self._jobs)
-        return 1 + (jobs - 1) * (1 - self._contention_ratio) if jobs else 0.0
 
     def add(self, number: int, work_s: float, weight: float, done: Action) -> None:
         """A job begins; it gets service by its weight, as long as there are others."""
@@ -38,6 +36,7 @@ class Lane:
             self._served_s = 0.0  # keeps the sums small, and so exact
         self._weight += weight
         heapq.heappush(self._jobs, (self._served_s + work_s / weight, number, weight, done))
+        self._count()
 
     def advance(self, cores_time_s: float) -> None:
         """Serve its jobs, together, for this much of a core's time."""
@@ -56,7 +55,12 @@ class Lane:
             return None
         _, _, weight, done = heapq.heappop(self._jobs)
         self._weight = self._weight - weight if self._jobs else 0.0
+        self._count()
         return done
+
+    def _count(self) -> None:
+        jobs = len(self._jobs)
+        self.runnable = 1 + (jobs - 1) * (1 - self._contention_ratio) if jobs else 0.0
 
 
 class Processors:
@@ -74,6 +78,7 @@ class Processors:
         self._number = 0
         self._advanced_s = 0.0
         self._version = 0
+        self._speed = 0.0
 
     def lane(self, contention_ratio: float = 0.0) -> Lane:
         """A new group of jobs on this machine."""
@@ -87,26 +92,26 @@ class Processors:
         lane.add(self._number, work_s, weight, done)
         self._plan()
 
-    def _speed(self) -> float:
-        runnable = sum(lane.runnable for lane in self._lanes)
-        return min(1.0, self._cores / runnable) if runnable else 0.0
-
     def _advance(self) -> None:
         passed_s = self._agenda.now_s - self._advanced_s
         self._advanced_s = self._agenda.now_s
         if passed_s > 0:
-            speed = self._speed()
             for lane in self._lanes:
-                served_s = passed_s * speed * lane.runnable
-                lane.advance(served_s)
-                self.busy_s += served_s
+                if lane.runnable:
+                    served_s = passed_s * self._speed * lane.runnable
+                    lane.advance(served_s)
+                    self.busy_s += served_s
 
     def _plan(self) -> None:
         self._version += 1
-        version, speed = self._version, self._speed()
-        if speed:
-            left_s = min(lane.needs_s() / lane.runnable for lane in self._lanes if lane.runnable)
-            self._agenda.after(left_s / speed, lambda: self._wake(version))
+        version, runnable, left_s = self._version, 0.0, math.inf
+        for lane in self._lanes:
+            if lane.runnable:
+                runnable += lane.runnable
+                left_s = min(left_s, lane.needs_s() / lane.runnable)
+        if runnable:
+            self._speed = min(1.0, self._cores / runnable)  # until the next plan
+            self._agenda.after(left_s / self._speed, lambda: self._wake(version))
 
     def _wake(self, version: int) -> None:
         if version != self._version:

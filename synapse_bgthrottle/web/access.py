@@ -1,13 +1,16 @@
 """Who may use the API: administrators of the server, by a token in the header."""
 
 import re
+from typing import TYPE_CHECKING
 
-from synapse.http.site import SynapseRequest
 from synapse.module_api import ModuleApi
 from synapse.module_api.errors import SynapseError
 
 from synapse_bgthrottle.guarded import get
 from synapse_bgthrottle.web.answers import RefusedError
+
+if TYPE_CHECKING:
+    from synapse.http.site import SynapseRequest
 
 ADMINISTRATOR_SCOPE = "urn:synapse:admin:*"
 
@@ -15,7 +18,7 @@ ADMINISTRATOR_SCOPE = "urn:synapse:admin:*"
 _BEARER = re.compile(rb"Bearer ([\x21-\x7e]{1,4096})")
 
 
-async def administrator(api: ModuleApi, request: SynapseRequest) -> str:
+async def administrator(api: ModuleApi, request: "SynapseRequest") -> str:
     """The full ID of the administrator who asks.
 
     With delegated authentication a token has a scope, and only that counts: there, an account that
@@ -46,7 +49,7 @@ async def administrator(api: ModuleApi, request: SynapseRequest) -> str:
     return str(get(requester, "authenticated_entity", default=user_id))
 
 
-def _check_token(request: SynapseRequest) -> None:
+def _check_token(request: "SynapseRequest") -> None:
     """A request without a token that could be one costs no look at the database."""
     # Synapse takes it from there, and from a form in the body, too; proxies write it to their logs.
     if b"access_token" in (request.args or {}):

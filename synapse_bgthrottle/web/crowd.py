@@ -2,10 +2,10 @@
 
 from collections import deque
 
-from synapse.logging.context import PreserveLoggingContext
 from synapse.module_api import make_deferred_yieldable
 from twisted.internet.defer import CancelledError, Deferred
 
+from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.web.answers import RefusedError
 
 MOST_AT_WORK = 20

@@ -1,22 +1,27 @@
 """What Synapse serves below the module's path, on every HTTP listener of the process."""
 
+from contextlib import nullcontext
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from synapse.http.site import SynapseRequest
 from synapse.module_api import ModuleApi, run_in_background
 from twisted.internet.defer import CancelledError
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from synapse_bgthrottle.guarded import get
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.web.access import administrator
 from synapse_bgthrottle.web.answers import HEADERS, Answer, RefusedError
 from synapse_bgthrottle.web.bodies import LARGEST_BYTES, check_size, parse_body
 from synapse_bgthrottle.web.crowd import Crowd
 from synapse_bgthrottle.web.endpoints import Endpoints
+from synapse_bgthrottle.web.page_files import PageFiles
 from synapse_bgthrottle.web.routes import find
 from synapse_bgthrottle.web.steering import Steering
+
+if TYPE_CHECKING:
+    from synapse.http.site import SynapseRequest
 
 _FAILED = RefusedError(500, "M_UNKNOWN", "Internal server error").answer
 _CANCELLED = RefusedError(503, "M_UNKNOWN", "The server gave up on it").answer
@@ -29,7 +34,7 @@ _ELSEWHERE = RefusedError(
 
 
 class ThrottleResource(Resource):
-    """The HTTP API.
+    """The HTTP API, and the page that uses it.
 
     Its class's name is what Synapse's metrics and logs of requests have as `servlet`. It is not one
     of Synapse's own JSON resources because these allow every web page to read their answers (CORS).
@@ -54,30 +59,34 @@ class ThrottleResource(Resource):
         self._on_internal_error = on_internal_error
         self._endpoints: Endpoints | None = None
         if steering is not None:
+            self._page = PageFiles()
             package = resources.files("synapse_bgthrottle.web")
             self._endpoints = Endpoints(steering, package.joinpath("openapi.json").read_bytes())
         self._crowd = Crowd()
 
-    def render(self, request: SynapseRequest) -> int:
+    def render(self, request: "SynapseRequest") -> int:
         """Called by Twisted with a request that has arrived whole."""
         run_in_background(self._serve, request)
         return NOT_DONE_YET
 
-    async def _serve(self, request: SynapseRequest) -> None:
+    async def _serve(self, request: "SynapseRequest") -> None:
         client = _Client(request)
-        with request.processing():  # until then its log context and its metrics are in use
+        processing = get(request, "processing", default=nullcontext)
+        with processing():  # until then its log context and its metrics are in use
             answer = await self._answer(request, client)
             if client.is_there:
                 client.send(answer)
 
-    async def _answer(self, request: SynapseRequest, client: "_Client") -> Answer:
+    async def _answer(self, request: "SynapseRequest", client: "_Client") -> Answer:
         if self._endpoints is None:
             return _ELSEWHERE
         where = "answering a request"
         try:
             path, _, query = request.uri.partition(b"?")
             route = find(path, request.prepath or (), request.method)
-            where = f"answering {route.path}"
+            where = f"answering {route.path or 'the page'}"
+            if route.file is not None:
+                return self._page.answer(route, path, client.header("If-None-Match"))
             author = await administrator(self._api, request)
             # Only now: strangers must never keep an administrator from the brake. A token costs
             # the server what it costs at any other path; the lack of one costs nothing.
@@ -104,13 +113,17 @@ class _Client:
         is_there: the connection lasts.
     """
 
-    def __init__(self, request: SynapseRequest) -> None:
+    def __init__(self, request: "SynapseRequest") -> None:
         self._request = request
         self.is_there = True
         request.notifyFinish().addErrback(self._lost)
 
     def _lost(self, _: object) -> None:
         self.is_there = False
+
+    def header(self, name: str) -> str | None:
+        value: str | None = self._request.getHeader(name)
+        return value
 
     def body(self) -> object:
         """The body's JSON.
@@ -129,6 +142,7 @@ class _Client:
         request.setResponseCode(answer.status)
         for name, value in {**HEADERS, **answer.headers}.items():
             request.setHeader(name, value)
-        request.setHeader("Content-Length", str(len(answer.body)))
+        if answer.status != 304:  # there it would be that of what is not sent
+            request.setHeader("Content-Length", str(len(answer.body)))
         request.write(answer.body)
         request.finish()

@@ -15,10 +15,12 @@ class Route:
     Attributes:
         path: below that of the resource.
         action: the lever that it pulls; None: it only tells.
+        file: which file of the page it is; None: it is one of the API.
     """
 
     path: str
     action: Action | None = None
+    file: str | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -43,6 +45,40 @@ ROUTES: Mapping[bytes, Route] = {
     )
 }
 
+# The page: each file by its own name. No path that was sent ever gets near a file system.
+INDEX = "index.html"
+PAGE_FILES = (
+    "actions.js",
+    "api.js",
+    "changes.js",
+    "charts.js",
+    "dom.js",
+    "forms.js",
+    "icon.svg",
+    "journal.js",
+    "overview.js",
+    "page.js",
+    "poll.js",
+    "queue.js",
+    "signals.js",
+    "style.css",
+    "trace.js",
+    "uplot-1.6.32.min.css",
+    "uplot-1.6.32.min.js",
+    "uplot-LICENSE.txt",
+    "week.js",
+    "windows.js",
+    "words.js",
+)
+
+# What the page names stands below the API's root, which is why that needs its slash.
+SLASHLESS = Route("", file="")
+
+PAGE: Mapping[bytes, Route] = {
+    b"": Route("", file=INDEX),
+    **{f"page/{name}".encode(): Route(f"page/{name}", file=name) for name in PAGE_FILES},
+}
+
 
 def find(path: bytes, mounted: Sequence[bytes], method: bytes) -> Route:
     """The route of a request.
@@ -60,8 +96,11 @@ def find(path: bytes, mounted: Sequence[bytes], method: bytes) -> Route:
     """
     prefix = b"".join(b"/" + part for part in mounted) + b"/"
     # The server's root is below itself by the empty name, any number of times.
-    is_exact = path.startswith(prefix) and b"" not in mounted
-    route = ROUTES.get(path.removeprefix(prefix)) if is_exact else None
+    is_exact = (path + b"/").startswith(prefix) and b"" not in mounted
+    below = path[len(prefix) :]
+    route = (ROUTES.get(below) or PAGE.get(below)) if is_exact else None
+    if route is not None and len(path) < len(prefix):
+        route = SLASHLESS
     if route is None:
         raise RefusedError(404, "M_UNRECOGNIZED", "Unrecognized request")
     if method.decode("ascii", "replace") not in route.methods:

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from synapse.logging.context import PreserveLoggingContext
 from synapse.module_api import make_deferred_yieldable
 from twisted.internet.defer import Deferred
+
+from synapse_bgthrottle.guarded import PreserveLoggingContext
 
 T = TypeVar("T")
 

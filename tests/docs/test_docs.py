@@ -80,6 +80,17 @@ def test_every_key_is_documented() -> None:
         assert re.search(rf"^\| `{key}` \| 0\.\d+ \| \S", text, re.M), key
 
 
+def test_examples_of_keys() -> None:
+    """The example of each key in the reference is a valid configuration that sets it."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\| 0\.\d+ \|.*\| `([^`]*)` \|$", text, re.M)
+    examples = {key: yaml.safe_load(example) for key, example in rows}
+    assert {*SETTING_KEYS, "api_path", "signals", "rules"} <= set(examples)
+    for key, example in examples.items():
+        assert [key] == list(example)
+        assert parse({}) != parse(example)
+
+
 def test_every_quirk_is_documented() -> None:
     """The reference names each update that never gets a small batch."""
     text = (ROOT / "docs" / "configuration.md").read_text()
@@ -112,6 +123,21 @@ def test_every_make_target_is_documented() -> None:
     assert {"demo", "test", "lint", "bench-rules", "dist"} <= set(
         re.findall(r'"make ([a-z-]+) ', makefile)
     )
+
+
+def test_workflow_calls_make_targets() -> None:
+    """What runs elsewhere is what runs here: a step of the workflow is an action or a target."""
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    (path,) = (ROOT / ".github" / "workflows").iterdir()
+    steps = [
+        step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]
+    ]
+    commands = [step["run"].split() for step in steps if "run" in step]
+    assert {"lint", "test", "demo"} <= {words[1] for words in commands}
+    for program, *arguments in commands:
+        assert "make" == program
+        assert {word for word in arguments if "=" not in word} <= targets
 
 
 def test_links() -> None:

@@ -11,9 +11,12 @@ import attrs
 import pytest
 
 from harness import data
+from harness.kills import API
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
+
+QUEUE = "SELECT update_name FROM background_updates ORDER BY ordering, update_name"
 
 _MESSAGES = 120
 
@@ -55,9 +58,12 @@ def make_server(template: Template, tmp_path: Path) -> Iterator[Callable[..., Re
     made: list[SynapseServer] = []
 
     def make(
-        module_config: Mapping[str, Any] | None, extra: Mapping[str, Any] | None = None
+        module_config: Mapping[str, Any] | None,
+        extra: Mapping[str, Any] | None = None,
+        metrics_port: int | None = None,
     ) -> RealServer:
-        synapse = SynapseServer(tmp_path / f"server{len(made)}", module_config, extra)
+        folder = tmp_path / f"server{len(made)}"
+        synapse = SynapseServer(folder, module_config, extra, metrics_port=metrics_port)
         made.append(synapse)
         shutil.copy(template.database, synapse.database_path)
         return RealServer(synapse, MatrixClient(synapse.url, template.token))
@@ -86,6 +92,83 @@ def name(postgres: PostgresServer, request: pytest.FixtureRequest) -> str:
     name: str = re.sub(r"\W", "_", request.node.name)[:60]
     postgres.create_database(name, "template")
     return name
+
+
+@attrs.define
+class Api:
+    """A server with dozens of real updates pending, and its administrator.
+
+    Attributes:
+        query: asks the database itself.
+        execute: changes it.
+    """
+
+    synapse: SynapseServer
+    query: Callable[[str], list[tuple[Any, ...]]]
+    execute: Callable[[str], None]
+    admin: MatrixClient = attrs.field(init=False)
+
+    def get(self, path: str) -> Any:
+        return self.admin.call("GET", f"{API}/{path}")
+
+    def post(self, action: str, **body: Any) -> Any:
+        return self.admin.call("POST", f"{API}/{action}", body)
+
+    def database(self) -> Any:
+        (status,) = self.get("status")["databases"]
+        return status
+
+    def state(self) -> tuple[str, str]:
+        """State, and why."""
+        status = self.database()
+        decision = (status["current"] or {}).get("decision") or {"reason": ""}
+        return status["state"], decision["reason"]
+
+    def start(self) -> None:
+        self.synapse.start()
+        if not hasattr(self, "admin"):
+            self.admin = MatrixClient.register(self.synapse.url, "admin", admin=True)
+
+    def finish(self) -> None:
+        """From now on without a rest."""
+        self.post("override", update="*", settings={"profile": "finish"})
+
+    def pending(self) -> int:
+        return len(self.query(QUEUE))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def make_api(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Api]]:
+    """Makes one server, not yet started; ends it."""
+    made: list[Api] = []
+
+    def make(module_config: Any, settings: Mapping[str, Any] | None = None) -> Api:
+        folder = tmp_path / "server"
+        if request.param == "sqlite":
+            synapse = SynapseServer(folder, module_config, settings)
+            path = synapse.database_path
+            api = Api(synapse, lambda sql: data.rows(path, sql), lambda sql: data.change(path, sql))
+        else:
+            postgres: PostgresServer = request.getfixturevalue("postgres")
+            name: str = request.getfixturevalue("name")
+            extra = {**database(postgres, name), **(settings or {})}
+
+            def query(sql: str) -> list[tuple[Any, ...]]:
+                with postgres.session(name) as cursor:
+                    cursor.execute(sql)
+                    return list(cursor.fetchall())
+
+            def execute(sql: str) -> None:
+                with postgres.session(name) as cursor:
+                    cursor.execute(sql)
+
+            api = Api(SynapseServer(folder, module_config, extra), query, execute)
+        made.append(api)
+        return api
+
+    yield make
+    for api in made:
+        api.synapse.stop()
 
 
 def database(postgres: PostgresServer, name: str) -> dict[str, Any]:

@@ -1,97 +1,21 @@
 """The HTTP API of the real module on real servers, on SQLite and on PostgreSQL."""
 
 import json
-from collections.abc import Callable, Iterator
+import urllib.error
+from collections.abc import Callable
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-import attrs
 import jsonschema
 import pytest
 
-from harness import data
 from harness.kills import API, kill_after_pauses
-from harness.matrix import MatrixClient
-from harness.postgres import PostgresServer
-from harness.server import SynapseServer
-from tests.real.conftest import database, wait_until
+from tests.real.conftest import QUEUE, Api, wait_until
 
-_QUEUE = "SELECT update_name FROM background_updates ORDER BY ordering, update_name"
 _UPDATE = "populate_stats_process_rooms"
 
-
-@attrs.define
-class Api:
-    """A server with dozens of real updates pending, and its administrator.
-
-    Attributes:
-        query: asks the database itself.
-        execute: changes it.
-    """
-
-    synapse: SynapseServer
-    query: Callable[[str], list[tuple[Any, ...]]]
-    execute: Callable[[str], None]
-    admin: MatrixClient = attrs.field(init=False)
-
-    def get(self, path: str) -> Any:
-        return self.admin.call("GET", f"{API}/{path}")
-
-    def post(self, action: str, **body: Any) -> Any:
-        return self.admin.call("POST", f"{API}/{action}", body)
-
-    def database(self) -> Any:
-        (status,) = self.get("status")["databases"]
-        return status
-
-    def state(self) -> tuple[str, str]:
-        """State, and why."""
-        status = self.database()
-        decision = (status["current"] or {}).get("decision") or {"reason": ""}
-        return status["state"], decision["reason"]
-
-    def start(self) -> None:
-        self.synapse.start()
-        if not hasattr(self, "admin"):
-            self.admin = MatrixClient.register(self.synapse.url, "admin", admin=True)
-
-    def pending(self) -> int:
-        return len(self.query(_QUEUE))
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def make_api(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Any], Api]]:
-    """Makes one server, not yet started; ends it."""
-    made: list[Api] = []
-
-    def make(module_config: Any) -> Api:
-        folder = tmp_path / "server"
-        if request.param == "sqlite":
-            synapse = SynapseServer(folder, module_config)
-            path = synapse.database_path
-            api = Api(synapse, lambda sql: data.rows(path, sql), lambda sql: data.change(path, sql))
-        else:
-            postgres: PostgresServer = request.getfixturevalue("postgres")
-            name: str = request.getfixturevalue("name")
-            extra = database(postgres, name)
-
-            def query(sql: str) -> list[tuple[Any, ...]]:
-                with postgres.session(name) as cursor:
-                    cursor.execute(sql)
-                    return list(cursor.fetchall())
-
-            def execute(sql: str) -> None:
-                with postgres.session(name) as cursor:
-                    cursor.execute(sql)
-
-            api = Api(SynapseServer(folder, module_config, extra), query, execute)
-        made.append(api)
-        return api
-
-    yield make
-    for api in made:
-        api.synapse.stop()
+# An old Synapse has so few updates that all would be done before the first request.
+_SLOW = {"sleep": "1h"}
 
 
 def _check_schema(answer: Any, name: str) -> None:
@@ -108,8 +32,8 @@ def test_status_shows_the_whole_queue(make_api: Callable[..., Api]) -> None:
     _check_schema(status, "Status")
     (master,) = status["databases"]
     names = [pending["name"] for pending in master["pending"]]
-    assert sorted(name for (name,) in api.query(_QUEUE)) == sorted(names)
-    assert len(names) > 20
+    assert sorted(name for (name,) in api.query(QUEUE)) == sorted(names)
+    assert len(names) > 5  # on some old versions; dozens on new ones
     assert [None, *names[:-1]] == [pending["waits_for"] for pending in master["pending"]]
     assert all(pending["known"] for pending in master["pending"])
     assert names[0] == master["current"]["name"]
@@ -120,15 +44,15 @@ def test_status_shows_the_whole_queue(make_api: Callable[..., Api]) -> None:
 
 def test_a_pause_outlives_restarts_and_ends(make_api: Callable[..., Api]) -> None:
     """A pause holds, over a restart too, with its author and reason; resume ends it."""
-    api = make_api({"profile": "finish"})
+    api = make_api(_SLOW)
     api.start()
     (pause,) = api.post("pause", reason="upgrade", **{"for": "1h"})["made"]
     wait_until(lambda: api.state()[0] == "held")
     before = api.pending()
     api.synapse.stop()
     api.start()
-    wait_until(lambda: api.state()[0] == "held")
-    assert "paused by @admin:bgthrottle.test until" in api.state()[1]
+    wait_until(lambda: "paused by @admin:bgthrottle.test until" in api.state()[1])
+    assert "held" == api.state()[0]
     assert before == api.pending()
     assert [pause] == api.get("status")["levers"]
     assert ["paused"] == [problem["kind"] for problem in api.get("status")["problems"]]
@@ -138,11 +62,12 @@ def test_a_pause_outlives_restarts_and_ends(make_api: Callable[..., Api]) -> Non
         official["current_updates"]["master"]
     )
     assert [pause] == api.post("resume")["ended"]
+    api.finish()
     wait_until(lambda: api.pending() == 0)
     wait_until(lambda: api.state()[0] == "idle")
-    uses = api.get("uses")
+    uses = api.get("uses")["uses"]
     assert [("resume", None), ("pause", pause["ends_ms"])] == [
-        (use["action"], use["ends_ms"]) for use in uses["uses"]
+        (use["action"], use["ends_ms"]) for use in uses if use["action"] != "override"
     ]
     log = api.synapse.log()
     assert "still in force: pause of *" in log
@@ -181,9 +106,11 @@ def test_override(make_api: Callable[..., Api]) -> None:
 
 def test_history_outlives_restarts(make_api: Callable[..., Api]) -> None:
     """Every update that ran is in the history, done, with its batches; after a restart too."""
-    api = make_api({"profile": "finish"})
+    api = make_api(_SLOW)
     api.start()
-    names = {name for (name,) in api.query(_QUEUE)}
+    names = {name for (name,) in api.query(QUEUE)}
+    assert names
+    api.finish()
     wait_until(lambda: api.pending() == 0)
     wait_until(lambda: api.state()[0] == "idle")
     wait_until(lambda: "running" not in {e["outcome"] for e in api.get("history")["history"]})
@@ -246,3 +173,21 @@ def test_pauses_survive_kills(make_api: Callable[..., Api]) -> None:
     seen = kill_after_pauses(api.synapse, token, queue, progress, 2)
     assert ((), (), 0) == (seen.lost, seen.back, seen.ran)
     assert seen.ran_after
+
+
+@pytest.mark.parametrize("make_api", ["sqlite"], indirect=True)
+def test_the_path_is_the_administrators_choice(make_api: Callable[..., Api]) -> None:
+    """The API is where the configuration says, or nowhere, and then pauses hold all the same."""
+    api = make_api({"sleep": "1h", "api_path": "/_synapse/elsewhere"})
+    api.start()
+    elsewhere = "/_synapse/elsewhere/v1"
+    api.admin.call("POST", f"{elsewhere}/pause", {"reason": "before it went"})
+    with pytest.raises(urllib.error.HTTPError, match="M_UNRECOGNIZED"):
+        api.get("status")
+    api.synapse.stop()
+    api.synapse.configure_module({"sleep": "1h", "api_path": "off"})
+    api.start()
+    for path in (API, elsewhere):
+        with pytest.raises(urllib.error.HTTPError, match="M_UNRECOGNIZED"):
+            api.admin.call("GET", f"{path}/status")
+    wait_until(lambda: "before it went" in api.synapse.log().rpartition("Holding")[2])

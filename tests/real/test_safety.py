@@ -1,5 +1,6 @@
 """Faults and interventions on a real server: nothing is lost, nothing aborts."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from tests.real.conftest import RealServer, wait_until
 
 MakeServer = Callable[..., RealServer]
 
-STATE_KEYS = "events_populate_state_key_rejections"
+STATE_KEYS = data.STATE_KEYS
 SECOND_MODULE = "synapse_bgthrottle.BackgroundUpdateThrottle"
 
 
@@ -39,7 +40,7 @@ def test_terminated_in_a_wait(make_server: MakeServer) -> None:
     server = make_server({"sleep": "1h"})
     data.queue_state_keys(server.synapse.database_path)
     server.synapse.start()
-    wait_until(lambda: "Pacing events_populate" in server.synapse.log())
+    wait_until(lambda: f"Pacing {STATE_KEYS}" in server.synapse.log())
     assert server.synapse.stop() < 2
     assert 0 == server.synapse.exit_status()
 
@@ -122,14 +123,8 @@ def test_a_failing_update(make_server: MakeServer) -> None:
 
 def mend_progress(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
-        low, high = data.stream_range(connection)
-        connection.execute(
-            "UPDATE background_updates SET progress_json = ?",
-            (
-                f'{{"min_stream_ordering_exclusive": {low - 1},'
-                f' "max_stream_ordering_inclusive": {high}}}',
-            ),
-        )
+        progress = json.dumps(data.state_keys_progress(connection))
+        connection.execute("UPDATE background_updates SET progress_json = ?", (progress,))
 
 
 def test_a_second_module(make_server: MakeServer) -> None:

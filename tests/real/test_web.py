@@ -97,7 +97,16 @@ def test_token_elsewhere(server: WebServer) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("", "/", "/v1", "/v1/status/", "//v1/status", "/v1//status", "/v1%2Fstatus"),
+        *(
+            "/v1",
+            "/v1/",
+            "/page",
+            "/page/../openapi.json",
+            "/v1/status/",
+            "//v1/status",
+            "/v1//status",
+            "/v1%2Fstatus",
+        ),
         *("/v1/%73tatus", "/./v1/status", "/x/../v1/status", "/../bgthrottle/v1/status"),
         *("/v1/status;a=b", "/v1/status%00", "/v1/status%3Fa", "/v1/status#a", "/V1/status"),
     ],

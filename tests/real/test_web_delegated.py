@@ -1,6 +1,5 @@
 """The HTTP API where another service says who somebody is (MSC3861)."""
 
-import importlib.util
 import json
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from harness.matrix import MatrixClient
 from harness.server import SynapseServer
+from harness.versions import SYNAPSE, has_module
 from tests.real.web_server import SERVICE_TOKEN, WebServer, configuration
 
 _CLIENT = "urn:matrix:client:api:*"
@@ -59,7 +59,8 @@ def authentication_service() -> Iterator[str]:
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("synapse.api.auth.mas") is None, reason="an older Synapse"
+    not has_module("synapse.api.auth.mas"),
+    reason=f"Synapse {SYNAPSE} has no matrix_authentication_service",
 )
 def test_scope_decides(tmp_path: Path) -> None:
     """A token's scope decides, not whether the account is an administrator's."""

@@ -51,6 +51,7 @@ def pending(name: str, **more: Any) -> dict[str, Any]:
         "progress": None,
         "paused": False,
         "started_ms": None,
+        "is_reachable": True,
         **more,
     }
 
@@ -77,7 +78,9 @@ def current(**more: Any) -> dict[str, Any]:
             "since_ms": NOW_MS - 900,
         },
         "is_in_batch": False,
-        "limits": "duty cycle adaptive, balanced",
+        "batch_since_ms": None,
+        "duty_cycle_ratio": 0.07,
+        "limits": "duty cycle adaptive, balanced; rule 0 (event_search)",
         "rule": "rule 0 (event_search)",
         "index_build": None,
         **more,
@@ -115,6 +118,7 @@ def status(*databases: dict[str, Any], **more: Any) -> dict[str, Any]:
             "databases": list(databases),
             "levers": [],
             "problems": [],
+            "missing": [],
             **more,
         }
     )

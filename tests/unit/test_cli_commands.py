@@ -231,6 +231,14 @@ def test_problems_of_a_lever() -> None:
     assert "wrong settings\n  settings.duty_cycle: found '500%'\\n\n" in result.output
 
 
+def test_a_problem_that_the_message_has() -> None:
+    """It is told once."""
+    problem = {"path": ["for"], "message": "found '1y'"}
+    body = {"errcode": "M_INVALID_PARAM", "error": "for: found '1y'", "problems": [problem]}
+    result = run(FakeServer({"POST pause": (400, body)}), "pause", "e")
+    assert 1 == result.output.count("for: found '1y'")
+
+
 def test_pause_without_module() -> None:
     """Synapse's switch is used instead, and that it has no end is said loudly."""
     server = FakeServer({"POST admin/enabled": OFF})

@@ -111,14 +111,14 @@ def test_the_whole_status() -> None:
     assert [
         "PROBLEM in master: gave up",
         "  do: mend it",
-        "example.org, module 0.1.0, adaptive duty cycle 7%",
-        "master (postgres): waiting (pace) since 2026-01-06 21:59 UTC (900ms), 3 pending",
+        "example.org, module 0.1.0, duty cycle 7%",
+        "master (postgres): waiting (pace), 3 pending",
         "  event_search 66.0% 496900/752865; running 3h12m; ETA 1h40m;"
         " throttled: active backends 26 >= 25",
         "    1200 batches, 496900 items, 2m in batches; progress in stream positions;"
         " last batch 98ms; target 100ms; 43.1 items/s; unthrottled 7m left",
         "    waited: pace 2h46m, gap 20s",
-        "    limits: duty cycle adaptive, balanced",
+        "    limits: duty cycle adaptive, balanced; rule 0 (event_search)",
         "    index build: building index, 43.0% done",
         "  then:",
         "    2. an_index: one-shot; depends on event_search",
@@ -131,6 +131,13 @@ def test_the_whole_status() -> None:
         "levers:",
         "  pause *, until 2026-01-07 00:00 UTC (2h left), by @admin:example.org: load test",
     ] == [line.text for line in told]
+
+
+def test_what_this_synapse_lacks() -> None:
+    """It comes last, a line each with what it costs."""
+    found = status(IDLE, missing=[{"name": "Pool.engine", "cost": "no gaps on SQLite"}])
+    told = list(status_lines(decode(ThrottleStatus, found), None))
+    assert "this Synapse has no Pool.engine: no gaps on SQLite" == told[-1].text
 
 
 def test_a_long_queue_is_cut() -> None:

@@ -16,6 +16,7 @@ from synapse_bgthrottle.client.throttle_status import (
     TimeLeft,
 )
 from tests.unit.cli_fakes import LEVERS, PAUSE, database, pending, status
+from tests.web_steering import example
 
 SIGNAL = {
     "name": "disk_free",
@@ -30,11 +31,13 @@ SIGNAL = {
     "problem": "",
 }
 
+MISSING = {"name": "BackgroundUpdater._running", "cost": "an abort is not seen"}
+
 
 @pytest.mark.parametrize(
     ("kind", "found"),
     [
-        (ThrottleStatus, status(database(signals=[SIGNAL]), levers=[PAUSE])),
+        (ThrottleStatus, status(database(signals=[SIGNAL]), levers=[PAUSE], missing=[MISSING])),
         (LeverAnswer, LEVERS),
         (StatedSignal, SIGNAL),
     ],
@@ -42,6 +45,24 @@ SIGNAL = {
 def test_round_trip(kind: Any, found: Any) -> None:
     """Nothing of the contract is lost, and encode is the inverse of decode."""
     assert found == encode(decode(kind, found))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "kind"),
+    [
+        ("get", "/v1/status", None, ThrottleStatus),
+        ("get", "/v1/history", "history", HistoryEntry),
+        ("get", "/v1/uses", "uses", Use),
+        ("get", "/v1/explain", None, Explanation),
+        ("post", "/v1/pause", None, LeverAnswer),
+        ("post", "/v1/override", None, LeverAnswer),
+    ],
+)
+def test_all_that_the_api_describes(method: str, path: str, key: str | None, kind: Any) -> None:
+    """No key of the examples in openapi.json is lost."""
+    answer = example(method, path)
+    for found in [answer] if key is None else answer[key]:
+        assert found == encode(decode(kind, found))
 
 
 def test_a_key_that_python_cannot_name() -> None:

@@ -35,7 +35,7 @@ def test_ticks() -> None:
 
 
 def test_responses() -> None:
-    """By servlet, whatever the method and the status; without long polls."""
+    """By servlet, whatever the method and the status; without long polls and looks at health."""
     registry = CollectorRegistry()
     timer = Histogram(
         "synapse_http_server_response_time_seconds",
@@ -49,12 +49,15 @@ def test_responses() -> None:
         ("GET", "ProfileRestServlet", "404", 0.25),
         ("PUT", "ProfileRestServlet", "200", 1.0),
         ("GET", "SyncRestServlet", "200", 30.0),
+        ("GET", "HealthResource", "200", 0.125),
+        ("GET", "MetricsResource", "200", 0.5),
         ("GET", "RoomMessageListRestServlet", "200", 0.125),
     ):
         timer.labels(method, servlet, "", code, "one.test").observe(seconds)
         count.labels(method, servlet, "", "one.test").inc()
     expected = {"ProfileRestServlet": (1.75, 3), "RoomMessageListRestServlet": (0.125, 1)}
     assert expected == ServerMetrics(registry).responses()
+    assert 4 == ServerMetrics(registry).answered()
 
 
 def test_another_client_library() -> None:

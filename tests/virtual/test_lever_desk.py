@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import ensureDeferred
 
 from harness.virtual import EPOCH_S, VirtualServer, Work
+from synapse_bgthrottle.lever_desk import Queue
 from synapse_bgthrottle.lever_requests import (
     Action,
     NothingMatchesError,
@@ -146,6 +147,27 @@ def test_release_made_anew_gets_the_new_end(world: _World) -> None:
     made, ended, in_force = world.pull("release", update="event_a", duration="2h")
     assert (["event_a"],) * 3 == (made, ended, in_force)
     assert [EPOCH_S + 7200] == [lever.ends_s for lever in levers_of(world.module)]
+
+
+@pytest.mark.parametrize(
+    ("stays", "asked_s", "database", "names"),
+    [
+        (False, 1, "master", ()),
+        (False, 1, "master", ("event_b",)),
+        (True, 1, "master", ("event_a",)),
+        (True, 1, "state", ()),
+        # What was released after the queue was asked for may have come after that, too.
+        (True, 0, "master", ()),
+    ],
+)
+def test_release_ends_where_its_update_left_the_queue(
+    world: _World, stays: bool, asked_s: float, database: str, names: tuple[str, ...]
+) -> None:
+    """A queue without the update ends its release, whoever saw it leave; no other queue does."""
+    pull(world.server, "release", update="event_a")
+    queues = {database: Queue(EPOCH_S + asked_s, frozenset(names))}
+    answer(world.server, world.module._keeper._desk.follow([], queues))
+    assert stays is bool(levers_of(world.module))
 
 
 def test_profile_brings_its_pace(world: _World, virtual_server: MakeServer) -> None:

@@ -15,8 +15,6 @@ def world() -> World:
 @pytest.mark.parametrize(
     "path",
     [
-        "/_synapse/bgthrottle",
-        "/_synapse/bgthrottle/",
         "/_synapse/bgthrottle/v1",
         "/_synapse/bgthrottle/v2/status",
         "/_synapse/bgthrottle/v1/status/",

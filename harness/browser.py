@@ -1,0 +1,211 @@
+"""A headless Chromium, driven with selenium; both come from elsewhere and may be missing.
+
+Debian has the packages `chromium` and `chromium-driver`, PyPI has `selenium` (the extra `browser`).
+Nothing is downloaded from here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from typing_extensions import Self
+
+T = TypeVar("T")
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+# As root it has no sandbox; it shall talk to nobody but the server under test.
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+    "about:blank",  # its own first page has 300 files
+)
+
+
+def missing() -> str | None:
+    """What there must be and is not; None: nothing."""
+    try:
+        import selenium  # noqa: F401, PLC0415 - only where a browser is wanted
+    except ImportError:
+        return "the package selenium (extra `browser`) is not installed"
+    if _browser() is None:
+        return f"none of {', '.join(_BROWSERS)} is on the PATH"
+    if shutil.which("chromedriver") is None:
+        return "chromedriver is not on the PATH"
+    return None
+
+
+def _browser() -> str | None:
+    return next(filter(None, map(shutil.which, _BROWSERS)), None)
+
+
+class Browser:
+    """One window. What its pages asked for and complained of is kept.
+
+    Args:
+        folder: of its own: its profile.
+        size: of the window, in pixels of CSS.
+        is_dark: which colours its user prefers.
+        scale: pixels of the screen for each pixel of CSS.
+
+    Raises:
+        RuntimeError: something is missing.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        size: tuple[int, int] = (1200, 900),
+        is_dark: bool = False,
+        scale: float = 1.0,
+    ) -> None:
+        lacks = missing()
+        if lacks is not None:
+            raise RuntimeError(lacks)
+        from selenium.webdriver import Chrome, ChromeOptions  # noqa: PLC0415
+        from selenium.webdriver.chrome.service import Service  # noqa: PLC0415
+
+        options = ChromeOptions()
+        options.binary_location = str(_browser())
+        for flag in (*_FLAGS, f"--user-data-dir={folder}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        service = Service(shutil.which("chromedriver"))
+        self.driver: Any = Chrome(options=options, service=service)
+        self._requests: list[Mapping[str, Any]] = []
+        self.resize(*size, scale)
+        self.prefer(is_dark)
+        # Violations before any script of the page's could hear of them are heard of too.
+        self.driver.execute_cdp_cmd(
+            "Page.addScriptToEvaluateOnNewDocument",
+            {
+                "source": "window.__violations = []; document.addEventListener("
+                "'securitypolicyviolation', (e) => window.__violations.push("
+                "`${e.violatedDirective} ${e.blockedURI} ${e.sample}`));"
+            },
+        )
+
+    def resize(self, width: int, height: int, scale: float = 1.0) -> None:
+        """As a screen of this size, be it a phone's."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def prefer(self, is_dark: bool) -> None:
+        feature = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def open(self, url: str) -> None:
+        self.driver.get(url)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a function with this body answers in the page."""
+        return self.driver.execute_script(script, *arguments)
+
+    def text(self, selector: str = "body") -> str:
+        """What is to be seen of an element; nothing, where there is none."""
+        script = (
+            "const one = document.querySelector(arguments[0]);"
+            " return one?.checkVisibility() ? one.innerText.trim() : ''"
+        )
+        return str(self.run(script, selector))
+
+    def click(self, text: str, within: str = "body") -> None:
+        """The first button whose text, as a screen reader has it, begins like this.
+
+        Raises:
+            LookupError: there is none.
+        """
+        script = (
+            "return [...document.querySelectorAll(`${arguments[1]} button`)].find((one) =>"
+            " one.checkVisibility() && one.textContent.startsWith(arguments[0]))"
+        )
+        button = self.run(script, text, within)
+        if button is None:
+            raise LookupError(f"no button {text!r} in {self.text(within)}")
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+        button.click()
+
+    def type(self, text: str, *, into: str = "", clear: bool = False) -> None:
+        """Keys, into what has the focus unless it is named."""
+        from selenium.webdriver.common.by import By  # noqa: PLC0415
+
+        if into:
+            element = self.driver.find_element(By.CSS_SELECTOR, into)
+        else:
+            element = self.driver.switch_to.active_element
+        if clear:
+            element.clear()
+        element.send_keys(text)
+
+    def console(self) -> list[str]:
+        """What was written there since the last call, errors and the rest."""
+        return [str(entry["message"]) for entry in self.driver.get_log("browser")]
+
+    def violations(self) -> list[str]:
+        """Of the content security policy, in the page that is open."""
+        return list(self.run("return window.__violations"))
+
+    def requests(self) -> list[Mapping[str, Any]]:
+        """All so far: `url`, `method`, `headers`."""
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                self._requests.append(message["params"]["request"])
+        return list(self._requests)
+
+    def wait(self, condition: Callable[[], T], timeout_s: float = 20) -> T:
+        """For the page to come to where the condition holds; answers what it was then.
+
+        Raises:
+            TimeoutError: it does not; with what is to be seen.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not (found := condition()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not so within {timeout_s:g}s:\n{self.text()}")
+            time.sleep(0.1)
+        return found
+
+    def screenshot(self, path: Path, *, whole: bool = False) -> None:
+        """Of what is to be seen, or of the whole page."""
+        options = {"format": "png", "captureBeyondViewport": whole}
+        if whole:
+            box = self.run(
+                "const e = document.documentElement; return [e.clientWidth, e.scrollHeight]"
+            )
+            options["clip"] = {"x": 0, "y": 0, "width": box[0], "height": box[1], "scale": 1}
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", options)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def close(self) -> None:
+        self.driver.quit()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def origins(requests: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Who was asked for anything; data that stands in a page is nobody's."""
+    targets = (urlsplit(request["url"]) for request in requests)
+    return {f"{url.scheme}://{url.netloc}" for url in targets if url.scheme != "data"}

@@ -1,0 +1,146 @@
+"""What a server tells of its pending updates, as jobs and as what can be learned. Pure."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from synapse_bgthrottle.config import Config
+from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.forecast.job import Job
+from synapse_bgthrottle.forecast.learned import Past
+from synapse_bgthrottle.forecast.past import Went
+from synapse_bgthrottle.forecast.stated import settings_of
+from synapse_bgthrottle.levers import LeverKind
+from synapse_bgthrottle.limits import Rule
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry
+    from synapse_bgthrottle.client.throttle_status import (
+        DatabaseStatus,
+        PendingUpdate,
+        RunningUpdate,
+        ThrottleStatus,
+    )
+
+# Speed from its sums: the first batches are slow, and are to weigh little.
+_FEWEST_BATCHES = 20
+
+# What is done in a batch varies by about its own size, and no speed stays as it is.
+_LEAST_SPEED_ERROR = 0.1
+
+
+def jobs_of(status: "ThrottleStatus") -> Iterator[Job]:
+    """Every pending update, by database, in the order in which they will run."""
+    for database in status.databases:
+        for pending in database.pending or ():
+            current = database.current
+            is_current = current is not None and current.name == pending.name
+            yield _job(status, database, pending, current if is_current else None)
+
+
+def _job(
+    status: "ThrottleStatus",
+    database: "DatabaseStatus",
+    pending: "PendingUpdate",
+    current: "RunningUpdate | None",
+) -> Job:
+    progress = pending.progress
+    if current is not None and current.progress is not None:
+        progress = current.progress
+    paused_until_ms = [
+        lever.ends_ms or 0.0
+        for lever in status.levers
+        if lever.kind == LeverKind.PAUSE.value and pending.paused
+    ]
+    return Job(
+        database=database.name,
+        update=pending.name,
+        items=None if progress is None else progress.left,
+        unit="items" if progress is None else progress.unit or "items",
+        per_batch_s=None if current is None else _speed(current),
+        speed_error=0.0 if current is None else _speed_error(current),
+        one_shot=bool(pending.one_shot),
+        not_before_s=max(paused_until_ms, default=0.0) / 1000,
+    )
+
+
+def _speed(current: "RunningUpdate") -> float | None:
+    """In the unit of its progress, for each second in batches; None: not known yet."""
+    progress, left_s = current.progress, current.time_left_s.unthrottled
+    if progress is not None and progress.left and left_s:
+        return progress.left / left_s
+    if current.batches < _FEWEST_BATCHES or current.batch_time_ms <= 0:
+        return None
+    done = current.items if progress is None or progress.done is None else progress.done
+    return done / current.batch_time_ms * 1000 if done else None
+
+
+def _speed_error(current: "RunningUpdate") -> float:
+    return max(1 / math.sqrt(max(current.batches, 1)), _LEAST_SPEED_ERROR)
+
+
+def config_of(explanations: "Iterable[Explanation]") -> Config:
+    """A configuration in which each update has the limits that the server states for it.
+
+    Raises:
+        ValueError: they are not understood.
+    """
+    rules = [
+        Rule(
+            number,
+            patterns=(told.update.replace("[", "[[]"),),
+            database=told.database,
+            settings=settings_of(told.limits),
+        )
+        for number, told in enumerate(explanations)
+    ]
+    return Config(rules=tuple(rules))
+
+
+def pasts_of(history: "Iterable[HistoryEntry]", now_ms: float) -> list[Past]:
+    """How updates went and go."""
+    return [
+        Past(
+            began_s=entry.started_ms / 1000,
+            ended_s=(now_ms if entry.ended_ms is None else entry.ended_ms) / 1000,
+            batches=entry.batches,
+            batch_s=entry.batch_time_ms / 1000,
+            waited_s=_seconds(entry.waited_ms),
+        )
+        for entry in history
+        if entry.started_ms is not None
+    ]
+
+
+def past_of(current: "RunningUpdate", now_ms: float, is_adaptive: bool) -> Past:
+    """How the update under way went so far."""
+    return Past(
+        began_s=(now_ms if current.since_ms is None else current.since_ms) / 1000,
+        ended_s=now_ms / 1000,
+        batches=current.batches,
+        batch_s=current.batch_time_ms / 1000,
+        waited_s=_seconds(current.waited_ms),
+        is_adaptive=is_adaptive,
+    )
+
+
+def went_of(history: "Iterable[HistoryEntry]") -> list[Went]:
+    """The updates that came to their end."""
+    return [
+        Went(entry.database, entry.update, entry.started_ms, entry.ended_ms)
+        for entry in history
+        if entry.outcome == "done" and entry.started_ms is not None and entry.ended_ms is not None
+    ]
+
+
+def why_held(explanations: "Iterable[Explanation]") -> Iterator[str]:
+    """What holds updates now for reasons that no forecast can know the end of."""
+    endless = {Cause.DISABLED.value, Cause.DATABASE.value}
+    for told in explanations:
+        for held in told.held_by:
+            if held.cause in endless:
+                yield f"{told.update} is held now: {held.reason}"
+
+
+def _seconds(waited_ms: Mapping[str, float]) -> dict[str, float]:
+    return {cause: ms / 1000 for cause, ms in waited_ms.items()}

@@ -1,0 +1,223 @@
+"""`bgthrottle forecast`: of a server's queue, or of numbers that are given."""
+
+import os
+from collections.abc import Iterator
+from datetime import tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from synapse_bgthrottle.cli import forecast_memory, forecast_online, output
+from synapse_bgthrottle.cli.config_check import FILE, parsed
+from synapse_bgthrottle.cli.failures import CommandError
+from synapse_bgthrottle.cli.forecast_lines import forecast_lines
+from synapse_bgthrottle.cli.forecast_options import (
+    LEARNED,
+    items_option,
+    rate_option,
+    read_load,
+    seeds,
+)
+from synapse_bgthrottle.cli.lines import escape, share
+from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.config import Config
+from synapse_bgthrottle.forecast import learned, past
+from synapse_bgthrottle.forecast.forecasting import Question, forecast
+from synapse_bgthrottle.forecast.job import Job
+from synapse_bgthrottle.forecast.results import Forecast
+from synapse_bgthrottle.forecast.server_section import settings_of_section
+from synapse_bgthrottle.forecast.svg import svg
+from synapse_bgthrottle.forecast.week import flat
+from synapse_bgthrottle.limits import Adaptive, Settings
+from synapse_bgthrottle.quirks import runs_in_one_go
+from synapse_bgthrottle.simulation import presets
+from synapse_bgthrottle.simulation.model import ServerModel
+from synapse_bgthrottle.throttle import Throttle
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+
+_SERVERS = {name.lower().replace(" ", "-"): model for name, model in presets.SERVERS.items()}
+
+_MODEL = (
+    "clients' requests are modelled, not yours: trust the order of the profiles, not each digit"
+)
+_OWN_SPEED = "the speed in batches is taken for the same from beginning to end"
+
+
+@attrs.frozen
+class _Asked:
+    """The command's options."""
+
+    update: str | None
+    items: float | None
+    rate: float | None
+    one_shot_s: float | None
+    load: str | None
+    server: ServerModel | None
+
+
+@click.command("forecast")
+@click.option("--config", "file", type=FILE, help="Offline, by homeserver.yaml, say.")
+@items_option
+@rate_option
+@click.option("--update", metavar="NAME", help="Only this update; offline, which rules match.")
+@click.option("--one-shot", type=click.FloatRange(0, 1e9), metavar="SECONDS", help="So long it is.")
+@click.option("--load", metavar="LOAD", help="flat, idle, office, learned, or a file of 168 hours.")
+@click.option("--server", type=click.Choice(list(_SERVERS)), help="What it is like.")
+@click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
+@online
+def forecast_command(
+    session: Session,
+    file: Path | None,
+    items: float | None,
+    rate: float | None,
+    update: str | None,
+    one_shot: float | None,
+    load: str | None,
+    server: str | None,
+    picture: Path | None,
+) -> None:
+    """Tell when updates will be done, and what else would cost.
+
+    The server is asked for its queue, limits and history. With --config or --items nobody is asked.
+    The module's own decisions are made on a modelled server, for the present configuration, each
+    profile, and stock Synapse.
+
+    \b
+    Examples:
+      bgthrottle forecast
+      bgthrottle forecast --load office --svg forecast.svg
+      bgthrottle forecast --items 1e9 --rate 5/ms --config /etc/matrix-synapse/homeserver.yaml
+    """
+    model = None if server is None else _SERVERS[server]
+    asked = _Asked(update, items, rate, one_shot, load, model)
+    if file is None and items is None and (one_shot is None or session.settings().url):
+        told, zone = _of_server(session, asked)
+    else:
+        told, zone = _of_numbers(session, asked, file)
+    if picture is not None:
+        try:
+            picture.write_text(svg(told, zone), encoding="utf-8")
+        except OSError as error:
+            raise CommandError(escape(f"{picture}: {error.strerror}")) from None
+    session.show(told, forecast_lines(told, zone))
+
+
+def _of_numbers(session: Session, asked: _Asked, file: Path | None) -> tuple[Forecast, tzinfo]:
+    config, server_settings = Config(), Settings()
+    if file is not None:
+        config, found = parsed(file)
+        server_settings = settings_of_section(found.server_section)
+    name = asked.update or "an_update"
+    one_shot = asked.one_shot_s is not None or runs_in_one_go(name)
+    job = Job(
+        update=name,
+        items=asked.items,
+        per_batch_s=asked.rate,
+        one_shot=one_shot,
+        one_shot_s=asked.one_shot_s,
+    )
+    if job.unknown:
+        raise click.UsageError(job.unknown)
+    zone = _zone(config, server_settings, [job])
+    if asked.load == LEARNED:
+        raise click.UsageError(
+            "--load learned needs a server's history: leave out --config, --items"
+        )
+    question = Question(
+        jobs=(job,),
+        config=config,
+        server_settings=server_settings,
+        load=read_load(asked.load or "flat", zone),
+        server=asked.server or presets.TWO_CORES,
+        start_s=session.around.wall_ms() / 1000,
+        seeds=seeds,
+    )
+    notes = [_OWN_SPEED, "pauses, budgets and approvals are the server's to know: none is in it"]
+    return attrs.evolve(forecast(question), notes=(*_load_notes(question), *notes)), zone
+
+
+def _of_server(session: Session, asked: _Asked) -> tuple[Forecast, tzinfo]:
+    with session.client() as client:
+        status, history = client.throttle_status(), client.history(1000)
+        jobs = [_filled(job, asked) for job in forecast_online.jobs_of(status)]
+        jobs = [job for job in jobs if asked.update in (None, job.update)]
+        told = [client.explain(job.update, job.database, job.one_shot) for job in jobs]
+    try:
+        config = forecast_online.config_of(told)
+    except ValueError as error:
+        raise CommandError(escape(f"the server's limits are not understood: {error}")) from None
+    now_ms = session.around.wall_ms() if status.now_ms is None else status.now_ms
+    zone = _zone(config, Settings(), jobs)
+    pasts = forecast_online.pasts_of(history, now_ms)
+    load = None if asked.load in (None, LEARNED) else read_load(asked.load or "", zone)
+    notes = []
+    observed = None
+    if load is None:
+        load = learned.load_of_the_day(pasts, zone)
+        if load is None:
+            observed = _observed(status, config, now_ms)
+            load = flat(zone)
+            notes.append(f"load: {learned.NOT_ENOUGH} to know the week, taken for flat")
+    if observed is not None:
+        notes.append(f"present: {share(observed)} of the time in batches, as it was so far")
+    closed_ratio = learned.budgets_closed(pasts)
+    if closed_ratio:
+        notes.append(f"budgets: closed for {share(closed_ratio)} of the time, as they were")
+    memory = forecast_memory.default_file(os.environ)
+    earlier = forecast_memory.read(memory)
+    compared = past.compared(earlier, forecast_online.went_of(history), status.server_name)
+    is_sqlite = any(database.engine == "sqlite" for database in status.databases)
+    question = Question(
+        jobs=tuple(jobs),
+        config=config,
+        load=load,
+        server=asked.server or (presets.SQLITE if is_sqlite else presets.TWO_CORES),
+        start_s=now_ms / 1000,
+        seeds=seeds,
+        closed_ratio=closed_ratio,
+        observed=observed,
+        error=compared.median_error or 0.0,
+    )
+    notes += [_OWN_SPEED, *_load_notes(question), *forecast_online.why_held(told)]
+    if len({job.database for job in jobs}) > 1:
+        notes.append("each database as if it were alone: together they may take longer")
+    made = attrs.evolve(forecast(question), notes=tuple(notes), past=compared)
+    try:
+        forecast_memory.add(memory, past.kept_of(made, status.server_name))
+    except OSError as error:
+        output.say(f"{memory}: {error.strerror}: this forecast is not kept")
+    return made, zone
+
+
+def _load_notes(question: Question) -> Iterator[str]:
+    if question.load.most:
+        yield _MODEL
+
+
+def _filled(job: Job, asked: _Asked) -> Job:
+    """With what the command line says where the server does not know."""
+    if job.one_shot:
+        return attrs.evolve(job, one_shot_s=asked.one_shot_s)
+    return attrs.evolve(job, per_batch_s=job.per_batch_s or asked.rate)
+
+
+def _observed(status: "ThrottleStatus", config: Config, now_ms: float) -> float | None:
+    """The share of the time in batches of an adaptive update under way."""
+    for database in status.databases:
+        current = database.current
+        if current is None or current.one_shot:
+            continue
+        limits = Throttle(config, Settings()).limits_of(current.name, database.name, False)[1]
+        if isinstance(limits.pace, Adaptive):
+            return learned.share_observed(forecast_online.past_of(current, now_ms, True))
+    return None
+
+
+def _zone(config: Config, server: Settings, jobs: list[Job]) -> tzinfo:
+    job = jobs[0] if jobs else Job(update="")
+    limits = Throttle(config, server).limits_of(job.update, job.database, job.one_shot)[1]
+    return limits.time_zone

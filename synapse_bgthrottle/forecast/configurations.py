@@ -1,0 +1,40 @@
+"""The configurations that are compared: the present one, the profiles, and stock Synapse."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from synapse_bgthrottle.config import Config
+from synapse_bgthrottle.limits import Adaptive, FixedSleep, Settings
+from synapse_bgthrottle.profiles import PROFILES
+
+PRESENT = "present"
+STOCK = "stock"
+_STOCK = Settings(pace=FixedSleep(1000.0))
+
+
+def configurations(config: Config, server: Settings) -> Iterator[tuple[str, Config, Settings]]:
+    """Each by name, with the settings of the server's own section.
+
+    A profile takes the place of the pace at each level; windows and limits stay. Stock knows none.
+    """
+    yield PRESENT, config, server
+    for name in PROFILES:
+        yield name, _with_profile(config, name), server
+    yield STOCK, Config(), _stock(server)
+
+
+def _with_profile(config: Config, name: str) -> Config:
+    def changed(settings: Settings) -> Settings:
+        return attrs.evolve(settings, pace=Adaptive(), profile=name)
+
+    return attrs.evolve(
+        config,
+        settings=changed(config.settings),
+        rules=tuple(attrs.evolve(rule, settings=changed(rule.settings)) for rule in config.rules),
+    )
+
+
+def _stock(server: Settings) -> Settings:
+    pace = server.pace if isinstance(server.pace, FixedSleep) else _STOCK.pace
+    return attrs.evolve(server, pace=pace)

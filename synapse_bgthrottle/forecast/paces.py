@@ -1,0 +1,112 @@
+"""The share of the time that is spent in batches, at any load: measured at a few, then read off."""
+
+from collections.abc import Sequence
+
+import attrs
+
+
+@attrs.frozen
+class Knot:
+    """What was measured at one load.
+
+    Attributes:
+        load: 0 to 1.
+        share: of the time in batches.
+        low, high: the least and the greatest that it may be.
+        slower: by what share clients were slower than without the update.
+    """
+
+    load: float
+    share: float
+    low: float
+    high: float
+    slower: float = 0.0
+
+
+@attrs.frozen
+class Pace:
+    """Shares of the time in batches, at one load; what clients bear of it."""
+
+    share: float
+    low: float
+    high: float
+    slower: float = 0.0
+
+    def of(self, case: str) -> float:
+        """`share`, `low` or `high`."""
+        return float(getattr(self, case))
+
+
+@attrs.frozen
+class Paces:
+    """The paces of one update under one configuration.
+
+    Attributes:
+        knots: measured, by rising load; a pace never grows with the load.
+        is_share: whether loads are shares of the time with clients, not rates of requests.
+    """
+
+    knots: tuple[Knot, ...]
+    is_share: bool = False
+
+    def at(self, load: float) -> Pace:
+        """At any load, between what was measured at those around it."""
+        knots = (self.knots[0], self.knots[-1]) if self.is_share else self.knots
+        before = after = knots[0]
+        for knot in knots:
+            before, after = after, knot
+            if knot.load >= load:
+                break
+        width = after.load - before.load
+        far = min(max((load - before.load) / width, 0.0), 1.0) if width else 0.0
+
+        def between(one: float, other: float) -> float:
+            return one + (other - one) * far
+
+        return Pace(
+            between(before.share, after.share),
+            between(before.low, after.low),
+            between(before.high, after.high),
+            between(before.slower, after.slower),
+        )
+
+
+def falling(knots: Sequence[Knot]) -> tuple[Knot, ...]:
+    """The same by load, where no pace is above the one at a lower load: that is chance."""
+    found: list[Knot] = []
+    for knot in sorted(knots, key=lambda knot: knot.load):
+        if found:
+            before = found[-1]
+            knot = attrs.evolve(  # noqa: PLW2901
+                knot,
+                share=min(knot.share, before.share),
+                low=min(knot.low, before.low),
+                high=min(knot.high, before.high),
+            )
+        found.append(knot)
+    return tuple(found)
+
+
+def slowed(paces: Paces, closed_ratio: float) -> Paces:
+    """With a budget that is closed for this share of the time, or (at best) never."""
+    return attrs.evolve(
+        paces,
+        knots=tuple(
+            attrs.evolve(
+                knot, share=knot.share * (1 - closed_ratio), low=knot.low * (1 - closed_ratio)
+            )
+            for knot in paces.knots
+        ),
+    )
+
+
+def wanted_loads(levels: Sequence[float], is_share: bool, most: int = 3) -> tuple[float, ...]:
+    """The loads at which to measure, from the highest: all that occur, or some that span them."""
+    if is_share:
+        return (1.0, 0.0) if any(levels) else (0.0,)
+    found = sorted(set(levels), reverse=True)
+    if len(found) <= most:
+        return tuple(found)
+    high, low = found[0], found[-1]
+    between = (high + (low - high) * number / (most - 1) for number in range(1, most - 1))
+    return (high, *between, low)

@@ -1,0 +1,107 @@
+"""Forecasts that were made, against how it went."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+import attrs
+
+from synapse_bgthrottle.forecast.results import Forecast, PastForecasts
+
+# What is kept: of each update the first and the newest ones, and so many at all.
+MOST_KEPT = 200
+MOST_OF_AN_UPDATE = 4
+
+# A forecast of a few seconds says nothing of one that is any use.
+_LEAST_AHEAD_MS = 10_000.0
+
+
+@attrs.frozen
+class Kept:
+    """What was once said of one update.
+
+    Attributes:
+        server, database, update: which.
+        made_ms, earliest_ms, ends_ms, latest_ms: since the epoch.
+    """
+
+    server: str
+    database: str
+    update: str
+    made_ms: float
+    earliest_ms: float
+    ends_ms: float
+    latest_ms: float
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Server, database and update."""
+        return self.server, self.database, self.update
+
+
+@attrs.frozen
+class Went:
+    """How an update went: from when to when (ms since the epoch) it was at work."""
+
+    database: str
+    update: str
+    started_ms: float
+    ended_ms: float
+
+
+def kept_of(forecast: Forecast, server: str) -> tuple[Kept, ...]:
+    """What a forecast says, to be kept."""
+    return tuple(
+        Kept(
+            server,
+            update.database,
+            update.update,
+            forecast.made_ms,
+            update.earliest_ms,
+            update.ends_ms,
+            update.latest_ms,
+        )
+        for update in forecast.updates
+        if update.ends_ms is not None
+        and update.earliest_ms is not None
+        and update.latest_ms is not None
+        and update.ends_ms - forecast.made_ms >= _LEAST_AHEAD_MS
+    )
+
+
+def bounded(kept: Iterable[Kept]) -> tuple[Kept, ...]:
+    """Of each update the first and the newest, and at all no more than `MOST_KEPT`."""
+    by_update: dict[tuple[str, str, str], list[Kept]] = {}
+    for each in sorted(kept, key=lambda each: each.made_ms):
+        of_it = by_update.setdefault(each.key, [])
+        of_it.append(each)
+        if len(of_it) > MOST_OF_AN_UPDATE:
+            del of_it[1]
+    newest = sorted((each for of_it in by_update.values() for each in of_it), key=_made)
+    return tuple(newest[-MOST_KEPT:])
+
+
+def compared(kept: Sequence[Kept], went: Sequence[Went], server: str) -> PastForecasts:
+    """Those of updates that have ended, against when they did.
+
+    An end counts for the forecasts that were made before it, and after the end of the run before.
+    """
+    errors, within = [], 0
+    for each in kept:
+        ends = [
+            one.ended_ms
+            for one in went
+            if (server, one.database, one.update) == each.key and one.ended_ms > each.made_ms
+        ]
+        if not ends:
+            continue
+        ended_ms = min(ends)
+        ahead_ms = each.ends_ms - each.made_ms
+        errors.append(abs(ended_ms - each.ends_ms) / ahead_ms)
+        within += each.earliest_ms <= ended_ms <= each.latest_ms
+    if not errors:
+        return PastForecasts()
+    return PastForecasts(len(errors), median(errors), max(errors), within / len(errors))
+
+
+def _made(kept: Kept) -> float:
+    return kept.made_ms

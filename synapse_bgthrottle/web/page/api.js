@@ -1,0 +1,102 @@
+// The JSON API. The token lives in here, and leaves only in the Authorization header.
+
+import { escaped } from "./words.js";
+
+const TIMEOUT_MS = 15_000;
+// What the server takes for a token at all; the browser refuses to send some of the rest.
+const TOKEN = /^[\x21-\x7e]{1,4096}$/;
+
+/**
+ * Why there is no answer.
+ *
+ * `kind` is `unreachable` (nobody answers, or somebody else does), `unknown` (the token),
+ * `forbidden` (its owner), `busy` (ask again later) or `refused` (what was asked for).
+ */
+export class ApiError extends Error {
+  constructor(kind, message, { status = 0, problems = [], retryMs = 0 } = {}) {
+    super(message);
+    this.kind = kind;
+    this.status = status;
+    this.problems = problems;
+    this.retryMs = retryMs;
+  }
+}
+
+export class Api {
+  #token;
+
+  /** @throws {ApiError} this can be no token */
+  constructor(token) {
+    if (!TOKEN.test(token)) {
+      throw new ApiError("unknown", "This is no access token: it has no spaces and no letters beyond ASCII.");
+    }
+    this.#token = token;
+  }
+
+  status() {
+    return this.#call("GET", "status");
+  }
+
+  async history(limit) {
+    return (await this.#call("GET", `history?limit=${limit}`)).history;
+  }
+
+  async uses(limit) {
+    return (await this.#call("GET", `uses?limit=${limit}`)).uses;
+  }
+
+  explain(update, database, oneShot) {
+    const query = new URLSearchParams({ update, database, one_shot: String(oneShot) });
+    return this.#call("GET", `explain?${query}`);
+  }
+
+  /** Pull a lever. */
+  pull(action, body) {
+    return this.#call("POST", action, body);
+  }
+
+  async #call(method, path, body) {
+    let answer;
+    try {
+      answer = await fetch(new URL(`v1/${path}`, document.baseURI), {
+        method,
+        headers: { Authorization: `Bearer ${this.#token}` },
+        body: body === undefined ? undefined : JSON.stringify(body),
+        cache: "no-store",
+        credentials: "omit",
+        redirect: "error",
+        referrerPolicy: "no-referrer",
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+    } catch {
+      throw new ApiError("unreachable", "The server does not answer.");
+    }
+    let content;
+    try {
+      content = await answer.json();
+    } catch {
+      throw new ApiError("unreachable", `Something else than the server answers (${answer.status}).`);
+    }
+    if (answer.ok) return content;
+    throw refusal(answer.status, content);
+  }
+}
+
+/** Why one is signed out, for people. */
+export function whyOut(error) {
+  const why = {
+    unknown: "The server does not know this token (401)",
+    forbidden: "This account may not use it (403)",
+  }[error.kind];
+  return `${why}: ${escaped(error.message)}`;
+}
+
+function refusal(status, content) {
+  const message = typeof content?.error === "string" ? content.error : `HTTP status ${status}`;
+  const problems = Array.isArray(content?.problems) ? content.problems : [];
+  const retryMs = Number(content?.retry_after_ms) || 0;
+  const kind =
+    { 401: "unknown", 403: "forbidden" }[status] ??
+    (status >= 500 || retryMs ? "busy" : "refused");
+  return new ApiError(kind, message, { status, problems, retryMs });
+}

@@ -1,0 +1,86 @@
+// The top of the page: whether all is well, and what is not.
+
+import { summary } from "./changes.js";
+import { h, theirs } from "./dom.js";
+import { clock } from "./words.js";
+
+const TITLES = {
+  store: "Levers cannot be kept",
+  disabled: "Disabled",
+  aborted: "Synapse gave up",
+  failing: "Failing",
+  database: "No answer",
+  unknown_update: "Unknown update",
+  held: "Held for long",
+  stuck: "Stuck",
+  paused: "Paused",
+};
+const MILD = new Set(["paused", "held"]);
+
+/** Whether what is shown is true now. */
+export function connection({ silentSince, trouble, nowMs }) {
+  if (silentSince === null) {
+    return h("p", { class: "pill good" }, h("span", { class: "dot" }), "Live");
+  }
+  return h(
+    "p",
+    { class: "pill bad" },
+    h("span", { class: "dot" }),
+    `The server does not answer since ${clock(silentSince, nowMs)}`,
+    trouble.kind !== "unreachable" && [": ", theirs(trouble.message)],
+  );
+}
+
+/** What is wrong, the worst first; or that nothing is. */
+export function problems(status, databaseNames) {
+  return h(
+    "section",
+    { "aria-labelledby": "problems-title", class: "problems" },
+    h("h2", { id: "problems-title" }, "Problems"),
+    status.problems.length
+      ? h("ul", { class: "plain" }, status.problems.map((one) => problem(one, databaseNames)))
+      : h("p", { class: "well" }, "None."),
+  );
+}
+
+function problem({ kind, message, advice, database }, databaseNames) {
+  const named = database !== null && databaseNames.length > 1;
+  return h(
+    "li",
+    { class: MILD.has(kind) ? "problem mild" : "problem", key: `${kind} ${database} ${message}` },
+    h("strong", null, TITLES[kind] ?? kind, named && [" in ", theirs(database)]),
+    h("p", null, theirs(message)),
+    h("p", { class: "quiet" }, withCode(advice)),
+  );
+}
+
+// What stands in backticks is to be typed.
+function withCode(text) {
+  return text.split("`").map((part, at) => (at % 2 ? h("code", { key: at }, theirs(part)) : theirs(part)));
+}
+
+/** All in one line, and the buttons that are about everything. */
+export function headline(status, open) {
+  const pauses = status.levers.filter((lever) => lever.kind === "pause");
+  return h(
+    "section",
+    { class: "headline", "aria-label": "In short" },
+    h("p", { class: "summary" }, summary(status)),
+    h(
+      "p",
+      { class: "buttons" },
+      h("button", { type: "button", onclick: () => open("pause", { update: "*" }) }, "Pause all…"),
+      pauses.length > 0 &&
+        h(
+          "button",
+          { type: "button", class: "lesser", onclick: () => open("resume", { update: "*" }) },
+          "Resume all…",
+        ),
+      h(
+        "button",
+        { type: "button", class: "lesser", onclick: () => open("override", { update: "*" }) },
+        "Other settings…",
+      ),
+    ),
+  );
+}

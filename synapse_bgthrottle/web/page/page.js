@@ -1,0 +1,246 @@
+// The page: signs in, asks every two seconds, and shows what it was told.
+
+import { Actions } from "./actions.js";
+import { Api, ApiError, whyOut } from "./api.js";
+import { announcements, marks } from "./changes.js";
+import { Charts } from "./charts.js";
+import { h, render } from "./dom.js";
+import { history, levers, uses } from "./journal.js";
+import { connection, headline, problems } from "./overview.js";
+import { Poll } from "./poll.js";
+import { current, queue, title } from "./queue.js";
+import { signals } from "./signals.js";
+import { Trace } from "./trace.js";
+import { week } from "./week.js";
+import { escaped } from "./words.js";
+
+const JOURNAL_MS = 30_000;
+const LIMITS_MS = 60_000;
+const JOURNAL_LINES = 30;
+const TOLD_MS = 8000;
+
+const part = (id) => document.getElementById(id);
+const charts = new Charts();
+const actions = new Actions(part("dialog"), pull, (outcome) => {
+  if (session === null) return;
+  tell(outcome, true);
+  session.journalDue = 1;
+  poll.now();
+});
+const poll = new Poll(
+  ask,
+  () => document.hidden,
+  { set: (callback, ms) => setTimeout(callback, ms), clear: (timer) => clearTimeout(timer) },
+);
+
+// All that is known while somebody is signed in; null: nobody is. Signing out leaves nothing.
+let session = null;
+
+function begin(token) {
+  session = {
+    api: new Api(token),
+    status: null,
+    silentSince: null,
+    trouble: null,
+    traces: new Map(),
+    limits: new Map(), // by database: what `explain` told, of what, and when
+    history: null,
+    uses: null,
+    journalAt: -Infinity,
+    journalDue: 0, // how many more times it is asked for at once
+    unfolded: new Set(),
+  };
+}
+
+async function ask() {
+  const mine = session;
+  let answered;
+  try {
+    const status = await mine.api.status();
+    if (mine !== session) return true;
+    take(status);
+    answered = true;
+    await askMore(mine);
+  } catch (error) {
+    if (mine !== session) return true;
+    if (!(error instanceof ApiError)) throw error;
+    if (error.kind === "unknown" || error.kind === "forbidden") {
+      signOut(whyOut(error));
+      return true;
+    }
+    if (!answered) silent(error);
+    answered = error.retryMs || false;
+  }
+  if (mine === session) draw();
+  return answered;
+}
+
+function take(status) {
+  const said = announcements(session.status, status);
+  if (session.silentSince !== null) said.unshift("The server answers again.");
+  if (session.status === null) enter(status);
+  const isNew = session.status !== null && marks(session.status) !== marks(status);
+  if (isNew) session.journalDue = 3; // it takes a moment to be written
+  session.silentSince = null;
+  session.trouble = null;
+  session.status = status;
+  for (const database of status.databases) {
+    if (!session.traces.has(database.name)) session.traces.set(database.name, new Trace());
+    session.traces.get(database.name).add(status.now_ms, database);
+  }
+  if (said.length) tell(said.join(" "));
+  draw();
+}
+
+// What changes seldom is asked for seldom.
+async function askMore(mine) {
+  const now = performance.now();
+  for (const { name, current: update } of mine.status.databases) {
+    const known = mine.limits.get(name);
+    const about = JSON.stringify([update?.name, mine.status.levers.map((one) => one.id)]);
+    if (update === null) mine.limits.delete(name);
+    else if (known?.about !== about || now - known.at > LIMITS_MS) {
+      const told = await mine.api.explain(update.name, name, update.one_shot).catch(notForThis);
+      mine.limits.set(name, { about, at: now, limits: told?.limits ?? null });
+    }
+  }
+  if (mine.journalDue > 0 || now - mine.journalAt > JOURNAL_MS) {
+    mine.journalDue = Math.max(mine.journalDue - 1, 0);
+    mine.history = await mine.api.history(JOURNAL_LINES);
+    mine.uses = await mine.api.uses(JOURNAL_LINES);
+    mine.journalAt = now;
+  }
+}
+
+// A name that `explain` refuses (it may have anything in it) is no reason to show nothing.
+function notForThis(error) {
+  if (error.kind !== "refused") throw error;
+  return null;
+}
+
+function silent(error) {
+  session.trouble = error;
+  if (session.status === null) {
+    part("refusal").textContent = `${escaped(error.message)} It is tried again.`;
+  }
+  if (session.silentSince !== null) return;
+  session.silentSince = Date.now();
+  tell("The server does not answer.");
+}
+
+function pull(action, body) {
+  return session.api.pull(action, body).catch((error) => {
+    if (error.kind === "unknown" || error.kind === "forbidden") signOut(whyOut(error));
+    throw error;
+  });
+}
+
+function enter(status) {
+  part("refusal").textContent = "";
+  part("sign-in").hidden = true;
+  part("board").hidden = false;
+  part("sign-out").hidden = false;
+  part("server-name").textContent = escaped(status.server_name);
+  document.title = `Background updates of ${escaped(status.server_name)}`;
+  part("board-title").focus();
+}
+
+function signOut(why) {
+  poll.stop();
+  session = null;
+  actions.close();
+  for (const id of ["connection", "headline", "problems", "databases", "levers", "history", "uses", "told"]) {
+    render(part(id));
+  }
+  charts.sweep();
+  part("server-name").textContent = "";
+  part("version").textContent = "";
+  document.title = "Background updates";
+  part("board").hidden = true;
+  part("sign-out").hidden = true;
+  part("sign-in").hidden = false;
+  part("refusal").textContent = why;
+  part("token").focus();
+}
+
+function draw() {
+  const { status } = session;
+  if (status === null) return;
+  const names = status.databases.map((one) => one.name);
+  const nowMs = session.silentSince === null ? status.now_ms : Date.now();
+  render(part("connection"), connection({ ...session, nowMs }));
+  render(part("headline"), headline(status, open));
+  render(part("problems"), problems(status, names));
+  render(part("databases"), status.databases.map(section));
+  render(part("levers"), levers(status, open));
+  const view = { unfolded: session.unfolded, fold };
+  render(part("history"), history(session.history, status.now_ms, view));
+  render(part("uses"), uses(session.uses, status.now_ms, view));
+  part("version").textContent = `synapse-bgthrottle ${escaped(status.version)}`;
+  part("board").classList.toggle("stale", session.silentSince !== null);
+  charts.sweep();
+  for (const name of names) charts.draw(name, session.traces.get(name));
+}
+
+function section(database, at) {
+  const { status } = session;
+  const key = `queue ${database.name}`;
+  const view = { isUnfolded: session.unfolded.has(key), fold: (unfold) => fold(key, unfold) };
+  const id = `database-${at}`;
+  const trace = session.traces.get(database.name);
+  const limits = session.limits.get(database.name)?.limits ?? null;
+  return h(
+    "section",
+    { class: "database", "aria-labelledby": id, key: database.name },
+    title(database, id),
+    current(database, status, open),
+    database.current !== null && charts.figures(database.name, trace),
+    h("div", { class: "part", key: "queue" }, queue(database, status, view, open)),
+    h(
+      "div",
+      { class: "pair" },
+      h("div", { class: "part", key: "signals" }, signals(database)),
+      h("div", { class: "part", key: "week" }, database.current !== null && week(limits, status.now_ms)),
+    ),
+  );
+}
+
+function fold(key, unfold) {
+  if (unfold) session.unfolded.add(key);
+  else session.unfolded.delete(key);
+  draw();
+}
+
+function open(action, target) {
+  actions.open(action, target, session.status);
+}
+
+// Said aloud by screen readers; what somebody did is shown as well, for a while.
+function tell(text, isShown = false) {
+  part("news").textContent = text;
+  if (!isShown) return;
+  part("told").textContent = text;
+  setTimeout(() => {
+    if (part("told").textContent === text) part("told").textContent = "";
+  }, TOLD_MS);
+}
+
+part("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const token = part("token").value.trim();
+  part("token").value = "";
+  part("refusal").textContent = "";
+  poll.stop();
+  try {
+    begin(token);
+  } catch (error) {
+    part("refusal").textContent = error.message;
+    return;
+  }
+  poll.start();
+});
+part("sign-out").addEventListener("click", () => signOut("You are signed out."));
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) poll.now();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.sweep(true));

@@ -1,0 +1,172 @@
+// A database: what runs, what it does, and what waits behind what.
+
+import { h, theirs, unseen } from "./dom.js";
+import {
+  UNKNOWN, clock, counted, duration, escaped, globOf, milliseconds, number, percent, since,
+} from "./words.js";
+
+const FEW = 8;
+const ENGINES = { postgres: "PostgreSQL", sqlite: "SQLite", unknown: "" };
+const STATES = {
+  running: ["good", "a batch runs"],
+  waiting: ["good", "rests"],
+  held: ["mild", "held"],
+  aborted: ["bad", "given up"],
+  disabled: ["mild", "disabled"],
+  idle: ["calm", "nothing pending"],
+};
+
+/** Name, engine and state. */
+export function title(database, id) {
+  const [tone, text] = STATES[database.state] ?? ["calm", database.state];
+  return h(
+    "header",
+    { class: "title" },
+    h("h2", { id }, theirs(database.name), h("small", null, ENGINES[database.engine] ?? "")),
+    h("p", { class: `pill ${tone}` }, h("span", { class: "dot" }), text),
+  );
+}
+
+/** The update under way. */
+export function current(database, status, open) {
+  const update = database.current;
+  if (update === null) return null;
+  const { progress, decision, time_left_s: left, index_build: build } = update;
+  const nowMs = status.now_ms;
+  const spent = update.batch_time_ms / Math.max(nowMs - update.since_ms, 1);
+  const fact = (name, value, more) =>
+    h("div", { key: name }, h("dt", null, name), h("dd", null, value, more && h("small", null, more)));
+  return h(
+    "article",
+    { class: "current" },
+    h("h3", null, theirs(update.name, "name")),
+    bar(progress?.ratio ?? build?.progress_ratio, update.name, "large"),
+    decision !== null &&
+      h(
+        "p",
+        { class: decision.is_hold ? "reason held" : "reason" },
+        decision.is_hold ? "Held: " : database.state === "running" ? "At work: " : "Rests: ",
+        theirs(decision.reason),
+        decision.is_hold && h("span", { class: "quiet" }, `, for ${since(decision.since_ms, nowMs)}`),
+      ),
+    build !== null && h("p", { class: "reason" }, "Index: ", theirs(build.phase)),
+    h(
+      "dl",
+      { class: "facts" },
+      fact("Time left", duration(left.at_this_pace), left.unthrottled !== null && `${duration(left.unthrottled)} of work`),
+      fact("Done", done(progress), amount(progress)),
+      fact("Under way for", since(update.since_ms, nowMs), counted(update.batches, "batch", "batches")),
+      fact("Items per second", number(update.items_per_second), `${number(update.items)} in all`),
+      fact("Last batch", milliseconds(update.last_batch_ms), !update.one_shot && `target ${milliseconds(update.target_duration_ms)}`),
+      fact("Share of time at work", percent(Math.min(spent, 1)), update.duty_cycle_ratio !== null && `${percent(update.duty_cycle_ratio)} allowed`),
+    ),
+    h("p", { class: "quiet limits" }, "Limits: ", theirs(update.limits)),
+    h(
+      "p",
+      { class: "buttons" },
+      buttons(update.name, database.name, database.pending?.some((one) => one.name === update.name && one.paused), open),
+    ),
+  );
+}
+
+function done(progress) {
+  return progress === null ? UNKNOWN : percent(progress.ratio);
+}
+
+function amount(progress) {
+  if (progress === null || progress.done === null || progress.total === null) return null;
+  return [`${number(progress.done)} of ${number(progress.total)} `, theirs(progress.unit)];
+}
+
+function buttons(name, database, paused, open) {
+  const one = (action, text, className = null) =>
+    h(
+      "button",
+      { type: "button", class: className, key: action, onclick: () => open(action, { update: globOf(name), database }) },
+      text,
+      unseen(" ", escaped(name)),
+      "…",
+    );
+  return [
+    paused ? one("resume", "Resume") : one("pause", "Pause"),
+    one("release", "Release", "lesser"),
+    one("override", "Override", "lesser"),
+  ];
+}
+
+function bar(ratio, name, className) {
+  if (typeof ratio !== "number") return null;
+  // A native element: every screen reader knows it. Its name is a text beside it.
+  const value = Math.min(Math.max(ratio, 0), 1);
+  const label = unseen("Progress of ", escaped(name));
+  return h("label", { class: `progress ${className}` }, label, h("progress", { max: 1, value }));
+}
+
+/** All that is pending, in the order in which Synapse runs it. */
+export function queue(database, status, view, open) {
+  if (database.pending === null) {
+    return h("p", { class: "reason held" }, "The queue cannot be read: ", theirs(database.queue_problem));
+  }
+  const waiting = database.pending.filter((one) => one.name !== database.current?.name);
+  const all = view.isUnfolded;
+  const shown = all ? waiting : waiting.slice(0, FEW);
+  if (waiting.length === 0) {
+    return database.current === null ? null : h("p", { class: "quiet" }, "Nothing waits behind it.");
+  }
+  const heading = database.current === null ? "Pending" : "Waiting behind it";
+  return [
+    h("h3", null, heading, h("small", null, counted(waiting.length, "update"))),
+    h(
+      "ol",
+      { class: "plain queue" },
+      shown.map((one) => row(one, database, status, open)),
+    ),
+    waiting.length > FEW &&
+      h(
+        "button",
+        {
+          type: "button",
+          class: "lesser",
+          key: "fold",
+          "aria-expanded": String(all),
+          onclick: () => view.fold(!all),
+        },
+        all ? "Show fewer" : `Show all ${waiting.length}`,
+      ),
+  ];
+}
+
+function row(one, database, status, open) {
+  const notes = [
+    one.known === false && h("span", { class: "tag bad" }, "not known to this server: the queue stops here"),
+    !one.is_reachable && h("span", { class: "tag bad" }, "never begins: they wait for each other"),
+    one.paused && h("span", { class: "tag mild" }, "paused"),
+    one.one_shot && h("span", { class: "tag calm" }, "in one go"),
+    one.started_ms !== null && h("span", { class: "quiet" }, `begun ${clock(one.started_ms, status.now_ms)}`),
+  ];
+  const behind = one.depends_on ?? one.waits_for;
+  const ratio = one.progress?.ratio;
+  return h(
+    "li",
+    { key: one.name },
+    h(
+      "div",
+      { class: "what" },
+      theirs(one.name, "name"),
+      behind !== null && h("span", { class: "quiet" }, one.depends_on ? "needs " : "after ", theirs(behind)),
+      notes,
+    ),
+    typeof ratio === "number" && h("div", { class: "how-far" }, bar(ratio, one.name, "small"), percent(ratio)),
+    h("div", { class: "buttons" }, more(one, database, open)),
+  );
+}
+
+function more(one, database, open) {
+  const action = one.paused ? "resume" : "pause";
+  const target = { update: globOf(one.name), database: database.name };
+  const name = unseen(" ", escaped(one.name));
+  return [
+    h("button", { type: "button", class: "lesser", onclick: () => open(action, target) }, one.paused ? "Resume" : "Pause", name, "…"),
+    h("button", { type: "button", class: "lesser", onclick: () => open("release", target) }, "More", name, "…"),
+  ];
+}

@@ -1,0 +1,78 @@
+// When the update under way may run: its windows on a week, in the time zone of its rule.
+
+import { h, theirs } from "./dom.js";
+import { isOpenAt, openMinutes, parseWindows, weekTime } from "./windows.js";
+
+const NAMES = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const DAY_MINUTES = 1440;
+const ROW = 22;
+const BAR = 16;
+
+/**
+ * @param limits of the update, as `explain` tells them; null: not known yet
+ */
+export function week(limits, nowMs) {
+  if (limits === null) return null;
+  const { windows: text, time_zone: zone } = limits;
+  const windows = parseWindows(text);
+  const now = weekTime(nowMs, zone);
+  if (text === "always") {
+    return [heading(zone), h("p", { class: "quiet" }, "Always open: it has no windows.")];
+  }
+  if (windows === null || now === null) {
+    return [heading(zone), h("p", null, "Windows: ", theirs(text))];
+  }
+  const minutes = openMinutes(windows);
+  const open = isOpenAt(minutes, now);
+  return [
+    heading(zone),
+    h(
+      "p",
+      null,
+      h("span", { class: open ? "tag good" : "tag mild" }, open ? "open now" : "closed now"),
+      " ",
+      theirs(text),
+    ),
+    h("div", { class: "week" }, days(minutes, now), hours()),
+  ];
+}
+
+function heading(zone) {
+  return h("h3", null, "Windows", h("small", null, theirs(zone)));
+}
+
+// What it shows is in the text above it, in fewer words than a table of it has.
+function days(minutes, now) {
+  return h(
+    "div",
+    { class: "days", "aria-hidden": "true" },
+    NAMES.map((name, day) =>
+      h(
+        "div",
+        { class: day === now.day ? "day today" : "day", key: name },
+        h("span", null, name),
+        h(
+          "svg",
+          { viewBox: `0 0 ${DAY_MINUTES} ${ROW}`, preserveAspectRatio: "none" },
+          h("rect", { class: "rail", y: (ROW - BAR) / 2, width: DAY_MINUTES, height: BAR }),
+          minutes[day].map(([start, end]) =>
+            h("rect", { class: "fill", x: start, y: (ROW - BAR) / 2, width: end - start, height: BAR, key: start }),
+          ),
+          [6, 12, 18].map((hour) =>
+            h("line", { class: "tick", key: `h${hour}`, x1: hour * 60, x2: hour * 60, y1: (ROW - BAR) / 2, y2: (ROW + BAR) / 2 }),
+          ),
+          day === now.day &&
+            h("line", { class: "now", key: "now", x1: now.minute, x2: now.minute, y1: 0, y2: ROW }),
+        ),
+      ),
+    ),
+  );
+}
+
+function hours() {
+  return h(
+    "div",
+    { class: "hours", "aria-hidden": "true" },
+    ["00", "06", "12", "18", "24"].map((hour) => h("span", { key: hour }, hour)),
+  );
+}

@@ -1,0 +1,100 @@
+// What is made of one status after another: charts, and what is worth saying aloud.
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { announcements, marks, summary } from "./page/changes.js";
+import { Trace } from "./page/trace.js";
+
+const NOW = 1_767_571_260_000;
+
+function update(more = {}) {
+  return {
+    name: "event_search", one_shot: false, since_ms: NOW - 60_000, batches: 10, batch_time_ms: 1000,
+    last_batch_ms: 100, target_duration_ms: 80, batch_since_ms: null, duty_cycle_ratio: 0.2,
+    time_left_s: { at_this_pace: 11_520, unthrottled: 100 },
+    decision: { cause: "pace", is_hold: false, reason: "rests", since_ms: NOW }, ...more,
+  };
+}
+
+function status(more = {}, database = {}) {
+  const pending = ["event_search", "other"].map((name) => ({ name }));
+  return {
+    now_ms: NOW, problems: [], levers: [],
+    databases: [{ name: "master", state: "waiting", pending, current: update(), ...database }], ...more,
+  };
+}
+
+test("the first status is told in short", () => {
+  assert.deepEqual(announcements(null, status()), ["2 updates are pending, 3 h 12 min left of what is under way."]);
+  assert.equal(summary(status({}, { pending: [], current: null })), "No background updates are pending.");
+  assert.equal(summary(status({}, { pending: null })), "The queue of a database cannot be read.");
+});
+
+test("nothing new is nothing said", () => {
+  assert.deepEqual(announcements(status(), status({ now_ms: NOW + 2000 }, { state: "running" })), []);
+});
+
+test("problems are told when they come and when they go, not while they last", () => {
+  const problem = (message) => ({ problems: [{ kind: "held", database: "master", message, advice: "" }] });
+  assert.deepEqual(announcements(status(), status(problem("held for 1h"))), ["Problem: held for 1h."]);
+  assert.deepEqual(announcements(status(problem("held for 1h")), status(problem("held for 2h"))), []);
+  assert.deepEqual(announcements(status(problem("held for 2h")), status()), ["1 problem less."]);
+});
+
+test("each pause is a problem of its own", () => {
+  const pause = (message) => ({ kind: "paused", database: null, message, advice: "" });
+  const before = status({ problems: [pause("a is paused")] });
+  const after = status({ problems: [pause("a is paused"), pause("b is paused\u202e")] });
+  assert.deepEqual(announcements(before, after), ["Problem: b is paused\\u{202e}."]);
+});
+
+test("updates that are done, and holds, are told", () => {
+  assert.deepEqual(announcements(status(), status({}, { pending: [{ name: "other" }] })), ["event_search is done."]);
+  const many = ["a", "b", "c", "d"].map((name) => ({ name }));
+  assert.deepEqual(announcements(status({}, { pending: many }), status({}, { pending: [] })), ["4 updates of master are done."]);
+  const held = { state: "held", current: update({ decision: { is_hold: true, reason: "a window" } }) };
+  assert.deepEqual(announcements(status(), status({}, held)), ["master is held: a window."]);
+  assert.deepEqual(announcements(status({}, held), status()), ["master goes on."]);
+  assert.deepEqual(announcements(status({ databases: [] }), status()), []);
+});
+
+test("between two looks the mean batch and the share at work are shown", () => {
+  const trace = new Trace();
+  trace.add(NOW, { current: update() });
+  trace.add(NOW + 2000, { current: update({ batches: 14, batch_time_ms: 1400, last_batch_ms: 7 }) });
+  trace.add(NOW + 4000, { current: update({ batches: 14, batch_time_ms: 1400, last_batch_ms: 7, batch_since_ms: NOW + 3000 }) });
+  const [seconds, batch, worked, allowed] = trace.columns("batchMs", "worked", "allowed");
+  assert.deepEqual(seconds, [NOW / 1000, NOW / 1000 + 2, NOW / 1000 + 4]);
+  assert.deepEqual(batch, [100, 100, 7]);
+  assert.deepEqual(worked, [null, 0.2, 0.5]);
+  assert.deepEqual(allowed, [0.2, 0.2, 0.2]);
+});
+
+test("another update, a silence and an old answer draw no line", () => {
+  const trace = new Trace();
+  trace.add(NOW, { current: update() });
+  trace.add(NOW, { current: update({ last_batch_ms: 1 }) });
+  trace.add(NOW - 500, { current: update() });
+  assert.equal(trace.columns("batchMs")[0].length, 1);
+  trace.add(NOW + 2000, { current: update({ name: "other", batch_time_ms: 1 }) });
+  assert.equal(trace.last.worked, null);
+  trace.add(NOW + 100_000, { current: update({ name: "other", batch_time_ms: 2 }) });
+  assert.deepEqual(trace.columns("batchMs")[1], [100, 100, null, 100]);
+  trace.add(NOW + 102_000, { current: null });
+  assert.equal(trace.last.batchMs, undefined);
+});
+
+test("what is kept does not grow", () => {
+  const trace = new Trace();
+  for (let n = 0; n < 2000; n += 1) trace.add(NOW + n * 2000, { current: update() });
+  assert.ok(trace.columns("batchMs")[0].length <= 451);
+  trace.add(NOW - 86_400_000, { current: update() }); // the clock was set back
+  assert.equal(trace.columns("batchMs")[0].length, 1);
+});
+
+test("the journal is asked for anew when an update ends and when a lever is pulled", () => {
+  assert.equal(marks(status()), marks(status({ now_ms: NOW + 1 }, { state: "held", current: update({ batches: 11 }) })));
+  assert.notEqual(marks(status()), marks(status({}, { pending: [] })));
+  assert.notEqual(marks(status()), marks(status({ levers: [{ id: "a" }] })));
+  assert.notEqual(marks(null), marks(status()));
+});

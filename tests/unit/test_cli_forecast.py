@@ -1,0 +1,205 @@
+"""The command `bgthrottle forecast`, of a server and of numbers."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synapse_bgthrottle.cli import forecast_memory
+from tests.unit.cli_fakes import NOW_MS, PAUSE, FakeServer, current, database, pending, run, status
+
+LIMITS = {
+    "target_duration": "100ms",
+    "duty_cycle": "adaptive",
+    "profile": "balanced",
+    "min_duty_cycle": "1%",
+    "max_duty_cycle": "100%",
+    "max_items_per_second": "off",
+    "default_batch_size": "100",
+    "min_batch_size": "1",
+    "max_batch_size": "off",
+    "windows": "always",
+    "time_zone": "UTC",
+    "max_hold": "7d",
+    "approval": "off",
+}
+
+
+def explained(name: str, **more: Any) -> dict[str, Any]:
+    return {"update": name, "database": "master", "limits": {**LIMITS, **more}}
+
+
+def server(*entries: dict[str, Any], limits: Any = None, **more: Any) -> FakeServer:
+    explain = [explained(name, **(limits or {})) for name in ("event_search", "an_index")]
+    return FakeServer(
+        {
+            "GET status": status(database(), **more),
+            "GET history": {"history": list(entries)},
+            "GET explain": [*explain, *explain, *explain],
+        }
+    )
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    return {"XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+IDLE = ("--load", "idle")
+
+
+def test_numbers(tmp_path: Path) -> None:
+    """Of numbers alone a finish date, a comparison and a plot are made, and a picture."""
+    picture = tmp_path / "a.svg"
+    options = ("--items", "1e6", "--rate", "5/ms", "--svg", picture, *IDLE)
+    result = run(FakeServer(), "forecast", *options, env={"BGTHROTTLE_URL": ""})
+    assert (0, "") == (result.exit_code, result.stderr)
+    lines = result.output.splitlines()
+    assert lines[0].startswith("an_update in master: 1000000 items left; done 2026-01-06 22:03 UTC")
+    names = [line.split()[0] for line in lines[3:9]]
+    assert ["present", "gentle", "balanced", "fast", "finish", "stock"] == names
+    assert max(map(len, lines[3:])) < 120
+    assert picture.read_text().startswith("<svg")
+
+
+def test_numbers_and_a_configuration(tmp_path: Path) -> None:
+    """The rule that matches, and what Synapse's own section says, are in it."""
+    file = tmp_path / "homeserver.yaml"
+    file.write_text(
+        "server_name: x\nbackground_updates: {sleep_duration_ms: 400}\nmodules:\n"
+        "  - module: synapse_bgthrottle.BackgroundUpdateThrottle\n"
+        "    config: {rules: [{update: quick, sleep: 0}]}\n"
+    )
+    shares = {}
+    for name in ("quick", "slow"):
+        options = ("--config", file, "--items", "1e6", "--rate", "5/ms", "--update", name, *IDLE)
+        found = json.loads(run(FakeServer(), "forecast", *options, "-o", "json").output)
+        shares[name] = found["updates"][0]["share_in_batches"]
+    assert {"quick": pytest.approx(1.0, rel=0.03), "slow": pytest.approx(0.2, rel=0.05)} == shares
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--items", "1e9"),
+        ("--items", "many"),
+        ("--items", "1e9", "--rate", "fast"),
+        ("--items", "1e9", "--rate", "1/s", "--load", "/nonexistent"),
+        ("--items", "1e9", "--rate", "1/s", "--load", "learned"),
+        ("--items", "1e9", "--rate", "1/s", "--server", "mainframe"),
+        ("--one-shot", "-1"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage(options: tuple[str, ...]) -> None:
+    """What cannot be understood ends with 2, and what is accepted is told."""
+    result = run(FakeServer(), "forecast", *options, env={"BGTHROTTLE_URL": ""})
+    assert 2 == result.exit_code
+    assert "Traceback" not in result.output
+
+
+def test_a_load_that_is_none(tmp_path: Path) -> None:
+    """A file of another shape is told with what is accepted."""
+    file = tmp_path / "load.yaml"
+    file.write_text("[1, 2]")
+    result = run(FakeServer(), "forecast", "--items", "1", "--rate", "1/s", "--load", file)
+    assert 2 == result.exit_code
+    assert "168 numbers" in result.output
+
+
+def test_of_a_server(env: dict[str, str]) -> None:
+    """Progress and speed are the server's; what is not known is told, and with it what to say."""
+    result = run(server(), "forecast", *IDLE, env=env)
+    assert 0 == result.exit_code
+    first, second = result.output.splitlines()[:2]
+    # 255965 in 420 s of batches.
+    assert first.startswith("event_search in master: 255965 stream positions left; done")
+    assert first.endswith("100.0% of the time in batches; 609/s there")
+    assert second == "an_index in master: how much is left is not known: say --items"
+    assert "past forecasts: none has come to its end yet" in result.output
+
+
+def test_as_it_was_so_far(env: dict[str, str]) -> None:
+    """Without a load, and without enough history, the pace is as it was while nothing held it."""
+    found = status(
+        database(
+            pending=[pending("event_search")],
+            current=current(
+                since_ms=NOW_MS - 1_000_000,
+                batch_time_ms=100_000,
+                waited_ms={"pace": 300_000, "gap": 100_000, "paused": 500_000},
+            ),
+        )
+    )
+    fake = server()
+    fake.answers["GET status"] = found
+    result = run(fake, "forecast", "-o", "json", env=env)
+    told = json.loads(result.output)
+    assert 0.2 == pytest.approx(told["updates"][0]["share_in_batches"])
+    assert 420 / 0.2 * 1000 == pytest.approx(told["updates"][0]["ends_ms"] - NOW_MS)
+    assert any("not enough history" in note for note in told["notes"])
+
+
+def test_windows_and_pauses_of_a_server(env: dict[str, str]) -> None:
+    """Its windows, and a pause that is in force, are in it."""
+    limits = {"windows": "daily 02:00 to 04:00"}
+    found = json.loads(run(server(limits=limits), "forecast", *IDLE, "-o", "json", env=env).output)
+    assert NOW_MS + 4 * 3_600_000 == found["updates"][0]["starts_ms"]
+    fake = server(levers=[PAUSE])
+    fake.answers["GET status"]["databases"][0]["pending"][0]["paused"] = True
+    found = json.loads(run(fake, "forecast", *IDLE, "-o", "json", env=env).output)
+    assert PAUSE["ends_ms"] == found["updates"][0]["starts_ms"]
+
+
+def test_limits_of_another_version(env: dict[str, str]) -> None:
+    """Limits that are not understood are an error, not a guess."""
+    result = run(server(limits={"max_hold": "a week"}), "forecast", env=env)
+    assert 1 == result.exit_code
+    assert "not understood" in result.output
+
+
+def test_nothing_pending(env: dict[str, str]) -> None:
+    """With an empty queue there is nothing to tell."""
+    fake = server()
+    fake.answers["GET status"] = status(database(state="idle", pending=[], current=None))
+    result = run(fake, "forecast", env=env)
+    assert (0, "nothing pending") == (result.exit_code, result.output.splitlines()[0])
+
+
+def test_forecasts_are_kept_and_compared(env: dict[str, str]) -> None:
+    """Each is kept in a file of one's own, and compared once its update has ended."""
+    assert 0 == run(server(), "forecast", *IDLE, env=env).exit_code
+    file = forecast_memory.default_file(env)
+    assert 0o600 == stat.S_IMODE(file.stat().st_mode)
+    assert 0o700 == stat.S_IMODE(file.parent.stat().st_mode)
+    (kept,) = forecast_memory.read(file)
+    entry = {
+        "update": "event_search",
+        "database": "master",
+        "outcome": "done",
+        "started_ms": NOW_MS - 11_520_000,
+        "ended_ms": round(NOW_MS + (kept.ends_ms - NOW_MS) * 1.1),
+    }
+    result = run(server(entry), "forecast", *IDLE, env=env)
+    assert "past forecasts: 1 compared, median error 10.0%, worst 10.0%" in result.output
+    assert 2 == len(forecast_memory.read(file))
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", "[1]", '[{"server": 1}]', "[" * 9999])
+def test_a_damaged_memory(env: dict[str, str], text: str) -> None:
+    """What cannot be read is as if there were nothing, and is written anew."""
+    file = forecast_memory.default_file(env)
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert 0 == run(server(), "forecast", *IDLE, env=env).exit_code
+    assert 1 == len(forecast_memory.read(file))
+
+
+def test_a_memory_that_cannot_be_written(tmp_path: Path) -> None:
+    """A forecast that cannot be kept is told all the same."""
+    (tmp_path / "state").touch()
+    result = run(server(), "forecast", *IDLE, env={"XDG_STATE_HOME": str(tmp_path / "state")})
+    assert 0 == result.exit_code
+    assert "this forecast is not kept" in result.stderr

@@ -1,0 +1,256 @@
+"""The metrics of servers in virtual time: labels, bounds, what ends with an update or a server."""
+
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.scrape import Scrape
+from harness.virtual import EPOCH_S, VirtualServer, Work
+
+MakeServer = Callable[..., VirtualServer]
+OF_UPDATE = (
+    "current_update",
+    "update_start_timestamp_seconds",
+    "last_progress_timestamp_seconds",
+    "target_duration_seconds",
+)
+
+
+def make(
+    virtual_server: MakeServer, config: Any, name: str = "one.test", **arguments: Any
+) -> VirtualServer:
+    return load(virtual_server(**arguments), config, name)
+
+
+def load(server: VirtualServer, config: Any, name: str) -> VirtualServer:
+    server.api.server_name = name
+    server.api.module = server.load(config)
+    return server
+
+
+def end(server: VirtualServer) -> None:
+    """What a server that shuts down does with its timers."""
+    calls: Any = server.clock.reactor.getDelayedCalls()
+    for call in calls:
+        call.cancel()
+
+
+def size(name: str) -> int:
+    """How many samples are shown of this server."""
+    return sum(labels["server_name"] == name for _, labels, _ in Scrape.of().samples)
+
+
+def value(metric: str, name: str = "one.test", **labels: str) -> float | None:
+    return Scrape.of().value(metric, server_name=name, database_name="master", **labels)
+
+
+def test_nothing_before_anything_is_pending(virtual_server: MakeServer) -> None:
+    """Where the queue is empty, that is all that is shown, and nothing is polled."""
+    server = make(virtual_server, {})
+    server.advance(10)
+    assert 0 == value("pending_updates")
+    assert 0 == value("aborted")
+    assert {0.0} == set(Scrape.of().values("held", server_name="one.test"))
+    assert not Scrape.of().values("pressure_ratio", server_name="one.test")
+    assert [] == server.clock.reactor.getDelayedCalls()
+
+
+def test_counters(virtual_server: MakeServer) -> None:
+    """Items, batches and waits are what was done; they outlive their update."""
+    server = make(virtual_server, {"duty_cycle": "50%"})
+    work = Work(server, 5000, cost_ms=1)
+    server.pools["master"].queue("work", work)
+    server.start()
+    server.advance(60)
+    assert 0 == work.left_items
+    # The last batch is not counted by Synapse.
+    assert 5000 - work.sizes[-1] <= (value("items_total") or 0) <= 5000
+    assert len(work.sizes) == value("batch_duration_seconds_count")
+    assert sum(work.took_s) == pytest.approx(value("batch_duration_seconds_sum"))
+    assert sum(work.took_s) == pytest.approx(value("wait_seconds_total", reason="pace"), rel=0.05)
+    assert 0 == value("iteration_failures_total")
+
+
+def test_gauges_of_an_update_end_with_it(virtual_server: MakeServer) -> None:
+    """One update at a time has series of its own, and in the end none has."""
+    server = make(virtual_server, {"duty_cycle": "50%"})
+    for number in range(3):
+        server.pools["master"].queue(f"work{number}", Work(server, 10_000, cost_ms=1))
+    server.start()
+    seen = set()
+    for _ in range(80):
+        server.advance(1)
+        scrape = Scrape.of()
+        for metric in OF_UPDATE:
+            names = set(scrape.by("update_name", metric, server_name="one.test"))
+            assert len(names) <= 1
+            seen |= names
+    assert {"work0", "work1", "work2"} == seen
+    assert not names
+    assert 0 == value("pending_updates")
+    assert value("window_open") is None
+
+
+def test_bounded(virtual_server: MakeServer) -> None:
+    """After a hundred updates there is no more than after the first."""
+    server = make(virtual_server, {})
+    server.pools["master"].queue("first", Work(server, 1000, cost_ms=1))
+    server.start()
+    server.advance(60)
+    before = size("one.test")
+    for number in range(100):
+        server.pools["master"].queue(f"work{number}", Work(server, 1000, cost_ms=1))
+    server.start()
+    server.advance(600)
+    assert 0 == value("pending_updates")
+    assert before == size("one.test")
+
+
+def test_holds(virtual_server: MakeServer) -> None:
+    """The cause that holds is 1, the others 0; a window is open or closed."""
+    window = {"days": "mon", "start": "01:00", "end": "02:00"}
+    server = make(virtual_server, {"windows": [window]})
+    server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
+    server.start()
+    server.advance(3599)
+    held = Scrape.of().by("reason", "held", server_name="one.test")
+    assert {"window"} == {reason for reason, is_held in held.items() if is_held}
+    assert 9 == len(held)
+    assert 0 == value("window_open")
+    assert 0 == value("paused")
+    assert not Scrape.of().values("pressure_ratio", server_name="one.test")
+    server.advance(2)
+    assert 1 == value("window_open")
+    assert {0.0} == set(Scrape.of().values("held", server_name="one.test"))
+    assert Scrape.of().values("pressure_ratio", server_name="one.test")
+
+
+def test_the_server_s_switch(virtual_server: MakeServer) -> None:
+    """Disabled during a wait or during a batch: both are told, and end."""
+    server = make(virtual_server, {"sleep": "10s", "target_duration": "5s"})
+    server.pools["master"].queue("work", Work(server, 10**9, cost_ms=50))
+    updates = server.pools["master"].updates
+    server.start()
+    for moment_s in (8, 2):  # a wait, then a batch
+        server.advance(moment_s)
+        updates.enabled = False
+        server.advance(30)
+        assert 1 == value("held", reason="disabled")
+        assert 1 == value("paused")
+        updates.enabled = True
+        server.start()
+        server.advance(1)
+        assert 0 == value("paused")
+
+
+def test_failures_and_abort(virtual_server: MakeServer) -> None:
+    """Failures count; giving up is shown until somebody starts the updates anew."""
+    server = make(virtual_server, {"sleep": 0})
+    work = Work(server, 10**9, cost_ms=1)
+    work.fail = 5
+    server.pools["master"].queue("work", work)
+    server.start()
+    server.advance(60)
+    assert 1 == value("held", reason="backoff")
+    last_progress_s = value("last_progress_timestamp_seconds", update_name="work")
+    assert EPOCH_S == pytest.approx(last_progress_s, abs=0.1)
+    server.advance(600)
+    assert 5 == value("iteration_failures_total")
+    assert 1 == value("aborted")
+    assert 0 == value("held", reason="backoff")
+    assert 1 == value("current_update", update_name="work")
+    server.start()
+    server.advance(0.01)  # sooner than any look at the queue
+    assert 0 == value("aborted")
+    server.advance(70)
+    last_progress_s = value("last_progress_timestamp_seconds", update_name="work")
+    assert server.clock.time() == pytest.approx(last_progress_s, abs=1)
+
+
+def test_unknown_update(virtual_server: MakeServer) -> None:
+    """A name that the server does not know is counted, though no iteration ever begins."""
+    server = make(virtual_server, {})
+    server.pools["master"].queue("work", Work(server, 10, cost_ms=1))
+    del server.pools["master"].updates._background_update_handlers["work"]
+    for name in ("another", "third"):
+        handlers = server.pools["master"].updates
+        handlers.register_background_update_handler(name, Work(server, 1, cost_ms=1))
+    server.start()
+    server.advance(60)
+    assert (1, 1, 1) == (value("unknown_updates"), value("pending_updates"), value("aborted"))
+
+
+def test_two_servers_in_one_process(virtual_server: MakeServer) -> None:
+    """Each has its own series; one does not touch the other's."""
+    one = make(virtual_server, {"sleep": "1s"}, "one.test")
+    two = make(virtual_server, {"sleep": "1s"}, "two.test")
+    one.pools["master"].queue("of_one", Work(one, 10**9, cost_ms=1))
+    one.start()
+    one.advance(5)  # reads the clock of the other, which stands still
+    two.advance(5)
+    assert 1 == value("current_update", "one.test", update_name="of_one")
+    assert value("current_update", "two.test", update_name="of_one") is None
+    assert 0 == value("pending_updates", "two.test")
+
+
+def test_freed() -> None:
+    """Nothing of a server that is gone is kept, nor shown."""
+    server = VirtualServer()
+    load(server, {}, "gone.test")
+    with server.in_charge():
+        server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
+        server.start()
+        server.advance(5)
+    assert 0 < size("gone.test")
+    end(server)
+    del server
+    gc.collect()
+    assert 0 == size("gone.test")
+
+
+def test_a_server_that_comes_back(virtual_server: MakeServer) -> None:
+    """A second server of the same name takes over, and the first one's end takes nothing away."""
+    server = VirtualServer()
+    load(server, {}, "back.test")
+    with server.in_charge():
+        server.pools["master"].queue("before", Work(server, 10**9, cost_ms=1))
+        server.start()
+        server.advance(5)
+    again = make(virtual_server, {}, "back.test")
+    again.pools["master"].queue("after", Work(again, 10**9, cost_ms=1))
+    again.start()
+    again.advance(5)
+    assert value("current_update", "back.test", update_name="before") is None
+    end(server)
+    del server
+    gc.collect()
+    again.advance(5)
+    assert 1 == value("current_update", "back.test", update_name="after")
+    assert 0 < (value("items_total", "back.test") or 0)
+
+
+def test_a_worker_shows_nothing(virtual_server: MakeServer) -> None:
+    """Where no updates run there are names without values."""
+    make(virtual_server, {}, "worker.test", worker_app="synapse.app.generic_worker")
+    assert 0 == size("worker.test")
+    assert "synapse_bgthrottle_pending_updates" in Scrape.of().families
+
+
+def test_cost_of_a_decision(virtual_server: MakeServer) -> None:
+    """What a decision adds is far below a ten-thousandth of a core at a hundred a second."""
+    server = make(virtual_server, {"sleep": "1h"})
+    server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
+    server.start()
+    server.advance(60)
+    metrics = server.api.module._metrics
+    decision = server.api.module._throttle.updates["master", "work"].decision
+    took_s = []
+    for _ in range(20):
+        begin_s = time.perf_counter()
+        for _ in range(1000):
+            metrics.decided("master", "work", decision)
+        took_s.append((time.perf_counter() - begin_s) / 1000)
+    assert min(took_s) < 10e-6

@@ -1,0 +1,290 @@
+"""What is behind the HTTP API, on the virtual server: also while the database is silent."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.python.failure import Failure
+
+from harness.virtual import EPOCH_S, VirtualServer
+from synapse_bgthrottle.lever_requests import Action, StoreUnavailableError, parse_lever_request
+from tests.virtual.kept import ADMIN, answer, levers_of, pull, queued, rows, steering_of
+
+MakeServer = Callable[..., VirtualServer]
+
+_NOW_MS = round(EPOCH_S * 1000)
+
+
+def _status(server: VirtualServer, within_s: float = 0) -> Any:
+    return answer(server, steering_of(server).status(), within_s)
+
+
+def _history(server: VirtualServer, **filters: Any) -> list[tuple[str, str, str]]:
+    asked = {"limit": 100, "update": None, "database": None, **filters}
+    entries = answer(server, steering_of(server).history(**asked))
+    return [(entry["update"], entry["outcome"], entry["database"]) for entry in entries]
+
+
+def test_status_of_an_update_under_way(virtual_server: MakeServer) -> None:
+    """From the module's own parts: who runs, how far, on which engine, behind whom."""
+    server = virtual_server()
+    work, _ = queued(server, "work", 1000), queued(server, "another")
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(5)
+    told = _status(server)
+    assert ("virtual.test", _NOW_MS + 5000, True) == (
+        told["server_name"],
+        told["now_ms"],
+        told["enabled"],
+    )
+    (database,) = told["databases"]
+    assert ["work", "another"] == [pending["name"] for pending in database["pending"]]
+    assert [True, True] == [pending["known"] for pending in database["pending"]]
+    current = database["current"]
+    assert ("work", _NOW_MS, len(work.sizes)) == (
+        current["name"],
+        current["since_ms"],
+        current["batches"],
+    )
+    assert "pace" == current["decision"]["cause"]
+    assert current["waited_ms"]["pace"] > 2000
+    assert [] == told["problems"]
+
+
+def test_status_of_a_silent_database(virtual_server: MakeServer) -> None:
+    """While no database answers the status comes within seconds, with what is known without."""
+    server = virtual_server(databases=("master", "state"))
+    queued(server, "work")
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(5)
+    pull(server, "pause", update="other")
+    for pool in server.pools.values():
+        pool.silent = []
+    told = _status(server, 10)
+    assert [None, None] == [database["pending"] for database in told["databases"]]
+    assert {"no answer within 3 s"} == {v["queue_problem"] for v in told["databases"]}
+    assert "work" == told["databases"][0]["current"]["name"]
+    assert 1 == len(told["levers"])
+    assert ["database", "database", "paused"] == [v["kind"] for v in told["problems"]]
+
+
+def test_status_of_a_broken_database(virtual_server: MakeServer) -> None:
+    """Why the queue cannot be read is told in a line; the other database is there."""
+    server = virtual_server(databases=("master", "state"))
+    server.load({})
+    server.advance(5)
+    server.pools["state"].broken = sqlite3.OperationalError("disk I/O error\nand more")
+    told = _status(server)["databases"]
+    assert [("idle", ""), ("waiting", "disk I/O error")] == [
+        (database["state"], database["queue_problem"]) for database in told
+    ]
+
+
+def test_switch_and_abort(virtual_server: MakeServer) -> None:
+    """Synapse's own switch, and that it gave up, are told, and not after it was started anew."""
+    server = virtual_server()
+    work = queued(server, "work", 200_000)
+    server.load({"sleep": 0})
+    work.fail = 5
+    server.start().addErrback(lambda _: None)
+    server.advance(130)
+    assert ("aborted", ["aborted"]) == (
+        _status(server)["databases"][0]["state"],
+        [problem["kind"] for problem in _status(server)["problems"]],
+    )
+    server.start()
+    server.advance(70)
+    assert [] == _status(server)["problems"]
+    updates = server.pools["master"].updates
+    updates.enabled = False
+    server.advance(5)
+    told = _status(server)
+    assert (False, "disabled") == (told["enabled"], told["databases"][0]["state"])
+    updates.enabled = True
+    server.start()
+    server.advance(600)
+    assert 0 == work.left_items
+    assert ("idle", []) == (_status(server)["databases"][0]["state"], _status(server)["problems"])
+
+
+# --- the history ---
+
+
+def test_history_is_stored_unwritten_and_running(virtual_server: MakeServer) -> None:
+    """What ended and was written, what ended and could not be, and what runs: each once."""
+    server = virtual_server(databases=("master", "state"))
+    queued(server, "first", 300)
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(60)
+    assert [("first", "done", "master")] == _history(server)
+    queued(server, "event_x", 300)
+    queued(server, "event_y")
+    server.start()
+    server.advance(0.5)
+    server.pools["master"].connection.execute("ALTER TABLE bgthrottle_history RENAME TO hidden")
+    server.advance(60)
+    server.pools["master"].connection.execute("ALTER TABLE hidden RENAME TO bgthrottle_history")
+    assert [("first",)] == rows(server, "SELECT update_name FROM bgthrottle_history")
+    assert [
+        ("event_y", "running", "master"),
+        ("event_x", "done", "master"),
+        ("first", "done", "master"),
+    ] == _history(server)
+    assert ["event_y", "event_x"] == [v[0] for v in _history(server, update="event_*")]
+    assert ["event_y"] == [v[0] for v in _history(server, limit=1)]
+    assert [] == _history(server, database="state")
+    assert 3 == len(_history(server, database="master"))
+
+
+@pytest.mark.parametrize("begins_s", [1.0, 1.0015, 1.0025, 1.0035, 1.0065])
+def test_running_is_told_once(virtual_server: MakeServer, begins_s: float) -> None:
+    """Whenever it began, what was written of a run and what it is now are one entry."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load({"sleep": "1s"})
+    server.advance(begins_s)
+    server.start()
+    server.advance(10)
+    assert 1 == len(rows(server, "SELECT * FROM bgthrottle_history"))
+    assert 1 == len(_history(server))
+
+
+@pytest.mark.parametrize("question", ["history", "uses"])
+def test_what_is_stored_needs_the_database(virtual_server: MakeServer, question: str) -> None:
+    """Where the database does not answer, or refuses, that is said within seconds."""
+    server = virtual_server()
+    server.load({})
+    server.advance(5)
+    steering = steering_of(server)
+
+    def ask() -> Any:
+        return steering.uses(10) if question == "uses" else steering.history(10, None, None)
+
+    server.pools["master"].silent = []
+    with pytest.raises(StoreUnavailableError, match="no answer within 3 s"):
+        answer(server, ask(), 3)
+    server.pools["master"].silent = None
+    server.pools["master"].broken = sqlite3.OperationalError("disk I/O error")
+    with pytest.raises(StoreUnavailableError, match="disk I/O error"):
+        answer(server, ask())
+
+
+# --- explanations ---
+
+
+def test_explanation(virtual_server: MakeServer) -> None:
+    """What holds an update that waits behind another one, flagged one-shot by Synapse."""
+    server = virtual_server()
+    queued(server, "work")
+    server.pools["master"].queue("an_index", queued(server, "x"), one_shot=True)
+    server.load({"sleep": "1s", "rules": [{"one_shot": True, "approval": "required"}]})
+    server.advance(0)
+    pull(server, "pause", update="an_*")
+    told = answer(server, steering_of(server).explain("an_index", "master", False))
+    assert ["paused", "approval"] == [hold["cause"] for hold in told["held_by"]]
+    assert (True, "rule 0 (one-shots)") == (told["one_shot"], told["rule"])
+    server.pools["master"].updates.enabled = False
+    told = answer(server, steering_of(server).explain("work", "master", False))
+    assert ["disabled"] == [hold["cause"] for hold in told["held_by"]]
+
+
+def test_explanation_makes_no_database(virtual_server: MakeServer) -> None:
+    """Asking about a database that is not there does not put it into the status."""
+    server = virtual_server()
+    server.load({})
+    server.advance(0)
+    assert (
+        "nowhere" == answer(server, steering_of(server).explain("x", "nowhere", False))["database"]
+    )
+    assert ["master"] == [database["name"] for database in _status(server)["databases"]]
+
+
+# --- levers ---
+
+
+def _pulling(server: VirtualServer, action: str, **request: Any) -> list[Any]:
+    """What comes of it, when it comes."""
+    told: list[Any] = []
+    parsed = parse_lever_request(Action(action), request)
+    ensureDeferred(steering_of(server).pull(parsed, ADMIN)).addBoth(told.append)
+    return told
+
+
+def test_write_that_takes_long_is_finished(virtual_server: MakeServer) -> None:
+    """After 10 s it is said that it may still be done; when it is, it holds."""
+    server = virtual_server()
+    module = server.load({})
+    server.advance(5)
+    silent: list[Deferred[None]] = []
+    server.pools["master"].silent = silent
+    told = _pulling(server, "pause")
+    server.advance(9)
+    assert [] == told
+    server.advance(1)
+    assert isinstance(told[0], Failure)
+    assert isinstance(told[0].value, StoreUnavailableError)
+    assert "it may still be done" in str(told[0].value)
+    assert () == levers_of(module)
+    server.pools["master"].silent = None
+    silent[0].callback(None)
+    server.advance(0)
+    assert ["*"] == [lever.update for lever in levers_of(module)]
+    assert [] == server.failures
+    assert 1 == len(rows(server, "SELECT * FROM bgthrottle_levers"))
+
+
+def test_who_hangs_up_does_not_undo_it(virtual_server: MakeServer) -> None:
+    """A request that is cancelled while it is written leaves a lever that is whole."""
+    server = virtual_server()
+    module = server.load({})
+    server.advance(5)
+    silent: list[Deferred[None]] = []
+    server.pools["master"].silent = silent
+    parsed = parse_lever_request(Action.PAUSE, {})
+    waiting = ensureDeferred(steering_of(server).pull(parsed, ADMIN))
+    waiting.addErrback(lambda _: None)
+    server.advance(1)
+    waiting.cancel()
+    server.pools["master"].silent = None
+    silent[0].callback(None)
+    server.advance(0)
+    assert 1 == len(levers_of(module)) == len(rows(server, "SELECT * FROM bgthrottle_levers"))
+    assert 2 == len(pull(server, "pause")["in_force"])
+
+
+def test_nothing_is_pulled_before_it_is_known_what_is(virtual_server: MakeServer) -> None:
+    """Right after the start a lever waits for what was stored; if that stays away, it says so.
+
+    The status waits too, and then tells it as a problem.
+    """
+    server = virtual_server()
+    server.load({})
+    told = _pulling(server, "pause")
+    server.advance(0.1)
+    assert 1 == len(told[0]["in_force"])
+    later = virtual_server()
+    later.pools["master"].silent = []
+    later.load({})
+    told = _pulling(later, "pause")
+    server_status = _status(later, 10)
+    assert isinstance(told[0].value, StoreUnavailableError)
+    assert "not read yet" in str(told[0].value)
+    assert "store" == server_status["problems"][0]["kind"]
+
+
+def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
+    """What is pending must be known to be released; a pause needs no queue."""
+    server = virtual_server(databases=("master", "state"))
+    queued(server, "work")
+    server.load({})
+    server.advance(5)
+    server.pools["state"].silent = []
+    told = _pulling(server, "release", update="work")
+    server.advance(3)
+    assert "no answer within 3 s" in str(told[0].value)
+    assert 1 == len(pull(server, "pause")["in_force"])
