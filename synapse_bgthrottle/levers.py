@@ -84,7 +84,8 @@ class Lever:
 
     def is_in_force(self, wall_s: float) -> bool:
         """Whether it has not ended."""
-        return wall_s < self.ends_s or self.used_s is not None
+        is_used = self.kind is LeverKind.RELEASE and self.used_s is not None
+        return wall_s < self.ends_s or is_used
 
     def is_meant_by(self, update: str, database: str | None) -> bool:
         """Whether who names these (a name or glob, a database or all) means this lever."""

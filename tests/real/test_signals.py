@@ -236,12 +236,12 @@ def test_a_replica(asked: Asked, postgres: PostgresServer, tmp_path: Path) -> No
     with PostgresServer(tmp_path / "replica", primary=postgres) as replica, ExitStack() as stack:
         there = stack.enter_context(replica.session(NAME))
         stranger = Asked(stack.enter_context(connected(postgres, user="stranger")))
-        wait_until(lambda: asked.sample().replica_lag_s == 0, 10)
+        wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
         there.execute("ALTER SYSTEM SET wal_receiver_status_interval = 1")
         there.execute("SELECT pg_reload_conf(), pg_wal_replay_pause()")
         with postgres.session(NAME) as cursor:
             cursor.execute(f"UPDATE {TABLE} SET value = 'again' WHERE key = 1")
-        wait_until(lambda: (asked.sample().replica_lag_s or 0) > 0.5, 10)
+        wait_until(lambda: (asked.sample().replica_lag_s or 0) > 0.5, 30)
         assert stranger.sample().replica_lag_s is None
         on_replica = Asked(stack.enter_context(connected(replica))).sample()
         assert ("", None, None, None) == (
@@ -251,7 +251,7 @@ def test_a_replica(asked: Asked, postgres: PostgresServer, tmp_path: Path) -> No
             on_replica.retained_wal_bytes,
         )
         there.execute("SELECT pg_wal_replay_resume()")
-        wait_until(lambda: asked.sample().replica_lag_s == 0, 10)
+        wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
 
 
 def test_locked_catalog(asked: Asked, others: Others) -> None:

@@ -172,3 +172,19 @@ def test_changed_replaces_one_by_itself() -> None:
     old = lever(kind=LeverKind.RELEASE)
     used = attrs.evolve(old, used_s=NOON_S)
     assert (used,) == Levers((old,)).changed([used], [old]).all
+
+
+@pytest.mark.parametrize("kind", LeverKind)
+def test_only_a_release_outlives_its_end(kind: LeverKind) -> None:
+    """Whatever is written of its use, a pause and an override end when they end."""
+    lever = Lever(
+        lever_id="1",
+        kind=kind,
+        update="*",
+        author="@a:b",
+        created_s=0.0,
+        ends_s=10.0,
+        used_s=5.0,
+    )
+    assert lever.is_in_force(9.9)
+    assert (kind is LeverKind.RELEASE) is lever.is_in_force(10.0)
