@@ -46,10 +46,12 @@ def main() -> int:
     parser.add_argument("--most-s", type=float, default=1800, help="on each database")
     parser.add_argument("--databases", nargs="*", default=["sqlite", "postgres"])
     parser.add_argument("--stock", action="store_true", help="without the module, and no faults")
+    parser.add_argument("--calm", action="store_true", help="no faults, as with --stock")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     records = Records(options.output, "Iterations of one event under load and random faults")
     well = []
+    options.calm = options.calm or options.stock
     module, extra = (None, _STOCK) if options.stock else (_MODULE, None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -123,7 +125,7 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> bool:
     happened: Counter[str] = Counter()
     rss: list[tuple[float, int]] = []  # MiB, batches so far
     world = soak.world
-    with world.server as server, _load(world.admin) as requests:
+    with world.server as server, _load(world.admin, options.calm) as requests:
         begin = time.monotonic()
         looked_at, batches = 0, 0
         next_fault_s = begin + 15
@@ -136,7 +138,7 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> bool:
             with suppress(Exception):  # PostgreSQL may not be there
                 if not world.pending():
                     break
-            if time.monotonic() > next_fault_s and not options.stock:
+            if time.monotonic() > next_fault_s and not options.calm:
                 name = rng.choice(sorted(soak.faults))
                 fault = soak.faults[name]()
                 happened[name] += 1
@@ -215,8 +217,8 @@ def _disabled(admin: MatrixClient) -> Iterator[None]:
 
 
 @contextmanager
-def _load(admin: MatrixClient) -> Iterator[Counter[str]]:
-    """Some requests a second, of clients and of who looks at the status."""
+def _load(admin: MatrixClient, is_calm: bool) -> Iterator[Counter[str]]:
+    """Some requests a second, of clients and, unless it is calm, of who looks at the status."""
     counts: Counter[str] = Counter()
     end = threading.Event()
 
@@ -226,7 +228,7 @@ def _load(admin: MatrixClient) -> Iterator[Counter[str]]:
         while not end.wait(0.2):
             number += 1
             try:
-                if number % 5 == 0:
+                if number % 5 == 0 and not is_calm:
                     admin.call("GET", f"{API}/status")
                 elif number % 2:
                     admin.call("PUT", path, {"displayname": f"name {number}"})
