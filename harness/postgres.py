@@ -85,6 +85,8 @@ class PostgresServer:
         raise RuntimeError(f"PostgreSQL does not answer:\n{self._log_path.read_text()[-2000:]}")
 
     def _launch(self, options: list[str]) -> None:
+        if self._user:  # again: another run of tests may have closed a folder above
+            _let_through(self._folder)
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command("postgres", "-D", str(self._data), *options),
