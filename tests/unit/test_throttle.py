@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.holds import BACKOFF_S, Conditions
+from synapse_bgthrottle.failures import FailureKind
+from synapse_bgthrottle.holds import BACKOFF_S, BACKOFFS_S, Conditions
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Limits, Pace, Rule, Settings
 from synapse_bgthrottle.quirks import IN_ONE_GO, LEAST_BATCH_ITEMS, least_batch_items
 from synapse_bgthrottle.spacing import FLOOR_PACE
@@ -202,6 +203,20 @@ def test_wait_after_failures_grows_and_stays() -> None:
         waits.append(pytest.approx(decision.wait_s))
         server.wait_for_turn()
     assert [5, 15, 30, 60, 60, 60] == waits
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_wait_after_failures_is_that_of_their_kind(kind: FailureKind) -> None:
+    """A full disk and a lost connection have waits of their own, and a reason that says so."""
+    server = _Server(_throttle(Settings(pace=_NO_REST)))
+    server.ask()
+    for expected_s in BACKOFFS_S[kind]:
+        server.run(0.1, failed=True)
+        server.throttle.failed(_DB, _NAME, _SUNDAY_S, "it failed", kind)
+        decision = server.ask()
+        assert expected_s == pytest.approx(decision.wait_s)
+        assert kind.value in decision.reason
+        server.wait_for_turn()
 
 
 def test_success_ends_the_row_of_failures() -> None:
