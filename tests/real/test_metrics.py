@@ -104,7 +104,7 @@ def agree(admin: MatrixClient, port: int) -> Scrape:
 def test_metrics_agree_with_the_status(make_server: Callable[..., RealServer]) -> None:
     """Each metric is there, with the value that the status tells; a pause is shown, and its end."""
     port = free_port()
-    config = {"duty_cycle": "5%", "target_duration": "20ms"}
+    config = {"duty_cycle": "2%", "target_duration": "20ms"}
     server = make_server(config, metrics_port=port)
     data.queue_search_reindex(server.synapse.database_path)
     server.synapse.start()

@@ -114,7 +114,8 @@ def test_without_config(make_server: MakeServer) -> None:
     assert 333 == batches.batches(log, STATE_KEYS)[0].size
     assert "background_updates: target duration 30ms, sleep 40ms, default batch size 333" in log
     waits = [batch.wait_ms for batch in batches.module_batches(log)]
-    assert min(waits) >= 40
+    # The rest counts from the end of a batch, this wait from when the next one is asked for.
+    assert min(waits) > 30
     assert max(waits[1:]) < 300  # the first one waits for the store to be read, too
 
 
