@@ -70,18 +70,15 @@ def queue_state_keys(database: Path, ordering: int = 0) -> int:
 
 
 def state_keys_progress(connection: sqlite3.Connection) -> dict[str, int]:
-    """What its queue entry begins with, whichever of the two it is."""
+    """What its queue entry begins with: each of the two has keys of its own."""
     low, high = stream_range(connection)
-    return {
-        "min_stream_ordering_exclusive": low - 1,
-        "max_stream_ordering_inclusive": high,
-        "target_min_stream_id_inclusive": low,
-        "max_stream_id_exclusive": high + 1,
-    }
+    if _COLUMN == "sender":
+        return {"target_min_stream_id_inclusive": low, "max_stream_id_exclusive": high + 1}
+    return {"min_stream_ordering_exclusive": low - 1, "max_stream_ordering_inclusive": high}
 
 
 def multiply_events(database: Path, total: int) -> None:
-    """Clone messages, rows and JSON, until there are `total` events."""
+    """Clone messages, rows and JSON, until there are `total` events; also once more."""
     with closing(sqlite3.connect(database)) as connection, connection:
         columns = {
             table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
@@ -91,7 +88,7 @@ def multiply_events(database: Path, total: int) -> None:
         have = count(connection, "SELECT COUNT(*) FROM events")
         connection.execute(
             "CREATE TEMP TABLE originals AS SELECT event_id, ROW_NUMBER() OVER () AS n"
-            " FROM events WHERE type = 'm.room.message'"
+            " FROM events WHERE type = 'm.room.message' LIMIT 200"
         )
         originals = count(connection, "SELECT COUNT(*) FROM originals")
         connection.execute(
@@ -103,7 +100,7 @@ def multiply_events(database: Path, total: int) -> None:
         )
         for table, names in columns.items():
             values = {
-                "event_id": "clones.event_id || '_' || clones.k",
+                "event_id": f"clones.event_id || '_' || ({high} + clones.k)",
                 "stream_ordering": f"{high} + clones.k",
             }
             selected = ", ".join(values.get(name, f"t.{name}") for name in names)
