@@ -108,7 +108,7 @@ class World:
 @pytest.fixture
 def make_world(
     make_server: Callable[..., RealServer], browser: Browser
-) -> Callable[[dict[str, Any]], World]:
+) -> Iterator[Callable[[dict[str, Any]], World]]:
     """Makes a server with a long update pending, and starts it."""
 
     def make(config: dict[str, Any], *more: str) -> World:
@@ -119,7 +119,9 @@ def make_world(
         server.synapse.start()
         return World(server, browser)
 
-    return make
+    yield make
+    # Before the server ends: a page that is left open complains in the next test's console.
+    browser.open("about:blank")
 
 
 def test_watch_pause_and_resume(make_world: Callable[..., World]) -> None:
