@@ -5,22 +5,26 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .PHONY: help demo test compat compat-smoke lint format bench bench-full bench-sqlite bench-rules \
-	bench-laws bench-startup bench-status soak dist clean
+	bench-laws bench-scaling bench-startup bench-status soak dist clean
 
 help:
-	@echo "make demo         a real Synapse with the module, and its pending updates"
-	@echo "make test         all tests"
-	@echo "make compat       the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
-	@echo "make lint         ruff and mypy"
-	@echo "make bench        what updates do to clients, by controller; ten minutes"
-	@echo "make bench-full   the same with all updates, loads and arms; about an hour"
-	@echo "make bench-sqlite the same on SQLite; ten minutes"
-	@echo "make bench-rules  are limits kept, and what does the module cost; six minutes"
-	@echo "make bench-laws   the same laws on a modelled server, in virtual time; a minute"
-	@echo "make bench-startup how long the command takes to start; a minute"
-	@echo "make bench-status how long a status takes with 200 updates pending; a minute"
-	@echo "make soak         faults, kills, 10^5 iterations and configurations, to the end; two hours"
-	@echo "make dist         sdist and wheel, checked"
+	@echo "make demo           a real Synapse with the module, and its pending updates"
+	@echo "make test           all tests"
+	@echo "make compat         the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
+	@echo "make compat-smoke   a few of them on the oldest version"
+	@echo "make lint           ruff and mypy"
+	@echo "make format         what ruff can mend"
+	@echo "make bench          what updates do to clients, by controller; ten minutes"
+	@echo "make bench-full     the same with all updates, loads and arms; about an hour"
+	@echo "make bench-sqlite   the same on SQLite; ten minutes"
+	@echo "make bench-rules    are limits kept, and what does the module cost; six minutes"
+	@echo "make bench-laws     the same laws on a modelled server, in virtual time; a minute"
+	@echo "make bench-scaling  the tables of docs/scaling.md anew, by forecast; two minutes"
+	@echo "make bench-startup  how long the command takes to start; a minute"
+	@echo "make bench-status   how long a status takes with 200 updates pending; a minute"
+	@echo "make soak           faults, kills, 10^5 iterations and configurations, to the end; two hours"
+	@echo "make dist           sdist and wheel, checked"
+	@echo "make clean          removes .venv, the demo and what was built"
 
 demo: $(VENV)/.test
 	$(BIN)/python -m demo
@@ -74,6 +78,9 @@ bench-rules: $(VENV)/.test
 
 bench-laws: $(VENV)/.test
 	$(BIN)/python -m bench.laws
+
+bench-scaling: $(VENV)/.test
+	$(BIN)/python -m bench.scaling docs/scaling.md
 
 bench-startup: $(VENV)/.test
 	$(BIN)/python -m bench.startup

@@ -28,9 +28,6 @@ class Arm:
 
 _STOCK = re.compile(r"stock (\d+)/(\d+)")
 
-# Rest and target in ms: stock's own settings, from its default to hardly any rest.
-STOCK_SWEEP = ("stock", "stock 300/100", "stock 100/100", "stock 50/50", "stock 100/25")
-
 PROFILES = ("gentle", "balanced", "fast", "finish")
 
 ARMS = {

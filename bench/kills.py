@@ -12,6 +12,7 @@ from harness.kills import Kills, kill_after_pauses
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
+from harness.worlds import synapse_database
 
 _UPDATE = "populate_stats_process_rooms"
 _CONFIG = {"profile": "finish"}  # so that it runs at once when nothing holds it
@@ -48,9 +49,7 @@ def _on_sqlite(folder: Path, times: int) -> int:
 def _on_postgres(folder: Path, times: int) -> int:
     with PostgresServer(folder / "cluster") as postgres:
         postgres.create_database("synapse")
-        arguments = {**postgres.connection("synapse"), "cp_min": 1, "cp_max": 5}
-        extra = {"database": {"name": "psycopg2", "args": arguments}}
-        server = SynapseServer(folder / "server", _CONFIG, extra)
+        server = SynapseServer(folder / "server", _CONFIG, synapse_database(postgres, "synapse"))
 
         def ask(sql: str, *values: str) -> str:
             with postgres.session("synapse") as cursor:

@@ -1,12 +1,16 @@
-"""`python -m bench.scaling`: the tables of docs/scaling.md, the same figures each time.
+"""The tables of docs/scaling.md, the same figures each time: `python -m bench.scaling`.
 
 By the forecast on the modelled server: sizes are those that public sources give, speeds in batches
-are of this project's benchmark where nothing else is known.
+are of this project's benchmark where nothing else is known. With the name of a document, the tables
+in it are made anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 
@@ -44,45 +48,103 @@ _CASES = (
     Case("a pass over 2^31 events, 5/ms", 2.0**31, 5000.0),
     Case("the same, on the reactor, 0.7/ms", 2.0**31, 714.0),
 )
+# Rows, and how many a second in batches.
+_BILLION = (1e9, 5000.0)
+_LIMITS = {
+    "windows 22:00 to 06:00": {"windows": [{"start": "22:00", "end": "06:00"}]},
+    "windows on weekends": {"windows": [{"days": "sat,sun"}]},
+    "at most 1000 items/s": {"max_items_per_second": 1000},
+}
+
+
+@attrs.frozen
+class Row:
+    """One line of a table.
+
+    Attributes:
+        title: its first cell.
+        question: whose answer fills the others.
+        tells_slower: whether they also have by what share clients are slower meanwhile.
+    """
+
+    title: str
+    question: Question
+    tells_slower: bool = False
+
+    def line(self) -> str:
+        """It as Markdown; takes some seconds of a processor."""
+        told = forecast(self.question)
+        days = _days(told)
+        if self.tells_slower:
+            days = [f"{day}, {_slower(told, of)}" for day, of in zip(days, _NAMES, strict=True)]
+        return f"| {' | '.join((self.title, *days))} |"
+
+
+@attrs.frozen
+class Table:
+    """One table of the document: the head of its first column, and its rows."""
+
+    of: str
+    rows: tuple[Row, ...]
+
+    def head(self) -> str:
+        """Its two lines above the rows, as Markdown."""
+        return f"| {' | '.join((self.of, *_NAMES))} |\n{'|---' * (len(_NAMES) + 1)}|"
+
+
+def tables() -> tuple[Table, ...]:
+    """All of the document, in its order; nothing is computed yet."""
+    cases = (Row(case.title, _question(case.items, case.per_batch_s)) for case in _CASES)
+    return (
+        Table("what", tuple(cases)),
+        Table("server, load", tuple(_servers())),
+        Table("what is less", tuple(_less())),
+    )
 
 
 def main() -> None:
-    """Print the tables."""
-    print("Days until it is done; office load, two cores.\n")
-    _table(
-        "what",
-        ((case.title, _days(_asked(case.items, case.per_batch_s))) for case in _CASES),
-    )
-    billion = (1e9, 5000.0)
-    print("\nDays for a billion rows at 5/ms, and by what share clients are slower meanwhile.\n")
-    _table("server, load", _servers(billion))
-    print("\nDays for a billion rows at 5/ms, office load, two cores, with less time to go.\n")
-    _table("what is less", _less(billion))
+    """Print the tables, or write them."""
+    parser = argparse.ArgumentParser(prog="bench.scaling", description=__doc__)
+    parser.add_argument("document", type=Path, nargs="?", help="Markdown that has the tables")
+    options = parser.parse_args()
+    for table in tables():
+        lines = []
+        print(f"\n{table.head()}", flush=True)
+        for row in table.rows:
+            lines.append(row.line())
+            print(lines[-1], flush=True)
+        if options.document is not None:
+            options.document.write_text(_with(options.document.read_text(), table, lines))
 
 
-def _servers(billion: tuple[float, float]) -> Iterable[tuple[str, list[str]]]:
+def _with(text: str, table: Table, lines: list[str]) -> str:
+    """The document with these rows in the place of those that the table had."""
+    head = f"{table.head()}\n"
+    rows = re.compile(f"{re.escape(head)}(?:\\|.*\n)*")
+    made, count = rows.subn(lambda _: head + "".join(f"{line}\n" for line in lines), text)
+    if count != 1:
+        raise SystemExit(f"the document has {count} tables of {table.of}, and must have one")
+    return made
+
+
+def _servers() -> Iterator[Row]:
     for load in (office(), flat()):
         for name, model in presets.SERVERS.items():
-            told = _asked(*billion, load=load, server=model)
-            days = [
-                f"{day}, {_slower(told, of)}" for day, of in zip(_days(told), _NAMES, strict=True)
-            ]
-            yield f"{name}, {load.name}", days
-    yield "any, idle", _days(_asked(*billion, load=flat(value=0.0)))
+            question = _question(*_BILLION, load=load, server=model)
+            yield Row(f"{name}, {load.name}", question, tells_slower=True)
+    yield Row("any, idle", _question(*_BILLION, load=flat(value=0.0)))
 
 
-def _less(billion: tuple[float, float]) -> Iterable[tuple[str, list[str]]]:
-    yield "nothing", _days(_asked(*billion))
+def _less() -> Iterator[Row]:
+    yield Row("nothing", _question(*_BILLION))
     for ratio in (0.25, 0.5):
-        yield f"a budget closed {ratio:.0%} of the time", _days(_asked(*billion, closed=ratio))
-    nights = {"windows": [{"start": "22:00", "end": "06:00"}]}
-    yield "windows 22:00 to 06:00", _days(_asked(*billion, raw=nights))
-    weekends = {"windows": [{"days": "sat,sun"}]}
-    yield "windows on weekends", _days(_asked(*billion, raw=weekends))
-    yield "at most 1000 items/s", _days(_asked(*billion, raw={"max_items_per_second": 1000}))
+        title = f"a budget closed {ratio:.0%} of the time"
+        yield Row(title, _question(*_BILLION, closed=ratio))
+    for title, raw in _LIMITS.items():
+        yield Row(title, _question(*_BILLION, raw=raw))
 
 
-def _asked(
+def _question(
     items: float,
     per_batch_s: float,
     *,
@@ -90,18 +152,16 @@ def _asked(
     server: ServerModel = presets.TWO_CORES,
     closed: float = 0.0,
     raw: object = None,
-) -> Forecast:
-    return forecast(
-        Question(
-            jobs=(Job(update="an_update", items=items, per_batch_s=per_batch_s),),
-            config=parse(raw or {}),
-            load=load or office(),
-            server=server,
-            start_s=_START_S,
-            seeds=seeds,
-            closed_ratio=closed,
-            only=_NAMES,
-        )
+) -> Question:
+    return Question(
+        jobs=(Job(update="an_update", items=items, per_batch_s=per_batch_s),),
+        config=parse(raw or {}),
+        load=load or office(),
+        server=server,
+        start_s=_START_S,
+        seeds=seeds,
+        closed_ratio=closed,
+        only=_NAMES,
     )
 
 
@@ -121,13 +181,6 @@ def _slower(told: Forecast, name: str) -> str:
 
 def _number(days: float) -> str:
     return f"{days:.1f}" if days < 10 else f"{days:.0f}"
-
-
-def _table(head: str, rows: Iterable[tuple[str, Sequence[str]]]) -> None:
-    print(f"| {' | '.join((head, *_NAMES))} |")
-    print("|" + "---|" * (len(_NAMES) + 1))
-    for title, cells in rows:
-        print(f"| {' | '.join((title, *cells))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from harness.kills import API
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
+from harness.worlds import synapse_database
 
 _AIM_MS = 50.0
 _COUNT = "SELECT COUNT(*) FROM background_updates"
@@ -47,8 +48,7 @@ def _server(engine: str, folder: Path) -> Iterator[tuple[SynapseServer, Callable
                 cursor.execute(sql)
                 return cursor.fetchall() if sql == _COUNT else None
 
-        arguments = {**postgres.connection("status"), "cp_min": 1, "cp_max": 5}
-        extra = {"database": {"name": "psycopg2", "args": arguments}}
+        extra = synapse_database(postgres, "status")
         yield SynapseServer(folder / "server", _MODULE, extra, module_log_level="INFO"), run
 
 

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from soak.records import Records
 from synapse_bgthrottle.config import InvalidConfigError, parse
 from synapse_bgthrottle.lever_requests import Action, parse_lever_request
+from tests.unit.junk import ANYTHING, JUNK_LEVEL
 from tests.unit.strategies import raw_configs
-from tests.unit.test_config import _ANYTHING, _JUNK_LEVEL
 from tests.unit.test_lever_requests import JSON, KEYS, SETTINGS
 
 _LONGEST_S = 2.0
@@ -60,9 +60,9 @@ def by_hypothesis(count: int) -> Iterator[tuple[str, Tally]]:
     many = settings(
         max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
-    rules = st.fixed_dictionaries({}, optional={"rules": st.lists(_JUNK_LEVEL, max_size=3)})
-    levels = st.builds(lambda level, more: {**level, **more}, _JUNK_LEVEL, rules)
-    many(given(_ANYTHING | levels)(any_config.config))()
+    rules = st.fixed_dictionaries({}, optional={"rules": st.lists(JUNK_LEVEL, max_size=3)})
+    levels = st.builds(lambda level, more: {**level, **more}, JUNK_LEVEL, rules)
+    many(given(ANYTHING | levels)(any_config.config))()
     yield "any", any_config
     many(given(raw_configs())(valid_config.config))()
     assert not valid_config.refused

@@ -14,18 +14,17 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
-import attrs
 from synapse import module_api
 from synapse.module_api import ModuleApi, make_deferred_yieldable, run_in_background
 from twisted.internet.defer import CancelledError, Deferred
 
 from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.guarded import PreserveLoggingContext, call, get
-from synapse_bgthrottle.limits import FixedSleep, Settings
 from synapse_bgthrottle.server_metrics import NOT_COUNTED, ServerMetrics
 from synapse_bgthrottle.state import Facts
+from synapse_bgthrottle.stock_settings import stock_settings
 
-__all__ = ["BUILT_IN", "Database", "Homeserver", "StockSettings"]
+__all__ = ["Database", "Homeserver"]
 
 request_metrics: Any = None
 with suppress(ImportError):  # without it requests cannot be seen
@@ -43,22 +42,6 @@ _COUNT_EVERY_S = 0.25
 
 # Looking at more, a hundred times a second, would cost more than a hundredth of a core.
 _MOST_REQUESTS = 500
-
-
-@attrs.frozen
-class StockSettings:
-    """What stock Synapse does, by the server's own `background_updates:` section.
-
-    `BUILT_IN` are the values of a server whose administrator set none.
-    """
-
-    sleep_ms: float
-    target_duration_ms: int
-    default_batch_items: int
-    min_batch_items: int
-
-
-BUILT_IN = StockSettings(1000, 100, 100, 1)
 
 
 class Timer(Protocol):
@@ -88,7 +71,7 @@ class Homeserver:
             name: Database(api, name, pool) for name, pool in names if isinstance(name, str)
         }
         self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
-        self.stock = _stock_settings(get(hs, "config", "background_updates"))
+        self.stock = stock_settings(get(hs, "config", "background_updates"))
         self.sleep = api.sleep
         self._metrics = ServerMetrics()
         self._answered = 0
@@ -200,22 +183,6 @@ class Homeserver:
         """
         return await self._api.http_client.get_raw(url)
 
-    def tuned(self) -> Settings:
-        """What the administrator set to other than Synapse's defaults in `background_updates:`."""
-        stock = self.stock
-
-        def unless_default(name: str) -> Any:
-            value = getattr(stock, name)
-            return value if value != getattr(BUILT_IN, name) else None
-
-        sleep_ms = unless_default("sleep_ms")
-        return Settings(
-            target_duration_ms=unless_default("target_duration_ms"),
-            pace=None if sleep_ms is None else FixedSleep(sleep_ms),
-            default_batch_items=unless_default("default_batch_items"),
-            min_batch_items=unless_default("min_batch_items"),
-        )
-
     def facts(self) -> Facts:
         """What the server is like, as far as decisions need it."""
         return Facts(
@@ -267,25 +234,3 @@ class Homeserver:
 def requests_are_seen() -> bool:
     """Whether this version keeps the requests that it is answering where they are looked for."""
     return _requests is not None
-
-
-def _stock_settings(section: Any) -> StockSettings:
-    sleep_ms = _number(get(section, "sleep_duration_ms"), 0, BUILT_IN.sleep_ms)
-    return StockSettings(
-        sleep_ms=sleep_ms if get(section, "sleep_enabled", default=True) else 0.0,
-        target_duration_ms=int(
-            _number(get(section, "update_duration_ms"), 1, BUILT_IN.target_duration_ms)
-        ),
-        default_batch_items=int(
-            _number(get(section, "default_batch_size"), 1, BUILT_IN.default_batch_items)
-        ),
-        min_batch_items=int(_number(get(section, "min_batch_size"), 1, BUILT_IN.min_batch_items)),
-    )
-
-
-def _number(value: Any, least: float, default: float) -> float:
-    # Synapse does not check its own section: a string there makes every batch of stock fail.
-    if value is None or (isinstance(value, (int, float)) and least <= value < 2**31):
-        return default if value is None else value
-    logger.warning("Ignoring %r in the server's background_updates: using %s", value, default)
-    return default

@@ -1,15 +1,13 @@
 """What Synapse's metrics endpoint shows of background updates; docs/metrics.md tells each metric.
 
-Values are set where things happen, and nothing is kept here that a scrape would have to ask: a
-scrape comes from a thread of its own, and a server that shuts down must be freed. Counters have no
-label for the update, because a counter that ends with its update loses what came after the last
-scrape; gauges have it, and are dropped when their update ends.
+Values are set where things happen, and nothing is kept here that a scrape, which comes from a
+thread of its own, would have to ask. Counters have no label for the update, because a counter that
+ends with its update loses what came after the last scrape; gauges have it, and are dropped when
+their update ends.
 """
 
 import functools
-import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec
 
@@ -21,6 +19,7 @@ from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
+from synapse_bgthrottle.metric_series import ServerSeries
 from synapse_bgthrottle.progress import Progress
 from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.signals.signal import SignalClass
@@ -83,11 +82,6 @@ _OF_SIGNALS = frozenset((PRESSURE, READ_AT, READABLE, CLOSED))
 _BY_HAND = frozenset((Cause.PAUSED, Cause.DISABLED))
 _HOLDS = MappingProxyType({cause: cause.value for cause in Cause if cause.is_hold})
 
-Series = dict[tuple[Any, tuple[str, ...]], Any]
-
-# What is shown of each server, by its name. Not by whom: a server that shuts down must be freed.
-_shown: dict[str, Series] = {}
-
 
 def _harmless(
     method: Callable[Concatenate["Metrics", Arguments], None],
@@ -120,24 +114,23 @@ class Metrics:
         self._host = host
         self._throttle = throttle
         self._courses = courses
-        self._series: Series = {}
+        self._series = ServerSeries(host.server_name)
         self._current: dict[str, str] = {}
         self._decided: dict[str, tuple[Any, ...]] = {}
-        weakref.finalize(self, _forget, host.server_name, self._series).atexit = False
 
     @_harmless
     def begin(self, database: str, update_name: str) -> None:
         """An iteration of this update begins: cheap where it is the same as before."""
         if self._current.get(database) == update_name:
             return
-        self._drop(_OF_UPDATE, database)
+        self._series.drop(_OF_UPDATE, database)
         for metric in (ITEMS, BATCH, FAILURES):
-            self._at(metric, database)  # a counter that starts at 0 shows its first step
-        self._set(ABORTED, 0, database)
+            self._series.at(metric, database)  # a counter that starts at 0 shows its first step
+        self._series.set(ABORTED, 0, database)
         self._hold(database, None)
         one_shot = self._throttle.updates[database, update_name].one_shot
-        self._set(CURRENT, 1, database, update_name, "true" if one_shot else "false")
-        self._set(LAST_PROGRESS, self._host.wall_s(), database, update_name)
+        self._series.set(CURRENT, 1, database, update_name, "true" if one_shot else "false")
+        self._series.set(LAST_PROGRESS, self._host.wall_s(), database, update_name)
         self._decided.pop(database, None)
         self._current[database] = update_name
 
@@ -152,30 +145,30 @@ class Metrics:
         if shown == before:
             return
         self._decided[database] = shown
-        self._set(DUTY_CYCLE, duty_ratio, database, update_name)
+        self._series.set(DUTY_CYCLE, duty_ratio, database, update_name)
         if before is not None and (*shown[:4], is_open) == (*before[:4], before[5]):
             return  # an adaptive pace changes several times a second
-        self._set(TARGET, target_ms / 1000, database, update_name)
-        self._set(WINDOW_OPEN, is_open, database)
+        self._series.set(TARGET, target_ms / 1000, database, update_name)
+        self._series.set(WINDOW_OPEN, is_open, database)
         self._hold(database, cause)
         if cause is Cause.PAUSED:
-            self._set(PAUSE_END, self._host.wall_s() + decision.wait_s, database)
+            self._series.set(PAUSE_END, self._host.wall_s() + decision.wait_s, database)
 
     @_harmless
     def waited(self, database: str, cause: Cause, wait_s: float) -> None:
         """An iteration waited this long for this cause."""
-        self._at(WAIT, database, cause.value).inc(max(wait_s, 0))
+        self._series.at(WAIT, database, cause.value).inc(max(wait_s, 0))
 
     @_harmless
     def batch_ended(self, database: str, update_name: str, items: int | None, failed: bool) -> None:
         """A batch has ended, and the throttle knows of it."""
         took_s = self._throttle.updates[database, update_name].last_batch_s
-        self._at(BATCH, database).observe(took_s or 0.0)
-        self._at(ITEMS, database).inc(max(items or 0, 0))
+        self._series.at(BATCH, database).observe(took_s or 0.0)
+        self._series.at(ITEMS, database).inc(max(items or 0, 0))
         if failed:
-            self._at(FAILURES, database).inc()
+            self._series.at(FAILURES, database).inc()
         else:
-            self._set(LAST_PROGRESS, self._host.wall_s(), database, update_name)
+            self._series.set(LAST_PROGRESS, self._host.wall_s(), database, update_name)
 
     @_harmless
     def observed(self, database: str | None) -> None:
@@ -191,14 +184,14 @@ class Metrics:
                 is_seen = level.value is not None
                 if level.problem or (level.at_s is not None and (is_seen or level.is_configured)):
                     readable = is_seen and not level.problem
-                    self._set(READABLE, readable, name, signal)
+                    self._series.set(READABLE, readable, name, signal)
                 if is_seen and level.at_s is not None:
-                    self._set(READ_AT, epoch_s + level.at_s, name, signal)
-                    self._set(PRESSURE, level.pressure, name, signal)
+                    self._series.set(READ_AT, epoch_s + level.at_s, name, signal)
+                    self._series.set(PRESSURE, level.pressure, name, signal)
                     if level.signal.signal_class is SignalClass.BUDGET:
-                        self._set(CLOSED, level.closed_since_s is not None, name, signal)
+                        self._series.set(CLOSED, level.closed_since_s is not None, name, signal)
                 else:
-                    self._drop_one(PRESSURE, name, signal)
+                    self._series.drop_one(PRESSURE, name, signal)
 
     @_harmless
     def looked(
@@ -212,13 +205,13 @@ class Metrics:
         name, wall_s = database.name, self._host.wall_s()
         names = {row.name for row in rows}
         known, aborted = database.known_updates(), database.has_aborted
-        self._set(PENDING, len(names), name)
-        self._set(UNKNOWN, len(names - known) if known else 0, name)
-        self._set(ABORTED, aborted, name)
+        self._series.set(PENDING, len(names), name)
+        self._series.set(UNKNOWN, len(names - known) if known else 0, name)
+        self._series.set(ABORTED, aborted, name)
         state = self._throttle.databases.get(name)
         if state is None or not (state.is_open or state.update_name in names):
             self._stop(name)
-            self._drop(_OF_UPDATE, name)
+            self._series.drop(_OF_UPDATE, name)
         elif not state.is_open and (aborted or not database.enabled):
             self._stop(name)
             self._hold(name, None if database.enabled else Cause.DISABLED)
@@ -226,67 +219,27 @@ class Metrics:
             return
         limits = self._throttle.updates[name, state.update_name].limits
         is_open = windows.is_open(limits.windows, limits.time_zone, wall_s)
-        self._set(WINDOW_OPEN, is_open, name)  # the next decision may be hours away
+        self._series.set(WINDOW_OPEN, is_open, name)  # the next decision may be hours away
         course = self._courses.running.get(name)
         if course is not None and course.entry.update == state.update_name:
-            self._set(STARTED, course.entry.started_s, name, state.update_name)
+            self._series.set(STARTED, course.entry.started_s, name, state.update_name)
             ratio = None if progress is None else progress.ratio
-            self._set(PROGRESS, ratio, name, state.update_name)
-            self._set(ETA, left.at_this_pace_s, name, state.update_name)
+            self._series.set(PROGRESS, ratio, name, state.update_name)
+            self._series.set(ETA, left.at_this_pace_s, name, state.update_name)
 
     def _stop(self, database: str) -> None:
         """Nothing goes on there."""
         self._current.pop(database, None)
         self._decided.pop(database, None)
         self._hold(database, None)
-        self._drop(_OF_SIGNALS, database)
-        self._drop_one(WINDOW_OPEN, database)
+        self._series.drop(_OF_SIGNALS, database)
+        self._series.drop_one(WINDOW_OPEN, database)
 
     def _hold(self, database: str, cause: Cause | None) -> None:
         for hold, reason in _HOLDS.items():
-            self._set(HELD, hold is cause, database, reason)
-        self._set(PAUSED, cause in _BY_HAND, database)
+            self._series.set(HELD, hold is cause, database, reason)
+        self._series.set(PAUSED, cause in _BY_HAND, database)
         if cause is not Cause.PAUSED:
-            self._drop_one(PAUSE_END, database)
+            self._series.drop_one(PAUSE_END, database)
         if cause is not None and cause.is_unmeasured:
-            self._drop(_OF_SIGNALS, database)
-
-    def _at(self, metric: Any, *labels: str) -> Any:
-        key = (metric, labels)
-        series = self._series.get(key)
-        if series is None:
-            server_name = self._host.server_name
-            before = _shown.get(server_name)
-            if before is not self._series:  # a server of this name was there, and has shut down
-                _forget(server_name, before or {})
-                _shown[server_name] = self._series
-            series = self._series[key] = metric.labels(server_name, *labels)
-        return series
-
-    def _set(self, gauge: Gauge, value: float | None, *labels: str) -> None:
-        if value is None:
-            self._drop_one(gauge, *labels)
-        else:
-            self._at(gauge, *labels).set(value)
-
-    def _drop_one(self, metric: Any, *labels: str) -> None:
-        if self._series.pop((metric, labels), None) is not None:
-            _remove(metric, self._host.server_name, labels)
-
-    def _drop(self, metrics: frozenset[Gauge], database: str) -> None:
-        for metric, labels in list(self._series):
-            if labels[0] == database and metric in metrics:
-                self._drop_one(metric, *labels)
-
-
-def _forget(server_name: str, series: Series) -> None:
-    if _shown.get(server_name) is series:
-        del _shown[server_name]
-        for metric, labels in series:
-            _remove(metric, server_name, labels)
-        series.clear()
-
-
-def _remove(metric: Any, server_name: str, labels: tuple[str, ...]) -> None:
-    with suppress(KeyError):  # of old versions of the client: it is not there
-        metric.remove(server_name, *labels)
+            self._series.drop(_OF_SIGNALS, database)

@@ -42,7 +42,7 @@ class BackgroundUpdateThrottle:
             self._serve(api, config.api_path, None)
             return
         self._host = Homeserver(api)
-        self._throttle = Throttle(config, self._host.tuned(), self._host.facts())
+        self._throttle = Throttle(config, self._host.stock.tuned(), self._host.facts())
         self._sampler = Sampler(
             self._host, config.signals, self._observe, self._tell_internal_error
         )
@@ -196,7 +196,7 @@ class BackgroundUpdateThrottle:
             ", ".join(databases) or "this server",
             len(config.rules),
         )
-        kept = ", ".join(remarks.taken_over(self._host.tuned()))
+        kept = ", ".join(remarks.taken_over(self._host.stock.tuned()))
         if kept:
             logger.info("Unless the module's config says otherwise, background_updates: %s", kept)
         known = frozenset().union(*(database.known_updates() for database in databases.values()))

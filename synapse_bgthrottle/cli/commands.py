@@ -35,9 +35,9 @@ def bgthrottle(**common: object) -> None:
     """Throttling of Synapse's background updates.
 
     All commands but check-config talk to a server, as one of its administrators; explain and
-    forecast need none with --config. Those that Synapse
-    itself can answer work without the module too. Exit status: 0 ok, 1 error, 2 wrong usage,
-    3 not allowed, 4 unreachable, 5 not finished or paused.
+    forecast need none with --config. Those that Synapse itself can answer work without the module
+    too. Exit status: 0 ok, 1 error, 2 wrong usage, 3 not allowed, 4 unreachable, 5 not finished or
+    paused.
     """
     given = {name: common[name] for name in COMMON if common[name] is not None}
     # An option may stand before the command or behind it; behind it counts.

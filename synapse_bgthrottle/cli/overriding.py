@@ -7,22 +7,16 @@ import click
 
 from synapse_bgthrottle.cli.lever_lines import answer_lines
 from synapse_bgthrottle.cli.lines import duration
-from synapse_bgthrottle.cli.pausing import is_wide
+from synapse_bgthrottle.cli.pausing import database_option, for_option, is_wide, yes_option
 from synapse_bgthrottle.cli.session import Session, online, span_option
 
 
 @click.command("release")
 @click.argument("update")
-@span_option(
-    "--for",
-    "for_ms",
-    default="24h",
-    show_default=True,
-    help="1s to 30d.",
-)
-@click.option("--database", help="Only in this database.")
+@for_option
+@database_option
 @click.option("--reason", default="", help="Kept with the use of this lever.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @online
 def release_command(
     session: Session, update: str, for_ms: int, database: str | None, reason: str, yes: bool
@@ -48,9 +42,9 @@ def release_command(
 @click.argument("settings_given", metavar="KEY=VALUE...", nargs=-1)
 @click.option("--reset", is_flag=True, help="End overrides and releases that UPDATE matches.")
 @span_option("--for", "for_ms", help="1s to 30d; default 24h.")
-@click.option("--database", help="Only in this database.")
+@database_option
 @click.option("--reason", default="", help="Kept with the use of this lever.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @online
 def set_command(
     session: Session,

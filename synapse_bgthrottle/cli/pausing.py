@@ -18,19 +18,18 @@ _UNENDING = (
     " and tells nobody who used it or why."
 )
 
+# Of every lever that has them.
+for_option = span_option("--for", "for_ms", default="24h", show_default=True, help="1s to 30d.")
+database_option = click.option("--database", help="Only in this database.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+
 
 @click.command("pause")
 @click.argument("update", default="*")
-@span_option(
-    "--for",
-    "for_ms",
-    default="24h",
-    show_default=True,
-    help="1s to 30d.",
-)
-@click.option("--database", help="Only in this database.")
+@for_option
+@database_option
 @click.option("--reason", default="", help="Told to everybody who asks what holds it.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @online
 def pause_command(
     session: Session, update: str, for_ms: int, database: str | None, reason: str, yes: bool
@@ -63,7 +62,7 @@ def pause_command(
 
 @click.command("resume")
 @click.argument("update", default="*")
-@click.option("--database", help="Only in this database.")
+@database_option
 @click.option("--reason", default="", help="Kept with the use of this lever.")
 @online
 def resume_command(session: Session, update: str, database: str | None, reason: str) -> None:

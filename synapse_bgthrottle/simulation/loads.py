@@ -1,6 +1,5 @@
 """How many requests a second come in, over time."""
 
-import math
 from collections.abc import Callable
 
 import attrs
@@ -38,12 +37,3 @@ def bursts(period_s: float, low_per_s: float, high_per_s: float, share: float = 
         max(low_per_s, high_per_s),
         lambda now_s: low_per_s if now_s % period_s < period_s * (1 - share) else high_per_s,
     )
-
-
-def office_hours(night_per_s: float, day_per_s: float, day_s: float = 86400.0) -> Load:
-    """A smooth day: least at its beginning, most at its middle."""
-
-    def per_s(now_s: float) -> float:
-        return night_per_s + (day_per_s - night_per_s) * math.sin(math.pi * now_s / day_s) ** 2
-
-    return Load(max(night_per_s, day_per_s), per_s)

@@ -111,7 +111,6 @@ def test_lock_of_the_interpreter() -> None:
         (20, loads.steady(20)),
         (25, loads.step(500, 10, 40)),
         (15, loads.bursts(10, 5, 25)),
-        (20, loads.office_hours(10, 30, day_s=1000)),
     ],
 )
 def test_loads(expected_per_s: float, load: loads.Load) -> None:

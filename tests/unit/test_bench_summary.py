@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.arms import ARMS, STOCK_SWEEP, arm
+from bench.arms import ARMS, arm
 from bench.plot import Point, label_places, points, svg
 from bench.records import Block, records
 from bench.statistics import Estimate
@@ -174,7 +174,7 @@ def test_picture_keeps_within_its_frame() -> None:
     assert all(0 < float(number) < 720 for number in numbers)
 
 
-@pytest.mark.parametrize("name", [*ARMS, *STOCK_SWEEP])
+@pytest.mark.parametrize("name", [*ARMS, "stock 300/100"])
 def test_arms_have_names(name: str) -> None:
     """Every name that is offered is an arm."""
     arm(name, {})

@@ -109,7 +109,7 @@ def without(server: VirtualServer, *names: str) -> Iterator[None]:
             stack.enter_context(patch.object(homeserver, "_requests", None))
         if LoggingTransaction in hidden.values():
             stack.enter_context(patch.object(LoggingTransaction, "database_engine", None))
-            stack.enter_context(patch("harness.virtual._Transaction.database_engine", None))
+            stack.enter_context(patch("harness.virtual_pool._Transaction.database_engine", None))
         if guarded in hidden.values():
             for module in ("guarded", "homeserver", "web.crowd", "web.shared"):
                 place = f"synapse_bgthrottle.{module}.PreserveLoggingContext"

@@ -1,0 +1,113 @@
+"""One database in virtual time: the queue in SQLite, and Synapse's own updater on it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+from synapse.storage.background_updates import BackgroundUpdater
+from twisted.internet.defer import Deferred
+
+Handler = Callable[[dict[str, Any], int], Awaitable[int]]
+
+
+class Sqlite3Engine:
+    """Known to the module by its name, as Synapse's is."""
+
+
+class _Transaction:
+    """A cursor as Synapse hands it to an interaction."""
+
+    database_engine = Sqlite3Engine()
+
+    def __init__(self, pool: VirtualPool) -> None:
+        self._cursor = pool.connection.cursor()
+        self.execute = pool.transaction_execute or self._cursor.execute
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
+class VirtualPool:
+    """As much of a DatabasePool as the updater and the module use.
+
+    Attributes:
+        updates: the real updater.
+        broken: an error that every use of the database now raises; None: it works.
+        silent: uses of the database that now get no answer; None: they get one at once.
+        transaction_execute: what runs statements instead of SQLite; None: SQLite does.
+        connection: to SQLite.
+        engine: none that is known.
+    """
+
+    def __init__(self, hs: Any, name: str) -> None:
+        self._name = name
+        self.engine = object()
+        self.broken: Exception | None = None
+        self.silent: list[Deferred[None]] | None = None
+        self.transaction_execute: Callable[..., Any] | None = None
+        self.use_file(":memory:")
+        self.updates = BackgroundUpdater(hs, self)  # type: ignore[arg-type]
+
+    def use_file(self, path: Path | str) -> None:
+        """Keep the queue, a new one, in this file."""
+        self.connection = sqlite3.connect(path)
+        self.connection.execute(
+            "CREATE TABLE background_updates"
+            " (update_name TEXT, progress_json TEXT, depends_on TEXT, ordering INT DEFAULT 0)"
+        )
+
+    def name(self) -> str:
+        return self._name
+
+    async def runInteraction(  # noqa: N802 - Synapse's name
+        self, desc: str, func: Callable[..., Any], *args: Any
+    ) -> Any:
+        if self.silent is not None:
+            answer: Deferred[None] = Deferred()
+            self.silent.append(answer)
+            await answer
+        if self.broken is not None:
+            raise self.broken
+        with self.connection:  # what fails is rolled back
+            return func(_Transaction(self), *args)
+
+    async def simple_select_one_onecol(
+        self, table: str, keyvalues: dict[str, str], retcol: str, **_: Any
+    ) -> Any:
+        def select(txn: Any) -> Any:
+            (key,) = keyvalues
+            txn.execute(f"SELECT {retcol} FROM {table} WHERE {key} = ?", (keyvalues[key],))
+            return txn.fetchone()[0]
+
+        return await self.runInteraction("select", select)
+
+    async def simple_delete_one(self, table: str, keyvalues: dict[str, str]) -> None:
+        def delete(txn: Any) -> None:
+            (key,) = keyvalues
+            txn.execute(f"DELETE FROM {table} WHERE {key} = ?", (keyvalues[key],))
+
+        await self.runInteraction("delete", delete)
+
+    @staticmethod
+    def cursor_to_dict(txn: Any) -> list[dict[str, Any]]:
+        """Used by old Synapses only."""
+        names = [column[0] for column in txn.description]
+        return [dict(zip(names, row, strict=True)) for row in txn.fetchall()]
+
+    def queue(self, name: str, handler: Handler, *, one_shot: bool = False) -> None:
+        """Register an update and put it at the end of the queue."""
+        self.updates.register_background_update_handler(name, handler)
+        handlers = self.updates._background_update_handlers
+        handlers[name] = attrs.evolve(handlers[name], oneshot=one_shot)
+        with self.connection:
+            ordering = self.connection.execute("SELECT COUNT(*) FROM background_updates")
+            self.connection.execute(
+                "INSERT INTO background_updates (update_name, progress_json, ordering)"
+                " VALUES (?, ?, ?)",
+                (name, json.dumps({}), ordering.fetchone()[0]),
+            )

@@ -1,0 +1,143 @@
+"""Which sizes of batches are decided: Synapse's own, exact ones, and the least."""
+
+import pytest
+
+from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.limits import Rule, Settings
+from synapse_bgthrottle.quirks import IN_ONE_GO, LEAST_BATCH_ITEMS
+from tests.unit.throttled_server import DB, NAME, NO_REST, ThrottledServer, make_throttle
+
+# The updates that small batches harm, once more: one that falls out of the list loses data.
+_HARMED = (
+    "event_auth_state_only",
+    "event_origin_server_ts",
+    "event_search",
+    "insert_room_retention",
+    "threads_backfill",
+)
+
+
+def test_target_is_left_to_synapse_without_limits_from_above() -> None:
+    """Without them Synapse sizes batches from the target duration."""
+    decision = ThrottledServer(
+        make_throttle(Settings(target_duration_ms=250, min_batch_items=5))
+    ).ask()
+    assert (250, 100, 5) == (
+        decision.target_ms,
+        decision.first_batch_items,
+        decision.min_batch_items,
+    )
+
+
+@pytest.mark.parametrize(
+    "level",
+    [Settings(max_batch_items=30), Settings(max_items_per_second=30.0)],
+    ids=["items a batch", "items per second"],
+)
+def test_batches_are_exact_where_they_are_limited(level: Settings) -> None:
+    """A target of 0 makes Synapse take the least size, which is then the exact one."""
+    server = ThrottledServer(make_throttle(level))
+    decision = server.ask()
+    assert (0, 30, 30) == (
+        decision.target_ms,
+        decision.first_batch_items,
+        decision.min_batch_items,
+    )
+    server.run(1.0, items=30)  # ten times the target of 100 ms
+    decision = server.ask()
+    assert (0, 3, 3) == (
+        decision.target_ms,
+        decision.first_batch_items,
+        decision.min_batch_items,
+    )
+
+
+def test_exact_batch_grows_back() -> None:
+    """Once quick batches outweigh a slow one, the size doubles, up to its maximum."""
+    server = ThrottledServer(make_throttle(Settings(max_batch_items=30, pace=NO_REST)))
+    server.ask()
+    server.run(1.0, items=30)
+    sizes = []
+    for _ in range(6):
+        size = server.ask().min_batch_items
+        sizes.append(size)
+        server.run(size * 0.0001, items=size)
+    assert [3, 3, 6, 12, 24, 30] == sizes
+
+
+def test_failed_batch_does_not_change_the_size() -> None:
+    """How long a failure took says nothing of the cost of an item."""
+    server = ThrottledServer(make_throttle(Settings(max_batch_items=30, pace=NO_REST)))
+    server.ask()
+    server.run(3600.0, failed=True)
+    assert 30 == server.ask().min_batch_items
+
+
+@pytest.mark.parametrize(
+    ("name", "flagged"), [(NAME, True), *((name, False) for name in sorted(IN_ONE_GO))]
+)
+def test_one_shot_is_not_sized(name: str, flagged: bool) -> None:
+    """What runs in one go, flagged or known to, has no batches to size and no rate to keep."""
+    level = Settings(max_batch_items=30, max_items_per_second=1.0, pace=NO_REST)
+    server = ThrottledServer(make_throttle(level), update=name, one_shot=flagged)
+    assert 100 == server.ask().target_ms
+    server.run(0.0, items=1000)
+    assert server.ask().cause is Cause.RUN
+    assert server.throttle.updates[DB, name].one_shot
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        Settings(max_batch_items=1),
+        Settings(max_items_per_second=0.5),
+        Settings(default_batch_items=1, min_batch_items=1),
+        Settings(default_batch_items=1, min_batch_items=1, max_batch_items=1),
+    ],
+    ids=["max", "rate", "default and min", "all"],
+)
+@pytest.mark.parametrize("name", _HARMED)
+def test_update_that_small_batches_harm_never_gets_one(name: str, level: Settings) -> None:
+    """The least safe size holds over every setting, on every level, also after slow batches."""
+    for throttle in (
+        make_throttle(level),
+        make_throttle(None, Rule(0, (name,), settings=level)),
+        make_throttle(server=level),
+    ):
+        server = ThrottledServer(throttle, update=name)
+        assert min(throttle.batch_items(DB, name)) >= 100
+        for took_s in (100.0, 0.001, 100.0):
+            decision = server.wait_for_turn()
+            assert decision.first_batch_items >= 100
+            assert decision.min_batch_items >= 100
+            assert min(throttle.batch_items(DB, name)) >= 100
+            server.run(took_s)
+
+
+def test_every_update_that_small_batches_harm_is_tested() -> None:
+    """The list of this file is that of the package."""
+    assert set(_HARMED) == set(LEAST_BATCH_ITEMS)
+
+
+def test_sizes_asked_before_any_decision_come_from_the_limits() -> None:
+    """Synapse may ask for sizes at any time, and gets the configured ones."""
+    throttle = make_throttle(
+        Settings(default_batch_items=50, min_batch_items=5),
+        Rule(0, one_shot=True, settings=Settings(default_batch_items=9)),
+    )
+    assert (50, 5) == throttle.batch_items(DB, NAME)
+    throttle.begin(DB, NAME, False, 0.0)
+    assert (50, 5) == throttle.batch_items(DB, NAME)
+    assert 9 == throttle.batch_items(DB, "user_ips_analyze")[0]
+
+
+def test_sizes_asked_after_a_decision_are_those_decided() -> None:
+    """Batches are as large as was decided for them."""
+    server = ThrottledServer(make_throttle(Settings(max_batch_items=30)))
+    decision = server.ask()
+    assert (decision.first_batch_items, decision.min_batch_items) == server.throttle.batch_items(
+        DB, NAME
+    )
+    server.run(1.0, items=30)
+    server.ask()
+    assert (3, 3) == server.throttle.batch_items(DB, NAME)

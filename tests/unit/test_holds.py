@@ -1,0 +1,248 @@
+"""What holds an update, and for how long: failures and closed windows."""
+
+import itertools
+from zoneinfo import ZoneInfo
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.failures import FailureKind
+from synapse_bgthrottle.holds import BACKOFF_S, BACKOFFS_S, Conditions
+from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Pace, Settings
+from synapse_bgthrottle.spacing import FLOOR_PACE
+from synapse_bgthrottle.windows import Window
+from tests.unit.strategies import windows, zones
+from tests.unit.throttled_server import (
+    DB,
+    MONDAY_S,
+    NAME,
+    NO_REST,
+    SUNDAY_S,
+    SUNDAYS,
+    ThrottledServer,
+    make_throttle,
+)
+
+_UNTIL_SUNDAY_S = 5.5 * 86_400
+
+# --- failures ---
+
+
+def test_wait_after_failures_grows_and_stays() -> None:
+    """5, 15, 30 and then 60 seconds after each failure in a row."""
+    server = ThrottledServer(make_throttle(Settings(pace=NO_REST)))
+    server.ask()
+    waits = []
+    for _ in range(6):
+        server.run(0.1, failed=True)
+        decision = server.ask()
+        assert decision.cause is Cause.BACKOFF
+        waits.append(pytest.approx(decision.wait_s))
+        server.wait_for_turn()
+    assert [5, 15, 30, 60, 60, 60] == waits
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_wait_after_failures_is_that_of_their_kind(kind: FailureKind) -> None:
+    """A full disk and a lost connection have waits of their own, and a reason that says so."""
+    server = ThrottledServer(make_throttle(Settings(pace=NO_REST)))
+    server.ask()
+    for expected_s in BACKOFFS_S[kind]:
+        server.run(0.1, failed=True)
+        server.throttle.failed(DB, NAME, SUNDAY_S, "it failed", kind)
+        decision = server.ask()
+        assert expected_s == pytest.approx(decision.wait_s)
+        assert kind.value in decision.reason
+        server.wait_for_turn()
+
+
+def test_success_ends_the_row_of_failures() -> None:
+    """After a batch that ended well the next failure is the first again."""
+    server = ThrottledServer(make_throttle(Settings(pace=NO_REST)))
+    for failed in (True, True, True, False):
+        server.wait_for_turn()
+        server.run(0.1, failed=failed)
+    assert server.ask().cause is Cause.RUN
+    server.run(0.1, failed=True)
+    assert 5 == pytest.approx(server.ask().wait_s)
+
+
+@pytest.mark.parametrize(
+    ("expected", "failures"),
+    [
+        ("the last iteration failed: next try after 5s", 1),
+        ("2 in a row failed: next try after 15s", 2),
+        ("7 in a row failed: next try after 60s", 7),
+    ],
+)
+def test_reason_of_a_backoff_counts_failures(expected: str, failures: int) -> None:
+    """It is told how often the update failed, and when the next try is."""
+    server = ThrottledServer(make_throttle())
+    server.ask()
+    for _ in range(failures):
+        server.run(0.0, failed=True)
+    assert expected == server.ask().reason
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=8), st.floats(0, 100))
+def test_more_failures_never_shorten_the_wait_for_any_durations(
+    durations_s: list[float], later_s: float
+) -> None:
+    """The wait at any time after the n-th failure in a row is no shorter than after one fewer."""
+    server = ThrottledServer(make_throttle(Settings(pace=NO_REST)))
+    server.ask()
+    waits = []
+    for took_s in durations_s:
+        server.run(took_s, failed=True)
+        at = Conditions(server.now_s + later_s, server.wall_s + later_s)
+        waits.append(server.throttle.decide(DB, NAME, at).wait_s)
+    tolerance_s = 1e-9
+    assert all(b >= a - tolerance_s for a, b in itertools.pairwise(waits))
+    assert max(waits) <= BACKOFF_S[-1] + tolerance_s
+
+
+# --- windows ---
+
+
+def _held(max_hold_ms: float | None = None, pace: Pace = NO_REST) -> ThrottledServer:
+    level = Settings(windows=SUNDAYS, max_hold_ms=max_hold_ms, pace=pace)
+    return ThrottledServer(make_throttle(level), wall_s=MONDAY_S)
+
+
+def test_closed_windows_hold_until_they_open() -> None:
+    """The wait is until the opening, and at the opening the batch runs."""
+    server = _held()
+    decision = server.ask()
+    assert (Cause.WINDOW, _UNTIL_SUNDAY_S) == (decision.cause, decision.wait_s)
+    server.pass_time(_UNTIL_SUNDAY_S - 0.01)
+    assert server.ask().cause is Cause.WINDOW
+    server.pass_time(0.01)
+    assert server.ask().cause is Cause.RUN
+
+
+def test_closed_windows_hold_no_longer_than_max_hold() -> None:
+    """Where max_hold ends before the windows open, the wait is until then."""
+    server = _held(max_hold_ms=3_600_000)
+    assert 3600 == server.ask().wait_s
+    server.pass_time(600)
+    assert 3000 == server.ask().wait_s
+    assert not server.throttle.updates[DB, NAME].released
+    server.pass_time(3000)
+    assert server.ask().cause is not Cause.WINDOW
+    assert server.throttle.updates[DB, NAME].released
+
+
+def test_released_update_runs_at_one_percent() -> None:
+    """An update that is let go although windows are closed rests 99 times what a batch took."""
+    server = _held(max_hold_ms=60_000)
+    server.ask()
+    server.pass_time(60)
+    server.wait_for_turn()
+    server.run(0.5)
+    decision = server.ask()
+    assert Cause.PACE is decision.cause
+    assert 49.5 == pytest.approx(decision.wait_s)
+    assert "duty cycle 1%: rests 49.5s after a batch of 500ms" == decision.reason
+    assert DutyCycle(0.01) == FLOOR_PACE
+
+
+@pytest.mark.parametrize(
+    ("expected_s", "pace"), [(199, DutyCycle(0.005)), (3600, FixedSleep(3_600_000))], ids=str
+)
+def test_released_update_runs_no_faster_than_configured(expected_s: float, pace: Pace) -> None:
+    """Where the configured pace is slower than one percent it stays."""
+    server = _held(max_hold_ms=60_000, pace=pace)
+    server.ask()
+    server.pass_time(60)
+    server.wait_for_turn()
+    server.run(1.0)
+    assert expected_s == pytest.approx(server.ask().wait_s)
+
+
+@pytest.mark.parametrize("pace", [DutyCycle(0.005), FixedSleep(3_600_000)], ids=str)
+def test_released_update_tells_the_pace_that_it_keeps(pace: Pace) -> None:
+    """Where the configured pace is slower than one percent, it is that which is told."""
+    server = _held(max_hold_ms=60_000, pace=pace)
+    server.ask()
+    server.pass_time(60)
+    server.wait_for_turn()
+    server.run(1.0)
+    assert server.ask().reason.startswith(f"{pace}: ")
+
+
+def test_release_ends_when_windows_open() -> None:
+    """In an open window a released update runs at its own pace again."""
+    server = _held(max_hold_ms=60_000)
+    server.ask()
+    server.pass_time(60)
+    server.wait_for_turn()
+    server.run(1.0)
+    server.wall_s = SUNDAY_S
+    assert server.ask().cause is Cause.RUN
+    assert not server.throttle.updates[DB, NAME].released
+
+
+def test_holding_starts_anew_after_an_opening() -> None:
+    """How long windows held the update before they opened does not count when they close again."""
+    server = _held(max_hold_ms=3_600_000)
+    for _ in range(3):
+        server.wall_s = MONDAY_S
+        assert 3600 == server.ask().wait_s
+        server.pass_time(3000)
+        assert 600 == server.ask().wait_s
+        server.wall_s = SUNDAY_S
+        assert server.ask().cause is Cause.RUN
+
+
+def test_holding_starts_anew_for_the_next_update_and_when_it_comes_again() -> None:
+    """Being held counts while an update is at the head of the queue."""
+    server = _held(max_hold_ms=3_600_000)
+    server.ask()
+    server.pass_time(3000)
+    for name in ("current_state_events", NAME):
+        server.update = name
+        assert 3600 == server.ask().wait_s
+        server.pass_time(3000)
+
+
+def test_holding_does_not_start_anew_with_every_iteration() -> None:
+    """Iterations of the same update, such as after failures, are held together."""
+    server = _held(max_hold_ms=3_600_000)
+    server.ask()
+    server.pass_time(3000)
+    assert 600 == server.ask().wait_s
+
+
+def test_holding_starts_anew_after_an_opening_that_nobody_saw() -> None:
+    """Windows that opened and closed while the server's switch was off held nothing in between."""
+    server = _held(max_hold_ms=3 * 86_400_000)
+    assert server.ask().cause is Cause.WINDOW
+    off = attrs.evolve(server.at(), enabled=False)
+    for days in range(1, 8):
+        later = attrs.evolve(
+            off, now_s=off.now_s + days * 86_400, wall_s=off.wall_s + days * 86_400
+        )
+        server.throttle.decide(DB, NAME, later)
+    server.pass_time(7 * 86_400)  # from Monday to Monday
+    assert server.ask().cause is Cause.WINDOW
+
+
+@settings(deadline=None)
+@given(
+    st.lists(windows(), min_size=1, max_size=2).map(tuple),
+    zones(),
+    st.integers(60_000, 14 * 86_400_000),
+    st.floats(0, 365 * 86_400),
+)
+def test_update_gets_its_turn_within_max_hold_for_any_windows(
+    drawn: tuple[Window, ...], zone: ZoneInfo, max_hold_ms: int, offset_s: float
+) -> None:
+    """Whatever the windows, waiting as told ends, and at the latest after max_hold and a rest."""
+    level = Settings(windows=drawn, time_zone=zone, max_hold_ms=max_hold_ms)
+    server = ThrottledServer(make_throttle(level), wall_s=SUNDAY_S + offset_s)
+    server.wait_for_turn()
+    assert server.now_s <= max_hold_ms / 1000 + 9.9 + 0.01
