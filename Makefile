@@ -85,6 +85,7 @@ bench-status: $(VENV)/.test
 soak: $(VENV)/.test
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[soak]'
 	$(BIN)/python -m soak.faults
+	$(BIN)/python -m soak.updates
 	$(BIN)/python -m soak.kills
 	$(BIN)/python -m soak.iterations
 	$(BIN)/python -m soak.iterations --stock --output .soak/iterations-stock
