@@ -30,7 +30,7 @@ class Oddity:
         spread_ratio: how much dearer the dearest item is; costs are drawn evenly in logarithms.
         failures: so many batches fail, from the first on.
         hang_s: the third batch takes this much longer.
-        batch_s: every batch takes this, whatever its size; 0: it takes what its items cost.
+        batch_items: every batch does so many, however many were asked for; 0: as many as were.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Oddity:
     spread_ratio: float = 1.0
     failures: int = 0
     hang_s: float = 0.0
-    batch_s: float = 0.0
+    batch_items: int = 0
 
     def costs_s(self) -> list[float]:
         """Of each item, the same each time."""
@@ -80,8 +80,8 @@ class _Handler:
         if self._batches <= odd.failures:
             raise RuntimeError(f"{odd.name} was told to fail")
         begin: int = progress["at"]
-        end = min(begin + batch_size, odd.items)
-        takes_s = odd.batch_s or sum(self._costs_s[begin:end])
+        end = min(begin + (odd.batch_items or batch_size), odd.items)
+        takes_s = sum(self._costs_s[begin:end])
         if self._batches == 3:
             takes_s += odd.hang_s
 

@@ -49,7 +49,7 @@ CASES = (
     Case("hangs for a minute", Oddity("odd", 1000, hang_s=60)),
     Case(
         "each batch takes 100 times its target",
-        Oddity("odd", 500, batch_s=2),
+        Oddity("odd", 500, cost_ms=20, batch_items=100),
         module=_20_MS,
         stock=_STOCK_20_MS,
     ),
