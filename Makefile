@@ -19,7 +19,7 @@ help:
 	@echo "make bench-laws   the same laws on a modelled server, in virtual time; a minute"
 	@echo "make bench-startup how long the command takes to start; a minute"
 	@echo "make bench-status how long a status takes with 200 updates pending; a minute"
-	@echo "make soak         faults, kills, 10^5 iterations and configurations, to the end; two hours"
+	@echo "make soak         faults, kills, 10^5 iterations and configurations, to the end; three hours"
 	@echo "make dist         sdist and wheel, checked"
 
 demo: $(VENV)/.test

@@ -70,7 +70,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak.updates", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path(".soak/updates"))
     parser.add_argument("--only", nargs="*", help="names of cases")
-    parser.add_argument("--patience-s", type=float, default=600, help="for each server")
+    parser.add_argument("--patience-s", type=float, default=900, help="for each server")
     options = parser.parse_args()
     records = Records(options.output, "Updates that misbehave, the module and stock beside it")
     is_well = True
