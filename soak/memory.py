@@ -17,10 +17,11 @@ from typing import Any
 
 import synapse_bgthrottle
 from harness import data, memory_module
+from harness.process import rss_mib
 from harness.server import MODULE as OURS
 from harness.virtual import VirtualServer, Work
 from harness.worlds import SqliteSource
-from soak.iterations import MODULE, STOCK, load, on_sqlite, rss_mib
+from soak.iterations import MODULE, STOCK, load, on_sqlite
 from soak.records import Records
 
 _OURS = [tracemalloc.Filter(True, f"{Path(synapse_bgthrottle.__file__).parent}/*")]
