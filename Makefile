@@ -22,7 +22,7 @@ help:
 	@echo "make bench-scaling  the tables of docs/scaling.md anew, by forecast; two minutes"
 	@echo "make bench-startup  how long the command takes to start; a minute"
 	@echo "make bench-status   how long a status takes with 200 updates pending; a minute"
-	@echo "make soak           faults, kills, 10^5 iterations and configurations, to the end; two hours"
+	@echo "make soak           faults, kills, 10^5 iterations and configurations, to the end; three hours"
 	@echo "make dist           sdist and wheel, checked"
 	@echo "make clean          removes .venv, the demo and what was built"
 
@@ -92,6 +92,7 @@ bench-status: $(VENV)/.test
 soak: $(VENV)/.test
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[soak]'
 	$(BIN)/python -m soak.faults
+	$(BIN)/python -m soak.updates
 	$(BIN)/python -m soak.kills
 	$(BIN)/python -m soak.iterations
 	$(BIN)/python -m soak.iterations --stock --output .soak/iterations-stock

@@ -64,7 +64,7 @@ def cut_off(postgres: PostgresServer, name: str, every_s: float = 0.3) -> Iterat
             end_sessions(postgres, name)
             end.wait(every_s)
 
-    with _beside(cut, end):
+    with beside(cut, end):
         yield
 
 
@@ -84,7 +84,7 @@ def without_slots(postgres: PostgresServer, name: str) -> Iterator[None]:
                 end.wait(0.3)
 
     try:
-        with _beside(take, end):
+        with beside(take, end):
             yield
     finally:
         for connection in taken:
@@ -186,7 +186,8 @@ def _alter(postgres: PostgresServer, name: str, what: str) -> None:
 
 
 @contextmanager
-def _beside(work: Callable[[], None], end: threading.Event) -> Iterator[None]:
+def beside(work: Callable[[], None], end: threading.Event) -> Iterator[None]:
+    """The work in a thread of its own, which must end when it is told to."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
@@ -255,7 +256,7 @@ def go_through(
         None if recovered_s is None else round(recovered_s, 1),
         has_aborted(server),
         log.count("Error doing update"),
-        len([line for line in log.splitlines() if _is_told(line)]),
+        len([line for line in log.splitlines() if is_told(line)]),
         world.pending(),
         rows_before,
         world.rows(),
@@ -288,5 +289,6 @@ def _batches(server: SynapseProcess, begin: int) -> int:
     return server.log(begin).count("Running background update")
 
 
-def _is_told(line: str) -> bool:
+def is_told(line: str) -> bool:
+    """Whether a line of the log is the module's, above DEBUG."""
     return " synapse_bgthrottle" in line and " DEBUG " not in line

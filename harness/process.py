@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from typing_extensions import Self
@@ -44,6 +45,15 @@ def cpu_s(process_id: int) -> float:
     fields = Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()
     ticks: int = os.sysconf("SC_CLK_TCK")
     return sum(int(field) for field in fields[11:15]) / ticks
+
+
+def rss_mib(process_id: int) -> float:
+    """The memory that a process has; 0 where it is gone (Linux)."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process_id}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return round(int(line.split()[1]) / 1024, 1)
+    return 0.0
 
 
 class SynapseProcess:

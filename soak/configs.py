@@ -1,4 +1,4 @@
-"""10^5 configurations: each is valid or refused with its problems, and quickly so.
+"""10^5 configurations and requests, valid or refused with their problems; 10^5 lives of decisions.
 
 `python -m soak.configs`, by hypothesis; `--fuzz SECONDS` by a fuzzer that is guided by what code is
 reached (needs the package `atheris`), on the configuration and on the requests for levers.
@@ -12,7 +12,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,24 @@ from soak.records import Records
 from synapse_bgthrottle.config import InvalidConfigError, parse
 from synapse_bgthrottle.lever_requests import Action, parse_lever_request
 from tests.unit.junk import ANYTHING, JUNK_LEVEL
-from tests.unit.strategies import raw_configs
+from tests.unit.strategies import raw_configs, raw_lever_requests
 from tests.unit.test_lever_requests import JSON, KEYS, SETTINGS
+from tests.unit.test_whole_decision import ANY_LIFE, live
 
 _LONGEST_S = 2.0
 
 
+KINDS = (
+    "any configuration",
+    "valid configurations",
+    "any request",
+    "valid requests",
+    "decisions",
+)
+
+
 class Tally:
-    """How many were valid, refused, and how long the slowest took."""
+    """How many were valid (or were decided), refused, and how long the slowest took."""
 
     def __init__(self) -> None:
         self.valid = 0
@@ -43,6 +52,11 @@ class Tally:
     def request(self, action: Action, raw: Any) -> None:
         self._try(lambda: parse_lever_request(action, raw))
 
+    def life(self, config: Any, sees_requests: bool, is_sqlite: bool, data: Any) -> None:
+        begin = time.perf_counter()
+        self.valid += live(config, sees_requests, is_sqlite, data)
+        self.slowest_s = max(self.slowest_s, time.perf_counter() - begin)
+
     def _try(self, read: Any) -> None:
         begin = time.perf_counter()
         try:
@@ -54,22 +68,28 @@ class Tally:
         self.slowest_s = max(self.slowest_s, time.perf_counter() - begin)
 
 
-def by_hypothesis(count: int) -> Iterator[tuple[str, Tally]]:
-    """Any configuration, valid ones, and any request; each when it is done."""
-    any_config, valid_config, any_request = Tally(), Tally(), Tally()
+def by_hypothesis(what: str, count: int) -> Tally:
+    """So many examples of one of `KINDS`."""
+    tally = Tally()
     many = settings(
         max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
-    rules = st.fixed_dictionaries({}, optional={"rules": st.lists(JUNK_LEVEL, max_size=3)})
-    levels = st.builds(lambda level, more: {**level, **more}, JUNK_LEVEL, rules)
-    many(given(ANYTHING | levels)(any_config.config))()
-    yield "any", any_config
-    many(given(raw_configs())(valid_config.config))()
-    assert not valid_config.refused
-    yield "valid", valid_config
-    bodies = JSON | st.dictionaries(KEYS, JSON | SETTINGS)
-    many(given(st.sampled_from(Action), bodies)(any_request.request))()
-    yield "requests", any_request
+    if what == "any configuration":
+        rules = st.fixed_dictionaries({}, optional={"rules": st.lists(JUNK_LEVEL, max_size=3)})
+        levels = st.builds(lambda level, more: {**level, **more}, JUNK_LEVEL, rules)
+        many(given(ANYTHING | levels)(tally.config))()
+    elif what == "valid configurations":
+        many(given(raw_configs())(tally.config))()
+        assert not tally.refused
+    elif what == "any request":
+        bodies = JSON | st.dictionaries(KEYS, JSON | SETTINGS)
+        many(given(st.sampled_from(Action), bodies)(tally.request))()
+    elif what == "valid requests":
+        many(given(raw_lever_requests())(lambda drawn: tally.request(*drawn)))()
+        assert not tally.refused
+    else:
+        many(given(*ANY_LIFE)(tally.life))()
+    return tally
 
 
 def by_fuzzer(what: str, arguments: list[str]) -> None:
@@ -106,6 +126,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak.configs", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path(".soak/configs"))
     parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--only", nargs="*", choices=KINDS, default=KINDS)
     parser.add_argument("--fuzz", type=int, default=0, help="seconds, for each of both")
     parser.add_argument("--fuzz-one", choices=("config", "request"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -116,11 +137,11 @@ def main() -> int:
         limits = [f"-max_total_time={options.fuzz}", "-max_len=2000", "-timeout=10"]
         by_fuzzer(options.fuzz_one, [str(folder), *limits])
     records = Records(options.output, "Configurations and requests")
-    if options.count:
-        for name, tally in by_hypothesis(options.count):
-            slowest_ms = round(tally.slowest_s * 1000)
-            row = {"by": "hypothesis", "what": name, "valid": tally.valid}
-            records.add({**row, "refused": tally.refused, "slowest ms": slowest_ms})
+    for name in options.only if options.count else ():
+        tally = by_hypothesis(name, options.count)
+        slowest_ms = round(tally.slowest_s * 1000)
+        row = {"by": "hypothesis", "what": name, "valid": tally.valid}
+        records.add({**row, "refused": tally.refused, "slowest ms": slowest_ms})
     failed = False
     for what in ("config", "request") if options.fuzz else ():
         command = [sys.executable, "-m", "soak.configs", "--fuzz-one", what]

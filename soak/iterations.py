@@ -23,13 +23,14 @@ from harness import data, faults
 from harness.kills import API, COMPLAINTS
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
+from harness.process import rss_mib
 from harness.worlds import PostgresSource, SqliteSource, World
 from soak.records import Records
 
 _UPDATE = "events_populate_state_key_rejections"
-_MODULE = {"profile": "finish", "target_duration": "1ms", "max_batch_size": 1}
+MODULE = {"profile": "finish", "target_duration": "1ms", "max_batch_size": 1}
 # Without a target Synapse's batches are of the least size: one.
-_STOCK = {
+STOCK = {
     "background_updates": {
         "background_update_duration_ms": 0,
         "sleep_enabled": False,
@@ -52,14 +53,14 @@ def main() -> int:
     records = Records(options.output, "Iterations of one event under load and random faults")
     well = []
     options.calm = options.calm or options.stock
-    module, extra = (None, _STOCK) if options.stock else (_MODULE, None)
+    module, extra = (None, STOCK) if options.stock else (MODULE, None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for database in options.databases:
             if database == "sqlite":
                 sqlite = SqliteSource.make(folder / "sqlite", options.iterations)
                 world = sqlite.world(folder / "server", module, extra, module_log_level="INFO")
-                well.append(_run(_on_sqlite(world), database, options, records))
+                well.append(_run(on_sqlite(world), database, options, records))
                 continue
             with PostgresServer(folder / "cluster") as cluster:
                 postgres = PostgresSource.make(cluster, folder / "postgres", options.iterations)
@@ -86,7 +87,8 @@ class _Soak:
         }
 
 
-def _on_sqlite(world: World) -> _Soak:
+def on_sqlite(world: World) -> _Soak:
+    """With an update over all its events."""
     soak = _Soak(world, {"file locked": lambda: faults.file_locked(world.database)})
     path = Path(world.database)
     data.clear_queue(path)
@@ -125,7 +127,7 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> bool:
     happened: Counter[str] = Counter()
     rss: list[tuple[float, int]] = []  # MiB, batches so far
     world = soak.world
-    with world.server as server, _load(world.admin, options.calm) as requests:
+    with world.server as server, load(world.admin, options.calm) as requests:
         begin = time.monotonic()
         looked_at, batches = 0, 0
         next_fault_s = begin + 15
@@ -134,7 +136,7 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> bool:
             text = server.log(looked_at)
             looked_at += len(text.encode())
             batches += text.count(_BATCH)
-            rss.append((_rss_mib(server.process.pid if server.process else 0), batches))
+            rss.append((rss_mib(server.process.pid if server.process else 0), batches))
             with suppress(Exception):  # PostgreSQL may not be there
                 if not world.pending():
                     break
@@ -167,7 +169,9 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> bool:
         "expected": world.count("SELECT COUNT(*) FROM state_events"),
     }
     records.add(record)
-    is_well = not (complaints or record["aborted"] or record["left"])
+    # Written down, but no failure: stock has it too, when a task of its own fails on a locked file.
+    wrong = complaints.keys() - {"sentinel"}
+    is_well = not (wrong or record["aborted"] or record["left"])
     return is_well and record["keys"] == record["expected"]
 
 
@@ -178,14 +182,6 @@ def _halves(rss: list[tuple[float, int]]) -> tuple[float, float]:
     return statistics.median(values[fifth : 2 * fifth] or values), statistics.median(
         values[-fifth:]
     )
-
-
-def _rss_mib(process_id: int) -> float:
-    with suppress(OSError):
-        for line in Path(f"/proc/{process_id}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                return round(int(line.split()[1]) / 1024, 1)
-    return 0.0
 
 
 @contextmanager
@@ -217,7 +213,7 @@ def _disabled(admin: MatrixClient) -> Iterator[None]:
 
 
 @contextmanager
-def _load(admin: MatrixClient, is_calm: bool) -> Iterator[Counter[str]]:
+def load(admin: MatrixClient, is_calm: bool) -> Iterator[Counter[str]]:
     """Some requests a second, of clients and, unless it is calm, of who looks at the status."""
     counts: Counter[str] = Counter()
     end = threading.Event()

@@ -1,15 +1,27 @@
-"""What the module itself keeps over 10^5 iterations in virtual time: `python -m soak.memory`."""
+"""What the module itself keeps over 10^5 iterations: `python -m soak.memory`.
+
+In virtual time; then on a real server under load, stock Synapse beside it, where all allocations
+are traced (which makes both several times slower).
+"""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import sys
+import tempfile
+import time
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import synapse_bgthrottle
+from harness import data, memory_module
+from harness.process import rss_mib
+from harness.server import MODULE as OURS
 from harness.virtual import VirtualServer, Work
+from harness.worlds import SqliteSource
+from soak.iterations import MODULE, STOCK, load, on_sqlite
 from soak.records import Records
 
 _OURS = [tracemalloc.Filter(True, f"{Path(synapse_bgthrottle.__file__).parent}/*")]
@@ -18,9 +30,21 @@ _OURS = [tracemalloc.Filter(True, f"{Path(synapse_bgthrottle.__file__).parent}/*
 def main() -> int:
     parser = argparse.ArgumentParser(prog="soak.memory", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path(".soak/memory"))
-    parser.add_argument("--iterations", type=int, default=100_000)
+    parser.add_argument("--iterations", type=int, default=100_000, help="in virtual time")
+    parser.add_argument("--real-iterations", type=int, default=50_000, help="on each real server")
+    parser.add_argument("--every-s", type=float, default=20, help="between looks at a real one")
     options = parser.parse_args()
     records = Records(options.output, "Memory of the module's own, by iterations")
+    is_flat = not options.iterations or _in_virtual_time(options.iterations, records)
+    if options.real_iterations:
+        with tempfile.TemporaryDirectory() as name:
+            source = SqliteSource.make(Path(name) / "source", options.real_iterations)
+            for is_ours in (True, False):
+                is_flat &= _on_a_real_server(source, Path(name), is_ours, options, records)
+    return 0 if is_flat else 1
+
+
+def _in_virtual_time(iterations: int, records: Records) -> bool:
     server = VirtualServer()
     work = Work(server, 10**9, cost_ms=1)
     kib: list[float] = []
@@ -30,15 +54,55 @@ def main() -> int:
         server.start()
         tracemalloc.start()
         for _ in range(10):
-            target = len(work.sizes) + options.iterations // 10
+            target = len(work.sizes) + iterations // 10
             while len(work.sizes) < target:
                 server.advance(1)
             del work.starts_s[:-1], work.took_s[:]
             gc.collect()
             snapshot = tracemalloc.take_snapshot().filter_traces(_OURS)
             kib.append(round(sum(s.size for s in snapshot.statistics("filename")) / 1024, 1))
-            records.add({"iterations": len(work.sizes), "KiB": kib[-1]})
-    return 0 if kib[-1] < kib[4] * 1.1 + 20 else 1
+            records.add({"iterations": len(work.sizes), "ours KiB": kib[-1]})
+        tracemalloc.stop()
+    return kib[-1] < kib[4] * 1.1 + 20
+
+
+def _on_a_real_server(
+    source: SqliteSource, folder: Path, is_ours: bool, options: Any, records: Records
+) -> bool:
+    name = "module" if is_ours else "stock"
+    path = folder / f"{name}.jsonl"
+    watcher = {"path": str(path), "every_s": options.every_s}
+    modules: list[dict[str, Any]] = [{"module": memory_module.MODULE, "config": watcher}]
+    if is_ours:
+        modules.insert(0, {"module": OURS, "config": MODULE})
+    extra = {"modules": modules, **({} if is_ours else STOCK)}
+    world = source.world(folder / name, None, extra, module_log_level="INFO")
+    on_sqlite(world)
+    seen = 0
+    with world.server as server, load(world.admin, is_calm=True):
+        begin = time.monotonic()
+        while data.pending_updates(Path(world.database)):
+            time.sleep(1)
+            for look in memory_module.looks(path)[seen:]:
+                seen += 1
+                record = {
+                    "server": name,
+                    "s": round(time.monotonic() - begin),
+                    "iterations": server.log().count("Running background update"),
+                    "RSS MiB": rss_mib(server.process.pid if server.process else 0),
+                    "ours KiB": look.ours_kib,
+                    "ours objects": look.ours_objects,
+                    "all KiB": look.all_kib,
+                    "objects": look.objects,
+                }
+                records.add(record)
+    found = memory_module.looks(path)
+    if len(found) < 2:
+        return True
+    first, last = found[len(found) // 4], found[-1]
+    grown = {file: round(kib - first.files.get(file, 0)) for file, kib in last.files.items()}
+    records.add({"server": name, "KiB more at the end": {f: k for f, k in grown.items() if k > 9}})
+    return last.ours_kib < first.ours_kib * 1.2 + 50
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ _MEMORY_RATIO = 0.3
 # Batches that were short by chance (nothing but skipped rows) must not make a huge one.
 _MAX_GROWTH = 2.0
 
+# From a batch that failed to the next one.
+_SHRINK_RATIO = 0.1
+
 
 def rest_s(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
     """The rest in seconds after a batch that took `batch_s`.
@@ -40,6 +43,15 @@ def target_scale(yielded_ms: float, took_ms: float) -> float:
     batch may have been short or long by chance.
     """
     return min(max(yielded_ms / max(took_ms, 0.01), 0.1), 1.5)
+
+
+def shrunk(size: float, failures: int) -> float:
+    """A size, or a duration, after so many failed batches in a row: a tenth for each of them.
+
+    Stock Synapse asks for the same batch five times, and gives up. If it was too large for the room
+    on the disk, for `statement_timeout` or for somebody's lock, a smaller one is not.
+    """
+    return size * _SHRINK_RATIO**failures
 
 
 @attrs.define

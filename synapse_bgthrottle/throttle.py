@@ -118,7 +118,7 @@ class Throttle:
             target_ms = going.target_ms
             update.duty_ratio = _duty_ratio(update.limits.pace, going)
             verdict = spacing.by_spacing(database, update, going, at)
-        decision = _decision(update, verdict, target_ms)
+        decision = _decision(update, verdict, target_ms, database.failures)
         update.note(decision, at.now_s)
         return decision
 
@@ -265,14 +265,19 @@ def _duty_ratio(pace: Pace, going: Going) -> float | None:
     return pace.ratio if isinstance(pace, DutyCycle) else None
 
 
-def _decision(update: UpdateState, verdict: Verdict, target_ms: float) -> Decision:
+def _decision(update: UpdateState, verdict: Verdict, target_ms: float, failures: int) -> Decision:
     limits = update.limits
+    first, least = limits.default_batch_items, limits.min_batch_items
     if update.is_exact:
-        exact = update.sizer.next_items(limits, target_ms)
+        exact = _shrunk_items(update.sizer.next_items(limits, target_ms), least, failures)
         yielded_ms, first, least = 0, exact, exact
     else:
-        yielded_ms = max(round(target_ms * update.target_scale), 1)
-        first, least = limits.default_batch_items, limits.min_batch_items
+        yielded_ms = max(round(pacing.shrunk(target_ms * update.target_scale, failures)), 1)
+        first = _shrunk_items(first, least, failures)
     return Decision(
         verdict.cause, verdict.reason, verdict.wait_s, yielded_ms, first, least, verdict.subject
     )
+
+
+def _shrunk_items(items: int, least_items: int, failures: int) -> int:
+    return min(items, max(int(pacing.shrunk(items, failures)), least_items))

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
+from synapse_bgthrottle.lever_requests import OVERRIDE_KEYS, Action
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Rule, Settings
 from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.signal_settings import SignalSettings
@@ -226,3 +227,25 @@ def raw_configs(draw: st.DrawFn) -> dict[str, Any]:
     if rules or written_if_empty:
         raw["rules"] = rules
     return raw
+
+
+@st.composite
+def raw_lever_requests(draw: st.DrawFn) -> tuple[Action, dict[str, Any]]:
+    """Valid requests for levers as written."""
+    action = draw(st.sampled_from(Action))
+    raw: dict[str, Any] = {
+        "update": draw(st.sampled_from((*UPDATES, "*", "event_?earch", "[ab]*")))
+    }
+    ending = action in (Action.RESUME, Action.RESET)
+    by_key: dict[str, st.SearchStrategy[Any]] = {
+        "database": st.none() | st.sampled_from(DATABASES),
+        "reason": st.sampled_from(("", "Überlast ☃", "x" * 500)),
+        **({} if ending else {"for": _raw_durations(1000, 30 * 86_400_000)}),
+    }
+    raw |= draw(st.fixed_dictionaries({}, optional=by_key))
+    if action is Action.OVERRIDE:
+        level = {key: value for key, value in draw(_raw_levels()).items() if key in OVERRIDE_KEYS}
+        raw["settings"] = level or {"sleep": 0}
+    elif action is not Action.RELEASE and draw(st.booleans()):
+        del raw["update"]
+    return action, raw

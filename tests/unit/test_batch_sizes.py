@@ -1,5 +1,6 @@
 """Which sizes of batches are decided: Synapse's own, exact ones, and the least."""
 
+import attrs
 import pytest
 
 from synapse_bgthrottle.decision import Cause
@@ -65,12 +66,44 @@ def test_exact_batch_grows_back() -> None:
     assert [3, 3, 6, 12, 24, 30] == sizes
 
 
-def test_failed_batch_does_not_change_the_size() -> None:
-    """How long a failure took says nothing of the cost of an item."""
-    server = ThrottledServer(make_throttle(Settings(max_batch_items=30, pace=NO_REST)))
+@pytest.mark.parametrize("took_s", [0.0, 0.1, 3600.0])
+def test_failed_batches_are_followed_by_smaller_ones(took_s: float) -> None:
+    """A tenth for each in a row, however long it took; after a success they grow again."""
+    server = ThrottledServer(make_throttle(Settings(max_batch_items=3000, pace=NO_REST)))
     server.ask()
-    server.run(3600.0, failed=True)
-    assert 30 == server.ask().min_batch_items
+    server.run(0.1, items=100)
+    server.ask()
+    sizes = [server.ask().min_batch_items]
+    for _ in range(4):
+        server.run(took_s, failed=True)
+        sizes.append(server.ask().min_batch_items)
+    assert [100, 10, 1, 1, 1] == sizes
+    for size in (1, 2, 4):
+        assert size == server.ask().min_batch_items
+        server.run(size * 0.001, items=size)
+
+
+def test_failed_batches_shrink_the_target_and_the_first_batch() -> None:
+    """Where Synapse sizes batches, the target is a tenth, and so is the first batch."""
+    server = ThrottledServer(make_throttle(Settings(pace=NO_REST)))
+    seen = []
+    for failed in (True, True, True, True, False, False):
+        decision = server.ask()
+        seen.append((decision.target_ms, decision.first_batch_items, decision.min_batch_items))
+        server.run(decision.target_ms / 1000, failed=failed)
+    assert [(100, 100, 1), (10, 10, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1), (100, 100, 1)] == seen
+
+
+@pytest.mark.parametrize("level", [Settings(), Settings(max_batch_items=1000)])
+def test_failed_batches_are_never_smaller_than_the_least(level: Settings) -> None:
+    """Neither the configured minimum is undercut, nor that of updates that lose rows below it."""
+    for update, least in ((NAME, 30), ("event_search", 100)):
+        bounded = attrs.evolve(level, min_batch_items=30, pace=NO_REST)
+        server = ThrottledServer(make_throttle(bounded), update=update)
+        for _ in range(6):
+            decision = server.ask()
+            assert least <= min(decision.first_batch_items, decision.min_batch_items)
+            server.run(0.1, failed=True)
 
 
 @pytest.mark.parametrize(

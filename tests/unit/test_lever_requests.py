@@ -17,6 +17,7 @@ from synapse_bgthrottle.lever_requests import (
     parse_lever_request,
 )
 from synapse_bgthrottle.limits import DutyCycle, Settings
+from tests.unit.strategies import raw_lever_requests
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -179,3 +180,13 @@ def test_any_json(action: Action, raw: Any) -> None:
         assert error.problems  # noqa: PT017 - either is right
     else:
         assert is_printable(request.update + request.reason + (request.database or ""))
+
+
+@given(raw_lever_requests())
+def test_any_valid_request(drawn: tuple[Action, dict[str, Any]]) -> None:
+    """What a person could ask for is read, and what was asked is kept as it was written."""
+    action, raw = drawn
+    request = parse_lever_request(action, raw)
+    assert action is request.action
+    assert raw.get("settings", {}) == request.settings
+    assert (request.duration_ms > 0) is (action not in (Action.RESUME, Action.RESET))

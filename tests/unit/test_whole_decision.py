@@ -89,17 +89,26 @@ def levers(draw: st.DrawFn, wall_s: float) -> Levers | None:
 _STEPS = ("begin", "start", "finish", "fail", "sample", "sample", "levers", "waited", "look")
 
 
+ANY_LIFE = (configs(), st.booleans(), st.booleans(), st.data())
+
+
 @settings(deadline=None)
-@given(configs(), st.booleans(), st.booleans(), st.data())
+@given(*ANY_LIFE)
 def test_decision_is_usable_whatever_happens(
     config: Config, sees_requests: bool, is_sqlite: bool, data: st.DataObject
 ) -> None:
     """No wait is negative or NaN, no batch is 0, no target is None, NaN or inf."""
+    live(config, sees_requests, is_sqlite, data)
+
+
+def live(config: Config, sees_requests: bool, is_sqlite: bool, data: st.DataObject) -> int:
+    """Some events in any order, each decision checked; answers how many there were."""
     facts = Facts(2, sees_requests, frozenset(DATABASES) if is_sqlite else frozenset())
     throttle = Throttle(config, Settings(), facts)
     throttle.levers = Levers()
     now_s = wall_s = 0.0
-    for step in data.draw(st.lists(st.sampled_from(_STEPS), max_size=20)):
+    steps = data.draw(st.lists(st.sampled_from(_STEPS), max_size=20))
+    for step in steps:
         now_s += data.draw(st.floats(-100, 1000) | st.floats(0, 0.1) | st.floats(-1e6, 1e6))
         wall_s = data.draw(st.floats(0, 3e9))
         database, name = data.draw(st.sampled_from(DATABASES)), data.draw(st.sampled_from(UPDATES))
@@ -120,6 +129,7 @@ def test_decision_is_usable_whatever_happens(
         elif step == "waited":
             throttle.waited(database, name, data.draw(st.sampled_from(Cause)), 0.5)
         _check(throttle, database, name, data.draw(_conditions(now_s, wall_s)))
+    return len(steps)
 
 
 def _conditions(now_s: float, wall_s: float) -> st.SearchStrategy[Conditions]:

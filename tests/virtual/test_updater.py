@@ -147,6 +147,29 @@ def test_backoff_and_its_reset(virtual_server: MakeServer) -> None:
     assert 5 == pytest.approx(work.starts_s[count + 1] - work.starts_s[count], abs=0.1)
 
 
+@pytest.mark.parametrize("config", [{}, {"max_batch_size": 1000}], ids=["target", "exact"])
+@pytest.mark.parametrize("room_items", [1, 7, 60])
+def test_room_for_the_question_but_not_for_a_batch(
+    virtual_server: MakeServer, config: Any, room_items: int
+) -> None:
+    """A disk that is full in each large batch is not in a small one: none aborts, all is done."""
+    server = virtual_server()
+    work = Work(server, 200, cost_ms=1)
+
+    async def needs_room(progress: dict[str, Any], batch_size: int) -> int:
+        if batch_size > room_items:
+            raise sqlite3.OperationalError("database or disk is full")
+        return await work(progress, batch_size)
+
+    server.load(config)
+    server.pools["master"].queue("work", needs_room)
+    ended: list[Any] = []
+    server.start().addBoth(ended.append)
+    server.advance(2 * 3600)
+    assert [None] == ended
+    assert 0 == work.left_items
+
+
 def test_five_failures_abort_later_than_in_stock(virtual_server: MakeServer) -> None:
     """A handler that always fails is given up by Synapse after 110 s, not after milliseconds."""
     server = virtual_server()

@@ -1,0 +1,100 @@
+"""Background updates that misbehave, each in its own way; a module for the server under test.
+
+Its configuration is a list, `updates`, of what `Oddity` has. Every batch writes a row for each of
+its items, and where it is, in one transaction, so that a row too many or too few can be seen.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import Any
+
+import attrs
+from synapse.module_api import ModuleApi
+
+MODULE = f"{__name__}.OddUpdates"
+TABLE = "CREATE TABLE IF NOT EXISTS odd_items (update_name TEXT, item INT)"
+
+
+@attrs.frozen
+class Oddity:
+    """An update and what is wrong with it.
+
+    Attributes:
+        name: in the queue.
+        items: how many there are to be done.
+        database: where it is.
+        cost_ms: of an item; of the cheapest, if there is a spread.
+        spread_ratio: how much dearer the dearest item is; costs are drawn evenly in logarithms.
+        failures: so many batches fail, from the first on.
+        hang_s: the third batch takes this much longer.
+        batch_items: every batch does so many, however many were asked for; 0: as many as were.
+    """
+
+    name: str
+    items: int
+    database: str = "master"
+    cost_ms: float = 1.0
+    spread_ratio: float = 1.0
+    failures: int = 0
+    hang_s: float = 0.0
+    batch_items: int = 0
+
+    def costs_s(self) -> list[float]:
+        """Of each item, the same each time."""
+        rng = random.Random(self.name)
+        return [self.cost_ms / 1000 * self.spread_ratio ** rng.random() for _ in range(self.items)]
+
+    def queue_sql(self, ordering: int) -> str:
+        """What puts it into the queue."""
+        return (
+            "INSERT INTO background_updates (update_name, progress_json, ordering)"
+            f" VALUES ('{self.name}', '{json.dumps({'at': 0})}', {ordering})"
+        )
+
+
+class OddUpdates:
+    """Knows how to run the updates of its configuration, and does nothing else."""
+
+    def __init__(self, config: Any, api: ModuleApi) -> None:
+        server: Any = api
+        pools = {pool.name(): pool for pool in server._hs.get_datastores().databases}
+        for entry in config["updates"]:
+            oddity = Oddity(**entry)
+            pool = pools[oddity.database]
+            pool.updates.register_background_update_handler(oddity.name, _Handler(oddity, pool))
+
+
+class _Handler:
+    def __init__(self, oddity: Oddity, pool: Any) -> None:
+        self._oddity = oddity
+        self._pool = pool
+        self._costs_s = oddity.costs_s()
+        self._batches = 0
+
+    async def __call__(self, progress: dict[str, Any], batch_size: int) -> int:
+        odd, updates = self._oddity, self._pool.updates
+        self._batches += 1
+        if self._batches <= odd.failures:
+            raise RuntimeError(f"{odd.name} was told to fail")
+        begin: int = progress["at"]
+        end = min(begin + (odd.batch_items or batch_size), odd.items)
+        takes_s = sum(self._costs_s[begin:end])
+        if self._batches == 3:
+            takes_s += odd.hang_s
+
+        def work(txn: Any) -> None:
+            rows = [(odd.name, item) for item in range(begin, end)]
+            txn.executemany("INSERT INTO odd_items (update_name, item) VALUES (?, ?)", rows)
+            if type(txn.database_engine).__name__ == "PostgresEngine":
+                txn.execute("SELECT pg_sleep(?)", (takes_s,))
+            else:
+                time.sleep(takes_s)
+            updates._background_update_progress_txn(txn, odd.name, {"at": end})
+
+        await self._pool.runInteraction(odd.name, work)
+        if end == odd.items:
+            await updates._end_background_update(odd.name)
+        return end - begin
