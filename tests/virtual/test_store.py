@@ -47,7 +47,9 @@ def test_tables_are_made_once(server: VirtualServer) -> None:
     answer(server, store_of(server).change([_lever()], [], _use()))
     assert (_lever(),) == answer(server, store_of(server).open()).levers
     made = rows(server, "SELECT name FROM sqlite_master WHERE name LIKE 'bg%' AND type = 'table'")
-    assert {"bgthrottle_levers", "bgthrottle_uses", "bgthrottle_history"} == {v for (v,) in made}
+    assert {"bgthrottle_levers", "bgthrottle_uses", "bgthrottle_history", "bgthrottle_load"} == {
+        v for (v,) in made
+    }
 
 
 @pytest.mark.parametrize(
