@@ -18,6 +18,7 @@ from synapse_bgthrottle.lever_requests import StoreUnavailableError
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.queue import QueueRow
+from synapse_bgthrottle.seen_week import SeenHour, SeenWeek
 from synapse_bgthrottle.store import Store, Stored
 from synapse_bgthrottle.throttle import Throttle
 
@@ -57,6 +58,7 @@ class Keeper:
         courses: Courses,
         progress: ProgressWatch,
         desk: LeverDesk,
+        week: SeenWeek,
         on_internal_error: OnInternalError,
     ) -> None:
         self._host = host
@@ -65,6 +67,7 @@ class Keeper:
         self._courses = courses
         self._progress = progress
         self._desk = desk
+        self._week = week
         self._on_internal_error = on_internal_error
         self.problem = _NOT_READ
         self._tries = 0
@@ -150,6 +153,7 @@ class Keeper:
                 lever.describe(),
             )
         self._courses.recall(stored.open_entries)
+        self._week.recall(stored.hours)
 
     def _call_in(self, delay_s: float) -> None:
         timer = self._host.call_later(delay_s, "bgthrottle_keeping", self._look)
@@ -180,12 +184,15 @@ class Keeper:
         if self.problem:
             self._courses.written()
             return
+        hours: list[SeenHour] = []
         try:
             entries = [*ended, *self._courses.due(self._host.wall_s())]
             if entries:
-                await self._store.write(entries)
+                hours = self._week.changed()
+                await self._store.write(entries, hours)
         except BaseException:
             self._courses.put_back(ended)
+            self._week.put_back(hours)
             raise
         self._courses.written()
         await self._desk.follow((entry.key for entry in ended), queues)

@@ -19,7 +19,8 @@ from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler
-from synapse_bgthrottle.signals.samples import DatabaseSample, Sample
+from synapse_bgthrottle.seen_week import SeenWeek
+from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.steering import ModuleSteering
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.telling import Teller
@@ -42,7 +43,8 @@ class BackgroundUpdateThrottle:
             self._serve(api, config.api_path, None)
             return
         self._host = Homeserver(api)
-        self._throttle = Throttle(config, self._host.stock.tuned(), self._host.facts())
+        facts = self._host.facts()
+        self._throttle = Throttle(config, self._host.stock.tuned(), facts)
         self._sampler = Sampler(
             self._host, config.signals, self._observe, self._tell_internal_error
         )
@@ -51,8 +53,16 @@ class BackgroundUpdateThrottle:
         desk = LeverDesk(self._host, self._throttle, store)
         self._metrics = Metrics(self._host, self._throttle, courses, self._tell_internal_error)
         progress = ProgressWatch(self._host, self._throttle, courses, self._metrics)
+        self._week = SeenWeek(sees_requests=facts.sees_requests)
         self._keeper = Keeper(
-            self._host, self._throttle, store, courses, progress, desk, self._tell_internal_error
+            self._host,
+            self._throttle,
+            store,
+            courses,
+            progress,
+            desk,
+            self._week,
+            self._tell_internal_error,
         )
         self._watches: dict[str, DatabaseWatch] = {}
         self._tellers: dict[str, Teller] = {}
@@ -69,7 +79,15 @@ class BackgroundUpdateThrottle:
             self._keeper.start()
             missing = self._missing(api)
             steering = ModuleSteering(
-                self._host, self._throttle, store, courses, progress, desk, self._keeper, missing
+                self._host,
+                self._throttle,
+                store,
+                courses,
+                progress,
+                desk,
+                self._keeper,
+                self._week,
+                missing,
             )
             self._serve(api, config.api_path, steering)
             try:
@@ -164,6 +182,8 @@ class BackgroundUpdateThrottle:
     def _observe(self, database_name: str | None, sample: Sample) -> None:
         self._throttle.observe(database_name, sample)
         self._metrics.observed(database_name)
+        if isinstance(sample, ProcessSample):
+            self._week.see(sample, self._throttle.pacer.presence, self._host.wall_s())
         if database_name is None or not isinstance(sample, DatabaseSample):
             return
         if database_name not in self._sample_tellers:

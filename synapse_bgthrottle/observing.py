@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from synapse_bgthrottle import adaptive
 from synapse_bgthrottle.adaptive import Pacer
+from synapse_bgthrottle.seen_week import answered
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample
 from synapse_bgthrottle.signals.signal import PERIOD_S
 from synapse_bgthrottle.state import DatabaseState, UpdateState
@@ -53,6 +54,14 @@ class Observer:
                 update.harm.learn_lag(level.value / level.threshold)
         self._looked_s = sample.at_s
         boards = [database.board for database in databases.values() if database.is_open]
+        if not any(
+            updates[name, database.update_name].is_adaptive
+            for name, database in databases.items()
+            if database.is_open
+        ):
+            # Nobody asks before each batch then, but who is there is remembered all the same.
+            sees = self._sees_requests and sample.responses is not None
+            self._pacer.presence.look(sample.at_s, 0 if sees else None, int(answered(sample)))
         soft = adaptive.highest([board.soft(sample.at_s) for board in boards])
         paced = [update for _, update in at_work if update.is_adaptive]
         self._pacer.look(

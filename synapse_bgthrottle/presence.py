@@ -71,11 +71,15 @@ class Presence:
 
     def is_quiet(self, now_s: float, quiet_after_s: float) -> bool:
         """Whether nobody is there: longer than requests were apart of late."""
-        if not self.sees_requests and not self._sees_transactions(now_s):
+        if not self.is_known(now_s):
             return False
         gap_s = _GAPS / self._rate_per_s if self._rate_per_s else math.inf
         enough_s = max(quiet_after_s, min(gap_s, _LONGEST_QUIET_S))
         return self.quiet_for_s(now_s) >= enough_s
+
+    def is_known(self, now_s: float) -> bool:
+        """Whether anything tells if somebody is there: requests, or the transactions of now."""
+        return self.sees_requests or self._sees_transactions(now_s)
 
     def _sees_transactions(self, now_s: float) -> bool:
         # Two looks make a rate, and one that is old says nothing of now.

@@ -59,9 +59,9 @@ class Sampler:
 
     def end(self, database_name: str) -> None:
         """That iteration has ended."""
-        self._open.pop(database_name, None)
         self._batch_start_s.pop(database_name, None)
-        self._ended_s = self._host.now_s()
+        if self._open.pop(database_name, None) is not None:  # a long hold ends it again and again
+            self._ended_s = self._host.now_s()
 
     def batch_runs(self, database_name: str, runs: bool) -> None:
         """Whether a batch of ours is in the database from now on."""

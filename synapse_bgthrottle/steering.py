@@ -17,6 +17,7 @@ from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.lever_requests import Action, LeverRequest, StoreUnavailableError
 from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
+from synapse_bgthrottle.seen_week import SeenWeek
 from synapse_bgthrottle.status import DatabaseLook, status
 from synapse_bgthrottle.status_update import Moment
 from synapse_bgthrottle.store import Store
@@ -41,6 +42,7 @@ class ModuleSteering:
         progress: ProgressWatch,
         desk: LeverDesk,
         keeper: Keeper,
+        week: SeenWeek,
         missing: Sequence[MissingDetail] = (),
     ) -> None:
         self._host = host
@@ -50,6 +52,7 @@ class ModuleSteering:
         self._progress = progress
         self._desk = desk
         self._keeper = keeper
+        self._week = week
         self._missing = [detail.to_json() for detail in missing]
 
     async def status(self) -> Json:
@@ -100,6 +103,11 @@ class ModuleSteering:
             StoreUnavailableError: the database does not answer.
         """
         return [use.to_json() for use in await self._ask(self._store.uses, limit)]
+
+    async def load(self) -> list[Json]:
+        """What was seen of the hours of the week, by number."""
+        await self._keeper.opened(_LONGEST_LOOK_S)
+        return self._week.to_json()
 
     async def explain(self, update: str, database: str, one_shot: bool) -> Json:
         """What an update of this name is, or would be, limited and held by."""

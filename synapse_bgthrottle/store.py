@@ -1,6 +1,6 @@
-"""What outlives the process: levers, the record of their uses, the history of updates.
+"""What outlives the process: levers, the record of their uses, the history of updates, the week.
 
-Three tables of our own in the server's main database, made by the main process. Every function
+Four tables of our own in the server's main database, made by the main process. Every function
 below `Store` runs in a thread of the database.
 """
 
@@ -10,11 +10,12 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.config import InvalidConfigError, parse_settings
+from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.levers import MOST_USES, Lever, LeverKind, Use, with_pace
-from synapse_bgthrottle.limits import Settings
+from synapse_bgthrottle.levers import MOST_USES, Lever, Use
+from synapse_bgthrottle.seen_week import SeenHour
+from synapse_bgthrottle.store_rows import entries_of, hour_of, lever_of, to_ms
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS bgthrottle_levers (lever_id TEXT NOT NULL PRIMARY KEY,"
@@ -31,6 +32,9 @@ _TABLES = (
     " batch_ms BIGINT NOT NULL, waited_ms TEXT NOT NULL, failures BIGINT NOT NULL,"
     " last_failure TEXT NOT NULL, first_progress TEXT,"
     " PRIMARY KEY (database_name, update_name, started_ms))",
+    "CREATE TABLE IF NOT EXISTS bgthrottle_load (hour_of_week BIGINT NOT NULL PRIMARY KEY,"
+    " week BIGINT NOT NULL, watched_ms BIGINT NOT NULL, present_ms BIGINT NOT NULL,"
+    " requests BIGINT NOT NULL)",
 )
 _LEVER = "lever_id, kind, update_glob, database_name, settings, reason, author, created_ms, ends_ms"
 _USE = "at_ms, author, action, update_glob, database_name, reason, settings, ends_ms"
@@ -38,6 +42,7 @@ _ENTRY = (
     "database_name, update_name, started_ms, ended_ms, outcome, items, batches, batch_ms,"
     " waited_ms, failures, last_failure, first_progress"
 )
+_HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
 _MOST = 2**63 - 1
 
 
@@ -49,11 +54,13 @@ class Stored:
         levers: those that have not ended.
         unreadable: what could not be read, each in a line for people.
         open_entries: the history of updates that had not ended.
+        hours: what was seen of the week.
     """
 
     levers: tuple[Lever, ...]
     unreadable: tuple[str, ...]
     open_entries: tuple[HistoryEntry, ...]
+    hours: tuple[SeenHour, ...] = ()
 
 
 class Store:
@@ -68,7 +75,7 @@ class Store:
 
     async def open(self) -> Stored:
         """Make the tables where they are not there, and read."""
-        now_ms = _ms(self._host.wall_s())
+        now_ms = to_ms(self._host.wall_s())
         stored: Stored = await self._run(_open, now_ms)
         return stored
 
@@ -76,9 +83,9 @@ class Store:
         """Write and delete levers, and record who did that."""
         await self._run(_change, tuple(made), tuple(ended), use)
 
-    async def write(self, entries: Iterable[HistoryEntry]) -> None:
-        """Write the history of these updates."""
-        await self._run(_write, tuple(entries))
+    async def write(self, entries: Iterable[HistoryEntry], hours: Iterable[SeenHour] = ()) -> None:
+        """Write the history of these updates, and what was seen of these hours."""
+        await self._run(_write, tuple(entries), tuple(hours))
 
     async def history(self) -> list[HistoryEntry]:
         """The history of all updates, newest first."""
@@ -102,15 +109,22 @@ def _open(txn: Any, now_ms: int) -> Stored:
     levers, unreadable = [], []
     for row in txn.fetchall():
         try:
-            levers.append(_lever(row))
+            levers.append(lever_of(row))
         except (ValueError, TypeError, InvalidConfigError) as error:
             unreadable.append(f"{row[1]} of {row[2]} by {row[6]}: {error}")
     txn.execute(
         f"SELECT {_ENTRY} FROM bgthrottle_history WHERE outcome IN (?, ?) ORDER BY started_ms",
         (Outcome.RUNNING.value, Outcome.ABORTED.value),
     )
-    entries, broken = _entries(txn.fetchall())
-    return Stored(tuple(levers), (*unreadable, *broken), tuple(entries))
+    entries, broken = entries_of(txn.fetchall())
+    txn.execute(f"SELECT {_HOUR} FROM bgthrottle_load")
+    hours = (hour_of(row) for row in txn.fetchall())
+    return Stored(
+        tuple(levers),
+        (*unreadable, *broken),
+        tuple(entries),
+        tuple(hour for hour in hours if hour is not None),
+    )
 
 
 def _change(txn: Any, made: Sequence[Lever], ended: Sequence[Lever], use: Use | None) -> None:
@@ -127,9 +141,9 @@ def _change(txn: Any, made: Sequence[Lever], ended: Sequence[Lever], use: Use | 
                 json.dumps(dict(lever.written)),
                 lever.reason,
                 lever.author,
-                _ms(lever.created_s),
-                _ms(lever.ends_s),
-                None if lever.used_s is None else _ms(lever.used_s),
+                to_ms(lever.created_s),
+                to_ms(lever.ends_s),
+                None if lever.used_s is None else to_ms(lever.used_s),
             ),
         )
     if use is None:
@@ -146,24 +160,36 @@ def _change(txn: Any, made: Sequence[Lever], ended: Sequence[Lever], use: Use | 
     )
 
 
-def _write(txn: Any, entries: Sequence[HistoryEntry]) -> None:
+def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour]) -> None:
+    for hour in hours:
+        txn.execute("DELETE FROM bgthrottle_load WHERE hour_of_week = ?", (hour.hour,))
+        txn.execute(
+            f"INSERT INTO bgthrottle_load ({_HOUR}) VALUES ({_places(5)})",
+            (
+                hour.hour,
+                hour.week,
+                to_ms(hour.watched_s),
+                to_ms(hour.present_s),
+                round(hour.requests),
+            ),
+        )
     for entry in entries:
-        key = (entry.database, entry.update, _ms(entry.started_s))
+        key = (entry.database, entry.update, to_ms(entry.started_s))
         txn.execute(
             "DELETE FROM bgthrottle_history"
             " WHERE database_name = ? AND update_name = ? AND started_ms = ?",
             key,
         )
-        waited_ms = {cause: _ms(waited_s) for cause, waited_s in entry.waited_s.items()}
+        waited_ms = {cause: to_ms(waited_s) for cause, waited_s in entry.waited_s.items()}
         txn.execute(
             f"INSERT INTO bgthrottle_history ({_ENTRY}) VALUES ({_places(12)})",
             (
                 *key,
-                None if entry.ended_s is None else _ms(entry.ended_s),
+                None if entry.ended_s is None else to_ms(entry.ended_s),
                 entry.outcome.value,
                 min(entry.items, _MOST),
                 entry.batches,
-                _ms(entry.batch_s),
+                to_ms(entry.batch_s),
                 json.dumps(waited_ms),
                 entry.failures,
                 entry.last_failure.replace("\0", ""),  # which PostgreSQL does not take
@@ -182,7 +208,7 @@ def _history(txn: Any) -> list[HistoryEntry]:
         f"SELECT {_ENTRY} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
         (MOST_ENTRIES,),
     )
-    return _entries(txn.fetchall())[0]
+    return entries_of(txn.fetchall())[0]
 
 
 def _uses(txn: Any, limit: int) -> list[Use]:
@@ -205,61 +231,6 @@ def _uses(txn: Any, limit: int) -> list[Use]:
             txn.fetchall()
         )
     ]
-
-
-def _lever(row: Sequence[Any]) -> Lever:
-    kind = LeverKind(row[1])
-    written: dict[str, Any] = {}
-    settings = Settings()
-    if kind is LeverKind.OVERRIDE:
-        written = json.loads(row[4])
-        settings = with_pace(parse_settings(written, ("settings",)))
-    return Lever(
-        lever_id=row[0],
-        kind=kind,
-        update=row[2],
-        database=row[3],
-        settings=settings,
-        written=written,
-        reason=row[5],
-        author=row[6],
-        created_s=row[7] / 1000,
-        ends_s=row[8] / 1000,
-        used_s=None if row[9] is None else row[9] / 1000,
-    )
-
-
-def _entries(rows: Iterable[Sequence[Any]]) -> tuple[list[HistoryEntry], list[str]]:
-    """Those that can be read, and the others, each in a line."""
-    entries, unreadable = [], []
-    for row in rows:
-        try:
-            entries.append(_entry(row))
-        except (ValueError, TypeError, AttributeError) as error:
-            unreadable.append(f"history of {row[1]} in {row[0]}: {error}")
-    return entries, unreadable
-
-
-def _entry(row: Sequence[Any]) -> HistoryEntry:
-    waited_ms: dict[str, float] = json.loads(row[8])
-    return HistoryEntry(
-        database=row[0],
-        update=row[1],
-        started_s=row[2] / 1000,
-        ended_s=None if row[3] is None else row[3] / 1000,
-        outcome=Outcome(row[4]),
-        items=row[5],
-        batches=row[6],
-        batch_s=row[7] / 1000,
-        waited_s={cause: ms / 1000 for cause, ms in waited_ms.items()},
-        failures=row[9],
-        last_failure=row[10],
-        first_progress=row[11],
-    )
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
 
 
 def _places(count: int) -> str:

@@ -54,6 +54,10 @@ class FakeSteering:
         self._tell(f"uses {limit}")
         return example("get", "/v1/uses")["uses"]
 
+    async def load(self) -> Any:
+        self._tell("load")
+        return example("get", "/v1/load")["load"]
+
     async def explain(self, update: str, database: str, one_shot: bool) -> Any:
         self._tell(f"explain {update} {database} {one_shot}")
         self._raise(update)

@@ -4,17 +4,20 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from synapse_bgthrottle import seen_week
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.forecast.forecasting import Observed
 from synapse_bgthrottle.forecast.job import Job
-from synapse_bgthrottle.forecast.learned import Past
+from synapse_bgthrottle.forecast.learned import Past, share_observed
 from synapse_bgthrottle.forecast.past import Went
 from synapse_bgthrottle.forecast.stated import settings_of
+from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad
 from synapse_bgthrottle.levers import LeverKind
 from synapse_bgthrottle.limits import Rule
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry
+    from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry, SeenHour
     from synapse_bgthrottle.client.throttle_status import (
         DatabaseStatus,
         PendingUpdate,
@@ -27,6 +30,8 @@ _FEWEST_BATCHES = 20
 
 # What is done in a batch varies by about its own size, and no speed stays as it is.
 _LEAST_SPEED_ERROR = 0.1
+
+_MOSTLY = 0.5
 
 
 def jobs_of(status: "ThrottleStatus") -> Iterator[Job]:
@@ -112,7 +117,7 @@ def pasts_of(history: "Iterable[HistoryEntry]", now_ms: float) -> list[Past]:
     ]
 
 
-def past_of(current: "RunningUpdate", now_ms: float, is_adaptive: bool) -> Past:
+def past_of(current: "RunningUpdate", now_ms: float) -> Past:
     """How the update under way went so far."""
     return Past(
         began_s=(now_ms if current.since_ms is None else current.since_ms) / 1000,
@@ -120,7 +125,6 @@ def past_of(current: "RunningUpdate", now_ms: float, is_adaptive: bool) -> Past:
         batches=current.batches,
         batch_s=current.batch_time_ms / 1000,
         waited_s=_seconds(current.waited_ms),
-        is_adaptive=is_adaptive,
     )
 
 
@@ -131,6 +135,32 @@ def went_of(history: "Iterable[HistoryEntry]") -> list[Went]:
         for entry in history
         if entry.outcome == "done" and entry.started_ms is not None and entry.ended_ms is not None
     ]
+
+
+def week_of(load: "Iterable[SeenHour]") -> list[seen_week.SeenHour]:
+    """What was seen of the week; all of it is as old as it is."""
+    return [
+        seen_week.SeenHour(
+            hour.hour,
+            0,
+            hour.watched_s,
+            hour.watched_s * hour.present_ratio,
+            hour.watched_s * (hour.requests_per_second or 0.0),
+        )
+        for hour in load
+        if 0 <= hour.hour < HOURS
+    ]
+
+
+def observed_of(past: Past, load: WeeklyLoad) -> Observed | None:
+    """What the update under way tells of the pace; None: too little was seen of it."""
+    seen = share_observed(past)
+    if seen is None:
+        return None
+    # What is held for long goes in some hours of its own, and will go in the same.
+    mostly_goes = past.going_s >= _MOSTLY * (past.ended_s - past.began_s)
+    level = load.mean_level(past.began_s, past.ended_s) if mostly_goes else None
+    return Observed(seen, level)
 
 
 def why_held(explanations: "Iterable[Explanation]") -> Iterator[str]:

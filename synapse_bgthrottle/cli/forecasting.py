@@ -24,12 +24,12 @@ from synapse_bgthrottle.cli.lines import escape, share
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.forecast import learned, past
-from synapse_bgthrottle.forecast.forecasting import Question, forecast
+from synapse_bgthrottle.forecast.forecasting import Observed, Question, forecast
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.results import Forecast
 from synapse_bgthrottle.forecast.server_section import settings_of_section
 from synapse_bgthrottle.forecast.svg import svg
-from synapse_bgthrottle.forecast.week import flat
+from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad, flat
 from synapse_bgthrottle.limits import Adaptive, Settings
 from synapse_bgthrottle.quirks import runs_in_one_go
 from synapse_bgthrottle.simulation import presets
@@ -125,7 +125,7 @@ def _of_numbers(session: Session, asked: _Asked, file: Path | None) -> tuple[For
     zone = _zone(config, server_settings, [job])
     if asked.load == LEARNED:
         raise click.UsageError(
-            "--load learned needs a server's history: leave out --config, --items"
+            "--load learned is what a server has seen: leave out --config, --items"
         )
     question = Question(
         jobs=(job,),
@@ -142,7 +142,7 @@ def _of_numbers(session: Session, asked: _Asked, file: Path | None) -> tuple[For
 
 def _of_server(session: Session, asked: _Asked) -> tuple[Forecast, tzinfo]:
     with session.client() as client:
-        status, history = client.throttle_status(), client.history(1000)
+        status, history, week = client.throttle_status(), client.history(1000), client.load()
         jobs = [_filled(job, asked) for job in forecast_online.jobs_of(status)]
         jobs = [job for job in jobs if asked.update in (None, job.update)]
         told = [client.explain(job.update, job.database, job.one_shot) for job in jobs]
@@ -152,19 +152,21 @@ def _of_server(session: Session, asked: _Asked) -> tuple[Forecast, tzinfo]:
         raise CommandError(escape(f"the server's limits are not understood: {error}")) from None
     now_ms = session.around.wall_ms() if status.now_ms is None else status.now_ms
     zone = _zone(config, Settings(), jobs)
-    pasts = forecast_online.pasts_of(history, now_ms)
-    load = None if asked.load in (None, LEARNED) else read_load(asked.load or "", zone)
     notes = []
     observed = None
-    if load is None:
-        load = learned.load_of_the_day(pasts, zone)
-        if load is None:
-            observed = _observed(status, config, now_ms)
-            load = flat(zone)
-            notes.append(f"load: {learned.NOT_ENOUGH} to know the week, taken for flat")
+    if asked.load in (None, LEARNED):
+        found = learned.load_of_the_week(forecast_online.week_of(week))
+        load = flat(zone) if found is None else found.load
+        notes.append(_learned_note(found))
+        observed = _observed(status, config, load, now_ms)
+    else:
+        load = read_load(asked.load or "", zone)
     if observed is not None:
-        notes.append(f"present: {share(observed)} of the time in batches, as it was so far")
-    closed_ratio = learned.budgets_closed(pasts)
+        notes.append(
+            f"observed: {share(observed.share)} of the time in batches so far, which the dates"
+            " rest on; all other rows are the model's alone, present too"
+        )
+    closed_ratio = learned.budgets_closed(forecast_online.pasts_of(history, now_ms))
     if closed_ratio:
         notes.append(f"budgets: closed for {share(closed_ratio)} of the time, as they were")
     memory = forecast_memory.default_file(os.environ)
@@ -193,6 +195,16 @@ def _of_server(session: Session, asked: _Asked) -> tuple[Forecast, tzinfo]:
     return made, zone
 
 
+def _learned_note(found: learned.LearnedLoad | None) -> str:
+    if found is None:
+        return f"load: {learned.NOT_ENOUGH} to know the week, taken for flat"
+    of_which = "of the time with clients" if found.load.is_share else "of requests"
+    note = f"load: learned from {found.known} of {HOURS} hours of the week, as shares {of_which}"
+    if found.known < HOURS:
+        note += "; the others are taken for like the same hour of other days, or those around them"
+    return note
+
+
 def _load_notes(question: Question) -> Iterator[str]:
     if question.load.most:
         yield _MODEL
@@ -205,15 +217,17 @@ def _filled(job: Job, asked: _Asked) -> Job:
     return attrs.evolve(job, per_batch_s=job.per_batch_s or asked.rate)
 
 
-def _observed(status: "ThrottleStatus", config: Config, now_ms: float) -> float | None:
-    """The share of the time in batches of an adaptive update under way."""
+def _observed(
+    status: "ThrottleStatus", config: Config, load: WeeklyLoad, now_ms: float
+) -> Observed | None:
+    """How the adaptive update under way goes."""
     for database in status.databases:
         current = database.current
         if current is None or current.one_shot:
             continue
         limits = Throttle(config, Settings()).limits_of(current.name, database.name, False)[1]
         if isinstance(limits.pace, Adaptive):
-            return learned.share_observed(forecast_online.past_of(current, now_ms, True))
+            return forecast_online.observed_of(forecast_online.past_of(current, now_ms), load)
     return None
 
 

@@ -20,7 +20,7 @@ from synapse_bgthrottle.client.errors import (
     TooManyError,
     UnreachableError,
 )
-from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry
+from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry, SeenHour
 from synapse_bgthrottle.client.levers import Lever, LeverAnswer, Use
 from synapse_bgthrottle.client.results import CurrentUpdate, UpdatesStatus
 from synapse_bgthrottle.client.synchronous import Client
@@ -44,6 +44,7 @@ __all__ = [
     "Problem",
     "RedirectedError",
     "RefusedError",
+    "SeenHour",
     "ServerFailedError",
     "ThrottleStatus",
     "TimedOutError",

@@ -6,7 +6,13 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from synapse_bgthrottle.client.decoding import decode
-from synapse_bgthrottle.client.explanations import Explanation, History, HistoryEntry
+from synapse_bgthrottle.client.explanations import (
+    Explanation,
+    History,
+    HistoryEntry,
+    Load,
+    SeenHour,
+)
 from synapse_bgthrottle.client.levers import LeverAnswer, Use, Uses
 from synapse_bgthrottle.client.results import Enabled, UpdatesStatus
 from synapse_bgthrottle.client.throttle_status import ThrottleStatus
@@ -86,6 +92,11 @@ def uses(limit: int) -> Call[tuple[Use, ...]]:
     """Who used which lever."""
     query = {"limit": str(limit)}
     return Call("GET", "/v1/uses", lambda found: decode(Uses, found).uses, query)
+
+
+def load() -> Call[tuple[SeenHour, ...]]:
+    """What was seen of the hours of the week."""
+    return Call("GET", "/v1/load", lambda found: decode(Load, found).load)
 
 
 def explain(update: str, database: str, one_shot: bool) -> Call[Explanation]:

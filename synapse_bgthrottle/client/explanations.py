@@ -43,6 +43,30 @@ class History:
 
 
 @attrs.frozen
+class SeenHour:
+    """How busy clients were in one hour of the week, while an update was pending.
+
+    Attributes:
+        hour: of the week in UTC, 0 is Monday's from midnight.
+        watched_s: for how long it was watched, what is weeks old counted for less.
+        present_ratio: the share of that in which clients were there.
+        requests_per_second: in it; None where requests go to other processes.
+    """
+
+    hour: int
+    watched_s: float = 0.0
+    present_ratio: float = 0.0
+    requests_per_second: float | None = None
+
+
+@attrs.frozen
+class Load:
+    """The hours of the week that were watched."""
+
+    load: tuple[SeenHour, ...] = ()
+
+
+@attrs.frozen
 class HeldBy:
     """What would hold an update now.
 

@@ -9,7 +9,7 @@ import httpx
 from synapse_bgthrottle.client import calls
 from synapse_bgthrottle.client.calls import MODULE_PREFIX, Call
 from synapse_bgthrottle.client.connection import TIMEOUT_S, Connection
-from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry
+from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry, SeenHour
 from synapse_bgthrottle.client.levers import LeverAnswer, Use
 from synapse_bgthrottle.client.results import UpdatesStatus
 from synapse_bgthrottle.client.throttle_status import ThrottleStatus
@@ -89,6 +89,10 @@ class Client:
     def uses(self, limit: int = 100) -> tuple[Use, ...]:
         """Who used which lever, newest first."""
         return self._send(calls.uses(limit))
+
+    def load(self) -> tuple[SeenHour, ...]:
+        """How busy clients were in each hour of the week that was watched."""
+        return self._send(calls.load())
 
     def explain(self, update: str, database: str = "master", one_shot: bool = False) -> Explanation:
         """The rule, the limits and the levers of an update, and what would hold it now."""

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import attrs
 
 from synapse_bgthrottle.config import Config
+from synapse_bgthrottle.forecast.results import PRESENT
 from synapse_bgthrottle.limits import Adaptive, FixedSleep, Settings
 from synapse_bgthrottle.profiles import PROFILES
 
-PRESENT = "present"
 STOCK = "stock"
 _STOCK = Settings(pace=FixedSleep(1000.0))
 

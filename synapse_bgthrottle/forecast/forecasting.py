@@ -6,11 +6,17 @@ from itertools import groupby
 import attrs
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.forecast.configurations import PRESENT, configurations
+from synapse_bgthrottle.forecast.configurations import configurations
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.measured import Measured, Seeds
-from synapse_bgthrottle.forecast.paces import Pace, wanted_loads
-from synapse_bgthrottle.forecast.results import ConfigurationForecast, Forecast, UpdateForecast
+from synapse_bgthrottle.forecast.paces import Pace, as_observed, wanted_loads
+from synapse_bgthrottle.forecast.results import (
+    OBSERVED,
+    PRESENT,
+    ConfigurationForecast,
+    Forecast,
+    UpdateForecast,
+)
 from synapse_bgthrottle.forecast.stretch import Lengths
 from synapse_bgthrottle.forecast.walk import Leg, Walk, walk
 from synapse_bgthrottle.forecast.week import WeeklyLoad
@@ -26,6 +32,19 @@ _MOST_POINTS = 200
 _OBSERVED_ERROR = 0.2
 
 
+@attrs.frozen
+class Observed:
+    """The adaptive pace so far, on the server itself.
+
+    Attributes:
+        share: of the time in batches, while nothing held it.
+        level: the mean load meanwhile; None: not known, as holds took much of the time.
+    """
+
+    share: float
+    level: float | None
+
+
 @attrs.frozen(kw_only=True)
 class Question:
     """What is asked.
@@ -39,8 +58,7 @@ class Question:
         start_s: from when, since the epoch.
         seeds: of chance.
         closed_ratio: the share of the time in which budgets are closed.
-        observed: the share of the time in batches that an adaptive pace had so far, on the server
-            itself, while nothing held it; None: not known, or the load will be another one.
+        observed: how the update under way goes; None: not known, or the load will be another one.
         error: by what share past forecasts were wrong; the range is no narrower.
         lengths: of what is simulated.
         only: the names of the configurations that are wanted; empty: all.
@@ -54,7 +72,7 @@ class Question:
     start_s: float
     seeds: Seeds
     closed_ratio: float = 0.0
-    observed: float | None = None
+    observed: Observed | None = None
     error: float = 0.0
     lengths: Lengths = attrs.field(factory=Lengths)
     only: tuple[str, ...] = ()
@@ -76,27 +94,37 @@ def forecast(question: Question) -> Forecast:
     for name, config, server in configurations(question.config, question.server_settings):
         if question.only and name not in question.only:
             continue
-        walks = _walks(
-            question, measured, config, server, question.observed if name == PRESENT else None
-        )
-        if name == PRESENT:
-            updates = tuple(_updates(question, walks))
+        walks = _walks(question, measured, config, server, None)
         compared.append(_configuration(question, name, walks))
+        if name != PRESENT:
+            continue
+        if question.observed is not None:
+            walks = _walks(question, measured, config, server, question.observed)
+            compared.insert(0, _configuration(question, OBSERVED, walks))
+        updates = tuple(_updates(question, walks))
     return Forecast(question.start_s * 1000, load.name, updates, tuple(compared))
 
 
 def _walks(
-    question: Question, measured: Measured, config: Config, server: Settings, observed: float | None
+    question: Question,
+    measured: Measured,
+    config: Config,
+    server: Settings,
+    observed: Observed | None,
 ) -> dict[str, list[Walk]]:
     """By case, the walks through each database's queue."""
 
     def pace_of(job: Job, update: UpdateState, level: float) -> Pace:
         is_let_go = update.released
-        if observed is not None and update.is_adaptive and not is_let_go:
-            low, high = observed * (1 - _OBSERVED_ERROR), observed * (1 + _OBSERVED_ERROR)
-            return Pace(observed, low, min(high, 1.0))
         per_batch_s = job.per_batch_s or 1.0
-        return measured.paces(update.limits, per_batch_s, is_let_go=is_let_go).at(level)
+        paces = measured.paces(update.limits, per_batch_s, is_let_go=is_let_go)
+        if observed is None or not update.is_adaptive or is_let_go:
+            return paces.at(level)
+        share = observed.share
+        if observed.level is None:  # it will go in the same hours as so far
+            low, high = share * (1 - _OBSERVED_ERROR), share * (1 + _OBSERVED_ERROR)
+            return Pace(share, low, min(high, 1.0), paces.at(level).slower)
+        return as_observed(paces, share, observed.level, _OBSERVED_ERROR).at(level)
 
     walks: dict[str, list[Walk]] = {case: [] for case in _CASES}
     for case in _CASES:

@@ -1,28 +1,28 @@
-"""What can be learned from how earlier updates went; and what cannot, so that nobody guesses."""
+"""What can be learned from how updates went, and from the hours in which they did."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import timezone
 
 import attrs
 
 from synapse_bgthrottle.decision import Cause
-from synapse_bgthrottle.forecast.week import WeeklyLoad
+from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad
+from synapse_bgthrottle.seen_week import SeenHour
 
 NOT_ENOUGH = "not enough history"
 
-# An adaptive pace waits for these only while clients are there.
-_AMONG_CLIENTS = (Cause.PACE.value, Cause.GAP.value, Cause.COMPARE.value)
 _HOLDS = frozenset(cause.value for cause in Cause if cause.is_hold)
-
-# It rests for about so much of the time in which clients are there.
-_RESTS = 0.9
-
-# A span tells of each hour that it touches, so it must not be many; and each hour needs some.
-_LONGEST_SPAN_S = 3 * 3600.0
-_LEAST_SEEN_S = 1800.0
 
 _LEAST_OBSERVED_S = 5.0
 _FEWEST_BATCHES = 5
+
+# An hour that was watched for less is not known.
+_LEAST_WATCHED_S = 60.0
+
+# Where clients are there for so much of every hour, hours differ by how much they do.
+_ALWAYS = 0.9
+
+_WEEKDAYS = 5
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +33,6 @@ class Past:
         began_s, ended_s: since the epoch; of one that goes on, until now.
         batches, batch_s: what ran.
         waited_s: by cause.
-        is_adaptive: whether its pace was; None: not known.
     """
 
     began_s: float
@@ -41,7 +40,6 @@ class Past:
     batches: int = 0
     batch_s: float = 0.0
     waited_s: Mapping[str, float] = attrs.field(factory=dict)
-    is_adaptive: bool | None = None
 
     @property
     def going_s(self) -> float:
@@ -49,16 +47,18 @@ class Past:
         held_s = sum(s for cause, s in self.waited_s.items() if cause in _HOLDS)
         return max(self.ended_s - self.began_s - held_s, 0.0)
 
-    @property
-    def clients_ratio(self) -> float | None:
-        """The share of the time in which clients were there, by what it waited for."""
-        # Where the pace is fixed there is no gap to wait for, and nothing to compare.
-        waits = any(self.waited_s.get(cause) for cause in _AMONG_CLIENTS[1:])
-        is_adaptive = waits if self.is_adaptive is None else self.is_adaptive
-        if not is_adaptive or self.going_s <= 0:
-            return None
-        waited_s = sum(self.waited_s.get(cause, 0.0) for cause in _AMONG_CLIENTS)
-        return min(waited_s / self.going_s / _RESTS, 1.0)
+
+@attrs.frozen
+class LearnedLoad:
+    """A week that was seen.
+
+    Attributes:
+        load: the week.
+        known: how many of its hours were seen; the others are taken for like these.
+    """
+
+    load: WeeklyLoad
+    known: int
 
 
 def share_observed(past: Past) -> float | None:
@@ -75,26 +75,38 @@ def budgets_closed(pasts: Sequence[Past]) -> float:
     return closed_s / (closed_s + going_s) if closed_s > 0 else 0.0
 
 
-def load_of_the_day(pasts: Sequence[Past], zone: tzinfo) -> WeeklyLoad | None:
-    """Each hour's share of the time with clients, the same every day; None: not enough is known.
+def load_of_the_week(seen: Sequence[SeenHour]) -> LearnedLoad | None:
+    """The week by what was seen of it; None: no hour was watched for long enough.
 
-    History tells what an update waited for from its begin to its end, so only short ones tell of
-    an hour. All 24 hours must have been seen for half an hour each: no gap is filled.
+    It is the share of each hour in which clients were there, because whether anybody is there
+    matters more to an adaptive pace than how much they do. Where they always are, it is the rate of
+    their requests.
     """
-    seen_s, clients_s = [0.0] * 24, [0.0] * 24
-    for past in pasts:
-        ratio, span_s = past.clients_ratio, past.ended_s - past.began_s
-        if ratio is None or not 0 < span_s <= _LONGEST_SPAN_S:
-            continue
-        at_s = past.began_s
-        while at_s < past.ended_s:
-            until_s = min((at_s // 3600 + 1) * 3600, past.ended_s)
-            hour = datetime.fromtimestamp(at_s, zone).hour
-            part_s = (until_s - at_s) * past.going_s / span_s
-            seen_s[hour] += part_s
-            clients_s[hour] += part_s * ratio
-            at_s = until_s
-    if min(seen_s) < _LEAST_SEEN_S:
+    known = {hour.hour: hour for hour in seen if hour.watched_s >= _LEAST_WATCHED_S}
+    if not known:
         return None
-    day = tuple(clients / seen for clients, seen in zip(clients_s, seen_s, strict=True))
-    return WeeklyLoad("learned from history", day * 7, is_share=True, zone=zone)
+    shares = {n: hour.present_s / hour.watched_s for n, hour in known.items()}
+    rates = {n: hour.requests / hour.watched_s for n, hour in known.items()}
+    is_share = min(shares.values()) < _ALWAYS or not all(rates.values())
+    values = shares if is_share else rates
+    week = tuple(_of_hour(number, values) for number in range(HOURS))
+    # Hours are kept by UTC, since zones and their summer times are a matter of configuration.
+    return LearnedLoad(WeeklyLoad("learned", week, is_share, timezone.utc), len(known))
+
+
+def _of_hour(number: int, known: Mapping[int, float]) -> float:
+    """As it was seen, or like the same hour of other days, or between the hours around it."""
+    if number in known:
+        return known[number]
+    same_hour = [n for n in known if n % 24 == number % 24]
+    alike = [n for n in same_hour if _is_weekend(n) == _is_weekend(number)] or same_hour
+    if alike:
+        return sum(known[n] for n in alike) / len(alike)
+    before = min((number - n) % HOURS for n in known)
+    after = min((n - number) % HOURS for n in known)
+    earlier, later = known[(number - before) % HOURS], known[(number + after) % HOURS]
+    return earlier + (later - earlier) * before / (before + after)
+
+
+def _is_weekend(hour: int) -> bool:
+    return hour // 24 >= _WEEKDAYS

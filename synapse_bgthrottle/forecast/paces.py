@@ -4,6 +4,12 @@ from collections.abc import Sequence
 
 import attrs
 
+# Of clients who are there for less of the time too little is seen.
+_LITTLE = 0.1
+
+# The least duty cycle that there is unless told otherwise.
+_LEAST_SHARE = 0.01
+
 
 @attrs.frozen
 class Knot:
@@ -69,6 +75,39 @@ class Paces:
             between(before.high, after.high),
             between(before.slower, after.slower),
         )
+
+
+def as_observed(paces: Paces, share: float, level: float, error: float) -> Paces:
+    """The same, such that the share at a load is the one that was observed there.
+
+    Of two paces, one with clients and one without, the one that went on for longer is put right.
+
+    Args:
+        paces: as they were measured on the modelled server.
+        share: of the time in batches, observed.
+        level: the load meanwhile.
+        error: by what share what follows may be another.
+    """
+    if not paces.is_share:
+        modelled = paces.at(level).share
+        factor = share / modelled if modelled else 1.0
+        return attrs.evolve(
+            paces, knots=tuple(_at_share(knot, knot.share * factor, error) for knot in paces.knots)
+        )
+    idle, busy = paces.knots[0], paces.knots[-1]
+    if level < _LITTLE:
+        idle = _at_share(idle, (share - level * busy.share) / (1 - level), error)
+        busy = _at_share(busy, min(busy.share, idle.share), error)
+    else:
+        seen = (share - (1 - level) * idle.share) / level
+        busy = _at_share(busy, min(seen, idle.share), error)
+    return attrs.evolve(paces, knots=(idle, busy))
+
+
+def _at_share(knot: Knot, share: float, error: float) -> Knot:
+    share = min(max(share, _LEAST_SHARE), 1.0)
+    high = min(share * (1 + error), 1.0)
+    return attrs.evolve(knot, share=share, low=share * (1 - error), high=high)
 
 
 def falling(knots: Sequence[Knot]) -> tuple[Knot, ...]:

@@ -7,7 +7,15 @@ from synapse_bgthrottle.forecast.results import ConfigurationForecast, Forecast
 
 WIDTH, HEIGHT = 80, 12
 _LEFT = 6
-_MARKS = {"present": "*", "gentle": "g", "balanced": "b", "fast": "f", "finish": "F", "stock": "s"}
+_MARKS = {
+    "observed": "o",
+    "present": "*",
+    "gentle": "g",
+    "balanced": "b",
+    "fast": "f",
+    "finish": "F",
+    "stock": "s",
+}
 _DAY_MS = 86_400_000.0
 
 # Beyond so many times the present configuration's end, a slower one is cut off.
@@ -15,7 +23,7 @@ _WIDEST = 3.0
 
 
 def shown(forecast: Forecast) -> list[ConfigurationForecast]:
-    """Those that have a course, the present one last: it is drawn over the others."""
+    """Those that have a course, the likeliest last: it is drawn over the others."""
     found = [each for each in forecast.configurations if len(each.course) > 1]
     return found[1:] + found[:1]
 
@@ -24,8 +32,8 @@ def end_ms(forecast: Forecast) -> float:
     """Where the axis of time ends."""
     ends = [each.course[-1][0] for each in shown(forecast)]
     first_ms = forecast.made_ms
-    present = [each.course[-1][0] for each in shown(forecast) if each is forecast.present]
-    widest = first_ms + _WIDEST * (present[0] - first_ms) if present else max(ends)
+    best = [each.course[-1][0] for each in shown(forecast) if each is forecast.best]
+    widest = first_ms + _WIDEST * (best[0] - first_ms) if best else max(ends)
     return min(max(ends), widest)
 
 

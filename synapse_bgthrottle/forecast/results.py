@@ -2,6 +2,9 @@
 
 import attrs
 
+PRESENT = "present"
+OBSERVED = "observed"
+
 
 @attrs.frozen
 class UpdateForecast:
@@ -35,7 +38,7 @@ class ConfigurationForecast:
     """All of the queue under one configuration.
 
     Attributes:
-        name: `present`, a profile, or `stock`.
+        name: `observed` (the present one at the pace so far), `present`, a profile, or `stock`.
         ends_ms, earliest_ms, latest_ms: of the last update that ends.
         share_in_batches: of the time in which nothing holds.
         clients_slower: by what share requests are slower while it goes; None: no clients.
@@ -78,7 +81,7 @@ class Forecast:
         made_ms: when.
         load: the name of the week's load.
         updates: in order, by database.
-        configurations: the present one first.
+        configurations: the observed one first, where there is one, then the present one.
         notes: what it rests on, and what it cannot know.
         past: None: there is nothing to compare.
     """
@@ -91,6 +94,6 @@ class Forecast:
     past: PastForecasts | None = None
 
     @property
-    def present(self) -> ConfigurationForecast:
-        """Of the present configuration."""
+    def best(self) -> ConfigurationForecast:
+        """What will most likely be: of the present configuration."""
         return self.configurations[0]

@@ -5,7 +5,7 @@ from datetime import tzinfo
 from html import escape
 
 from synapse_bgthrottle.forecast.plot import end_ms, shown, time_text
-from synapse_bgthrottle.forecast.results import ConfigurationForecast, Forecast
+from synapse_bgthrottle.forecast.results import OBSERVED, PRESENT, ConfigurationForecast, Forecast
 
 _WIDTH, _HEIGHT = 720, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 55, 95, 40, 45
@@ -14,6 +14,7 @@ _Places = list[tuple[float, float]]
 
 # Readable on light and on dark ground.
 _COLOURS = {
+    "observed": "#bf3989",
     "present": "#d1242f",
     "gentle": "#0a7f5a",
     "balanced": "#1f6feb",
@@ -71,7 +72,7 @@ def _line(each: ConfigurationForecast, axis: _Axis, names: _Places) -> Iterator[
     colour = _COLOURS.get(each.name, "#6e7781")
     points = [point for point in each.course if point[0] <= axis.last_ms] or each.course[:1]
     path = " ".join(f"{axis.x(at_ms):.1f},{_y(done):.1f}" for at_ms, done in points)
-    dashes = "" if each.name == "present" else ' stroke-dasharray="6 3"'
+    dashes = "" if each.name in (OBSERVED, PRESENT) else ' stroke-dasharray="6 3"'
     yield f'<polyline class="line" stroke="{colour}"{dashes} points="{path}"/>'
     if each.earliest_ms is not None and each.latest_ms is not None:
         low, high = axis.x(each.earliest_ms), axis.x(each.latest_ms)

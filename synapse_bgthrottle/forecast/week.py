@@ -54,6 +54,18 @@ class WeeklyLoad:
         scale = 1.0 if self.is_share or not self.most else self.most
         return tuple(sorted({value / scale for value in self.values}, reverse=True))
 
+    def mean_level(self, from_s: float, until_s: float) -> float:
+        """The mean of the levels from one time to another, of the last week of it at most."""
+        from_s = max(from_s, until_s - HOURS * _HOUR_S)
+        if from_s >= until_s:
+            return self.level(until_s)
+        total, at_s = 0.0, from_s
+        while at_s < until_s:
+            next_s = min(self.next_change_s(at_s), until_s)
+            total += self.level(at_s) * (next_s - at_s)
+            at_s = next_s
+        return total / (until_s - from_s)
+
     def next_change_s(self, wall_s: float) -> float:
         """When the level may be another one; inf: it never is."""
         if len(set(self.values)) == 1:

@@ -13,7 +13,7 @@ from synapse_bgthrottle.lever_requests import (
 )
 from synapse_bgthrottle.web.answers import Answer, RefusedError, encode, invalid
 from synapse_bgthrottle.web.query import parse_query
-from synapse_bgthrottle.web.routes import EXPLAIN, HISTORY, STATUS, USES, Route
+from synapse_bgthrottle.web.routes import EXPLAIN, HISTORY, LOAD, STATUS, USES, Route
 from synapse_bgthrottle.web.shared import Shared
 from synapse_bgthrottle.web.steering import Steering
 from synapse_bgthrottle.web.told import told
@@ -63,6 +63,8 @@ class Endpoints:
             return _ok({"history": await self._steering.history(**values)})
         if route == USES:
             return _ok({"uses": await self._steering.uses(**values)})
+        if route == LOAD:
+            return _ok({"load": await self._steering.load()})
         if route == EXPLAIN:
             return _ok(await self._steering.explain(**values))
         return Answer(200, self._openapi)

@@ -30,6 +30,7 @@ class Route:
 STATUS = Route("v1/status")
 HISTORY = Route("v1/history")
 USES = Route("v1/uses")
+LOAD = Route("v1/load")
 EXPLAIN = Route("v1/explain")
 OPENAPI = Route("v1/openapi.json")
 
@@ -39,6 +40,7 @@ ROUTES: Mapping[bytes, Route] = {
         STATUS,
         HISTORY,
         USES,
+        LOAD,
         EXPLAIN,
         OPENAPI,
         *(Route(f"v1/{action.value}", action) for action in Action),

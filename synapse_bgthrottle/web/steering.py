@@ -28,6 +28,9 @@ class Steering(Protocol):
     async def uses(self, limit: int) -> list[JsonObject]:
         """Who pulled which lever, newest first."""
 
+    async def load(self) -> list[JsonObject]:
+        """What was seen of each hour of the week, by its number."""
+
     async def explain(self, update: str, database: str, one_shot: bool) -> JsonObject:
         """What an update of this name is, or would be, limited and held by."""
 

@@ -30,8 +30,8 @@ RUNS = 3
 LEAST_AHEAD_S = 4.0
 
 
-def foretold(server: RealServer, folder: Path, *options: str) -> dict[str, Any] | None:
-    """The first update's part of what the command tells; None: it cannot tell yet."""
+def foretold(server: RealServer, folder: Path, *options: str) -> dict[str, Any]:
+    """What the command tells."""
     environment = {
         "BGTHROTTLE_URL": server.synapse.url,
         "BGTHROTTLE_TOKEN": server.admin.token,
@@ -41,20 +41,26 @@ def foretold(server: RealServer, folder: Path, *options: str) -> dict[str, Any] 
     arguments = ["forecast", "-o", "json", *options]
     result = CliRunner().invoke(bgthrottle, arguments, env=environment)
     assert 0 == result.exit_code, result.output
-    updates = json.loads(result.stdout)["updates"]
-    return updates[0] if updates and updates[0]["ends_ms"] is not None else None
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+def wait_until_told(server: RealServer, folder: Path, *options: str) -> dict[str, Any]:
+    """The same, once it has an end of the first update."""
+    deadline_s = time.monotonic() + 30
+    while time.monotonic() < deadline_s:
+        time.sleep(1)
+        told = foretold(server, folder, *options)
+        if told["updates"] and told["updates"][0]["ends_ms"] is not None:
+            return told
+    raise TimeoutError("no end is told")
 
 
 def error_of_forecast(server: RealServer, folder: Path, *options: str) -> tuple[float, str]:
     """Runs the server until its queue is empty; by what share the first forecast was wrong."""
     path = server.synapse.database_path
     with server.synapse:
-        told = None
-        deadline_s = time.monotonic() + 30
-        while told is None and time.monotonic() < deadline_s:
-            time.sleep(1)
-            told = foretold(server, folder, *options)
-        assert told is not None
+        (told, *_) = wait_until_told(server, folder, *options)["updates"]
         made_s = time.time()
         wait_until(lambda: data.pending_updates(path) == 0, 90)
         took_s = time.time() - made_s
@@ -101,3 +107,41 @@ def test_adaptive_while_nobody_is_there(make_server: MakeServer, tmp_path: Path)
     # At most so much of the time, or these events would be done before anything is known.
     config = {"max_duty_cycle": "10%", "target_duration": "20ms"}
     check_forecast(make_server, tmp_path, config, data.queue_search_reindex)
+
+
+def test_learned_load_outlives_a_kill(make_server: MakeServer, tmp_path: Path) -> None:
+    """What a real server saw of the hour is there after kill -9, and the forecast goes by it."""
+    server = make_server({"sleep": "100ms", "max_items_per_second": 2000})
+    path = server.synapse.database_path
+
+    def hours() -> dict[int, Any]:
+        load = server.admin.call("GET", "/_synapse/bgthrottle/v1/load")["load"]
+        return {hour["hour"]: hour for hour in load}
+
+    data.queue_search_reindex(path)
+    with server.synapse:
+        deadline_s = time.monotonic() + 60
+        while data.pending_updates(path) and time.monotonic() < deadline_s:
+            server.admin.call("GET", "/_matrix/client/v3/account/whoami")
+            time.sleep(0.05)
+        ended = "SELECT 1 FROM bgthrottle_history WHERE outcome = 'done'"
+        wait_until(lambda: data.rows(path, ended))
+        before = hours()
+        assert server.synapse.process is not None
+        server.synapse.process.kill()
+        server.synapse.process.wait()
+    assert 5 < sum(hour["watched_s"] for hour in before.values()) < 60, before
+    busy = [(hour["present_ratio"], hour["requests_per_second"]) for hour in before.values()]
+    assert min(busy) > (0.5, 1), before
+    # As if it had gone on for long enough to be known, and somebody had been there half of that.
+    data.change(path, "UPDATE bgthrottle_load SET watched_ms = 60 * watched_ms")
+    data.change(path, "UPDATE bgthrottle_load SET present_ms = 30 * present_ms")
+    data.queue_search_reindex(path)
+    with server.synapse:
+        after = hours()
+        for number, hour in before.items():
+            assert 60 * hour["watched_s"] == pytest.approx(after[number]["watched_s"], abs=30)
+            assert 0.5 == pytest.approx(after[number]["present_ratio"], abs=0.1)
+        told = wait_until_told(server, tmp_path, "--load", "learned")
+    assert "learned" == told["load"]
+    assert any("of 168 hours of the week, as shares of the time" in note for note in told["notes"])

@@ -21,7 +21,7 @@ from tests.real.conftest import database, wait_until
 OLD = {target.synapse: environments.python_of(target) for target in TARGETS}
 VERSIONS = ("1.60", "1.105")
 
-_OURS = {"bgthrottle_levers", "bgthrottle_uses", "bgthrottle_history"}
+_OURS = {"bgthrottle_levers", "bgthrottle_uses", "bgthrottle_history", "bgthrottle_load"}
 
 _POSTGRES_SCHEMA = """
 SELECT 'column', table_name, column_name, ordinal_position || ' ' || data_type || ' ' || is_nullable

@@ -17,7 +17,7 @@ from harness.server import SynapseServer, SynapseWorker
 from tests.real.web_server import BASE, TROUBLES, WebServer, configuration, running
 from tests.web_steering import example
 
-GETS = ["status", "history", "uses", "explain?update=x", "openapi.json"]
+GETS = ["status", "history", "uses", "load", "explain?update=x", "openapi.json"]
 POSTS = ["pause", "resume", "release", "override", "reset"]
 
 

@@ -37,6 +37,7 @@ def server(*entries: dict[str, Any], limits: Any = None, **more: Any) -> FakeSer
         {
             "GET status": status(database(), **more),
             "GET history": {"history": list(entries)},
+            "GET load": {"load": []},
             "GET explain": [*explain, *explain, *explain],
         }
     )
@@ -140,6 +141,47 @@ def test_as_it_was_so_far(env: dict[str, str]) -> None:
     assert 0.2 == pytest.approx(told["updates"][0]["share_in_batches"])
     assert 420 / 0.2 * 1000 == pytest.approx(told["updates"][0]["ends_ms"] - NOW_MS)
     assert any("not enough history" in note for note in told["notes"])
+    rows = {row["name"]: row["share_in_batches"] for row in told["configurations"]}
+    assert ["observed", "present", "gentle", "balanced"] == list(rows)[:4]
+    assert 0.2 == pytest.approx(rows["observed"])
+    assert rows["balanced"] == rows["present"] != pytest.approx(0.2, rel=0.05)
+
+
+def learned_from(*hours: tuple[int, float]) -> FakeServer:
+    """Half of the time in batches for a day, and these shares of hours with clients."""
+    fake = server()
+    fake.answers["GET load"] = {
+        "load": [
+            {
+                "hour": hour,
+                "watched_s": 3600.0,
+                "present_ratio": ratio,
+                "requests_per_second": 1.0,
+            }
+            for hour, ratio in hours
+        ]
+    }
+    fake.answers["GET status"] = status(
+        database(
+            pending=[pending("event_search")],
+            current=current(since_ms=NOW_MS - 86_400_000, batch_time_ms=43_200_000),
+        )
+    )
+    return fake
+
+
+def test_learned_load(env: dict[str, str]) -> None:
+    """The week that the server saw is the load of all rows; hours that it did not see are told."""
+    halves = learned_from(*((hour, float(hour % 24 >= 12)) for hour in range(168)))
+    told = json.loads(run(halves, "forecast", "--load", "learned", "-o", "json", env=env).output)
+    assert "learned" == told["load"]
+    assert any("learned from 168 of 168 hours" in note for note in told["notes"])
+    # It is 22:00: clients are there, of whom the model and the day before tell.
+    assert told["updates"][0]["share_in_batches"] < 0.2
+    few = run(learned_from((10, 0.5), (20, 0.5)), "forecast", env=env).output
+    assert "learned from 2 of 168 hours of the week" in few
+    assert "the others are taken for like the same hour of other days" in few
+    assert "observed: 50.0% of the time in batches so far" in few
 
 
 def test_windows_and_pauses_of_a_server(env: dict[str, str]) -> None:

@@ -102,6 +102,7 @@ LEVERS: dict[str, Any] = {"made": [], "ended": [], "in_force": []}
             lambda c: c.history(7, "event_*", "master"),
         ),
         (("GET", f"{MODULE}/uses?limit=100", None), {"uses": []}, lambda c: c.uses()),
+        (("GET", f"{MODULE}/load", None), {"load": []}, lambda c: c.load()),
         (
             ("GET", f"{MODULE}/explain?update=a%26b&database=master&one_shot=true", None),
             {"update": "a&b"},

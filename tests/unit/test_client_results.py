@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from synapse_bgthrottle.client.decoding import MismatchError, decode, encode
-from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry
+from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry, SeenHour
 from synapse_bgthrottle.client.levers import Lever, LeverAnswer, Use
 from synapse_bgthrottle.client.results import CurrentUpdate
 from synapse_bgthrottle.client.throttle_status import (
@@ -53,6 +53,7 @@ def test_round_trip(kind: Any, found: Any) -> None:
         ("get", "/v1/status", None, ThrottleStatus),
         ("get", "/v1/history", "history", HistoryEntry),
         ("get", "/v1/uses", "uses", Use),
+        ("get", "/v1/load", "load", SeenHour),
         ("get", "/v1/explain", None, Explanation),
         ("post", "/v1/pause", None, LeverAnswer),
         ("post", "/v1/override", None, LeverAnswer),

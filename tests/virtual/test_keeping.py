@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
+import pytest
+
 from harness.virtual import VirtualServer, Work
 from tests.virtual.kept import answer, levers_of, pull, queued, restarted, rows, steering_of
 
@@ -109,6 +111,73 @@ def test_unwritten_end_is_written_later(virtual_server: MakeServer) -> None:
     server.advance(60)
     assert [("work", "done", len(work.sizes))] == rows(server, _HISTORY)
     assert [] == server.clock.reactor.getDelayedCalls()
+
+
+# --- the week ---
+
+_HOURS = "SELECT hour_of_week, watched_ms FROM bgthrottle_load ORDER BY hour_of_week"
+
+
+@pytest.mark.parametrize("pace", [{}, {"sleep": "1s"}], ids=["adaptive", "fixed"])
+def test_week_goes_on_over_a_kill(virtual_server: MakeServer, pace: Any) -> None:
+    """What was seen of an hour is there after a kill, but the last minute, and is added to."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load(pace)
+    server.start()
+    server.advance(300)
+    ((hour, watched_ms),) = rows(server, _HOURS)
+    assert 0 == hour
+    assert 270_000 == pytest.approx(watched_ms, abs=31_000)
+    later = restarted(server, virtual_server())
+    work = Work(later, 10**9, cost_ms=1)
+    later.pools["master"].updates.register_background_update_handler("work", work)
+    later.load(pace)
+    later.advance(0)
+    (told,) = answer(later, steering_of(later).load())
+    assert (0, watched_ms / 1000) == (told["hour"], told["watched_s"])
+    later.start()
+    later.advance(120)
+    (told,) = answer(later, steering_of(later).load())
+    assert watched_ms / 1000 + 120 == pytest.approx(told["watched_s"], abs=2)
+
+
+def test_end_of_an_update_is_a_time_to_write_the_week(virtual_server: MakeServer) -> None:
+    """What was seen until the last update ended is written with its end; then nothing is seen."""
+    server = virtual_server()
+    queued(server, "work", 30_000)
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(4000)
+    ((_, watched_ms),) = rows(server, _HOURS)
+    assert 10_000 < watched_ms < 1_000_000
+    server.advance(4000)
+    assert [(0, watched_ms)] == rows(server, _HOURS)
+
+
+def test_nothing_is_seen_while_a_window_is_closed(virtual_server: MakeServer) -> None:
+    """A hold that no measurement ends is not watched, and so tells nothing of the week."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load({"windows": [{"start": "02:00", "end": "03:00"}]})
+    server.start()
+    server.advance(2 * 3600 + 600)
+    assert [2] == [hour for hour, watched_ms in rows(server, _HOURS) if watched_ms > 5000]
+
+
+def test_week_that_cannot_be_written(virtual_server: MakeServer) -> None:
+    """It is written once that works, with nothing lost."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load({"sleep": "1s"})
+    server.advance(0)
+    with patch("synapse_bgthrottle.store._write", side_effect=sqlite3.OperationalError("full")):
+        server.start()
+        server.advance(300)
+        assert [] == rows(server, _HOURS)
+    server.advance(120)
+    ((_, watched_ms),) = rows(server, _HOURS)
+    assert 330_000 <= watched_ms <= 430_000
 
 
 # --- releases ---

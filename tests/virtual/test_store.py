@@ -10,6 +10,7 @@ from harness.virtual import EPOCH_S, VirtualServer
 from synapse_bgthrottle.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.levers import MOST_USES, Lever, LeverKind, Use
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, Settings
+from synapse_bgthrottle.seen_week import SeenHour
 from tests.unit.examples import lever
 from tests.virtual.kept import answer, rows, store_of
 
@@ -47,7 +48,18 @@ def test_tables_are_made_once(server: VirtualServer) -> None:
     answer(server, store_of(server).change([_lever()], [], _use()))
     assert (_lever(),) == answer(server, store_of(server).open()).levers
     made = rows(server, "SELECT name FROM sqlite_master WHERE name LIKE 'bg%' AND type = 'table'")
-    assert {"bgthrottle_levers", "bgthrottle_uses", "bgthrottle_history"} == {v for (v,) in made}
+    names = {"levers", "uses", "history", "load"}
+    assert {f"bgthrottle_{name}" for name in names} == {v for (v,) in made}
+
+
+def test_table_that_a_version_did_not_have(server: VirtualServer) -> None:
+    """Opening adds it to those that are there, and they keep what they have."""
+    answer(server, store_of(server).change([_lever()], [], _use()))
+    server.pools["master"].connection.execute("DROP TABLE bgthrottle_load")
+    stored = answer(server, store_of(server).open())
+    assert ((_lever(),), ()) == (stored.levers, stored.hours)
+    answer(server, store_of(server).write([], [SeenHour(1, 2)]))
+    assert (SeenHour(1, 2),) == answer(server, store_of(server).open()).hours
 
 
 @pytest.mark.parametrize(
@@ -221,6 +233,35 @@ def test_entry_that_cannot_be_read(server: VirtualServer, change: str) -> None:
     assert (entries[1],) == stored.open_entries
     assert stored.unreadable[0].startswith("history of u0 in master: ")
     assert entries[1:] == answer(server, store_of(server).history())
+
+
+# --- the week ---
+
+
+def test_hours_are_read_as_they_were_written(server: VirtualServer) -> None:
+    """Each hour of the week is one row, and what is written again replaces it."""
+    hours = [SeenHour(0, 2923, 60.25, 0.0, 0.0), SeenHour(167, 2923, 3600.0, 3599.999, 7200.0)]
+    answer(server, store_of(server).write([], [SeenHour(0, 1), *hours]))
+    assert tuple(hours) == answer(server, store_of(server).open()).hours
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["week = 'x'", "watched_ms = -1", "hour_of_week = 168", "hour_of_week = -1", "requests = 0.5"],
+)
+def test_hour_that_cannot_be_read(server: VirtualServer, change: str) -> None:
+    """A broken row of the week is skipped: it is seen again."""
+    answer(server, store_of(server).write([], [SeenHour(0, 1, 5.0), SeenHour(1, 1, 5.0)]))
+    sql = f"UPDATE bgthrottle_load SET {change} WHERE hour_of_week = 0"
+    server.pools["master"].connection.execute(sql)
+    stored = answer(server, store_of(server).open())
+    assert ((SeenHour(1, 1, 5.0),), ()) == (stored.hours, stored.unreadable)
+
+
+def test_more_present_than_watched(server: VirtualServer) -> None:
+    """A share is none above 1, whatever is in the table."""
+    answer(server, store_of(server).write([], [SeenHour(0, 1, 5.0, 9.0)]))
+    assert (SeenHour(0, 1, 5.0, 5.0),) == answer(server, store_of(server).open()).hours
 
 
 def test_profile_outlives_a_restart_with_its_pace(server: VirtualServer) -> None:

@@ -18,7 +18,7 @@ from synapse_bgthrottle.web.resource import ThrottleResource
 from tests.web_steering import FakeSteering
 
 BASE = "/_synapse/bgthrottle/v1"
-GETS = ["status", "history", "uses", "explain?update=x", "openapi.json"]
+GETS = ["status", "history", "uses", "load", "explain?update=x", "openapi.json"]
 LOST = Failure(ConnectionDone())  # type: ignore[no-untyped-call]
 POSTS = ["pause", "resume", "release", "override", "reset"]
 
