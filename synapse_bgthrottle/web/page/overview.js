@@ -16,6 +16,8 @@ const TITLES = {
   paused: "Paused",
 };
 const MILD = new Set(["paused", "held"]);
+// What Synapse's own switch mends, when it is turned on.
+const REMEDIES = { disabled: "Turn on background updates…", aborted: "Start them anew…" };
 
 /** Whether what is shown is true now. */
 export function connection({ silentSince, trouble, nowMs }) {
@@ -26,24 +28,24 @@ export function connection({ silentSince, trouble, nowMs }) {
     "p",
     { class: "pill bad" },
     h("span", { class: "dot" }),
-    `The server does not answer since ${clock(silentSince, nowMs)}`,
-    trouble.kind !== "unreachable" && [": ", theirs(trouble.message)],
+    `No answer since ${clock(silentSince, nowMs)}`,
+    trouble.status > 0 && [": ", theirs(trouble.message)],
   );
 }
 
 /** What is wrong, the worst first; or that nothing is. */
-export function problems(status, databaseNames) {
+export function problems(status, databaseNames, open) {
   return h(
     "section",
     { "aria-labelledby": "problems-title", class: "problems" },
     h("h2", { id: "problems-title" }, "Problems"),
     status.problems.length
-      ? h("ul", { class: "plain" }, status.problems.map((one) => problem(one, databaseNames)))
+      ? h("ul", { class: "plain" }, status.problems.map((one) => problem(one, databaseNames, open)))
       : h("p", { class: "well" }, "None."),
   );
 }
 
-function problem({ kind, message, advice, database }, databaseNames) {
+function problem({ kind, message, advice, database }, databaseNames, open) {
   const named = database !== null && databaseNames.length > 1;
   return h(
     "li",
@@ -51,6 +53,8 @@ function problem({ kind, message, advice, database }, databaseNames) {
     h("strong", null, TITLES[kind] ?? kind, named && [" in ", theirs(database)]),
     h("p", null, theirs(message)),
     h("p", { class: "quiet" }, withCode(advice)),
+    kind in REMEDIES &&
+      h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => open("enable") }, REMEDIES[kind])),
   );
 }
 

@@ -125,7 +125,7 @@ function silent(error) {
   }
   if (session.silentSince !== null) return;
   session.silentSince = Date.now();
-  tell("The server does not answer.");
+  tell(error.kind === "absent" ? error.message : "The server does not answer.");
 }
 
 function pull(action, body) {
@@ -166,11 +166,12 @@ function signOut(why) {
 function draw() {
   const { status } = session;
   if (status === null) return;
+  const focused = document.activeElement;
   const names = status.databases.map((one) => one.name);
   const nowMs = session.silentSince === null ? status.now_ms : Date.now();
   render(part("connection"), connection({ ...session, nowMs }));
   render(part("headline"), headline(status, open));
-  render(part("problems"), problems(status, names));
+  render(part("problems"), problems(status, names, open));
   render(part("databases"), status.databases.map(section));
   render(part("levers"), levers(status, open));
   const view = { unfolded: session.unfolded, fold };
@@ -180,6 +181,8 @@ function draw() {
   part("board").classList.toggle("stale", session.silentSince !== null);
   charts.sweep();
   for (const name of names) charts.draw(name, session.traces.get(name));
+  // Its button is gone, with what it ended: the keyboard goes on at the top, not nowhere.
+  if (!focused.isConnected) part("board-title").focus({ preventScroll: true });
 }
 
 function section(database, at) {
