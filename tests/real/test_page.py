@@ -184,6 +184,7 @@ def test_server_gone_and_back(make_world: Callable[..., World]) -> None:
     world.sees("Live", "#connection")
     world.synapse.stop()
     world.sees(r"No answer since \d\d:\d\d:\d\d", "#connection")
+    world.sees(r"Out of date\s+The server does not answer", ".problems")
     assert "event_search" == browser.text(".current h3")
     assert "The server does not answer." == browser.run(
         "return document.querySelector('#news').textContent"

@@ -60,7 +60,7 @@ def test_split_databases(split: World, postgres: PostgresServer) -> None:
             " .name')].map((one) => one.textContent)"
         )
         assert pending == set(shown)
-        assert [True, True] == browser.wait(lambda at=section: browser.run(_PAINTED, at))
+        assert [True, True] == browser.run(_PAINTED, section)
 
     update = browser.text(f"{second} .current h3")
     browser.click(f"Pause {update}", f"{second} .current")

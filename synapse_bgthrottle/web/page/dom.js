@@ -23,8 +23,8 @@ export function h(tag, props, ...children) {
 
 /** Text of the server: a name, a reason. It cannot turn around what stands beside it. */
 export function theirs(text, className = null) {
-  // Names are long, and are better broken between their words than within one.
-  const words = escaped(text).split(/(?<=_)(?=[^_])/);
+  // Names alone in a line may be too long for it: better broken between their words than within one.
+  const words = className === "name" ? escaped(text).split(/(?<=_)(?=[^_])/) : [escaped(text)];
   return h("bdi", { class: className }, words.map((word, at) => [at > 0 && h("wbr"), word]));
 }
 

@@ -55,8 +55,8 @@ export const SWITCHES = {
     body: { enabled: false },
     says: [
       "Turn background updates off, in all databases.",
-      "That has no end and no reason, nobody sees who did it, and a restart of Synapse forgets it.",
-      "A pause has all of these and lasts over restarts.",
+      "It has no end and no reason, nobody sees who did it, and a restart of Synapse turns them on again.",
+      "A pause has an end, a reason and an author, and lasts over restarts.",
     ],
     done: "Background updates are off.",
   },

@@ -11,7 +11,7 @@ import { Poll } from "./poll.js";
 import { current, queue, title } from "./queue.js";
 import { signals } from "./signals.js";
 import { Trace } from "./trace.js";
-import { week } from "./week.js";
+import { hasWeek, week } from "./week.js";
 import { escaped } from "./words.js";
 
 const JOURNAL_MS = 30_000;
@@ -169,9 +169,10 @@ function draw() {
   const focused = document.activeElement;
   const names = status.databases.map((one) => one.name);
   const nowMs = session.silentSince === null ? status.now_ms : Date.now();
-  render(part("connection"), connection({ ...session, nowMs }));
+  const told = { ...session, nowMs };
+  render(part("connection"), connection(told));
   render(part("headline"), headline(status, open));
-  render(part("problems"), problems(status, names, open));
+  render(part("problems"), problems(told, names, open));
   render(part("databases"), status.databases.map(section));
   render(part("levers"), levers(status, open));
   const view = { unfolded: session.unfolded, fold };
@@ -192,6 +193,7 @@ function section(database, at) {
   const id = `database-${at}`;
   const trace = session.traces.get(database.name);
   const limits = session.limits.get(database.name)?.limits ?? null;
+  const parts = [signals(database), database.current !== null && week(limits, status.now_ms)];
   return h(
     "section",
     { class: "database", "aria-labelledby": id, key: database.name },
@@ -199,12 +201,7 @@ function section(database, at) {
     current(database, status, open),
     database.current !== null && charts.figures(database.name, trace),
     h("div", { class: "part", key: "queue" }, queue(database, status, view, open)),
-    h(
-      "div",
-      { class: "pair" },
-      h("div", { class: "part", key: "signals" }, signals(database)),
-      h("div", { class: "part", key: "week" }, database.current !== null && week(limits, status.now_ms)),
-    ),
+    h("div", { class: hasWeek(limits) ? "pair" : "pair wide" }, parts.map((part, key) => h("div", { class: "part", key }, part))),
   );
 }
 
