@@ -183,7 +183,7 @@ function draw() {
   charts.sweep();
   for (const name of names) charts.draw(name, session.traces.get(name));
   // Its button is gone, with what it ended: the keyboard goes on at the top, not nowhere.
-  if (!focused.isConnected) part("board-title").focus({ preventScroll: true });
+  if (focused?.isConnected === false) part("board-title").focus({ preventScroll: true });
 }
 
 function section(database, at) {

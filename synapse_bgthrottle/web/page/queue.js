@@ -158,7 +158,7 @@ function row(one, database, status, open) {
       "div",
       { class: "what" },
       theirs(one.name, "name"),
-      behind !== null && h("span", { class: "quiet" }, one.depends_on ? "needs " : "after ", theirs(behind)),
+      behind !== null && h("span", { class: "quiet" }, one.depends_on ? "needs " : "after ", theirs(behind, "name")),
       notes,
     ),
     typeof ratio === "number" && h("div", { class: "how-far" }, bar(ratio, one.name, "small"), percent(ratio)),
