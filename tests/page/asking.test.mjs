@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { ACTIONS, bodyOf, missing, outcome, sentences } from "./page/forms.js";
+import { Api, switchPath } from "./page/api.js";
+import { ACTIONS, SWITCHES, bodyOf, missing, outcome, sentences } from "./page/forms.js";
 import { HIDDEN_MS, Poll, SHOWN_MS } from "./page/poll.js";
 
 function world(answers) {
@@ -106,4 +107,43 @@ test("what came of it is told", () => {
   assert.equal(outcome("pause", { made: [{}], ended: [] }), "Pause: in force now.");
   assert.equal(outcome("resume", { made: [], ended: [{}, {}] }), "2 levers ended.");
   assert.equal(outcome("pause", { made: [], ended: [] }), "Nothing was to be done.");
+});
+
+test("turning Synapse's own switch off warns, and names what is better", () => {
+  assert.deepEqual(SWITCHES.disable.body, { enabled: false });
+  const said = sentences("disable", SWITCHES.disable.body, STATUS).join(" ");
+  for (const part of ["all databases", "no end", "restart", "A pause"]) assert.ok(said.includes(part), part);
+  assert.equal(outcome("disable", { enabled: false }), "Background updates are off.");
+  assert.deepEqual(SWITCHES.enable.body, { enabled: true });
+  assert.ok(sentences("enable", SWITCHES.enable.body, STATUS)[0].startsWith("Turn background updates on"));
+  assert.equal(outcome("enable", { enabled: true }), "Background updates are on.");
+});
+
+test("Synapse's own switch is where the page came from, be it below a proxy's path", () => {
+  const path = "/_synapse/admin/v1/background_updates/enabled";
+  assert.equal(switchPath("http://localhost:8008/_synapse/bgthrottle/"), path);
+  assert.equal(switchPath("https://example.org/matrix/_synapse/bgthrottle/"), `/matrix${path}`);
+  assert.equal(switchPath("http://localhost:8008/updates/"), path);
+});
+
+test("nobody, somebody else, and the server without the module are told apart", async (context) => {
+  globalThis.document = { baseURI: "http://localhost:8008/_synapse/bgthrottle/" };
+  const asked = [];
+  const answers = [
+    () => { throw new TypeError("refused"); },
+    () => new Response("<h1>Bad gateway</h1>", { status: 502 }),
+    () => Response.json({ errcode: "M_UNRECOGNIZED", error: "Unrecognized request" }, { status: 404 }),
+    () => Response.json({ errcode: "M_NOT_FOUND", error: "no such update" }, { status: 404 }),
+    () => Response.json({ enabled: true }),
+  ];
+  context.mock.method(globalThis, "fetch", async (url) => { asked.push(url.pathname); return answers.shift()(); });
+  const api = new Api("token");
+  await assert.rejects(api.status(), { kind: "unreachable", status: 0 });
+  await assert.rejects(api.status(), { kind: "unreachable", status: 502 });
+  await assert.rejects(api.status(), { kind: "absent", status: 404 });
+  await assert.rejects(api.status(), { kind: "refused", status: 404 });
+  await api.pull("enable", SWITCHES.enable.body);
+  assert.deepEqual([...new Set(asked)], [
+    "/_synapse/bgthrottle/v1/status", "/_synapse/admin/v1/background_updates/enabled",
+  ]);
 });

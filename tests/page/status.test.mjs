@@ -28,6 +28,7 @@ test("the first status is told in short", () => {
   assert.deepEqual(announcements(null, status()), ["2 updates are pending, 3 h 12 min left of what is under way."]);
   assert.equal(summary(status({}, { pending: [], current: null })), "No background updates are pending.");
   assert.equal(summary(status({}, { pending: null })), "The queue of a database cannot be read.");
+  assert.equal(summary(status({ enabled: false })), "2 updates are pending, and switched off.");
 });
 
 test("nothing new is nothing said", () => {

@@ -11,10 +11,12 @@ import attrs
 import pytest
 
 from harness import data
+from harness.browser import Browser
 from harness.kills import API
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
+from tests.real.page_world import World
 
 QUEUE = "SELECT update_name FROM background_updates ORDER BY ordering, update_name"
 
@@ -71,6 +73,32 @@ def make_server(template: Template, tmp_path: Path) -> Iterator[Callable[..., Re
     yield make
     for synapse in made:
         synapse.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One for all tests of a file; each test opens the page anew, which signs out."""
+    with Browser(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def make_world(
+    make_server: Callable[..., RealServer], browser: Browser
+) -> Iterator[Callable[..., World]]:
+    """Makes a server with a long update pending, starts it, and sits down before its page."""
+
+    def make(config: dict[str, Any], *more: str) -> World:
+        server = make_server(config)
+        data.queue_search_reindex(server.synapse.database_path, ordering=-1)
+        for name in more:
+            data.queue_update(server.synapse.database_path, name, {}, ordering=2)
+        server.synapse.start()
+        return World(server.synapse, server.admin, browser)
+
+    yield make
+    # Before the server ends: a page that is left open complains in the next test's console.
+    browser.open("about:blank")
 
 
 @pytest.fixture(scope="session")

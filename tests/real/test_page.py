@@ -3,22 +3,18 @@
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import attrs
 import pytest
 
 from harness import data
-from harness.browser import Browser, missing, origins
+from harness.browser import Browser
 from harness.matrix import MatrixClient
-from tests.real.conftest import RealServer, wait_until
+from tests.real.conftest import wait_until
+from tests.real.page_world import ROOT, World, needs_browser
 
-_LACKS = missing()
-pytestmark = pytest.mark.skipif(_LACKS is not None, reason=f"SKIPPED: no browser: {_LACKS}")
+pytestmark = needs_browser
 
-ROOT = "/_synapse/bgthrottle/"
-API = "/_synapse/bgthrottle/v1"
 SLOW = {"max_items_per_second": 400, "target_duration": "30ms"}
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
@@ -30,98 +26,6 @@ HOSTILE = (
     "x" * 190,
     "שלום_update",
 )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One for all of them; each test opens the page anew, which signs out."""
-    with Browser(tmp_path_factory.mktemp("browser")) as browser:
-        yield browser
-
-
-@attrs.define
-class World:
-    """A server, its page, and who looks at it."""
-
-    server: RealServer
-    browser: Browser
-    seen_requests: int = 0
-
-    @property
-    def url(self) -> str:
-        return self.server.synapse.url
-
-    def open(self) -> None:
-        self.browser.console()
-        self.seen_requests = len(self.browser.requests())
-        self.browser.open(self.url + ROOT)
-
-    def sign_in(self, token: str | None = None) -> None:
-        self.browser.type(f"{token or self.server.admin.token}\n", into="#token")
-
-    def enter(self) -> None:
-        self.open()
-        self.sign_in()
-        self.browser.wait(lambda: self.browser.text(".database"))
-
-    def api(self, method: str, path: str, **body: Any) -> Any:
-        return self.server.admin.call(method, f"{API}/{path}", body if method == "POST" else None)
-
-    def levers(self) -> list[Any]:
-        return list(self.api("GET", "status")["levers"])
-
-    def fill(self, **fields: str) -> None:
-        for name, value in fields.items():
-            self.browser.type(value, into=f"#field-{name}", clear=True)
-
-    def confirm(self) -> None:
-        self.browser.click("Review", "dialog")
-        self.browser.click("Yes", "dialog")
-        self.browser.wait(lambda: not self.is_asking())
-
-    def is_asking(self) -> bool:
-        return bool(self.browser.run("return document.querySelector('dialog').open"))
-
-    def sees(self, pattern: str, selector: str = "main", timeout_s: float = 20) -> None:
-        self.browser.wait(lambda: re.search(pattern, self.browser.text(selector)), timeout_s)
-
-    def check_clean(self, *allowed: str) -> None:
-        """No complaint in the console, no violation, nobody else asked, no token anywhere."""
-        complaints = [
-            line for line in self.browser.console() if not any(part in line for part in allowed)
-        ]
-        assert [] == complaints
-        assert [] == self.browser.violations()
-        requests = self.browser.requests()[self.seen_requests :]
-        assert requests
-        assert {self.url} == origins(requests)
-        token = self.server.admin.token
-        assert not [request for request in requests if token in request["url"]]
-        held = self.browser.run(
-            "return [document.documentElement.outerHTML, JSON.stringify(localStorage),"
-            " JSON.stringify(sessionStorage), document.cookie, location.href,"
-            " document.querySelector('#token').value].join(' ')"
-        )
-        assert token not in held
-
-
-@pytest.fixture
-def make_world(
-    make_server: Callable[..., RealServer], browser: Browser
-) -> Iterator[Callable[[dict[str, Any]], World]]:
-    """Makes a server with a long update pending, and starts it."""
-
-    def make(config: dict[str, Any], *more: str) -> World:
-        server = make_server(config)
-        data.queue_search_reindex(server.synapse.database_path, ordering=-1)
-        for name in more:
-            data.queue_update(server.synapse.database_path, name, {}, ordering=2)
-        server.synapse.start()
-        return World(server, browser)
-
-    yield make
-    # Before the server ends: a page that is left open complains in the next test's console.
-    browser.open("about:blank")
 
 
 def test_watch_pause_and_resume(make_world: Callable[..., World]) -> None:
@@ -178,7 +82,7 @@ def test_watch_pause_and_resume(make_world: Callable[..., World]) -> None:
     world.sees("Rests|At work", ".current")
     world.sees(r"resumed\s+event_search", ".uses")
     world.check_clean()
-    assert " ERROR " not in world.server.synapse.log()
+    assert " ERROR " not in world.synapse.log()
 
 
 def test_override_release_reset(make_world: Callable[..., World]) -> None:
@@ -278,8 +182,9 @@ def test_server_gone_and_back(make_world: Callable[..., World]) -> None:
     browser = world.browser
     world.enter()
     world.sees("Live", "#connection")
-    world.server.synapse.stop()
-    world.sees(r"The server does not answer since \d\d:\d\d:\d\d", "#connection")
+    world.synapse.stop()
+    world.sees(r"No answer since \d\d:\d\d:\d\d", "#connection")
+    world.sees(r"Out of date\s+The server does not answer", ".problems")
     assert "event_search" == browser.text(".current h3")
     assert "The server does not answer." == browser.run(
         "return document.querySelector('#news').textContent"
@@ -290,7 +195,7 @@ def test_server_gone_and_back(make_world: Callable[..., World]) -> None:
     browser.click("Yes", "dialog")
     world.sees("The server does not answer", "dialog")
     browser.click("Cancel", "dialog")
-    world.server.synapse.start()
+    world.synapse.start()
     world.sees("Live", "#connection", 40)
     assert [] == world.levers()
     world.sees("event_search", ".current")
@@ -302,7 +207,7 @@ def test_hostile_names_and_reasons(make_world: Callable[..., World]) -> None:
     world = make_world({"sleep": "1h"}, *HOSTILE)
     browser = world.browser
     first = "<img src=y onerror=window.__hacked=5> \"quoted\" 'too' & ${x}"
-    data.queue_update(world.server.synapse.database_path, first, {}, ordering=-2)
+    data.queue_update(world.synapse.database_path, first, {}, ordering=-2)
     world.api("POST", "pause", update="*", reason=first)
     world.api("POST", "override", update=first, settings={"time_zone": "UTC"}, reason=HOSTILE[1])
     world.enter()
@@ -388,7 +293,7 @@ def test_keyboard_only(make_world: Callable[..., World]) -> None:
         assert "solid" == outline
 
     go_to("token")
-    browser.type(world.server.admin.token)
+    browser.type(world.admin.token)
     browser.type(enter)
     world.sees("event_search", ".current")
     assert focused().startswith("board-title")
@@ -522,7 +427,7 @@ def test_what_it_asks_for(make_world: Callable[..., World]) -> None:
     paths = [request["url"].removeprefix(world.url + ROOT) for request in asked]
     assert {"v1/status"} == set(paths)
     assert 4 <= len(paths) <= 6
-    assert {f"Bearer {world.server.admin.token}"} == {
+    assert {f"Bearer {world.admin.token}"} == {
         request["headers"]["Authorization"] for request in asked
     }
     assert not [request for request in asked if "Cookie" in request["headers"]]
@@ -534,7 +439,7 @@ def test_what_it_asks_for(make_world: Callable[..., World]) -> None:
 def test_done(make_world: Callable[..., World]) -> None:
     """When nothing is left, that is what is shown, and said."""
     world = make_world({"profile": "finish"})
-    database = world.server.synapse.database_path
+    database = world.synapse.database_path
     wait_until(lambda: data.pending_updates(database) == 0)
     world.browser.open(world.url + ROOT[:-1])
     assert world.url + ROOT == world.browser.run("return location.href")

@@ -1,7 +1,7 @@
 // The dialog in which levers are pulled: first what, then whether.
 
 import { h, render } from "./dom.js";
-import { ACTIONS, SETTINGS, bodyOf, missing, outcome, sentences } from "./forms.js";
+import { ACTIONS, SETTINGS, SWITCHES, bodyOf, missing, outcome, sentences } from "./forms.js";
 import { escaped } from "./words.js";
 
 const DURATIONS = ["30m", "2h", "12h", "24h", "3d", "7d"];
@@ -25,19 +25,19 @@ export class Actions {
     this.#done = done;
   }
 
-  /** @param target { update, database } that the fields begin with */
+  /** @param target { update, database } that the fields begin with; a switch has none */
   open(action, target, status) {
     this.#status = status;
     this.#state = {
       action,
       values: { for: "24h", reason: "", database: null, ...target, settings: [["profile", ""]] },
-      body: null, // what is to be confirmed
+      body: SWITCHES[action]?.body ?? null, // what is to be confirmed
       problem: null,
       busy: false,
     };
     render(this.#dialog); // nothing of the last one is left in the fields
     this.#draw();
-    this.#dialog.showModal();
+    if (!this.#dialog.open) this.#dialog.showModal();
     this.#first().focus();
   }
 
@@ -82,20 +82,25 @@ export class Actions {
   }
 
   #question() {
-    const { action, body, busy } = this.#state;
+    const { action, body, busy, problem } = this.#state;
     const [first, ...rest] = sentences(action, body, this.#status);
+    const lesser = (key, text, onclick) =>
+      h("button", { type: "button", class: "lesser", disabled: busy, key, onclick }, text);
     return h(
       "form",
       { key: "question", onsubmit: (event) => this.#confirm(event) },
       h("h2", { id: "dialog-title" }, "Are you sure?"),
+      problem !== null && h("p", { class: "refusal", role: "alert" }, problem),
       h("p", { class: "sentence" }, h("bdi", null, first)),
       rest.map((one, at) => h("p", { key: at }, h("bdi", null, one))),
-      h("p", { class: "quiet" }, body.reason ? ["Reason: ", h("bdi", null, escaped(body.reason))] : "No reason given."),
+      action in ACTIONS &&
+        h("p", { class: "quiet" }, body.reason ? ["Reason: ", h("bdi", null, escaped(body.reason))] : "No reason given."),
       h(
         "p",
         { class: "buttons end" },
-        h("button", { type: "button", class: "lesser", disabled: busy, key: "back", onclick: () => this.#back(null) }, "Back"),
-        h("button", { type: "submit", disabled: busy, key: "confirm" }, `Yes, ${ACTIONS[action].title.toLowerCase()}`),
+        action in ACTIONS ? lesser("back", "Back", () => this.#back(null)) : lesser("cancel", "Cancel", () => this.close()),
+        action === "disable" && lesser("pause", "Pause instead…", () => this.open("pause", { update: "*" }, this.#status)),
+        h("button", { type: "submit", disabled: busy, key: "confirm" }, `Yes, ${(ACTIONS[action] ?? SWITCHES[action]).title.toLowerCase()}`),
       ),
     );
   }
@@ -184,7 +189,8 @@ export class Actions {
   }
 
   #back(problem) {
-    Object.assign(this.#state, { body: null, busy: false, problem });
+    const body = SWITCHES[this.#state.action]?.body ?? null;
+    Object.assign(this.#state, { body, busy: false, problem });
     this.#draw();
     this.#first().focus();
   }

@@ -1,16 +1,19 @@
 // The JSON API. The token lives in here, and leaves only in the Authorization header.
 
+import { SWITCHES } from "./forms.js";
 import { escaped } from "./words.js";
 
 const TIMEOUT_MS = 15_000;
+const ABSENT = "The server answers, but has nothing here: is this its main process, and is the module still configured?";
 // What the server takes for a token at all; the browser refuses to send some of the rest.
 const TOKEN = /^[\x21-\x7e]{1,4096}$/;
 
 /**
  * Why there is no answer.
  *
- * `kind` is `unreachable` (nobody answers, or somebody else does), `unknown` (the token),
- * `forbidden` (its owner), `busy` (ask again later) or `refused` (what was asked for).
+ * `kind` is `unreachable` (nobody answers, or somebody else does), `absent` (the server answers, the
+ * module does not), `unknown` (the token), `forbidden` (its owner), `busy` (ask again later) or
+ * `refused` (what was asked for).
  */
 export class ApiError extends Error {
   constructor(kind, message, { status = 0, problems = [], retryMs = 0 } = {}) {
@@ -50,15 +53,15 @@ export class Api {
     return this.#call("GET", `explain?${query}`);
   }
 
-  /** Pull a lever. */
+  /** Pull a lever, or turn Synapse's own switch. */
   pull(action, body) {
-    return this.#call("POST", action, body);
+    return this.#call("POST", action in SWITCHES ? switchPath(document.baseURI) : action, body);
   }
 
   async #call(method, path, body) {
     let answer;
     try {
-      answer = await fetch(new URL(`v1/${path}`, document.baseURI), {
+      answer = await fetch(new URL(path.startsWith("/") ? path : `v1/${path}`, document.baseURI), {
         method,
         headers: { Authorization: `Bearer ${this.#token}` },
         body: body === undefined ? undefined : JSON.stringify(body),
@@ -75,11 +78,18 @@ export class Api {
     try {
       content = await answer.json();
     } catch {
-      throw new ApiError("unreachable", `Something else than the server answers (${answer.status}).`);
+      const { status } = answer;
+      throw new ApiError("unreachable", `Something else than the server answers (${status}).`, { status });
     }
     if (answer.ok) return content;
     throw refusal(answer.status, content);
   }
+}
+
+/** Where Synapse's own switch is, beside the page: a proxy may show both below a path of its own. */
+export function switchPath(pageAddress) {
+  const [before, ...behind] = new URL(pageAddress).pathname.split("/_synapse/");
+  return `${behind.length ? before : ""}/_synapse/admin/v1/background_updates/enabled`;
 }
 
 /** Why one is signed out, for people. */
@@ -92,6 +102,8 @@ export function whyOut(error) {
 }
 
 function refusal(status, content) {
+  // What Synapse itself says where nothing is.
+  if (status === 404 && content?.errcode === "M_UNRECOGNIZED") return new ApiError("absent", ABSENT, { status });
   const message = typeof content?.error === "string" ? content.error : `HTTP status ${status}`;
   const problems = Array.isArray(content?.problems) ? content.problems : [];
   const retryMs = Number(content?.retry_after_ms) || 0;

@@ -1,7 +1,7 @@
 // The live charts, drawn by uPlot (a global, from its own file), in the colours of the style sheet.
 
 import { h } from "./dom.js";
-import { milliseconds, percent } from "./words.js";
+import { UNKNOWN, milliseconds, percent } from "./words.js";
 
 const HEIGHT = 160;
 
@@ -15,7 +15,7 @@ const KINDS = {
     ],
     tick: (value) => milliseconds(value),
     range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.15],
-    now: (last) => `${milliseconds(last.batchMs)} a batch`,
+    now: (last) => said(milliseconds(last.batchMs), (text) => `${text} a batch`, "no batch yet"),
   },
   duty: {
     title: "Duty cycle",
@@ -26,7 +26,7 @@ const KINDS = {
     ],
     tick: (value) => `${Math.round(value * 100)} %`,
     range: (_, low, high) => [0, Math.min(Math.max(high ?? 0, 0.05) * 1.2, 1.02)],
-    now: (last) => `now ${percent(last.worked)}`,
+    now: (last) => said(percent(last.worked), (text) => `now ${text}`, ""),
   },
 };
 
@@ -125,6 +125,10 @@ function options(kind, host) {
       })),
     ],
   };
+}
+
+function said(text, inWords, otherwise) {
+  return text === UNKNOWN ? otherwise : inWords(text);
 }
 
 function timeOfDay(seconds) {

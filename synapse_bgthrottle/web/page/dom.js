@@ -23,7 +23,9 @@ export function h(tag, props, ...children) {
 
 /** Text of the server: a name, a reason. It cannot turn around what stands beside it. */
 export function theirs(text, className = null) {
-  return h("bdi", { class: className }, escaped(text));
+  // Names alone in a line may be too long for it: better broken between their words than within one.
+  const words = className === "name" ? escaped(text).split(/(?<=_)(?=[^_])/) : [escaped(text)];
+  return h("bdi", { class: className }, words.map((word, at) => [at > 0 && h("wbr"), word]));
 }
 
 /** Text for screen readers only. */

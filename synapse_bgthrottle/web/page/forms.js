@@ -1,4 +1,4 @@
-// What can be asked for: its fields, the request that they make, and that request as a sentence. Pure.
+// What can be asked for: its fields, the request that they make, and that request in sentences. Pure.
 
 import { counted, escaped, matches } from "./words.js";
 
@@ -36,6 +36,29 @@ export const ACTIONS = {
     does: "Ends overrides and releases; the configuration counts again.",
     verb: "End the overrides and releases of",
     fields: ["reason"],
+  },
+};
+
+/** Synapse's own switch, which has no fields: the request, what it does, and what came of it. */
+export const SWITCHES = {
+  enable: {
+    title: "Turn on",
+    body: { enabled: true },
+    says: [
+      "Turn background updates on, in all databases.",
+      "They go on where they were; those that Synapse gave up on are tried anew. Pauses and rules hold as before.",
+    ],
+    done: "Background updates are on.",
+  },
+  disable: {
+    title: "Turn off",
+    body: { enabled: false },
+    says: [
+      "Turn background updates off, in all databases.",
+      "It has no end and no reason, nobody sees who did it, and a restart of Synapse turns them on again.",
+      "A pause has an end, a reason and an author, and lasts over restarts.",
+    ],
+    done: "Background updates are off.",
   },
 };
 
@@ -95,6 +118,7 @@ export function missing(action, values) {
 
 /** The request in sentences, for whoever is about to confirm it. */
 export function sentences(action, body, status) {
+  if (action in SWITCHES) return SWITCHES[action].says;
   const where = body.database === null ? "in all databases" : `in ${escaped(body.database)}`;
   const length = body.for === undefined ? "" : ` for ${escaped(body.for)}`;
   const what = body.update === "*" ? "all updates" : escaped(body.update);
@@ -116,6 +140,7 @@ export function sentences(action, body, status) {
 
 /** What came of it, for the live region and the line below the headline. */
 export function outcome(action, answer) {
+  if (action in SWITCHES) return SWITCHES[action].done;
   const { made, ended } = answer;
   const done = [];
   if (made.length) done.push(`${ACTIONS[action].title}: in force now`);

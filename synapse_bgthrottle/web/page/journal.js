@@ -29,6 +29,18 @@ export function levers(status, open) {
     status.levers.length
       ? h("ul", { class: "plain" }, status.levers.map((one) => lever(one, status.now_ms, open)))
       : h("p", { class: "quiet" }, "No pause, override or release."),
+    ownSwitch(status.enabled, open),
+  );
+}
+
+// Not a lever of the module's: it knows neither an end nor an author.
+function ownSwitch(enabled, open) {
+  const [action, text] = enabled ? ["disable", "Turn off"] : ["enable", "Turn on"];
+  return h(
+    "div",
+    { class: "switch", key: "switch" },
+    h("p", { class: "quiet" }, `Synapse’s own switch is ${enabled ? "on." : "off: no update runs, in no database."}`),
+    h("button", { type: "button", class: "lesser", onclick: () => open(action) }, text, unseen(" background updates"), "…"),
   );
 }
 

@@ -5,6 +5,7 @@ import { h, theirs } from "./dom.js";
 import { clock } from "./words.js";
 
 const TITLES = {
+  silence: "Out of date",
   store: "Levers cannot be kept",
   disabled: "Disabled",
   aborted: "Synapse gave up",
@@ -16,34 +17,37 @@ const TITLES = {
   paused: "Paused",
 };
 const MILD = new Set(["paused", "held"]);
+// What Synapse's own switch mends, when it is turned on.
+const REMEDIES = { disabled: "Turn on background updates…", aborted: "Start them anew…" };
 
 /** Whether what is shown is true now. */
-export function connection({ silentSince, trouble, nowMs }) {
+export function connection({ silentSince, nowMs }) {
   if (silentSince === null) {
     return h("p", { class: "pill good" }, h("span", { class: "dot" }), "Live");
   }
-  return h(
-    "p",
-    { class: "pill bad" },
-    h("span", { class: "dot" }),
-    `The server does not answer since ${clock(silentSince, nowMs)}`,
-    trouble.kind !== "unreachable" && [": ", theirs(trouble.message)],
-  );
+  return h("p", { class: "pill bad" }, h("span", { class: "dot" }), `No answer since ${clock(silentSince, nowMs)}`);
 }
 
 /** What is wrong, the worst first; or that nothing is. */
-export function problems(status, databaseNames) {
+export function problems({ status, silentSince, trouble, nowMs }, databaseNames, open) {
+  const all = [...status.problems];
+  if (silentSince !== null) all.unshift(silence(trouble, clock(silentSince, nowMs)));
   return h(
     "section",
-    { "aria-labelledby": "problems-title", class: "problems" },
+    { "aria-labelledby": "problems-title", class: all.length ? "problems" : "problems none" },
     h("h2", { id: "problems-title" }, "Problems"),
-    status.problems.length
-      ? h("ul", { class: "plain" }, status.problems.map((one) => problem(one, databaseNames)))
-      : h("p", { class: "well" }, "None."),
+    all.length
+      ? h("ul", { class: "plain" }, all.map((one) => problem(one, databaseNames, open)))
+      : h("p", null, "None."),
   );
 }
 
-function problem({ kind, message, advice, database }, databaseNames) {
+function silence({ message }, since) {
+  const advice = `What is shown is from before ${since}. The server is asked again and again.`;
+  return { kind: "silence", database: null, message, advice };
+}
+
+function problem({ kind, message, advice, database }, databaseNames, open) {
   const named = database !== null && databaseNames.length > 1;
   return h(
     "li",
@@ -51,6 +55,8 @@ function problem({ kind, message, advice, database }, databaseNames) {
     h("strong", null, TITLES[kind] ?? kind, named && [" in ", theirs(database)]),
     h("p", null, theirs(message)),
     h("p", { class: "quiet" }, withCode(advice)),
+    kind in REMEDIES &&
+      h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => open("enable") }, REMEDIES[kind])),
   );
 }
 

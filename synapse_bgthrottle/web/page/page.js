@@ -11,7 +11,7 @@ import { Poll } from "./poll.js";
 import { current, queue, title } from "./queue.js";
 import { signals } from "./signals.js";
 import { Trace } from "./trace.js";
-import { week } from "./week.js";
+import { hasWeek, week } from "./week.js";
 import { escaped } from "./words.js";
 
 const JOURNAL_MS = 30_000;
@@ -125,7 +125,7 @@ function silent(error) {
   }
   if (session.silentSince !== null) return;
   session.silentSince = Date.now();
-  tell("The server does not answer.");
+  tell(error.kind === "absent" ? error.message : "The server does not answer.");
 }
 
 function pull(action, body) {
@@ -166,11 +166,13 @@ function signOut(why) {
 function draw() {
   const { status } = session;
   if (status === null) return;
+  const focused = document.activeElement;
   const names = status.databases.map((one) => one.name);
   const nowMs = session.silentSince === null ? status.now_ms : Date.now();
-  render(part("connection"), connection({ ...session, nowMs }));
+  const told = { ...session, nowMs };
+  render(part("connection"), connection(told));
   render(part("headline"), headline(status, open));
-  render(part("problems"), problems(status, names));
+  render(part("problems"), problems(told, names, open));
   render(part("databases"), status.databases.map(section));
   render(part("levers"), levers(status, open));
   const view = { unfolded: session.unfolded, fold };
@@ -180,6 +182,8 @@ function draw() {
   part("board").classList.toggle("stale", session.silentSince !== null);
   charts.sweep();
   for (const name of names) charts.draw(name, session.traces.get(name));
+  // Its button is gone, with what it ended: the keyboard goes on at the top, not nowhere.
+  if (focused?.isConnected === false) part("board-title").focus({ preventScroll: true });
 }
 
 function section(database, at) {
@@ -189,6 +193,7 @@ function section(database, at) {
   const id = `database-${at}`;
   const trace = session.traces.get(database.name);
   const limits = session.limits.get(database.name)?.limits ?? null;
+  const parts = [signals(database), database.current !== null && week(limits, status.now_ms)];
   return h(
     "section",
     { class: "database", "aria-labelledby": id, key: database.name },
@@ -196,12 +201,7 @@ function section(database, at) {
     current(database, status, open),
     database.current !== null && charts.figures(database.name, trace),
     h("div", { class: "part", key: "queue" }, queue(database, status, view, open)),
-    h(
-      "div",
-      { class: "pair" },
-      h("div", { class: "part", key: "signals" }, signals(database)),
-      h("div", { class: "part", key: "week" }, database.current !== null && week(limits, status.now_ms)),
-    ),
+    h("div", { class: hasWeek(limits) ? "pair" : "pair wide" }, parts.map((part, key) => h("div", { class: "part", key }, part))),
   );
 }
 

@@ -35,7 +35,7 @@ export function current(database, status, open) {
   const nowMs = status.now_ms;
   const spent = update.batch_time_ms / Math.max(nowMs - update.since_ms, 1);
   const fact = (name, value, more) =>
-    h("div", { key: name }, h("dt", null, name), h("dd", null, value, more && h("small", null, more)));
+    h("div", { key: name }, h("dt", null, name), h("dd", null, known(value), more && h("small", null, more)));
   return h(
     "article",
     { class: "current" },
@@ -71,6 +71,11 @@ export function current(database, status, open) {
 
 function done(progress) {
   return progress === null ? UNKNOWN : percent(progress.ratio);
+}
+
+// What is not known is no figure, and does not look like one.
+function known(value) {
+  return value === UNKNOWN ? h("span", { class: "unknown" }, value) : value;
 }
 
 function amount(progress) {
@@ -153,7 +158,7 @@ function row(one, database, status, open) {
       "div",
       { class: "what" },
       theirs(one.name, "name"),
-      behind !== null && h("span", { class: "quiet" }, one.depends_on ? "needs " : "after ", theirs(behind)),
+      behind !== null && h("span", { class: "quiet" }, one.depends_on ? "needs " : "after ", theirs(behind, "name")),
       notes,
     ),
     typeof ratio === "number" && h("div", { class: "how-far" }, bar(ratio, one.name, "small"), percent(ratio)),

@@ -8,6 +8,11 @@ const DAY_MINUTES = 1440;
 const ROW = 22;
 const BAR = 16;
 
+/** Whether there is more to be drawn of it than a line of text. */
+export function hasWeek(limits) {
+  return limits !== null && limits.windows !== "always" && parseWindows(limits.windows) !== null;
+}
+
 /**
  * @param limits of the update, as `explain` tells them; null: not known yet
  */
