@@ -71,14 +71,21 @@ def lines(log: str) -> Iterator[LogLine]:
 
 def batches(log: str, update_name: str | None = None) -> list[Batch]:
     """Synapse's batches that ended, all or of one update."""
-    found, start_s = [], 0.0
+    found: list[Batch] = []
+    starts_s: dict[str, float] = {}  # databases run side by side
     for line in lines(log):
-        if _STARTED.search(line.text):
-            start_s = line.at_s
-        ended = _ENDED.search(line.text)
+        started, ended = _STARTED.search(line.text), _ENDED.search(line.text)
+        if started:
+            starts_s[started["name"]] = line.at_s
         if ended and update_name in (None, ended["name"]):
             found.append(
-                Batch(ended["name"], start_s, line.at_s, int(ended["items"]), int(ended["size"]))
+                Batch(
+                    ended["name"],
+                    starts_s.get(ended["name"], 0.0),
+                    line.at_s,
+                    int(ended["items"]),
+                    int(ended["size"]),
+                )
             )
     return found
 
