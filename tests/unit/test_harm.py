@@ -69,10 +69,19 @@ def test_what_was_learned_fades() -> None:
     assert harm.effort > 0.5
 
 
-def test_certainty() -> None:
-    """More experiments make it certain, and then fewer are made."""
-    assert not Harm(_START, _TOLERANCE).is_certain
-    assert learned(0.25, 300, noise=0.03).is_certain
+def test_harm_that_comes_late_is_noticed() -> None:
+    """After an hour without any, three experiments in which clients are twice as slow suffice."""
+    harm = learned(0.0, 1200)
+    assert 1 < harm.effort
+    for number in range(3):
+        harm.learn(3600 + number * 3.0, harm.effort, 0.7, 0.1**2)
+    assert _TOLERANCE / 0.7 * MOST_EFFORT * 2 > harm.effort
+
+
+def test_chance_is_no_surprise() -> None:
+    """An update that harms nobody is seldom taken for another one: what was learned stays."""
+    efforts = [learned(0.0, 600, seed=seed).effort for seed in range(20)]
+    assert sum(1 < effort for effort in efforts) >= 18
 
 
 @given(
