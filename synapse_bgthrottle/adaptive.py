@@ -180,7 +180,7 @@ class Pacer:
     ) -> Going:
         allowed = min(harm.effort, 1.0)
         intensity = max(min(_CONCENTRATION * self.law.ratio, 1.0), allowed)
-        work_s, hush_s = self.comparison.spans_s(allowed / intensity)
+        work_s, hush_s = self.comparison.spans_s(allowed / intensity, in_doubt=harm.in_doubt)
         # What hushes take is given back in between.
         share = (work_s + hush_s) / work_s
         ratio, why = allowed, f"clients are {_percentage(harm.slope * allowed)} slower by it"

@@ -13,6 +13,7 @@ import attrs
 # In looks: what spans a change of phase is lost, so a phase has several.
 _LEAST_WORK_LOOKS = 6
 _MOST_WORK_LOOKS = 36
+_MOST_WORK_LOOKS_IN_DOUBT = 8
 _LEAST_HUSH_LOOKS = 4
 
 # An experiment takes no longer than this, and its work, however little of it is allowed.
@@ -83,13 +84,14 @@ class Comparison:
     _work: _Moments = attrs.field(factory=_Moments)
     _hush: _Moments = attrs.field(factory=_Moments)
 
-    def spans_s(self, share: float) -> tuple[float, float]:
+    def spans_s(self, share: float, *, in_doubt: bool = False) -> tuple[float, float]:
         """How long work lasts, and the hush after it, so that work has this share of the time.
 
-        A tenth of the time is hush also where the share is 1.
+        Where the share is 1 too, a tenth of the time is hush, and a third where it is doubted.
         """
         hush_per_work = (1 - share) / share
-        least_ratio = _LEAST_HUSH_LOOKS / _MOST_WORK_LOOKS
+        most_work = _MOST_WORK_LOOKS_IN_DOUBT if in_doubt else _MOST_WORK_LOOKS
+        least_ratio = _LEAST_HUSH_LOOKS / most_work
         work = max(_LEAST_HUSH_LOOKS / max(hush_per_work, least_ratio), _LEAST_WORK_LOOKS)
         hush_s = max(work * hush_per_work, _LEAST_HUSH_LOOKS) * self.look_s
         return work * self.look_s, min(hush_s, _LONGEST_HUSH_S)

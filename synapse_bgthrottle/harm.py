@@ -31,9 +31,9 @@ _HALF_LIFE_S = 1800.0
 # Experiments that are worse than expected, and than tolerated, add up: by how many standard errors
 # each is worse, less the slack. Beyond the alarm the update has changed. Slack and alarm are those
 # of a CUSUM chart (Page, 1954): by chance alone that happens once in hundreds of experiments, and
-# after two or three if clients have become slower by half.
-_SLACK = 0.75
-_ALARM = 4.0
+# after about six if clients have become twice as slow.
+_SLACK = 0.4
+_ALARM = 6.0
 
 # From one experiment to the next the effort grows by this factor at most.
 _MOST_GROWTH = 1.5
@@ -85,6 +85,11 @@ class Harm:
     def error(self) -> float:
         """Standard error of the slope."""
         return float((1 / (_PRIOR_ERROR * self._prior_slope) ** 2 + self._precision) ** -0.5)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the last experiments were worse than expected, so that more should follow."""
+        return self._surprise > 0
 
     @property
     def _prior_slope(self) -> float:

@@ -78,6 +78,12 @@ def test_work_is_concentrated(expected: tuple[float, float], share: float) -> No
     assert expected == pytest.approx(Comparison().spans_s(share))
 
 
+def test_in_doubt_experiments_follow_soon() -> None:
+    """A third of the time is hush however much is allowed, and no less where less is."""
+    assert (2, 1) == pytest.approx(Comparison().spans_s(1.0, in_doubt=True))
+    assert (1.5, 1.5) == pytest.approx(Comparison().spans_s(0.5, in_doubt=True))
+
+
 def test_without_requests_there_is_no_result() -> None:
     """Nobody there is no evidence."""
     world = World(1.0, per_look=0)

@@ -73,9 +73,19 @@ def test_harm_that_comes_late_is_noticed() -> None:
     """After an hour without any, three experiments in which clients are twice as slow suffice."""
     harm = learned(0.0, 1200)
     assert 1 < harm.effort
+    assert not learned(-0.1, 1200).in_doubt
     for number in range(3):
         harm.learn(3600 + number * 3.0, harm.effort, 0.7, 0.1**2)
     assert _TOLERANCE / 0.7 * MOST_EFFORT * 2 > harm.effort
+
+
+def test_doubt() -> None:
+    """One experiment that is worse than the last hundreds makes doubt, and forgets nothing yet."""
+    harm = learned(-0.1, 1200)
+    effort = harm.effort
+    harm.learn(3600, harm.effort, 0.2, 0.1**2)
+    assert harm.in_doubt
+    assert effort == pytest.approx(harm.effort, rel=0.1)
 
 
 def test_chance_is_no_surprise() -> None:
