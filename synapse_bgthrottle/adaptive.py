@@ -41,10 +41,6 @@ SQLITE_TARGET_MS = 50.0
 # Once nobody has been seen for t, somebody comes within the next 0.04 t about once in 25 times.
 _TARGET_PER_QUIET = 0.04
 
-# Work among clients is concentrated, to be compared with its absence, up to this many times the
-# duty cycle that soft pressures allow.
-_CONCENTRATION = 3.0
-
 # A harmless update may go on at pressures at which another one yields, but not at any.
 _MOST_INDULGENCE = 2.0
 
@@ -115,7 +111,6 @@ class Pacer:
     _calm_since_s: float | None = None
     _question_s: float = 0.0
     _questions: int = 0
-    _tried_effort: float = 0.0
 
     def calm_for_s(self, now_s: float) -> float:
         """For how long soft pressures have been low."""
@@ -179,8 +174,9 @@ class Pacer:
         sharers: int,
     ) -> Going:
         allowed = min(harm.effort, 1.0)
-        intensity = max(min(_CONCENTRATION * self.law.ratio, 1.0), allowed)
-        work_s, hush_s = self.comparison.spans_s(allowed / intensity, in_doubt=harm.in_doubt)
+        work_s, hush_s = self.comparison.spans_s(
+            min(allowed, self.law.ratio), is_certain=harm.is_certain
+        )
         # What hushes take is given back in between.
         share = (work_s + hush_s) / work_s
         ratio, why = allowed, f"clients are {_percentage(harm.slope * allowed)} slower by it"
@@ -190,9 +186,8 @@ class Pacer:
         at_work = min(ratio * share, limits.max_duty_ratio)
         result = self.comparison.turn(now_s, work_s, hush_s)
         if result is not None:
-            harm.learn(now_s, self._tried_effort, result.difference, result.variance)
-        if not self.comparison.is_hush:  # once it is over, pressures allow something else
-            self._tried_effort = harm.effort if ratio == 1 else at_work
+            effort = harm.effort if ratio == 1 else at_work
+            harm.learn(now_s, effort, result.difference, result.variance)
         freedom = math.log(max(harm.effort, 1.0)) / math.log(MOST_EFFORT)
         busy_ms = min(profile.busy_target_ms, target_ms) * harm.batch_ratio
         return Going(

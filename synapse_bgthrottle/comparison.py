@@ -1,7 +1,7 @@
 """Moments with batches against moments without: one experiment after the other. Pure.
 
-While somebody is there, hushes are kept between spans of work, and the log latencies of the
-requests that ended in either are compared. A look that spans a change of phase belongs to
+While somebody is there, short hushes are kept between longer spans of work, and the log latencies
+of the requests that ended in either are compared. A look that spans a change of phase belongs to
 neither and is dropped.
 """
 
@@ -11,24 +11,13 @@ from collections.abc import Mapping
 import attrs
 
 # In looks: what spans a change of phase is lost, so a phase has several.
-_LEAST_WORK_LOOKS = 6
-_MOST_WORK_LOOKS = 36
-_MOST_WORK_LOOKS_IN_DOUBT = 8
-_LEAST_HUSH_LOOKS = 4
-
-# An experiment takes no longer than this, and its work, however little of it is allowed.
-_LONGEST_HUSH_S = 20.0
+CYCLE_LOOKS = 12
+LEAST_LOOKS = 4
+WORK_LOOKS_WHEN_CERTAIN = 76
 
 # Of requests of one kind about whose latency little is known. (The log latencies of requests of
 # one kind have a standard deviation of 0.5 to 1 on real servers.)
 _START_VARIANCE = 0.5
-
-# Requests of the same moment are slow together, so that experiments differ by more than so many
-# requests would if each were slow by itself: by how many times (in variance) shows from one
-# experiment to the next.
-_START_DISPERSION = 2.0
-_MOST_DISPERSION = 10.0
-_DISPERSION_SHARE = 0.05
 
 _BASE_SHARE = 0.02
 _VARIANCE_SHARE = 0.02
@@ -79,22 +68,20 @@ class Comparison:
     _seen: dict[str, tuple[float, float]] = attrs.field(factory=dict)
     _base: dict[str, float] = attrs.field(factory=dict)
     _variance: float = _START_VARIANCE
-    _dispersion: float = _START_DISPERSION
-    _last: Result | None = None
     _work: _Moments = attrs.field(factory=_Moments)
     _hush: _Moments = attrs.field(factory=_Moments)
 
-    def spans_s(self, share: float, *, in_doubt: bool = False) -> tuple[float, float]:
-        """How long work lasts, and the hush after it, so that work has this share of the time.
+    def spans_s(self, effort: float, *, is_certain: bool) -> tuple[float, float]:
+        """How long work lasts, and the hush after it, for an effort (1: all of the time).
 
-        Where the share is 1 too, a tenth of the time is hush, and a third where it is doubted.
+        A small effort is concentrated in a third of the time, because what an experiment tells
+        grows with the square of the difference. Little is asked once much is known.
         """
-        hush_per_work = (1 - share) / share
-        most_work = _MOST_WORK_LOOKS_IN_DOUBT if in_doubt else _MOST_WORK_LOOKS
-        least_ratio = _LEAST_HUSH_LOOKS / most_work
-        work = max(_LEAST_HUSH_LOOKS / max(hush_per_work, least_ratio), _LEAST_WORK_LOOKS)
-        hush_s = max(work * hush_per_work, _LEAST_HUSH_LOOKS) * self.look_s
-        return work * self.look_s, min(hush_s, _LONGEST_HUSH_S)
+        work, hush = WORK_LOOKS_WHEN_CERTAIN, LEAST_LOOKS
+        if not is_certain:
+            work = min(max(round(effort * CYCLE_LOOKS), LEAST_LOOKS), CYCLE_LOOKS - LEAST_LOOKS)
+            hush = CYCLE_LOOKS - work
+        return work * self.look_s, hush * self.look_s
 
     def turn(self, now_s: float, work_s: float, hush_s: float) -> Result | None:
         """Go on to the next phase if this one is over; the experiment that is complete, if any."""
@@ -108,20 +95,12 @@ class Comparison:
         self.ends_s = now_s + (hush_s if self.is_hush else work_s)
         if self.is_hush or not (self._work.requests and self._hush.requests):
             return None
-        result = self._result()
+        result = Result(
+            self._work.mean - self._hush.mean,
+            self._variance * (1 / self._work.requests + 1 / self._hush.requests),
+        )
         self._work, self._hush = _Moments(), _Moments()
         return result
-
-    def _result(self) -> Result:
-        difference = self._work.mean - self._hush.mean
-        variance = self._variance * (1 / self._work.requests + 1 / self._hush.requests)
-        if self._last is not None:
-            # Whatever work does to clients is in both, and cancels out.
-            change = difference - self._last.difference
-            shown = min(change**2 / (variance + self._last.variance), _MOST_DISPERSION)
-            self._dispersion += _DISPERSION_SHARE * (shown - self._dispersion)
-        self._last = Result(difference, variance)
-        return Result(difference, variance * max(self._dispersion, 1.0))
 
     def look(
         self, now_s: float, responses: Mapping[str, tuple[float, float]], late_s: float = 0.0

@@ -15,9 +15,9 @@ import math
 
 import attrs
 
-# Beyond an effort of 1 (all of the time, but in gaps only) gaps matter less and less, and here,
-# where all of the time costs half of what is tolerated, no longer.
-MOST_EFFORT = 2.0
+# Beyond an effort of 1 (all of the time, but in gaps only) gaps matter less and less, and here
+# no longer.
+MOST_EFFORT = 8.0
 
 # What is believed at the start has an error of this share of it.
 _PRIOR_ERROR = 1.0
@@ -28,23 +28,13 @@ _CAUTION = 0.5
 
 _HALF_LIFE_S = 1800.0
 
-# Experiments that are worse than expected, and than tolerated, add up: by how many standard errors
-# each is worse, less the slack. Beyond the alarm the update has changed. Slack and alarm are those
-# of a CUSUM chart (Page, 1954): by chance alone that happens once in hundreds of experiments, and
-# after about six if clients have become twice as slow.
-_SLACK = 0.4
-_ALARM = 6.0
-
 # From one experiment to the next the effort grows by this factor at most.
 _MOST_GROWTH = 1.5
 
 # Event-loop lag above this share of its threshold, at a moment with a batch, shortens batches.
-# Requests make it late too: counted is what is more than in hushes, by a share of the moments.
 _LAG_PRESSURE = 0.4
 _SHORTEN = 0.7
-_MORE_LATE = 0.05
-_MOST_LATE = 0.5
-_LATE_MEMORY = 0.01
+_LENGTHEN = 1.02
 _LEAST_BATCH_RATIO = 0.1
 
 
@@ -68,10 +58,6 @@ class Harm:
     _precision: float = 0.0
     _evidence: float = 0.0
     _learned_s: float = -math.inf
-    _late_share: float = 0.0
-    _surprise: float = 0.0
-    _worse_precision: float = 0.0
-    _worse_evidence: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         self.effort = self.start_effort
@@ -79,7 +65,9 @@ class Harm:
     @property
     def slope(self) -> float:
         """By what share requests are slower at an effort of 1, as far as is known."""
-        return self._slope_by(self._precision, self._evidence)
+        prior = self._prior_slope
+        precision = 1 / (_PRIOR_ERROR * prior) ** 2
+        return (precision * prior + self._evidence) / (precision + self._precision)
 
     @property
     def error(self) -> float:
@@ -87,9 +75,9 @@ class Harm:
         return float((1 / (_PRIOR_ERROR * self._prior_slope) ** 2 + self._precision) ** -0.5)
 
     @property
-    def in_doubt(self) -> bool:
-        """Whether the last experiments were worse than expected, so that more should follow."""
-        return self._surprise > 0
+    def is_certain(self) -> bool:
+        """Whether more experiments would tell little."""
+        return self.error * min(self.effort, 1.0) < self.tolerance_ratio / 3
 
     @property
     def _prior_slope(self) -> float:
@@ -101,45 +89,16 @@ class Harm:
         passed_s = max(now_s - self._learned_s, 0.0)
         fading = 0.5 ** (passed_s / _HALF_LIFE_S)
         self._learned_s = now_s
-        precision, evidence = effort**2 / variance, effort * difference / variance
-        if self._is_surprised(effort, difference, variance):
-            # It is another update than it was: what was learned before is worth nothing, unless
-            # it says worse.
-            since = self._worse_precision, self._worse_evidence
-            if self._slope_by(*since) > self.slope:
-                self._precision, self._evidence = since
-        self._precision = self._precision * fading + precision
-        self._evidence = self._evidence * fading + evidence
-        self._worse_precision += precision
-        self._worse_evidence += evidence
-        if self._surprise == 0:
-            self._worse_precision = self._worse_evidence = 0.0
+        self._precision = self._precision * fading + effort**2 / variance
+        self._evidence = self._evidence * fading + effort * difference / variance
         self.experiments += 1
         least = self.tolerance_ratio / MOST_EFFORT
         allowed = self.tolerance_ratio / max(self.slope + _CAUTION * self.error, least)
         self.effort = min(allowed, self.effort * _MOST_GROWTH)
 
-    def _slope_by(self, precision: float, evidence: float) -> float:
-        prior = self._prior_slope
-        prior_precision = 1 / (_PRIOR_ERROR * prior) ** 2
-        return (prior_precision * prior + evidence) / (prior_precision + precision)
-
-    def _is_surprised(self, effort: float, difference: float, variance: float) -> bool:
-        expected = max(self.slope * effort, self.tolerance_ratio)
-        error = math.hypot(math.sqrt(variance), self.error * effort)
-        self._surprise = max(self._surprise + (difference - expected) / error - _SLACK, 0.0)
-        if self._surprise <= _ALARM:
-            return False
-        self._surprise = 0.0
-        return True
-
-    def learn_lag(self, pressure: float, *, at_work: bool) -> None:
-        """This was the pressure of event-loop lag, at a moment with a batch or in a hush."""
-        late = pressure > _LAG_PRESSURE
-        if not at_work:
-            self._late_share += _LATE_MEMORY * (late - self._late_share)
-            return
-        # It stays as it is where this share of the moments with a batch is late.
-        usual = min(self._late_share + _MORE_LATE, _MOST_LATE)
-        factor = _SHORTEN if late else _SHORTEN ** (-usual / (1 - usual))
-        self.batch_ratio = min(max(self.batch_ratio * factor, _LEAST_BATCH_RATIO), 1.0)
+    def learn_lag(self, pressure: float) -> None:
+        """At a moment with a batch, this was the pressure of event-loop lag."""
+        if pressure > _LAG_PRESSURE:
+            self.batch_ratio = max(self.batch_ratio * _SHORTEN, _LEAST_BATCH_RATIO)
+        else:
+            self.batch_ratio = min(self.batch_ratio * _LENGTHEN, 1.0)

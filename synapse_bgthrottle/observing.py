@@ -49,9 +49,8 @@ class Observer:
         for database, update in at_work:
             ran = update.batch_start_s is not None or database.batch_end_s >= self._looked_s
             level = database.board.levels.get("event_loop_lag")
-            is_hush = self._pacer.comparison.is_hush and sample.at_s < self._pacer.comparison.ends_s
-            if (ran or is_hush) and level is not None and level.value is not None:
-                update.harm.learn_lag(level.value / level.threshold, at_work=ran)
+            if ran and level is not None and level.value is not None:
+                update.harm.learn_lag(level.value / level.threshold)
         self._looked_s = sample.at_s
         boards = [database.board for database in databases.values() if database.is_open]
         soft = adaptive.highest([board.soft(sample.at_s) for board in boards])

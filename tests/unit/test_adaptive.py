@@ -114,37 +114,23 @@ def test_own_pressure_is_none_while_nobody_is_there() -> None:
 
 
 def test_among_clients() -> None:
-    """The profile's duty cycle of 7 %, as a second and a half of work in more than twenty."""
+    """Rests of the profile's duty cycle: 7 %, all of it in a third of the time."""
     server = Server()
     server.pass_time(1, busy=True)
     server.throttle.pacer.law.ratio = 1.0
     server.batch(0.021)
     decision = server.decide()
-    assert (Cause.RUN, 100) == (decision.cause, decision.target_ms)
-    reason = "clients are there, clients are 2% slower by it: duty cycle 7%"
-    assert reason == decision.reason
-    server.pass_time(1.5, busy=True)
-    decision = server.decide()
-    assert Cause.COMPARE is decision.cause
-    assert 19 < decision.wait_s < 20
-
-
-def test_under_pressure_work_is_concentrated_less() -> None:
-    """Three times the duty cycle that pressures allow: 2 % in a third of the time."""
-    server = Server()
-    server.pass_time(1, busy=True)
-    server.throttle.pacer.law.ratio = 0.02
-    server.batch(0.021)
-    decision = server.decide()
-    assert Cause.PACE is decision.cause
-    assert 0.021 * (1 / 0.02 - 1) > decision.wait_s > 0.021 * (1 / 0.07 - 1)
+    assert (Cause.PACE, 100) == (decision.cause, decision.target_ms)
+    assert 0.021 * (1 / 0.21 - 1) == pytest.approx(decision.wait_s)
+    assert (
+        "clients are there, clients are 2% slower by it: duty cycle 7%:"
+        " rests 79ms after a batch of 21ms"
+    ) == decision.reason
 
 
 def test_hush() -> None:
-    """After two seconds of work comes one without batches, where two thirds are allowed."""
+    """After a second of work come two without batches."""
     server = Server()
-    server.update.harm.effort = 2 / 3
-    server.throttle.pacer.law.ratio = 1.0
     server.pass_time(0.6, busy=True)
     causes = []
     for _ in range(28):
@@ -152,8 +138,8 @@ def test_hush() -> None:
         decision = server.decide()
         causes.append(decision.cause)
         if decision.cause is Cause.COMPARE:
-            assert 0 < decision.wait_s <= 1
-    assert 0.25 < causes.count(Cause.COMPARE) / len(causes) < 0.5
+            assert 0 < decision.wait_s <= 2
+    assert 0.5 < causes.count(Cause.COMPARE) / len(causes) < 0.8
 
 
 def test_gap_between_requests() -> None:
@@ -163,7 +149,7 @@ def test_gap_between_requests() -> None:
     server.throttle.pacer.law.ratio = 1.0
     server.active = 1
     server.batch(0.025)
-    server.now_s += 0.05
+    server.now_s += 0.15
     decision = server.decide()
     assert Cause.GAP is decision.cause
     assert "waits for a gap between requests, of which 1 are active" == decision.reason
@@ -198,7 +184,7 @@ def test_profiles(name: str) -> None:
     decision = server.decide()
     assert min(profile.busy_target_ms, 100) == decision.target_ms
     effort = profile.start_duty_ratio
-    work_s, hush_s = Comparison().spans_s(effort)
+    work_s, hush_s = Comparison().spans_s(effort, is_certain=False)
     rest_s = 0.01 * (1 / min(effort * (work_s + hush_s) / work_s, 1) - 1)
     assert rest_s == pytest.approx(decision.wait_s, abs=1e-9)
 
@@ -220,9 +206,9 @@ def test_databases_share() -> None:
     server.pass_time(1, busy=True)
     server.throttle.pacer.law.ratio = 1.0
     server.batch(0.021)
-    assert 0.021 == pytest.approx(server.decide().wait_s)
+    assert 0.021 * (1 / 0.105 - 1) == pytest.approx(server.decide().wait_s)
     server.throttle.finish("state", _NAME, 1.0, None, failed=False)
-    assert Cause.RUN is server.decide().cause
+    assert 0.021 * (1 / 0.21 - 1) == pytest.approx(server.decide().wait_s)
 
 
 # --- harm ---
@@ -235,7 +221,9 @@ def test_update_that_harms_gets_less() -> None:
     for _ in range(4 * 600):
         hushed = server.throttle.pacer.comparison.is_hush
         effort = server.update.harm.effort
-        work_s, hush_s = server.throttle.pacer.comparison.spans_s(min(effort, 1.0))
+        work_s, hush_s = server.throttle.pacer.comparison.spans_s(
+            effort, is_certain=server.update.harm.is_certain
+        )
         work = 0.0 if hushed else min(effort * (work_s + hush_s) / work_s, 1.0)
         total_s, count = total_s + 5 * 0.02 * 1.5**work, count + 5
         server.now_s += 0.25
@@ -298,11 +286,12 @@ def test_where_requests_go_to_workers() -> None:
 def test_update_on_the_event_loop_gets_shorter_batches() -> None:
     """One whose batches make timers late; they are longer again when they no longer do."""
     server = Server()
-    harm = server.update.harm
+    server.late_s = 0.06
     for _ in range(20):
-        harm.learn_lag(1.2, at_work=True)
-        harm.learn_lag(0.1, at_work=False)
-    assert 0.1 == harm.batch_ratio
+        server.batch(0.1)
+        server.pass_time(0.25, busy=True)
+    assert 0.1 == server.update.harm.batch_ratio
+    server.late_s = 0.0
     for _ in range(200):
         server.batch(0.1)
         server.pass_time(0.25, busy=True)

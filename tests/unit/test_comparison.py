@@ -8,7 +8,7 @@ import pytest
 from synapse_bgthrottle.comparison import Comparison, Result
 
 _LOOK_S = 0.25
-_WORK_S, _HUSH_S = Comparison().spans_s(2 / 3)
+_WORK_S, _HUSH_S = Comparison().spans_s(1.0, is_certain=False)
 
 
 class World:
@@ -62,26 +62,20 @@ def test_variance_is_that_of_the_differences() -> None:
     assert 0.5 < claimed / shown < 2
 
 
-def test_a_hush_is_what_is_left_of_the_time() -> None:
-    """A third of it where two thirds are work."""
+def test_a_hush_is_a_third_of_the_time() -> None:
+    """As long as experiments are needed."""
     world = World(1.0)
     world.run(300)
-    assert 1 / 3 == pytest.approx(world.hush_looks / 1200, abs=0.03)
+    assert _HUSH_S / (_HUSH_S + _WORK_S) == pytest.approx(world.hush_looks / 1200, abs=0.03)
 
 
 @pytest.mark.parametrize(
-    ("expected", "share"),
-    [((9, 1), 1.0), ((9, 1), 0.9), ((1.5, 1.5), 0.5), ((1.5, 13.5), 0.1), ((1.5, 20), 0.01)],
+    ("expected", "effort"), [((1, 2), 0.0), ((1, 2), 0.1), ((1.5, 1.5), 0.5), ((2, 1), 1.0)]
 )
-def test_work_is_concentrated(expected: tuple[float, float], share: float) -> None:
-    """What is little of the time is all of a short one; nothing is work for ever."""
-    assert expected == pytest.approx(Comparison().spans_s(share))
-
-
-def test_in_doubt_experiments_follow_soon() -> None:
-    """A third of the time is hush however much is allowed, and no less where less is."""
-    assert (2, 1) == pytest.approx(Comparison().spans_s(1.0, in_doubt=True))
-    assert (1.5, 1.5) == pytest.approx(Comparison().spans_s(0.5, in_doubt=True))
+def test_small_effort_is_concentrated(expected: tuple[float, float], effort: float) -> None:
+    """In a third of the time at least, and two thirds at most."""
+    assert expected == Comparison().spans_s(effort, is_certain=False)
+    assert (19, 1) == Comparison().spans_s(effort, is_certain=True)
 
 
 def test_without_requests_there_is_no_result() -> None:

@@ -69,29 +69,10 @@ def test_what_was_learned_fades() -> None:
     assert harm.effort > 0.5
 
 
-def test_harm_that_comes_late_is_noticed() -> None:
-    """After an hour without any, three experiments in which clients are twice as slow suffice."""
-    harm = learned(0.0, 1200)
-    assert 1 < harm.effort
-    assert not learned(-0.1, 1200).in_doubt
-    for number in range(3):
-        harm.learn(3600 + number * 3.0, harm.effort, 0.7, 0.1**2)
-    assert _TOLERANCE / 0.7 * MOST_EFFORT * 2 > harm.effort
-
-
-def test_doubt() -> None:
-    """One experiment that is worse than the last hundreds makes doubt, and forgets nothing yet."""
-    harm = learned(-0.1, 1200)
-    effort = harm.effort
-    harm.learn(3600, harm.effort, 0.2, 0.1**2)
-    assert harm.in_doubt
-    assert effort == pytest.approx(harm.effort, rel=0.1)
-
-
-def test_chance_is_no_surprise() -> None:
-    """An update that harms nobody is seldom taken for another one: what was learned stays."""
-    efforts = [learned(0.0, 600, seed=seed).effort for seed in range(20)]
-    assert sum(1 < effort for effort in efforts) >= 18
+def test_certainty() -> None:
+    """More experiments make it certain, and then fewer are made."""
+    assert not Harm(_START, _TOLERANCE).is_certain
+    assert learned(0.25, 300, noise=0.03).is_certain
 
 
 @given(
