@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from synapse.module_api import make_deferred_yieldable
 from synapse.storage.background_updates import BackgroundUpdater
+from synapse.util.async_helpers import delay_cancellation
 from twisted.internet.defer import Deferred
 
 Handler = Callable[[dict[str, Any], int], Awaitable[int]]
@@ -70,7 +72,7 @@ class VirtualPool:
         if self.silent is not None:
             answer: Deferred[None] = Deferred()
             self.silent.append(answer)
-            await answer
+            await make_deferred_yieldable(delay_cancellation(answer))  # as Synapse does
         if self.broken is not None:
             raise self.broken
         with self.connection:  # what fails is rolled back

@@ -40,6 +40,9 @@ T = TypeVar("T")
 _LONGEST_WAIT_S = 1.0
 _COUNT_EVERY_S = 0.25
 
+# A page that asks every few seconds while the database is gone must not pile up questions.
+_MOST_OVERDUE = 20
+
 # Looking at more, a hundred times a second, would cost more than a hundredth of a core.
 _MOST_REQUESTS = 500
 
@@ -76,6 +79,7 @@ class Homeserver:
         self._metrics = ServerMetrics()
         self._answered = 0
         self._count_again_s = -math.inf
+        self._overdue = 0
 
     def database(self, name: str) -> Database:
         if name not in self.databases:
@@ -103,29 +107,39 @@ class Homeserver:
     ) -> Any:
         """What the function answers, for which it has this time.
 
+        Then it is cancelled, but not waited for: a transaction of Synapse ends when the database
+        lets it. While many such have not ended, no more are begun.
+
         Raises:
-            TimeoutError: it took longer, and was cancelled.
+            TimeoutError: it took longer, or too many have not ended.
+            RuntimeError: the server ends.
             Exception: whatever the function raises.
         """
-        answer = run_in_background(function, *arguments)
-        too_late = False
+        if self._overdue >= _MOST_OVERDUE:
+            raise TimeoutError(f"no answer to {self._overdue} earlier questions")
+        running: list[Deferred[Any]] = []
+        is_given_up = False
 
-        async def cancel() -> None:
-            nonlocal too_late
-            too_late = True
-            with PreserveLoggingContext():  # the answer's callbacks bring contexts of their own
-                answer.cancel()
+        async def run() -> Any:
+            running.append(run_in_background(function, *arguments))
+            try:
+                return await make_deferred_yieldable(running[0])
+            except CancelledError:
+                if is_given_up:
+                    return None
+                raise
+            finally:
+                running.clear()
+                self._overdue -= is_given_up
 
-        timer = self.call_later(limit_s, "bgthrottle_time_limit", cancel)
         try:
-            return await make_deferred_yieldable(answer)
-        except Exception as error:
-            if too_late:  # whatever the function made of the cancellation
-                raise TimeoutError(f"no answer within {limit_s:g} s") from error
-            raise
+            return await self.unbroken(limit_s, "bgthrottle_question", run)
         finally:
-            if timer is not None and timer.active():
-                timer.cancel()
+            if running:
+                is_given_up = True
+                self._overdue += 1
+                with PreserveLoggingContext():  # its callbacks bring contexts of their own
+                    running[0].cancel()
 
     async def unbroken(
         self,
@@ -152,17 +166,23 @@ class Homeserver:
                 settle = partial(answer.errback, error)
             else:
                 settle = partial(answer.callback, result)
-            with PreserveLoggingContext():
+            with PreserveLoggingContext():  # whoever waits brings a context of their own
                 if not answer.called:
                     settle()
 
-        async def wait() -> T:
-            return await make_deferred_yieldable(answer)
+        async def give_up() -> None:
+            with PreserveLoggingContext():
+                if not answer.called:
+                    answer.errback(TimeoutError(f"no answer within {limit_s:g} s"))
 
+        timer = self.call_later(limit_s, "bgthrottle_time_limit", give_up)
         if self.call_later(0, description, run) is None:
             raise RuntimeError("the server ends")
-        result: T = await self.within(limit_s, wait)
-        return result
+        try:
+            return await make_deferred_yieldable(answer)
+        finally:
+            if timer is not None and timer.active():
+                timer.cancel()
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run what may block in a thread, and answer what it answers."""

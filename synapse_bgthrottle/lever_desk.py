@@ -10,6 +10,8 @@ from synapse.module_api import make_deferred_yieldable
 from twisted.internet.defer import CancelledError, DeferredLock
 
 from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.failures import FailureKind, kind_of
+from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.lever_requests import (
     Action,
@@ -172,7 +174,8 @@ class LeverDesk:
                 raise StoreUnavailableError("what is in force has not been read yet")
             yield self._throttle.levers
         finally:
-            self._lock.release()
+            with PreserveLoggingContext():  # whoever is next brings a log context of their own
+                self._lock.release()
 
     async def _write(
         self, made: tuple[Lever, ...], ended: tuple[Lever, ...], use: Use | None
@@ -181,8 +184,11 @@ class LeverDesk:
             await self._store.change(made, ended, use)
         except CancelledError:
             raise
-        except Exception as error:  # whatever it is, it is not written
-            raise StoreUnavailableError(f"nothing has changed: {complaint_of(error)}") from error
+        except Exception as error:
+            told = "nothing has changed"
+            if kind_of(error) is FailureKind.CONNECTION:  # perhaps between COMMIT and its answer
+                told = "it may be done or not, see after a restart"
+            raise StoreUnavailableError(f"{told}: {complaint_of(error)}") from error
 
     def _made(
         self,

@@ -43,6 +43,7 @@ _ENTRY = (
     " waited_ms, failures, last_failure, first_progress"
 )
 _HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
+_DELETE_ENDED = "DELETE FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
 _MOST = 2**63 - 1
 
 
@@ -81,7 +82,8 @@ class Store:
 
     async def change(self, made: Iterable[Lever], ended: Iterable[Lever], use: Use | None) -> None:
         """Write and delete levers, and record who did that."""
-        await self._run(_change, tuple(made), tuple(ended), use)
+        now_ms = to_ms(self._host.wall_s())
+        await self._run(_change, now_ms, tuple(made), tuple(ended), use)
 
     async def write(self, entries: Iterable[HistoryEntry], hours: Iterable[SeenHour] = ()) -> None:
         """Write the history of these updates, and what was seen of these hours."""
@@ -104,7 +106,7 @@ class Store:
 def _open(txn: Any, now_ms: int) -> Stored:
     for table in _TABLES:
         txn.execute(table)
-    txn.execute("DELETE FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL", (now_ms,))
+    txn.execute(_DELETE_ENDED, (now_ms,))
     txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
     levers, unreadable = [], []
     for row in txn.fetchall():
@@ -127,7 +129,10 @@ def _open(txn: Any, now_ms: int) -> Stored:
     )
 
 
-def _change(txn: Any, made: Sequence[Lever], ended: Sequence[Lever], use: Use | None) -> None:
+def _change(
+    txn: Any, now_ms: int, made: Sequence[Lever], ended: Sequence[Lever], use: Use | None
+) -> None:
+    txn.execute(_DELETE_ENDED, (now_ms,))
     for lever in (*ended, *made):
         txn.execute("DELETE FROM bgthrottle_levers WHERE lever_id = ?", (lever.lever_id,))
     for lever in made:

@@ -1,5 +1,6 @@
 """What Synapse serves below the module's path, on every HTTP listener of the process."""
 
+import logging
 from contextlib import nullcontext
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from twisted.internet.defer import CancelledError
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.failures import is_from_database
 from synapse_bgthrottle.guarded import get
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.web.access import administrator
@@ -23,8 +26,11 @@ from synapse_bgthrottle.web.steering import Steering
 if TYPE_CHECKING:
     from synapse.http.site import SynapseRequest
 
+logger = logging.getLogger(__name__)
+
 _FAILED = RefusedError(500, "M_UNKNOWN", "Internal server error").answer
 _CANCELLED = RefusedError(503, "M_UNKNOWN", "The server gave up on it").answer
+_UNAVAILABLE = RefusedError(503, "M_UNKNOWN", "The database does not answer").answer
 _ELSEWHERE = RefusedError(
     404,
     "M_UNRECOGNIZED",
@@ -102,6 +108,9 @@ class ThrottleResource(Resource):
         except RefusedError as error:
             return error.answer
         except Exception as error:
+            if is_from_database(error):  # where a token that is not known by heart is looked up
+                logger.warning("synapse_bgthrottle: 503 while %s: %s", where, complaint_of(error))
+                return _UNAVAILABLE
             self._on_internal_error(where, error)
             return _FAILED
 

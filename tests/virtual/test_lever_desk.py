@@ -2,11 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from twisted.internet.defer import ensureDeferred
+from synapse.module_api import make_deferred_yieldable, run_in_background
+from twisted.internet.defer import Deferred, ensureDeferred
 
 from harness.virtual import EPOCH_S, VirtualServer, Work
 from synapse_bgthrottle.lever_desk import Queue
@@ -23,6 +25,8 @@ from synapse_bgthrottle.module import BackgroundUpdateThrottle
 from tests.virtual.kept import ADMIN, answer, levers_of, pull, restarted, rows, steering_of
 
 MakeServer = Callable[..., VirtualServer]
+
+_CONTEXT: Any = import_module("synapse.logging.context")
 
 
 class _World:
@@ -282,3 +286,42 @@ def test_uses_tell_who_did_what(world: _World) -> None:
             "ends_ms": None,
         },
     } == by_action
+
+
+def test_log_contexts_of_those_who_wait_for_each_other(virtual_server: MakeServer) -> None:
+    """Each of many who pull levers at once is in the log context of its own when it is answered."""
+    server = virtual_server()
+    module = server.load({})
+    server.advance(0)
+    real, seen = server.api.run_db_interaction, []
+
+    async def slow(*arguments: Any) -> Any:
+        answer: Deferred[None] = Deferred()  # as Synapse's interactions, minding log contexts
+        server.clock.reactor.callLater(0.1, answer.callback, None)
+        await make_deferred_yieldable(answer)
+        return await real(*arguments)
+
+    async def one(name: str) -> None:
+        request = parse_lever_request(Action.PAUSE, {"update": name})
+        try:
+            context = _CONTEXT.LoggingContext(name=name, server_name="virtual.test")
+        except TypeError:  # before it knew its server
+            context = _CONTEXT.LoggingContext(name=name)
+        with context:
+            await module._keeper._desk.pull(request, ADMIN, [])
+            seen.append((name, str(_CONTEXT.current_context())))
+
+    with patch.object(server.api, "run_db_interaction", slow):
+        for name in ("first", "second", "third"):
+            with _CONTEXT.PreserveLoggingContext():
+                run_in_background(one, name)
+        server.advance(1)
+    assert [(name, name) for name in ("first", "second", "third")] == seen
+
+
+def test_what_has_ended_is_deleted_with_the_next_change(world: _World) -> None:
+    """The table does not grow with each pause that ends by itself."""
+    for _ in range(20):
+        world.pull("pause", update="x", duration="1s")
+        world.server.advance(2)
+    assert [(1,)] == rows(world.server, "SELECT COUNT(*) FROM bgthrottle_levers")

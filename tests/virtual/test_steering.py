@@ -288,3 +288,26 @@ def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
     server.advance(3)
     assert "no answer within 3 s" in str(told[0].value)
     assert 1 == len(pull(server, "pause")["in_force"])
+
+
+def test_questions_do_not_pile_up_while_the_database_is_silent(virtual_server: MakeServer) -> None:
+    """No more than twenty are open at a time, all are answered in time, and then it is as before.
+
+    What Synapse asks a database cannot be cancelled.
+    """
+    server = virtual_server()
+    server.load({"sleep": "1s"})
+    server.advance(1)
+    (pool,) = server.pools.values()
+    pool.silent = []
+    told: list[Any] = []
+    for _ in range(50):
+        ensureDeferred(steering_of(server).uses(1)).addErrback(told.append)
+        server.advance(4)
+    assert 50 == len(told)
+    assert 20 == len(pool.silent)
+    silent, pool.silent = pool.silent, None
+    for question in silent:
+        question.callback(None)
+    server.advance(1)
+    assert [] == answer(server, steering_of(server).uses(1))

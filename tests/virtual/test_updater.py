@@ -165,7 +165,9 @@ def test_room_for_the_question_but_not_for_a_batch(
     server.pools["master"].queue("work", needs_room)
     ended: list[Any] = []
     server.start().addBoth(ended.append)
-    server.advance(24 * 3600)
+    for _ in range(24):
+        if not ended:
+            server.advance(3600)
     assert [None] == ended
     assert 0 == work.left_items
 

@@ -127,6 +127,14 @@ def test_errors_of_ours(world: World) -> None:
     assert ["answering v1/history"] * 2 == [where for where, _ in world.errors]
 
 
+def test_database_is_gone_when_a_token_is_looked_up(world: World) -> None:
+    """That is no error of ours, and strangers are not told what it is."""
+    answered = world.ask("GET", "history", "lost")
+    assert 503 == answered.status
+    assert "connection" not in answered.body.decode()
+    assert [] == world.errors
+
+
 def test_worker() -> None:
     """A worker says where to ask, to everybody and on every path."""
     world = World(is_main=False)

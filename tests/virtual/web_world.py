@@ -1,6 +1,7 @@
 """The HTTP API below a real Twisted site, without sockets: bytes come in, and bytes go out."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -53,6 +54,8 @@ class FakeApi:
         name = header.removeprefix("Bearer ")
         if name == "fail":
             raise RuntimeError("told to fail")
+        if name == "lost":
+            raise sqlite3.OperationalError("the connection is closed")
         if name not in REQUESTERS:
             raise SynapseError(401, "Invalid access token passed.", "M_UNKNOWN_TOKEN")
         return REQUESTERS[name]
