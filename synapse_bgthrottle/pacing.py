@@ -21,6 +21,11 @@ _MAX_GROWTH = 2.0
 
 # From a batch that failed to the next one.
 _SHRINK_RATIO = 0.1
+# A hundredth of the target is mostly a millisecond; and from there it takes seven batches back.
+_LEAST_CEILING = 0.01
+
+# The target is never stretched by more, however short batches were.
+LARGEST_SCALE = 1.5
 
 
 def rest_s(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
@@ -42,16 +47,26 @@ def target_scale(yielded_ms: float, took_ms: float) -> float:
     `took_ms` where `yielded_ms` was asked, and their ratio undoes it. Bounded, because the last
     batch may have been short or long by chance.
     """
-    return min(max(yielded_ms / max(took_ms, 0.01), 0.1), 1.5)
+    return min(max(yielded_ms / max(took_ms, 0.01), 0.1), LARGEST_SCALE)
 
 
 def shrunk(size: float, failures: int) -> float:
-    """A size, or a duration, after so many failed batches in a row: a tenth for each of them.
+    """The size of a batch after so many failed ones in a row: a tenth for each of them.
 
     Stock Synapse asks for the same batch five times, and gives up. If it was too large for the room
     on the disk, for `statement_timeout` or for somebody's lock, a smaller one is not.
     """
     return size * _SHRINK_RATIO**failures
+
+
+def target_ceiling(ceiling: float, *, failed: bool) -> float:
+    """Upper bound of the target's scale after a batch: a tenth if it failed, or else doubled.
+
+    Thus it does not come back at once to what did not fit; `BatchSizer` grows as slowly by itself.
+    """
+    if failed:
+        return max(min(ceiling, 1.0) * _SHRINK_RATIO, _LEAST_CEILING)
+    return min(ceiling * _MAX_GROWTH, LARGEST_SCALE)
 
 
 @attrs.define

@@ -10,7 +10,7 @@ from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.harm import Harm
 from synapse_bgthrottle.levers import Lever, Levers
 from synapse_bgthrottle.limits import Adaptive, Limits, Rule
-from synapse_bgthrottle.pacing import BatchSizer
+from synapse_bgthrottle.pacing import LARGEST_SCALE, BatchSizer
 from synapse_bgthrottle.profiles import PROFILES, Profile
 
 # Where requests cannot be seen, there are no gaps to be found: less to start from.
@@ -66,6 +66,7 @@ class UpdateState:
         sees_requests: whether requests can be seen, so that there are gaps to be found.
         sizer: exact batch sizes, where the limits need them.
         target_scale: what to multiply the target duration by where they do not.
+        target_ceiling: upper bound of that, after failures.
         next_start_s: not before this may the next batch start, to keep the items per second.
         held_since_s: since when it is held, by cause; only those that `max_hold` ends.
         is_window_open: whether its windows are open.
@@ -92,6 +93,7 @@ class UpdateState:
     sees_requests: bool = True
     sizer: BatchSizer = attrs.field(factory=BatchSizer)
     target_scale: float = 1.0
+    target_ceiling: float = LARGEST_SCALE
     next_start_s: float = -math.inf
     held_since_s: dict[Cause, float] = attrs.field(factory=dict)
     is_window_open: bool = True

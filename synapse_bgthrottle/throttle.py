@@ -196,6 +196,7 @@ class Throttle:
         database.is_open = False
         database.batch_end_s, database.batch_s = now_s, took_s
         database.failures = database.failures + 1 if failed else 0
+        update.target_ceiling = pacing.target_ceiling(update.target_ceiling, failed=failed)
         if update.is_exact and update.decision is not None:
             asked_items = update.decision.min_batch_items
             # Some handlers do more than they are asked to, and some say less than they did.
@@ -272,7 +273,8 @@ def _decision(update: UpdateState, verdict: Verdict, target_ms: float, failures:
         exact = _shrunk_items(update.sizer.next_items(limits, target_ms), least, failures)
         yielded_ms, first, least = 0, exact, exact
     else:
-        yielded_ms = max(round(pacing.shrunk(target_ms * update.target_scale, failures)), 1)
+        scale = min(update.target_scale, update.target_ceiling)
+        yielded_ms = max(round(target_ms * scale), 1)
         first = _shrunk_items(first, least, failures)
     return Decision(
         verdict.cause, verdict.reason, verdict.wait_s, yielded_ms, first, least, verdict.subject

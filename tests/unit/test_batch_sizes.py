@@ -84,14 +84,15 @@ def test_failed_batches_are_followed_by_smaller_ones(took_s: float) -> None:
 
 
 def test_failed_batches_shrink_the_target_and_the_first_batch() -> None:
-    """Where Synapse sizes batches, the target is a tenth, and so is the first batch."""
+    """Where Synapse sizes batches, the target is a tenth, then doubled; so is the first batch."""
     server = ThrottledServer(make_throttle(Settings(pace=NO_REST)))
     seen = []
-    for failed in (True, True, True, True, False, False):
+    for failed in (True, True, True, False, False, False, False, False, False, False, True, False):
         decision = server.ask()
-        seen.append((decision.target_ms, decision.first_batch_items, decision.min_batch_items))
+        seen.append((decision.target_ms, decision.first_batch_items))
         server.run(decision.target_ms / 1000, failed=failed)
-    assert [(100, 100, 1), (10, 10, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1), (100, 100, 1)] == seen
+    assert [(100, 100), (10, 10), (1, 1), (1, 1)] == seen[:4]
+    assert [2, 4, 8, 16, 32, 64, 100, 10] == [target_ms for target_ms, _ in seen[4:]]
 
 
 @pytest.mark.parametrize("level", [Settings(), Settings(max_batch_items=1000)])
