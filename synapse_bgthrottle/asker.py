@@ -17,6 +17,9 @@ class Asker(Generic[T]):
 
     What does not answer is not asked again until it does. After `patience_s`, and then once a
     period, `tell_problem` is told so. An answer of None is that there is nothing to tell.
+
+    Attributes:
+        told_s: when the last question was asked to which there was an answer.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Asker(Generic[T]):
         self._tell_problem = tell_problem
         self._next_s = -math.inf
         self._asked_s: float | None = None
+        self.told_s = -math.inf
 
     def look(self, now_s: float) -> None:
         """Ask, if it is time to."""
@@ -53,6 +57,7 @@ class Asker(Generic[T]):
             self._tell_problem(f"no answer for {now_s - self._asked_s:.0f} s")
 
     async def _run(self) -> None:
+        asked_s = self._host.now_s()
         try:
             answer = await self._ask()
         except CancelledError:
@@ -64,3 +69,4 @@ class Asker(Generic[T]):
                 self._tell(answer)
         finally:
             self._asked_s = None
+            self.told_s = asked_s

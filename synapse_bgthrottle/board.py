@@ -110,14 +110,17 @@ class Board:
         return max(ends, default=(-math.inf, ""))
 
     def closed(self, now_s: float, *, one_shot: bool) -> Closed | None:
-        """The first budget that holds an update now; None: all are open."""
-        for level in self._of(SignalClass.BUDGET):
+        """The first budget that holds an update now; None: all are open.
+
+        Those that nothing lets go come first: no other may hide one, and be let go in its place.
+        """
+        for level in sorted(self._of(SignalClass.BUDGET), key=_may_be_let_go):
             if level.signal.one_shot_only and not one_shot:
                 continue
             closed = level.closed(now_s)
             if closed is not None:
                 name, (kind, reason) = level.signal.name, closed
-                return Closed(f"{name} {kind}", reason, name not in _NEVER_LET_GO)
+                return Closed(f"{name} {kind}", reason, _may_be_let_go(level))
         return None
 
     def unobservable(self) -> Iterator[str]:
@@ -128,3 +131,7 @@ class Board:
 
     def _of(self, signal_class: SignalClass) -> Iterator[Level]:
         return (v for v in self.levels.values() if v.signal.signal_class is signal_class)
+
+
+def _may_be_let_go(level: Level) -> bool:
+    return level.signal.name not in _NEVER_LET_GO

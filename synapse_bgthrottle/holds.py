@@ -182,15 +182,22 @@ def is_let_go(update: UpdateState, verdict: Verdict, at: Conditions, *, is_first
     return is_released(update, at) or (since_s is not None and at.now_s - since_s >= longest_s)
 
 
-def for_calm(
-    database: DatabaseState, update: UpdateState, soft: Soft, calm_for_s: float, at: Conditions
-) -> Verdict | None:
+def note_calm(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
+    """Since when pressures are waited for; another hold comes before that, and it begins anew."""
+    if verdict.cause is Cause.CALM:
+        update.calm_since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
+    elif verdict.cause.is_hold:
+        update.calm_since_s = None
+
+
+def for_calm(update: UpdateState, soft: Soft, calm_for_s: float, at: Conditions) -> Verdict | None:
     """Before a one-shot starts: pressures that have not been low for long enough."""
     if not update.one_shot or calm_for_s >= CALM_S or soft.pressure is None:
         return None
     if is_released(update, at):
         return None
-    if at.now_s - database.batch_end_s >= LONGEST_WAIT_FOR_CALM_S:
+    since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
+    if at.now_s - since_s >= LONGEST_WAIT_FOR_CALM_S:
         return None
     longest = format_duration_ms(LONGEST_WAIT_FOR_CALM_S * 1000)
     pressure = f"{soft.name} at {soft.pressure:.2f}" if soft.name else "pressures"

@@ -14,7 +14,7 @@ from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.metrics import Metrics
-from synapse_bgthrottle.sampler import Sampler
+from synapse_bgthrottle.sampler import PATIENCE_S, Sampler
 from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 # A change (the server's switch, a window) is seen within this time.
 SLICE_S = 0.5
+
+# How often it is looked whether there is an answer to what was asked.
+_LOOK_S = 0.05
 
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
@@ -87,6 +90,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._waited_for = "nothing"
         self._started_s = self._asked_s
         self._items_before: int | None = None
+        self._was_unmeasured = False
 
     async def __aenter__(self) -> int:
         try:
@@ -122,6 +126,10 @@ class Iteration(AbstractAsyncContextManager[int]):
         except Exception as error:
             self._on_internal_error("after a batch", error)
 
+    @property
+    def _is_one_shot(self) -> bool:
+        return self._throttle.updates[self._database.name, self._update_name].one_shot
+
     def _leave(self) -> None:
         self._sampler.end(self._database.name)
         self._throttle.leave(self._database.name)
@@ -135,21 +143,36 @@ class Iteration(AbstractAsyncContextManager[int]):
                 if self._watch.is_due(self._host.now_s()):
                     await self._watch.check()  # takes time: decide anew
                 elif decision.wait_s <= 0:
-                    return decision.target_ms
+                    if not (self._was_unmeasured and self._is_one_shot):
+                        return decision.target_ms
+                    await self._look_first()  # what was seen before the hold is long past
+
+    async def _look_first(self) -> None:
+        self._was_unmeasured = False
+        name, since_s = self._database.name, self._host.now_s()
+        self._sampler.begin(name, self._update_name)
+        while not self._sampler.has_looked(name, since_s):
+            if self._host.now_s() - since_s >= PATIENCE_S:
+                return  # what cannot be seen is told elsewhere, and never holds for ever
+            await self._host.sleep(_LOOK_S)
 
     async def _wait_for_database(self) -> None:
         # Synapse looks for the next update before it calls us again. If the batch failed because
         # the database is gone, that fails too, five times within milliseconds: wait here.
         await self._watch.check()
-        while self._watch.silent_since_s is not None and self._database.enabled:
-            await self._wait(self._decide())
-            if self._watch.is_due(self._host.now_s()):
-                await self._watch.check()
+        try:
+            while self._watch.silent_since_s is not None and self._database.enabled:
+                await self._wait(self._decide())
+                if self._watch.is_due(self._host.now_s()):
+                    await self._watch.check()
+        finally:
+            self._sampler.end(self._database.name)  # no iteration need come after this one
 
     async def _wait(self, decision: Decision) -> None:
         before_s = self._host.now_s()
         self._waited_for = decision.reason
         if decision.cause.is_unmeasured:
+            self._was_unmeasured = True
             self._sampler.end(self._database.name)
         else:
             self._sampler.begin(self._database.name, self._update_name)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from synapse_bgthrottle.asker import Asker
 from synapse_bgthrottle.checks import Check, Checks
@@ -62,6 +63,11 @@ class Sampler:
         self._batch_start_s.pop(database_name, None)
         if self._open.pop(database_name, None) is not None:  # a long hold ends it again and again
             self._ended_s = self._host.now_s()
+
+    def has_looked(self, database_name: str, since_s: float) -> bool:
+        """Whether all that is asked of this database, and for it, was asked since and answered."""
+        askers: list[Asker[Any]] = [self._databases[database_name], *self._checks]
+        return all(asker.told_s >= since_s for asker in askers)
 
     def batch_runs(self, database_name: str, runs: bool) -> None:
         """Whether a batch of ours is in the database from now on."""

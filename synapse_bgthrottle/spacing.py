@@ -35,7 +35,8 @@ def by_spacing(
     if update.released and floor_s > rest_s:
         rest_s, reason = floor_s, str(FLOOR_PACE)
     pace_s = database.batch_end_s + rest_s - at.now_s
-    rate_s = update.next_start_s - at.now_s
+    # By the limit of now: an override that has ended must not hold what it had slowed down.
+    rate_s = update.charged_s + update.charged_items / limits.max_items_per_second - at.now_s
     waits_s = max(pace_s, rate_s, going.hush_s)
     if waits_s <= 0:
         gate_s = min(

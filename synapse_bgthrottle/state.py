@@ -67,9 +67,11 @@ class UpdateState:
         sizer: exact batch sizes, where the limits need them.
         target_scale: what to multiply the target duration by where they do not.
         target_ceiling: upper bound of that, after failures.
-        next_start_s: not before this may the next batch start, to keep the items per second.
+        charged_items: what the last batch counts for the items per second; 0 where it had no limit.
+        charged_s: when that batch started.
         held_since_s: since when it is held, by cause; only those that `max_hold` ends.
         is_window_open: whether its windows are open.
+        calm_since_s: since when pressures are waited for, of a one-shot; None: they are not.
         released: whether one of them held it for longer than `max_hold`.
         decision: the last one.
         since_s: since when that hold, or the going on without any, lasts.
@@ -94,9 +96,11 @@ class UpdateState:
     sizer: BatchSizer = attrs.field(factory=BatchSizer)
     target_scale: float = 1.0
     target_ceiling: float = LARGEST_SCALE
-    next_start_s: float = -math.inf
+    charged_items: int = 0
+    charged_s: float = -math.inf
     held_since_s: dict[Cause, float] = attrs.field(factory=dict)
     is_window_open: bool = True
+    calm_since_s: float | None = None
     released: bool = False
     decision: Decision | None = None
     since_s: float = 0.0

@@ -29,6 +29,9 @@ from synapse_bgthrottle.update_limits import UpdateLimits
 
 _QUIET_ITEM_SHARE = 0.2
 
+# In a row, in one database.
+FAILURES_UNTIL_ABORT = 5
+
 
 class Throttle:
     """Decides for every iteration of every update of every database.
@@ -77,7 +80,10 @@ class Throttle:
         if database.update_name != update_name:  # it has come to the head of the queue (again)
             database.update_name = update_name
             self.updates[key].held_since_s.clear()
+            self.updates[key].calm_since_s = None
             self.updates[key].released = False
+        if database.failures >= FAILURES_UNTIL_ABORT:
+            database.failures = 0  # somebody has started Synapse's loop anew, which forgot them too
 
     def observe(self, database_name: str | None, sample: Sample) -> None:
         """A sample has been taken, of one database or (None) of what all have in common."""
@@ -110,7 +116,7 @@ class Throttle:
             or holds.by_failure(database, at)
             or holds.by_approval(update, at)
             or holds.by_limits(database, update, at)
-            or self._calm(database, update, at)
+            or self._calm(update, at)
             or spacing.by_panic(database, at)
         )
         if verdict is None:  # a comparison that goes on while nothing may run would tell nothing
@@ -118,6 +124,7 @@ class Throttle:
             target_ms = going.target_ms
             update.duty_ratio = _duty_ratio(update.limits.pace, going)
             verdict = spacing.by_spacing(database, update, going, at)
+        holds.note_calm(update, verdict, at)
         decision = _decision(update, verdict, target_ms, database.failures)
         update.note(decision, at.now_s)
         return decision
@@ -140,7 +147,7 @@ class Throttle:
         if database is not None:
             verdicts += [
                 holds.by_budgets(database, update, at),
-                self._calm(database, update, at),
+                self._calm(update, at),
             ]
         is_first = database is not None and database.update_name == update_name
         return update, [
@@ -178,7 +185,8 @@ class Throttle:
 
     def start(self, database_name: str, update_name: str, now_s: float) -> None:
         """The batch that was decided starts."""
-        self.updates[database_name, update_name].batch_start_s = now_s
+        update = self.updates[database_name, update_name]
+        update.batch_start_s, update.calm_since_s = now_s, None
 
     def leave(self, database_name: str) -> None:
         """The iteration was cancelled: the server ends."""
@@ -197,13 +205,13 @@ class Throttle:
         database.batch_end_s, database.batch_s = now_s, took_s
         database.failures = database.failures + 1 if failed else 0
         update.target_ceiling = pacing.target_ceiling(update.target_ceiling, failed=failed)
+        update.charged_items = 0
         if update.is_exact and update.decision is not None:
             asked_items = update.decision.min_batch_items
             # Some handlers do more than they are asked to, and some say less than they did.
-            charged_items = max(items or 0, asked_items)
-            update.next_start_s = start_s + charged_items / update.limits.max_items_per_second
+            update.charged_s, update.charged_items = start_s, max(items or 0, asked_items)
             if not failed:
-                update.sizer.record(asked_items, charged_items, took_s * 1000)
+                update.sizer.record(asked_items, update.charged_items, took_s * 1000)
                 items = asked_items if items is None else items
         elif update.decision is not None and update.batches and not failed:
             # Not from the first batch, whose size has nothing to do with the target.
@@ -239,14 +247,14 @@ class Throttle:
         sharers = max(len(working(self.databases, self.updates)), 1)
         return self.pacer.go(limits, target_ms, update.harm, now_s, sharers)
 
-    def _calm(self, database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
+    def _calm(self, update: UpdateState, at: Conditions) -> Verdict | None:
         profile = update.profile
         if not update.is_adaptive or math.isinf(profile.tolerance_ratio):
             return None
         if self.pacer.presence.is_quiet(at.now_s, profile.quiet_after_s):
             return None
         calm_for_s = self.pacer.calm_for_s(at.now_s)
-        return holds.for_calm(database, update, self.pacer.soft, calm_for_s, at)
+        return holds.for_calm(update, self.pacer.soft, calm_for_s, at)
 
     def _compare_with_quiet(
         self, database: DatabaseState, update: UpdateState, now_s: float, item_ms: float

@@ -46,7 +46,7 @@ class Server:
 
     def decide(self) -> Decision:
         at = Conditions(
-            self.now_s, 0.0, active_requests=self.active, requests_answered=self.received
+            self.now_s, self.now_s, active_requests=self.active, requests_answered=self.received
         )
         return self.throttle.decide(_DB, _NAME, at)
 
@@ -392,6 +392,18 @@ def test_one_shot_does_not_wait_for_calm_for_ever() -> None:
     """Pressures are soft: after an hour the index is built."""
     server = Server(one_shot=True)
     server.late_s = 0.05
+    server.pass_time(LONGEST_WAIT_FOR_CALM_S + 1, busy=True)
+    assert Cause.CALM is not server.decide().cause
+
+
+def test_one_shot_waits_for_calm_after_any_hold() -> None:
+    """The hour is counted from when pressures begin to hold it, not from the last batch."""
+    server = Server({"windows": [{"start": "02:00", "end": "06:00"}]}, one_shot=True)
+    server.late_s = 0.05
+    server.pass_time(5, busy=True)
+    assert Cause.WINDOW is server.decide().cause
+    server.pass_time(2 * 3600, busy=True)
+    assert Cause.CALM is server.decide().cause
     server.pass_time(LONGEST_WAIT_FOR_CALM_S + 1, busy=True)
     assert Cause.CALM is not server.decide().cause
 

@@ -251,6 +251,16 @@ def test_what_the_operator_asked_for_is_never_let_go(name: str, value: float, re
     assert (reason, False) == (closed.reason, closed.may_be_let_go)
 
 
+def test_what_is_never_let_go_is_not_hidden() -> None:
+    """By another closed budget, which a release lets go."""
+    made = board(replica_lag=10_000.0, pause_file=1.0)
+    made.observe(DatabaseSample(at_s=0.0))
+    made.observe(CheckSample(at_s=0.0, name="pause_file", value=1.0))
+    closed = made.closed(0.0, one_shot=False)
+    assert closed is not None
+    assert ("pause_file", False) == (closed.reason, closed.may_be_let_go)
+
+
 def test_check_is_for_its_own_signal() -> None:
     """The answer of one check is not taken for another's."""
     made = board(http=1.0, sql=100.0)

@@ -325,3 +325,19 @@ def test_what_has_ended_is_deleted_with_the_next_change(world: _World) -> None:
         world.pull("pause", update="x", duration="1s")
         world.server.advance(2)
     assert [(1,)] == rows(world.server, "SELECT COUNT(*) FROM bgthrottle_levers")
+
+
+def test_items_per_second_end_with_their_override(virtual_server: MakeServer) -> None:
+    """What one of them slowed down goes on within a second of its end, at the pace of then."""
+    server = virtual_server()
+    work = Work(server, 10**9, cost_ms=1)
+    server.pools["master"].queue("event_search", work)
+    server.load({"sleep": "100ms"})
+    server.start()
+    server.advance(5)
+    slow = {"settings": {"max_items_per_second": 0.01}, "duration": "10s"}
+    pull(server, "override", update="event_search", **slow)
+    server.advance(9)
+    before = len(work.starts_s)
+    server.advance(2)
+    assert len(work.starts_s) > before

@@ -375,3 +375,39 @@ def test_nothing_is_polled_when_nothing_is_pending(virtual_server: MakeServer) -
     run(server, {}, work, 100)
     assert 0 == work.left_items
     assert [] == server.clock.reactor.getDelayedCalls()
+
+
+def test_nothing_is_polled_after_an_abort(virtual_server: MakeServer) -> None:
+    """Nor when updates end in an outage: a failed batch is followed by no other."""
+    server = virtual_server()
+    pool = server.pools["master"]
+
+    async def crash(_: dict[str, Any], __: int) -> int:
+        pool.broken = sqlite3.OperationalError("crash")
+        server.clock.reactor.callLater(3, setattr, pool, "broken", None)
+        raise pool.broken
+
+    server.load({})
+    pool.queue("work", crash)
+    ended: list[Any] = []
+    server.start().addBoth(ended.append)
+    server.advance(3600)
+    assert "aborting" in str(ended[0].value)
+    assert [] == server.clock.reactor.getDelayedCalls()
+
+
+def test_after_an_abort_whoever_starts_updates_again_need_not_wait(
+    virtual_server: MakeServer,
+) -> None:
+    """Synapse begins to count anew, and so do we: no hour of waiting for what was mended."""
+    server = virtual_server()
+    work = Work(server, 10**9, cost_ms=1)
+    work.fail = 5
+    server.load({"sleep": 0})
+    server.pools["master"].queue("work", work)
+    server.start().addErrback(lambda _: None)
+    server.advance(200)
+    assert 5 == len(work.starts_s)
+    server.start()
+    server.advance(2)
+    assert len(work.starts_s) > 5
