@@ -40,6 +40,7 @@ def test_watch_pause_and_resume(make_world: Callable[..., World]) -> None:
     assert "after event_search" in browser.text(".queue")
     assert "populate_stats_process_rooms" in browser.text(".queue")
     assert "None." in browser.text(".problems")
+    assert re.search(r"Times are this browser's \(\w+", browser.text("footer"))
 
     def done() -> float:
         return float(browser.run("return document.querySelector('.current progress').value"))

@@ -12,7 +12,7 @@ import { current, queue, title } from "./queue.js";
 import { signals } from "./signals.js";
 import { Trace } from "./trace.js";
 import { hasWeek, week } from "./week.js";
-import { escaped } from "./words.js";
+import { escaped, zoneNote } from "./words.js";
 
 const JOURNAL_MS = 30_000;
 const LIMITS_MS = 60_000;
@@ -178,7 +178,7 @@ function draw() {
   const view = { unfolded: session.unfolded, fold };
   render(part("history"), history(session.history, status.now_ms, view));
   render(part("uses"), uses(session.uses, status.now_ms, view));
-  part("version").textContent = `synapse-bgthrottle ${escaped(status.version)}`;
+  part("version").textContent = `synapse-bgthrottle ${escaped(status.version)}. ${zoneNote()}`;
   part("board").classList.toggle("stale", session.silentSince !== null);
   charts.sweep();
   for (const name of names) charts.draw(name, session.traces.get(name));

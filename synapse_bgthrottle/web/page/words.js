@@ -91,6 +91,12 @@ export function clock(ms, nowMs, timeZone = undefined) {
   return `${date}, ${time.slice(0, 5)}`;
 }
 
+/** Whose times these are: the server's own words have UTC, or the zone of its configuration. */
+export function zoneNote() {
+  const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return `Times are this browser's (${zone}), except where another zone is named.`;
+}
+
 /** How long ago, both by the server's clock. */
 export function since(ms, nowMs) {
   return duration(Math.max((nowMs - ms) / 1000, 0));
