@@ -31,6 +31,8 @@ def answer_lines(answer: "LeverAnswer", now_ms: float | None) -> Iterator[Line]:
     for word, levers in (("made", answer.made), ("ended", answer.ended)):
         for lever in levers:
             yield Line(f"{word}: {lever_line(lever, now_ms)}")
+    for note in answer.notes:
+        yield Line(f"note: {note}", "held")
     made = {lever.id for lever in answer.made}
     for lever in answer.in_force:
         if lever.id not in made:

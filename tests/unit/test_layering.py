@@ -47,6 +47,7 @@ _PURE = (
             "holds",
             "internal_errors",
             "lever_requests",
+            "lever_targets",
             "levers",
             "limits",
             "observing",
