@@ -1,5 +1,6 @@
 """What is wrong, or stands in the way, and what an administrator can do about it. Pure."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -41,17 +42,25 @@ def problems(
         )
     for database in databases:
         yield from _of_database(database, now_ms)
-    for lever in levers:
-        if lever["kind"] == "pause":
-            ends = datetime.fromtimestamp(lever["ends_ms"] / 1000, timezone.utc)
-            why = f": {lever['reason']}" if lever["reason"] else ""
-            yield _problem(
-                lever["database"],
-                "paused",
-                f"{lever['update']} is paused by {lever['author']}"
-                f" until {ends:%Y-%m-%d %H:%M} UTC{why}",
-                "End it with `bgthrottle resume`.",
-            )
+    pauses = [_paused(lever) for lever in levers if lever["kind"] == "pause"]
+    yield from (pause for at, pause in enumerate(pauses) if pause not in pauses[:at])
+
+
+def _paused(lever: Json) -> Json:
+    ends = datetime.fromtimestamp(lever["ends_ms"] / 1000, timezone.utc)
+    why = f": {lever['reason']}" if lever["reason"] else ""
+    words = ["bgthrottle", "resume", lever["update"]]
+    if lever["database"]:
+        words += ["--database", lever["database"]]
+    is_wide = words[2:] == ["*"]
+    return _problem(
+        lever["database"],
+        "paused",
+        f"{lever['update']} is paused by {lever['author']} until {ends:%Y-%m-%d %H:%M} UTC{why}",
+        "End it, and all other pauses, with `bgthrottle resume`."
+        if is_wide
+        else f"End it with `{shlex.join(words)}`.",
+    )
 
 
 def _of_database(database: Json, now_ms: int) -> Iterator[Json]:

@@ -32,7 +32,7 @@ def release_command(
     """
     if is_wide(update):
         session.confirm("Let all pending updates go?", yes)
-    with session.client() as client:
+    with session.client(changes=True) as client:
         answer = client.release(update, database=database, duration=for_ms, reason=reason)
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
 
@@ -76,7 +76,7 @@ def set_command(
     if is_wide(update) and not reset:
         texts = " ".join(settings_given)
         session.confirm(f"Set {texts} for all updates for {duration(span_ms)}?", yes)
-    with session.client() as client:
+    with session.client(changes=True) as client:
         if reset:
             answer = client.reset(update, database=database, reason=reason)
         else:

@@ -49,7 +49,7 @@ def pause_command(
 
     if is_wide(update):
         session.confirm(f"Stop all updates for {duration(for_ms)}?", yes)
-    with session.client() as client:
+    with session.client(changes=True) as client:
         try:
             answer = client.pause(update, database=database, duration=for_ms, reason=reason)
         except NoModuleError as error:
@@ -78,7 +78,7 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
     from synapse_bgthrottle.client.errors import NoModuleError, NotFoundError  # noqa: PLC0415
 
     is_all = is_wide(update) and not database
-    with session.client() as client:
+    with session.client(changes=True) as client:
         try:
             answer = client.resume(update, database=database, reason=reason)
         except NotFoundError:

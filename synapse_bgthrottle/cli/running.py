@@ -30,6 +30,6 @@ def run_command(session: Session, job: str, old_key: str | None, before_ts: int 
     """
     if job != "event_resign" and (old_key is not None or before_ts is not None):
         raise click.UsageError("--old-key and --before-ts are for event_resign")
-    with session.client() as client:
+    with session.client(changes=True) as client:
         client.run(job, old_key=old_key, before_ts_ms=before_ts)
     session.show({"job": job}, [Line(f"{job} is in the queue")])

@@ -90,8 +90,11 @@ class Session:
             raise CommandError(escape(str(error))) from None
 
     @contextmanager
-    def client(self) -> "Iterator[Client]":
-        """A client of the server that is set; its errors end the command."""
+    def client(self, *, changes: bool = False) -> "Iterator[Client]":
+        """A client of the server that is set; its errors end the command.
+
+        `changes`: the command changes something, so that it matters whether it came to that.
+        """
         from synapse_bgthrottle.client import Client, ClientError  # noqa: PLC0415
         from synapse_bgthrottle.client.calls import MODULE_PREFIX  # noqa: PLC0415
         from synapse_bgthrottle.client.connection import TIMEOUT_S  # noqa: PLC0415
@@ -117,7 +120,7 @@ class Session:
             try:
                 yield client
             except ClientError as error:
-                raise failed(error) from None
+                raise failed(error, changes) from None
 
     def show(self, result: Any, lines: Iterable[Line]) -> None:
         """Print a result: its lines, or all of it for programs."""
@@ -143,8 +146,8 @@ class Session:
         click.confirm(escape(question), abort=True, err=True)
 
 
-def failed(error: "ClientError") -> CommandError:
-    """How the command ends with an error of the client."""
+def failed(error: "ClientError", changes: bool = False) -> CommandError:
+    """How the command ends with an error of the client; see `Session.client`."""
     from synapse_bgthrottle.client import errors  # noqa: PLC0415
 
     kind = failures.CommandError
@@ -158,6 +161,8 @@ def failed(error: "ClientError") -> CommandError:
     if isinstance(error, errors.RefusedError):
         # The server's own words have the first of them already.
         lines.extend(f"  {text}" for text in map(str, error.problems) if text not in lines[0])
+    if changes and errors.may_be_done(error):
+        lines.append("it may have been done all the same: look with `bgthrottle status`")
     return kind("\n".join(map(escape, lines)))
 
 

@@ -239,6 +239,39 @@ def test_a_problem_that_the_message_has() -> None:
     assert 1 == result.output.count("for: found '1y'")
 
 
+@pytest.mark.parametrize(
+    ("expected", "answer"),
+    [
+        (True, httpx.ReadTimeout("")),
+        (True, httpx.RemoteProtocolError("Server disconnected")),
+        (True, HTML),
+        (True, (200, b"<html>")),
+        (False, httpx.ConnectError("refused")),
+        (False, httpx.ConnectTimeout("")),
+        (False, (500, {"errcode": "M_UNKNOWN", "error": "Internal"})),
+    ],
+)
+@pytest.mark.parametrize(
+    ("key", "arguments"),
+    [
+        ("POST pause", ["pause", "e"]),
+        ("POST resume", ["resume", "e"]),
+        ("POST release", ["release", "e"]),
+        ("POST override", ["set", "e", "sleep=0"]),
+        ("POST admin/start_job", ["run", "regenerate_directory"]),
+    ],
+)
+def test_a_change_whose_answer_is_lost(
+    expected: bool, answer: Any, key: str, arguments: list[str]
+) -> None:
+    """It may have been done, unless nothing was sent or the server says no; a look is no change."""
+    server = FakeServer({key: answer, "GET status": answer})
+    result = run(server, *arguments)
+    assert result.exit_code in (1, 4)
+    assert expected == ("it may have been done all the same" in result.output)
+    assert "may have been done" not in run(server, "status").output
+
+
 def test_pause_without_module() -> None:
     """Synapse's switch is used instead, and that it has no end is said loudly."""
     server = FakeServer({"POST admin/enabled": OFF})

@@ -241,3 +241,38 @@ def test_reasons_against_an_upgrade(expected: list[str], found: Any) -> None:
 def test_done(expected: bool, found: Any) -> None:
     """Only queues that were read and are empty are done."""
     assert expected is verdicts.is_done(decode(ThrottleStatus, found))
+
+
+APPROVAL = {"cause": "approval", "is_hold": True, "reason": "approval is required", "since_ms": 0}
+OTHERS = [
+    PAUSE | {"update": "an_*", "author": "@other:x"},
+    PAUSE | {"database": "state", "author": "@state:x"},
+    PAUSE | {"update": "event_*", "database": "master"},
+]
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"),
+    [
+        ([], status(database())),
+        (
+            ["master: event_search needs approval: bgthrottle release event_search"],
+            status(database(current=current(decision=APPROVAL))),
+        ),
+        (
+            ["master: event_search is paused by @admin:example.org"],
+            status(database(pending=[pending("event_search", paused=True)]), levers=OTHERS),
+        ),
+        (
+            ["master: x is not known to this version of Synapse, which stops there"],
+            status(database(pending=[pending("x", known=False)])),
+        ),
+        (
+            ["master: x will never begin: updates wait for each other"],
+            status(database(pending=[pending("x", is_reachable=False)])),
+        ),
+    ],
+)
+def test_what_does_not_end_by_itself(expected: list[str], found: Any) -> None:
+    """A pause, by whoever paused that very update, an approval, and names that cannot run."""
+    assert expected == list(verdicts.stopped(decode(ThrottleStatus, found)))

@@ -2,6 +2,8 @@
 
 import io
 import json
+import socket
+import ssl
 from typing import Any
 
 import httpx
@@ -78,6 +80,35 @@ def test_the_server_goes_and_comes_back() -> None:
 def test_what_ends_it(expected: int, answers: list[Any], command: str) -> None:
     """A server that was never there, and a token that is no longer good, end it."""
     assert expected == lines_of(list(answers), command)[0]
+
+
+@pytest.mark.parametrize("command", [["wait"], ["watch", "--until-done"]])
+def test_a_server_that_is_just_starting(command: list[str]) -> None:
+    """What refuses connections, or is not there for its proxy, is waited for from the first."""
+    code, told = lines_of([GONE, HTML, GONE, BUSY, DONE], *command)
+    assert 0 == code
+    assert "no status: https://matrix.example.org: refused" == told[0]
+
+
+@pytest.mark.parametrize("command", ["wait", "watch"])
+def test_a_server_that_never_comes(command: str) -> None:
+    """It is waited for for five minutes, or for the time that was given."""
+    server = FakeServer({"GET status": [GONE]})
+    assert 4 == run(server, command, "--interval", "10s").exit_code
+    assert 31 == len(server.sent)
+    server = FakeServer({"GET status": [GONE]})
+    assert 4 == run(server, "wait", "--timeout", "20s").exit_code
+    assert 3 == len(server.sent)
+
+
+@pytest.mark.parametrize("cause", [socket.gaierror(-2, "unknown name"), ssl.SSLError("untrusted")])
+@pytest.mark.parametrize("command", ["wait", "watch"])
+def test_a_server_that_cannot_come(cause: OSError, command: str) -> None:
+    """An unknown name and a certificate that is not trusted end it at once."""
+    error = httpx.ConnectError("it failed")
+    error.__cause__ = cause
+    server = FakeServer({"GET status": [error]})
+    assert (4, 1) == (run(server, command).exit_code, len(server.sent))
 
 
 def test_watch_for_programs() -> None:

@@ -77,6 +77,25 @@ def test_paused(server: StatusWorld, expected: str, changes: dict[str, Any]) -> 
     assert [] == _told(server, 3600)
 
 
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("End it, and all other pauses, with `bgthrottle resume`.", {}),
+        ("End it with `bgthrottle resume event_search`.", {"update": "event_search"}),
+        (
+            f"End it with `bgthrottle resume 'event_*' --database {DB}`.",
+            {"update": "event_*", "database": DB},
+        ),
+    ],
+)
+def test_how_to_end_a_pause(server: StatusWorld, expected: str, changes: dict[str, Any]) -> None:
+    """The command ends no other pauses; a pause that was made twice is told once."""
+    twice = (lever(**changes), lever(**changes, lever_id="again"))
+    server.throttle.levers = Levers(twice)
+    (problem,) = server.status(0, look("a"))["problems"]
+    assert expected == problem["advice"]
+
+
 def test_failing(server: StatusWorld) -> None:
     """Failures in a row are told with the last message, until a batch ends well."""
     server.batch("a", 0, failure="one")
