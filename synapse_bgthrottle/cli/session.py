@@ -49,7 +49,7 @@ def span(value: str | int) -> int:
     try:
         return parse_span_ms(value)
     except ValueError:
-        message = f"{value!r} is no span with a unit, such as 30s or 24h"
+        message = f"{value!r} is no span with a unit, such as 30s, 2h30m or 24h"
         raise click.BadParameter(message) from None
 
 

@@ -31,8 +31,8 @@ def against_upgrade(status: "ThrottleStatus") -> Iterator[str]:
         yield from _against_upgrade(database)
     for problem in status.problems:
         if problem.kind in _WORTH_A_REASON:  # the others are told above, or below
-            where = f" in {problem.database}" if problem.database else ""
-            yield f"{problem.message or problem.kind}{where}"
+            where = f"{problem.database}: " if problem.database else ""
+            yield f"{where}{problem.message or problem.kind}"
     for lever in status.levers:
         if lever.kind == "pause":
             by = f" by {lever.author}" if lever.author else ""

@@ -17,6 +17,7 @@ from tests.unit.cli_fakes import (
     LEVERS,
     PAUSE,
     FakeServer,
+    current,
     database,
     official,
     run,
@@ -222,6 +223,27 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert (2, []) == (run(server, *arguments).exit_code, server.sent)
 
 
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("'60d' is not within 1s and 30d", ["pause", "e", "--for", "60d"]),
+        ("'999ms' is not within 1s and 30d", ["set", "e", "sleep=0", "--for", "999ms"]),
+        ("'24' is no span with a unit", ["release", "e", "--for", "24"]),
+        ("say of which update: bgthrottle set NAME duty_cycle=5%", ["set", "duty_cycle=5%"]),
+    ],
+)
+def test_wrong_usage_in_the_words_that_were_typed(said: str, arguments: list[str]) -> None:
+    """What was typed is told, and what is accepted."""
+    assert said in " ".join(run(FakeServer(), *arguments).output.replace("│", "").split())
+
+
+def test_compound_spans() -> None:
+    """A span is taken as the program itself tells spans."""
+    server = FakeServer({"POST pause": LEVERS})
+    run(server, "pause", "e", "--for", "1h59m")
+    assert 7_140_000 == server.sent[0][1]["for"]
+
+
 def test_problems_of_a_lever() -> None:
     """A refusal is told with each of its problems."""
     problem = {"path": ["settings", "duty_cycle"], "message": "found '500%'\n"}
@@ -307,13 +329,15 @@ ABORTED = status(IDLE | {"state": "aborted"})
         (0, True, {"POST resume": LEVERS, "GET status": ABORTED}, ["resume"]),
         (0, True, {"POST resume": NOTHING, "GET status": ABORTED}, ["resume"]),
         (0, True, {"POST resume": NOTHING, "GET status": status(IDLE, enabled=False)}, ["resume"]),
-        (1, False, {"POST resume": NOTHING, "GET status": status(IDLE)}, ["resume"]),
+        (0, False, {"POST resume": NOTHING, "GET status": status(IDLE)}, ["resume"]),
+        (1, False, {"POST resume": NOTHING, "GET status": status(IDLE)},
+         ["resume", "--database", "x"]),
         (1, False, {"POST resume": NOTHING, "GET status": ABORTED}, ["resume", "e"]),
         (0, False, {"POST resume": LEVERS, "GET status": ABORTED}, ["resume", "e"]),
         (0, True, {}, ["resume"]),
         (1, False, {}, ["resume", "e"]),
     ],
-)
+)  # fmt: skip
 def test_resume(
     expected: int, switched: bool, answers: dict[str, Any], arguments: list[str]
 ) -> None:
@@ -322,6 +346,19 @@ def test_resume(
     result = run(server, *arguments)
     assert expected == result.exit_code
     assert switched is (("POST admin/enabled", ON) in server.sent)
+
+
+@pytest.mark.parametrize(
+    ("key", "arguments"),
+    [("POST resume", ["resume"]), ("POST reset", ["set", "*", "--reset"])],
+)
+def test_nothing_to_end(key: str, arguments: list[str]) -> None:
+    """It is told, with what does hold updates, and is no error."""
+    hold = {"cause": "window", "is_hold": True, "reason": "windows are closed", "since_ms": 0}
+    held = status(database(state="held", current=current(decision=hold)))
+    result = run(FakeServer({key: NOTHING, "GET status": held}), *arguments)
+    said = "nothing is paused\nmaster: held: windows are closed\n"
+    assert (0, said) == (result.exit_code, result.output)
 
 
 def test_run() -> None:

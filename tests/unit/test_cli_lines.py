@@ -35,7 +35,8 @@ HOLD = {"cause": "window", "is_hold": True, "reason": "windows are closed", "sin
             {},
         ),
         (
-            "event_search 66.0% 496900/752865; running 3h12m; ETA 1h40m; held: windows are closed",
+            "event_search 66.0% 496900/752865; running 3h12m; 1h40m once it goes on;"
+            " held: windows are closed",
             {"current": current(decision=HOLD), "state": "held"},
         ),
         (
@@ -220,7 +221,7 @@ def test_levers_uses_and_history() -> None:
         ),
         (["* is paused by @admin:example.org: load test"], status(IDLE, levers=[PAUSE])),
         (["background updates are switched off"], status(IDLE, enabled=False)),
-        (["no batch for 2h in master"], status(IDLE, problems=[
+        (["master: no batch for 2h"], status(IDLE, problems=[
             {"kind": "stuck", "database": "master", "message": "no batch for 2h"}])),
     ],
 )  # fmt: skip
