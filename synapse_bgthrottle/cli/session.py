@@ -142,8 +142,11 @@ class Session:
         if yes:
             return
         if not self.around.stdin_is_terminal():
-            raise click.UsageError(f"{question} Nobody can be asked here: add --yes")
-        click.confirm(escape(question), abort=True, err=True)
+            raise failures.NobodyCommandError(
+                escape(f"{question} Nobody can be asked here: add --yes")
+            )
+        if not click.confirm(escape(question), err=True):
+            raise CommandError("nothing was changed")
 
 
 def failed(error: "ClientError", changes: bool = False) -> CommandError:

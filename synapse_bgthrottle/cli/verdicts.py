@@ -36,7 +36,9 @@ def against_upgrade(status: "ThrottleStatus") -> Iterator[str]:
     for lever in status.levers:
         if lever.kind == "pause":
             by = f" by {lever.author}" if lever.author else ""
-            yield f"{lever.update} is paused{by}{': ' + lever.reason if lever.reason else ''}"
+            where = f" in {lever.database}" if lever.database else ""
+            why_so = f": {lever.reason}" if lever.reason else ""
+            yield f"{lever.update} is paused{where}{by}{why_so}"
     if not status.enabled:
         yield "background updates are switched off"
 
@@ -112,5 +114,8 @@ def _against_upgrade(database: "DatabaseStatus") -> Iterator[str]:
         for update in database.pending:
             if update.known is False:
                 yield f"{update.name} in {database.name} is not known to this version of Synapse"
+    decision = None if database.current is None else database.current.decision
+    if database.state == "held" and decision is not None and decision.cause != "paused":
+        yield f"updates of {database.name} are {why(database)}"
     if database.state == "aborted":
         yield f"updates of {database.name} are {why(database)}"

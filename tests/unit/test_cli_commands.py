@@ -202,6 +202,8 @@ def test_confirmation(
     server = FakeServer(answers)
     result = run(server, *arguments, *more, terminal=terminal, stdin=stdin)
     assert (expected, expected == 0) == (result.exit_code, bool(server.sent))
+    assert "Usage" not in result.output
+    assert (expected == 1) == ("nothing was changed" in result.output)
 
 
 @pytest.mark.parametrize(
@@ -365,11 +367,30 @@ def test_run() -> None:
     """A job is put into the queue by Synapse's own API, one unknown here too."""
     server = FakeServer({"POST admin/start_job": {}})
     assert 0 == run(server, "run", "news").exit_code
-    assert 0 == run(server, "run", "event_resign", "--old-key", "k", "--before-ts", "5").exit_code
+    key = "ed25519:a_old " + "X" * 43
+    assert 0 == run(server, "run", "event_resign", "--old-key", key, "--before-ts", "5").exit_code
     assert [
         {"job_name": "news"},
-        {"job_name": "event_resign", "old_key": "k", "before_ts": 5},
+        {"job_name": "event_resign", "old_key": key, "before_ts": 5},
     ] == [body for _, body in server.sent]
+
+
+@pytest.mark.parametrize("key", ["k", "ed25519:a", "a_old " + "X" * 43, "ed25519:a " + "X" * 42])
+def test_run_with_a_key_that_is_none(key: str) -> None:
+    """Synapse would queue it, and fail again and again."""
+    server = FakeServer({"POST admin/start_job": {}})
+    assert 2 == run(server, "run", "event_resign", "--old-key", key).exit_code
+    assert [] == server.sent
+
+
+@pytest.mark.parametrize(
+    ("expected", "arguments"), [(2, []), (2, ["--before-ts", "5"]), (0, ["--yes"])]
+)
+def test_signing_everything_is_asked_about(expected: int, arguments: list[str]) -> None:
+    """Without an old key all events are signed."""
+    server = FakeServer({"POST admin/start_job": {}})
+    result = run(server, "run", "event_resign", *arguments)
+    assert (expected, expected == 0) == (result.exit_code, bool(server.sent))
 
 
 def test_history() -> None:

@@ -134,6 +134,25 @@ def test_the_whole_status() -> None:
     ] == [line.text for line in told]
 
 
+def test_signals_of_a_database_that_is_held() -> None:
+    """Most are not read then, which is told as no fault."""
+    found = status(database(state="held", signals=SIGNALS))
+    told = [line.text for line in status_lines(decode(ThrottleStatus, found), None)]
+    assert "  not read while it is held: wal" in told
+    assert not [text for text in told if "stale" in text]
+
+
+def test_which_override_counts() -> None:
+    """Of several the newest, which is told where there are several."""
+    said = "of overrides that match an update the newest, told last, counts"
+    override = PAUSE | {"kind": "override", "settings": {"windows": [{"days": ["sat"]}]}}
+    for count in (1, 2):
+        found = decode(ThrottleStatus, status(IDLE, levers=[override] * count))
+        told = [line.text for line in status_lines(found, None)]
+        assert (count > 1) is (said in told)
+        assert "  override *, windows=[{days: [sat]}], until" in "\n".join(told)
+
+
 def test_what_this_synapse_lacks() -> None:
     """It comes last, a line each with what it costs."""
     found = status(IDLE, missing=[{"name": "Pool.engine", "cost": "no gaps on SQLite"}])
@@ -220,6 +239,17 @@ def test_levers_uses_and_history() -> None:
             status(IDLE | {"state": "aborted"}),
         ),
         (["* is paused by @admin:example.org: load test"], status(IDLE, levers=[PAUSE])),
+        (
+            ["* is paused in state by @admin:example.org: load test"],
+            status(IDLE, levers=[PAUSE | {"database": "state"}]),
+        ),
+        (
+            [
+                "1 update is pending in master: e",
+                "updates of master are held: windows are closed",
+            ],
+            status(database(state="held", pending=[pending("e")], current=current(decision=HOLD))),
+        ),
         (["background updates are switched off"], status(IDLE, enabled=False)),
         (["master: no batch for 2h"], status(IDLE, problems=[
             {"kind": "stuck", "database": "master", "message": "no batch for 2h"}])),

@@ -233,6 +233,15 @@ def test_wait_without_module() -> None:
     assert 5 == run(server, "wait").exit_code
 
 
+def test_wait_without_module_while_nothing_moves() -> None:
+    """Synapse does not tell that it gave up; that nothing moves is told after five minutes."""
+    server = FakeServer({"GET admin/status": official(master="e")})
+    result = run(server, "wait", sleeps=29)
+    assert "nothing has moved" not in result.output
+    result = run(server, "wait", sleeps=40)
+    assert "nothing has moved for 5m: it builds an index, or Synapse gave up" in result.output
+
+
 def test_wait_interrupted() -> None:
     """Ctrl-C ends it with 130."""
     assert 130 == lines_of([BUSY], "wait", sleeps=2)[0]

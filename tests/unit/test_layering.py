@@ -82,6 +82,7 @@ _PURE = (
             "web.told",
             "window_config",
             "windows",
+            "written",
         }
     )
 )
