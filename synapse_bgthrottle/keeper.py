@@ -116,14 +116,14 @@ class Keeper:
                 # updates must not wait for ever.
                 self._throttle.levers = Levers()
                 logger.error(
-                    "synapse_bgthrottle: its tables can be neither made nor read, so that nothing"
+                    "its tables can be neither made nor read, so that nothing"
                     " can be paused or released, and there is no history: %s",
                     self.problem,
                 )
                 return
             if not self._tries:
                 logger.warning(
-                    "synapse_bgthrottle: what was paused cannot be read yet, which holds all"
+                    "what was paused cannot be read yet, which holds all"
                     " updates; trying again until it can: %s",
                     self.problem,
                 )
@@ -142,11 +142,11 @@ class Keeper:
     def _take(self, stored: Stored) -> None:
         self.problem = ""
         for line in stored.unreadable:
-            logger.error("synapse_bgthrottle: this cannot be read any more, and is over: %s", line)
+            logger.error("this cannot be read any more, and is over: %s", line)
         self._throttle.levers = Levers(stored.levers)
         for lever in stored.levers:
             logger.info(
-                "synapse_bgthrottle: still in force: %s of %s%s %s",
+                "still in force: %s of %s%s %s",
                 lever.kind.value,
                 lever.update,
                 f" in {lever.database}" if lever.database else "",
@@ -224,7 +224,7 @@ class Keeper:
         if known and not names - known <= self._unknown_told:
             self._unknown_told |= names - known
             logger.warning(
-                "synapse_bgthrottle: this server does not know, and will stop at, these updates in"
+                "this server does not know, and will stop at, these updates in"
                 " the queue of %s: %s. They belong to another version of Synapse, or to a module.",
                 database.name,
                 ", ".join(sorted(names - known)),

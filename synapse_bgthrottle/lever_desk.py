@@ -236,8 +236,14 @@ def _no_update(request: LeverRequest, pending: Sequence[UpdateKey]) -> str:
 
 
 def _no_lever(request: LeverRequest, in_force: Sequence[Lever]) -> str:
-    what = "pause" if request.action is Action.RESUME else "override or release"
-    kinds = _ENDED_BY[request.action]
-    names = ", ".join(lever.update for lever in in_force if lever.kind in kinds)
-    told = f"in force for: {names}" if names else "none is in force"
-    return f"no {what} matches {request.update}; {told}"
+    is_resume = request.action is Action.RESUME
+    names = ", ".join(
+        f"{lever.update} in {lever.database}" if lever.database else lever.update
+        for lever in in_force
+        if lever.kind in _ENDED_BY[request.action]
+    )
+    if not names:
+        return "nothing is paused" if is_resume else "no override and no release is in force"
+    what = "pause" if is_resume else "override or release"
+    where = f" in {request.database}" if request.database else ""
+    return f"no {what} matches {request.update}{where}; in force for: {names}"

@@ -93,9 +93,7 @@ class BackgroundUpdateThrottle:
             try:
                 self._introduce(config)
                 for detail in missing:
-                    logger.info(
-                        "synapse_bgthrottle: this Synapse has no %s: %s", detail.name, detail.cost
-                    )
+                    logger.info("this Synapse has no %s: %s", detail.name, detail.cost)
             except Exception as error:
                 self._tell_internal_error("at its start", error)
         else:
@@ -226,14 +224,14 @@ class BackgroundUpdateThrottle:
             *remarks.too_small(config, self._throttle.limits_of, first),
             *remarks.skipped(config, self._host.wall_s()),
         ):
-            logger.warning("synapse_bgthrottle: %s", remark)
+            logger.warning("%s", remark)
 
     def _tell_internal_error(self, where: str, error: Exception) -> None:
         if (where, type(error)) in self._errors_told:
             return
         self._errors_told.add((where, type(error)))
         logger.error(
-            "synapse_bgthrottle: an error of its own %s; such updates go on at stock's pace."
+            "an error of its own %s; such updates go on at stock's pace."
             " Further errors of this kind are not logged.",
             where,
             exc_info=error,

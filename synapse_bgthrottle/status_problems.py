@@ -1,5 +1,6 @@
 """What is wrong, or stands in the way, and what an administrator can do about it. Pure."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -15,6 +16,25 @@ _START_ANEW = (
     "Mend the cause, then start the updates anew: `bgthrottle resume`, or POST"
     ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled.'
 )
+
+_TRIED_AGAIN = (
+    "It is tried again, after a wait; Synapse gives up after five failures in a row. The whole"
+    " error is in Synapse's log, at `Error doing update`."
+)
+
+# What no release ends, by the cause of the hold.
+_ENDINGS = {
+    "database": "It goes on when the database answers: look at that, and at Synapse's log.",
+    "levers": "It goes on when the module can read its tables bgthrottle_*: see Synapse's log.",
+    "backoff": _TRIED_AGAIN,
+}
+# And by the signal that is closed, whose budgets are never let go.
+_STUBBORN = {
+    "disk_free": "Free space on the disk: no release ends this.",
+    "pause_file": "Remove the file; its path is `signals.pause_file` in the configuration.",
+    "http": "Mend what `signals.http` asks, or take it out of the configuration.",
+    "sql": "Look at what `signals.sql` asks the database for: no release ends this.",
+}
 
 
 def problems(
@@ -41,17 +61,25 @@ def problems(
         )
     for database in databases:
         yield from _of_database(database, now_ms)
-    for lever in levers:
-        if lever["kind"] == "pause":
-            ends = datetime.fromtimestamp(lever["ends_ms"] / 1000, timezone.utc)
-            why = f": {lever['reason']}" if lever["reason"] else ""
-            yield _problem(
-                lever["database"],
-                "paused",
-                f"{lever['update']} is paused by {lever['author']}"
-                f" until {ends:%Y-%m-%d %H:%M} UTC{why}",
-                "End it with `bgthrottle resume`.",
-            )
+    pauses = [_paused(lever) for lever in levers if lever["kind"] == "pause"]
+    yield from (pause for at, pause in enumerate(pauses) if pause not in pauses[:at])
+
+
+def _paused(lever: Json) -> Json:
+    ends = datetime.fromtimestamp(lever["ends_ms"] / 1000, timezone.utc)
+    why = f": {lever['reason']}" if lever["reason"] else ""
+    words = ["bgthrottle", "resume", lever["update"]]
+    if lever["database"]:
+        words += ["--database", lever["database"]]
+    is_wide = words[2:] == ["*"]
+    return _problem(
+        lever["database"],
+        "paused",
+        f"{lever['update']} is paused by {lever['author']} until {ends:%Y-%m-%d %H:%M} UTC{why}",
+        "End it, and all other pauses, with `bgthrottle resume`."
+        if is_wide
+        else f"End it with `{shlex.join(words)}`.",
+    )
 
 
 def _of_database(database: Json, now_ms: int) -> Iterator[Json]:
@@ -65,12 +93,7 @@ def _of_database(database: Json, now_ms: int) -> Iterator[Json]:
             _START_ANEW,
         )
     elif database["failures_in_row"]:
-        yield _problem(
-            name,
-            "failing",
-            f"{database['failures_in_row']} failures in a row in {name}{last}",
-            "It is tried again, after a wait. Synapse gives up after five in a row.",
-        )
+        yield _problem(name, "failing", _failing(database), _TRIED_AGAIN)
     if database["queue_problem"]:
         yield _problem(
             name,
@@ -86,7 +109,8 @@ def _of_database(database: Json, now_ms: int) -> Iterator[Json]:
             "unknown_update",
             f"this server does not know {', '.join(unknown)}: it stops there",
             "They belong to another version of Synapse, or to a module that is not loaded: install"
-            " that, or, if you are certain that they are not needed, delete their rows.",
+            " that, or, if you are certain that they are not needed, delete their rows of the table"
+            f" background_updates in the database {name}.",
         )
     circle = [pending["name"] for pending in queue if not pending["is_reachable"]]
     if circle:
@@ -97,11 +121,19 @@ def _of_database(database: Json, now_ms: int) -> Iterator[Json]:
             "Compare `depends_on` in the table background_updates with Synapse's schema files.",
         )
     if current and current["decision"]:
-        yield from _of_update(name, current, now_ms)
+        yield from _of_update(database, current, now_ms)
 
 
-def _of_update(name: str, current: Json, now_ms: int) -> Iterator[Json]:
-    decision = current["decision"]
+def _failing(database: Json) -> str:
+    count, failure = database["failures_in_row"], database["last_failure"]
+    if failure is None:
+        return f"{count} failures in a row"
+    what = "failed" if count == 1 else f"failed {count} times in a row"
+    return f"{failure['update']} {what}; the last was: {failure['message']}"
+
+
+def _of_update(database: Json, current: Json, now_ms: int) -> Iterator[Json]:
+    name, decision = database["name"], current["decision"]
     for_ms = now_ms - decision["since_ms"]
     if decision["is_hold"] and decision["cause"] not in ("paused", "disabled"):
         if decision["cause"] == "approval" or for_ms >= _LONG_MS:
@@ -110,7 +142,7 @@ def _of_update(name: str, current: Json, now_ms: int) -> Iterator[Json]:
                 "held",
                 f"{current['name']} has been held for {format_duration_ms(for_ms)}:"
                 f" {decision['reason']}",
-                f"Let it go once with `bgthrottle release {current['name']}`, where it may.",
+                _ending(database, current["name"], decision["cause"]),
             )
     elif current["batch_since_ms"] and not current["one_shot"]:
         for_ms = now_ms - current["batch_since_ms"]
@@ -121,6 +153,17 @@ def _of_update(name: str, current: Json, now_ms: int) -> Iterator[Json]:
                 f"a batch of {current['name']} has been running for {format_duration_ms(for_ms)}",
                 "Look at what its query waits for in the database (pg_stat_activity).",
             )
+
+
+def _ending(database: Json, update: str, cause: str) -> str:
+    """What ends a hold."""
+    if cause in _ENDINGS:
+        return _ENDINGS[cause]
+    if cause == "budget":
+        closed = [each["name"] for each in database["signals"] if each["is_closed"]]
+        for name in filter(_STUBBORN.__contains__, closed):
+            return _STUBBORN[name]
+    return f"Let it go once with `{shlex.join(['bgthrottle', 'release', update])}`."
 
 
 def _known(pending: Json) -> bool:

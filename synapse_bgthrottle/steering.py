@@ -15,8 +15,10 @@ from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.lever_requests import Action, LeverRequest, StoreUnavailableError
+from synapse_bgthrottle.lever_targets import Target, check, is_known, notes, runnable
 from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
+from synapse_bgthrottle.queue import in_order
 from synapse_bgthrottle.seen_week import SeenWeek
 from synapse_bgthrottle.status import DatabaseLook, status
 from synapse_bgthrottle.status_update import Moment
@@ -111,6 +113,9 @@ class ModuleSteering:
 
     async def explain(self, update: str, database: str, one_shot: bool) -> Json:
         """What an update of this name is, or would be, limited and held by."""
+        return self._explain(update, database, one_shot)
+
+    def _explain(self, update: str, database: str, one_shot: bool) -> Json:
         known = self._host.databases.get(database)  # a name that is none must not become one
         enabled = known is None or known.enabled
         at = Conditions(self._host.now_s(), self._host.wall_s(), enabled=enabled)
@@ -121,30 +126,59 @@ class ModuleSteering:
         """Do what is asked for; answers when it is written.
 
         Raises:
-            NothingMatchesError, TooManyLeversError: nothing has changed.
+            NothingMatchesError, TooManyLeversError, InvalidConfigError: nothing has changed.
             StoreUnavailableError: nothing has changed, or it is not known; the message says which.
         """
         problem = await self._keeper.opened(_LONGEST_LOOK_S)
         if problem:
             raise StoreUnavailableError(problem)
-        pending: list[tuple[str, str]] = []
-        if request.action is Action.RELEASE:
-            for name, database in tuple(self._host.databases.items()):
-                pending += [(name, row.name) for row in await self._ask(database.queue)]
+        # A pause of what is known asks no queue before it holds: a database may be silent.
+        asks_first = request.action is Action.RELEASE or not is_known(request, self._targets())
+        targets = await self._asked_targets(request) if asks_first else self._targets()
+        check(request, targets)
         try:
             pulled = await self._host.unbroken(
-                _LONGEST_WRITE_S, "bgthrottle_pull", self._desk.pull, request, author, pending
+                _LONGEST_WRITE_S,
+                "bgthrottle_pull",
+                self._desk.pull,
+                request,
+                author,
+                runnable(targets),
             )
         except TimeoutError:
             raise StoreUnavailableError(
                 f"the database has not answered for {_LONGEST_WRITE_S:.0f} s: it may still be done,"
                 " see the status"
             ) from None
+        if pulled.made and not asks_first:
+            targets = await self._asked_targets(request)
         return {
             "made": [lever.to_json() for lever in pulled.made],
             "ended": [lever.to_json() for lever in pulled.ended],
             "in_force": [lever.to_json() for lever in pulled.in_force],
+            "notes": list(notes(request, pulled.made, targets, self._explained)),
         }
+
+    def _targets(self) -> list[Target]:
+        databases = tuple(self._host.databases.values())
+        return [Target(each.name, None, each.known_updates()) for each in databases]
+
+    async def _asked_targets(self, request: LeverRequest) -> list[Target]:
+        targets = []
+        for database in tuple(self._host.databases.values()):
+            pending = None
+            try:
+                rows = await self._ask(database.queue)
+                pending = tuple(item.row.name for item in in_order(rows, database.current_update))
+            except StoreUnavailableError:
+                if request.action is Action.RELEASE:  # which is of what is pending alone
+                    raise
+            targets.append(Target(database.name, pending, database.known_updates()))
+        return targets
+
+    def _explained(self, database: str, update: str) -> tuple[list[str], str]:
+        told = self._explain(update, database, False)
+        return [held["reason"] for held in told["held_by"]], told["description"]
 
     async def _look(self, database: Database) -> DatabaseLook:
         rows, problem = None, ""

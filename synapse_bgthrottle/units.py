@@ -17,7 +17,11 @@ _MS_BY_UNIT = {
     "w": 7 * 24 * 3600 * _SECOND_MS,
     "y": 365 * 24 * 3600 * _SECOND_MS,
 }
-_DURATION = re.compile(r"([0-9]{1,15})(ms|[smhdwy])?", re.ASCII)
+_DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
+# Larger units first, each once, as `format_duration_ms` writes them.
+_DURATION = re.compile(
+    " ?".join(f"(?:([0-9]{{1,15}}){unit})?" for unit in reversed(_MS_BY_UNIT)), re.ASCII
+)
 _BYTES_BY_UNIT = {
     "B": 1,
     "kB": 10**3,
@@ -37,19 +41,25 @@ MINUTES_PER_DAY = 24 * 60
 
 
 def parse_duration_ms(value: object) -> int:
-    """A duration in ms: an integer number of ms, or digits and one of Synapse's units or `ms`.
+    """A duration in ms: an integer number of ms, or digits with Synapse's units or `ms`.
+
+    Several units go from the larger to the smaller, each once: `2h30m`, `1m 30s`.
 
     Raises:
-        ValueError: it is anything else (negative, empty, fractional, another unit).
+        ValueError: it is anything else (negative, empty, fractional, another unit or order).
     """
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
             raise ValueError("negative")
         return value
     if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
+        written = value.strip()
+        if _DIGITS.fullmatch(written):
+            return int(written)
+        match = _DURATION.fullmatch(written) if written else None
         if match is not None:
-            return int(match[1]) * _MS_BY_UNIT[match[2] or "ms"]
+            counts = zip(match.groups(), reversed(_MS_BY_UNIT.values()), strict=True)
+            return sum(int(count) * unit_ms for count, unit_ms in counts if count)
     raise ValueError("not a duration")
 
 

@@ -2,10 +2,16 @@
 
 from collections.abc import Iterator
 
-from synapse_bgthrottle.cli.lines import moment
+from synapse_bgthrottle.cli.lines import duration, moment
 from synapse_bgthrottle.cli.polling import Look
 from synapse_bgthrottle.cli.status_lines import change_lines
 from synapse_bgthrottle.cli.update_lines import official_line
+
+_STILL_S = 300.0
+_STILL = (
+    "it builds an index, or Synapse gave up after failures, which its log tells as `aborting`;"
+    " `bgthrottle resume` starts updates again then"
+)
 
 
 class Changes:
@@ -21,11 +27,14 @@ class Changes:
         self._every_s = every_s
         self._told_s = -float("inf")
         self._told: object = None
+        self._official: object = None
+        self._moved_s = -float("inf")
 
     def tell(self, looked: object, now_s: float, wall_ms: float) -> Iterator[str]:
         """The lines, perhaps none, that this look (or an error instead of one) is worth."""
         if isinstance(looked, Look):
             key, self.last = _key(looked), list(_lines(looked, wall_ms))
+            self.last += self._still(looked, now_s)
         else:
             key, self.last = type(looked), [f"no status: {looked}"]
         if key == self._told and now_s - self._told_s < self._every_s:
@@ -33,6 +42,14 @@ class Changes:
         self._told, self._told_s = key, now_s
         for line in self.last:
             yield f"{moment(wall_ms)} {line}"
+
+    def _still(self, look: Look, now_s: float) -> Iterator[str]:
+        """Whether nothing moves, which is all that can be seen of a Synapse that gave up."""
+        if look.official != self._official:
+            self._official, self._moved_s = look.official, now_s
+        still_s = now_s - self._moved_s
+        if look.official is not None and look.official.current_updates and still_s >= _STILL_S:
+            yield f"nothing has moved for {duration(still_s * 1000)}: {_STILL}"
 
 
 def _lines(look: Look, wall_ms: float) -> Iterator[str]:

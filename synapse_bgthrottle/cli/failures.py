@@ -12,6 +12,12 @@ class CommandError(click.ClickException):
     exit_code = 1
 
 
+class NobodyCommandError(CommandError):
+    """A question, and nobody to ask."""
+
+    exit_code = 2
+
+
 class NotAllowedCommandError(CommandError):
     """The server does not take the token, or not for this."""
 

@@ -1,10 +1,11 @@
 """Levers, their uses, and the history, in lines for people. Pure."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from synapse_bgthrottle.cli.lines import Line, duration, moment, number
 from synapse_bgthrottle.cli.update_lines import waited
+from synapse_bgthrottle.written import settings_in_words
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry
@@ -15,7 +16,7 @@ def lever_line(lever: "Lever", now_ms: float | None) -> str:
     """What is in force, on what, until when, by whom and why."""
     parts = [f"{lever.kind} {_target(lever.update, lever.database)}"]
     if lever.settings:
-        parts.append(_settings(lever.settings))
+        parts.append(settings_in_words(lever.settings))
     if lever.ends_ms is not None:
         left = "" if now_ms is None else f" ({duration(lever.ends_ms - now_ms)} left)"
         parts.append(f"until {moment(lever.ends_ms)}{left}")
@@ -31,17 +32,34 @@ def answer_lines(answer: "LeverAnswer", now_ms: float | None) -> Iterator[Line]:
     for word, levers in (("made", answer.made), ("ended", answer.ended)):
         for lever in levers:
             yield Line(f"{word}: {lever_line(lever, now_ms)}")
+    for note in answer.notes:
+        yield Line(f"note: {note}", "held")
     made = {lever.id for lever in answer.made}
     for lever in answer.in_force:
         if lever.id not in made:
             yield Line(f"still in force: {lever_line(lever, now_ms)}")
+    yield from _which_counts(answer.in_force)
+
+
+def levers_lines(levers: "tuple[Lever, ...]", now_ms: float | None) -> Iterator[Line]:
+    """All that are in force."""
+    if levers:
+        yield Line("levers:", "title")
+    for lever in levers:
+        yield Line(f"  {lever_line(lever, now_ms)}")
+    yield from _which_counts(levers)
+
+
+def _which_counts(levers: "tuple[Lever, ...]") -> Iterator[Line]:
+    if sum(lever.kind == "override" for lever in levers) > 1:
+        yield Line("of overrides that match an update the newest, told last, counts", "faint")
 
 
 def use_line(use: "Use") -> str:
     """Who did what, when."""
     parts = [f"{moment(use.at_ms)} {use.author} {use.action} {_target(use.update, use.database)}"]
     if use.settings:
-        parts.append(_settings(use.settings))
+        parts.append(settings_in_words(use.settings))
     if use.ends_ms is not None:
         parts.append(f"until {moment(use.ends_ms)}")
     return ", ".join(parts) + (f": {use.reason}" if use.reason else "")
@@ -79,7 +97,3 @@ def explanation_lines(told: "Explanation", now_ms: float | None) -> Iterator[Lin
 
 def _target(update: str, database: str | None) -> str:
     return f"{update} in {database}" if database else update
-
-
-def _settings(settings: Mapping[str, Any]) -> str:
-    return " ".join(f"{key}={value}" for key, value in settings.items())

@@ -7,8 +7,15 @@ import click
 
 from synapse_bgthrottle.cli.lever_lines import answer_lines
 from synapse_bgthrottle.cli.lines import duration
-from synapse_bgthrottle.cli.pausing import database_option, for_option, is_wide, yes_option
-from synapse_bgthrottle.cli.session import Session, online, span_option
+from synapse_bgthrottle.cli.pausing import (
+    database_option,
+    for_option,
+    is_wide,
+    lever_span,
+    tell_nothing,
+    yes_option,
+)
+from synapse_bgthrottle.cli.session import Session, online
 
 
 @click.command("release")
@@ -32,7 +39,7 @@ def release_command(
     """
     if is_wide(update):
         session.confirm("Let all pending updates go?", yes)
-    with session.client() as client:
+    with session.client(changes=True) as client:
         answer = client.release(update, database=database, duration=for_ms, reason=reason)
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
 
@@ -41,7 +48,7 @@ def release_command(
 @click.argument("update")
 @click.argument("settings_given", metavar="KEY=VALUE...", nargs=-1)
 @click.option("--reset", is_flag=True, help="End overrides and releases that UPDATE matches.")
-@span_option("--for", "for_ms", help="1s to 30d; default 24h.")
+@click.option("--for", "for_ms", type=lever_span, metavar="SPAN", help="1s to 30d; default 24h.")
 @database_option
 @click.option("--reason", default="", help="Kept with the use of this lever.")
 @yes_option
@@ -67,18 +74,30 @@ def set_command(
       bgthrottle set 'event_*' duty_cycle=5% max_batch_size=200
       bgthrottle set event_search --reset
     """
+    from synapse_bgthrottle.client.errors import NotFoundError  # noqa: PLC0415
+
     if reset and (settings_given or for_ms is not None):
         raise click.UsageError("--reset takes neither KEY=VALUE nor --for")
-    if not reset and not settings_given:
+    if not settings_given and not reset:
+        if "=" in update:
+            raise click.UsageError(
+                f"say of which update: bgthrottle set NAME {update} ('*': of all)"
+            )
         raise click.UsageError("give KEY=VALUE, such as profile=finish, or --reset")
     settings = dict(_setting(text) for text in settings_given)
     span_ms = 24 * 3_600_000 if for_ms is None else for_ms
     if is_wide(update) and not reset:
         texts = " ".join(settings_given)
         session.confirm(f"Set {texts} for all updates for {duration(span_ms)}?", yes)
-    with session.client() as client:
+    with session.client(changes=True) as client:
         if reset:
-            answer = client.reset(update, database=database, reason=reason)
+            try:
+                answer = client.reset(update, database=database, reason=reason)
+            except NotFoundError as error:
+                if not is_wide(update) or database:
+                    raise
+                tell_nothing(session, client, str(error))
+                return
         else:
             answer = client.override(
                 update, settings, database=database, duration=span_ms, reason=reason

@@ -8,7 +8,8 @@ from synapse_bgthrottle.cli import output
 from synapse_bgthrottle.cli.failures import CommandError
 from synapse_bgthrottle.cli.lever_lines import answer_lines
 from synapse_bgthrottle.cli.lines import Line, duration
-from synapse_bgthrottle.cli.session import Session, online, span_option
+from synapse_bgthrottle.cli.session import Session, online, span
+from synapse_bgthrottle.cli.update_lines import why
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
@@ -18,8 +19,27 @@ _UNENDING = (
     " and tells nobody who used it or why."
 )
 
+_SHORTEST_MS, _LONGEST_MS = 1000, 30 * 86_400_000  # the server's
+
+
+def lever_span(value: str | int) -> int:
+    """The type of --for: as `span`, within what the server takes, told in the words given."""
+    span_ms = span(value)
+    if not _SHORTEST_MS <= span_ms <= _LONGEST_MS:
+        raise click.BadParameter(f"{value!r} is not within 1s and 30d")
+    return span_ms
+
+
 # Of every lever that has them.
-for_option = span_option("--for", "for_ms", default="24h", show_default=True, help="1s to 30d.")
+for_option = click.option(
+    "--for",
+    "for_ms",
+    type=lever_span,
+    metavar="SPAN",
+    default="24h",
+    show_default=True,
+    help="1s to 30d.",
+)
 database_option = click.option("--database", help="Only in this database.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
@@ -49,7 +69,7 @@ def pause_command(
 
     if is_wide(update):
         session.confirm(f"Stop all updates for {duration(for_ms)}?", yes)
-    with session.client() as client:
+    with session.client(changes=True) as client:
         try:
             answer = client.pause(update, database=database, duration=for_ms, reason=reason)
         except NoModuleError as error:
@@ -78,13 +98,16 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
     from synapse_bgthrottle.client.errors import NoModuleError, NotFoundError  # noqa: PLC0415
 
     is_all = is_wide(update) and not database
-    with session.client() as client:
+    with session.client(changes=True) as client:
         try:
             answer = client.resume(update, database=database, reason=reason)
-        except NotFoundError:
-            if not is_all or not _needs_switch(client):
+        except NotFoundError as error:
+            if not is_all:
                 raise
             answer = None
+            if not _needs_switch(client):
+                tell_nothing(session, client, str(error))
+                return
         except NoModuleError as error:
             if not is_all:
                 raise CommandError(f"{error}; without it all go on, or none") from None
@@ -95,6 +118,16 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
         if is_all and (answer is None or _needs_switch(client)):
             switched = client.set_enabled(True)
             output.say(f"background updates are switched {'on' if switched else 'off'}")
+
+
+def tell_nothing(session: Session, client: "Client", said: str) -> None:
+    """There was nothing to end: show that, and what holds updates if something does."""
+    from synapse_bgthrottle.client.levers import LeverAnswer  # noqa: PLC0415
+
+    status = client.throttle_status()
+    held = [database for database in status.databases if database.state == "held"]
+    lines = [Line(said), *(Line(f"{each.name}: {why(each)}", "held") for each in held)]
+    session.show(LeverAnswer(in_force=status.levers), lines)
 
 
 def is_wide(update: str) -> bool:

@@ -1,5 +1,6 @@
 """Asks for the status again and again, with or without the module, while servers come and go."""
 
+import math
 from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     Snapshot: TypeAlias = ThrottleStatus | UpdatesStatus
 
 LOOKS_WITHOUT_MODULE = 3
+
+# A server that has never answered is waited for so long: it may be starting.
+LONGEST_START_S = 300.0
 
 
 @attrs.frozen
@@ -89,7 +93,8 @@ class Poller:
         """Ask once more, where errors that may pass are no reason to end.
 
         Raises:
-            ClientError: the token is no longer good for this.
+            ClientError: the token is no longer good for this; or the server has never answered,
+                and it is no matter of time.
         """
         from synapse_bgthrottle.client import errors  # noqa: PLC0415
 
@@ -98,4 +103,21 @@ class Poller:
         except (errors.NotAllowedError, errors.NotAdministratorError):
             raise
         except errors.ClientError as error:
+            if not self.has_answered and not errors.may_pass(error):
+                raise
             return error
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether there ever was a status."""
+        return self._has_module is not None
+
+    def give_up(self, looked: object, waited_s: float, longest_s: float = math.inf) -> None:
+        """End it where a server that may be starting has not come for so long.
+
+        Raises:
+            ClientError: the last one.
+        """
+        is_over = waited_s >= min(LONGEST_START_S, longest_s)
+        if is_over and not self.has_answered and isinstance(looked, Exception):
+            raise looked

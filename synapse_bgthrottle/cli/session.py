@@ -49,7 +49,7 @@ def span(value: str | int) -> int:
     try:
         return parse_span_ms(value)
     except ValueError:
-        message = f"{value!r} is no span with a unit, such as 30s or 24h"
+        message = f"{value!r} is no span with a unit, such as 30s, 2h30m or 24h"
         raise click.BadParameter(message) from None
 
 
@@ -90,8 +90,11 @@ class Session:
             raise CommandError(escape(str(error))) from None
 
     @contextmanager
-    def client(self) -> "Iterator[Client]":
-        """A client of the server that is set; its errors end the command."""
+    def client(self, *, changes: bool = False) -> "Iterator[Client]":
+        """A client of the server that is set; its errors end the command.
+
+        `changes`: the command changes something, so that it matters whether it came to that.
+        """
         from synapse_bgthrottle.client import Client, ClientError  # noqa: PLC0415
         from synapse_bgthrottle.client.calls import MODULE_PREFIX  # noqa: PLC0415
         from synapse_bgthrottle.client.connection import TIMEOUT_S  # noqa: PLC0415
@@ -117,7 +120,7 @@ class Session:
             try:
                 yield client
             except ClientError as error:
-                raise failed(error) from None
+                raise failed(error, changes) from None
 
     def show(self, result: Any, lines: Iterable[Line]) -> None:
         """Print a result: its lines, or all of it for programs."""
@@ -139,12 +142,15 @@ class Session:
         if yes:
             return
         if not self.around.stdin_is_terminal():
-            raise click.UsageError(f"{question} Nobody can be asked here: add --yes")
-        click.confirm(escape(question), abort=True, err=True)
+            raise failures.NobodyCommandError(
+                escape(f"{question} Nobody can be asked here: add --yes")
+            )
+        if not click.confirm(escape(question), err=True):
+            raise CommandError("nothing was changed")
 
 
-def failed(error: "ClientError") -> CommandError:
-    """How the command ends with an error of the client."""
+def failed(error: "ClientError", changes: bool = False) -> CommandError:
+    """How the command ends with an error of the client; see `Session.client`."""
     from synapse_bgthrottle.client import errors  # noqa: PLC0415
 
     kind = failures.CommandError
@@ -158,6 +164,8 @@ def failed(error: "ClientError") -> CommandError:
     if isinstance(error, errors.RefusedError):
         # The server's own words have the first of them already.
         lines.extend(f"  {text}" for text in map(str, error.problems) if text not in lines[0])
+    if changes and errors.may_be_done(error):
+        lines.append("it may have been done all the same: look with `bgthrottle status`")
     return kind("\n".join(map(escape, lines)))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from synapse_bgthrottle.cli.lever_lines import lever_line
+from synapse_bgthrottle.cli.lever_lines import levers_lines
 from synapse_bgthrottle.cli.lines import Line, duration, moment, quantity, short_share, since
 from synapse_bgthrottle.cli.update_lines import (
     current_lines,
@@ -43,10 +43,7 @@ def status_lines(
     yield Line(title, "title" if status.enabled else "problem")
     for database in status.databases:
         yield from database_lines(database, now_ms, most_pending)
-    if status.levers:
-        yield Line("levers:", "title")
-        for lever in status.levers:
-            yield Line(f"  {lever_line(lever, now_ms)}")
+    yield from levers_lines(status.levers, now_ms)
     for detail in status.missing:
         yield Line(f"this Synapse has no {detail.name}: {detail.cost}", "faint")
 
@@ -93,12 +90,16 @@ def database_lines(
         text = f"  last failure: {failure.update} at {when}{row}: {failure.message}"
         yield Line(text, "problem" if database.failures_in_row else "faint")
     if database.state != "idle":  # what was seen when the last update ended tells nothing now
-        yield from signal_lines(database.signals)
+        yield from signal_lines(database.signals, is_held=database.state == "held")
 
 
-def signal_lines(signals: "tuple[StatedSignal, ...]") -> Iterator[Line]:
-    """The signals that matter now in full, the others in short, with how old each is."""
-    seen = [signal for signal in signals if signal.value is not None]
+def signal_lines(signals: "tuple[StatedSignal, ...]", *, is_held: bool = False) -> Iterator[Line]:
+    """The signals that matter now in full, the others in short, with how old each is.
+
+    `is_held`: most are not read then, which is no fault of theirs.
+    """
+    unread = [signal for signal in signals if is_held and signal.is_stale and not signal.is_closed]
+    seen = [signal for signal in signals if signal.value is not None and signal not in unread]
     loud = [
         signal for signal in seen if signal.is_closed or (signal.pressure or 0) >= _WORTH_A_LINE
     ]
@@ -108,12 +109,15 @@ def signal_lines(signals: "tuple[StatedSignal, ...]") -> Iterator[Line]:
         if signal.problem not in ("", _NOT_OBSERVABLE)
         else signal.name
         for signal in signals
-        if signal.value is None
+        if signal.value is None and signal not in unread
     ]
     for signal in loud:
         yield _signal_line(signal)
     if quiet:
         yield Line(f"  pressures, and their age: {', '.join(quiet)}")
+    if unread:
+        names = ", ".join(signal.name for signal in unread)
+        yield Line(f"  not read while it is held: {names}", "faint")
     if unseen:
         yield Line(f"  not observable: {', '.join(unseen)}", "faint")
 

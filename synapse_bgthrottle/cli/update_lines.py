@@ -24,10 +24,19 @@ def update_line(database: "DatabaseStatus", now_ms: float | None) -> str:
     if current.since_ms is not None:
         parts.append(f"running {duration(since(current.since_ms, now_ms))}")
     if not current.one_shot:
-        left_s = current.time_left_s.at_this_pace
-        parts.append(f"ETA {'unknown' if left_s is None else duration(left_s * 1000)}")
+        parts.append(_left(current))
     parts.append(why(database))
     return "; ".join(parts)
+
+
+def _left(current: "RunningUpdate") -> str:
+    """The time that is left; while it is held, of what runs, as that says nothing of the hold."""
+    left_s = current.time_left_s.at_this_pace
+    if left_s is None:
+        return "ETA unknown"
+    is_held = current.decision is not None and current.decision.is_hold
+    left = duration(left_s * 1000)
+    return f"{left} once it goes on" if is_held else f"ETA {left}"
 
 
 def why(database: "DatabaseStatus") -> str:

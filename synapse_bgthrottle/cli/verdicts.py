@@ -1,13 +1,19 @@
 """Whether a server is done, safe to upgrade, or stuck: statuses in, reasons out. Pure."""
 
+import fnmatch
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from synapse_bgthrottle.cli.update_lines import why
 
 if TYPE_CHECKING:
+    from synapse_bgthrottle.client.levers import Lever
     from synapse_bgthrottle.client.results import UpdatesStatus
-    from synapse_bgthrottle.client.throttle_status import DatabaseStatus, ThrottleStatus
+    from synapse_bgthrottle.client.throttle_status import (
+        DatabaseStatus,
+        PendingUpdate,
+        ThrottleStatus,
+    )
 
 UNTOLD = (
     "without the module the official API tells of the update that runs now, not of those that"
@@ -25,12 +31,14 @@ def against_upgrade(status: "ThrottleStatus") -> Iterator[str]:
         yield from _against_upgrade(database)
     for problem in status.problems:
         if problem.kind in _WORTH_A_REASON:  # the others are told above, or below
-            where = f" in {problem.database}" if problem.database else ""
-            yield f"{problem.message or problem.kind}{where}"
+            where = f"{problem.database}: " if problem.database else ""
+            yield f"{where}{problem.message or problem.kind}"
     for lever in status.levers:
         if lever.kind == "pause":
             by = f" by {lever.author}" if lever.author else ""
-            yield f"{lever.update} is paused{by}{': ' + lever.reason if lever.reason else ''}"
+            where = f" in {lever.database}" if lever.database else ""
+            why_so = f": {lever.reason}" if lever.reason else ""
+            yield f"{lever.update} is paused{where}{by}{why_so}"
     if not status.enabled:
         yield "background updates are switched off"
 
@@ -63,10 +71,33 @@ def stopped(status: "ThrottleStatus") -> Iterator[str]:
         if database.state == "aborted" or (database.state == "disabled" and status.enabled):
             yield f"{database.name}: {why(database)}"
         head = database.pending[0] if database.pending else None
-        if head is not None and head.paused:
-            pauses = [lever for lever in status.levers if lever.kind == "pause"]
-            who = f" by {pauses[0].author}" if pauses and pauses[0].author else ""
-            yield f"{database.name}: {head.name} is paused{who}"
+        if head is not None:
+            yield from _stopped_at(head, database, status)
+
+
+def _stopped_at(
+    head: "PendingUpdate", database: "DatabaseStatus", status: "ThrottleStatus"
+) -> Iterator[str]:
+    name = f"{database.name}: {head.name}"
+    if head.paused:
+        pause = next((v for v in status.levers if _is_pause_of(v, head, database)), None)
+        yield f"{name} is paused{f' by {pause.author}' if pause and pause.author else ''}"
+    if head.known is False:
+        yield f"{name} is not known to this version of Synapse, which stops there"
+    if not head.is_reachable:
+        yield f"{name} will never begin: updates wait for each other"
+    current = database.current
+    decision = None if current is None or current.name != head.name else current.decision
+    if decision is not None and decision.cause == "approval":
+        yield f"{name} needs approval: bgthrottle release {head.name}"
+
+
+def _is_pause_of(lever: "Lever", update: "PendingUpdate", database: "DatabaseStatus") -> bool:
+    return (
+        lever.kind == "pause"
+        and lever.database in (None, database.name)
+        and fnmatch.fnmatchcase(update.name, lever.update)
+    )
 
 
 def _against_upgrade(database: "DatabaseStatus") -> Iterator[str]:
@@ -83,5 +114,8 @@ def _against_upgrade(database: "DatabaseStatus") -> Iterator[str]:
         for update in database.pending:
             if update.known is False:
                 yield f"{update.name} in {database.name} is not known to this version of Synapse"
+    decision = None if database.current is None else database.current.decision
+    if database.state == "held" and decision is not None and decision.cause != "paused":
+        yield f"updates of {database.name} are {why(database)}"
     if database.state == "aborted":
         yield f"updates of {database.name} are {why(database)}"

@@ -31,9 +31,10 @@ def wait_command(session: Session, longest_ms: int | None, interval_ms: int) -> 
     """Wait until nothing is pending.
 
     The exit status is 0 then, and 5 if that did not come in time, or will not come: updates are
-    paused, switched off or aborted. Progress is told on stderr. A server that does not answer for a
-    while is waited for. (How long one answer may take is set before the command: bgthrottle
-    --timeout 5s wait.)
+    paused, switched off or aborted, need approval, or are not known. Progress is told on stderr. A
+    server that does not answer for a while is waited for; one that never did, for 5 minutes, as it
+    may be starting. (How long one answer may take is set before the command: bgthrottle --timeout
+    5s wait.)
 
     \b
     Example:
@@ -47,9 +48,10 @@ def wait_command(session: Session, longest_ms: int | None, interval_ms: int) -> 
 
 def _wait(session: Session, client: "Client", longest_ms: int | None, interval_ms: int) -> Look:
     around, poller = session.around, Poller(client)
-    end_s = math.inf if longest_ms is None else around.monotonic_s() + longest_ms / 1000
+    start_s = around.monotonic_s()
+    longest_s = math.inf if longest_ms is None else longest_ms / 1000
     changes = Changes(_TELL_EVERY_S)
-    looked: object = poller.look()
+    looked: object = poller.look_again()
     ending = Ending()
     while True:
         for line in changes.tell(looked, around.monotonic_s(), around.wall_ms()):
@@ -58,7 +60,9 @@ def _wait(session: Session, client: "Client", longest_ms: int | None, interval_m
             if ending.has_come(looked):
                 return looked
             _raise_if_stopped(looked)
-        left_s = end_s - around.monotonic_s()
+        waited_s = around.monotonic_s() - start_s
+        poller.give_up(looked, waited_s, longest_s)
+        left_s = longest_s - waited_s
         if left_s <= 0:
             last = "; ".join(changes.last)
             waited = duration(longest_ms)

@@ -29,7 +29,7 @@ def watch_command(session: Session, interval_ms: int, every_ms: int, until_done:
     On a terminal it draws progress, time left, reasons and pressures, and draws them anew every
     --interval. Elsewhere, and with NO_COLOR or TERM=dumb, it prints a line a change, and one after
     --every without; with -o json or yaml the whole status each time. It outlasts restarts of the
-    server.
+    server, and waits 5 minutes for one that is not there yet.
 
     \b
     Examples:
@@ -39,7 +39,7 @@ def watch_command(session: Session, interval_ms: int, every_ms: int, until_done:
     draws = session.is_human and session.around.stdout_is_terminal() and output.is_coloured()
     with session.client() as client:
         poller = Poller(client)
-        first = poller.look()  # an error is told before anything is drawn
+        first = poller.look_again()  # an error that stays is told before anything is drawn
         with _screen() if draws else nullcontext() as screen:
             _Watch(session, screen, every_ms).follow(poller, first, interval_ms, until_done)
 
@@ -58,11 +58,12 @@ class _Watch:
         self._seen: Look | None = None
         self._lost_s: float | None = None
 
-    def follow(self, poller: Poller, first: Look, interval_ms: int, until_done: bool) -> None:
-        looked: object = first
+    def follow(self, poller: Poller, first: object, interval_ms: int, until_done: bool) -> None:
+        looked, start_s = first, self._session.around.monotonic_s()
         ending = Ending()
         while True:
             self._tell(looked)
+            poller.give_up(looked, self._session.around.monotonic_s() - start_s)
             if until_done and isinstance(looked, Look) and ending.has_come(looked):
                 return
             self._session.around.sleep(max(interval_ms, 100) / 1000)
@@ -90,7 +91,8 @@ class _Watch:
         if self._lost_s is None:
             return []
         ago = duration((now_s - self._lost_s) * 1000)
-        return [Line(f"NO STATUS for {ago}, what follows is old: {looked}", "problem")]
+        old = "" if self._seen is None else ", what follows is old"
+        return [Line(f"NO STATUS for {ago}{old}: {looked}", "problem")]
 
     def _lines(self, wall_ms: float) -> list[Line]:
         return [] if self._seen is None else lines_of(self._seen, wall_ms, _MOST_PENDING)

@@ -1,6 +1,8 @@
 """Where to connect, and calls as httpx takes them; shared by both clients."""
 
 import re
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -93,8 +95,26 @@ class Connection:
         """Makes httpx's errors those of this package."""
         try:
             yield
-        except httpx.TimeoutException:
-            raise TimedOutError(f"{self.url}: no answer within {self.timeout_s:g} s") from None
+        except httpx.TimeoutException as error:
+            was_sent = not isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout))
+            message = f"{self.url}: no answer within {self.timeout_s:g} s"
+            raise TimedOutError(message, may_be_done=was_sent) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             what = str(error) or type(error).__name__
-            raise UnreachableError(f"{self.url}: {what}") from None
+            was_sent = not isinstance(error, (*_UNUSABLE, httpx.ConnectError))
+            may_pass = not isinstance(error, _UNUSABLE) and not _is_lasting(error)
+            raise UnreachableError(
+                f"{self.url}: {what}", may_be_done=was_sent, may_pass=may_pass
+            ) from None
+
+
+_UNUSABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+
+
+def _is_lasting(error: BaseException | None) -> bool:
+    """Whether an unknown name or a certificate is behind it, which httpx has no errors for."""
+    while error is not None:
+        if isinstance(error, (socket.gaierror, ssl.SSLError)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

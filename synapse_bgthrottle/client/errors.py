@@ -24,11 +24,22 @@ class ClientError(Exception):
 
 
 class UnreachableError(ClientError):
-    """No connection, or one that broke: whether the server acted on the call is unknown."""
+    """No connection, or one that broke.
+
+    Attributes:
+        may_be_done: whether the server may have acted on the call; not where none was sent.
+        may_pass: whether the same call may come through later; not where the host's name is
+            unknown, or its certificate is not trusted.
+    """
+
+    def __init__(self, message: str, *, may_be_done: bool = True, may_pass: bool = True) -> None:
+        super().__init__(message)
+        self.may_be_done = may_be_done
+        self.may_pass = may_pass
 
 
 class TimedOutError(UnreachableError):
-    """The server took too long: whether it acted on the call is unknown."""
+    """The server took too long."""
 
 
 class NotUnderstoodError(ClientError):
@@ -104,3 +115,18 @@ class ServerFailedError(AnswerError):
     def is_gateway(self) -> bool:
         """Whether a proxy says that it did not reach the server."""
         return self.status in (502, 503, 504) and not self.errcode
+
+
+def may_be_done(error: ClientError) -> bool:
+    """Whether the server may have done what it was asked for, although the answer is lost."""
+    if isinstance(error, UnreachableError):
+        return error.may_be_done
+    is_gateway = isinstance(error, ServerFailedError) and error.is_gateway
+    return is_gateway or isinstance(error, NotUnderstoodError)
+
+
+def may_pass(error: ClientError) -> bool:
+    """Whether the server may be there later: it, or the proxy before it, is just starting."""
+    if isinstance(error, UnreachableError):
+        return error.may_pass
+    return isinstance(error, ServerFailedError) and error.is_gateway

@@ -42,11 +42,13 @@ class LeverAnswer:
         made: levers that are new.
         ended: levers that are no longer in force.
         in_force: all that are, afterwards.
+        notes: what else is to be known, such as what still holds an update; for people.
     """
 
     made: tuple[Lever, ...] = ()
     ended: tuple[Lever, ...] = ()
     in_force: tuple[Lever, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @attrs.frozen

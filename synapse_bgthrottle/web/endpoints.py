@@ -79,6 +79,8 @@ class Endpoints:
             raise invalid(error.problems) from None
         try:
             done = await self._steering.pull(request, author)
+        except InvalidConfigError as error:
+            raise invalid(error.problems) from None
         finally:
             self._status.forget()
         logger.info("%s", told(request, author, done))

@@ -35,13 +35,14 @@ class Steering(Protocol):
         """What an update of this name is, or would be, limited and held by."""
 
     async def pull(self, request: LeverRequest, author: str) -> JsonObject:
-        """Do what is asked for; tells the levers made, ended, and in force.
+        """Do what is asked for; tells the levers made, ended, and in force, and notes on them.
 
         Args:
             request: checked.
             author: the full user ID of the administrator who asks.
 
         Raises:
+            InvalidConfigError: there is no such database.
             NothingMatchesError: there is nothing that it is about.
             TooManyLeversError: no further lever can be made.
         """

@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from synapse_bgthrottle.lever_requests import Action, LeverRequest, escaped
+from synapse_bgthrottle.written import settings_in_words
 
 _DID = {
     Action.PAUSE: "paused",
@@ -26,7 +27,7 @@ def told(request: LeverRequest, author: str, answer: Mapping[str, Any]) -> str:
     line = f"{author} {_DID[request.action]} {request.update}"
     line += " in all databases" if request.database is None else f" in {request.database}"
     if request.settings:
-        line += f" to {dict(request.settings)}"
+        line += f" to {settings_in_words(request.settings)}"
     for lever in answer.get("made", ()):
         until = datetime.fromtimestamp(lever["ends_ms"] / 1000, timezone.utc)
         line += f" until {until:%Y-%m-%d %H:%M:%S} UTC"

@@ -105,6 +105,9 @@ test("what is to be confirmed says what it is about", () => {
 
 test("what came of it is told", () => {
   assert.equal(outcome("pause", { made: [{}], ended: [] }), "Pause: in force now.");
+  const notes = ["nothing pending matches x now"];
+  const told = "Pause: in force now. nothing pending matches x now.";
+  assert.equal(outcome("pause", { made: [{}], ended: [], notes }), told);
   assert.equal(outcome("resume", { made: [], ended: [{}, {}] }), "2 levers ended.");
   assert.equal(outcome("pause", { made: [], ended: [] }), "Nothing was to be done.");
 });

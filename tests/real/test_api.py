@@ -95,7 +95,7 @@ def test_override(make_api: Callable[..., Api]) -> None:
     api = make_api({"sleep": "1h"})
     api.start()
     wait_until(lambda: "rests 1h" in api.state()[1])
-    api.post("pause", update="no_such_update")
+    api.post("pause", update="event_search")
     api.post("override", update="*", settings={"sleep": "2h"})
     wait_until(lambda: "rests 2h" in api.state()[1])
     api.post("reset", update="*")

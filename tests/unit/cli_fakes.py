@@ -37,7 +37,7 @@ PAUSE: dict[str, Any] = {
     "ends_ms": NOW_MS + 7_200_000,
     "used_ms": None,
 }
-LEVERS: dict[str, Any] = {"made": [PAUSE], "ended": [], "in_force": [PAUSE]}
+LEVERS: dict[str, Any] = {"made": [PAUSE], "ended": [], "in_force": [PAUSE], "notes": []}
 
 
 def pending(name: str, **more: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tests.unit.cli_fakes import (
     LEVERS,
     PAUSE,
     FakeServer,
+    current,
     database,
     official,
     run,
@@ -201,6 +202,8 @@ def test_confirmation(
     server = FakeServer(answers)
     result = run(server, *arguments, *more, terminal=terminal, stdin=stdin)
     assert (expected, expected == 0) == (result.exit_code, bool(server.sent))
+    assert "Usage" not in result.output
+    assert (expected == 1) == ("nothing was changed" in result.output)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +225,27 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert (2, []) == (run(server, *arguments).exit_code, server.sent)
 
 
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("'60d' is not within 1s and 30d", ["pause", "e", "--for", "60d"]),
+        ("'999ms' is not within 1s and 30d", ["set", "e", "sleep=0", "--for", "999ms"]),
+        ("'24' is no span with a unit", ["release", "e", "--for", "24"]),
+        ("say of which update: bgthrottle set NAME duty_cycle=5%", ["set", "duty_cycle=5%"]),
+    ],
+)
+def test_wrong_usage_in_the_words_that_were_typed(said: str, arguments: list[str]) -> None:
+    """What was typed is told, and what is accepted."""
+    assert said in " ".join(run(FakeServer(), *arguments).output.replace("│", "").split())
+
+
+def test_compound_spans() -> None:
+    """A span is taken as the program itself tells spans."""
+    server = FakeServer({"POST pause": LEVERS})
+    run(server, "pause", "e", "--for", "1h59m")
+    assert 7_140_000 == server.sent[0][1]["for"]
+
+
 def test_problems_of_a_lever() -> None:
     """A refusal is told with each of its problems."""
     problem = {"path": ["settings", "duty_cycle"], "message": "found '500%'\n"}
@@ -237,6 +261,39 @@ def test_a_problem_that_the_message_has() -> None:
     body = {"errcode": "M_INVALID_PARAM", "error": "for: found '1y'", "problems": [problem]}
     result = run(FakeServer({"POST pause": (400, body)}), "pause", "e")
     assert 1 == result.output.count("for: found '1y'")
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer"),
+    [
+        (True, httpx.ReadTimeout("")),
+        (True, httpx.RemoteProtocolError("Server disconnected")),
+        (True, HTML),
+        (True, (200, b"<html>")),
+        (False, httpx.ConnectError("refused")),
+        (False, httpx.ConnectTimeout("")),
+        (False, (500, {"errcode": "M_UNKNOWN", "error": "Internal"})),
+    ],
+)
+@pytest.mark.parametrize(
+    ("key", "arguments"),
+    [
+        ("POST pause", ["pause", "e"]),
+        ("POST resume", ["resume", "e"]),
+        ("POST release", ["release", "e"]),
+        ("POST override", ["set", "e", "sleep=0"]),
+        ("POST admin/start_job", ["run", "regenerate_directory"]),
+    ],
+)
+def test_a_change_whose_answer_is_lost(
+    expected: bool, answer: Any, key: str, arguments: list[str]
+) -> None:
+    """It may have been done, unless nothing was sent or the server says no; a look is no change."""
+    server = FakeServer({key: answer, "GET status": answer})
+    result = run(server, *arguments)
+    assert result.exit_code in (1, 4)
+    assert expected == ("it may have been done all the same" in result.output)
+    assert "may have been done" not in run(server, "status").output
 
 
 def test_pause_without_module() -> None:
@@ -274,13 +331,15 @@ ABORTED = status(IDLE | {"state": "aborted"})
         (0, True, {"POST resume": LEVERS, "GET status": ABORTED}, ["resume"]),
         (0, True, {"POST resume": NOTHING, "GET status": ABORTED}, ["resume"]),
         (0, True, {"POST resume": NOTHING, "GET status": status(IDLE, enabled=False)}, ["resume"]),
-        (1, False, {"POST resume": NOTHING, "GET status": status(IDLE)}, ["resume"]),
+        (0, False, {"POST resume": NOTHING, "GET status": status(IDLE)}, ["resume"]),
+        (1, False, {"POST resume": NOTHING, "GET status": status(IDLE)},
+         ["resume", "--database", "x"]),
         (1, False, {"POST resume": NOTHING, "GET status": ABORTED}, ["resume", "e"]),
         (0, False, {"POST resume": LEVERS, "GET status": ABORTED}, ["resume", "e"]),
         (0, True, {}, ["resume"]),
         (1, False, {}, ["resume", "e"]),
     ],
-)
+)  # fmt: skip
 def test_resume(
     expected: int, switched: bool, answers: dict[str, Any], arguments: list[str]
 ) -> None:
@@ -291,15 +350,47 @@ def test_resume(
     assert switched is (("POST admin/enabled", ON) in server.sent)
 
 
+@pytest.mark.parametrize(
+    ("key", "arguments"),
+    [("POST resume", ["resume"]), ("POST reset", ["set", "*", "--reset"])],
+)
+def test_nothing_to_end(key: str, arguments: list[str]) -> None:
+    """It is told, with what does hold updates, and is no error."""
+    hold = {"cause": "window", "is_hold": True, "reason": "windows are closed", "since_ms": 0}
+    held = status(database(state="held", current=current(decision=hold)))
+    result = run(FakeServer({key: NOTHING, "GET status": held}), *arguments)
+    said = "nothing is paused\nmaster: held: windows are closed\n"
+    assert (0, said) == (result.exit_code, result.output)
+
+
 def test_run() -> None:
     """A job is put into the queue by Synapse's own API, one unknown here too."""
     server = FakeServer({"POST admin/start_job": {}})
     assert 0 == run(server, "run", "news").exit_code
-    assert 0 == run(server, "run", "event_resign", "--old-key", "k", "--before-ts", "5").exit_code
+    key = "ed25519:a_old " + "X" * 43
+    assert 0 == run(server, "run", "event_resign", "--old-key", key, "--before-ts", "5").exit_code
     assert [
         {"job_name": "news"},
-        {"job_name": "event_resign", "old_key": "k", "before_ts": 5},
+        {"job_name": "event_resign", "old_key": key, "before_ts": 5},
     ] == [body for _, body in server.sent]
+
+
+@pytest.mark.parametrize("key", ["k", "ed25519:a", "a_old " + "X" * 43, "ed25519:a " + "X" * 42])
+def test_run_with_a_key_that_is_none(key: str) -> None:
+    """Synapse would queue it, and fail again and again."""
+    server = FakeServer({"POST admin/start_job": {}})
+    assert 2 == run(server, "run", "event_resign", "--old-key", key).exit_code
+    assert [] == server.sent
+
+
+@pytest.mark.parametrize(
+    ("expected", "arguments"), [(2, []), (2, ["--before-ts", "5"]), (0, ["--yes"])]
+)
+def test_signing_everything_is_asked_about(expected: int, arguments: list[str]) -> None:
+    """Without an old key all events are signed."""
+    server = FakeServer({"POST admin/start_job": {}})
+    result = run(server, "run", "event_resign", *arguments)
+    assert (expected, expected == 0) == (result.exit_code, bool(server.sent))
 
 
 def test_history() -> None:

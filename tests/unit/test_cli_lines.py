@@ -35,7 +35,8 @@ HOLD = {"cause": "window", "is_hold": True, "reason": "windows are closed", "sin
             {},
         ),
         (
-            "event_search 66.0% 496900/752865; running 3h12m; ETA 1h40m; held: windows are closed",
+            "event_search 66.0% 496900/752865; running 3h12m; 1h40m once it goes on;"
+            " held: windows are closed",
             {"current": current(decision=HOLD), "state": "held"},
         ),
         (
@@ -133,6 +134,25 @@ def test_the_whole_status() -> None:
     ] == [line.text for line in told]
 
 
+def test_signals_of_a_database_that_is_held() -> None:
+    """Most are not read then, which is told as no fault."""
+    found = status(database(state="held", signals=SIGNALS))
+    told = [line.text for line in status_lines(decode(ThrottleStatus, found), None)]
+    assert "  not read while it is held: wal" in told
+    assert not [text for text in told if "stale" in text]
+
+
+def test_which_override_counts() -> None:
+    """Of several the newest, which is told where there are several."""
+    said = "of overrides that match an update the newest, told last, counts"
+    override = PAUSE | {"kind": "override", "settings": {"windows": [{"days": ["sat"]}]}}
+    for count in (1, 2):
+        found = decode(ThrottleStatus, status(IDLE, levers=[override] * count))
+        told = [line.text for line in status_lines(found, None)]
+        assert (count > 1) is (said in told)
+        assert "  override *, windows=[{days: [sat]}], until" in "\n".join(told)
+
+
 def test_what_this_synapse_lacks() -> None:
     """It comes last, a line each with what it costs."""
     found = status(IDLE, missing=[{"name": "Pool.engine", "cost": "no gaps on SQLite"}])
@@ -219,8 +239,19 @@ def test_levers_uses_and_history() -> None:
             status(IDLE | {"state": "aborted"}),
         ),
         (["* is paused by @admin:example.org: load test"], status(IDLE, levers=[PAUSE])),
+        (
+            ["* is paused in state by @admin:example.org: load test"],
+            status(IDLE, levers=[PAUSE | {"database": "state"}]),
+        ),
+        (
+            [
+                "1 update is pending in master: e",
+                "updates of master are held: windows are closed",
+            ],
+            status(database(state="held", pending=[pending("e")], current=current(decision=HOLD))),
+        ),
         (["background updates are switched off"], status(IDLE, enabled=False)),
-        (["no batch for 2h in master"], status(IDLE, problems=[
+        (["master: no batch for 2h"], status(IDLE, problems=[
             {"kind": "stuck", "database": "master", "message": "no batch for 2h"}])),
     ],
 )  # fmt: skip
@@ -241,3 +272,38 @@ def test_reasons_against_an_upgrade(expected: list[str], found: Any) -> None:
 def test_done(expected: bool, found: Any) -> None:
     """Only queues that were read and are empty are done."""
     assert expected is verdicts.is_done(decode(ThrottleStatus, found))
+
+
+APPROVAL = {"cause": "approval", "is_hold": True, "reason": "approval is required", "since_ms": 0}
+OTHERS = [
+    PAUSE | {"update": "an_*", "author": "@other:x"},
+    PAUSE | {"database": "state", "author": "@state:x"},
+    PAUSE | {"update": "event_*", "database": "master"},
+]
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"),
+    [
+        ([], status(database())),
+        (
+            ["master: event_search needs approval: bgthrottle release event_search"],
+            status(database(current=current(decision=APPROVAL))),
+        ),
+        (
+            ["master: event_search is paused by @admin:example.org"],
+            status(database(pending=[pending("event_search", paused=True)]), levers=OTHERS),
+        ),
+        (
+            ["master: x is not known to this version of Synapse, which stops there"],
+            status(database(pending=[pending("x", known=False)])),
+        ),
+        (
+            ["master: x will never begin: updates wait for each other"],
+            status(database(pending=[pending("x", is_reachable=False)])),
+        ),
+    ],
+)
+def test_what_does_not_end_by_itself(expected: list[str], found: Any) -> None:
+    """A pause, by whoever paused that very update, an approval, and names that cannot run."""
+    assert expected == list(verdicts.stopped(decode(ThrottleStatus, found)))

@@ -2,6 +2,8 @@
 
 import io
 import json
+import socket
+import ssl
 from typing import Any
 
 import httpx
@@ -48,6 +50,7 @@ IDLE_TEXT = "master: nothing pending"
 def test_a_line_a_change() -> None:
     """Without a terminal a change is one line, and what stays as it is none."""
     held = PACE.replace("throttled: active backends 26 >= 25", "held: windows are closed")
+    held = held.replace("ETA 1h40m", "1h40m once it goes on")
     told = lines_of([BUSY, BUSY, HELD, HELD, DONE], "watch", "--until-done")
     assert (0, [PACE, held, IDLE_TEXT]) == told
 
@@ -78,6 +81,35 @@ def test_the_server_goes_and_comes_back() -> None:
 def test_what_ends_it(expected: int, answers: list[Any], command: str) -> None:
     """A server that was never there, and a token that is no longer good, end it."""
     assert expected == lines_of(list(answers), command)[0]
+
+
+@pytest.mark.parametrize("command", [["wait"], ["watch", "--until-done"]])
+def test_a_server_that_is_just_starting(command: list[str]) -> None:
+    """What refuses connections, or is not there for its proxy, is waited for from the first."""
+    code, told = lines_of([GONE, HTML, GONE, BUSY, DONE], *command)
+    assert 0 == code
+    assert "no status: https://matrix.example.org: refused" == told[0]
+
+
+@pytest.mark.parametrize("command", ["wait", "watch"])
+def test_a_server_that_never_comes(command: str) -> None:
+    """It is waited for for five minutes, or for the time that was given."""
+    server = FakeServer({"GET status": [GONE]})
+    assert 4 == run(server, command, "--interval", "10s").exit_code
+    assert 31 == len(server.sent)
+    server = FakeServer({"GET status": [GONE]})
+    assert 4 == run(server, "wait", "--timeout", "20s").exit_code
+    assert 3 == len(server.sent)
+
+
+@pytest.mark.parametrize("cause", [socket.gaierror(-2, "unknown name"), ssl.SSLError("untrusted")])
+@pytest.mark.parametrize("command", ["wait", "watch"])
+def test_a_server_that_cannot_come(cause: OSError, command: str) -> None:
+    """An unknown name and a certificate that is not trusted end it at once."""
+    error = httpx.ConnectError("it failed")
+    error.__cause__ = cause
+    server = FakeServer({"GET status": [error]})
+    assert (4, 1) == (run(server, command).exit_code, len(server.sent))
 
 
 def test_watch_for_programs() -> None:
@@ -199,6 +231,15 @@ def test_wait_without_module() -> None:
     assert 7 == len(server.sent)
     server = FakeServer({"GET admin/status": official(enabled=False)})
     assert 5 == run(server, "wait").exit_code
+
+
+def test_wait_without_module_while_nothing_moves() -> None:
+    """Synapse does not tell that it gave up; that nothing moves is told after five minutes."""
+    server = FakeServer({"GET admin/status": official(master="e")})
+    result = run(server, "wait", sleeps=29)
+    assert "nothing has moved" not in result.output
+    result = run(server, "wait", sleeps=40)
+    assert "nothing has moved for 5m: it builds an index, or Synapse gave up" in result.output
 
 
 def test_wait_interrupted() -> None:

@@ -60,7 +60,7 @@ class Server:
         return request.method, path, json.loads(request.content) if request.content else None
 
 
-LEVERS: dict[str, Any] = {"made": [], "ended": [], "in_force": []}
+LEVERS: dict[str, Any] = {"made": [], "ended": [], "in_force": [], "notes": []}
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ _PURE = (
             "holds",
             "internal_errors",
             "lever_requests",
+            "lever_targets",
             "levers",
             "limits",
             "observing",
@@ -81,6 +82,7 @@ _PURE = (
             "web.told",
             "window_config",
             "windows",
+            "written",
         }
     )
 )

@@ -9,6 +9,7 @@ from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import FixedSleep, Settings
 from synapse_bgthrottle.queue import QueueRow
+from synapse_bgthrottle.status_problems import problems
 from synapse_bgthrottle.windows import Window
 from tests.unit.examples import NOON_S, lever, override
 from tests.unit.status_world import DB, StatusWorld, look
@@ -77,12 +78,31 @@ def test_paused(server: StatusWorld, expected: str, changes: dict[str, Any]) -> 
     assert [] == _told(server, 3600)
 
 
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("End it, and all other pauses, with `bgthrottle resume`.", {}),
+        ("End it with `bgthrottle resume event_search`.", {"update": "event_search"}),
+        (
+            f"End it with `bgthrottle resume 'event_*' --database {DB}`.",
+            {"update": "event_*", "database": DB},
+        ),
+    ],
+)
+def test_how_to_end_a_pause(server: StatusWorld, expected: str, changes: dict[str, Any]) -> None:
+    """The command ends no other pauses; a pause that was made twice is told once."""
+    twice = (lever(**changes), lever(**changes, lever_id="again"))
+    server.throttle.levers = Levers(twice)
+    (problem,) = server.status(0, look("a"))["problems"]
+    assert expected == problem["advice"]
+
+
 def test_failing(server: StatusWorld) -> None:
     """Failures in a row are told with the last message, until a batch ends well."""
     server.batch("a", 0, failure="one")
     server.batch("a", 10, failure="two")
-    message = f"2 failures in a row in {DB}; the last was: two"
-    assert [("failing", DB, message)] == _told(server, 12)
+    assert [("failing", DB, "a failed 2 times in a row; the last was: two")] == _told(server, 12)
+    assert "`Error doing update`" in _advice(server, 12)
     server.batch("a", 60)
     assert [] == _told(server, 62)
 
@@ -137,6 +157,33 @@ def test_held_is_told_after_an_hour() -> None:
     ((kind, database, message),) = _told(server, 3600)
     assert ("held", DB) == (kind, database)
     assert message.startswith("a has been held for 1h: windows are closed; next open: Sun")
+
+
+@pytest.mark.parametrize(
+    ("expected", "cause", "closed"),
+    [
+        ("bgthrottle release a", "window", []),
+        ("bgthrottle release a", "calm", []),
+        ("bgthrottle release a", "budget", ["replica_lag"]),
+        ("Remove the file", "budget", ["pause_file"]),
+        ("Free space", "budget", ["replica_lag", "disk_free"]),
+        ("when the database answers", "database", []),
+        ("tried again", "backoff", ["pause_file"]),
+    ],
+)
+def test_what_ends_a_hold(expected: str, cause: str, closed: list[str]) -> None:
+    """A release is advised only where it ends the hold."""
+    current = {
+        "name": "a",
+        "decision": {"cause": cause, "is_hold": True, "reason": "", "since_ms": 0},
+    }
+    database = {
+        "name": DB, "state": "held", "failures_in_row": 0, "last_failure": None,
+        "queue_problem": "", "pending": [], "current": current,
+        "signals": [{"name": name, "is_closed": True} for name in closed],
+    }  # fmt: skip
+    (problem,) = problems(True, "", [database], [], 3_600_000)
+    assert expected in problem["advice"]
 
 
 @pytest.mark.parametrize("one_shot", [True, False])

@@ -44,6 +44,12 @@ _MS_BY_UNIT = {
         (604_800_000, "1w"),
         (31_536_000_000, "1y"),
         (7000, "007s"),
+        (9_000_000, "2h30m"),
+        (7_140_000, "1h59m"),
+        (90_000, "1m 30s"),
+        (1_250, "1s250ms"),
+        (129_600_000, "1d12h"),
+        (34_225_445_006, "1y4w3d3h4m5s6ms"),
         (30_000, "  30s\n"),
         (999_999_999_999_999, "9" * 15),
     ],
@@ -76,7 +82,11 @@ def test_duration_is_ms_or_digits_with_a_unit(expected_ms: int, value: object) -
         "5 s",
         "5S",
         "5sec",
-        "1h30m",
+        "30m1h",
+        "1h1h",
+        "1h30",
+        "1h  30m",
+        "1h, 30m",
         "1e3",
         "0x10",
         "5_000",
@@ -98,6 +108,13 @@ def test_anything_else_is_no_duration(value: object) -> None:
 def test_duration_is_count_times_unit_for_any_count(count: int, unit: str) -> None:
     """A duration as written is its count times its unit, exactly."""
     assert count * _MS_BY_UNIT[unit] == parse_duration_ms(f"{count}{unit}")
+
+
+@given(st.integers(1000, 10**12))
+def test_duration_as_it_is_told_can_be_given(seconds: int) -> None:
+    """What the program tells in whole numbers, it takes too, and tells alike again."""
+    told = format_duration_ms(seconds * 1000)
+    assert told == format_duration_ms(parse_duration_ms(told))
 
 
 @given(st.text(max_size=8) | st.from_regex(r"\d{1,3}\s?\w{0,2}", fullmatch=True))

@@ -11,6 +11,7 @@ from synapse.module_api import make_deferred_yieldable, run_in_background
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from harness.virtual import EPOCH_S, VirtualServer, Work
+from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.lever_desk import Queue
 from synapse_bgthrottle.lever_requests import (
     Action,
@@ -22,7 +23,7 @@ from synapse_bgthrottle.lever_requests import (
 from synapse_bgthrottle.levers import MOST_LEVERS
 from synapse_bgthrottle.limits import FixedSleep
 from synapse_bgthrottle.module import BackgroundUpdateThrottle
-from tests.virtual.kept import ADMIN, answer, levers_of, pull, restarted, rows, steering_of
+from tests.virtual.kept import ADMIN, answer, levers_of, pull, queued, restarted, rows, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -43,7 +44,7 @@ class _World:
     def pull(self, action: str, **request: Any) -> tuple[list[str], list[str], list[str]]:
         """Updates of the levers made, ended and in force."""
         told = pull(self.server, action, **request)
-        made, ended, in_force = ([v["update"] for v in told[key]] for key in told)
+        made, ended, in_force = ([v["update"] for v in told[key]] for key in told if key != "notes")
         return made, ended, in_force
 
 
@@ -112,6 +113,7 @@ def test_levers_outlive_the_process(world: _World, virtual_server: MakeServer) -
 
 def test_resume_ends_pauses_that_are_meant(world: _World) -> None:
     """What was named, or matches what was named, is over; overrides and the others are not."""
+    queued(world.server, "other")
     for update in ("event_a", "event_b", "other"):
         pull(world.server, "pause", update=update)
     pull(world.server, "override", update="event_a", settings={"sleep": 0})
@@ -121,7 +123,7 @@ def test_resume_ends_pauses_that_are_meant(world: _World) -> None:
     with pytest.raises(NothingMatchesError, match=message):
         world.pull("resume", update="event_a")
     assert ["other"] == world.pull("resume")[1]
-    with pytest.raises(NothingMatchesError, match="none is in force"):
+    with pytest.raises(NothingMatchesError, match="nothing is paused"):
         world.pull("resume")
 
 
@@ -141,7 +143,7 @@ def test_release_is_one_of_each_pending_update(world: _World) -> None:
     assert {("master", None)} == {(v.database, v.used_s) for v in levers_of(world.module)}
     with pytest.raises(NothingMatchesError, match="pending are: event_a, event_b"):
         world.pull("release", update="other")
-    with pytest.raises(NothingMatchesError, match="no pending update matches"):
+    with pytest.raises(InvalidConfigError, match="found 'state'; accepted is master, or null"):
         world.pull("release", update="event_a", database="state")
 
 
@@ -191,14 +193,14 @@ def test_profile_brings_its_pace(world: _World, virtual_server: MakeServer) -> N
 
 def test_no_more_levers_than_may_be(world: _World) -> None:
     """Of a hundred in force one must end first; those that have ended do not count."""
-    pull(world.server, "pause", update="first", duration="1s")
-    for number in range(MOST_LEVERS - 1):
-        pull(world.server, "pause", update=f"u{number}")
+    pull(world.server, "pause", update="event_a", duration="1s")
+    for stars in range(MOST_LEVERS - 1):
+        pull(world.server, "pause", update="event_b" + "*" * stars)
     with pytest.raises(TooManyLeversError, match="100 may be"):
         pull(world.server, "pause")
     world.server.advance(1)
     assert MOST_LEVERS == len(pull(world.server, "pause")["in_force"])
-    assert MOST_LEVERS - 1 == len(pull(world.server, "resume", update="u1")["in_force"])
+    assert MOST_LEVERS - 1 == len(pull(world.server, "resume", update="event_b")["in_force"])
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "override", "reset"])
@@ -322,7 +324,7 @@ def test_log_contexts_of_those_who_wait_for_each_other(virtual_server: MakeServe
 def test_what_has_ended_is_deleted_with_the_next_change(world: _World) -> None:
     """The table does not grow with each pause that ends by itself."""
     for _ in range(20):
-        world.pull("pause", update="x", duration="1s")
+        world.pull("pause", update="event_a", duration="1s")
         world.server.advance(2)
     assert [(1,)] == rows(world.server, "SELECT COUNT(*) FROM bgthrottle_levers")
 
@@ -341,3 +343,80 @@ def test_items_per_second_end_with_their_override(virtual_server: MakeServer) ->
     before = len(work.starts_s)
     server.advance(2)
     assert len(work.starts_s) > before
+
+
+# --- what it is about ---
+
+
+@pytest.mark.parametrize("action", ["pause", "override"])
+def test_names_that_this_server_does_not_have(world: _World, action: str) -> None:
+    """What nothing is named like, here or in the queue, is refused with what there is."""
+    settings = {"settings": {"sleep": 0}} if action == "override" else {}
+    message = "knows matches event_x; did you mean event_[ab].*pending are: event_a, event_b"
+    with pytest.raises(NothingMatchesError, match=message):
+        pull(world.server, action, update="event_x", **settings)
+    with pytest.raises(NothingMatchesError, match=r"matches receipts_\*"):
+        pull(world.server, action, update="receipts_*", **settings)
+    with pytest.raises(InvalidConfigError, match="database: found 'foo'; accepted is master"):
+        pull(world.server, action, update="*", database="foo", **settings)
+    assert () == levers_of(world.module)
+    world.server.pools["master"].connection.execute(
+        "INSERT INTO background_updates (update_name, progress_json) VALUES ('strange', '{}')"
+    )
+    pull(world.server, action, update="strange", **settings)
+    assert 1 == len(levers_of(world.module))
+
+
+def test_names_that_are_not_pending(world: _World) -> None:
+    """What the server knows may be paused before it is pending, which is said."""
+    world.server.pools["master"].updates.register_background_update_handler(
+        "later", world.works["event_a"]
+    )
+    told = pull(world.server, "pause", update="lat*")
+    assert ["nothing pending matches lat* now"] == told["notes"]
+    assert [] == pull(world.server, "pause", update="event_*")["notes"]
+
+
+def test_names_where_it_is_not_told_what_there_is(virtual_server: MakeServer) -> None:
+    """Where Synapse does not tell what it knows, a pause is made, and that is said."""
+    server = virtual_server()
+    server.load({})
+    server.advance(0)
+    told = pull(server, "pause", update="event_serch", database="foo")
+    assert "is not told, so check the name" in told["notes"][-1]
+
+
+def test_release_behind_a_held_one(world: _World) -> None:
+    """It is said what a released update waits behind, and what holds that one."""
+    pull(world.server, "pause", update="event_a", reason="party")
+    (note,) = pull(world.server, "release", update="event_b")["notes"]
+    assert note.startswith("event_b in master waits behind event_a, paused by @admin:virtual.test")
+    (note,) = pull(world.server, "release", update="event_a")["notes"]
+    assert note.startswith("event_a in master is held still: paused by @admin:virtual.test")
+
+
+def test_release_of_what_this_server_does_not_know(world: _World) -> None:
+    """It cannot run, and is left out."""
+    world.server.pools["master"].connection.execute(
+        "INSERT INTO background_updates (update_name, progress_json, ordering)"
+        " VALUES ('strange', '{}', 9)"
+    )
+    told = pull(world.server, "release", update="*")
+    assert ["event_a", "event_b"] == [lever["update"] for lever in told["made"]]
+    assert ["left out in master, as this server does not know it: strange"] == told["notes"]
+    with pytest.raises(NothingMatchesError, match="does not know strange, and cannot run it"):
+        pull(world.server, "release", update="strange")
+
+
+def test_override_tells_what_still_holds(virtual_server: MakeServer) -> None:
+    """A profile alone opens no window and lifts no approval."""
+    closed = [{"days": ["sun"], "start": "00:00", "end": "01:00"}]
+    server = _World(virtual_server, {"windows": closed, "max_items_per_second": 50}).server
+    told = pull(server, "override", update="*", settings={"profile": "finish"})
+    limits, held = told["notes"]
+    assert limits.startswith("event_a in master has now: duty cycle adaptive, finish")
+    assert "50 items/s" in limits
+    assert held.startswith("event_a in master is held still: windows are closed")
+    settings = {"profile": "finish", "windows": "always", "max_items_per_second": "off"}
+    (limits,) = pull(server, "override", update="*", settings=settings)["notes"]
+    assert "items/s" not in limits

@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.python.failure import Failure
 
-from harness.virtual import EPOCH_S, VirtualServer
+from harness.virtual import EPOCH_S, VirtualServer, Work
 from synapse_bgthrottle.lever_requests import Action, StoreUnavailableError, parse_lever_request
 from tests.virtual.kept import ADMIN, answer, levers_of, pull, queued, rows, steering_of
 
@@ -278,16 +278,22 @@ def test_nothing_is_pulled_before_it_is_known_what_is(virtual_server: MakeServer
 
 
 def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
-    """What is pending must be known to be released; a pause needs no queue."""
+    """What is pending must be known to be released; a pause holds before a queue is asked."""
     server = virtual_server(databases=("master", "state"))
     queued(server, "work")
-    server.load({})
+    for name in ("master", "state"):
+        server.pools[name].updates.register_background_update_handler("other", Work(server, 1, 1))
+    module = server.load({})
     server.advance(5)
     server.pools["state"].silent = []
     told = _pulling(server, "release", update="work")
     server.advance(3)
     assert "no answer within 3 s" in str(told[0].value)
-    assert 1 == len(pull(server, "pause")["in_force"])
+    told = _pulling(server, "pause")
+    server.advance(0)
+    assert (1, []) == (len(levers_of(module)), told)
+    server.advance(3)
+    assert (1, []) == (len(told[0]["in_force"]), told[0]["notes"])
 
 
 def test_questions_do_not_pile_up_while_the_database_is_silent(virtual_server: MakeServer) -> None:

@@ -145,5 +145,6 @@ export function outcome(action, answer) {
   const done = [];
   if (made.length) done.push(`${ACTIONS[action].title}: in force now`);
   if (ended.length) done.push(`${counted(ended.length, "lever")} ended`);
-  return `${done.join(", ") || "Nothing was to be done"}.`;
+  const notes = (answer.notes ?? []).map((note) => ` ${escaped(note)}.`).join("");
+  return `${done.join(", ") || "Nothing was to be done"}.${notes}`;
 }
