@@ -220,8 +220,8 @@ def test_to_the_end(make_api: Callable[..., Api], tmp_path: Path) -> None:
     watch_path, wait_path = tmp_path / "watch", tmp_path / "wait"
     watch = call.command.start(watch_path, "watch", "--until-done", "--interval", "200ms")
     wait = call.command.start(wait_path, "wait", "--interval", "200ms")
-    for path in (watch_path, wait_path):
-        wait_until(lambda path=path: "windows are closed" in path.read_text())
+    paths = (watch_path, wait_path)
+    wait_until(lambda: all("windows are closed" in path.read_text() for path in paths))
     call.api.synapse.stop()
     wait_until(lambda: "no status" in watch_path.read_text())
     wait_until(lambda: "no status" in wait_path.read_text())
