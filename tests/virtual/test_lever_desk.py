@@ -187,80 +187,6 @@ def test_profile_brings_its_pace(world: _World, virtual_server: MakeServer) -> N
         assert ("adaptive", "finish") == (told["limits"]["duty_cycle"], told["limits"]["profile"])
 
 
-@pytest.mark.parametrize("action", ["pause", "override"])
-def test_names_that_this_server_does_not_have(world: _World, action: str) -> None:
-    """What nothing is named like, here or in the queue, is refused with what there is."""
-    settings = {"settings": {"sleep": 0}} if action == "override" else {}
-    message = "knows matches event_x; did you mean event_[ab].*pending are: event_a, event_b"
-    with pytest.raises(NothingMatchesError, match=message):
-        pull(world.server, action, update="event_x", **settings)
-    with pytest.raises(NothingMatchesError, match=r"matches receipts_\*"):
-        pull(world.server, action, update="receipts_*", **settings)
-    with pytest.raises(InvalidConfigError, match="database: found 'foo'; accepted is master"):
-        pull(world.server, action, update="*", database="foo", **settings)
-    assert () == levers_of(world.module)
-    world.server.pools["master"].connection.execute(
-        "INSERT INTO background_updates (update_name, progress_json) VALUES ('strange', '{}')"
-    )
-    pull(world.server, action, update="strange", **settings)
-    assert 1 == len(levers_of(world.module))
-
-
-def test_names_that_are_not_pending(world: _World) -> None:
-    """What the server knows may be paused before it is pending, which is said."""
-    world.server.pools["master"].updates.register_background_update_handler(
-        "later", world.works["event_a"]
-    )
-    told = pull(world.server, "pause", update="lat*")
-    assert ["nothing pending matches lat* now"] == told["notes"]
-    assert [] == pull(world.server, "pause", update="event_*")["notes"]
-
-
-def test_names_where_it_is_not_told_what_there_is(virtual_server: MakeServer) -> None:
-    """Where Synapse does not tell what it knows, a pause is made, and that is said."""
-    server = virtual_server()
-    server.load({})
-    server.advance(0)
-    told = pull(server, "pause", update="event_serch", database="foo")
-    assert "is not told, so check the name" in told["notes"][-1]
-
-
-def test_release_behind_a_held_one(world: _World) -> None:
-    """It is said what a released update waits behind, and what holds that one."""
-    pull(world.server, "pause", update="event_a", reason="party")
-    (note,) = pull(world.server, "release", update="event_b")["notes"]
-    assert note.startswith("event_b in master waits behind event_a, paused by @admin:virtual.test")
-    (note,) = pull(world.server, "release", update="event_a")["notes"]
-    assert note.startswith("event_a in master is held still: paused by @admin:virtual.test")
-
-
-def test_release_of_what_this_server_does_not_know(world: _World) -> None:
-    """It cannot run, and is left out."""
-    world.server.pools["master"].connection.execute(
-        "INSERT INTO background_updates (update_name, progress_json, ordering)"
-        " VALUES ('strange', '{}', 9)"
-    )
-    told = pull(world.server, "release", update="*")
-    assert ["event_a", "event_b"] == [lever["update"] for lever in told["made"]]
-    assert ["left out in master, as this server does not know it: strange"] == told["notes"]
-    with pytest.raises(NothingMatchesError, match="does not know strange, and cannot run it"):
-        pull(world.server, "release", update="strange")
-
-
-def test_override_tells_what_still_holds(virtual_server: MakeServer) -> None:
-    """A profile alone opens no window and lifts no approval."""
-    closed = [{"days": ["sun"], "start": "00:00", "end": "01:00"}]
-    server = _World(virtual_server, {"windows": closed, "max_items_per_second": 50}).server
-    told = pull(server, "override", update="*", settings={"profile": "finish"})
-    limits, held = told["notes"]
-    assert limits.startswith("event_a in master has now: duty cycle adaptive, finish")
-    assert "50 items/s" in limits
-    assert held.startswith("event_a in master is held still: windows are closed")
-    settings = {"profile": "finish", "windows": "always", "max_items_per_second": "off"}
-    (limits,) = pull(server, "override", update="*", settings=settings)["notes"]
-    assert "items/s" not in limits
-
-
 def test_no_more_levers_than_may_be(world: _World) -> None:
     """Of a hundred in force one must end first; those that have ended do not count."""
     pull(world.server, "pause", update="event_a", duration="1s")
@@ -358,3 +284,80 @@ def test_uses_tell_who_did_what(world: _World) -> None:
             "ends_ms": None,
         },
     } == by_action
+
+
+# --- what it is about ---
+
+
+@pytest.mark.parametrize("action", ["pause", "override"])
+def test_names_that_this_server_does_not_have(world: _World, action: str) -> None:
+    """What nothing is named like, here or in the queue, is refused with what there is."""
+    settings = {"settings": {"sleep": 0}} if action == "override" else {}
+    message = "knows matches event_x; did you mean event_[ab].*pending are: event_a, event_b"
+    with pytest.raises(NothingMatchesError, match=message):
+        pull(world.server, action, update="event_x", **settings)
+    with pytest.raises(NothingMatchesError, match=r"matches receipts_\*"):
+        pull(world.server, action, update="receipts_*", **settings)
+    with pytest.raises(InvalidConfigError, match="database: found 'foo'; accepted is master"):
+        pull(world.server, action, update="*", database="foo", **settings)
+    assert () == levers_of(world.module)
+    world.server.pools["master"].connection.execute(
+        "INSERT INTO background_updates (update_name, progress_json) VALUES ('strange', '{}')"
+    )
+    pull(world.server, action, update="strange", **settings)
+    assert 1 == len(levers_of(world.module))
+
+
+def test_names_that_are_not_pending(world: _World) -> None:
+    """What the server knows may be paused before it is pending, which is said."""
+    world.server.pools["master"].updates.register_background_update_handler(
+        "later", world.works["event_a"]
+    )
+    told = pull(world.server, "pause", update="lat*")
+    assert ["nothing pending matches lat* now"] == told["notes"]
+    assert [] == pull(world.server, "pause", update="event_*")["notes"]
+
+
+def test_names_where_it_is_not_told_what_there_is(virtual_server: MakeServer) -> None:
+    """Where Synapse does not tell what it knows, a pause is made, and that is said."""
+    server = virtual_server()
+    server.load({})
+    server.advance(0)
+    told = pull(server, "pause", update="event_serch", database="foo")
+    assert "is not told, so check the name" in told["notes"][-1]
+
+
+def test_release_behind_a_held_one(world: _World) -> None:
+    """It is said what a released update waits behind, and what holds that one."""
+    pull(world.server, "pause", update="event_a", reason="party")
+    (note,) = pull(world.server, "release", update="event_b")["notes"]
+    assert note.startswith("event_b in master waits behind event_a, paused by @admin:virtual.test")
+    (note,) = pull(world.server, "release", update="event_a")["notes"]
+    assert note.startswith("event_a in master is held still: paused by @admin:virtual.test")
+
+
+def test_release_of_what_this_server_does_not_know(world: _World) -> None:
+    """It cannot run, and is left out."""
+    world.server.pools["master"].connection.execute(
+        "INSERT INTO background_updates (update_name, progress_json, ordering)"
+        " VALUES ('strange', '{}', 9)"
+    )
+    told = pull(world.server, "release", update="*")
+    assert ["event_a", "event_b"] == [lever["update"] for lever in told["made"]]
+    assert ["left out in master, as this server does not know it: strange"] == told["notes"]
+    with pytest.raises(NothingMatchesError, match="does not know strange, and cannot run it"):
+        pull(world.server, "release", update="strange")
+
+
+def test_override_tells_what_still_holds(virtual_server: MakeServer) -> None:
+    """A profile alone opens no window and lifts no approval."""
+    closed = [{"days": ["sun"], "start": "00:00", "end": "01:00"}]
+    server = _World(virtual_server, {"windows": closed, "max_items_per_second": 50}).server
+    told = pull(server, "override", update="*", settings={"profile": "finish"})
+    limits, held = told["notes"]
+    assert limits.startswith("event_a in master has now: duty cycle adaptive, finish")
+    assert "50 items/s" in limits
+    assert held.startswith("event_a in master is held still: windows are closed")
+    settings = {"profile": "finish", "windows": "always", "max_items_per_second": "off"}
+    (limits,) = pull(server, "override", update="*", settings=settings)["notes"]
+    assert "items/s" not in limits

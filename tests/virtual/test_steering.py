@@ -277,30 +277,20 @@ def test_nothing_is_pulled_before_it_is_known_what_is(virtual_server: MakeServer
     assert "store" == server_status["problems"][0]["kind"]
 
 
-def test_a_pause_holds_before_a_queue_is_asked(virtual_server: MakeServer) -> None:
-    """What is known to the server is paused at once, also while a database is silent."""
+def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
+    """What is pending must be known to be released; a pause holds before a queue is asked."""
     server = virtual_server(databases=("master", "state"))
+    queued(server, "work")
     for name in ("master", "state"):
         server.pools[name].updates.register_background_update_handler("other", Work(server, 1, 1))
     module = server.load({})
     server.advance(5)
     server.pools["state"].silent = []
+    told = _pulling(server, "release", update="work")
+    server.advance(3)
+    assert "no answer within 3 s" in str(told[0].value)
     told = _pulling(server, "pause")
     server.advance(0)
     assert (1, []) == (len(levers_of(module)), told)
     server.advance(3)
     assert (1, []) == (len(told[0]["in_force"]), told[0]["notes"])
-
-
-def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
-    """What is pending must be known to be released; a pause needs no queue."""
-    server = virtual_server(databases=("master", "state"))
-    queued(server, "work")
-    server.load({})
-    server.advance(5)
-    server.pools["state"].silent = []
-    told = _pulling(server, "release", update="work")
-    server.advance(3)
-    assert "no answer within 3 s" in str(told[0].value)
-    server.pools["state"].silent = None
-    assert 1 == len(pull(server, "pause")["in_force"])
