@@ -52,7 +52,7 @@ def levers_lines(levers: "tuple[Lever, ...]", now_ms: float | None) -> Iterator[
 
 def _which_counts(levers: "tuple[Lever, ...]") -> Iterator[Line]:
     if sum(lever.kind == "override" for lever in levers) > 1:
-        yield Line("of overrides that match an update the newest, told last, counts", "faint")
+        yield Line("of overrides that match an update the newest counts, key by key", "faint")
 
 
 def use_line(use: "Use") -> str:

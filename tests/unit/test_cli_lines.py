@@ -144,7 +144,7 @@ def test_signals_of_a_database_that_is_held() -> None:
 
 def test_which_override_counts() -> None:
     """Of several the newest, which is told where there are several."""
-    said = "of overrides that match an update the newest, told last, counts"
+    said = "of overrides that match an update the newest counts, key by key"
     override = PAUSE | {"kind": "override", "settings": {"windows": [{"days": ["sat"]}]}}
     for count in (1, 2):
         found = decode(ThrottleStatus, status(IDLE, levers=[override] * count))
