@@ -56,6 +56,6 @@ def _offline(session: Session, update: str, file: Path, database: str, one_shot:
     at = Conditions(now_s=0.0, wall_s=wall_ms / 1000)
     told = decode(Explanation, explanation(throttle, database, update, one_shot, at))
     lines = [*explanation_lines(told, wall_ms), Line(f"  {_ONLY_THE_SERVER}")]
-    if found.has_server_settings:
+    if found.server_section:
         lines.append(Line(f"  {_LEFT_OUT}"))
     session.show(told, lines)
