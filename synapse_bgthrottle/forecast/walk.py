@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from synapse_bgthrottle import windows
+from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.paces import Pace
 from synapse_bgthrottle.forecast.week import WeeklyLoad
@@ -21,6 +22,9 @@ from synapse_bgthrottle.throttle import Throttle
 _WEEK_S = 7 * 86400.0
 _WEEKS_ONE_BY_ONE = 3
 _ALIKE_S = 1.0
+
+# The rule is left out: what a server states is made rules of anew, with other numbers.
+_APPROVAL = "approval is required: release it to let it go"
 HORIZON_S = 100 * 365 * 86400.0
 
 # Of one update; weeks hour by hour and those that are gone at once have some thousand.
@@ -128,7 +132,8 @@ class _Walker:
             decision = self.throttle.decide(*key, at)
             if decision.cause.is_hold:
                 if math.isinf(decision.wait_s):
-                    leg.why = decision.reason
+                    is_approval = decision.cause is Cause.APPROVAL
+                    leg.why = _APPROVAL if is_approval else decision.reason
                     return False
                 self._pass(max(decision.wait_s, 0.001))
                 continue

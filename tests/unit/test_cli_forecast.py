@@ -58,7 +58,7 @@ def test_numbers(tmp_path: Path) -> None:
     result = run(FakeServer(), "forecast", *options, env={"BGTHROTTLE_URL": ""})
     assert (0, "") == (result.exit_code, result.stderr)
     lines = result.output.splitlines()
-    assert lines[0].startswith("an_update in master: 1000000 items left; done 2026-01-06 22:03 UTC")
+    assert lines[0].startswith("(unnamed): 1000000 items left; done 2026-01-06 22:03 UTC")
     names = [line.split()[0] for line in lines[3:9]]
     assert ["present", "gentle", "balanced", "fast", "finish", "stock"] == names
     assert max(map(len, lines[3:])) < 120
@@ -116,9 +116,9 @@ def test_of_a_server(env: dict[str, str]) -> None:
     assert 0 == result.exit_code
     first, second = result.output.splitlines()[:2]
     # 255965 in 420 s of batches.
-    assert first.startswith("event_search in master: 255965 stream positions left; done")
-    assert first.endswith("100.0% of the time in batches; 609/s there")
-    assert second == "an_index in master: how much is left is not known: say --items"
+    assert first.startswith("event_search: 255965 stream positions left; done")
+    assert first.endswith("100.0% of the time in batches, at 609 stream positions/s")
+    assert second == "an_index: how much is left is not known: say --items"
     assert "past forecasts: none has come to its end yet" in result.output
 
 
@@ -245,3 +245,56 @@ def test_a_memory_that_cannot_be_written(tmp_path: Path) -> None:
     result = run(server(), "forecast", *IDLE, env={"XDG_STATE_HOME": str(tmp_path / "state")})
     assert 0 == result.exit_code
     assert "this forecast is not kept" in result.stderr
+
+
+def freshly_upgraded(hold: dict[str, Any]) -> FakeServer:
+    """Forty one-shots and a batched update, of which nothing is known yet."""
+    names = [f"index_{number}" for number in range(40)]
+    fake = FakeServer(
+        {
+            "GET history": {"history": []},
+            "GET load": {"load": []},
+            "GET explain": [
+                {**explained(name), "held_by": [hold] if hold else []} for name in (*names, "slow")
+            ],
+        }
+    )
+    queue = [*(pending(name, one_shot=True) for name in names), pending("slow")]
+    fake.answers["GET status"] = status(database(pending=queue, current=None))
+    return fake
+
+
+def test_much_of_which_nothing_is_known(env: dict[str, str]) -> None:
+    """Updates without a forecast are told by what is missing, and what holds the first one."""
+    hold = {"cause": "window", "reason": "windows are closed; next open: Mon 01:00 UTC"}
+    first, second, third, *_ = run(freshly_upgraded(hold), "forecast", env=env).output.splitlines()
+    assert first == (
+        "40 updates: how long it takes is not known: say --one-shot SECONDS:"
+        " index_0, index_1, index_2 and 37 more"
+    )
+    assert second == "slow: how much is left is not known: say --items"
+    assert third == (
+        "index_0 is held now, and what is behind it: windows are closed; next open: Mon 01:00 UTC"
+    )
+
+
+def test_one_zone(tmp_path: Path) -> None:
+    """The chart has the zone of the text, and names it."""
+    file = tmp_path / "config.yaml"
+    file.write_text("time_zone: Asia/Tokyo\n")
+    options = ("--config", file, "--items", "1e6", "--rate", "5/ms", *IDLE)
+    output = run(FakeServer(), "forecast", *options).output
+    assert "done 2026-01-06 22:03 UTC" in output
+    assert "      2026-01-06 22:00 UTC   " in output
+
+
+def test_no_end_offline(tmp_path: Path) -> None:
+    """An approval that is required is told, and no row of the comparison is never to never."""
+    file = tmp_path / "config.yaml"
+    file.write_text("approval: required\n")
+    options = ("--config", file, "--items", "1e6", "--rate", "5/ms", *IDLE)
+    output = run(FakeServer(), "forecast", *options).output
+    assert output.startswith("(unnamed): 1000000 items left; approval is required: release it")
+    assert "never" not in output
+    assert "present          no end\n" in output
+    assert "pauses, releases and budgets are the server's to know" in output

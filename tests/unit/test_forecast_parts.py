@@ -328,20 +328,20 @@ def told(*names: str, name: str = "an update") -> Forecast:
 
 def test_plot() -> None:
     """The plot is plain text of 80 columns, with the present configuration over the others."""
-    lines = list(plot(told("present", "fast", "stock"), timezone.utc))
+    lines = list(plot(told("present", "fast", "stock")))
     assert max(map(len, lines)) <= WIDTH == 80
     assert all(line.isascii() for line in lines)
     assert "2026-01-06 22:00" in lines[-2]
     assert 12 < "".join(lines[:-1]).count("*")
-    assert [] == list(plot(Forecast(NOW_MS, "flat", (), ()), timezone.utc))
+    assert [] == list(plot(Forecast(NOW_MS, "flat", (), ())))
 
 
 def test_svg() -> None:
     """The picture is well-formed, whatever names it has, and also where nothing ends."""
     for forecast in (told("present", "<&stock"), Forecast(NOW_MS, "<&", (), ())):
-        root = ElementTree.fromstring(svg(forecast, timezone.utc))
+        root = ElementTree.fromstring(svg(forecast))
         assert "svg" in root.tag
-        assert not re.search("<&", svg(forecast, timezone.utc))
+        assert not re.search("<&", svg(forecast))
 
 
 def test_a_forecast_of_seconds_is_not_kept() -> None:
