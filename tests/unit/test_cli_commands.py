@@ -17,6 +17,7 @@ from tests.unit.cli_fakes import (
     LEVERS,
     PAUSE,
     FakeServer,
+    current,
     database,
     official,
     run,
@@ -319,6 +320,27 @@ def test_explain_online() -> None:
     told = {"update": "e", "database": "master", "description": "adaptive", "held_by": [held]}
     output = run(FakeServer({"GET explain": told}), "explain", "e").output
     assert "e in master: adaptive\n  would be held now by window: closed\n" == output
+
+
+@pytest.mark.parametrize(
+    ("expected", "name", "more"),
+    [
+        (
+            "it waits behind 1 in the queue, of which event_search is held: closed until 1:00",
+            "an_index",
+            {"decision": {"cause": "window", "is_hold": True, "reason": "closed until 1:00"}},
+        ),
+        ("it waits behind 1 in the queue, of which event_search is first", "an_index", {}),
+        ("nosuch is not pending in master now; this is by its name alone", "nosuch", {}),
+        ("nothing would hold it now", "event_search", {}),
+    ],
+)
+def test_explain_tells_its_place(expected: str, name: str, more: dict[str, Any]) -> None:
+    """What stands before it in the queue is told, and that it is in none."""
+    told = {"update": name, "database": "master", "description": "adaptive", "held_by": []}
+    queue = status(database(current=current(**more)))
+    output = run(FakeServer({"GET explain": told, "GET status": queue}), "explain", name).output
+    assert f"  {expected}" == output.splitlines()[-1]
 
 
 def test_explain_without_anybody_to_ask() -> None:
