@@ -16,6 +16,8 @@ from synapse_bgthrottle.cli.forecast_lines import UNNAMED, forecast_lines
 from synapse_bgthrottle.cli.forecast_options import (
     LEARNED,
     items_option,
+    load_option,
+    one_shot_option,
     rate_option,
     read_load,
     seeds,
@@ -64,8 +66,8 @@ class _Asked:
 @items_option
 @rate_option
 @click.option("--update", metavar="NAME", help="Only this update; offline, which rules match.")
-@click.option("--one-shot", type=click.FloatRange(0, 1e9), metavar="SECONDS", help="So long it is.")
-@click.option("--load", metavar="LOAD", help="flat, idle, office, learned, or a file of 168 hours.")
+@one_shot_option
+@load_option
 @click.option("--server", type=click.Choice(list(_SERVERS)), help="What it is like.")
 @click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 @online

@@ -1,13 +1,16 @@
 """The command `bgthrottle forecast`, of a server and of numbers."""
 
 import json
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from synapse_bgthrottle.cli import forecast_memory
+from synapse_bgthrottle.cli.forecasting import forecast_command
 from tests.unit.cli_fakes import NOW_MS, PAUSE, FakeServer, current, database, pending, run, status
 
 LIMITS = {
@@ -65,6 +68,31 @@ def test_numbers(tmp_path: Path) -> None:
     assert picture.read_text().startswith("<svg")
 
 
+@pytest.mark.parametrize("span", ["10m", "600"])
+def test_a_one_shot_of_numbers(span: str) -> None:
+    """How long a one-shot takes is said as any span, or as a bare number of seconds."""
+    options = ("--one-shot", span, "-o", "json", *IDLE)
+    told = json.loads(run(FakeServer(), "forecast", *options, env={"BGTHROTTLE_URL": ""}).output)
+    assert NOW_MS + 600_000 == told["updates"][0]["ends_ms"]
+
+
+def test_completion_of_loads() -> None:
+    """The shell completes the names of loads, and files."""
+    (option,) = (each for each in forecast_command.params if each.name == "load")
+    found = option.shell_complete(click.Context(forecast_command), "f")
+    assert [("flat", "plain"), ("f", "file")] == [(each.value, each.type) for each in found]
+
+
+def test_the_load_of_the_documentation(tmp_path: Path) -> None:
+    """The week that the documentation shows is accepted."""
+    page = Path(__file__).parent.parent.parent / "docs" / "forecast.md"
+    (block,) = re.findall(r"```text\n(share_of_time.*?)```", page.read_text(), re.S)
+    file = tmp_path / "week.yaml"
+    file.write_text(block)
+    options = ("--items", "1e3", "--rate", "5/ms", "--load", file, "-o", "json")
+    assert 0 == run(FakeServer(), "forecast", *options).exit_code
+
+
 def test_numbers_and_a_configuration(tmp_path: Path) -> None:
     """The rule that matches, and what Synapse's own section says, are in it."""
     file = tmp_path / "homeserver.yaml"
@@ -91,6 +119,7 @@ def test_numbers_and_a_configuration(tmp_path: Path) -> None:
         ("--items", "1e9", "--rate", "1/s", "--load", "learned"),
         ("--items", "1e9", "--rate", "1/s", "--server", "mainframe"),
         ("--one-shot", "-1"),
+        ("--one-shot", "soon"),
     ],
     ids=" ".join,
 )
@@ -108,6 +137,7 @@ def test_a_load_that_is_none(tmp_path: Path) -> None:
     result = run(FakeServer(), "forecast", "--items", "1", "--rate", "1/s", "--load", file)
     assert 2 == result.exit_code
     assert "168 numbers" in result.output
+    assert "found 2 of them" in result.output
 
 
 def test_of_a_server(env: dict[str, str]) -> None:
@@ -269,7 +299,7 @@ def test_much_of_which_nothing_is_known(env: dict[str, str]) -> None:
     hold = {"cause": "window", "reason": "windows are closed; next open: Mon 01:00 UTC"}
     first, second, third, *_ = run(freshly_upgraded(hold), "forecast", env=env).output.splitlines()
     assert first == (
-        "40 updates: how long it takes is not known: say --one-shot SECONDS:"
+        "40 updates: how long it takes is not known: say --one-shot SPAN:"
         " index_0, index_1, index_2 and 37 more"
     )
     assert second == "slow: how much is left is not known: say --items"
