@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from synapse_bgthrottle.cli import completion
 from synapse_bgthrottle.cli.lever_lines import answer_lines
 from synapse_bgthrottle.cli.lines import duration
 from synapse_bgthrottle.cli.pausing import database_option, for_option, is_wide, yes_option
@@ -39,7 +40,9 @@ def release_command(
 
 @click.command("set")
 @click.argument("update")
-@click.argument("settings_given", metavar="KEY=VALUE...", nargs=-1)
+@click.argument(
+    "settings_given", metavar="KEY=VALUE...", nargs=-1, shell_complete=completion.settings
+)
 @click.option("--reset", is_flag=True, help="End overrides and releases that UPDATE matches.")
 @span_option("--for", "for_ms", help="1s to 30d; default 24h.")
 @database_option

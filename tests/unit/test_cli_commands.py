@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import click
 import httpx
 import pytest
 import yaml
@@ -341,6 +342,24 @@ def test_explain_tells_its_place(expected: str, name: str, more: dict[str, Any])
     queue = status(database(current=current(**more)))
     output = run(FakeServer({"GET explain": told, "GET status": queue}), "explain", name).output
     assert f"  {expected}" == output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("expected", "incomplete"),
+    [
+        (["max_batch_size=", "max_duty_cycle=", "max_hold=", "max_items_per_second="], "max_"),
+        (["profile=fast", "profile=finish"], "profile=f"),
+        (["windows=always"], "windows="),
+        ([], "sleep="),
+        ([], "nosuch"),
+    ],
+)
+def test_completion_of_settings(expected: list[str], incomplete: str) -> None:
+    """The shell completes the keys that `set` takes, and the words that are their values."""
+    command = bgthrottle.commands["set"]
+    (argument,) = (each for each in command.params if each.name == "settings_given")
+    found = argument.shell_complete(click.Context(command), incomplete)
+    assert expected == sorted(each.value for each in found)
 
 
 def test_explain_without_anybody_to_ask() -> None:
