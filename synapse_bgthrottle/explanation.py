@@ -79,7 +79,7 @@ def _adaptive(state: UpdateState) -> Iterator[str]:
         return
     yield (
         f"profile {limits.profile}: among clients, whose requests may be"
-        f" {format_ratio(profile.tolerance_ratio)} slower, a duty cycle of"
+        f" {format_ratio(profile.tolerance_ratio)} slower by Synapse's measure, a duty cycle of"
         f" {format_ratio(profile.start_duty_ratio)} at first, then by what is measured,"
         f" {format_ratio(limits.min_duty_ratio)} to {format_ratio(limits.max_duty_ratio)}"
     )

@@ -9,6 +9,9 @@ import attrs
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import Limits, Rule, Settings, merge
 from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.signals import SIGNALS
+from synapse_bgthrottle.signals.samples import DatabaseSample
+from synapse_bgthrottle.signals.signal import SignalClass
 from synapse_bgthrottle.units import format_duration_ms
 from synapse_bgthrottle.windows import skipped_days
 
@@ -48,6 +51,18 @@ def too_small(config: Config, limits_of: LimitsOf, database_name: str) -> Iterat
             f"{setting} is not kept for these updates, whose batches have at least the number in"
             f" brackets, because smaller ones can skip rows or never end: {', '.join(names)}"
         )
+
+
+def unobservable_on_sqlite(config: Config) -> Iterator[str]:
+    """Budgets that hold everything, because they are configured and only PostgreSQL has them."""
+    for name, threshold in config.signals.thresholds.items():
+        signal = SIGNALS[name]
+        is_budget = signal.signal_class is SignalClass.BUDGET
+        if threshold is not None and is_budget and signal.source is DatabaseSample:
+            yield (
+                f"signals.{name} cannot be observed on SQLite, and a budget that is configured"
+                " holds all that it is for where it cannot: leave it out"
+            )
 
 
 def skipped(config: Config, wall_s: float) -> Iterator[str]:

@@ -1,5 +1,7 @@
-"""Finds the module's configuration in a YAML file, and the place of each part of it."""
+"""Finds the module's configuration in YAML files, and the place of each part of it."""
 
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +9,11 @@ import attrs
 import yaml
 
 MODULE = "synapse_bgthrottle.BackgroundUpdateThrottle"
+_ENTRY_KEYS = ("module", "config")
 
 
 class NotAConfigError(Exception):
-    """The file is no YAML, or does not list the module."""
+    """The file is no YAML, or does not list the module; the message begins with its name."""
 
 
 @attrs.frozen
@@ -18,23 +21,43 @@ class ConfigFile:
     """The module's configuration in a file.
 
     Attributes:
+        file: which.
         raw: as YAML has it.
         path: of the configuration within the file, in Synapse's spelling.
-        has_server_settings: whether the file has Synapse's own section `background_updates:`.
-        server_section: that section; None: there is none.
+        server: the sections of the server's own configuration, of all files; empty: none is there.
+        misplaced: keys that stand beside `module:`, where Synapse reads none.
     """
 
+    file: Path
     raw: Any
     path: tuple[str, ...]
-    has_server_settings: bool
     _root: Any
-    server_section: Any = None
+    server: Mapping[str, Any] = attrs.field(factory=dict)
+    misplaced: tuple[str, ...] = ()
+
+    @property
+    def server_section(self) -> Any:
+        """Synapse's own section `background_updates:`; None: there is none."""
+        return self.server.get("background_updates")
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the server's database is said to be SQLite."""
+        database = self.server.get("database")
+        return isinstance(database, dict) and database.get("name") == "sqlite3"
 
     def position(self, path: tuple[str, ...]) -> tuple[int, int]:
         """Line and column, from 1, of a part of the configuration, or of what would hold it."""
+        return self._position((*self.path, *path))
+
+    def position_beside(self, key: str) -> tuple[int, int]:
+        """The same of a key beside `config:`."""
+        return self._position((*self.path[:-1], key))
+
+    def _position(self, path: tuple[str, ...]) -> tuple[int, int]:
         node = self._root
         place = node
-        for name in (*self.path, *path):
+        for name in path:
             if isinstance(node, yaml.MappingNode):
                 pairs = [pair for pair in node.value if pair[0].value == name]
                 if not pairs:
@@ -45,23 +68,84 @@ class ConfigFile:
         return place.start_mark.line + 1, place.start_mark.column + 1
 
 
-def read_config_file(file: Path) -> ConfigFile:
-    """Read a homeserver.yaml, or a file that is the module's configuration itself.
+def read_config_files(files: Sequence[Path]) -> ConfigFile:
+    """Read a homeserver.yaml, with its further files if it has some, or the configuration itself.
 
     Raises:
         NotAConfigError: it is neither.
     """
+    read = [(file, *_read(file)) for file in files]
+    (file, root, content), *others = read
+    if not others and not (isinstance(content, dict) and {"modules", "server_name"} & set(content)):
+        return ConfigFile(file, content, (), root)
+    server: dict[str, Any] = {}
+    listing = []
+    for each in read:
+        if not isinstance(each[2], dict):
+            raise NotAConfigError(f"{each[0]}: accepted is a mapping of Synapse's settings")
+        server.update(each[2])
+        if "modules" in each[2]:
+            listing.append(each)
+    if not listing:
+        names = ", ".join(map(str, files))
+        raise NotAConfigError(f"{names}: no `modules:`, so that {MODULE} is not listed")
+    if len(listing) > 1:
+        where = " and in ".join(str(each[0]) for each in listing)
+        raise NotAConfigError(f"`modules:` stands in {where}, and Synapse reads only the last")
+    file, root, content = listing[0]
+    number, entry = _entry(file, content["modules"])
+    path = ("modules", f"<item {number}>", "config")
+    misplaced = tuple(str(key) for key in entry if key not in _ENTRY_KEYS)
+    return ConfigFile(file, entry.get("config") or {}, path, root, server, misplaced)
+
+
+def _read(file: Path) -> tuple[Any, Any]:
     try:
         text = file.read_text(encoding="utf-8")
         root, content = yaml.compose(text), yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        raise NotAConfigError(_of_yaml(file, error)) from error
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
-        raise NotAConfigError(f"cannot be read: {error}") from error
-    if not isinstance(content, dict) or not {"modules", "server_name"} & set(content):
-        return ConfigFile({} if content is None else content, (), False, root)
-    modules = content.get("modules")
-    for number, item in enumerate(modules if isinstance(modules, list) else ()):
-        if isinstance(item, dict) and item.get("module") == MODULE:
-            path = ("modules", f"<item {number}>", "config")
-            section = content.get("background_updates")
-            return ConfigFile(item.get("config") or {}, path, bool(section), root, section)
-    raise NotAConfigError(f"`modules:` does not list {MODULE}")
+        told = str(error).replace('"<unicode string>", ', "")
+        raise NotAConfigError(f"{file}: cannot be read: {told}") from error
+    if content is None:
+        raise NotAConfigError(f"{file}: is empty; a configuration without settings is {{}}")
+    lines = [key.start_mark.line + 1 for key in _keys(root) if key.value == "modules"]
+    if len(lines) > 1:
+        where = " and ".join(map(str, lines))
+        raise NotAConfigError(f"{file}: `modules:` stands in lines {where}; only the last counts")
+    return root, content
+
+
+def _of_yaml(file: Path, error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    where = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
+    what = ", ".join(part for part in (error.context, error.problem) if part)
+    hint = "; quote globs, as in update: '*_idx'" if "alias" in what else ""
+    return f"{file}{where}: cannot be read: {what}{hint}"
+
+
+def _keys(root: Any) -> Iterator[Any]:
+    for key, _ in root.value if isinstance(root, yaml.MappingNode) else ():
+        yield key
+
+
+def _entry(file: Path, modules: object) -> tuple[int, Mapping[Any, Any]]:
+    """The module's entry in `modules:`, with its number."""
+    if not isinstance(modules, list):
+        kind = "a mapping" if isinstance(modules, dict) else repr(modules)[:40]
+        message = "accepted is a list, whose entries begin with `- module:`"
+        raise NotAConfigError(f"{file}: `modules:` is {kind}; {message}")
+    names = []
+    for number, item in enumerate(modules):
+        name = item.get("module") if isinstance(item, dict) else item
+        if isinstance(item, dict) and name == MODULE:
+            return number, item
+        names.append(str(name))
+    package = MODULE.partition(".")[0]
+    lists = f"{file}: `modules:` does not list {MODULE}"
+    if package in names:
+        raise NotAConfigError(f"{lists}: {package} lacks the class behind it")
+    for name in difflib.get_close_matches(MODULE, names, n=1):
+        raise NotAConfigError(f"{lists}; is that what {name!r:.80} is meant to be?")
+    raise NotAConfigError(f"{lists}" + (f", but {', '.join(names)[:200]}" if names else ""))

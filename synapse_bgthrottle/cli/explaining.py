@@ -1,6 +1,8 @@
 """`bgthrottle explain`: by the server, or offline by a configuration."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,10 @@ from synapse_bgthrottle.explanation import explanation
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.throttle import Throttle
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client import Client
+    from synapse_bgthrottle.client.throttle_status import ThrottleStatus
 
 _ONLY_THE_SERVER = "only the server knows of pauses, budgets and pressures"
 _LEFT_OUT = "what the module's config leaves out comes from background_updates: there"
@@ -43,7 +49,39 @@ def explain_command(
         raise click.UsageError("use --config FILE to ask a configuration, or --url for a server")
     with session.client() as client:
         told = client.explain(update, database, one_shot)
-    session.show(told, explanation_lines(told, session.around.wall_ms()))
+        status = _status(client) if session.is_human else None
+    lines = list(explanation_lines(told, session.around.wall_ms()))
+    if status is not None:
+        lines += _place(status, update, database)
+    session.show(told, lines)
+
+
+def _status(client: "Client") -> "ThrottleStatus | None":
+    """Where the update stands is told beside the answer: without it that is the answer still."""
+    from synapse_bgthrottle.client import ClientError  # noqa: PLC0415
+
+    try:
+        return client.throttle_status()
+    except ClientError:
+        return None
+
+
+def _place(status: "ThrottleStatus", update: str, database: str) -> Iterator[Line]:
+    """Its place in the queue, which no limit of its own tells."""
+    for each in status.databases:
+        if each.name != database or each.pending is None:
+            continue
+        names = [pending.name for pending in each.pending]
+        if update not in names:
+            yield Line(f"  {update} is not pending in {database} now; this is by its name alone")
+        elif place := names.index(update):
+            decision = None if each.current is None else each.current.decision
+            held = f" is held: {decision.reason}" if decision and decision.is_hold else " is first"
+            yield Line(f"  it waits behind {place} in the queue, of which {names[0]}{held}", "held")
+        return
+    if all(each.name != database for each in status.databases):
+        known = ", ".join(each.name for each in status.databases)
+        yield Line(f"  this server has no database {database}, but {known}", "held")
 
 
 def _offline(session: Session, update: str, file: Path, database: str, one_shot: bool) -> None:
@@ -56,6 +94,6 @@ def _offline(session: Session, update: str, file: Path, database: str, one_shot:
     at = Conditions(now_s=0.0, wall_s=wall_ms / 1000)
     told = decode(Explanation, explanation(throttle, database, update, one_shot, at))
     lines = [*explanation_lines(told, wall_ms), Line(f"  {_ONLY_THE_SERVER}")]
-    if found.has_server_settings:
+    if found.server_section:
         lines.append(Line(f"  {_LEFT_OUT}"))
     session.show(told, lines)

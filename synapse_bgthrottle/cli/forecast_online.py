@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from synapse_bgthrottle import seen_week
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.forecast.forecasting import Observed
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.learned import Past, share_observed
@@ -164,12 +163,14 @@ def observed_of(past: Past, load: WeeklyLoad) -> Observed | None:
 
 
 def why_held(explanations: "Iterable[Explanation]") -> Iterator[str]:
-    """What holds updates now for reasons that no forecast can know the end of."""
-    endless = {Cause.DISABLED.value, Cause.DATABASE.value}
+    """What holds the first update of each database now, and with it all behind it."""
+    databases = set()
     for told in explanations:
+        if told.database in databases:
+            continue
+        databases.add(told.database)
         for held in told.held_by:
-            if held.cause in endless:
-                yield f"{told.update} is held now: {held.reason}"
+            yield f"{told.update} is held now, and what is behind it: {held.reason}"
 
 
 def _seconds(waited_ms: Mapping[str, float]) -> dict[str, float]:

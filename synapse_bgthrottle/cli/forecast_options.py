@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from synapse_bgthrottle.cli.settings import parse_span_ms
 from synapse_bgthrottle.forecast.job import parse_count, parse_rate
 from synapse_bgthrottle.forecast.week import WeeklyLoad, flat, office, parse_load
 from synapse_bgthrottle.simulation.model import Streams
@@ -21,6 +23,7 @@ _LOADS: dict[str, Callable[[tzinfo], WeeklyLoad]] = {
     "idle": lambda zone: flat(zone, 0.0),
 }
 _LARGEST_FILE = 64 * 1024
+_LONGEST_S = 1e9
 
 
 def _option(read: Callable[[str], T], example: str) -> Callable[[Any, Any, str | None], T | None]:
@@ -35,6 +38,23 @@ def _option(read: Callable[[str], T], example: str) -> Callable[[Any, Any, str |
     return callback
 
 
+def _seconds(text: str) -> float:
+    """A span with its unit, or a bare number of seconds."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = parse_span_ms(text) / 1000
+    if not 0 <= seconds <= _LONGEST_S:
+        raise ValueError("out of range")
+    return seconds
+
+
+def _loads(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names, and files."""
+    names = [name for name in (*_LOADS, LEARNED) if name.startswith(incomplete)]
+    return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
+
+
 items_option = click.option(
     "--items",
     metavar="COUNT",
@@ -46,6 +66,18 @@ rate_option = click.option(
     metavar="RATE",
     callback=_option(parse_rate, "5/ms or 300/s"),
     help="Items by time spent in batches, such as 5/ms.",
+)
+one_shot_option = click.option(
+    "--one-shot",
+    metavar="SPAN",
+    callback=_option(_seconds, "10m, or 600 for as many seconds"),
+    help="How long it takes, such as 10m.",
+)
+load_option = click.option(
+    "--load",
+    metavar="LOAD",
+    shell_complete=_loads,
+    help="flat, idle, office, learned, or a file of 168 hours.",
 )
 
 

@@ -12,10 +12,12 @@ import click
 from synapse_bgthrottle.cli import forecast_memory, forecast_online, output
 from synapse_bgthrottle.cli.config_check import FILE, parsed
 from synapse_bgthrottle.cli.failures import CommandError
-from synapse_bgthrottle.cli.forecast_lines import forecast_lines
+from synapse_bgthrottle.cli.forecast_lines import UNNAMED, forecast_lines
 from synapse_bgthrottle.cli.forecast_options import (
     LEARNED,
     items_option,
+    load_option,
+    one_shot_option,
     rate_option,
     read_load,
     seeds,
@@ -64,8 +66,8 @@ class _Asked:
 @items_option
 @rate_option
 @click.option("--update", metavar="NAME", help="Only this update; offline, which rules match.")
-@click.option("--one-shot", type=click.FloatRange(0, 1e9), metavar="SECONDS", help="So long it is.")
-@click.option("--load", metavar="LOAD", help="flat, idle, office, learned, or a file of 168 hours.")
+@one_shot_option
+@load_option
 @click.option("--server", type=click.Choice(list(_SERVERS)), help="What it is like.")
 @click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 @online
@@ -95,23 +97,23 @@ def forecast_command(
     model = None if server is None else _SERVERS[server]
     asked = _Asked(update, items, rate, one_shot, load, model)
     if file is None and items is None and (one_shot is None or session.settings().url):
-        told, zone = _of_server(session, asked)
+        told = _of_server(session, asked)
     else:
-        told, zone = _of_numbers(session, asked, file)
+        told = _of_numbers(session, asked, file)
     if picture is not None:
         try:
-            picture.write_text(svg(told, zone), encoding="utf-8")
+            picture.write_text(svg(told), encoding="utf-8")
         except OSError as error:
             raise CommandError(escape(f"{picture}: {error.strerror}")) from None
-    session.show(told, forecast_lines(told, zone))
+    session.show(told, forecast_lines(told))
 
 
-def _of_numbers(session: Session, asked: _Asked, file: Path | None) -> tuple[Forecast, tzinfo]:
+def _of_numbers(session: Session, asked: _Asked, file: Path | None) -> Forecast:
     config, server_settings = Config(), Settings()
     if file is not None:
         config, found = parsed(file)
         server_settings = settings_of_section(found.server_section)
-    name = asked.update or "an_update"
+    name = asked.update or UNNAMED
     one_shot = asked.one_shot_s is not None or runs_in_one_go(name)
     job = Job(
         update=name,
@@ -136,11 +138,11 @@ def _of_numbers(session: Session, asked: _Asked, file: Path | None) -> tuple[For
         start_s=session.around.wall_ms() / 1000,
         seeds=seeds,
     )
-    notes = [_OWN_SPEED, "pauses, budgets and approvals are the server's to know: none is in it"]
-    return attrs.evolve(forecast(question), notes=(*_load_notes(question), *notes)), zone
+    notes = [_OWN_SPEED, "pauses, releases and budgets are the server's to know: none is in it"]
+    return attrs.evolve(forecast(question), notes=(*_load_notes(question), *notes))
 
 
-def _of_server(session: Session, asked: _Asked) -> tuple[Forecast, tzinfo]:
+def _of_server(session: Session, asked: _Asked) -> Forecast:
     with session.client() as client:
         status, history, week = client.throttle_status(), client.history(1000), client.load()
         jobs = [_filled(job, asked) for job in forecast_online.jobs_of(status)]
@@ -152,7 +154,7 @@ def _of_server(session: Session, asked: _Asked) -> tuple[Forecast, tzinfo]:
         raise CommandError(escape(f"the server's limits are not understood: {error}")) from None
     now_ms = session.around.wall_ms() if status.now_ms is None else status.now_ms
     zone = _zone(config, Settings(), jobs)
-    notes = []
+    notes = list(forecast_online.why_held(told))
     observed = None
     if asked.load in (None, LEARNED):
         found = learned.load_of_the_week(forecast_online.week_of(week))
@@ -184,7 +186,7 @@ def _of_server(session: Session, asked: _Asked) -> tuple[Forecast, tzinfo]:
         observed=observed,
         error=compared.median_error or 0.0,
     )
-    notes += [_OWN_SPEED, *_load_notes(question), *forecast_online.why_held(told)]
+    notes += [_OWN_SPEED, *_load_notes(question)]
     if len({job.database for job in jobs}) > 1:
         notes.append("each database as if it were alone: together they may take longer")
     made = attrs.evolve(forecast(question), notes=tuple(notes), past=compared)
@@ -192,7 +194,7 @@ def _of_server(session: Session, asked: _Asked) -> tuple[Forecast, tzinfo]:
         forecast_memory.add(memory, past.kept_of(made, status.server_name))
     except OSError as error:
         output.say(f"{memory}: {error.strerror}: this forecast is not kept")
-    return made, zone
+    return made
 
 
 def _learned_note(found: learned.LearnedLoad | None) -> str:

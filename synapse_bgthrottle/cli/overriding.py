@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from synapse_bgthrottle.cli import completion
 from synapse_bgthrottle.cli.lever_lines import answer_lines
 from synapse_bgthrottle.cli.lines import duration
 from synapse_bgthrottle.cli.pausing import (
@@ -46,7 +47,9 @@ def release_command(
 
 @click.command("set")
 @click.argument("update")
-@click.argument("settings_given", metavar="KEY=VALUE...", nargs=-1)
+@click.argument(
+    "settings_given", metavar="KEY=VALUE...", nargs=-1, shell_complete=completion.settings
+)
 @click.option("--reset", is_flag=True, help="End overrides and releases that UPDATE matches.")
 @click.option("--for", "for_ms", type=lever_span, metavar="SPAN", help="1s to 30d; default 24h.")
 @database_option

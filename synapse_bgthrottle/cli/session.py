@@ -14,7 +14,13 @@ import click
 from synapse_bgthrottle.cli import failures, output
 from synapse_bgthrottle.cli.failures import CommandError
 from synapse_bgthrottle.cli.lines import Line, escape
-from synapse_bgthrottle.cli.settings import Settings, SettingsError, gather, parse_span_ms
+from synapse_bgthrottle.cli.settings import (
+    Settings,
+    SettingsError,
+    default_file,
+    gather,
+    parse_span_ms,
+)
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client, ClientError
@@ -101,10 +107,14 @@ class Session:
 
         told = self.settings()
         if not told.url:
-            raise click.UsageError("no server is set: use --url, BGTHROTTLE_URL or a settings file")
+            raise click.UsageError(
+                "no server is set: use --url, such as --url https://matrix.example.org, or"
+                f" BGTHROTTLE_URL, or `url:` in {self._settings_file()}"
+            )
         if not told.token:
             raise click.UsageError(
-                "no token is set: use --token-file, BGTHROTTLE_TOKEN or a settings file"
+                "no token is set: use --token-file, BGTHROTTLE_TOKEN, or `token_file:` in"
+                f" {self._settings_file()}"
             )
         try:
             client = Client(
@@ -120,7 +130,10 @@ class Session:
             try:
                 yield client
             except ClientError as error:
-                raise failed(error, changes) from None
+                raise failed(error, told.token_from, changes=changes) from None
+
+    def _settings_file(self) -> str:
+        return escape(str(self.options["settings"] or default_file(os.environ)))
 
     def show(self, result: Any, lines: Iterable[Line]) -> None:
         """Print a result: its lines, or all of it for programs."""
@@ -149,8 +162,11 @@ class Session:
             raise CommandError("nothing was changed")
 
 
-def failed(error: "ClientError", changes: bool = False) -> CommandError:
-    """How the command ends with an error of the client; see `Session.client`."""
+def failed(error: "ClientError", token_from: str = "", *, changes: bool = False) -> CommandError:
+    """How the command ends with an error of the client.
+
+    `token_from` is where the token stood; `changes`: see `Session.client`.
+    """
     from synapse_bgthrottle.client import errors  # noqa: PLC0415
 
     kind = failures.CommandError
@@ -161,6 +177,10 @@ def failed(error: "ClientError", changes: bool = False) -> CommandError:
     ):
         kind = failures.UnreachableCommandError
     lines = [str(error)]
+    if isinstance(error, errors.NotAllowedError) and token_from:
+        lines.append(f"  it came from {token_from}")
+    elif isinstance(error, errors.UnreachableError):
+        lines.append("  is Synapse running there, and is --url right?")
     if isinstance(error, errors.RefusedError):
         # The server's own words have the first of them already.
         lines.extend(f"  {text}" for text in map(str, error.problems) if text not in lines[0])

@@ -16,6 +16,7 @@ from synapse_bgthrottle.units import parse_duration_ms
 
 KEYS = ("url", "token", "token_file", "prefix", "timeout")
 _LARGEST_FILE = 64 * 1024
+_LINES = f"accepted are lines like `url: https://matrix.example.org`; keys are {', '.join(KEYS)}"
 
 
 class SettingsError(Exception):
@@ -31,12 +32,14 @@ class Settings:
         token: of an administrator.
         prefix: the path of the module's API.
         timeout_s: how long to wait for an answer.
+        token_from: where the token was found, for people.
     """
 
     url: str | None = None
     token: str | None = attrs.field(default=None, repr=False)
     prefix: str | None = None
     timeout_s: float | None = None
+    token_from: str = attrs.field(default="", eq=False)
 
 
 def default_file(environment: Mapping[str, str]) -> Path:
@@ -67,22 +70,25 @@ def gather(
     """
     wanted = file or default_file(environment)
     known = _settings_file(wanted) if file is not None or os.path.exists(wanted) else {}
-    token = None
+    token, token_from = None, ""
     if token_file is not None:
-        token = read_token(token_file)
+        token, token_from = read_token(token_file), f"--token-file {token_file}"
     elif environment.get("BGTHROTTLE_TOKEN"):
-        token = environment["BGTHROTTLE_TOKEN"]
+        token, token_from = environment["BGTHROTTLE_TOKEN"], "BGTHROTTLE_TOKEN"
     elif environment.get("BGTHROTTLE_TOKEN_FILE"):
-        token = read_token(Path(environment["BGTHROTTLE_TOKEN_FILE"]))
+        path = Path(environment["BGTHROTTLE_TOKEN_FILE"])
+        token, token_from = read_token(path), f"{path} (BGTHROTTLE_TOKEN_FILE)"
     elif "token" in known:
-        token = known["token"]
+        token, token_from = known["token"], f"token: in {wanted}"
     elif "token_file" in known:
-        token = read_token(wanted.parent / os.path.expanduser(known["token_file"]))
+        path = wanted.parent / os.path.expanduser(known["token_file"])
+        token, token_from = read_token(path), f"{path} (token_file: in {wanted})"
     return Settings(
         url=url or environment.get("BGTHROTTLE_URL") or known.get("url"),
         token=token,
         prefix=known.get("prefix"),
         timeout_s=timeout_s if timeout_s is not None else known.get("timeout"),
+        token_from=token_from,
     )
 
 
@@ -90,10 +96,12 @@ def read_token(file: Path) -> str:
     """The token that is a file's only content.
 
     Raises:
-        SettingsError: it cannot be read, or others may read it.
+        SettingsError: it cannot be read, is empty, or others may read it.
     """
-    text, mode = _read(file)
+    text, mode = _read(file, "token file")
     _refuse_if_shown(file, mode)
+    if not text.strip():
+        raise SettingsError(f"the token file {file} is empty")
     return text.strip()
 
 
@@ -108,16 +116,16 @@ def parse_span_ms(text: str) -> int:
     return parse_duration_ms(text)
 
 
-def _read(file: Path) -> tuple[str, int]:
+def _read(file: Path, what: str) -> tuple[str, int]:
     try:
         with file.open("rb") as opened:
             # Of the open file: another one of the same name may come at any time.
             mode = os.fstat(opened.fileno()).st_mode
             return opened.read(_LARGEST_FILE).decode("utf-8"), mode
     except UnicodeDecodeError:
-        raise SettingsError(f"{file}: is no text") from None
+        raise SettingsError(f"the {what} {file} is no text") from None
     except OSError as error:
-        raise SettingsError(f"{file}: {error.strerror}") from None
+        raise SettingsError(f"the {what} {file}: {error.strerror}") from None
 
 
 def _refuse_if_shown(file: Path, mode: int) -> None:
@@ -128,15 +136,17 @@ def _refuse_if_shown(file: Path, mode: int) -> None:
 def _settings_file(file: Path) -> dict[str, Any]:
     import yaml  # noqa: PLC0415
 
-    text, mode = _read(file)
+    text, mode = _read(file, "settings file")
     try:
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        # The error would quote the file, which may have a token.
-        raise SettingsError(f"{file}: is no YAML") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # The error itself would quote the file, which may have a token.
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f":{mark.line + 1}"
+        raise SettingsError(f"{file}{where}: is no YAML; {_LINES}") from None
     known = {} if content is None else content
     if not isinstance(known, dict):
-        raise SettingsError(f"{file}: has to have the keys {', '.join(KEYS)}")
+        raise SettingsError(f"{file}: is no mapping of keys; {_LINES}")
     if "token" in known:
         _refuse_if_shown(file, mode)
     for key, value in known.items():

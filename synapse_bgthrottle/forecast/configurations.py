@@ -8,6 +8,7 @@ from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.forecast.results import PRESENT
 from synapse_bgthrottle.limits import Adaptive, FixedSleep, Settings
 from synapse_bgthrottle.profiles import PROFILES
+from synapse_bgthrottle.signal_settings import SignalSettings
 
 STOCK = "stock"
 _STOCK = Settings(pace=FixedSleep(1000.0))
@@ -17,7 +18,10 @@ def configurations(config: Config, server: Settings) -> Iterator[tuple[str, Conf
     """Each by name, with the settings of the server's own section.
 
     A profile takes the place of the pace at each level; windows and limits stay. Stock knows none.
+    Signals are left out: nothing is looked at, and a budget that is configured and never seen is
+    closed.
     """
+    config = attrs.evolve(config, signals=SignalSettings())
     yield PRESENT, config, server
     for name in PROFILES:
         yield name, _with_profile(config, name), server

@@ -5,6 +5,7 @@ import re
 import attrs
 
 _RATE = re.compile(r"([0-9][0-9_.e+]*) ?/ ?(ms|s|m|min|h)", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -54,19 +55,19 @@ class Job:
         if self.work_s is not None:
             return ""
         if self.one_shot:
-            return "how long it takes is not known: say --one-shot SECONDS"
+            return "how long it takes is not known: say --one-shot SPAN"
         if self.items is None:
             return "how much is left is not known: say --items"
         return "its speed is not known yet: say --rate"
 
 
 def parse_count(text: str) -> float:
-    """A number of items: `1e9`, `250000`.
+    """A number of items: `1e9`, `250000`, `1,000,000`.
 
     Raises:
         ValueError: it is none.
     """
-    count = float(text)
+    count = float(text.replace(",", "") if _THOUSANDS.fullmatch(text.strip()) else text)
     if not 0 < count < 1e18:
         raise ValueError("out of range")
     return count

@@ -1,7 +1,7 @@
 """The courses as a plot of characters, 80 columns wide."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timezone
 
 from synapse_bgthrottle.forecast.results import ConfigurationForecast, Forecast
 
@@ -49,7 +49,7 @@ def done_at(course: Sequence[tuple[float, float]], at_ms: float) -> float:
     return before[1]
 
 
-def plot(forecast: Forecast, zone: tzinfo) -> Iterator[str]:
+def plot(forecast: Forecast) -> Iterator[str]:
     """The share of the work that is done over time; nothing where nothing ends."""
     courses = shown(forecast)
     if not courses:
@@ -68,13 +68,13 @@ def plot(forecast: Forecast, zone: tzinfo) -> Iterator[str]:
         share = f"{100 - number * 100 // HEIGHT:>4}%" if number % 3 == 0 else " " * 5
         yield f"{share}|{''.join(marks)}".rstrip()
     yield f"{'0%':>5}+{'-' * columns}"
-    left, right = (time_text(at_ms, zone, last_ms - first_ms) for at_ms in (first_ms, last_ms))
+    left, right = (time_text(at_ms, last_ms - first_ms) for at_ms in (first_ms, last_ms))
     yield f"{' ' * _LEFT}{left}{right:>{columns - len(left)}}"
     drawn = [each.name for each in courses[-1:] + courses[:-1]]
     yield f"{' ' * _LEFT}{', '.join(f'{_MARKS.get(name)} {name}' for name in drawn)}"
 
 
-def time_text(at_ms: float, zone: tzinfo, span_ms: float) -> str:
-    """A time on the axis, as exact as the span allows."""
-    at = datetime.fromtimestamp(at_ms / 1000, zone)
-    return f"{at:%Y-%m-%d}" if span_ms > 14 * _DAY_MS else f"{at:%Y-%m-%d %H:%M}"
+def time_text(at_ms: float, span_ms: float) -> str:
+    """A time on the axis, in UTC as all times that are told, as exact as the span allows."""
+    at = datetime.fromtimestamp(at_ms / 1000, timezone.utc)
+    return f"{at:%Y-%m-%d} UTC" if span_ms > 14 * _DAY_MS else f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,7 +1,6 @@
 """The courses as a picture."""
 
 from collections.abc import Iterator
-from datetime import tzinfo
 from html import escape
 
 from synapse_bgthrottle.forecast.plot import end_ms, shown, time_text
@@ -29,7 +28,7 @@ _STYLE = (
 )
 
 
-def svg(forecast: Forecast, zone: tzinfo) -> str:
+def svg(forecast: Forecast) -> str:
     """The share of the work that is done over time, with the range of each end."""
     title = f"Pending background updates, load {forecast.load}"
     parts = [
@@ -44,7 +43,7 @@ def svg(forecast: Forecast, zone: tzinfo) -> str:
         names: _Places = []
         for each in courses:
             parts += _line(each, axis, names)
-        parts += _times(forecast, axis, zone)
+        parts += _times(forecast, axis)
     return "\n".join([*parts, "</svg>\n"])
 
 
@@ -84,10 +83,10 @@ def _line(each: ConfigurationForecast, axis: _Axis, names: _Places) -> Iterator[
     yield f'<text x="{x:.1f}" y="{y:.1f}" style="fill:{colour}">{escape(each.name)}</text>'
 
 
-def _times(forecast: Forecast, axis: _Axis, zone: tzinfo) -> Iterator[str]:
+def _times(forecast: Forecast, axis: _Axis) -> Iterator[str]:
     span_ms = axis.last_ms - axis.first_ms
     for far, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
         at_ms = axis.first_ms + far * span_ms
-        text = escape(time_text(at_ms, zone, span_ms))
+        text = escape(time_text(at_ms, span_ms))
         x, y = axis.x(at_ms), _HEIGHT - _BOTTOM + 20
         yield f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}">{text}</text>'

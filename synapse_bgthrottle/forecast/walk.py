@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from synapse_bgthrottle import windows
+from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.paces import Pace
 from synapse_bgthrottle.forecast.week import WeeklyLoad
@@ -21,7 +22,13 @@ from synapse_bgthrottle.throttle import Throttle
 _WEEK_S = 7 * 86400.0
 _WEEKS_ONE_BY_ONE = 3
 _ALIKE_S = 1.0
+
+# The rule is left out: what a server states is made rules of anew, with other numbers.
+_APPROVAL = "approval is required: release it to let it go"
 HORIZON_S = 100 * 365 * 86400.0
+
+# Of one update; weeks hour by hour and those that are gone at once have some thousand.
+MOST_EVENTS = 20_000
 
 # The pace of an update, as it is decided about now, at this load.
 PaceOf = Callable[[Job, UpdateState, float], Pace]
@@ -115,7 +122,9 @@ class _Walker:
         key = (job.database, job.update)
         self.throttle.begin(*key, job.one_shot, self.wall_s)
         week = _Week(leg, self.wall_s, left_s)
-        while left_s > 0:
+        for _ in range(MOST_EVENTS):
+            if left_s <= 0:
+                break
             if self.wall_s - self.start_s > HORIZON_S:
                 leg.why = "it would take more than a hundred years"
                 return False
@@ -123,7 +132,8 @@ class _Walker:
             decision = self.throttle.decide(*key, at)
             if decision.cause.is_hold:
                 if math.isinf(decision.wait_s):
-                    leg.why = decision.reason
+                    is_approval = decision.cause is Cause.APPROVAL
+                    leg.why = _APPROVAL if is_approval else decision.reason
                     return False
                 self._pass(max(decision.wait_s, 0.001))
                 continue
@@ -138,6 +148,9 @@ class _Walker:
             if weeks:
                 left_s -= weeks * week_s
                 self._pass(weeks * _WEEK_S, weeks * week_s)
+        else:
+            leg.why = f"it has no end within {MOST_EVENTS} openings, closings and changes of load"
+            return False
         leg.ends_s = self.wall_s
         leg.starts_s = leg.ends_s if leg.starts_s is None else leg.starts_s
         return True

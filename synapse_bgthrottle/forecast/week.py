@@ -94,6 +94,8 @@ def office(zone: tzinfo = timezone.utc) -> WeeklyLoad:
 def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
     """168 numbers, or a mapping of one of `KINDS` to them; bare numbers are rates.
 
+    A text is numbers with blanks between them, which is what YAML makes of one on each line.
+
     Raises:
         ValueError: it is anything else; the message says what is accepted.
     """
@@ -102,8 +104,16 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
         if len(raw) != 1 or next(iter(raw)) not in KINDS:
             raise ValueError(f"accepted is one of the keys {', '.join(KINDS)}, or a list")
         kind, values = next(iter(raw.items()))
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != HOURS:
-        raise ValueError(f"accepted are {HOURS} numbers, one an hour, from Monday midnight")
+    if isinstance(values, str):
+        values = [_number(word) for word in values.split()]
+    if isinstance(values, (int, float)):
+        values = [values]
+    if not isinstance(values, Sequence) or len(values) != HOURS:
+        count = f"{len(values)} of them" if isinstance(values, Sequence) else "none"
+        raise ValueError(
+            f"accepted are {HOURS} numbers, one an hour, from Monday midnight, as a list or one a"
+            f" line; found {count}"
+        )
     most = 1.0 if kind == KINDS[1] else math.inf
     numbers = []
     for value in values:
@@ -113,3 +123,10 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
             raise ValueError(f"found {value!r:.50}; accepted is 0 to {most:g}")
         numbers.append(float(value))
     return WeeklyLoad(name, tuple(numbers), kind == KINDS[1], zone)
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"found {word!r:.50}; accepted are numbers") from None

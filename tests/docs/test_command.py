@@ -1,5 +1,6 @@
 """The command `bgthrottle`, offline."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -54,9 +55,19 @@ def test_a_bad_config(homeserver: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("server_name: x\n", "does not list"),
-        ("modules: 5\n", "does not list"),
-        ("a: [\n", "cannot be read"),
+        ("server_name: x\n", "no `modules:`, so that synapse_bgthrottle."),
+        ("modules: 5\n", "`modules:` is 5; accepted is a list"),
+        ("modules: {module: x}\n", "`modules:` is a mapping; accepted is a list"),
+        ("modules: []\n", "does not list synapse_bgthrottle.BackgroundUpdateThrottle\n"),
+        ("modules: [{module: another.Module}]\n", "Throttle, but another.Module\n"),
+        ("modules: [{module: synapse_bgthrottle}]\n", "lacks the class behind it"),
+        ("modules: [{module: synapse_bgtrottle.BackgroundUpdateThrottle}]\n", "is that what 's"),
+        ("modules: []\nserver_name: x\nmodules: []\n", "stands in lines 1 and 3; only the last"),
+        ("# nothing\n", "is empty"),
+        ("rules:\n  - update: *_idx\n", "file.yaml:2:13: cannot be read: found undefined alias"),
+        ("rules:\n  - update: *_idx\n", "quote globs, as in update: '*_idx'"),
+        ("rules:\n  - update: *\n", "quote globs, as in update: '*_idx'"),
+        ("a: [\n", "file.yaml:2:1: cannot be read"),
         ("a: " + "[" * 5000, "cannot be read"),
         ("\x00", "cannot be read"),
     ],
@@ -69,6 +80,61 @@ def test_no_config(tmp_path: Path, text: str, said: str) -> None:
     assert 1 == result.exit_code
     assert said in result.output
     assert "Traceback" not in result.output
+    assert "unicode string" not in result.output
+
+
+def test_keys_beside_the_module(homeserver: Path) -> None:
+    """Settings that stand beside `module:`, where Synapse reads none, are a problem."""
+    homeserver.write_text(
+        "server_name: x\nmodules:\n"
+        "  - module: synapse_bgthrottle.BackgroundUpdateThrottle\n    profile: fast\n"
+    )
+    result = run("check-config", homeserver)
+    assert 1 == result.exit_code
+    assert f"{homeserver}:4:5: profile stands beside `module:`" in result.output
+
+
+def test_warnings(homeserver: Path) -> None:
+    """What is accepted and is hardly meant is told, and is no error."""
+    homeserver.write_text(
+        "database: {name: sqlite3}\nmodules:\n"
+        "  - module: synapse_bgthrottle.BackgroundUpdateThrottle\n"
+        "    config:\n"
+        "      signals: {replica_lag: 10s, wal_rate: off, disk_free: 1GiB}\n"
+        "      rules: [{update: event_search, max_batch_size: 20}]\n"
+    )
+    first, second, last = run("check-config", homeserver).output.splitlines()
+    assert first.startswith("warning: max_batch_size 20 is not kept for these updates")
+    assert first.endswith("event_search (100)")
+    assert second.startswith("warning: signals.replica_lag cannot be observed on SQLite")
+    assert f"{homeserver}: ok, 1 rule" == last
+
+
+def test_several_files(homeserver: Path, tmp_path: Path) -> None:
+    """A folder is read as Synapse reads it: the module may be listed in one of its files."""
+    folder = tmp_path / "conf.d"
+    folder.mkdir()
+    (folder / "database.yaml").write_text("database: {name: psycopg2}\n")
+    (folder / "README").write_text("no YAML: [")
+    result = run("check-config", homeserver, folder)
+    assert (0, f"{homeserver}, {folder}: ok, 2 rules\n") == (result.exit_code, result.output)
+    (folder / "more.yaml").write_text("modules: []\n")
+    result = run("check-config", homeserver, folder)
+    assert 1 == result.exit_code
+    assert f"`modules:` stands in {homeserver} and in {folder}/more.yaml" in result.output
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_check_for_programs(homeserver: Path, before: bool) -> None:
+    """JSON is printed wherever -o stands."""
+    words = ["-o", "json", "check-config"] if before else ["check-config", "-o", "json"]
+    result = run(*words, homeserver)
+    expected = {"ok": True, "rules": 2, "problems": [], "warnings": []}
+    assert (0, expected) == (result.exit_code, json.loads(result.output))
+    homeserver.write_text(HOMESERVER.format(duty_cycle="500%"))
+    result = run(*words, homeserver)
+    assert 1 == result.exit_code
+    assert f"{homeserver}:10:11: " in json.loads(result.output)["problems"][0]
 
 
 def test_no_file(tmp_path: Path) -> None:
@@ -77,11 +143,11 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_the_config_alone(tmp_path: Path) -> None:
-    """A file with the module's configuration alone is taken too; an empty one is `{}`."""
+    """A file with the module's configuration alone is taken too; without settings it is `{}`."""
     path = tmp_path / "config.yaml"
     path.write_text("duty_cycle: 5%\n")
     assert f"{path}: ok, 0 rules\n" == run("check-config", path).output
-    path.write_text("# nothing\n")
+    path.write_text("{}\n")
     assert 0 == run("check-config", path).exit_code
 
 
@@ -110,7 +176,7 @@ def test_explain_the_adaptive_pace(tmp_path: Path) -> None:
     path.write_text("max_duty_cycle: 80%\nrules: [{update: quick, profile: finish}]\n")
     output = run("explain", "event_search", "--config", path).output
     assert "duty cycle adaptive, balanced, target duration 100ms" in output
-    assert "may be 3% slower, a duty cycle of 7% at first" in output
+    assert "may be 3% slower by Synapse's measure, a duty cycle of 7% at first" in output
     assert "without clients for 500ms: a duty cycle of 80%" in output
     finish = run("explain", "quick", "--config", path).output
     assert "profile finish: no rest, whatever it does to clients" in finish

@@ -8,9 +8,14 @@ import pytest
 import yaml
 
 from synapse_bgthrottle.config import parse
-from synapse_bgthrottle.limits import Limits
+from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.limits import Limits, Settings
 from synapse_bgthrottle.profiles import PROFILES, Profile
 from synapse_bgthrottle.signals import SIGNALS
+from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample
+from synapse_bgthrottle.state import Facts
+from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.units import format_duration_ms, format_ratio
 
 ROOT = Path(__file__).parent.parent.parent
@@ -59,6 +64,22 @@ def test_what_is_commented_in_the_sample_config_is_valid() -> None:
     signals = re.findall(r"^  # ([a-z_]+: .*)$", SAMPLE, re.M)
     for line in signals:
         assert parse({"signals": yaml.safe_load(line)}).signals.thresholds
+
+
+@pytest.mark.parametrize("one_shot", [False, True])
+def test_sample_config_holds_nothing_on_sqlite(one_shot: bool) -> None:
+    """Used as it is where most budgets cannot be observed, none is closed, seen yet or not."""
+    config = parse({**yaml.safe_load(SAMPLE), "rules": []})
+    throttle = Throttle(config, Settings(), Facts(sqlite_databases=frozenset({"master"})))
+    throttle.begin("master", "an_update", one_shot, 0.0)
+    board = throttle.databases["master"].board
+    assert board.closed(0.0, one_shot=one_shot) is None
+    for at_s in range(60):
+        throttle.observe("master", DatabaseSample(at_s=at_s, pool_wait_s=0.0, query_s=0.0))
+        throttle.observe("master", CheckSample(at_s=at_s, name="disk_free"))
+        assert board.closed(at_s, one_shot=one_shot) is None
+    decision = throttle.decide("master", "an_update", Conditions(now_s=60.0, wall_s=60.0))
+    assert not decision.cause.is_hold or decision.cause is Cause.CALM
 
 
 def test_adaptive_pace_of_the_sample_config_is_the_default() -> None:

@@ -180,7 +180,7 @@ def test_levers(make_api: Callable[..., Api]) -> None:
 
 @_ON_SQLITE
 def test_who_may(make_api: Callable[..., Api]) -> None:
-    """Strangers get 3, shown tokens 1, no token 2, and a server that is not there 4."""
+    """Strangers get 3, shown tokens and empty files 1, and a server that is not there 4."""
     call = _started(make_api({"sleep": "1h"}))
     folder = call.api.synapse.folder.parent
     url = call.api.synapse.url
@@ -202,7 +202,7 @@ def test_who_may(make_api: Callable[..., Api]) -> None:
     shown.command.token_file.chmod(0o640)
     assert "chmod 600" in shown(1, "status").stderr
     nobody = attrs.evolve(call, command=Command.of(url, "", folder / "empty"))
-    assert "no token" in nobody(2, "status").stderr
+    assert "is empty" in nobody(1, "status").stderr
     assert "No such command" in call(2, "stauts").stderr
     call.api.synapse.stop()
     for command in commands:

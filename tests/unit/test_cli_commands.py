@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import click
 import httpx
 import pytest
 import yaml
@@ -410,6 +411,45 @@ def test_explain_online() -> None:
     told = {"update": "e", "database": "master", "description": "adaptive", "held_by": [held]}
     output = run(FakeServer({"GET explain": told}), "explain", "e").output
     assert "e in master: adaptive\n  would be held now by window: closed\n" == output
+
+
+@pytest.mark.parametrize(
+    ("expected", "name", "more"),
+    [
+        (
+            "it waits behind 1 in the queue, of which event_search is held: closed until 1:00",
+            "an_index",
+            {"decision": {"cause": "window", "is_hold": True, "reason": "closed until 1:00"}},
+        ),
+        ("it waits behind 1 in the queue, of which event_search is first", "an_index", {}),
+        ("nosuch is not pending in master now; this is by its name alone", "nosuch", {}),
+        ("nothing would hold it now", "event_search", {}),
+    ],
+)
+def test_explain_tells_its_place(expected: str, name: str, more: dict[str, Any]) -> None:
+    """What stands before it in the queue is told, and that it is in none."""
+    told = {"update": name, "database": "master", "description": "adaptive", "held_by": []}
+    queue = status(database(current=current(**more)))
+    output = run(FakeServer({"GET explain": told, "GET status": queue}), "explain", name).output
+    assert f"  {expected}" == output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("expected", "incomplete"),
+    [
+        (["max_batch_size=", "max_duty_cycle=", "max_hold=", "max_items_per_second="], "max_"),
+        (["profile=fast", "profile=finish"], "profile=f"),
+        (["windows=always"], "windows="),
+        ([], "sleep="),
+        ([], "nosuch"),
+    ],
+)
+def test_completion_of_settings(expected: list[str], incomplete: str) -> None:
+    """The shell completes the keys that `set` takes, and the words that are their values."""
+    command = bgthrottle.commands["set"]
+    (argument,) = (each for each in command.params if each.name == "settings_given")
+    found = argument.shell_complete(click.Context(command), incomplete)
+    assert expected == sorted(each.value for each in found)
 
 
 def test_explain_without_anybody_to_ask() -> None:

@@ -1,13 +1,16 @@
 """The command `bgthrottle forecast`, of a server and of numbers."""
 
 import json
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from synapse_bgthrottle.cli import forecast_memory
+from synapse_bgthrottle.cli.forecasting import forecast_command
 from tests.unit.cli_fakes import NOW_MS, PAUSE, FakeServer, current, database, pending, run, status
 
 LIMITS = {
@@ -58,11 +61,36 @@ def test_numbers(tmp_path: Path) -> None:
     result = run(FakeServer(), "forecast", *options, env={"BGTHROTTLE_URL": ""})
     assert (0, "") == (result.exit_code, result.stderr)
     lines = result.output.splitlines()
-    assert lines[0].startswith("an_update in master: 1000000 items left; done 2026-01-06 22:03 UTC")
+    assert lines[0].startswith("(unnamed): 1000000 items left; done 2026-01-06 22:03 UTC")
     names = [line.split()[0] for line in lines[3:9]]
     assert ["present", "gentle", "balanced", "fast", "finish", "stock"] == names
     assert max(map(len, lines[3:])) < 120
     assert picture.read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize("span", ["10m", "600"])
+def test_a_one_shot_of_numbers(span: str) -> None:
+    """How long a one-shot takes is said as any span, or as a bare number of seconds."""
+    options = ("--one-shot", span, "-o", "json", *IDLE)
+    told = json.loads(run(FakeServer(), "forecast", *options, env={"BGTHROTTLE_URL": ""}).output)
+    assert NOW_MS + 600_000 == told["updates"][0]["ends_ms"]
+
+
+def test_completion_of_loads() -> None:
+    """The shell completes the names of loads, and files."""
+    (option,) = (each for each in forecast_command.params if each.name == "load")
+    found = option.shell_complete(click.Context(forecast_command), "f")
+    assert [("flat", "plain"), ("f", "file")] == [(each.value, each.type) for each in found]
+
+
+def test_the_load_of_the_documentation(tmp_path: Path) -> None:
+    """The week that the documentation shows is accepted."""
+    page = Path(__file__).parent.parent.parent / "docs" / "forecast.md"
+    (block,) = re.findall(r"```text\n(share_of_time.*?)```", page.read_text(), re.S)
+    file = tmp_path / "week.yaml"
+    file.write_text(block)
+    options = ("--items", "1e3", "--rate", "5/ms", "--load", file, "-o", "json")
+    assert 0 == run(FakeServer(), "forecast", *options).exit_code
 
 
 def test_numbers_and_a_configuration(tmp_path: Path) -> None:
@@ -91,6 +119,7 @@ def test_numbers_and_a_configuration(tmp_path: Path) -> None:
         ("--items", "1e9", "--rate", "1/s", "--load", "learned"),
         ("--items", "1e9", "--rate", "1/s", "--server", "mainframe"),
         ("--one-shot", "-1"),
+        ("--one-shot", "soon"),
     ],
     ids=" ".join,
 )
@@ -108,6 +137,7 @@ def test_a_load_that_is_none(tmp_path: Path) -> None:
     result = run(FakeServer(), "forecast", "--items", "1", "--rate", "1/s", "--load", file)
     assert 2 == result.exit_code
     assert "168 numbers" in result.output
+    assert "found 2 of them" in result.output
 
 
 def test_of_a_server(env: dict[str, str]) -> None:
@@ -116,9 +146,9 @@ def test_of_a_server(env: dict[str, str]) -> None:
     assert 0 == result.exit_code
     first, second = result.output.splitlines()[:2]
     # 255965 in 420 s of batches.
-    assert first.startswith("event_search in master: 255965 stream positions left; done")
-    assert first.endswith("100.0% of the time in batches; 609/s there")
-    assert second == "an_index in master: how much is left is not known: say --items"
+    assert first.startswith("event_search: 255965 stream positions left; done")
+    assert first.endswith("100.0% of the time in batches, at 609 stream positions/s")
+    assert second == "an_index: how much is left is not known: say --items"
     assert "past forecasts: none has come to its end yet" in result.output
 
 
@@ -245,3 +275,56 @@ def test_a_memory_that_cannot_be_written(tmp_path: Path) -> None:
     result = run(server(), "forecast", *IDLE, env={"XDG_STATE_HOME": str(tmp_path / "state")})
     assert 0 == result.exit_code
     assert "this forecast is not kept" in result.stderr
+
+
+def freshly_upgraded(hold: dict[str, Any]) -> FakeServer:
+    """Forty one-shots and a batched update, of which nothing is known yet."""
+    names = [f"index_{number}" for number in range(40)]
+    fake = FakeServer(
+        {
+            "GET history": {"history": []},
+            "GET load": {"load": []},
+            "GET explain": [
+                {**explained(name), "held_by": [hold] if hold else []} for name in (*names, "slow")
+            ],
+        }
+    )
+    queue = [*(pending(name, one_shot=True) for name in names), pending("slow")]
+    fake.answers["GET status"] = status(database(pending=queue, current=None))
+    return fake
+
+
+def test_much_of_which_nothing_is_known(env: dict[str, str]) -> None:
+    """Updates without a forecast are told by what is missing, and what holds the first one."""
+    hold = {"cause": "window", "reason": "windows are closed; next open: Mon 01:00 UTC"}
+    first, second, third, *_ = run(freshly_upgraded(hold), "forecast", env=env).output.splitlines()
+    assert first == (
+        "40 updates: how long it takes is not known: say --one-shot SPAN:"
+        " index_0, index_1, index_2 and 37 more"
+    )
+    assert second == "slow: how much is left is not known: say --items"
+    assert third == (
+        "index_0 is held now, and what is behind it: windows are closed; next open: Mon 01:00 UTC"
+    )
+
+
+def test_one_zone(tmp_path: Path) -> None:
+    """The chart has the zone of the text, and names it."""
+    file = tmp_path / "config.yaml"
+    file.write_text("time_zone: Asia/Tokyo\n")
+    options = ("--config", file, "--items", "1e6", "--rate", "5/ms", *IDLE)
+    output = run(FakeServer(), "forecast", *options).output
+    assert "done 2026-01-06 22:03 UTC" in output
+    assert "      2026-01-06 22:00 UTC   " in output
+
+
+def test_no_end_offline(tmp_path: Path) -> None:
+    """An approval that is required is told, and no row of the comparison is never to never."""
+    file = tmp_path / "config.yaml"
+    file.write_text("approval: required\n")
+    options = ("--config", file, "--items", "1e6", "--rate", "5/ms", *IDLE)
+    output = run(FakeServer(), "forecast", *options).output
+    assert output.startswith("(unnamed): 1000000 items left; approval is required: release it")
+    assert "never" not in output
+    assert "present          no end\n" in output
+    assert "pauses, releases and budgets are the server's to know" in output

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 
 from synapse_bgthrottle.cli.settings import Settings, SettingsError, gather
@@ -62,7 +63,9 @@ def test_a_token_that_others_may_read(tmp_path: Path, mode: int) -> None:
     [
         ("is no YAML", "a: [syt_secret"),
         ("is no YAML", "\x00"),
-        ("has to have the keys", "- syt_secret"),
+        ("is no mapping of keys; accepted are lines like `url: ", "- syt_secret"),
+        ("is no mapping of keys", "url https://matrix.example.org"),
+        ("c.yaml:2: is no YAML", "url https://matrix.example.org\ntoken_file: syt_secret"),
         ("unknown key tokenfile; is token_file meant", "tokenfile: syt_secret"),
         ("unknown key 5", "5: x"),
         ("url has to be a text", "url: 5"),
@@ -79,13 +82,15 @@ def test_a_bad_settings_file(tmp_path: Path, said: str, text: str) -> None:
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     """A file that was named has to be there, and has to be text."""
-    with pytest.raises(SettingsError, match="No such file"):
+    with pytest.raises(SettingsError, match=r"the settings file .*none: No such file"):
         gather({}, file=tmp_path / "none")
-    with pytest.raises(SettingsError, match="No such file"):
+    with pytest.raises(SettingsError, match=r"the token file .*none: No such file"):
         gather({}, token_file=tmp_path / "none")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="is no text"):
         gather({}, token_file=tmp_path / "binary")
+    with pytest.raises(SettingsError, match=r"the token file .*empty is empty"):
+        gather({}, token_file=written(tmp_path / "empty", "\n"))
 
 
 def test_a_token_from_a_pipe() -> None:
@@ -118,6 +123,41 @@ def test_what_the_command_makes_of_it(expected: int, env: dict[str, str]) -> Non
     result = run(FakeServer({"GET status": status(IDLE)}), "status", env=env)
     assert expected == result.exit_code
     assert "syt_secret" not in result.output
+
+
+def test_where_the_token_came_from(tmp_path: Path) -> None:
+    """One that the server does not accept is told with the place in which it stood."""
+    no = {"GET status": (401, {"errcode": "M_UNKNOWN_TOKEN", "error": "Invalid access token"})}
+    token = written(tmp_path / "t", "syt_secret")
+    settings = written(tmp_path / "c.yaml", "token_file: t")
+    for place, arguments, env in (
+        (f"--token-file {token}", ("--token-file", token), {}),
+        ("BGTHROTTLE_TOKEN", (), {"BGTHROTTLE_TOKEN": "syt_secret"}),
+        (
+            f"{token} (BGTHROTTLE_TOKEN_FILE)",
+            (),
+            {"BGTHROTTLE_TOKEN": "", "BGTHROTTLE_TOKEN_FILE": str(token)},
+        ),
+        (
+            f"{token} (token_file: in {settings})",
+            ("--settings", settings),
+            {"BGTHROTTLE_TOKEN": ""},
+        ),
+    ):
+        result = run(FakeServer(no), "status", *arguments, env=env)
+        assert 3 == result.exit_code
+        assert f"it came from {place}\n" in result.output
+
+
+def test_what_to_do_next(tmp_path: Path) -> None:
+    """Without a server it is said how to name one, and of one that is not there what to look at."""
+    env = {"BGTHROTTLE_URL": "", "XDG_CONFIG_HOME": str(tmp_path)}
+    output = run(FakeServer(), "status", env=env).output
+    assert "such as --url https://matrix.example.org" in output
+    assert f"`url:` in {tmp_path}/bgthrottle/config.yaml" in output
+    gone = FakeServer({"GET status": httpx.ConnectError("[Errno 111] Connection refused")})
+    output = run(gone, "status").output
+    assert "is Synapse running there, and is --url right?" in output
 
 
 def test_no_token_in_arguments() -> None:

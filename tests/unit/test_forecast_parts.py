@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,7 +56,12 @@ def test_no_rates(text: str) -> None:
         parse_rate(text)
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "1e30", "many"])
+def test_counts() -> None:
+    """A count is a number, also with commas between thousands."""
+    assert [1e9, 250000, 1e6] == [parse_count(text) for text in ("1e9", "250000", "1,000,000")]
+
+
+@pytest.mark.parametrize("text", ["1,5", "1,00,000", "", "0", "-1", "nan", "inf", "1e30", "many"])
 def test_no_counts(text: str) -> None:
     """A count is a number above 0."""
     with pytest.raises(ValueError, match=r"range|float"):
@@ -69,7 +75,7 @@ def test_no_counts(text: str) -> None:
         ("", Job(update="a", one_shot=True, one_shot_s=1)),
         ("how much is left is not known: say --items", Job(update="a", per_batch_s=1)),
         ("its speed is not known yet: say --rate", Job(update="a", items=1)),
-        ("how long it takes is not known: say --one-shot SECONDS", Job(update="a", one_shot=True)),
+        ("how long it takes is not known: say --one-shot SPAN", Job(update="a", one_shot=True)),
     ],
 )
 def test_what_is_missing(expected: str, job: Job) -> None:
@@ -83,6 +89,8 @@ def test_load_of_a_file() -> None:
     assert (0.0, 1.0) == (rates.level(1_767_571_200.0), rates.levels()[0])
     shares = parse_load({"share_of_time": [0.25] * HOURS}, "a", timezone.utc)
     assert (True, 0.25) == (shares.is_share, shares.level(0.0))
+    lines = yaml.safe_load("\n".join(map(str, range(HOURS))))
+    assert rates == parse_load(lines, "a", timezone.utc)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +104,8 @@ def test_load_of_a_file() -> None:
         [-1] * HOURS,
         [float("nan")] * HOURS,
         [float("inf")] * HOURS,
+        "1 2 x",
+        7,
         {"share_of_time": [2] * HOURS},
         {"rates": [1] * HOURS},
         {},
@@ -328,20 +338,20 @@ def told(*names: str, name: str = "an update") -> Forecast:
 
 def test_plot() -> None:
     """The plot is plain text of 80 columns, with the present configuration over the others."""
-    lines = list(plot(told("present", "fast", "stock"), timezone.utc))
+    lines = list(plot(told("present", "fast", "stock")))
     assert max(map(len, lines)) <= WIDTH == 80
     assert all(line.isascii() for line in lines)
     assert "2026-01-06 22:00" in lines[-2]
     assert 12 < "".join(lines[:-1]).count("*")
-    assert [] == list(plot(Forecast(NOW_MS, "flat", (), ()), timezone.utc))
+    assert [] == list(plot(Forecast(NOW_MS, "flat", (), ())))
 
 
 def test_svg() -> None:
     """The picture is well-formed, whatever names it has, and also where nothing ends."""
     for forecast in (told("present", "<&stock"), Forecast(NOW_MS, "<&", (), ())):
-        root = ElementTree.fromstring(svg(forecast, timezone.utc))
+        root = ElementTree.fromstring(svg(forecast))
         assert "svg" in root.tag
-        assert not re.search("<&", svg(forecast, timezone.utc))
+        assert not re.search("<&", svg(forecast))
 
 
 def test_a_forecast_of_seconds_is_not_kept() -> None:

@@ -3,18 +3,21 @@
 from datetime import timezone
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import parse
+from synapse_bgthrottle.forecast.configurations import configurations
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.paces import Knot, Pace, Paces, falling, wanted_loads
-from synapse_bgthrottle.forecast.walk import Walk, walk
+from synapse_bgthrottle.forecast.walk import MOST_EVENTS, Walk, walk
 from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad, flat, office
 from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.state import UpdateState
 from synapse_bgthrottle.throttle import Throttle
+from tests.unit.strategies import raw_configs
 
 SOME = settings(max_examples=60, deadline=None, derandomize=True)
 START_S = 1_767_571_200.0  # Monday 2026-01-05, midnight UTC
@@ -204,3 +207,48 @@ def test_wanted_loads() -> None:
     assert (0.0,) == wanted_loads(flat(value=0.0).levels(), False)
     assert (1.0, 0.525, 0.05) == wanted_loads((1.0, 0.3, 0.2, 0.05), False)
     assert (1.0, 0.0) == wanted_loads((0.4, 0.1), True)
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [
+        {"disk_free": "2GiB"},
+        {"replica_lag": "5s"},
+        {"pause_file": "/run/pause"},
+        {"http": "http://localhost"},
+        {"sql": {"query": "SELECT 1", "threshold": 1}},
+    ],
+    ids=lambda signals: next(iter(signals)),
+)
+def test_budgets_are_open(signals: dict[str, Any]) -> None:
+    """Budgets that are configured, which no forecast can see, hold nothing in it."""
+    name, config, server = next(configurations(parse({"signals": signals}), Settings()))
+    throttle = Throttle(config, server)
+    job = Job(update="a", items=100.0, per_batch_s=1.0)
+    (leg,) = walk(throttle, [job], lambda *_: Pace(0.1, 0.1, 0.1), "share", flat(), START_S).legs
+    assert ("present", 1000) == (name, leg.ends_s and leg.ends_s - START_S)
+
+
+@SOME
+@given(raw=raw_configs(), share=st.sampled_from((1e-6, 0.01, 1.0)))
+def test_it_comes_to_an_end(raw: dict[str, Any], share: float) -> None:
+    """Whatever is configured, a walk ends, within some thousand events."""
+    _, config, server = next(configurations(parse(raw), Settings()))
+    job = Job(update="rule0", items=1e6, per_batch_s=100.0)
+    pace = Pace(share, share, share)
+    (leg,), points = attrs.astuple(
+        walk(Throttle(config, server), [job], lambda *_: pace, "share", office(), START_S),
+        recurse=False,
+    )
+    assert (leg.ends_s is None) == bool(leg.why)
+    assert len(points) < 5000
+
+
+def test_no_pace_at_all() -> None:
+    """Where nothing is ever done, that is said after some thousand events."""
+    job = Job(update="a", items=1.0, per_batch_s=1.0)
+    nothing = Pace(0.0, 0.0, 0.0)
+    throttle = Throttle(parse({}), Settings())
+    (leg,) = walk(throttle, [job], lambda *_: nothing, "share", office(), START_S).legs
+    assert leg.ends_s is None
+    assert f"no end within {MOST_EVENTS} " in leg.why

@@ -1,0 +1,23 @@
+"""What the shell completes: the settings of `bgthrottle set`."""
+
+import click
+
+from synapse_bgthrottle.lever_requests import OVERRIDE_KEYS
+from synapse_bgthrottle.profiles import PROFILES
+
+# Values that are words; all others are numbers, spans or lists.
+_WORDS = {
+    "profile": tuple(PROFILES),
+    "duty_cycle": ("adaptive",),
+    "max_items_per_second": ("off",),
+    "max_batch_size": ("off",),
+    "windows": ("always",),
+}
+
+
+def settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Keys with their `=`, and behind that the words that the key takes."""
+    key, equals, value = incomplete.partition("=")
+    if equals:
+        return [f"{key}={word}" for word in _WORDS.get(key, ()) if word.startswith(value)]
+    return [f"{each}=" for each in OVERRIDE_KEYS if each.startswith(key)]
