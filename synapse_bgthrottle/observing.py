@@ -61,7 +61,7 @@ class Observer:
         ):
             # Nobody asks before each batch then, but who is there is remembered all the same.
             sees = self._sees_requests and sample.responses is not None
-            self._pacer.presence.look(sample.at_s, 0 if sees else None, int(answered(sample)))
+            self._pacer.presence.look(sample.at_s, 0 if sees else None, answered(sample))
         soft = adaptive.highest([board.soft(sample.at_s) for board in boards])
         paced = [update for _, update in at_work if update.is_adaptive]
         self._pacer.look(

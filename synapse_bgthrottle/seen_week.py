@@ -5,6 +5,7 @@ Hours are of UTC, the first is Monday's from midnight. Each is remembered by its
 seen of it two weeks ago counts for half of what was seen today.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -105,7 +106,7 @@ class SeenWeek:
             return
         week, number = divmod(int(wall_s // _HOUR_S) + _HOURS_BEFORE_EPOCH, HOURS)
         is_quiet = presence.is_quiet(sample.at_s, _QUIET_AFTER_S)
-        came = max(answered(sample) - answered(before), 0.0)
+        came = max(answered(sample) - answered(before), 0)
         new = SeenHour(number, week, span_s, 0.0 if is_quiet else span_s, came)
         old = self.hours.get(number)
         self.hours[number] = new if old is None else old.and_also(new)
@@ -137,6 +138,7 @@ class SeenWeek:
         self._changed.update(hour.hour for hour in hours)
 
 
-def answered(sample: ProcessSample) -> float:
+def answered(sample: ProcessSample) -> int:
     """How many requests of clients this process has answered; 0 where that cannot be seen."""
-    return sum(count for _, count in (sample.responses or {}).values())
+    counts = [count for _, count in (sample.responses or {}).values()]
+    return sum(int(count) for count in counts if math.isfinite(count))

@@ -208,7 +208,8 @@ def test_who_may(make_api: Callable[..., Api]) -> None:
     for command in commands:
         told = call(4, *command.split()).stderr
         assert told.startswith("20" if "wait" in command else "Error: ")
-        assert told.splitlines()[-1].startswith(f"Error: {url}: ")
+        assert f"Error: {url}: " in told
+        assert told.endswith("is Synapse running there, and is --url right?\n")
 
 
 def test_to_the_end(make_api: Callable[..., Api], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.presence import Presence
-from synapse_bgthrottle.seen_week import SeenHour, SeenWeek
+from synapse_bgthrottle.seen_week import SeenHour, SeenWeek, answered
 from synapse_bgthrottle.signals.samples import ProcessSample
 
 # Monday 2026-01-05, 00:00 UTC.
@@ -112,3 +112,10 @@ def test_what_was_seen_before_the_start() -> None:
     assert [0, 9] == sorted(week.hours)
     assert 60.0 == pytest.approx(week.hours[0].watched_s)
     assert [] == week.changed()
+
+
+@pytest.mark.parametrize("count", [float("inf"), float("nan"), -float("inf")])
+def test_counts_that_are_none(count: float) -> None:
+    """What no counter can say counts for nothing."""
+    responses = {"a": (0.0, count), "b": (0.0, 3.0)}
+    assert 3 == answered(ProcessSample(at_s=0.0, timer_late_s=0.0, responses=responses))
