@@ -32,6 +32,9 @@ LOOK_EVERY_S = 0.01
 # Soft pressures below this are low.
 LOW_PRESSURE = 0.5
 
+# Looks further apart than this do not show what was between them.
+_CALM_IS_SEEN_S = 2.0
+
 # What stock Synapse does, where nothing can be seen.
 BLIND_RATIO = 0.09
 
@@ -109,12 +112,15 @@ class Pacer:
     law: SoftLaw = attrs.field(factory=SoftLaw)
     soft: Soft = attrs.field(factory=lambda: Soft(None))
     _calm_since_s: float | None = None
+    _looked_s: float = -math.inf
     _question_s: float = 0.0
     _questions: int = 0
 
     def calm_for_s(self, now_s: float) -> float:
-        """For how long soft pressures have been low."""
-        return now_s - self._calm_since_s if self._calm_since_s is not None else 0.0
+        """For how long soft pressures have been seen to be low; what nobody looked at is not."""
+        if self._calm_since_s is None or now_s - self._looked_s > _CALM_IS_SEEN_S:
+            return 0.0
+        return now_s - self._calm_since_s
 
     def look(
         self,
@@ -129,6 +135,9 @@ class Pacer:
     ) -> None:
         """A look at this process, four times a second."""
         self.soft = soft
+        if now_s - self._looked_s > _CALM_IS_SEEN_S:
+            self._calm_since_s = None
+        self._looked_s = now_s
         if (soft.pressure or 0.0) >= LOW_PRESSURE:
             self._calm_since_s = None
         elif self._calm_since_s is None:

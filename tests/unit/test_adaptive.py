@@ -408,6 +408,19 @@ def test_one_shot_waits_for_calm_after_any_hold() -> None:
     assert Cause.CALM is not server.decide().cause
 
 
+def test_calm_that_nobody_saw_is_none() -> None:
+    """After a while without looks it has to be seen anew for as long."""
+    server = Server(one_shot=True)
+    server.pass_time(CALM_S + 2, busy=True)
+    assert Cause.CALM is not server.decide().cause
+    server.pass_time(600, busy=True, looks=False)
+    assert Cause.CALM is server.decide().cause
+    server.pass_time(CALM_S - 1, busy=True)
+    assert Cause.CALM is server.decide().cause
+    server.pass_time(2, busy=True)
+    assert Cause.CALM is not server.decide().cause
+
+
 @pytest.mark.parametrize(("raw", "busy"), [({}, False), ({"profile": "finish"}, True)])
 def test_one_shot_starts_at_once(raw: Any, busy: bool) -> None:
     """While nobody is there, and where it is to finish."""
