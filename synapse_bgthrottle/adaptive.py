@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from synapse_bgthrottle.board import Soft
-from synapse_bgthrottle.comparison import Comparison
+from synapse_bgthrottle.comparison import Comparison, Result
 from synapse_bgthrottle.harm import MOST_EFFORT, Harm
 from synapse_bgthrottle.limits import Limits
 from synapse_bgthrottle.presence import Presence
@@ -37,6 +37,13 @@ _CALM_IS_SEEN_S = 2.0
 
 # What stock Synapse does, where nothing can be seen.
 BLIND_RATIO = 0.09
+
+# How far the law's ratio may lie above what is used of it: a single look at a high pressure is
+# passed over, three at more than twice the threshold halve what is used.
+_HEADROOM = 4.0
+
+# Twenty looks in a row that did not come: what the last one said is no longer so.
+_BLIND_AFTER_S = 5.0
 
 # Batches on SQLite hold the lock of the only writer, and the only thread.
 SQLITE_TARGET_MS = 50.0
@@ -59,8 +66,15 @@ class SoftLaw:
 
     ratio: float = 0.1
 
-    def step(self, soft: Soft, indulgence: float, least_ratio: float) -> None:
-        """To be called for each look, four times a second."""
+    def step(
+        self, soft: Soft, indulgence: float, least_ratio: float, most_ratio: float = 1.0
+    ) -> None:
+        """To be called for each look, four times a second.
+
+        `most_ratio` is what is used of the ratio at most: what lies far above it would have to be
+        given up first, before anybody notices that a pressure is yielded to.
+        """
+        most_ratio = max(min(most_ratio * _HEADROOM, 1.0), least_ratio)
         if soft.pressure is None:
             self.ratio = BLIND_RATIO
             return
@@ -72,7 +86,7 @@ class SoftLaw:
             factor = 1 + 0.25 * (1 - pressure)
         if soft.is_stale:
             factor = min(factor, 1.0)
-        self.ratio = min(max(self.ratio * factor, least_ratio), 1.0)
+        self.ratio = min(max(min(self.ratio, most_ratio) * factor, least_ratio), most_ratio)
 
 
 @attrs.frozen
@@ -86,6 +100,7 @@ class Going:
         gate_s: how long to wait for a gap between requests.
         hush_s: how long there is no batch at all, for comparison.
         reason: why, for people.
+        result: the experiment that is complete now, to be learned by all that worked in it.
     """
 
     ratio: float
@@ -94,6 +109,7 @@ class Going:
     gate_s: float
     hush_s: float
     reason: str
+    result: Result | None = None
 
 
 @attrs.define
@@ -131,6 +147,7 @@ class Pacer:
         *,
         indulgence: float,
         least_ratio: float,
+        most_ratio: float,
         quiet_after_s: float,
     ) -> None:
         """A look at this process, four times a second."""
@@ -147,7 +164,7 @@ class Pacer:
         # While nobody is there it is our own batches that make the pressure: nothing to learn.
         if not self.presence.is_quiet(now_s, quiet_after_s):
             bounded = min(max(indulgence, 1.0), _MOST_INDULGENCE)
-            self.law.step(soft, bounded, least_ratio)
+            self.law.step(soft, bounded, least_ratio, most_ratio)
 
     def look_at_question(self, now_s: float, query_s: float) -> None:
         """The database's time for our question, where clients' requests cannot be seen."""
@@ -155,8 +172,25 @@ class Pacer:
         self._questions += 1
         self.comparison.look(now_s, {"question": (self._question_s, self._questions)})
 
-    def go(self, limits: Limits, target_ms: float, harm: Harm, now_s: float, sharers: int) -> Going:
-        """How to go on with this update: `target_ms` at most, and `sharers` share what there is."""
+    def go(
+        self,
+        limits: Limits,
+        target_ms: float,
+        harm: Harm,
+        now_s: float,
+        sharers: int,
+        batch_s: float,
+    ) -> Going:
+        """How to go on with this update.
+
+        Args:
+            limits: of the update.
+            target_ms: duration of its batches at most.
+            harm: what is known of it.
+            now_s: the time.
+            sharers: how many updates share what there is.
+            batch_s: how long its last batch took.
+        """
         profile = PROFILES[limits.profile]
         if math.isinf(profile.tolerance_ratio):
             return _all_out("as fast as budgets allow", limits, target_ms)
@@ -168,10 +202,10 @@ class Pacer:
             if math.isfinite(quiet_s):
                 seen = f"no client for {format_duration_ms(quiet_s * 1000)}"
             return _all_out(seen, limits, min(careful_ms, target_ms))
-        if self.soft.pressure is None:
+        if self.soft.pressure is None or now_s - self._looked_s > _BLIND_AFTER_S:
             ratio = _bounded(BLIND_RATIO, limits)
             return _at(ratio, target_ms, f"nothing can be measured: {_percent(ratio)}")
-        return self._among_clients(limits, profile, target_ms, harm, now_s, sharers)
+        return self._among_clients(limits, profile, target_ms, harm, now_s, sharers, batch_s)
 
     def _among_clients(
         self,
@@ -181,22 +215,23 @@ class Pacer:
         harm: Harm,
         now_s: float,
         sharers: int,
+        batch_s: float,
     ) -> Going:
         allowed = min(harm.effort, 1.0)
-        work_s, hush_s = self.comparison.spans_s(
-            min(allowed, self.law.ratio), is_certain=harm.is_certain
-        )
-        # What hushes take is given back in between.
-        share = (work_s + hush_s) / work_s
         ratio, why = allowed, f"clients are {_percentage(harm.slope * allowed)} slower by it"
         if self.law.ratio < allowed:
             ratio, why = self.law.ratio, f"{self.soft.name} is at {self.soft.pressure:.2f}"
         ratio = _bounded(ratio, limits)
+        work_s, hush_s = self.comparison.spans_s(
+            min(allowed, self.law.ratio), is_certain=harm.is_certain
+        )
+        if batch_s > work_s:  # a moment with batches has at least one in it, with its rest
+            work_s = max(work_s, batch_s * sharers / ratio - hush_s)
+        # What hushes take is given back in between.
+        share = (work_s + hush_s) / work_s
         at_work = min(ratio * share, limits.max_duty_ratio)
+        harm.tried_effort = harm.effort if ratio == 1 else at_work
         result = self.comparison.turn(now_s, work_s, hush_s)
-        if result is not None:
-            effort = harm.effort if ratio == 1 else at_work
-            harm.learn(now_s, effort, result.difference, result.variance)
         freedom = math.log(max(harm.effort, 1.0)) / math.log(MOST_EFFORT)
         busy_ms = min(profile.busy_target_ms, target_ms) * harm.batch_ratio
         return Going(
@@ -206,6 +241,7 @@ class Pacer:
             profile.longest_gate_s * (1 - freedom),
             max(self.comparison.ends_s - now_s, 0.0) if self.comparison.is_hush else 0.0,
             f"clients are there, {why}: {_percent(ratio)}",
+            result,
         )
 
 

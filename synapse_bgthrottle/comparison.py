@@ -65,6 +65,7 @@ class Comparison:
     ends_s: float = -math.inf
     _began_s: float = -math.inf
     _looked_s: float = -math.inf
+    _worked_s: float = -math.inf
     _seen: dict[str, tuple[float, float]] = attrs.field(factory=dict)
     _base: dict[str, float] = attrs.field(factory=dict)
     _variance: float = _START_VARIANCE
@@ -87,7 +88,11 @@ class Comparison:
         """Go on to the next phase if this one is over; the experiment that is complete, if any."""
         if now_s < self.ends_s:
             return None
-        if now_s - self.ends_s > hush_s:
+        ended_s = self.ends_s
+        if not self.is_hush and math.isfinite(ended_s):
+            # A batch may last beyond the moment that it belongs to.
+            ended_s = max(ended_s, self._worked_s)
+        if now_s - ended_s > hush_s:
             # Nobody asked for a while: there was no such phase.
             self._work, self._hush, self.is_hush = _Moments(), _Moments(), True
         self.is_hush = not self.is_hush
@@ -101,6 +106,14 @@ class Comparison:
         )
         self._work, self._hush = _Moments(), _Moments()
         return result
+
+    def worked(self, now_s: float) -> None:
+        """A batch has ended: while it ran, nobody asked for a turn."""
+        self._worked_s = now_s
+
+    def restart(self) -> None:
+        """Another update works from now on: what was seen so far is not about it."""
+        self.ends_s = -math.inf
 
     def look(
         self, now_s: float, responses: Mapping[str, tuple[float, float]], late_s: float = 0.0

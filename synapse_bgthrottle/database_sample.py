@@ -111,9 +111,9 @@ class DatabaseQuestion:
         self._level = 0
 
     async def ask(
-        self, update_name: str, batch_age_s: Callable[[], float | None]
+        self, update_name: str | None, batch_age_s: Callable[[], float | None]
     ) -> DatabaseSample:
-        """Look, on behalf of this update.
+        """Look, on behalf of this update; None: of none, its queue is empty or held.
 
         `batch_age_s` answers for how long a batch of ours has been running, None where none is. It
         is called in the database's thread, at the time of the statement.
@@ -121,7 +121,7 @@ class DatabaseQuestion:
         Raises:
             Exception: whatever a lost connection makes of it.
         """
-        tables = self._database.tables_of(update_name)
+        tables = None if update_name is None else self._database.tables_of(update_name)
         asked_s = self._now_s()
         answer: _Answer = await self._database.run(
             "bgthrottle_sample", self._look, batch_age_s, None if tables is None else sorted(tables)

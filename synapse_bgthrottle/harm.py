@@ -46,6 +46,7 @@ class Harm:
         start_effort: the effort before anything is known.
         tolerance_ratio: by how much requests may become slower.
         effort: what costs no more than that.
+        tried_effort: what it works with now, while that is compared.
         experiments: how many there were.
         batch_ratio: by what its batches are shortened, because they make the event loop late.
     """
@@ -53,6 +54,7 @@ class Harm:
     start_effort: float
     tolerance_ratio: float
     effort: float = attrs.field(init=False)
+    tried_effort: float = 0.0
     experiments: int = 0
     batch_ratio: float = 1.0
     _precision: float = 0.0
@@ -85,7 +87,12 @@ class Harm:
         return self.tolerance_ratio / self.start_effort / (1 + _CAUTION * _PRIOR_ERROR)
 
     def learn(self, now_s: float, effort: float, difference: float, variance: float) -> None:
-        """One experiment: at this effort the log latency was higher by `difference`."""
+        """One experiment: at this effort the log latency was higher by `difference`.
+
+        Updates of several databases at work at the same time learn from the same experiments, each
+        as if it had been alone: together they share one duty cycle, so that each learns what all
+        of them cost.
+        """
         passed_s = max(now_s - self._learned_s, 0.0)
         fading = 0.5 ** (passed_s / _HALF_LIFE_S)
         self._learned_s = now_s

@@ -197,15 +197,17 @@ def for_calm(update: UpdateState, soft: Soft, calm_for_s: float, at: Conditions)
     if is_released(update, at):
         return None
     since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
-    if at.now_s - since_s >= LONGEST_WAIT_FOR_CALM_S:
+    longest_s = min(LONGEST_WAIT_FOR_CALM_S, update.limits.max_hold_ms / 1000)
+    left_s = longest_s - (at.now_s - since_s)
+    if left_s <= 0:
         return None
-    longest = format_duration_ms(LONGEST_WAIT_FOR_CALM_S * 1000)
+    longest = format_duration_ms(longest_s * 1000)
     pressure = f"{soft.name} at {soft.pressure:.2f}" if soft.name else "pressures"
     reason = (
         f"a one-shot starts once pressures have been below {LOW_PRESSURE} for {CALM_S:.0f}s,"
         f" after {longest} at most; {pressure}"
     )
-    return Verdict(Cause.CALM, min(CALM_S - calm_for_s, _LOOK_AGAIN_S), reason)
+    return Verdict(Cause.CALM, min(CALM_S - calm_for_s, left_s, _LOOK_AGAIN_S), reason)
 
 
 def by_windows(update: UpdateState, at: Conditions) -> Verdict | None:

@@ -208,6 +208,7 @@ class Homeserver:
         return Facts(
             cores=os.cpu_count() or 1,
             sees_requests=_requests is not None and not self._has_workers,
+            databases=frozenset(self.databases),
             sqlite_databases=frozenset(
                 name for name, database in self.databases.items() if database.is_sqlite
             ),

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 
 from synapse_bgthrottle import adaptive
 from synapse_bgthrottle.adaptive import Pacer
-from synapse_bgthrottle.seen_week import answered
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample
 from synapse_bgthrottle.signals.signal import PERIOD_S
-from synapse_bgthrottle.state import DatabaseState, UpdateState
+from synapse_bgthrottle.state import DatabaseState, Facts, UpdateState
 
 UpdateKey = tuple[str, str]
 
@@ -29,12 +28,13 @@ def working(
 class Observer:
     """Hands samples to the pacer."""
 
-    def __init__(self, pacer: Pacer, *, sees_requests: bool) -> None:
+    def __init__(self, pacer: Pacer, facts: Facts) -> None:
         self._pacer = pacer
-        self._sees_requests = sees_requests
-        look = ProcessSample if sees_requests else DatabaseSample
+        self._facts = facts
+        look = ProcessSample if facts.sees_requests else DatabaseSample
         pacer.comparison.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
+        # Of databases that were looked at since all of them were added up.
         self._transactions: dict[str | None, float] = {}
         self._looked_s = -math.inf
 
@@ -53,36 +53,38 @@ class Observer:
             if ran and level is not None and level.value is not None:
                 update.harm.learn_lag(level.value / level.threshold)
         self._looked_s = sample.at_s
+        if not self._facts.sees_requests:
+            self._pacer.presence.look(sample.at_s, None, 0)
+        elif sample.requests_answered is not None:
+            # Amid a batch too, when nobody decides anything: it may last for hours.
+            active, answered = sample.active_requests, sample.requests_answered
+            self._pacer.presence.look(sample.at_s, active, answered)
         boards = [database.board for database in databases.values() if database.is_open]
-        if not any(
-            updates[name, database.update_name].is_adaptive
-            for name, database in databases.items()
-            if database.is_open
-        ):
-            # Nobody asks before each batch then, but who is there is remembered all the same.
-            sees = self._sees_requests and sample.responses is not None
-            self._pacer.presence.look(sample.at_s, 0 if sees else None, answered(sample))
         soft = adaptive.highest([board.soft(sample.at_s) for board in boards])
         paced = [update for _, update in at_work if update.is_adaptive]
         self._pacer.look(
             sample.at_s,
-            sample.responses if self._sees_requests else None,
+            sample.responses if self._facts.sees_requests else None,
             max(sample.timer_late_s, 0.0),
             soft,
             indulgence=min((update.harm.effort for update in paced), default=1.0),
             least_ratio=min((update.limits.min_duty_ratio for update in paced), default=0.0),
+            most_ratio=max((min(update.harm.effort, 1.0) for update in paced), default=1.0),
             quiet_after_s=min((update.profile.quiet_after_s for update in paced), default=0.0),
         )
 
     def database(self, database_name: str | None, sample: DatabaseSample) -> None:
         """What was seen of a database, where clients' requests go to other processes."""
-        if self._sees_requests:
+        if self._facts.sees_requests:
             return
         if sample.transactions is not None and self._own_transactions is not None:
-            # What this process does is counted for all databases together, so theirs is too.
+            # What this process does is counted for all databases together, so theirs is too, from
+            # looks that were all taken within one period.
             self._transactions[database_name] = sample.transactions
-            self._pacer.presence.look_at_transactions(
-                sample.at_s, sum(self._transactions.values()), self._own_transactions
-            )
+            if self._facts.databases <= self._transactions.keys():
+                self._pacer.presence.look_at_transactions(
+                    sample.at_s, sum(self._transactions.values()), self._own_transactions
+                )
+                self._transactions.clear()
         if sample.query_s is not None:
             self._pacer.look_at_question(sample.at_s, sample.query_s)

@@ -46,7 +46,7 @@ class Presence:
         # After a long time without a look the count does not tell when somebody came.
         is_recent = now_s - self._looked_s <= _LONGEST_QUIET_S
         came = max(answered - self._answered, 0) if is_recent else 0
-        self._looked_s, self._answered = now_s, answered
+        self._looked_s, self._answered = now_s, max(answered, self._answered)
         if came:
             fading = math.exp(-max(now_s - self._came_s, 0.0) / _RATE_MEMORY_S)
             self._rate_per_s = self._rate_per_s * fading + came / _RATE_MEMORY_S

@@ -1,7 +1,7 @@
 """Looks at the server while updates are pending, and at nothing while none is."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -41,6 +41,7 @@ class Sampler:
         self._observe = observe
         self._on_internal_error = on_internal_error
         self._metrics = ServerMetrics()
+        self._sees_requests = host.facts().sees_requests
         self._checks = [
             self._check(name, check) for name, check in Checks(host, settings).by_signal().items()
         ]
@@ -76,6 +77,16 @@ class Sampler:
         else:
             self._batch_start_s.pop(database_name, None)
 
+    def _to_look_at(self) -> Iterable[str]:
+        # Where clients are known by the transactions of others: what this process does is counted
+        # for all databases together, so that theirs has to be too.
+        if self._sees_requests:
+            return tuple(self._open)
+        for name in self._host.databases:
+            if name not in self._databases:
+                self._databases[name] = self._database(name)
+        return tuple(self._host.databases)
+
     def _call_in(self, delay_s: float) -> None:
         timer = self._host.call_later(delay_s, "bgthrottle_sampling", self._look)
         self._due_s = None if timer is None else self._host.now_s() + delay_s
@@ -88,7 +99,7 @@ class Sampler:
             return
         try:
             self._tell(None, self._process_sample(now_s, max(now_s - due_s, 0.0)))
-            for name in self._open:
+            for name in self._to_look_at():
                 self._databases[name].look(now_s)
             for check in self._checks:
                 check.look(now_s)
@@ -108,16 +119,17 @@ class Sampler:
             tick_s=tick_s,
             ticks=ticks,
             responses=self._metrics.responses(),
+            active_requests=self._host.active_requests(),
+            requests_answered=self._host.requests_answered(),
         )
 
     def _database(self, name: str) -> Asker[DatabaseSample]:
         question = DatabaseQuestion(self._host.database(name), self._host.now_s)
 
         async def ask() -> DatabaseSample | None:
-            update_name = self._open.get(name)
-            if update_name is None:
+            if not self._open:
                 return None
-            return await question.ask(update_name, partial(self._batch_age_s, name))
+            return await question.ask(self._open.get(name), partial(self._batch_age_s, name))
 
         def tell_problem(problem: str) -> None:
             self._tell(name, DatabaseSample(at_s=self._host.now_s(), problem=problem))

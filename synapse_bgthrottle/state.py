@@ -24,11 +24,13 @@ class Facts:
     Attributes:
         cores: of this machine.
         sees_requests: whether clients' requests come to this process.
+        databases: names of all.
         sqlite_databases: names of those that are SQLite.
     """
 
     cores: int = 1
     sees_requests: bool = True
+    databases: frozenset[str] = frozenset()
     sqlite_databases: frozenset[str] = frozenset()
 
 

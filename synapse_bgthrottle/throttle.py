@@ -52,7 +52,7 @@ class Throttle:
         self._config = config
         self._facts = facts or Facts()
         self._limits = UpdateLimits(config, server)
-        self._observer = Observer(self.pacer, sees_requests=self._facts.sees_requests)
+        self._observer = Observer(self.pacer, self._facts)
 
     def limits_of(
         self, update_name: str, database_name: str, one_shot: bool
@@ -82,6 +82,7 @@ class Throttle:
             self.updates[key].held_since_s.clear()
             self.updates[key].calm_since_s = None
             self.updates[key].released = False
+            self.pacer.comparison.restart()
         if database.failures >= FAILURES_UNTIL_ABORT:
             database.failures = 0  # somebody has started Synapse's loop anew, which forgot them too
 
@@ -203,6 +204,7 @@ class Throttle:
         update.batch_start_s = None
         database.is_open = False
         database.batch_end_s, database.batch_s = now_s, took_s
+        self.pacer.comparison.worked(now_s)
         database.failures = database.failures + 1 if failed else 0
         update.target_ceiling = pacing.target_ceiling(update.target_ceiling, failed=failed)
         update.charged_items = 0
@@ -245,7 +247,14 @@ class Throttle:
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, adaptive.SQLITE_TARGET_MS)
         sharers = max(len(working(self.databases, self.updates)), 1)
-        return self.pacer.go(limits, target_ms, update.harm, now_s, sharers)
+        batch_s = update.last_batch_s or 0.0
+        going = self.pacer.go(limits, target_ms, update.harm, now_s, sharers, batch_s)
+        if going.result is not None:
+            for _, learner in working(self.databases, self.updates):
+                harm, result = learner.harm, going.result
+                if learner.is_adaptive and harm.tried_effort:
+                    harm.learn(now_s, harm.tried_effort, result.difference, result.variance)
+        return going
 
     def _calm(self, update: UpdateState, at: Conditions) -> Verdict | None:
         profile = update.profile

@@ -20,6 +20,8 @@ class ProcessSample:
         tick_s, ticks: time that turns of the event loop took.
         responses: by kind of request, the time that answers took and how many there were. Kinds
             on which clients wait on purpose, such as long polls, are left out.
+        active_requests: requests that somebody waits for; None: they cannot be seen.
+        requests_answered: how many have ever been answered, but long polls; None: nobody counts.
     """
 
     at_s: float
@@ -29,6 +31,8 @@ class ProcessSample:
     tick_s: float | None = None
     ticks: float | None = None
     responses: Mapping[str, tuple[float, float]] | None = None
+    active_requests: int | None = None
+    requests_answered: int | None = None
 
 
 @attrs.frozen(kw_only=True)

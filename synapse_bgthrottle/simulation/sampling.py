@@ -58,6 +58,8 @@ class Sampler:
             tick_s=totals.tick_s,
             ticks=totals.ticks,
             responses=None if self._clients is None else dict(self._clients.responses),
+            active_requests=None if self._clients is None else self._clients.young(),
+            requests_answered=None if self._clients is None else self._clients.answered,
         )
         self._observe(None, sample)
 
