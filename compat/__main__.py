@@ -29,7 +29,8 @@ _SMOKE = (
     "tests/real/test_api.py::test_history_outlives_restarts[sqlite]",
 )
 _VIRTUAL = tuple(
-    f"tests/virtual/test_{name}.py" for name in ("updater", "checks", "sampler", "private_side")
+    f"tests/virtual/test_{name}.py"
+    for name in ("updater", "updater_failures", "checks", "sampler", "private_side")
 )
 _REAL = ("tests/real/test_api.py", "tests/real/test_rules.py")
 _MORE_REAL = tuple(
@@ -38,7 +39,7 @@ _MORE_REAL = tuple(
 )
 # Minutes, on the oldest and the newest only.
 _LONG = (
-    *("--deselect", "tests/virtual/test_updater.py::test_an_outage_of_any_length"),
+    *("--deselect", "tests/virtual/test_updater_failures.py::test_an_outage_of_any_length"),
     *("--deselect", "tests/real/test_api.py::test_pauses_survive_kills"),
 )
 

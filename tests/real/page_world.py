@@ -12,6 +12,7 @@ from harness.server import SynapseServer
 
 ROOT = "/_synapse/bgthrottle/"
 API = "/_synapse/bgthrottle/v1"
+SLOW = {"max_items_per_second": 400, "target_duration": "30ms"}
 
 _LACKS = missing()
 needs_browser = pytest.mark.skipif(_LACKS is not None, reason=f"SKIPPED: no browser: {_LACKS}")
@@ -63,6 +64,19 @@ class World:
 
     def sees(self, pattern: str, selector: str = "main", timeout_s: float = 20) -> None:
         self.browser.wait(lambda: re.search(pattern, self.browser.text(selector)), timeout_s)
+
+    def check_no_overflow(self) -> None:
+        """Nothing sticks out to the side."""
+        wide = self.browser.run(
+            """
+            const limit = document.documentElement.clientWidth;
+            if (document.documentElement.scrollWidth <= limit) return [];
+            return [...document.querySelectorAll('body *')]
+              .filter((one) => one.getBoundingClientRect().right > limit + 0.5)
+              .map((one) => `${one.tagName}.${one.className} ${one.textContent.slice(0, 40)}`);
+            """
+        )
+        assert [] == wide
 
     def check_clean(self, *allowed: str) -> None:
         """No complaint in the console, no violation, nobody else asked, no token anywhere."""

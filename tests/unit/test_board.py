@@ -1,29 +1,12 @@
-"""Signals over time: pressures, stale ones, budgets that close and open, panics."""
+"""Signals over time: pressures, and what is missing, stale or garbage."""
 
 import math
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from synapse_bgthrottle.board import Board
-from synapse_bgthrottle.board_level import PANIC_S, SHORTEST_HOLD_S
-from synapse_bgthrottle.signals import SIGNALS
-from synapse_bgthrottle.signals.samples import (
-    BatchSample,
-    CheckSample,
-    DatabaseSample,
-    ProcessSample,
-    Sample,
-)
-from synapse_bgthrottle.signals.signal import SignalClass
-
-_CORES = 4
-
-
-def board(**thresholds: float | None) -> Board:
-    return Board(thresholds, _CORES)
+from synapse_bgthrottle.signals.samples import BatchSample, DatabaseSample, ProcessSample
+from tests.unit.boards import CORES, board, replica
 
 
 def lag(at_s: float, late_s: float) -> ProcessSample:
@@ -35,16 +18,6 @@ def pressure(made: Board, now_s: float) -> float:
     known = made.soft(now_s).pressure
     assert known is not None
     return known
-
-
-def reason(made: Board, now_s: float, *, one_shot: bool = False) -> str:
-    """Why a budget holds; empty: none does."""
-    closed = made.closed(now_s, one_shot=one_shot)
-    return closed.reason if closed is not None else ""
-
-
-def replica(at_s: float, lag_s: float | None, problem: str = "") -> DatabaseSample:
-    return DatabaseSample(at_s=at_s, replica_lag_s=lag_s, problem=problem)
 
 
 # --- pressures ---
@@ -104,13 +77,13 @@ def test_distance_of_the_database_is_no_pressure() -> None:
 
 def test_threshold_of_foreground_backends_is_the_number_of_cores() -> None:
     """Unless it is configured."""
-    assert _CORES == board().levels["foreground_backends"].threshold
+    assert CORES == board().levels["foreground_backends"].threshold
     assert 30 == board(foreground_backends=30).levels["foreground_backends"].threshold
 
 
 def test_one_connection_is_waited_for() -> None:
     """On SQLite everybody waits for the transaction before them: 50 ms instead of 10."""
-    made = Board({}, _CORES, is_sqlite=True)
+    made = Board({}, CORES, is_sqlite=True)
     assert 50 == made.levels["pool_wait"].threshold
     assert 50 == made.levels["database_pool_wait"].threshold
     assert 20 == Board({"pool_wait": 20.0}, 1, is_sqlite=True).levels["pool_wait"].threshold
@@ -179,189 +152,3 @@ def test_missing_privilege_is_not_observable() -> None:
     made.observe(replica(0.0, None))
     assert "replica_lag" in set(made.unobservable())
     assert made.closed(0.0, one_shot=False) is None
-
-
-# --- budgets ---
-
-
-def test_budget_closes_at_its_threshold_and_opens_below_seven_tenths() -> None:
-    """With the value and the threshold as the reason, and a least time."""
-    made = board()
-    made.observe(replica(0.0, 9.9))
-    assert made.closed(0.0, one_shot=False) is None
-    made.observe(replica(1.0, 12.0))
-    closed = made.closed(1.0, one_shot=False)
-    assert closed is not None
-    assert ("replica_lag 12s >= 10s", True) == (closed.reason, closed.may_be_let_go)
-    made.observe(replica(20.0, 8.0))
-    assert "replica_lag 8s < 10s" == reason(made, 20.0)
-    made.observe(replica(21.0, 6.9))
-    assert made.closed(21.0, one_shot=False) is None
-
-
-def test_budget_stays_closed_for_a_while() -> None:
-    """A lag that comes and goes does not make updates come and go."""
-    made = board()
-    made.observe(replica(0.0, 12.0))
-    made.observe(replica(SHORTEST_HOLD_S - 1, 0.0))
-    assert made.closed(SHORTEST_HOLD_S - 1, one_shot=False) is not None
-    made.observe(replica(SHORTEST_HOLD_S, 0.0))
-    assert made.closed(SHORTEST_HOLD_S, one_shot=False) is None
-
-
-@pytest.mark.parametrize(
-    ("expected", "samples", "at_s"),
-    [
-        ("has not been read yet", [], 0.0),
-        ("cannot be read: no such role", [replica(0.0, None, "no such role")], 0.0),
-        ("not observable here", [replica(0.0, None)], 0.0),
-        ("has not been read since 5s ago", [replica(0.0, 0.0)], 5.0),
-        ("", [replica(0.0, 0.0)], 1.0),
-    ],
-)
-def test_configured_budget_that_cannot_be_read_is_closed(
-    expected: str, samples: list[Sample], at_s: float
-) -> None:
-    """What an operator asked for must be known; what is only a default need not."""
-    configured, default = board(replica_lag=10_000.0), board()
-    for sample in samples:
-        configured.observe(sample)
-        default.observe(sample)
-    assert expected in reason(configured, at_s)
-    assert bool(expected) is bool(reason(configured, at_s))
-    assert default.closed(at_s, one_shot=False) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "reason"),
-    [
-        ("disk_free", 1e8, "disk_free 95.4MiB <= 1GiB"),
-        ("pause_file", 1.0, "pause_file"),
-        ("http", 1.0, "http"),
-        ("sql", 200.0, "sql 200 >= 100"),
-    ],
-)
-def test_what_the_operator_asked_for_is_never_let_go(name: str, value: float, reason: str) -> None:
-    """A full disk neither."""
-    thresholds = {"disk_free": float(1 << 30), "sql": 100.0}
-    made = board(**{name: thresholds.get(name, 1.0)})
-    made.observe(CheckSample(at_s=0.0, name=name, value=value))
-    closed = made.closed(0.0, one_shot=False)
-    assert closed is not None
-    assert (reason, False) == (closed.reason, closed.may_be_let_go)
-
-
-def test_what_is_never_let_go_is_not_hidden() -> None:
-    """By another closed budget, which a release lets go."""
-    made = board(replica_lag=10_000.0, pause_file=1.0)
-    made.observe(DatabaseSample(at_s=0.0))
-    made.observe(CheckSample(at_s=0.0, name="pause_file", value=1.0))
-    closed = made.closed(0.0, one_shot=False)
-    assert closed is not None
-    assert ("pause_file", False) == (closed.reason, closed.may_be_let_go)
-
-
-def test_check_is_for_its_own_signal() -> None:
-    """The answer of one check is not taken for another's."""
-    made = board(http=1.0, sql=100.0)
-    made.observe(CheckSample(at_s=0.0, name="http", value=0.0))
-    assert "sql is configured and has not been read yet" == reason(made, 0.0)
-
-
-def test_autovacuum_holds_for_ten_minutes_at_most() -> None:
-    """Then it is let go, until it has ended and another one begins."""
-    made = board()
-    for second in range(700):
-        made.observe(DatabaseSample(at_s=second, autovacuum=True))
-        assert (made.closed(second, one_shot=False) is None) is (second > 600)
-    made.observe(DatabaseSample(at_s=700.0, autovacuum=False))
-    made.observe(DatabaseSample(at_s=701.0, autovacuum=True))
-    assert made.closed(701.0, one_shot=False) is not None
-
-
-def test_long_transaction_holds_one_shots_only() -> None:
-    """Batches do not wait for older transactions; index builds do."""
-    made = board()
-    made.observe(DatabaseSample(at_s=0.0, longest_transaction_s=400.0))
-    assert made.closed(0.0, one_shot=False) is None
-    assert "longest_transaction 6m 40s >= 5m" == reason(made, 0.0, one_shot=True)
-
-
-def test_panic_lasts_for_some_seconds() -> None:
-    """Somebody who waits for a lock of ours stops us at once, and not for ever."""
-    made = board()
-    assert made.panics_until_s()[0] == -math.inf
-    made.observe(DatabaseSample(at_s=5.0, blocked_sessions=2))
-    assert (5.0 + PANIC_S, "blocked_sessions 2 >= 1") == made.panics_until_s()
-
-
-# --- anything ---
-
-_values = st.one_of(
-    st.none(),
-    st.floats(),
-    st.integers(-(10**30), 10**30),
-    st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf, 1e308, 5e-324]),
-)
-
-
-@st.composite
-def _samples(draw: st.DrawFn) -> Sample:
-    at_s = draw(st.floats(-1e9, 1e9))
-    kind = draw(st.sampled_from(["process", "database", "check", "batch"]))
-    if kind == "process":
-        process = ("pool_wait_s", "pool_waits", "tick_s", "ticks")
-        fields: dict[str, Any] = {name: draw(_values) for name in process}
-        return ProcessSample(at_s=at_s, timer_late_s=draw(st.floats()), **fields)
-    if kind == "database":
-        database = (
-            "pool_wait_s",
-            "query_s",
-            "foreground_backends",
-            "blocked_sessions",
-            "replica_lag_s",
-            "wal_bytes",
-            "retained_wal_bytes",
-            "longest_transaction_s",
-        )
-        fields = {name: draw(_values) for name in database}
-        problem = draw(st.sampled_from(["", "gone"]))
-        return DatabaseSample(at_s=at_s, problem=problem, **fields)
-    if kind == "check":
-        name = draw(st.sampled_from(["disk_free", "sql", "http", "pause_file", "?"]))
-        return CheckSample(at_s=at_s, name=name, value=draw(_values))
-    return BatchSample(at_s=at_s, slowdown=draw(_values))
-
-
-@given(st.lists(_samples(), max_size=30), st.booleans(), st.floats(-1e9, 1e9))
-def test_any_samples_make_sense(samples: list[Sample], configured: bool, now_s: float) -> None:
-    """Lying, garbled and unordered samples: a finite pressure or none, and a reason or none."""
-    made = board(**(dict.fromkeys(SIGNALS, 1.0) if configured else {}))
-    for sample in samples:
-        made.observe(sample)
-    soft = made.soft(now_s)
-    assert soft.pressure is None or 0 <= soft.pressure <= 100
-    for one_shot in (True, False):
-        closed = made.closed(now_s, one_shot=one_shot)
-        assert closed is None or closed.reason
-    assert all(isinstance(level.describe(), str) for level in made.levels.values())
-
-
-def test_signals_are_told_apart_by_class() -> None:
-    """What is slow, such as replica lag, is a budget and never moves the duty cycle."""
-    by_class = {
-        kind: {name for name, signal in SIGNALS.items() if signal.signal_class is kind}
-        for kind in SignalClass
-    }
-    assert {"blocked_sessions"} == by_class[SignalClass.PANIC]
-    assert {
-        "replica_lag",
-        "wal_rate",
-        "retained_wal",
-        "disk_free",
-        "autovacuum",
-        "longest_transaction",
-        "pause_file",
-        "http",
-        "sql",
-    } == by_class[SignalClass.BUDGET]

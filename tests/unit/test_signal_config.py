@@ -1,4 +1,4 @@
-"""`signals:` as written: thresholds by unit, and the operator's own checks."""
+"""`signals:` as written: thresholds by unit, all of it, and anything."""
 
 import math
 from typing import Any
@@ -11,27 +11,8 @@ from synapse_bgthrottle.config import InvalidConfigError, Problem, parse
 from synapse_bgthrottle.signal_config import NESTED_KEYS, parse_signals
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals import SIGNALS, Unit
-from tests.unit.config_words import problems_of
+from tests.unit.signal_words import ACCEPTED, OWN, signal_problems_of, signals_of
 from tests.unit.strategies import raw_configs, raw_signals
-
-_ACCEPTED = {
-    Unit.DURATION: "a duration from 1ms to 1d, such as 50ms, 10s, 5m",
-    Unit.COUNT: "a number above 0, such as 4",
-    Unit.SIZE: "a size from 1 byte, such as 10GiB, 500MB, or a whole number of bytes",
-    Unit.RATE: "a size per second, such as 50MiB/s",
-    Unit.FACTOR: "a number above 1, such as 10",
-    Unit.YES_NO: "on",
-}
-_OWN = {
-    "pause_file": "an absolute path, such as /run/synapse/pause, or off",
-    "http": (
-        "an http or https URL with a host, and without a user, such as http://127.0.0.1:8000/go,"
-        " or off"
-    ),
-    "sql": "a mapping with both query and threshold, or off",
-}
-_QUERY_ACCEPTED = "one SQL query of 1 to 10000 characters"
-_PATH_ACCEPTED = "an absolute path, such as /var/lib/postgresql"
 
 # For each unit what is accepted, and what it means.
 _GOOD: dict[Unit, tuple[tuple[object, float], ...]] = {
@@ -69,18 +50,9 @@ _BAD: dict[Unit, tuple[object, ...]] = {
 }
 
 
-def _signals(raw: object) -> SignalSettings:
-    return parse({"signals": raw}).signals
-
-
-def _problems(raw: object) -> list[str]:
-    """What is wrong with it, each as it is told."""
-    return problems_of({"signals": raw})
-
-
 def test_nothing_said_is_nothing_set() -> None:
     """Without `signals:`, or with none in it, every signal is as it is built in."""
-    assert SignalSettings() == parse({}).signals == _signals({})
+    assert SignalSettings() == parse({}).signals == signals_of({})
 
 
 @pytest.mark.parametrize(
@@ -88,7 +60,7 @@ def test_nothing_said_is_nothing_set() -> None:
     [
         (expected, name, value)
         for name, signal in SIGNALS.items()
-        if name not in _OWN
+        if name not in OWN
         for value, expected in _GOOD[signal.unit]
     ],
 )
@@ -96,14 +68,14 @@ def test_threshold_is_read_in_the_unit_of_its_signal(
     expected: float, name: str, value: object
 ) -> None:
     """Whatever the unit accepts ends as a number of the signal's own unit."""
-    assert SignalSettings(thresholds={name: expected}) == _signals({name: value})
+    assert SignalSettings(thresholds={name: expected}) == signals_of({name: value})
 
 
 @pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize("value", ["off", False])
 def test_every_signal_can_be_off(name: str, value: object) -> None:
     """Quoted or not, off is written down as None, and nothing is asked or looked at."""
-    assert SignalSettings(thresholds={name: None}) == _signals({name: value})
+    assert SignalSettings(thresholds={name: None}) == signals_of({name: value})
 
 
 @pytest.mark.parametrize(
@@ -111,131 +83,16 @@ def test_every_signal_can_be_off(name: str, value: object) -> None:
     [
         pytest.param(name, value, id=f"{name}: {ascii(value)[:30]}")
         for name, signal in SIGNALS.items()
-        if name not in _OWN
+        if name not in OWN
         for value in (*_BAD_ANYWHERE, *_BAD[signal.unit])
     ],
 )
 def test_wrong_threshold_is_told_with_path_found_and_accepted(name: str, value: object) -> None:
     """Every signal refuses what is not of its unit, in the words of the unit."""
-    (problem,) = _problems({name: value})
+    (problem,) = signal_problems_of({name: value})
     assert problem.startswith(f"signals.{name}: found ")
-    assert problem.endswith(f"; accepted is {_ACCEPTED[SIGNALS[name].unit]}, or off")
+    assert problem.endswith(f"; accepted is {ACCEPTED[SIGNALS[name].unit]}, or off")
     assert len(problem) < 500
-
-
-# --- the operator's own ---
-
-
-@pytest.mark.parametrize(
-    ("expected", "raw"),
-    [
-        (
-            SignalSettings(thresholds={"disk_free": 1e10}, disk_path="/var/lib/postgresql"),
-            {"disk_free": {"threshold": "10GB", "path": "/var/lib/postgresql"}},
-        ),
-        (
-            SignalSettings(thresholds={"disk_free": float(1 << 30)}, disk_path="/db"),
-            {"disk_free": {"path": "/db"}},
-        ),
-        (
-            SignalSettings(thresholds={"disk_free": 1e10}),
-            {"disk_free": {"threshold": "10GB"}},
-        ),
-        (
-            SignalSettings(thresholds={"pause_file": 1.0}, pause_file="/run/a pause"),
-            {"pause_file": "/run/a pause"},
-        ),
-        (
-            SignalSettings(thresholds={"http": 1.0}, http_url="https://[::1]:8080/go?a=b"),
-            {"http": "https://[::1]:8080/go?a=b"},
-        ),
-        (
-            SignalSettings(thresholds={"sql": 0.5}, sql_query="SELECT 1 "),
-            {"sql": {"query": "SELECT 1 ", "threshold": 0.5}},
-        ),
-        (
-            SignalSettings(thresholds={"sql": 100.0}, sql_query="x" * 10_000),
-            {"sql": {"query": "x" * 10_000, "threshold": 100}},
-        ),
-    ],
-    ids=str,
-)
-def test_check_of_the_operators_is_on_where_it_is_given(
-    expected: SignalSettings, raw: dict[str, Any]
-) -> None:
-    """A path, a URL or a query turns its signal on."""
-    assert expected == _signals(raw)
-
-
-_NO_PATHS = ("", "relative", "~/x", "./x", "/\0", "/\ud800", "/" * 4097, 5, True, None, ["/x"])
-
-
-@pytest.mark.parametrize(
-    ("path", "accepted", "raw"),
-    [
-        *(("pause_file", _OWN["pause_file"], {"pause_file": value}) for value in _NO_PATHS),
-        *(
-            ("disk_free.path", _PATH_ACCEPTED, {"disk_free": {"path": value}})
-            for value in (*_NO_PATHS, "off", False)
-        ),
-        *(
-            ("http", _OWN["http"], {"http": value})
-            for value in (
-                "",
-                "example.org",
-                "ftp://example.org/",
-                "file:///etc/passwd",
-                "http://",
-                "http:///path",
-                "http://[::1",
-                "http://h:0/",
-                "http://h:65536/",
-                "http://h:x/",
-                "http://me:secret@h/",
-                "http://h/a b",
-                "http://h/\n",
-                "http://h/ü",
-                "http://h/" + "x" * 2000,
-                5,
-                True,
-                None,
-                {"url": "http://h"},
-            )
-        ),
-        *(
-            ("sql", _OWN["sql"], {"sql": value})
-            for value in ({}, {"query": "SELECT 1"}, {"threshold": 1}, "SELECT 1", 5, True, None)
-        ),
-        *(
-            ("sql.query", _QUERY_ACCEPTED, {"sql": {"query": value, "threshold": 1}})
-            for value in ("", " \n", "x" * 10_001, "\0", "\ud800", 5, None, False, ["SELECT 1"])
-        ),
-        *(
-            (
-                "sql.threshold",
-                _ACCEPTED[Unit.COUNT],
-                {"sql": {"query": "SELECT 1", "threshold": value}},
-            )
-            for value in (0, -1, "1", True, False, "off", None)
-        ),
-        *(
-            ("disk_free.threshold", _ACCEPTED[Unit.SIZE], {"disk_free": {"threshold": value}})
-            for value in (0, "1G", None, "off", False)
-        ),
-        ("disk_free", "a mapping with threshold, path, or both", {"disk_free": {}}),
-    ],
-)
-def test_wrong_check_of_the_operators_is_told_at_its_place(
-    path: str, accepted: str, raw: dict[str, Any]
-) -> None:
-    """Each part of a check is told by itself, with what it accepts."""
-    (problem,) = _problems(raw)
-    assert problem.startswith(f"signals.{path}: found ")
-    assert problem.endswith(f"; accepted is {accepted}")
-    assert len(problem) < 500
-
-
-# --- all of it ---
 
 
 @pytest.mark.parametrize("raw", [None, [], "off", False, True, 5], ids=repr)
@@ -243,7 +100,7 @@ def test_signals_are_a_mapping(raw: object) -> None:
     """Anything but a mapping is refused with the names that it may have."""
     names = ", ".join(SIGNALS)
     expected = f"signals: found {raw!r}; accepted is a mapping with any of the keys {names}"
-    assert [expected] == _problems(raw)
+    assert [expected] == signal_problems_of(raw)
 
 
 def test_unknown_names_are_told_with_a_near_one() -> None:
@@ -254,7 +111,7 @@ def test_unknown_names_are_told_with_a_near_one() -> None:
         f"signals.5: unknown key; accepted are {names}",
         "signals.disk_free.pth: unknown key; did you mean path? accepted are threshold, path",
         "signals.sql.querry: unknown key; did you mean query? accepted are query, threshold",
-    ] == _problems(
+    ] == signal_problems_of(
         {
             "event_lop_lag": "50ms",
             5: 5,
@@ -295,7 +152,7 @@ def test_what_is_right_is_read_beside_what_is_wrong() -> None:
     """The pure reader returns both, so that a problem hides no other."""
     found, problems = parse_signals({"pool_wait": "20ms", "http": "x"})
     assert SignalSettings(thresholds={"pool_wait": 20.0}) == found
-    assert [(("http",), "x", _OWN["http"])] == problems
+    assert [(("http",), "x", OWN["http"])] == problems
 
 
 _JUNK = st.recursive(
@@ -322,7 +179,7 @@ def test_signals_are_parsed_or_refused_for_any_value(raw: dict[str, Any]) -> Non
     problems: tuple[Problem, ...] = ()
     signals = None
     try:
-        signals = _signals(raw)
+        signals = signals_of(raw)
     except InvalidConfigError as error:
         problems = error.problems
     assert (signals is None) is bool(problems)
@@ -333,7 +190,7 @@ def test_signals_are_parsed_or_refused_for_any_value(raw: dict[str, Any]) -> Non
 @given(raw_signals())
 def test_signals_are_accepted_for_any_valid_ones(raw: dict[str, Any]) -> None:
     """Every threshold that is accepted is positive and finite, and none is lost."""
-    signals = _signals(raw)
+    signals = signals_of(raw)
     for name, value in raw.items():
         if name in NESTED_KEYS and isinstance(value, dict) and "threshold" not in value:
             continue
@@ -347,4 +204,4 @@ def test_signals_are_accepted_for_any_valid_ones(raw: dict[str, Any]) -> None:
 @given(raw_configs())
 def test_signals_are_those_of_the_top_level_for_any_configuration(raw: dict[str, Any]) -> None:
     """What stands beside `signals:` changes nothing of them."""
-    assert parse(raw).signals == _signals(raw.get("signals", {}))
+    assert parse(raw).signals == signals_of(raw.get("signals", {}))

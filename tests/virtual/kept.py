@@ -47,6 +47,14 @@ def pull(server: VirtualServer, action: str, **request: Any) -> Any:
     return answer(server, steering_of(server).pull(parsed, ADMIN))
 
 
+def run(server: VirtualServer, config: Any, work: Work, seconds: float) -> None:
+    """The work is all that is pending, and goes on for this long under the configuration."""
+    server.load(config)
+    server.pools["master"].queue("work", work)
+    server.start()
+    server.advance(seconds)
+
+
 def levers_of(module: BackgroundUpdateThrottle) -> tuple[Lever, ...]:
     """Those that the module goes by now."""
     levers = module._throttle.levers

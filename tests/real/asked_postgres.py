@@ -1,0 +1,102 @@
+"""A real PostgreSQL that is asked as a server asks it, without a server, among other sessions."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import attrs
+import psycopg2
+from synapse.storage.engines import PostgresEngine
+from twisted.internet.defer import ensureDeferred
+
+from harness.postgres import PostgresServer
+from synapse_bgthrottle.database import Database
+from synapse_bgthrottle.database_sample import DatabaseQuestion
+from synapse_bgthrottle.signals.samples import DatabaseSample
+
+NAME = "signals"
+
+
+class Engine(PostgresEngine):
+    """Synapse's, of which only the parameters' style is used."""
+
+    def __init__(self) -> None:
+        pass
+
+
+Engine.__name__ = "PostgresEngine"
+
+
+class Transaction:
+    """A cursor as Synapse hands it to an interaction."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.database_engine = Engine()
+        self.txn = cursor
+        self.fetchone = cursor.fetchone
+
+    def execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> None:
+        self.txn.execute(self.database_engine.convert_param_style(sql), parameters)
+
+
+class Asked:
+    """A database that is asked over one connection of its own."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._question = DatabaseQuestion(Database(self, NAME), time.monotonic)  # type: ignore[arg-type]
+
+    async def run_db_interaction(self, _: str, function: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return function(Transaction(self._connection.cursor()), *args)
+        finally:
+            self._connection.commit()
+
+    def sample(self, batch_age_s: float | None = None) -> DatabaseSample:
+        answers: list[DatabaseSample] = []
+        asked = self._question.ask("event_resign", lambda: batch_age_s)
+        ensureDeferred(asked).addCallback(answers.append)
+        return answers[0]
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        answers: list[Any] = []
+        ensureDeferred(self.run_db_interaction("", function, *args)).addCallback(answers.append)
+        return answers[0]
+
+
+@contextmanager
+def connected(postgres: PostgresServer, **arguments: Any) -> Iterator[Any]:
+    connection = psycopg2.connect(**{**postgres.connection(NAME), **arguments})
+    connection.set_session(isolation_level="REPEATABLE READ")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@attrs.define
+class Others:
+    """Sessions of others, each in a transaction."""
+
+    postgres: PostgresServer
+    stack: ExitStack
+
+    def session(self, **arguments: Any) -> Any:
+        return self.stack.enter_context(connected(self.postgres, **arguments)).cursor()
+
+    def in_thread(self, *statements: str) -> None:
+        """Execute them, for as long as it takes, in a session and a thread of its own."""
+        cursor = self.session()
+        cursor.connection.autocommit = True
+
+        def execute() -> None:
+            with suppress(psycopg2.Error):  # it is cancelled at the end of the test
+                for statement in statements:
+                    cursor.execute(statement)
+
+        thread = threading.Thread(target=execute, daemon=True)
+        thread.start()
+        self.stack.callback(thread.join, 10)
+        self.stack.callback(cursor.connection.cancel)

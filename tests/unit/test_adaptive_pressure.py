@@ -1,0 +1,135 @@
+"""The adaptive pace under pressure, and the one-shots that wait for calm."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synapse_bgthrottle.adaptive import SoftLaw
+from synapse_bgthrottle.board import Soft
+from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.holds import CALM_S, LONGEST_WAIT_FOR_CALM_S
+from tests.unit.adaptive_server import DB, Server
+
+# --- pressure ---
+
+
+def test_step_in_load_halves_the_duty_within_a_second() -> None:
+    """And when it is over, the duty cycle is back within some seconds."""
+    server = Server()
+    server.pass_time(20, busy=True)
+    assert 1.0 == pytest.approx(server.throttle.pacer.law.ratio)
+    server.late_s = 0.15
+    server.pass_time(1, busy=True)
+    assert server.throttle.pacer.law.ratio <= 0.5
+    server.pass_time(20, busy=True)
+    assert 0.01 == pytest.approx(server.throttle.pacer.law.ratio)
+    server.late_s = 0.0
+    server.pass_time(8, busy=True)
+    assert server.throttle.pacer.law.ratio > 0.4
+
+
+def test_pressure_is_told() -> None:
+    """With the signal that it comes from."""
+    server = Server()
+    server.late_s = 0.15
+    server.pass_time(20, busy=True)
+    server.batch(0.025)
+    while (decision := server.decide()).cause is Cause.COMPARE:
+        server.pass_time(0.1, busy=True)
+    assert "clients are there, event_loop_lag is at 3.00: duty cycle 1%" in decision.reason
+
+
+def test_stale_signal_makes_nothing_faster() -> None:
+    """Without it the duty cycle may fall, and stays otherwise."""
+    law = SoftLaw(0.3)
+    law.step(Soft(0.0, "event_loop_lag", is_stale=True), 1.0, 0.01)
+    assert 0.3 == law.ratio
+    law.step(Soft(3.0, "event_loop_lag", is_stale=True), 1.0, 0.01)
+    assert 0.15 == law.ratio
+
+
+@given(st.floats(0.01, 1), st.floats(0, 100), st.floats(0, 100), st.floats(1, 2))
+def test_more_pressure_never_more_duty(
+    ratio: float, pressure: float, more: float, indulgence: float
+) -> None:
+    """From the same state, a higher pressure gives no higher duty cycle; bounds hold."""
+    laws = [SoftLaw(ratio), SoftLaw(ratio)]
+    for law, value in zip(laws, sorted((pressure, more)), strict=True):
+        law.step(Soft(value, "s"), indulgence, 0.01)
+        assert 0.01 <= law.ratio <= 1
+    assert laws[1].ratio <= laws[0].ratio
+
+
+# --- one-shots ---
+
+
+def test_one_shot_waits_for_calm() -> None:
+    """Among clients it starts when pressures have been low for some seconds."""
+    server = Server(one_shot=True)
+    server.late_s = 0.05
+    server.pass_time(5, busy=True)
+    decision = server.decide()
+    assert Cause.CALM is decision.cause
+    assert "event_loop_lag at 1.00" in decision.reason
+    server.late_s = 0.0
+    server.pass_time(CALM_S + 2, busy=True)
+    assert Cause.CALM is not server.decide().cause
+
+
+def test_one_shot_does_not_wait_for_calm_for_ever() -> None:
+    """Pressures are soft: after an hour the index is built."""
+    server = Server(one_shot=True)
+    server.late_s = 0.05
+    server.pass_time(LONGEST_WAIT_FOR_CALM_S + 1, busy=True)
+    assert Cause.CALM is not server.decide().cause
+
+
+def test_one_shot_waits_for_calm_after_any_hold() -> None:
+    """The hour is counted from when pressures begin to hold it, not from the last batch."""
+    server = Server({"windows": [{"start": "02:00", "end": "06:00"}]}, one_shot=True)
+    server.late_s = 0.05
+    server.pass_time(5, busy=True)
+    assert Cause.WINDOW is server.decide().cause
+    server.pass_time(2 * 3600, busy=True)
+    assert Cause.CALM is server.decide().cause
+    server.pass_time(LONGEST_WAIT_FOR_CALM_S + 1, busy=True)
+    assert Cause.CALM is not server.decide().cause
+
+
+def test_calm_that_nobody_saw_is_none() -> None:
+    """After a while without looks it has to be seen anew for as long."""
+    server = Server(one_shot=True)
+    server.pass_time(CALM_S + 2, busy=True)
+    assert Cause.CALM is not server.decide().cause
+    server.pass_time(600, busy=True, looks=False)
+    assert Cause.CALM is server.decide().cause
+    server.pass_time(CALM_S - 1, busy=True)
+    assert Cause.CALM is server.decide().cause
+    server.pass_time(2, busy=True)
+    assert Cause.CALM is not server.decide().cause
+
+
+@pytest.mark.parametrize(("raw", "busy"), [({}, False), ({"profile": "finish"}, True)])
+def test_one_shot_starts_at_once(raw: Any, busy: bool) -> None:
+    """While nobody is there, and where it is to finish."""
+    server = Server(raw, one_shot=True)
+    server.late_s = 0.5
+    server.pass_time(5, busy=busy)
+    assert Cause.RUN is server.decide().cause
+
+
+# --- slowdown ---
+
+
+def test_slowdown_against_quiet_batches_is_seen() -> None:
+    """An item that takes twenty times as long as while nobody was there makes a pressure."""
+    server = Server()
+    for _ in range(5):
+        server.batch(0.1, items=100)
+    server.pass_time(1, busy=True)
+    server.batch(0.1, items=5)
+    board = server.throttle.databases[DB].board
+    assert 20 == pytest.approx(board.levels["batch_slowdown"].value)
+    assert "batch_slowdown" == board.soft(server.now_s).name
