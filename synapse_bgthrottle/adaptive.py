@@ -225,13 +225,15 @@ class Pacer:
         work_s, hush_s = self.comparison.spans_s(
             min(allowed, self.law.ratio), is_certain=harm.is_certain
         )
-        if batch_s > work_s:  # a moment with batches has at least one in it, with its rest
-            work_s = max(work_s, batch_s * sharers / ratio - hush_s)
-        # What hushes take is given back in between.
-        share = (work_s + hush_s) / work_s
+        # With less than one batch for each moment, moments are made of the batches themselves.
+        is_long = batch_s >= self.comparison.least_s and batch_s / ratio > work_s + hush_s
+        # What hushes take is given back in between; it is in the rests of long batches.
+        share = 1.0 if is_long else (work_s + hush_s) / work_s
         at_work = min(ratio * share, limits.max_duty_ratio)
-        harm.tried_effort = harm.effort if ratio == 1 else at_work
-        result = self.comparison.turn(now_s, work_s, hush_s)
+        harm.tried_effort = 1.0 if is_long else at_work
+        if ratio == 1:
+            harm.tried_effort = harm.effort
+        result = self.comparison.turn(now_s, work_s, hush_s, until_batch=is_long)
         freedom = math.log(max(harm.effort, 1.0)) / math.log(MOST_EFFORT)
         busy_ms = min(profile.busy_target_ms, target_ms) * harm.batch_ratio
         return Going(

@@ -84,9 +84,19 @@ class Comparison:
             hush = CYCLE_LOOKS - work
         return work * self.look_s, hush * self.look_s
 
-    def turn(self, now_s: float, work_s: float, hush_s: float) -> Result | None:
-        """Go on to the next phase if this one is over; the experiment that is complete, if any."""
-        if now_s < self.ends_s:
+    @property
+    def least_s(self) -> float:
+        """The shortest batch that is looked at more than once."""
+        return 3 * self.look_s
+
+    def turn(
+        self, now_s: float, work_s: float, hush_s: float, *, until_batch: bool = False
+    ) -> Result | None:
+        """Go on to the next phase if this one is over; the experiment that is complete, if any.
+
+        `until_batch`: work is the next batch, from its start to its end, whenever that is.
+        """
+        if now_s < self.ends_s or (until_batch and self._began_s == math.inf):
             return None
         ended_s = self.ends_s
         if not self.is_hush and math.isfinite(ended_s):
@@ -96,8 +106,9 @@ class Comparison:
             # Nobody asked for a while: there was no such phase.
             self._work, self._hush, self.is_hush = _Moments(), _Moments(), True
         self.is_hush = not self.is_hush
-        self._began_s = now_s
-        self.ends_s = now_s + (hush_s if self.is_hush else work_s)
+        until_batch = until_batch and not self.is_hush
+        self._began_s = math.inf if until_batch else now_s
+        self.ends_s = now_s if until_batch else now_s + (hush_s if self.is_hush else work_s)
         if self.is_hush or not (self._work.requests and self._hush.requests):
             return None
         result = Result(
@@ -107,13 +118,18 @@ class Comparison:
         self._work, self._hush = _Moments(), _Moments()
         return result
 
+    def works(self, now_s: float) -> None:
+        """A batch begins."""
+        if self._began_s == math.inf:
+            self._began_s = self.ends_s = now_s
+
     def worked(self, now_s: float) -> None:
         """A batch has ended: while it ran, nobody asked for a turn."""
         self._worked_s = now_s
 
     def restart(self) -> None:
         """Another update works from now on: what was seen so far is not about it."""
-        self.ends_s = -math.inf
+        self._began_s = self.ends_s = -math.inf
 
     def look(
         self, now_s: float, responses: Mapping[str, tuple[float, float]], late_s: float = 0.0
@@ -124,7 +140,8 @@ class Comparison:
         """
         since_s, self._looked_s = self._looked_s, now_s
         seen, self._seen = self._seen, dict(responses)
-        if since_s < self._began_s or now_s > self.ends_s:
+        # Work goes on to the end of its last batch, amid which nobody asks for a turn.
+        if since_s < self._began_s or (self.is_hush and now_s > self.ends_s):
             return
         phase = self._hush if self.is_hush else self._work
         for kind, (total_s, count) in responses.items():

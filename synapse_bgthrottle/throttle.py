@@ -188,6 +188,7 @@ class Throttle:
         """The batch that was decided starts."""
         update = self.updates[database_name, update_name]
         update.batch_start_s, update.calm_since_s = now_s, None
+        self.pacer.comparison.works(now_s)
 
     def leave(self, database_name: str) -> None:
         """The iteration was cancelled: the server ends."""

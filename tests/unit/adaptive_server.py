@@ -26,6 +26,7 @@ class Server:
         self.late_s = 0.0
         self._next_look_s = 0.0
         self._one_shot = one_shot
+        self._responses: dict[str, tuple[float, float]] = {}
         self.begin()
 
     @property
@@ -48,10 +49,24 @@ class Server:
             self._next_look_s += 0.25
             self.received += busy
             if looks:
-                sample = ProcessSample(at_s=self.now_s, timer_late_s=self.late_s, responses={})
-                self.throttle.observe(None, sample)
+                self.throttle.observe(None, self.sample())
             self.decide()
         self.now_s = end_s
+
+    def answer(self, requests: int, took_s: float) -> None:
+        """So many requests of one kind are answered, each after so long."""
+        self.received += requests
+        total_s, count = self._responses.get("send", (0.0, 0.0))
+        self._responses["send"] = (total_s + requests * took_s, count + requests)
+
+    def sample(self) -> ProcessSample:
+        return ProcessSample(
+            at_s=self.now_s,
+            timer_late_s=self.late_s,
+            responses=dict(self._responses),
+            active_requests=self.active,
+            requests_answered=self.received,
+        )
 
     def batch(self, took_s: float, items: int | None = None) -> None:
         self.throttle.start(DB, NAME, self.now_s)

@@ -158,26 +158,60 @@ def test_databases_share() -> None:
 
 def test_transactions_of_two_databases_are_added() -> None:
     """Those of this process are known for both together only."""
-    server = Server(facts=Facts(sees_requests=False))
-    server.throttle.begin("state", NAME, False, 0.0)
-    server.active = None
-    for second in range(1, 20):
-        server.now_s = second
-        own = ProcessSample(at_s=second, timer_late_s=0.0, pool_waits=100.0 * second)
-        server.throttle.observe(None, own)
-        for name, total in ((DB, 1e9), ("state", 5.0)):
-            transactions = total + 50.0 * second
-            server.throttle.observe(name, DatabaseSample(at_s=second, transactions=transactions))
-        server.decide()
+    server = Server(facts=Facts(sees_requests=False, databases=frozenset({DB, "state"})))
+    _transactions_for_a_while(server, {DB: 50.0, "state": 50.0}, own_per_s=100.0)
     assert server.throttle.pacer.presence.is_quiet(server.now_s, 0.5)
+    _transactions_for_a_while(server, {DB: 50.0, "state": 60.0}, own_per_s=100.0)
+    assert not server.throttle.pacer.presence.is_quiet(server.now_s, 0.5)
 
 
-def test_nothing_can_be_measured() -> None:
-    """Among clients, without any signal, the pace is stock's."""
-    server = Server()
-    server.pass_time(1, busy=True, looks=False)
+def test_transactions_of_some_databases_tell_nothing() -> None:
+    """Ours in the other one hid those of clients in this one: careful, as where nobody is seen."""
+    server = Server(facts=Facts(sees_requests=False, databases=frozenset({DB, "state"})))
+    _transactions_for_a_while(server, {"state": 40.0}, own_per_s=60.0)
+    assert not server.throttle.pacer.presence.is_known(server.now_s)
+    assert not server.throttle.pacer.presence.is_quiet(server.now_s, 0.5)
+
+
+def _transactions_for_a_while(
+    server: Server, per_s: dict[str, float], own_per_s: float, seconds: int = 20
+) -> None:
+    server.active = None
+    for _ in range(seconds):
+        server.now_s += 1
+        own = ProcessSample(
+            at_s=server.now_s, timer_late_s=0.0, pool_waits=own_per_s * server.now_s
+        )
+        server.throttle.observe(None, own)
+        for name, rate in per_s.items():
+            sample = DatabaseSample(at_s=server.now_s, transactions=1e9 + rate * server.now_s)
+            server.throttle.observe(name, sample)
+        server.decide()
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_nothing_can_be_measured(looked: bool) -> None:
+    """Among clients, without any signal, or once none comes any more, the pace is stock's."""
+    server = Server({"profile": "fast"})
+    server.pass_time(20, busy=True, looks=looked)
+    server.pass_time(6, busy=True, looks=False)
     server.batch(0.1)
     assert 0.1 * (1 / BLIND_RATIO - 1) == pytest.approx(server.decide().wait_s)
+
+
+def test_clients_are_seen_amid_a_batch() -> None:
+    """A batch of any length is no quiet time, and those after it are not let loose."""
+    server = Server()
+    for _ in range(3):
+        server.throttle.start(DB, NAME, server.now_s)
+        for _ in range(40):
+            server.now_s += 0.25
+            server.received += 5
+            server.throttle.observe(None, server.sample())
+        server.throttle.finish(DB, NAME, server.now_s, 100, failed=False)
+        server.begin()
+        assert "clients are there" in server.decide().reason
+        assert server.update.quiet_item_ms is None
 
 
 # --- anything ---

@@ -5,9 +5,10 @@ import math
 import pytest
 
 from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample, ProcessSample
 from synapse_bgthrottle.state import Facts
-from tests.unit.adaptive_server import DB, Server
+from tests.unit.adaptive_server import DB, NAME, Server
 
 
 def test_update_that_harms_gets_less() -> None:
@@ -32,6 +33,65 @@ def test_update_that_harms_gets_less() -> None:
     assert server.update.harm.experiments > 20
     assert math.log(1.5) == pytest.approx(server.update.harm.slope, abs=0.15)
     assert 0.03 / math.log(1.5) == pytest.approx(server.update.harm.effort, rel=0.3)
+
+
+@pytest.mark.parametrize("batch_s", [0.5, 3.0, 12.0])
+def test_long_batches_are_compared(batch_s: float) -> None:
+    """Those that outlast a moment too: what harms in them is learned, and they are rare enough."""
+    server = Server()
+    _serve(server, 1800, {DB: batch_s}, slower=1.5)
+    begin_s, before_s = server.now_s, server.update.batch_s
+    _serve(server, 1800, {DB: batch_s}, slower=1.5)
+    assert server.update.harm.experiments > 10
+    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    assert share * math.log(1.5) < 2 * 0.03
+
+
+def test_what_two_databases_cost_is_learned_by_both() -> None:
+    """An experiment is about all that worked in it, and not about whoever asked first."""
+    server = Server()
+    server.throttle.begin("state", NAME, False, 0.0)
+    _serve(server, 600, {DB: 0.1, "state": 0.1}, slower=1.5)
+    harms = [server.throttle.updates[name, NAME].harm for name in (DB, "state")]
+    assert harms[0].experiments > 20
+    assert 1 >= abs(harms[0].experiments - harms[1].experiments)
+    assert harms[0].slope == pytest.approx(harms[1].slope, rel=0.1)
+
+
+def test_another_update_is_compared_anew() -> None:
+    """Half of an experiment with the one before it is not about it."""
+    server = Server()
+    _serve(server, 1.5, {DB: 0.1}, slower=1.5)
+    assert server.throttle.pacer.comparison.is_hush
+    server.throttle.begin(DB, "another", False, server.now_s)
+    server.received += 1
+    at = Conditions(server.now_s, 0.0, active_requests=0, requests_answered=server.received)
+    server.throttle.decide(DB, "another", at)
+    assert not server.throttle.pacer.comparison.is_hush
+
+
+def _serve(server: Server, seconds: float, batches_s: dict[str, float], slower: float) -> None:
+    """Batches of these lengths whenever they may, and 20 requests/s, slower while one runs."""
+    end_s = server.now_s + seconds
+    until_s: dict[str, float] = {}
+    while server.now_s < end_s:
+        server.now_s += 0.05
+        for name, runs_until_s in list(until_s.items()):
+            if server.now_s >= runs_until_s:
+                del until_s[name]
+                server.throttle.finish(name, NAME, server.now_s, None, failed=False)
+                server.throttle.begin(name, NAME, False, server.now_s)
+        server.answer(1, 0.02 * (slower if until_s else 1.0))
+        for name in batches_s.keys() - until_s.keys():
+            at = Conditions(server.now_s, 0.0, active_requests=0, requests_answered=server.received)
+            if server.throttle.decide(name, NAME, at).wait_s <= 0:
+                server.throttle.start(name, NAME, server.now_s)
+                until_s[name] = server.now_s + batches_s[name]
+        if round(server.now_s * 20) % 5 == 0:
+            server.throttle.observe(None, server.sample())
+    for name in until_s:
+        server.throttle.finish(name, NAME, server.now_s, None, failed=False)
+        server.throttle.begin(name, NAME, False, server.now_s)
 
 
 def test_held_update_teaches_nothing() -> None:

@@ -10,24 +10,44 @@ from synapse_bgthrottle.adaptive import SoftLaw
 from synapse_bgthrottle.board import Soft
 from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.holds import CALM_S, LONGEST_WAIT_FOR_CALM_S
+from synapse_bgthrottle.profiles import PROFILES
 from tests.unit.adaptive_server import DB, Server
 
 # --- pressure ---
 
 
-def test_step_in_load_halves_the_duty_within_a_second() -> None:
-    """And when it is over, the duty cycle is back within some seconds."""
-    server = Server()
+@pytest.mark.parametrize("profile", ["gentle", "balanced", "fast"])
+def test_step_in_load_halves_the_duty_within_a_second(profile: str) -> None:
+    """The one that is worked with; and when it is over, that is back within some seconds."""
+    server = Server({"profile": profile})
     server.pass_time(20, busy=True)
-    assert 1.0 == pytest.approx(server.throttle.pacer.law.ratio)
+    before_ratio = _worked_with(server)
+    assert before_ratio == pytest.approx(PROFILES[profile].start_duty_ratio)
     server.late_s = 0.15
     server.pass_time(1, busy=True)
-    assert server.throttle.pacer.law.ratio <= 0.5
+    assert _worked_with(server) <= before_ratio / 2
     server.pass_time(20, busy=True)
-    assert 0.01 == pytest.approx(server.throttle.pacer.law.ratio)
+    assert 0.01 == pytest.approx(_worked_with(server))
     server.late_s = 0.0
-    server.pass_time(8, busy=True)
-    assert server.throttle.pacer.law.ratio > 0.4
+    server.pass_time(20, busy=True)
+    assert before_ratio == pytest.approx(_worked_with(server))
+
+
+def test_a_single_bad_look_is_passed_over() -> None:
+    """A timer that was late once says nothing of the next second."""
+    server = Server()
+    server.pass_time(20, busy=True)
+    before_ratio = _worked_with(server)
+    server.late_s = 0.15
+    server.pass_time(0.25, busy=True)
+    server.late_s = 0.0
+    server.pass_time(0.25, busy=True)
+    assert before_ratio == pytest.approx(_worked_with(server))
+
+
+def _worked_with(server: Server) -> float:
+    effort: float = server.update.harm.effort
+    return min(effort, server.throttle.pacer.law.ratio)
 
 
 def test_pressure_is_told() -> None:
@@ -83,6 +103,17 @@ def test_one_shot_does_not_wait_for_calm_for_ever() -> None:
     server = Server(one_shot=True)
     server.late_s = 0.05
     server.pass_time(LONGEST_WAIT_FOR_CALM_S + 1, busy=True)
+    assert Cause.CALM is not server.decide().cause
+
+
+def test_one_shot_waits_for_calm_no_longer_than_it_may_be_held() -> None:
+    """Where `max_hold` is shorter than an hour."""
+    server = Server({"max_hold": "5m"}, one_shot=True)
+    server.late_s = 0.05
+    server.pass_time(240, busy=True)
+    decision = server.decide()
+    assert (Cause.CALM, True) == (decision.cause, "after 5m at most" in decision.reason)
+    server.pass_time(61, busy=True)
     assert Cause.CALM is not server.decide().cause
 
 

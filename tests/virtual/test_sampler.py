@@ -1,7 +1,9 @@
 """The sampler on a virtual server: when it looks, and what it tells of trouble."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -117,6 +119,20 @@ def test_two_databases(virtual_server: MakeServer) -> None:
     assert 12 == len(subject.of(ProcessSample))
     names = [name for name, sample in subject.told if isinstance(sample, DatabaseSample)]
     assert ["master", "state", "master", "master"] == names
+
+
+def test_all_databases_where_clients_are_elsewhere(virtual_server: MakeServer) -> None:
+    """Workers' transactions are told from ours in all databases together."""
+    server = virtual_server(databases=("master", "state"))
+    server.config.redis = SimpleNamespace(redis_enabled=True)
+    subject = sampled(server)
+    subject.sampler.begin("state", "an_update")
+    subject.server.advance(2)
+    names = [name for name, sample in subject.told if isinstance(sample, DatabaseSample)]
+    assert {"master": 3, "state": 3} == Counter(names)
+    subject.sampler.end("state")
+    subject.server.advance(60)
+    assert 0 == subject.timers()
 
 
 def test_a_late_timer(subject: Sampled) -> None:
