@@ -1,8 +1,10 @@
-"""What the keeper tells after outages: databases that are silent."""
+"""What the keeper tells after outages: ends that nobody saw, databases that are silent."""
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -10,7 +12,7 @@ from prometheus_client import REGISTRY
 from twisted.internet.defer import Deferred
 
 from harness.virtual import VirtualServer, Work
-from tests.virtual.kept import queued, rows
+from tests.virtual.kept import answer, queued, rows, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -36,6 +38,11 @@ def _asked(server: VirtualServer, database: str) -> Iterator[dict[str, list[floa
             yield times
 
 
+def _outcomes(server: VirtualServer) -> list[str]:
+    told = answer(server, steering_of(server).history(10, None, None))
+    return [entry["outcome"] for entry in told]
+
+
 def _metric(name: str, database: str = "master") -> float | None:
     labels = {"server_name": "virtual.test", "database_name": database}
     return REGISTRY.get_sample_value(f"synapse_bgthrottle_{name}", labels)
@@ -46,6 +53,44 @@ def _queue_work_elsewhere(server: VirtualServer, items: int) -> Work:
     work.database = "state"
     server.pools["state"].queue("other", work)
     return work
+
+
+def test_end_that_nobody_saw_is_looked_for_again(virtual_server: MakeServer) -> None:
+    """Where the last look fails there are more, ever more seldom, until one succeeds; then none."""
+    server = virtual_server()
+    pool = server.pools["master"]
+    work = queued(server, "work", 20_000)
+    server.load({"duty_cycle": "50%"})
+    server.start()
+    while not pool.updates._all_done:
+        server.advance(0.05)
+    pool.broken = sqlite3.OperationalError("gone")
+    with _asked(server, "master") as asked:
+        server.advance(2 * 3600)
+    looks = asked["bgthrottle_queue"]
+    waits = [round(b - a) for a, b in pairwise(looks)]
+    assert [5, 10, 20, 40, 80, 160, 320, 600] == waits[waits.index(5) :][:8]
+    assert {600} == set(waits[waits.index(600) :])
+    pool.broken = None
+    assert ["running"] == _outcomes(server)
+    server.advance(600)
+    assert [("work", "done", len(work.sizes))] == rows(server, _HISTORY)
+    assert 0 == _metric("pending_updates")
+    assert [] == server.clock.reactor.getDelayedCalls()
+
+
+def test_next_update_waits_for_no_look_that_is_seldom(virtual_server: MakeServer) -> None:
+    """What begins while looks have become seldom is looked at soon."""
+    server = virtual_server(databases=("master", "state"))
+    server.pools["state"].broken = sqlite3.OperationalError("gone")
+    queued(server, "work", 300)
+    server.load({"sleep": 0})
+    server.start()
+    server.advance(3600)
+    queued(server, "another", 3000)
+    server.start()
+    server.advance(2)
+    assert ("another", "running") == rows(server, _HISTORY)[-1][:2]
 
 
 def test_silent_database_keeps_no_other_from_being_looked_at(virtual_server: MakeServer) -> None:
