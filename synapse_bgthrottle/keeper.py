@@ -207,7 +207,11 @@ class Keeper:
                 self._again_s = min(self._again_s * 2, LONGEST_AGAIN_S)
 
     def _goes_on(self) -> bool:
-        return any(state.is_open for state in self._throttle.databases.values())
+        # Also between two iterations: there Synapse waits for a database that does not answer, or
+        # counts the failures until it gives up.
+        return any(state.is_open for state in self._throttle.databases.values()) or any(
+            database.is_running for database in self._host.databases.values()
+        )
 
     async def _write(self, queues: dict[str, Queue]) -> None:
         ended = self._courses.ended()

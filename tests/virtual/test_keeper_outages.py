@@ -1,4 +1,4 @@
-"""What the keeper tells after outages: ends that nobody saw, databases that are silent."""
+"""What the keeper tells after outages: aborts, ends that nobody saw, databases that are silent."""
 
 import sqlite3
 from collections import defaultdict
@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from prometheus_client import REGISTRY
 from twisted.internet.defer import Deferred
 
@@ -53,6 +54,55 @@ def _queue_work_elsewhere(server: VirtualServer, items: int) -> Work:
     work.database = "state"
     server.pools["state"].queue("other", work)
     return work
+
+
+@pytest.mark.parametrize("down_s", [2, 4, 6, 10, 30])
+def test_abort_after_an_outage_is_told(virtual_server: MakeServer, down_s: float) -> None:
+    """Each batch takes the database down: also while its return is waited for, Synapse goes on."""
+    server = virtual_server()
+    pool = server.pools["master"]
+    gone = sqlite3.OperationalError("server closed the connection unexpectedly")
+
+    async def kill(progress: Any, size: int) -> int:
+        pool.broken = gone
+        server.clock.reactor.callLater(down_s, setattr, pool, "broken", None)
+        raise gone
+
+    pool.queue("work", kill)
+    server.load({})
+    server.start().addErrback(lambda _: None)
+    server.advance(600)
+    assert pool.updates._aborted
+    assert [("work", "aborted", 5)] == rows(server, _HISTORY)
+    assert (["aborted"], 1) == (_outcomes(server), _metric("aborted"))
+    assert [] == server.clock.reactor.getDelayedCalls()
+
+
+def test_abort_between_two_updates_is_told(virtual_server: MakeServer) -> None:
+    """A database that goes silent just then, and after an hour refuses, makes Synapse give up."""
+    server = virtual_server()
+    pool = server.pools["master"]
+    silent: list[Deferred[None]] = []
+
+    async def last(progress: Any, size: int) -> int:
+        await pool.updates._end_background_update("work")
+        pool.silent = silent
+        return 1
+
+    pool.queue("work", last)
+    queued(server, "next")
+    server.load({"sleep": 0})
+    server.start().addErrback(lambda _: None)
+    server.advance(3600)
+    pool.silent, pool.broken = None, sqlite3.OperationalError("gone")
+    for question in silent:
+        question.callback(None)
+    assert pool.updates._aborted
+    pool.broken = None
+    server.advance(600)
+    assert [("work", "done", 1)] == rows(server, _HISTORY)
+    assert 1 == _metric("aborted")
+    assert [] == server.clock.reactor.getDelayedCalls()
 
 
 def test_end_that_nobody_saw_is_looked_for_again(virtual_server: MakeServer) -> None:
