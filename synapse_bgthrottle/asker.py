@@ -70,3 +70,33 @@ class Asker(Generic[T]):
         finally:
             self._asked_s = None
             self.told_s = asked_s
+
+
+class Pending:
+    """What goes on to its end though nobody waits for it any more; not begun again before."""
+
+    def __init__(self, host: Homeserver) -> None:
+        self._host = host
+        self._begun: set[str] = set()
+
+    async def within(
+        self, limit_s: float, name: str, function: Callable[..., Awaitable[T]], *arguments: object
+    ) -> T:
+        """What the function answers. `name` tells what it is about.
+
+        Raises:
+            TimeoutError: it takes longer, and goes on; or the one of this name before goes on.
+            ServerEndsError: nothing was done.
+            Exception: whatever the function raises.
+        """
+        if name in self._begun:
+            raise TimeoutError(f"{name} has not ended yet")
+
+        async def run() -> T:
+            try:
+                return await function(*arguments)
+            finally:
+                self._begun.discard(name)
+
+        self._begun.add(name)
+        return await self._host.unbroken(limit_s, name, run)

@@ -56,6 +56,7 @@ class Level:
     pressure: float = 0.0
     closed_since_s: float | None = None
     panic_until_s: float = -math.inf
+    _unseen_s: float = 0.0
     _let_go: bool = False
     _base: float = math.inf
     _base_at_s: float = -math.inf
@@ -64,6 +65,10 @@ class Level:
     def is_timed(self) -> bool:
         """Whether samples are due at fixed times, so that one that is late is missing."""
         return self.signal.source is not BatchSample
+
+    @property
+    def _holds_good_s(self) -> float:
+        return STALE_PERIODS * PERIOD_S[self.signal.source]
 
     def observe(self, sample: Sample, before: Sample | None) -> None:
         """A sample of this signal's source has been taken."""
@@ -76,6 +81,7 @@ class Level:
             )
         if self.problem and self.signal.signal_class is SignalClass.SOFT:
             return  # the last value holds until it is stale
+        self._pass_over_gap(sample.at_s)
         self.at_s, self.value = sample.at_s, value
         pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
         if self.signal.signal_class is SignalClass.SOFT:
@@ -90,9 +96,7 @@ class Level:
 
     def is_stale(self, now_s: float) -> bool:
         """Whether it has not been seen for three periods."""
-        return self.at_s is None or (
-            now_s - self.at_s > STALE_PERIODS * PERIOD_S[self.signal.source]
-        )
+        return self.at_s is None or now_s - self.at_s > self._holds_good_s
 
     def closed(self, now_s: float) -> tuple[str, str] | None:
         """Why this budget holds updates, in a word or two and in full; None: it does not."""
@@ -107,9 +111,10 @@ class Level:
                 return "unreadable", f"{name} is configured and cannot be read: {self.problem}"
             if self.value is None:
                 return "not observable", f"{name} is configured and not observable here"
-        if self.closed_since_s is None or self._let_go:
+        if self.at_s is None or self.closed_since_s is None or self._let_go:
             return None
-        if now_s - self.closed_since_s > self.signal.longest_hold_s:
+        known_until_s = min(now_s, self.at_s + self._holds_good_s)
+        if known_until_s - self.closed_since_s - self._unseen_s > self.signal.longest_hold_s:
             self._let_go = True
             return None
         return "closed", self.describe()
@@ -138,10 +143,18 @@ class Level:
             return excess / max(self.threshold, self._base)
         return value / self.threshold
 
+    def _pass_over_gap(self, at_s: float) -> None:
+        # In a pause nobody looks: that is no time for which it is known to have been closed.
+        gap_s = 0.0 if self.at_s is None else at_s - self.at_s
+        self._unseen_s += max(gap_s - self._holds_good_s, 0.0)
+        if self._let_go and gap_s > self.signal.longest_hold_s:
+            # If it still is closed, that is for something else than what it was let go for.
+            self.closed_since_s, self._let_go = None, False
+
     def _open_or_close(self, at_s: float) -> None:
         if self.pressure >= ENTER_PRESSURE:
             if self.closed_since_s is None:
-                self.closed_since_s, self._let_go = at_s, False
+                self.closed_since_s, self._unseen_s, self._let_go = at_s, 0.0, False
         elif self.closed_since_s is not None and (
             self._let_go
             or (self.pressure < LEAVE_PRESSURE and at_s - self.closed_since_s >= SHORTEST_HOLD_S)

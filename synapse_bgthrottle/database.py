@@ -107,6 +107,11 @@ class Database:
         return frozenset(name for name, handler in handlers if get(handler, "oneshot"))
 
     @property
+    def is_running(self) -> bool:
+        """Whether Synapse is at its updates: amid an iteration, or about to look for the next."""
+        return bool(get(self._pool, "updates", "_running", default=False))
+
+    @property
     def has_aborted(self) -> bool:
         """Whether Synapse gave up after five failures, and does nothing here any more."""
         updates = get(self._pool, "updates")

@@ -74,3 +74,8 @@ class Decision:
     first_batch_items: int
     min_batch_items: int
     subject: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the size of the batch is set here, not by Synapse from the target."""
+        return not self.target_ms

@@ -118,8 +118,12 @@ def by_failure(database: DatabaseState, at: Conditions) -> Verdict | None:
 
 
 def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
-    """What no longer holds it, holds it anew the next time."""
+    """What no longer holds it, holds it anew the next time; what nobody measured holds nothing."""
     limits = update.limits
+    before, since_s = update.decision, update.held_since_s.get(Cause.BUDGET)
+    if before is not None and before.cause.is_unmeasured and since_s is not None:
+        # Not anew: with windows of some hours a night `max_hold` would never be over.
+        update.held_since_s[Cause.BUDGET] = since_s + at.now_s - update.decided_s
     update.is_window_open = windows.is_open(limits.windows, limits.time_zone, at.wall_s)
     if update.is_window_open:
         update.held_since_s.pop(Cause.WINDOW, None)

@@ -47,6 +47,10 @@ _MOST_OVERDUE = 20
 _MOST_REQUESTS = 500
 
 
+class ServerEndsError(RuntimeError):
+    """Nothing is begun any more."""
+
+
 class Timer(Protocol):
     """A call that is to come."""
 
@@ -112,7 +116,7 @@ class Homeserver:
 
         Raises:
             TimeoutError: it took longer, or too many have not ended.
-            RuntimeError: the server ends.
+            ServerEndsError: nothing was done.
             Exception: whatever the function raises.
         """
         if self._overdue >= _MOST_OVERDUE:
@@ -152,7 +156,7 @@ class Homeserver:
 
         Raises:
             TimeoutError: it takes longer, and goes on.
-            RuntimeError: the server ends.
+            ServerEndsError: nothing was done.
             Exception: whatever the function raises.
         """
         answer: Deferred[T] = Deferred()
@@ -177,7 +181,7 @@ class Homeserver:
 
         timer = self.call_later(limit_s, "bgthrottle_time_limit", give_up)
         if self.call_later(0, description, run) is None:
-            raise RuntimeError("the server ends")
+            raise ServerEndsError("the server ends")
         try:
             return await make_deferred_yieldable(answer)
         finally:

@@ -1,6 +1,7 @@
 """Keeps what must outlive the process: reads it at the start, writes how updates come along.
 
-While an update is pending it looks at the queue now and then; while none is, at nothing.
+While an update is pending it looks at the queue now and then; while none is, at nothing, once that
+is known and written.
 """
 
 import logging
@@ -8,10 +9,11 @@ import math
 
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle.asker import Pending
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.failures import is_from_database, is_refusal
-from synapse_bgthrottle.homeserver import Database, Homeserver
+from synapse_bgthrottle.homeserver import Database, Homeserver, ServerEndsError, Timer
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.lever_desk import LeverDesk, Queue
 from synapse_bgthrottle.lever_requests import StoreUnavailableError
@@ -29,8 +31,17 @@ logger = logging.getLogger(__name__)
 # eight looks' worth of steps were seen, which is so before a tenth of the way.
 LOOK_AFTER_SHARE = 1 / 20
 SHORTEST_LOOK_S = 0.5
-LONGEST_LOOK_S = 5.0
+LONGEST_PAUSE_S = 5.0
 LOOK_EVERY_HELD_S = 60.0
+
+# What takes longer goes on, and the rest with it: other databases may answer.
+LONGEST_LOOK_S = 3.0
+LONGEST_WRITE_S = 10.0
+
+# How soon it is tried again, once nothing goes on, to look or to write, if that failed: doubled up
+# to the longest, until it succeeds. What ended last would be told as running for ever.
+FIRST_AGAIN_S = 5.0
+LONGEST_AGAIN_S = 600.0
 
 # An iteration that ended, and none after it for this long, was the last one for now.
 _LINGER_S = 1.0
@@ -71,8 +82,12 @@ class Keeper:
         self._on_internal_error = on_internal_error
         self.problem = _NOT_READ
         self._tries = 0
+        self._pending = Pending(host)
         self._is_called = False
+        self._is_wanted = False
         self._is_behind = False
+        self._again_s = FIRST_AGAIN_S
+        self._again: Timer | None = None
         self._looked_s: dict[str, float] = {}
         self._unknown_told: set[str] = set()
 
@@ -96,6 +111,10 @@ class Keeper:
         try:
             if self._courses.begin(database_name, update_name, self._host.wall_s()):
                 self._looked_s.pop(database_name, None)
+            self._is_wanted = True
+            if self._again is not None and self._again.active():
+                self._again.cancel()
+                self._again, self._is_called = None, False
             if not self._is_called:
                 self._call_in(_LINGER_S)
         except Exception as error:  # the update goes on without
@@ -155,29 +174,44 @@ class Keeper:
         self._courses.recall(stored.open_entries)
         self._week.recall(stored.hours)
 
-    def _call_in(self, delay_s: float) -> None:
+    def _call_in(self, delay_s: float) -> Timer | None:
         timer = self._host.call_later(delay_s, "bgthrottle_keeping", self._look)
         self._is_called = timer is not None
+        return timer
 
     async def _look(self) -> None:
-        self._is_behind = False
+        self._again, self._is_behind = None, False
+        self._is_wanted = self._goes_on()  # what ends while we look, is seen by the next look
         try:
-            await self._write(await self._look_at_queues())
+            queues = await self._look_at_queues()
+            name = "bgthrottle_writing"
+            await self._pending.within(LONGEST_WRITE_S, name, self._write, queues)
         except CancelledError:
             raise
         except Exception as error:  # what was not written is kept for the next time
             logger.debug("Could not write the history: %r", error)
             self._is_behind = True
-            if not isinstance(error, StoreUnavailableError) and not is_from_database(error):
+            known = (StoreUnavailableError, ServerEndsError)
+            if not isinstance(error, known) and not is_from_database(error):
                 self._on_internal_error(_WHERE, error)
         finally:
             self._is_called = False
-            if any(database.is_open for database in self._throttle.databases.values()):
+            if not self._is_behind:
+                self._again_s = FIRST_AGAIN_S
+            if self._is_wanted or self._goes_on():
                 since_s = self._courses.newest_since_s(self._host.wall_s())
                 look_s = max(since_s * LOOK_AFTER_SHARE, SHORTEST_LOOK_S)
-                self._call_in(min(look_s, LONGEST_LOOK_S))
-            elif self._is_behind:  # also where no update is pending any more
-                self._call_in(LOOK_EVERY_HELD_S)
+                self._call_in(min(look_s, LONGEST_PAUSE_S))
+            elif self._is_behind:
+                self._again = self._call_in(self._again_s)
+                self._again_s = min(self._again_s * 2, LONGEST_AGAIN_S)
+
+    def _goes_on(self) -> bool:
+        # Also between two iterations: there Synapse waits for a database that does not answer, or
+        # counts the failures until it gives up.
+        return any(state.is_open for state in self._throttle.databases.values()) or any(
+            database.is_running for database in self._host.databases.values()
+        )
 
     async def _write(self, queues: dict[str, Queue]) -> None:
         ended = self._courses.ended()
@@ -206,17 +240,24 @@ class Keeper:
             if held and now_s - self._looked_s.get(name, -math.inf) < LOOK_EVERY_HELD_S:
                 continue
             self._looked_s[name] = now_s
-            asked_s = self._host.wall_s()
+            process = f"bgthrottle_looking_at_{name}"
             try:
-                rows = await database.queue()
-                queues[name] = Queue(asked_s, frozenset(row.name for row in rows))
-                self._see(database, rows)
-                await self._progress.look(database, rows)
+                queues[name] = await self._pending.within(
+                    LONGEST_LOOK_S, process, self._look_at, database
+                )
             except CancelledError:
                 raise
             except Exception as error:  # there is a next time; the watch tells of a silent one
                 logger.debug("Could not look at the queue of %s: %r", name, error)
+                self._is_behind = True
         return queues
+
+    async def _look_at(self, database: Database) -> Queue:
+        asked_s = self._host.wall_s()
+        rows = await database.queue()
+        self._see(database, rows)
+        await self._progress.look(database, rows)
+        return Queue(asked_s, frozenset(row.name for row in rows))
 
     def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
         names = frozenset(row.name for row in rows)

@@ -24,7 +24,7 @@ class Target:
 
     Attributes:
         database: its name.
-        pending: the names in its queue, in order; None: it could not be read.
+        pending: the names in its queue, in order; None: it could not be read, or nobody asked.
         known: the names of the updates that the server can run; empty: unknown.
     """
 

@@ -76,6 +76,7 @@ class UpdateState:
         calm_since_s: since when pressures are waited for, of a one-shot; None: they are not.
         released: whether one of them held it for longer than `max_hold`.
         decision: the last one.
+        decided_s: when that was decided.
         since_s: since when that hold, or the going on without any, lasts.
         levers: what was done by hand about it; None: that is to be read yet.
         levers_seen: what they were chosen from.
@@ -105,6 +106,7 @@ class UpdateState:
     calm_since_s: float | None = None
     released: bool = False
     decision: Decision | None = None
+    decided_s: float = 0.0
     since_s: float = 0.0
     levers: Levers | None = None
     levers_seen: Levers | None = None
@@ -136,7 +138,7 @@ class UpdateState:
 
     def note(self, decision: Decision, now_s: float) -> None:
         """This was decided for it."""
-        before, self.decision = self.decision, decision
+        before, self.decision, self.decided_s = self.decision, decision, now_s
         holds = decision.cause if decision.cause.is_hold else None
         held = before.cause if before is not None and before.cause.is_hold else None
         if before is None or holds is not held:

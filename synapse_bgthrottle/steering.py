@@ -167,12 +167,13 @@ class ModuleSteering:
         targets = []
         for database in tuple(self._host.databases.values()):
             pending = None
-            try:
-                rows = await self._ask(database.queue)
-                pending = tuple(item.row.name for item in in_order(rows, database.current_update))
-            except StoreUnavailableError:
-                if request.action is Action.RELEASE:  # which is of what is pending alone
-                    raise
+            if request.database in (None, database.name):  # another one may be silent
+                try:
+                    rows = await self._ask(database.queue)
+                    pending = tuple(v.row.name for v in in_order(rows, database.current_update))
+                except StoreUnavailableError:
+                    if request.action is Action.RELEASE:  # which is of what is pending alone
+                        raise
             targets.append(Target(database.name, pending, database.known_updates()))
         return targets
 

@@ -209,17 +209,17 @@ class Throttle:
         database.failures = database.failures + 1 if failed else 0
         update.target_ceiling = pacing.target_ceiling(update.target_ceiling, failed=failed)
         update.charged_items = 0
-        if update.is_exact and update.decision is not None:
-            asked_items = update.decision.min_batch_items
+        decision = update.decision  # the limits may be others than when the batch was decided
+        if decision is not None and decision.is_exact:
+            asked_items = decision.min_batch_items
             # Some handlers do more than they are asked to, and some say less than they did.
             update.charged_s, update.charged_items = start_s, max(items or 0, asked_items)
             if not failed:
                 update.sizer.record(asked_items, update.charged_items, took_s * 1000)
                 items = asked_items if items is None else items
-        elif update.decision is not None and update.batches and not failed:
+        elif decision is not None and update.batches and not failed:
             # Not from the first batch, whose size has nothing to do with the target.
-            yielded_ms = update.decision.target_ms
-            update.target_scale = pacing.target_scale(yielded_ms, took_s * 1000)
+            update.target_scale = pacing.target_scale(decision.target_ms, took_s * 1000)
         if items and not failed and not update.one_shot:
             self._compare_with_quiet(database, update, now_s, took_s * 1000 / items)
         update.last_batch_s = took_s

@@ -4,8 +4,10 @@ import attrs
 import pytest
 
 from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import Rule, Settings
 from synapse_bgthrottle.quirks import IN_ONE_GO, LEAST_BATCH_ITEMS
+from tests.unit.examples import NOON_S, override
 from tests.unit.throttled_server import DB, NAME, NO_REST, ThrottledServer, make_throttle
 
 # The updates that small batches harm, once more: one that falls out of the list loses data.
@@ -64,6 +66,26 @@ def test_exact_batch_grows_back() -> None:
         sizes.append(size)
         server.run(size * 0.0001, items=size)
     assert [3, 3, 6, 12, 24, 30] == sizes
+
+
+@pytest.mark.parametrize("limited_before", [False, True])
+def test_batch_is_counted_as_it_was_decided(limited_before: bool) -> None:
+    """An override that is made or ends amid a batch, and is explained at once, changes it not."""
+    server = ThrottledServer(make_throttle(Settings(pace=NO_REST)), wall_s=NOON_S)
+    made, none = Levers((override(Settings(max_batch_items=30)),)), Levers()
+    server.throttle.levers, later = (made, none) if limited_before else (none, made)
+    for _ in range(3):
+        server.wait_for_turn()
+        server.run(0.1, items=30)
+    server.wait_for_turn()
+    server.throttle.start(DB, NAME, server.now_s)
+    server.throttle.levers = later
+    server.throttle.explain(DB, NAME, False, server.at())
+    server.pass_time(0.1)
+    server.throttle.finish(DB, NAME, server.now_s, 30, failed=False)
+    update = server.throttle.updates[DB, NAME]
+    assert 1 == pytest.approx(update.target_scale)
+    assert limited_before is (update.sizer.last_items > 0) is (update.charged_items > 0)
 
 
 @pytest.mark.parametrize("took_s", [0.0, 0.1, 3600.0])

@@ -113,6 +113,24 @@ def test_autovacuum_holds_for_ten_minutes_at_most() -> None:
     assert made.closed(701.0, one_shot=False) is not None
 
 
+def test_autovacuum_holds_for_ten_minutes_that_were_seen() -> None:
+    """Time in which nobody looked does not count; after it, what was let go may hold anew."""
+    made = board()
+
+    def held_s(*seconds: int) -> int:
+        held = 0
+        for second in seconds:
+            made.observe(DatabaseSample(at_s=second, autovacuum=True))
+            held += made.closed(second, one_shot=False) is not None
+        return held
+
+    assert 400 == held_s(*range(400))
+    assert made.closed(4000.0, one_shot=False) is not None
+    assert 200 == pytest.approx(held_s(*range(5000, 5400)), abs=5)
+    assert 0 == held_s(5405, 5900)  # looks that are slow are none that are missing
+    assert 300 == held_s(*range(9000, 9300))
+
+
 def test_long_transaction_holds_one_shots_only() -> None:
     """Batches do not wait for older transactions; index builds do."""
     made = board()

@@ -12,6 +12,7 @@ from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.holds import BACKOFF_S, BACKOFFS_S, Conditions
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Pace, Settings
+from synapse_bgthrottle.signals.samples import DatabaseSample
 from synapse_bgthrottle.spacing import FLOOR_PACE
 from synapse_bgthrottle.windows import Window
 from tests.unit.strategies import windows, zones
@@ -250,3 +251,24 @@ def test_update_gets_its_turn_within_max_hold_for_any_windows(
     server = ThrottledServer(make_throttle(level), wall_s=SUNDAY_S + offset_s)
     server.wait_for_turn()
     assert server.now_s <= max_hold_ms / 1000 + 9.9 + 0.01
+
+
+# --- budgets ---
+
+
+def test_time_in_which_nothing_is_measured_is_held_by_no_budget() -> None:
+    """A pause, or the server's switch, adds nothing to `max_hold`, however often it comes."""
+    server = ThrottledServer(make_throttle(Settings(max_hold_ms=86_400_000, pace=NO_REST)))
+    server.ask()
+    for held_h in range(0, 24, 6):
+        server.throttle.observe(DB, DatabaseSample(at_s=server.now_s, replica_lag_s=12.0))
+        decision = server.ask()
+        assert (Cause.BUDGET, "replica_lag 12s >= 10s; held for 1d at most") == (
+            decision.cause,
+            decision.reason,
+        ), held_h
+        server.pass_time(6 * 3600)
+        server.throttle.decide(DB, NAME, attrs.evolve(server.at(), enabled=False))
+        server.pass_time(8 * 86_400)
+    assert Cause.RUN is server.ask().cause
+    assert server.throttle.updates[DB, NAME].released

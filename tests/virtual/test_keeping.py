@@ -229,7 +229,7 @@ def test_release_ends_although_nobody_could_write_that(virtual_server: MakeServe
     with patch(change, side_effect=sqlite3.OperationalError("full")):
         server.advance(600)
         assert (0, 1) == (work.left_items, len(levers_of(module)))
-    server.advance(70)
+    server.advance(600)
     assert () == levers_of(module)
 
 

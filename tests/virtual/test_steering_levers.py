@@ -102,6 +102,24 @@ def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
     assert (1, []) == (len(told[0]["in_force"]), told[0]["notes"])
 
 
+def test_release_in_one_database_needs_no_other(virtual_server: MakeServer) -> None:
+    """While another database is silent, an update of this one is released at once."""
+    server = virtual_server(databases=("master", "state"))
+    work = queued(server, "work")
+    server.pools["state"].queue("other", Work(server, 1, 1))
+    server.load({"sleep": 0, "approval": "required"})
+    server.start()
+    server.advance(5)
+    server.pools["state"].silent = []
+    released = pull(server, "release", update="work", database="master")
+    assert (1, []) == (len(released["made"]), released["notes"])
+    server.advance(5)
+    assert work.starts_s
+    told = _pulling(server, "release", update="*", database="state")
+    server.advance(3)
+    assert "no answer within 3 s" in str(told[0].value)
+
+
 def test_questions_do_not_pile_up_while_the_database_is_silent(virtual_server: MakeServer) -> None:
     """No more than twenty are open at a time, all are answered in time, and then it is as before.
 
