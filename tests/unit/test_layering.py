@@ -53,6 +53,7 @@ _PURE = (
             "observing",
             "pacing",
             "presence",
+            "private_details",
             "profiles",
             "progress",
             "queue",
@@ -120,7 +121,7 @@ _EDGE = frozenset(
 
 # The only ones that know Synapse's private side: the server, a database, the metrics; and the list
 # of what these look at.
-_PRIVATE_SIDE = frozenset({"database", "homeserver", "private_side", "server_metrics"})
+_PRIVATE_SIDE = frozenset({"database", "homeserver", "private_details", "server_metrics"})
 # They run elsewhere than the server, and without it.
 _CLIENT = frozenset(f"client.{path.stem}" for path in (_PACKAGE / "client").glob("*.py"))
 _COMMAND_LINE = frozenset(f"cli.{path.stem}" for path in (_PACKAGE / "cli").glob("*.py"))
