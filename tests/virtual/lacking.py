@@ -128,9 +128,9 @@ def without(server: VirtualServer, *names: str) -> Iterator[Requests]:
     if "_in_flight_requests_lock" in last:
         places["synapse_bgthrottle.homeserver._requests_lock"] = nullcontext()
     if "database_engine" in last:
-        places["harness.virtual_pool._Transaction.database_engine"] = None
+        places["harness.virtual_pool.Transaction.database_engine"] = None
     if "Sqlite3Engine" in last:
-        places["harness.virtual_pool._Transaction.database_engine"] = object()
+        places["harness.virtual_pool.Transaction.database_engine"] = object()
     if "PreserveLoggingContext" in last:
         for user in ("guarded", "homeserver", "web.crowd", "web.shared"):
             places[f"synapse_bgthrottle.{user}.PreserveLoggingContext"] = nullcontext
