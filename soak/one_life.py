@@ -16,11 +16,12 @@ from harness.virtual import VirtualServer, Work
 from soak.instrument import SITES, InjectedError
 from soak.lived import KINDS, Clients, Kind, Walk
 from soak.postgres_like import make_postgres_like
+from synapse_bgthrottle.decision import Cause
 from tests.virtual.web_world import FakeApi, ProcessedRequest, request
 
-# One error of ours is told once for each place that it comes to, and the calls that all of the
-# module needs (the time, its state) come to as many: an iteration's start, its wait and its end, its
-# batch sizes, a sample, the keeper, and each kind of request of an administrator.
+# One error of ours is told once for each place that it comes to, and what all of the module needs
+# (the time, its state) comes to several: an iteration's start, its wait and its end, its batch
+# sizes, a sample, the keeper, and each kind of request of an administrator.
 MOST_TRACEBACKS = 5
 # What stock does for the three updates here: at most 9 batches, each with a rest of a second.
 _STOCK_S = 9 * 1.1
@@ -50,11 +51,13 @@ class Lived:
         wrong: each in a line.
         done_s: when the last update was done.
         tracebacks: how many were logged.
+        is_closed: whether a budget that cannot be read, or the database, holds updates at the end.
     """
 
     wrong: list[str]
     done_s: float
     tracebacks: int
+    is_closed: bool
 
 
 def run(kind: Kind, failing: int | None, times: int, faultless_s: float | None) -> Lived:
@@ -102,7 +105,21 @@ def run(kind: Kind, failing: int | None, times: int, faultless_s: float | None) 
     again = {text for text in errors.tracebacks if errors.tracebacks.count(text) > 1}
     if again or len(errors.tracebacks) > MOST_TRACEBACKS:
         wrong.append(f"{len(errors.tracebacks)} tracebacks, more than once: {sorted(again)}")
-    return Lived(wrong, last_s, len(errors.tracebacks))
+    return Lived(wrong, last_s, len(errors.tracebacks), _is_closed(module))
+
+
+def _is_closed(module: Any) -> bool:
+    throttle = module._throttle
+    decisions = [
+        throttle.updates[name, database.update_name].decision
+        for name, database in throttle.databases.items()
+    ]
+    return any(
+        decision.cause is Cause.DATABASE
+        or (decision.cause is Cause.BUDGET and "is configured and" in decision.reason)
+        for decision in decisions
+        if decision is not None
+    )
 
 
 class _Web:
