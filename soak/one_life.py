@@ -71,7 +71,8 @@ def run(kind: Kind, failing: int | None, times: int, faultless_s: float | None) 
     server = VirtualServer()
     errors = _Errors()
     logging.getLogger().addHandler(errors)
-    globalLogPublisher.addObserver(errors.unhandled)
+    observer: Any = errors.unhandled  # which Twisted types as an interface
+    globalLogPublisher.addObserver(observer)
     SITES.failing, SITES.times, SITES.active = failing, times, False
     works = [Walk(server, 300), Work(server, 1, cost_ms=5), Work(server, 200, cost_ms=1)]
     names = ("event_resign", "built", "more")
@@ -100,7 +101,7 @@ def run(kind: Kind, failing: int | None, times: int, faultless_s: float | None) 
     finally:
         SITES.active = False
         logging.getLogger().removeHandler(errors)
-        globalLogPublisher.removeObserver(errors.unhandled)
+        globalLogPublisher.removeObserver(observer)
     left = [name for name, work in zip(names, works, strict=True) if work.left_items]
     wrong = [f"left: {left}"] if left else []
     if errors.failed_iterations > kind.failures:

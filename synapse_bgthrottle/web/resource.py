@@ -87,8 +87,9 @@ class ThrottleResource(Resource):
             raise
         except Exception as error:  # nobody is above who would tell it once only
             self._on_internal_error("serving a request", error)
+            untyped: Any = request
             with suppress(Exception):  # whoever asked need not wait for what does not come
-                request.loseConnection()
+                untyped.loseConnection()
 
     async def _answer(self, request: "SynapseRequest", client: "_Client") -> Answer:
         if self._endpoints is None:
