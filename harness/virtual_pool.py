@@ -21,7 +21,7 @@ class Sqlite3Engine:
     """Known to the module by its name, as Synapse's is."""
 
 
-class _Transaction:
+class Transaction:
     """A cursor as Synapse hands it to an interaction."""
 
     database_engine = Sqlite3Engine()
@@ -41,6 +41,7 @@ class VirtualPool:
         updates: the real updater.
         broken: an error that every use of the database now raises; None: it works.
         silent: uses of the database that now get no answer; None: they get one at once.
+        transaction: what interactions get.
         transaction_execute: what runs statements instead of SQLite; None: SQLite does.
         connection: to SQLite.
         engine: none that is known.
@@ -51,6 +52,7 @@ class VirtualPool:
         self.engine = object()
         self.broken: Exception | None = None
         self.silent: list[Deferred[None]] | None = None
+        self.transaction = Transaction
         self.transaction_execute: Callable[..., Any] | None = None
         self.use_file(":memory:")
         self.updates = BackgroundUpdater(hs, self)  # type: ignore[arg-type]
@@ -76,7 +78,7 @@ class VirtualPool:
         if self.broken is not None:
             raise self.broken
         with self.connection:  # what fails is rolled back
-            return func(_Transaction(self), *args)
+            return func(self.transaction(self), *args)
 
     async def simple_select_one_onecol(
         self, table: str, keyvalues: dict[str, str], retcol: str, **_: Any

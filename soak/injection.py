@@ -1,7 +1,8 @@
 """An error of our own at every call in the module, one at a time: `python -m soak.injection`.
 
-A first run in virtual time tells which calls are made; then each of them fails, always or once.
-Every time all updates must come to their end, without one failed iteration.
+First runs in virtual time tell which calls are made; then each of them fails, always or once. Every
+time all updates must come to their end, no later than at stock's pace, without one failed
+iteration, and with few tracebacks. Which calls are never made is told by file.
 """
 
 from __future__ import annotations
@@ -12,13 +13,41 @@ import logging
 import random
 import signal
 import sys
+from collections import Counter
 from typing import Any
 
 from soak.instrument import SITES, instrument
 
-# A budget that is set and cannot be read holds updates: that is its promise (and all of `checks`).
-# And what puts an answer into a list is taken for granted.
-_BY_DESIGN = ("self._api.defer_to_thread(", "self._answers.append(")
+# A budget that is set and cannot be read holds updates: that is its promise; and what hands over
+# the answer of the database is taken for granted. By file, the beginnings of the calls without
+# which there is no value of a budget that the lives set: nothing else of these files may hold.
+_BY_DESIGN = {
+    "checks": (
+        "self._host.",
+        "CheckSample(",
+        "shutil.disk_usage(",
+        "min(",
+        "float(",
+        "os.stat(",
+        "getattr(txn, 'txn'",
+        "engine_of(txn)",
+        "cursor.",
+        "math.isnan(",
+        "txn.",
+    ),
+    "database_sample": (
+        "txn.",
+        "len(_STATEMENTS)",
+        "max(active - ours",
+        "_float(build[1])",
+        "float(value)",
+    ),
+    "homeserver": ("self._api.defer_to_thread(", "self._api.run_db_interaction("),
+    "watch": ("self._answers.append(",),
+}
+
+# Synapse's own, with which answering begins: Twisted answers, and tells of each.
+_TAKEN_FOR_GRANTED = ("run_in_background(self._serve, request)",)
 
 
 def _frozen(*_: object) -> None:
@@ -31,9 +60,10 @@ class FrozenError(BaseException):
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="soak.injection", description=__doc__)
-    parser.add_argument("--sample", type=int, help="so many calls only, drawn at random")
+    parser.add_argument("--sample", type=int, help="so many runs only, drawn at random")
     parser.add_argument("--how", choices=("always", "once"), help="both, where it is not said")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--files", nargs="*", help="calls in these files only, such as checks")
     options = parser.parse_args()
     logging.basicConfig(level=logging.CRITICAL)
     logging.getLogger().setLevel(logging.DEBUG)
@@ -43,40 +73,71 @@ def main() -> int:
     instrument()
     life: Any = importlib.import_module("soak.one_life")  # only now: it loads the module
     tries: list[tuple[int, int, int]] = []
-    for number, config in enumerate(life.CONFIGS):
+    faultless_s: list[float] = []
+    for number, kind in enumerate(life.KINDS):
         SITES.hits.clear()
-        wrong = life.run(config, None, 0)
-        assert not wrong, wrong
+        lived = life.run(kind, None, 0, None)
+        assert (lived.wrong, lived.tracebacks) == ([], 0), lived
+        faultless_s.append(lived.done_s)
         new = SITES.hits.keys() - {site for _, site, _ in tries}
         for site in sorted(new):
             tries += [(number, site, 10**9), (number, site, 1)]
-    calls = len({site for _, site, _ in tries})
+    made = {site for _, site, _ in tries}
     tries.sort(key=lambda a_try: a_try[2], reverse=True)  # what always fails first
     if options.how is not None:
         tries = [a_try for a_try in tries if (a_try[2] == 1) == (options.how == "once")]
+    if options.files is not None:
+        tries = [t for t in tries if SITES.names[t[1]].split(":")[0] in options.files]
     if options.sample is not None:
         tries = random.Random(options.seed).sample(tries, min(options.sample, len(tries)))
     bad: set[int] = set()
     by_design: set[int] = set()
-    for config_number, site, times in tries:
-        signal.alarm(60)  # a loop in which no time passes would freeze a server
-        try:
-            problems = life.run(life.CONFIGS[config_number], site, times)
-        except (Exception, FrozenError) as error:
-            problems = [f"raised {error!r}"]
-        name = SITES.names[site]
-        if problems and (name.startswith("checks:") or any(text in name for text in _BY_DESIGN)):
+    most: Counter[int] = Counter()
+    for number, site, times in tries:
+        lived = _lived(life, number, site, times, faultless_s[number])
+        most[lived.tracebacks] += 1
+        if lived.is_closed and not lived.tracebacks and _is_by_design(SITES.names[site]):
             by_design.add(site)
             continue
-        for problem in problems:
+        if SITES.names[site].endswith(_TAKEN_FOR_GRANTED):
+            continue
+        for problem in lived.wrong:
             how = "once" if times == 1 else "always"
             bad.add(site)
-            print(f"{SITES.names[site]}\n    {how}, {config_number}: {problem}", flush=True)
+            print(f"{SITES.names[site]}\n    {how}, {number}: {problem}", flush=True)
+    _tell_never_made(made)
+    print("tracebacks:", ", ".join(f"{most[n]} runs with {n}" for n in sorted(most)))
+    for site in sorted(by_design):
+        print(f"held by design: {SITES.names[site]}")
     print(
-        f"{len(SITES.names)} calls, {calls} of them made; {len(tries)} runs; {len(bad)} bad,"
+        f"{len(SITES.names)} calls, {len(made)} of them made; {len(tries)} runs; {len(bad)} bad,"
         f" {len(by_design)} held by design"
     )
     return 1 if bad else 0
+
+
+def _lived(life: Any, number: int, site: int, times: int, faultless_s: float) -> Any:
+    signal.alarm(60)  # a loop in which no time passes would freeze a server
+    try:
+        return life.run(life.KINDS[number], site, times, faultless_s)
+    except (Exception, FrozenError) as error:
+        return life.Lived([f"raised {error!r}"], 0.0, 0, is_closed=False)
+    finally:
+        signal.alarm(0)
+
+
+def _is_by_design(name: str) -> bool:
+    place, _, called = name.partition(" ")
+    return called.startswith(_BY_DESIGN.get(place.split(":")[0], ("never",)))
+
+
+def _tell_never_made(made: set[int]) -> None:
+    all_of = Counter(name.split(":")[0] for name in SITES.names)
+    never = Counter(
+        name.split(":")[0] for number, name in enumerate(SITES.names) if number not in made
+    )
+    told = ", ".join(f"{file} {number}/{all_of[file]}" for file, number in never.most_common())
+    print(f"never made, of all in the file: {told}")
 
 
 if __name__ == "__main__":

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
+import attrs
 from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from harness.virtual import VirtualServer, Work
 from soak.instrument import SITES, InjectedError
+from soak.lived import KINDS, Clients, Kind, Walk
+from soak.postgres_like import make_postgres_like
+from synapse_bgthrottle.decision import Cause
 from tests.virtual.web_world import FakeApi, ProcessedRequest, request
+
+# One error of ours is told once for each place that it comes to, and what all of the module needs
+# (the time, its state) comes to several: an iteration's start, its wait and its end, its batch
+# sizes, a sample, the keeper. Answers to administrators are told once for each of their routes.
+MOST_TRACEBACKS = 5
+# What stock does for the three updates here: at most 9 batches, each with a rest of a second.
+_STOCK_S = 9 * 1.1
+_MARGIN_S = 2.0
 
 
 class _Errors(logging.Handler):
@@ -21,94 +34,169 @@ class _Errors(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.tracebacks = 0
+        self.tracebacks: list[str] = []
         self.failed_iterations = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.tracebacks += bool(record.exc_info)
-        self.failed_iterations += "Error doing update" in str(record.msg)
+        if "Error doing update" in str(record.msg):
+            self.failed_iterations += 1
+        elif record.exc_info:
+            self.tracebacks.append(record.getMessage())
+
+    def unhandled(self, event: Any) -> None:
+        """What Twisted tells of a Deferred whose error nobody took."""
+        if "log_failure" in event:
+            self.tracebacks.append(str(event["log_failure"].value))
 
 
-CONFIGS: list[dict[str, Any]] = [
-    {},
-    {"duty_cycle": "20%", "max_batch_size": 60, "rules": [{"update": "built", "sleep": "10ms"}]},
-    {
-        "max_items_per_second": 1000,
-        "rules": [{"update": "work", "windows": [{"start": "00:00", "end": "23:00"}]}],
-        "signals": {
-            "disk_free": {"path": "/", "threshold": "1kB"},
-            "pause_file": "/nonexistent",
-        },
-    },
-]
+@attrs.frozen
+class Lived:
+    """What became of it.
+
+    Attributes:
+        wrong: each in a line.
+        done_s: when the last update was done.
+        tracebacks: how many were logged.
+        is_closed: whether a budget that cannot be read, or the database, holds updates at the end.
+    """
+
+    wrong: list[str]
+    done_s: float
+    tracebacks: int
+    is_closed: bool
 
 
-def run(config: dict[str, Any], failing: int | None, times: int) -> list[str]:
-    """One life of a server; answers what was wrong with it."""
+def run(kind: Kind, failing: int | None, times: int, faultless_s: float | None) -> Lived:
+    """One life of a server; without a fault it took `faultless_s`, None where that is asked."""
     server = VirtualServer()
     errors = _Errors()
     logging.getLogger().addHandler(errors)
+    observer: Any = errors.unhandled  # which Twisted types as an interface
+    globalLogPublisher.addObserver(observer)
     SITES.failing, SITES.times, SITES.active = failing, times, False
-    works = [Work(server, 300, cost_ms=1), Work(server, 1, cost_ms=5), Work(server, 200, cost_ms=1)]
+    works = [Walk(server, 300), Work(server, 1, cost_ms=5), Work(server, 200, cost_ms=1)]
+    names = ("event_resign", "built", "more")
+    done_s: dict[str, float] = {}
     try:
-        with server.in_charge():
-            who = FakeApi()
-            server.api.get_user_by_req = who.get_user_by_req
-            server.api.is_user_admin = who.is_user_admin
-            module: Any = server.load(config)
+        with ExitStack() as stack:
+            stack.enter_context(server.in_charge())
+            clients = stack.enter_context(Clients(server).there())
+            module: Any = _loaded(server, kind)
             SITES.active = True
-            names = ("work", "built", "more")
             for name, work in zip(names, works, strict=True):
                 server.pools["master"].queue(name, work, one_shot=name == "built")
+            works[0].fail = kind.failures
             ended: list[Any] = []
             server.start().addBoth(ended.append)
-            site = _site(server)
-            for method, path, body in _requests():
-                channel = site.buildProtocol(None)
-                transport: Any = StringTransport  # untyped, as all of Twisted
-                channel.makeConnection(transport())
-                channel.dataReceived(request(method, path, "admin", body if body else b""))
-                server.advance(1)
+            for at_s, (method, path, who, body) in enumerate(_requests()):
+                kind.meanwhile(server, at_s)
+                _ask(server, request(method, path, who, body if body else b""))
+                clients.are_there = kind.clients and at_s < 12
+                _advance(server, clients, 1, names, works, done_s)
             with suppress(InjectedError):  # on nobody's way
                 repr(module)
             for _ in range(40):
                 if not ended:
-                    server.advance(5)
+                    _advance(server, clients, 5, names, works, done_s)
     finally:
         SITES.active = False
         logging.getLogger().removeHandler(errors)
+        globalLogPublisher.removeObserver(observer)
     left = [name for name, work in zip(names, works, strict=True) if work.left_items]
     wrong = [f"left: {left}"] if left else []
-    if errors.failed_iterations:
+    if errors.failed_iterations > kind.failures:
         wrong.append(f"{errors.failed_iterations} iterations failed")
-    if ended and not isinstance(ended[0], type(None)):
+    if ended and ended[0] is not None:
         wrong.append(f"ended by {ended[0]!r}")
-    if errors.tracebacks > 20:  # one for each kind, and one for each request of an administrator
-        wrong.append(f"{errors.tracebacks} tracebacks")
-    return wrong
+    last_s = max(done_s.values(), default=0.0)
+    if faultless_s is not None and last_s > faultless_s + _STOCK_S + _MARGIN_S:
+        wrong.append(f"done after {last_s:.0f} s, {faultless_s:.0f} s without the error")
+    again = {text for text in errors.tracebacks if errors.tracebacks.count(text) > 1}
+    of_updates = [text for text in errors.tracebacks if "an error of its own answering" not in text]
+    if again or len(of_updates) > MOST_TRACEBACKS:
+        wrong.append(f"{len(errors.tracebacks)} tracebacks, more than once: {sorted(again)}")
+    return Lived(wrong, last_s, len(errors.tracebacks), _is_closed(module))
 
 
-def _site(server: Any) -> Any:
-    untyped: Any = Resource
-    root, synapse = untyped(), untyped()
+def _is_closed(module: Any) -> bool:
+    throttle = module._throttle
+    decisions = [
+        throttle.updates[name, database.update_name].decision
+        for name, database in throttle.databases.items()
+    ]
+    return any(
+        decision.cause is Cause.DATABASE
+        or (decision.cause is Cause.BUDGET and "is configured and" in decision.reason)
+        for decision in decisions
+        if decision is not None
+    )
+
+
+class _Web:
+    async def get_raw(self, url: str) -> bytes:
+        return b""
+
+
+def _loaded(server: VirtualServer, kind: Kind) -> Any:
+    who = FakeApi()
+    server.api.get_user_by_req = who.get_user_by_req
+    server.api.is_user_admin = who.is_user_admin
+    server.api.http_client = _Web()
+    if kind.postgres:
+        make_postgres_like(server.pools["master"])
+    return server.load(kind.config)
+
+
+def _advance(
+    server: VirtualServer,
+    clients: Clients,
+    seconds: float,
+    names: tuple[str, ...],
+    works: list[Work],
+    done_s: dict[str, float],
+) -> None:
+    for _ in range(round(seconds * 2)):
+        clients.answered()
+        server.advance(0.5)
+        for name, work in zip(names, works, strict=True):
+            if not work.left_items:
+                done_s.setdefault(name, server.clock.monotonic())
+
+
+def _ask(server: VirtualServer, raw: bytes) -> None:
+    root: Any = Resource()  # type: ignore[no-untyped-call]
+    synapse: Any = Resource()  # type: ignore[no-untyped-call]
     root.putChild(b"_synapse", synapse)
     for resource in server.resources.values():
         synapse.putChild(b"bgthrottle", resource)
-    untyped = Site
-    return untyped(root, requestFactory=ProcessedRequest)
+    site: Any = Site(root, requestFactory=ProcessedRequest)  # type: ignore[no-untyped-call]
+    channel = site.buildProtocol(None)
+    channel.makeConnection(StringTransport())  # type: ignore[no-untyped-call]
+    channel.dataReceived(raw)
 
 
-def _requests() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """What administrators do meanwhile, one a second."""
+def _requests() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """What administrators and others do meanwhile, one a second."""
+    window = [{"start": "00:00", "end": "23:00"}]
     for action, body in (
         ("pause", {"update": "*", "for": "3s", "reason": "r"}),
-        ("override", {"update": "work", "settings": {"sleep": "5ms"}, "for": "5s"}),
+        ("override", {"update": "more", "settings": {"sleep": "5ms"}, "for": "5s"}),
+        ("override", {"update": "e*", "settings": {"windows": window}, "for": "5s"}),
         ("resume", {}),
         ("release", {"update": "built"}),
         ("reset", {}),
+        ("pause", {"update": "", "for": "soon", "settings": {}}),
     ):
-        yield "GET", "status", {}
-        yield "POST", action, body
-        yield "GET", "history?limit=10", {}
-        yield "GET", "explain?update=work", {}
-    yield "GET", "uses", {}
+        yield "GET", "status", "admin", {}
+        yield "POST", action, "admin", body
+        yield "GET", "history?limit=10", "admin", {}
+        yield "GET", "explain?update=more", "admin", {}
+    for path in ("uses", "load", "openapi.json", "history?limit=no", "explain", "nothing"):
+        yield "GET", path, "admin", {}
+    for who in ("user", "guest", "narrow", "nobody"):
+        yield "GET", "status", who, {}
+    yield "GET", "/_synapse/bgthrottle/", "admin", {}
+    yield "GET", "/_synapse/bgthrottle/page/page.js", "admin", {}
+
+
+__all__ = ["KINDS", "MOST_TRACEBACKS", "Lived", "run"]

@@ -170,7 +170,8 @@ class Database:
         return complaint
 
     def _handlers(self) -> Any:
-        return get(self._pool, "updates", "_background_update_handlers", default={})
+        handlers = get(self._pool, "updates", "_background_update_handlers")
+        return handlers if isinstance(handlers, dict) else {}
 
 
 def engine_of(txn: Any) -> str:

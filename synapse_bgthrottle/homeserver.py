@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
@@ -26,12 +26,9 @@ from synapse_bgthrottle.stock_settings import stock_settings
 
 __all__ = ["Database", "Homeserver"]
 
-request_metrics: Any = None
-with suppress(ImportError):  # without it requests cannot be seen
-    request_metrics = import_module("synapse.http.request_metrics")
-
-_requests: Any = getattr(request_metrics, "_in_flight_requests", None)
-_requests_lock = getattr(request_metrics, "_in_flight_requests_lock", nullcontext())
+_request_metrics = call(import_module, "synapse.http.request_metrics")
+_requests: Any = get(_request_metrics, "_in_flight_requests")
+_requests_lock: Any = get(_request_metrics, "_in_flight_requests_lock", default=nullcontext())
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +67,9 @@ class Homeserver:
 
     def __init__(self, api: ModuleApi) -> None:
         self._api = api
-        self.server_name = str(get(api, "server_name") or get(api, "_server_name") or "")
+        self.server_name = str(get(api, "server_name", default=""))
         self._hs = hs = get(api, "_hs")
-        pools = get(call(get(hs, "get_datastores")), "databases", default=())
+        pools = call(list, get(call(get(hs, "get_datastores")), "databases")) or []
         names = [(call(get(pool, "name")), pool) for pool in pools]
         self.databases = {
             name: Database(api, name, pool) for name, pool in names if isinstance(name, str)
@@ -100,7 +97,8 @@ class Homeserver:
                 timer: Timer = delayed(delay_s * 1000, process, desc=description)
             else:  # before Synapse 1.90
                 run: Any = get(module_api, "run_as_background_process")
-                timer = self._hs.get_clock().call_later(delay_s, run, description, process)
+                clock = call(get(self._hs, "get_clock"))
+                timer = get(clock, "call_later")(delay_s, run, description, process)
         except Exception as error:  # the clock of a server that ends takes no more calls
             logger.debug("No %s any more, or in this version: %r", description, error)
             return None
@@ -226,18 +224,10 @@ class Homeserver:
         servers. With workers, clients are elsewhere; with very many requests, looking would cost
         too much.
         """
-        if _requests is None or self._has_workers or len(_requests) > _MOST_REQUESTS:
+        if _requests is None or self._has_workers:
             return None
-        started_after_s = self.wall_s() - _LONGEST_WAIT_S
-        with _requests_lock:
-            return len(
-                [
-                    request
-                    for request in _requests
-                    if request.start_ts > started_after_s
-                    and getattr(request, "name", None) not in NOT_COUNTED
-                ]
-            )
+        count: int | None = call(_waited_for, _requests, self.wall_s() - _LONGEST_WAIT_S)
+        return count
 
     def requests_answered(self) -> int:
         """How many requests were ever answered, as of a quarter of a second ago or less."""
@@ -256,6 +246,17 @@ class Homeserver:
         return time.time()
 
 
-def requests_are_seen() -> bool:
-    """Whether this version keeps the requests that it is answering where they are looked for."""
-    return _requests is not None
+def _waited_for(requests: Any, started_after_s: float) -> int | None:
+    """How many of the requests count that started later than this; None: too many to look at.
+
+    Where this version does not tell when one started, it has just done so.
+    """
+    if len(requests) > _MOST_REQUESTS:
+        return None
+    count = 0
+    with _requests_lock:
+        for request in requests:
+            start_s = getattr(request, "start_ts", None)
+            if start_s is None or start_s > started_after_s:
+                count += getattr(request, "name", None) not in NOT_COUNTED
+    return count

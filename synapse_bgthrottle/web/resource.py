@@ -1,7 +1,7 @@
 """What Synapse serves below the module's path, on every HTTP listener of the process."""
 
 import logging
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +76,20 @@ class ThrottleResource(Resource):
         return NOT_DONE_YET
 
     async def _serve(self, request: "SynapseRequest") -> None:
-        client = _Client(request)
-        processing = get(request, "processing", default=nullcontext)
-        with processing():  # until then its log context and its metrics are in use
-            answer = await self._answer(request, client)
-            if client.is_there:
-                client.send(answer)
+        try:
+            client = _Client(request)
+            processing = get(request, "processing", default=nullcontext)
+            with processing():  # until then its log context and its metrics are in use
+                answer = await self._answer(request, client)
+                if client.is_there:
+                    client.send(answer)
+        except CancelledError:
+            raise
+        except Exception as error:  # nobody is above who would tell it once only
+            self._on_internal_error("serving a request", error)
+            untyped: Any = request
+            with suppress(Exception):  # whoever asked need not wait for what does not come
+                untyped.loseConnection()
 
     async def _answer(self, request: "SynapseRequest", client: "_Client") -> Answer:
         if self._endpoints is None:

@@ -46,6 +46,7 @@ PURE = (
             "observing",
             "pacing",
             "presence",
+            "private_details",
             "profiles",
             "progress",
             "queue",
@@ -113,7 +114,7 @@ EDGE = frozenset(
 
 # The only ones that know Synapse's private side: the server, a database, the metrics; and the list
 # of what these look at.
-PRIVATE_SIDE = frozenset({"database", "homeserver", "private_side", "server_metrics"})
+PRIVATE_SIDE = frozenset({"database", "homeserver", "private_details", "server_metrics"})
 # They run elsewhere than the server, and without it.
 CLIENT = frozenset(f"client.{path.stem}" for path in (PACKAGE / "client").glob("*.py"))
 COMMAND_LINE = frozenset(f"cli.{path.stem}" for path in (PACKAGE / "cli").glob("*.py"))

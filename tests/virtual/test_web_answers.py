@@ -2,6 +2,7 @@
 
 import logging
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -125,6 +126,15 @@ def test_errors_of_ours(world: World) -> None:
     world.steering.history = no_json  # type: ignore[assignment]
     assert 500 == world.ask("GET", "history").status
     assert ["answering v1/history"] * 2 == [where for where, _ in world.errors]
+
+
+@pytest.mark.parametrize("place", ["__init__", "send"])
+def test_errors_of_ours_around_the_answer(world: World, place: str) -> None:
+    """They are told as all others are, and whoever asked is not kept waiting."""
+    with patch(f"synapse_bgthrottle.web.resource._Client.{place}", side_effect=ZeroDivisionError):
+        _, transport = world.connect(request("GET", "history"))
+    assert transport.disconnecting
+    assert ["serving a request"] == [where for where, _ in world.errors]
 
 
 def test_database_is_gone_when_a_token_is_looked_up(world: World) -> None:

@@ -1,0 +1,145 @@
+"""What servers live through in virtual time: configurations, failures, clients, an update."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import attrs
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from harness.virtual import VirtualServer, Work
+
+
+@attrs.frozen
+class Kind:
+    """A kind of life.
+
+    Attributes:
+        config: the module's.
+        postgres: whether the database is taken for PostgreSQL.
+        clients: whether there are some, in the first seconds.
+        failures: how many of the first batches fail.
+        silent_s: from when to when the database gives no answer, in seconds since the start.
+    """
+
+    config: dict[str, Any]
+    postgres: bool = False
+    clients: bool = False
+    failures: int = 0
+    silent_s: tuple[int, int] | None = None
+
+    def meanwhile(self, server: VirtualServer, at_s: int) -> None:
+        """What becomes of the database at this second."""
+        pool = server.pools["master"]
+        if self.silent_s is not None and at_s == self.silent_s[0]:
+            pool.silent = []
+        if self.silent_s is not None and at_s == self.silent_s[1]:
+            questions, pool.silent = pool.silent or [], None
+            for question in questions:
+                if not question.called:
+                    question.callback(None)
+
+
+KINDS = (
+    Kind({}, clients=True),
+    Kind(
+        {"duty_cycle": "20%", "max_batch_size": 60, "rules": [{"update": "built", "sleep": "1ms"}]},
+        failures=2,
+    ),
+    Kind(
+        {
+            "max_items_per_second": 1000,
+            "rules": [{"update": "e*", "windows": [{"start": "00:00", "end": "23:00"}]}],
+            "signals": {
+                "disk_free": {"path": "/", "threshold": "1kB"},
+                "pause_file": "/nonexistent",
+                "http": "http://localhost/",
+                "sql": {"query": "SELECT 0", "threshold": 5},
+            },
+        },
+    ),
+    Kind(
+        {
+            "time_zone": "UTC",
+            "rules": [
+                {"update": "built", "approval": "required"},
+                {"update": "more", "windows": [{"start": "00:01", "end": "23:00"}]},
+            ],
+            "signals": {"disk_free": {"threshold": "1kB"}, "replica_lag": "10s"},
+        },
+        postgres=True,
+        clients=True,
+        failures=1,
+    ),
+    Kind({"duty_cycle": "50%"}, postgres=True, silent_s=(2, 5)),
+)
+
+
+class Walk(Work):
+    """An update that tells how far it is: `event_resign`, along the events."""
+
+    def __init__(self, server: VirtualServer, total_items: int) -> None:
+        super().__init__(server, total_items, cost_ms=1)
+        self._total_items = total_items
+        connection = server.pools["master"].connection
+        connection.execute("CREATE TABLE events (stream_ordering INTEGER PRIMARY KEY)")
+        rows = [(number,) for number in range(1, total_items + 1)]
+        connection.executemany("INSERT INTO events VALUES (?)", rows)
+
+    async def __call__(self, progress: dict[str, Any], batch_size: int) -> int:
+        done = await super().__call__(progress, batch_size)
+        connection = self._server.pools[self.database].connection
+        connection.execute(
+            "UPDATE background_updates SET progress_json = ? WHERE update_name = 'event_resign'",
+            (json.dumps({"last_stream_pos": self._total_items - self.left_items}),),
+        )
+        return done
+
+
+class Clients:
+    """Requests of clients, in flight and answered.
+
+    Attributes:
+        are_there: whether there are any now.
+    """
+
+    def __init__(self, server: VirtualServer) -> None:
+        self._server = server
+        self.are_there = False
+        labels = ("method", "servlet", "tag", "server_name")
+        self._registry = CollectorRegistry()
+        name = "synapse_http_server_response"
+        self._count = Counter(f"{name}_count", "", labels, registry=self._registry)
+        self._time = Histogram(
+            f"{name}_time_seconds", "", (*labels, "code"), registry=self._registry
+        )
+
+    @contextmanager
+    def there(self) -> Iterator[Clients]:
+        """The module sees these, and no others."""
+        of_these = "synapse_bgthrottle.server_metrics.ServerMetrics.__init__.__defaults__"
+        with (
+            patch("synapse_bgthrottle.homeserver._requests", self),
+            patch(of_these, (self._registry,)),
+        ):
+            yield self
+
+    def __len__(self) -> int:
+        return int(self.are_there)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.are_there:
+            yield SimpleNamespace(start_ts=self._server.clock.time(), name="RoomSendServlet")
+
+    def answered(self) -> None:
+        """Half a second's worth of requests, if there are clients."""
+        if self.are_there:
+            labels = ("PUT", "RoomSendServlet", "", "virtual.test")
+            self._count.labels(*labels).inc(5)
+            for _ in range(5):
+                self._time.labels(*labels, "200").observe(0.01)
