@@ -26,7 +26,8 @@ WITH asked AS (
     SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) AS database,
         CAST(? AS float8) * interval '1 second' AS batch_age,
         ARRAY(SELECT CAST(to_regclass(name) AS oid)
-            FROM unnest(CAST(? AS text[])) AS name) AS tables
+            FROM unnest(CAST(? AS text[])) AS name) AS tables,
+        CAST(? AS int[]) AS own_pids
 ), sessions AS (
     SELECT pid, state, xact_start, query_start, wait_event_type
     FROM asked, pg_stat_get_activity(NULL)
@@ -34,10 +35,16 @@ WITH asked AS (
 )
 SELECT """
 
+# Since when a session waits for a lock. That is known since PostgreSQL 14; before, the column is
+# missing.
+_WAITS_SINCE = """
+            (SELECT min(CAST(to_jsonb(locks) ->> 'waitstart' AS timestamptz))
+             FROM pg_lock_status() AS locks WHERE locks.pid = waiting.pid AND NOT granted)"""
+
 # `pg_blocking_pids` takes a lock that all of the server needs: it is asked only about sessions that
-# wait, and while a batch runs. The time since when they do is known since PostgreSQL 14; before,
-# the column is missing, and since when their statement runs is taken for it.
-_SESSIONS = """
+# wait, and while a batch runs. Where it is not known since when they do, since when their statement
+# runs is taken for it.
+_SESSIONS = f"""
     pg_stat_get_db_xact_commit(database) + pg_stat_get_db_xact_rollback(database),
     (SELECT count(*) FROM sessions WHERE state = 'active'),
     (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM sessions),
@@ -46,10 +53,21 @@ _SESSIONS = """
         JOIN sessions AS blocker USING (pid)
      WHERE waiting.wait_event_type = 'Lock' AND batch_age IS NOT NULL
         AND blocker.xact_start >= clock_timestamp() - batch_age
-        AND clock_timestamp() - interval '100 ms' > coalesce(
-            (SELECT min(CAST(to_jsonb(locks) ->> 'waitstart' AS timestamptz))
-             FROM pg_lock_status() AS locks WHERE locks.pid = waiting.pid AND NOT granted),
+        AND clock_timestamp() - interval '100 ms' > coalesce({_WAITS_SINCE},
             waiting.query_start))"""
+
+# The batch is in one of this process's transactions that began since, or in none. So it waits if
+# all of them do; those of half a second that do not are mostly of requests. Where it is not known
+# since when, no more is told than the time since the last look.
+_LOCK_WAIT = f""",
+    CASE WHEN batch_age IS NOT NULL THEN
+        (SELECT CASE WHEN bool_and(coalesce(wait_event_type = 'Lock', FALSE))
+            THEN extract(epoch FROM max(clock_timestamp() - coalesce({_WAITS_SINCE},
+                greatest(query_start, clock_timestamp() - interval '1 s')))) ELSE 0 END
+         FROM sessions AS waiting
+         WHERE pid = ANY (own_pids) AND xact_start >= clock_timestamp() - batch_age
+            AND (wait_event_type = 'Lock'
+                OR xact_start < clock_timestamp() - interval '500 ms')) END"""
 
 # Without the privilege there is a row, but without a table.
 _VACUUM = """,
@@ -84,11 +102,11 @@ _INDEX_BUILD = """,
 # From all to nothing: what this PostgreSQL does not understand is not asked again. The progress of
 # index builds is known since 12; some that are compatible know nothing of the log.
 _STATEMENTS = (
-    f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG}{_INDEX_BUILD} FROM asked",
-    f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG} FROM asked",
-    f"{_WITH}{_SESSIONS} FROM asked",
+    f"{_WITH}{_SESSIONS}{_LOCK_WAIT}{_VACUUM}{_LOG}{_INDEX_BUILD} FROM asked",
+    f"{_WITH}{_SESSIONS}{_LOCK_WAIT}{_VACUUM}{_LOG} FROM asked",
+    f"{_WITH}{_SESSIONS}{_LOCK_WAIT} FROM asked",
 )
-_COLUMNS = 9
+_COLUMNS = 10
 
 # SQLSTATE classes: an error of syntax or access rule, a feature that is not supported.
 _NOT_UNDERSTOOD = ("42", "0A")
@@ -130,7 +148,7 @@ class DatabaseQuestion:
         if answer.problem:
             return DatabaseSample(at_s=at_s, problem=answer.problem)
         row = (*answer.row, *[None] * (_COLUMNS - len(answer.row)))
-        commits, active, oldest_s, blocked, vacuum, lag_s, log_bytes, kept_bytes, build = row
+        commits, active, oldest_s, blocked, waits_s, vacuum, lag_s, log_bytes, kept, build = row
         return DatabaseSample(
             at_s=at_s,
             pool_wait_s=answer.started_s - asked_s,
@@ -140,9 +158,10 @@ class DatabaseQuestion:
             blocked_sessions=blocked,
             replica_lag_s=_float(lag_s),
             wal_bytes=_float(log_bytes),
-            retained_wal_bytes=_float(kept_bytes),
+            retained_wal_bytes=_float(kept),
             autovacuum=None if tables is None else vacuum,
             longest_transaction_s=_float(oldest_s),
+            lock_wait_s=_float(waits_s),
             index_build=None if build is None else (build[0], _float(build[1])),
         )
 
@@ -163,7 +182,8 @@ class DatabaseQuestion:
         if engine_of(txn) == "PostgresEngine":
             txn.execute(LIMIT_TIME)
             if self._level < len(_STATEMENTS):
-                txn.execute(_STATEMENTS[self._level], (batch_age_s, tables))
+                pids = [] if batch_age_s is None else self._database.session_pids()
+                txn.execute(_STATEMENTS[self._level], (batch_age_s, tables, pids))
                 commits, active, *others = txn.fetchone()
                 ours = 0 if batch_age_s is None else 1
                 return (commits, max(active - ours, 0), *others)

@@ -35,7 +35,7 @@ class Observer:
         look = ProcessSample if sees_requests else DatabaseSample
         pacer.comparison.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
-        self._transactions: dict[str | None, float] = {}
+        self._transactions: dict[str, float] = {}
         self._looked_s = -math.inf
 
     def process(
@@ -74,8 +74,15 @@ class Observer:
             quiet_after_s=min((update.profile.quiet_after_s for update in paced), default=0.0),
         )
 
-    def database(self, database_name: str | None, sample: DatabaseSample) -> None:
-        """What was seen of a database, where clients' requests go to other processes."""
+    def database(
+        self,
+        database_name: str,
+        sample: DatabaseSample,
+        update: UpdateState,
+    ) -> None:
+        """What was seen of a database: its batch's lock; and who is there, if no request can be."""
+        if update.batch_start_s is not None:
+            update.lock_wait.look(sample)
         if self._sees_requests:
             return
         if sample.transactions is not None and self._own_transactions is not None:

@@ -70,6 +70,11 @@ _DETAILS = (
         " are unknown",
     ),
     _Detail(
+        "DatabasePool._db_pool",
+        (*_POOL, "_db_pool", "connections"),
+        "a batch that waits for somebody's lock counts as one that works",
+    ),
+    _Detail(
         "DatabasePool.updates",
         _UPDATER,
         "Synapse's switch, its count of items, what it knows and whether it gave up are unknown",
@@ -174,6 +179,11 @@ def _missing_elsewhere(api: ModuleApi) -> Iterator[MissingDetail]:
             "synapse.logging.context.PreserveLoggingContext",
             lambda: guarded.PreserveLoggingContext is not nullcontext,
             "lines in the log may bear the wrong request's name",
+        ),
+        (
+            "synapse.logging.context.current_context",
+            lambda: guarded.current_context is not None,
+            "a batch that waits for somebody's lock counts as one that works",
         ),
         (
             "SynapseRequest.processing",

@@ -96,6 +96,7 @@ def test_whole_status() -> None:
                     },
                     "is_in_batch": False,
                     "batch_since_ms": None,
+                    "lock_wait_since_ms": None,
                     "duty_cycle_ratio": 0.5,
                     "limits": "duty cycle 50%, target duration 100ms; rule 0 (event_*)",
                     "rule": "rule 0 (event_*)",

@@ -13,6 +13,7 @@ import pytest
 import synapse.app.homeserver  # noqa: F401 - with all metrics that a server has
 from prometheus_client import REGISTRY
 from synapse.http.site import SynapseRequest
+from synapse.logging import context
 from synapse.storage.database import LoggingTransaction
 from twisted.internet.defer import ensureDeferred
 
@@ -42,6 +43,7 @@ HIDDEN = {
     "HomeServer.get_datastores().databases": "_hs.get_datastores",
     "DatabasePool.engine": "_hs.get_datastores.databases.engine",
     "DatabasePool.runInteraction": "_hs.get_datastores.databases.runInteraction",
+    "DatabasePool._db_pool": "_hs.get_datastores.databases._db_pool",
     "DatabasePool.updates": _UPDATER,
     "BackgroundUpdater.enabled": f"{_UPDATER}.enabled",
     "BackgroundUpdater.get_current_update": f"{_UPDATER}.get_current_update",
@@ -55,6 +57,7 @@ HIDDEN = {
     "synapse.http.request_metrics._in_flight_requests": homeserver,
     "LoggingTransaction.database_engine": LoggingTransaction,
     "synapse.logging.context.PreserveLoggingContext": guarded,
+    "synapse.logging.context.current_context": context,
     "SynapseRequest.processing": SynapseRequest,
     **{f"metric {name}": REGISTRY for name in _METRICS},
 }
@@ -114,6 +117,8 @@ def without(server: VirtualServer, *names: str) -> Iterator[None]:
             for module in ("guarded", "homeserver", "web.crowd", "web.shared"):
                 place = f"synapse_bgthrottle.{module}.PreserveLoggingContext"
                 stack.enter_context(patch(place, nullcontext))
+        if context in hidden.values():
+            stack.enter_context(patch.object(guarded, "current_context", None))
         if SynapseRequest in hidden.values():
             stack.enter_context(patch.object(SynapseRequest, "processing", None))
         yield
