@@ -57,15 +57,17 @@ _SESSIONS = f"""
             waiting.query_start))"""
 
 # The batch is in one of this process's transactions that began since, or in none. So it waits if
-# all of them do; those of half a second that do not are mostly of requests. Where it is not known
-# since when, no more is told than the time since the last look.
+# all of them do; those of less than half a second that do not are mostly of requests. Its first one
+# begins as soon as itself, and its age was told a moment ago. Where it is not known since when a
+# session waits, no more is told than the time since the last look.
 _LOCK_WAIT = f""",
     CASE WHEN batch_age IS NOT NULL THEN
         (SELECT CASE WHEN bool_and(coalesce(wait_event_type = 'Lock', FALSE))
             THEN extract(epoch FROM max(clock_timestamp() - coalesce({_WAITS_SINCE},
                 greatest(query_start, clock_timestamp() - interval '1 s')))) ELSE 0 END
          FROM sessions AS waiting
-         WHERE pid = ANY (own_pids) AND xact_start >= clock_timestamp() - batch_age
+         WHERE pid = ANY (own_pids)
+            AND xact_start >= clock_timestamp() - batch_age - interval '100 ms'
             AND (wait_event_type = 'Lock'
                 OR xact_start < clock_timestamp() - interval '500 ms')) END"""
 
