@@ -160,7 +160,7 @@ def _lock_wait(current: Json, now_ms: int) -> str:
     since_ms = current["lock_wait_since_ms"]
     if since_ms is None:
         return ""
-    return f", of which the last {format_duration_ms(now_ms - since_ms)} it waits for a lock"
+    return f", of which it has waited for a lock for {format_duration_ms(now_ms - since_ms)}"
 
 
 def _ending(database: Json, update: str, cause: str) -> str:

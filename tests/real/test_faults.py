@@ -92,7 +92,7 @@ def test_one_fault_after_another(source: PostgresSource, tmp_path: Path) -> None
 
 
 def waits_for_a_lock(world: World) -> bool:
-    """Whether a session that writes to the queue waits for a lock."""
+    """Whether a session that asks the queue waits for a lock."""
     sql = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND wait_event_type = 'Lock' AND query LIKE '%background_updates%'"

@@ -216,6 +216,20 @@ def test_batch_that_runs() -> None:
     assert None is told["items_per_second"]
 
 
+def test_batch_that_waits_for_a_lock() -> None:
+    """Since when is told while it does, and no longer."""
+    server = StatusWorld()
+    server.begin("a", 5)
+    server.throttle.start(DB, "a", 6.0)
+    for at_s in (8.0, 9.0):
+        sample = DatabaseSample(at_s=at_s, lock_wait_s=at_s - 7.0, batch_transactions=1)
+        server.throttle.observe(DB, sample)
+    told = server.status(9, look("a"))["databases"][0]["current"]
+    assert NOON_MS + 7000 == told["lock_wait_since_ms"]
+    server.throttle.finish(DB, "a", 9.5, 1, failed=False)
+    assert None is server.status(10, look("a"))["databases"][0]["current"]["lock_wait_since_ms"]
+
+
 def test_busiest_database_tells_the_duty_cycle() -> None:
     """Of several databases under one law, the one that goes furthest shows what it allows."""
     server = StatusWorld(Settings(pace=Adaptive()))
