@@ -26,8 +26,7 @@ WITH asked AS (
     SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) AS database,
         CAST(? AS float8) * interval '1 second' AS batch_age,
         ARRAY(SELECT CAST(to_regclass(name) AS oid)
-            FROM unnest(CAST(? AS text[])) AS name) AS tables,
-        CAST(? AS int[]) AS own_pids
+            FROM unnest(CAST(? AS text[])) AS name) AS tables
 ), sessions AS (
     SELECT pid, state, xact_start, query_start, wait_event_type
     FROM asked, pg_stat_get_activity(NULL)
@@ -35,8 +34,7 @@ WITH asked AS (
 )
 SELECT """
 
-# Since when a session waits for a lock. That is known since PostgreSQL 14; before, the column is
-# missing.
+# Since when a session waits. That is known since PostgreSQL 14; before, the column is missing.
 _WAITS_SINCE = """
             (SELECT min(CAST(to_jsonb(locks) ->> 'waitstart' AS timestamptz))
              FROM pg_lock_status() AS locks WHERE locks.pid = waiting.pid AND NOT granted)"""
@@ -55,21 +53,6 @@ _SESSIONS = f"""
         AND blocker.xact_start >= clock_timestamp() - batch_age
         AND clock_timestamp() - interval '100 ms' > coalesce({_WAITS_SINCE},
             waiting.query_start))"""
-
-# The batch is in one of this process's transactions that began since, or in none. So it waits if
-# all of them do; those of less than half a second that do not are mostly of requests. Its first one
-# begins as soon as itself, and its age was told a moment ago. Where it is not known since when a
-# session waits, no more is told than the time since the last look.
-_LOCK_WAIT = f""",
-    CASE WHEN batch_age IS NOT NULL THEN
-        (SELECT CASE WHEN bool_and(coalesce(wait_event_type = 'Lock', FALSE))
-            THEN extract(epoch FROM max(clock_timestamp() - coalesce({_WAITS_SINCE},
-                greatest(query_start, clock_timestamp() - interval '1 s')))) ELSE 0 END
-         FROM sessions AS waiting
-         WHERE pid = ANY (own_pids)
-            AND xact_start >= clock_timestamp() - batch_age - interval '100 ms'
-            AND (wait_event_type = 'Lock'
-                OR xact_start < clock_timestamp() - interval '500 ms')) END"""
 
 # Without the privilege there is a row, but without a table.
 _VACUUM = """,
@@ -104,11 +87,29 @@ _INDEX_BUILD = """,
 # From all to nothing: what this PostgreSQL does not understand is not asked again. The progress of
 # index builds is known since 12; some that are compatible know nothing of the log.
 _STATEMENTS = (
-    f"{_WITH}{_SESSIONS}{_LOCK_WAIT}{_VACUUM}{_LOG}{_INDEX_BUILD} FROM asked",
-    f"{_WITH}{_SESSIONS}{_LOCK_WAIT}{_VACUUM}{_LOG} FROM asked",
-    f"{_WITH}{_SESSIONS}{_LOCK_WAIT} FROM asked",
+    f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG}{_INDEX_BUILD} FROM asked",
+    f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG} FROM asked",
+    f"{_WITH}{_SESSIONS} FROM asked",
 )
-_COLUMNS = 10
+_COLUMNS = 9
+
+# Asked of a batch that has been running for this long; planning it takes 2 ms.
+_LONG_BATCH_S = 0.5
+
+# The batch is in one of this process's transactions that began since, or in none. So it waits if
+# all of them do; those of less than half a second that do not are mostly of requests. Its first one
+# begins as soon as itself, and its age was told a moment ago. Where it is not known since when a
+# session waits, no more is told than the time since the last look.
+_LOCK_WAIT = f"""
+SELECT CASE WHEN bool_and(coalesce(wait_event_type = 'Lock', FALSE))
+    THEN extract(epoch FROM max(clock_timestamp() - coalesce({_WAITS_SINCE},
+        greatest(query_start, clock_timestamp() - interval '1 s')))) ELSE 0 END
+FROM pg_stat_get_activity(NULL) AS waiting
+WHERE pid = ANY (CAST(? AS int[])) AND pid <> pg_backend_pid()
+    AND xact_start >= clock_timestamp() - interval '100 ms'
+        - CAST(? AS float8) * interval '1 second'
+    AND (wait_event_type = 'Lock' OR xact_start < clock_timestamp() - interval '500 ms')
+"""
 
 # SQLSTATE classes: an error of syntax or access rule, a feature that is not supported.
 _NOT_UNDERSTOOD = ("42", "0A")
@@ -119,6 +120,7 @@ class _Answer:
     started_s: float
     ended_s: float
     row: Sequence[Any] = ()
+    lock_wait_s: float | None = None
     problem: str = ""
 
 
@@ -150,7 +152,7 @@ class DatabaseQuestion:
         if answer.problem:
             return DatabaseSample(at_s=at_s, problem=answer.problem)
         row = (*answer.row, *[None] * (_COLUMNS - len(answer.row)))
-        commits, active, oldest_s, blocked, waits_s, vacuum, lag_s, log_bytes, kept, build = row
+        commits, active, oldest_s, blocked, vacuum, lag_s, log_bytes, kept_bytes, build = row
         return DatabaseSample(
             at_s=at_s,
             pool_wait_s=answer.started_s - asked_s,
@@ -160,10 +162,10 @@ class DatabaseQuestion:
             blocked_sessions=blocked,
             replica_lag_s=_float(lag_s),
             wal_bytes=_float(log_bytes),
-            retained_wal_bytes=_float(kept),
+            retained_wal_bytes=_float(kept_bytes),
             autovacuum=None if tables is None else vacuum,
             longest_transaction_s=_float(oldest_s),
-            lock_wait_s=_float(waits_s),
+            lock_wait_s=answer.lock_wait_s,
             index_build=None if build is None else (build[0], _float(build[1])),
         )
 
@@ -172,25 +174,36 @@ class DatabaseQuestion:
     ) -> _Answer:
         # In a database thread. Errors are caught here, as with the probe: Synapse would try again.
         started_s = self._now_s()
+        age_s = batch_age_s()
         try:
-            row = self._row(txn, batch_age_s(), tables)
+            row = self._row(txn, age_s, tables)
         except Exception as error:
             if (getattr(error, "pgcode", None) or "")[:2] in _NOT_UNDERSTOOD:
                 self._level = min(self._level + 1, len(_STATEMENTS))
             return _Answer(started_s, self._now_s(), problem=complaint_of(error))
-        return _Answer(started_s, self._now_s(), row)
+        ended_s = self._now_s()
+        return _Answer(started_s, ended_s, row, self._lock_wait_s(txn, age_s) if row else None)
 
     def _row(self, txn: Any, batch_age_s: float | None, tables: list[str] | None) -> Sequence[Any]:
         if engine_of(txn) == "PostgresEngine":
             txn.execute(LIMIT_TIME)
             if self._level < len(_STATEMENTS):
-                pids = [] if batch_age_s is None else self._database.session_pids()
-                txn.execute(_STATEMENTS[self._level], (batch_age_s, tables, pids))
+                txn.execute(_STATEMENTS[self._level], (batch_age_s, tables))
                 commits, active, *others = txn.fetchone()
                 ours = 0 if batch_age_s is None else 1
                 return (commits, max(active - ours, 0), *others)
         txn.execute("SELECT 1")
         return ()
+
+    def _lock_wait_s(self, txn: Any, batch_age_s: float | None) -> float | None:
+        pids = self._database.session_pids()
+        if batch_age_s is None or batch_age_s < _LONG_BATCH_S or not pids:
+            return None
+        try:
+            txn.execute(_LOCK_WAIT, (pids, batch_age_s))
+            return _float(txn.fetchone()[0])
+        except Exception:  # in a database thread; what cannot be told counts as work
+            return None
 
 
 def _float(value: Any) -> float | None:
