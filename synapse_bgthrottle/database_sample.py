@@ -196,10 +196,12 @@ class DatabaseQuestion:
         return ()
 
     def _lock_wait_s(self, txn: Any, batch_age_s: float | None) -> float | None:
-        pids = self._database.session_pids()
-        if batch_age_s is None or batch_age_s < _LONG_BATCH_S or not pids:
+        if batch_age_s is None or batch_age_s < _LONG_BATCH_S:
             return None
         try:
+            pids = self._database.session_pids()
+            if not pids:
+                return None
             txn.execute(_LOCK_WAIT, (pids, batch_age_s))
             return _float(txn.fetchone()[0])
         except Exception:  # in a database thread; what cannot be told counts as work

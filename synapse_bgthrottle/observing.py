@@ -74,12 +74,7 @@ class Observer:
             quiet_after_s=min((update.profile.quiet_after_s for update in paced), default=0.0),
         )
 
-    def database(
-        self,
-        database_name: str,
-        sample: DatabaseSample,
-        update: UpdateState,
-    ) -> None:
+    def database(self, database_name: str, sample: DatabaseSample, update: UpdateState) -> None:
         """What was seen of a database: its batch's lock; and who is there, if no request can be."""
         if update.batch_start_s is not None:
             update.lock_wait.look(sample)
