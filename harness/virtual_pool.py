@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import types
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class VirtualPool:
     def __init__(self, hs: Any, name: str) -> None:
         self._name = name
         self.engine = object()
+        self._db_pool = types.SimpleNamespace(connections={})
         self.broken: Exception | None = None
         self.silent: list[Deferred[None]] | None = None
         self.transaction = Transaction

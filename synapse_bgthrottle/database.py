@@ -143,6 +143,15 @@ class Database:
         """
         return tuple(QueueRow(*row) for row in await self._read("bgthrottle_queue", _QUEUE))
 
+    def session_pids(self) -> list[int]:
+        """PostgreSQL's process for each connection of this process; those that are known.
+
+        They are asked of the driver, not of the database.
+        """
+        connections = call(list, call(get(self._pool, "_db_pool", "connections", "values")))
+        pids = (call(get(each, "get_backend_pid")) for each in connections or ())
+        return [pid for pid in pids if isinstance(pid, int)]
+
     async def ask_row(self, sql: str) -> Sequence[Any] | None:
         """The first row that a statement answers, within two seconds; None: there is none.
 

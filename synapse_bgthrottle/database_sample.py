@@ -34,10 +34,15 @@ WITH asked AS (
 )
 SELECT """
 
+# Since when a session waits. That is known since PostgreSQL 14; before, the column is missing.
+_WAITS_SINCE = """
+            (SELECT min(CAST(to_jsonb(locks) ->> 'waitstart' AS timestamptz))
+             FROM pg_lock_status() AS locks WHERE locks.pid = waiting.pid AND NOT granted)"""
+
 # `pg_blocking_pids` takes a lock that all of the server needs: it is asked only about sessions that
-# wait, and while a batch runs. The time since when they do is known since PostgreSQL 14; before,
-# the column is missing, and since when their statement runs is taken for it.
-_SESSIONS = """
+# wait, and while a batch runs. Where it is not known since when they do, since when their statement
+# runs is taken for it.
+_SESSIONS = f"""
     pg_stat_get_db_xact_commit(database) + pg_stat_get_db_xact_rollback(database),
     (SELECT count(*) FROM sessions WHERE state = 'active'),
     (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM sessions),
@@ -46,9 +51,7 @@ _SESSIONS = """
         JOIN sessions AS blocker USING (pid)
      WHERE waiting.wait_event_type = 'Lock' AND batch_age IS NOT NULL
         AND blocker.xact_start >= clock_timestamp() - batch_age
-        AND clock_timestamp() - interval '100 ms' > coalesce(
-            (SELECT min(CAST(to_jsonb(locks) ->> 'waitstart' AS timestamptz))
-             FROM pg_lock_status() AS locks WHERE locks.pid = waiting.pid AND NOT granted),
+        AND clock_timestamp() - interval '100 ms' > coalesce({_WAITS_SINCE},
             waiting.query_start))"""
 
 # Without the privilege there is a row, but without a table.
@@ -90,6 +93,24 @@ _STATEMENTS = (
 )
 _COLUMNS = 9
 
+# Asked of a batch that has been running for this long; planning it takes 2 ms.
+_LONG_BATCH_S = 0.5
+
+# The batch is in one of this process's transactions that began since, or in none. So it waits if
+# all of them do; those of less than half a second that do not are mostly of requests. Its first one
+# begins as soon as itself, and its age was told a moment ago. Where it is not known since when a
+# session waits, no more is told than the time since the last look.
+_LOCK_WAIT = f"""
+SELECT CASE WHEN bool_and(coalesce(wait_event_type = 'Lock', FALSE))
+    THEN extract(epoch FROM max(clock_timestamp() - coalesce({_WAITS_SINCE},
+        greatest(query_start, clock_timestamp() - interval '1 s')))) ELSE 0 END
+FROM pg_stat_get_activity(NULL) AS waiting
+WHERE pid = ANY (CAST(? AS int[])) AND pid <> pg_backend_pid()
+    AND xact_start >= clock_timestamp() - interval '100 ms'
+        - CAST(? AS float8) * interval '1 second'
+    AND (wait_event_type = 'Lock' OR xact_start < clock_timestamp() - interval '500 ms')
+"""
+
 # SQLSTATE classes: an error of syntax or access rule, a feature that is not supported.
 _NOT_UNDERSTOOD = ("42", "0A")
 
@@ -99,6 +120,7 @@ class _Answer:
     started_s: float
     ended_s: float
     row: Sequence[Any] = ()
+    lock_wait_s: float | None = None
     problem: str = ""
 
 
@@ -143,6 +165,7 @@ class DatabaseQuestion:
             retained_wal_bytes=_float(kept_bytes),
             autovacuum=None if tables is None else vacuum,
             longest_transaction_s=_float(oldest_s),
+            lock_wait_s=answer.lock_wait_s,
             index_build=None if build is None else (build[0], _float(build[1])),
         )
 
@@ -151,13 +174,15 @@ class DatabaseQuestion:
     ) -> _Answer:
         # In a database thread. Errors are caught here, as with the probe: Synapse would try again.
         started_s = self._now_s()
+        age_s = batch_age_s()
         try:
-            row = self._row(txn, batch_age_s(), tables)
+            row = self._row(txn, age_s, tables)
         except Exception as error:
             if (getattr(error, "pgcode", None) or "")[:2] in _NOT_UNDERSTOOD:
                 self._level = min(self._level + 1, len(_STATEMENTS))
             return _Answer(started_s, self._now_s(), problem=complaint_of(error))
-        return _Answer(started_s, self._now_s(), row)
+        ended_s = self._now_s()
+        return _Answer(started_s, ended_s, row, self._lock_wait_s(txn, age_s) if row else None)
 
     def _row(self, txn: Any, batch_age_s: float | None, tables: list[str] | None) -> Sequence[Any]:
         if engine_of(txn) == "PostgresEngine":
@@ -169,6 +194,18 @@ class DatabaseQuestion:
                 return (commits, max(active - ours, 0), *others)
         txn.execute("SELECT 1")
         return ()
+
+    def _lock_wait_s(self, txn: Any, batch_age_s: float | None) -> float | None:
+        if batch_age_s is None or batch_age_s < _LONG_BATCH_S:
+            return None
+        try:
+            pids = self._database.session_pids()
+            if not pids:
+                return None
+            txn.execute(_LOCK_WAIT, (pids, batch_age_s))
+            return _float(txn.fetchone()[0])
+        except Exception:  # in a database thread; what cannot be told counts as work
+            return None
 
 
 def _float(value: Any) -> float | None:

@@ -1,6 +1,7 @@
 """Asking Synapse for what a version of it may lack."""
 
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
@@ -26,7 +27,20 @@ def call(function: Any, *arguments: Any) -> Any:
         return None
 
 
+def count_transactions() -> Callable[[], int | None]:
+    """What counts the transactions that have ended on behalf of the log context of now."""
+    context = call(current_context)
+
+    def count() -> int | None:
+        transactions = get(call(get(context, "get_resource_usage")), "db_txn_count")
+        return transactions if isinstance(transactions, int) else None
+
+    return count
+
+
+_contexts = call(import_module, "synapse.logging.context")
+
+current_context: Any = get(_contexts, "current_context")
+
 # In no log context: what goes on in there brings its own.
-PreserveLoggingContext: Any = get(
-    call(import_module, "synapse.logging.context"), "PreserveLoggingContext", default=nullcontext
-)
+PreserveLoggingContext: Any = get(_contexts, "PreserveLoggingContext", default=nullcontext)

@@ -35,7 +35,7 @@ class Observer:
         pacer.comparison.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
         # Of databases that were looked at since all of them were added up.
-        self._transactions: dict[str | None, float] = {}
+        self._transactions: dict[str, float] = {}
         self._looked_s = -math.inf
 
     def process(
@@ -73,8 +73,15 @@ class Observer:
             quiet_after_s=min((update.profile.quiet_after_s for update in paced), default=0.0),
         )
 
-    def database(self, database_name: str | None, sample: DatabaseSample) -> None:
-        """What was seen of a database, where clients' requests go to other processes."""
+    def database(
+        self, database_name: str, sample: DatabaseSample, update: UpdateState | None
+    ) -> None:
+        """What was seen of a database: its batch's lock; and who is there, if no request can be.
+
+        `update` is the one at the head of its queue; None: none of it has come yet.
+        """
+        if update is not None and update.batch_start_s is not None:
+            update.lock_wait.look(sample)
         if self._facts.sees_requests:
             return
         if sample.transactions is not None and self._own_transactions is not None:

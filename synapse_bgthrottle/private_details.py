@@ -73,6 +73,11 @@ DETAILS = (
         " are unknown",
     ),
     Detail(
+        "DatabasePool._db_pool",
+        (*_POOL, "_db_pool", "connections"),
+        "a batch that waits for somebody's lock counts as one that works",
+    ),
+    Detail(
         "DatabasePool.updates",
         _UPDATER,
         "Synapse's switch, its count of items, what it knows and whether it gave up are unknown",
@@ -186,6 +191,24 @@ DETAILS = (
         ("PreserveLoggingContext",),
         "lines in the log may bear the wrong request's name",
         "synapse.logging.context",
+    ),
+    Detail(
+        "synapse.logging.context.current_context",
+        ("current_context",),
+        "a batch that waits for somebody's lock counts as one that works",
+        "synapse.logging.context",
+    ),
+    *(
+        Detail(
+            ".".join(path),
+            path,
+            "a batch that waits for somebody's lock counts as one that works",
+            "synapse.logging.context",
+        )
+        for path in (
+            ("LoggingContext", "get_resource_usage"),
+            ("ContextResourceUsage", "db_txn_count"),
+        )
     ),
     Detail(
         "SynapseRequest.processing",

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+import attrs
+
 from synapse_bgthrottle.asker import Asker
 from synapse_bgthrottle.checks import Check, Checks
 from synapse_bgthrottle.database_sample import DatabaseQuestion
+from synapse_bgthrottle.guarded import count_transactions
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.server_metrics import ServerMetrics
@@ -22,6 +25,12 @@ LINGER_S = 1.0
 PATIENCE_S = 3.0
 
 Observe = Callable[[str | None, Sample], None]
+
+
+@attrs.frozen
+class _Batch:
+    start_s: float
+    count_transactions: Callable[[], int | None]
 
 
 class Sampler:
@@ -47,7 +56,7 @@ class Sampler:
         ]
         self._databases: dict[str, Asker[DatabaseSample]] = {}
         self._open: dict[str, str] = {}
-        self._batch_start_s: dict[str, float] = {}
+        self._batches: dict[str, _Batch] = {}
         self._ended_s = -math.inf
         self._due_s: float | None = None  # when our timer is to call us; None: there is none
 
@@ -61,7 +70,7 @@ class Sampler:
 
     def end(self, database_name: str) -> None:
         """That iteration has ended."""
-        self._batch_start_s.pop(database_name, None)
+        self._batches.pop(database_name, None)
         if self._open.pop(database_name, None) is not None:  # a long hold ends it again and again
             self._ended_s = self._host.now_s()
 
@@ -71,11 +80,11 @@ class Sampler:
         return all(asker.told_s >= since_s for asker in askers)
 
     def batch_runs(self, database_name: str, runs: bool) -> None:
-        """Whether a batch of ours is in the database from now on."""
+        """Whether a batch of ours, in the log context of now, is in the database from now on."""
         if runs:
-            self._batch_start_s[database_name] = self._host.now_s()
+            self._batches[database_name] = _Batch(self._host.now_s(), count_transactions())
         else:
-            self._batch_start_s.pop(database_name, None)
+            self._batches.pop(database_name, None)
 
     def _to_look_at(self) -> Iterable[str]:
         # Where clients are known by the transactions of others: what this process does is counted
@@ -129,7 +138,10 @@ class Sampler:
         async def ask() -> DatabaseSample | None:
             if not self._open:
                 return None
-            return await question.ask(self._open.get(name), partial(self._batch_age_s, name))
+            sample = await question.ask(self._open.get(name), partial(self._batch_age_s, name))
+            batch = self._batches.get(name)
+            transactions = None if batch is None else batch.count_transactions()
+            return attrs.evolve(sample, batch_transactions=transactions)
 
         def tell_problem(problem: str) -> None:
             self._tell(name, DatabaseSample(at_s=self._host.now_s(), problem=problem))
@@ -161,8 +173,8 @@ class Sampler:
 
     def _batch_age_s(self, database_name: str) -> float | None:
         # Called in a thread of the database.
-        start_s = self._batch_start_s.get(database_name)
-        return None if start_s is None else self._host.now_s() - start_s
+        batch = self._batches.get(database_name)
+        return None if batch is None else self._host.now_s() - batch.start_s
 
     def _tell(self, database_name: str | None, sample: Sample) -> None:
         try:

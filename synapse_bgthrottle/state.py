@@ -10,6 +10,7 @@ from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.harm import Harm
 from synapse_bgthrottle.levers import Lever, Levers
 from synapse_bgthrottle.limits import Adaptive, Limits, Rule
+from synapse_bgthrottle.lock_wait import LockWait
 from synapse_bgthrottle.pacing import LARGEST_SCALE, BatchSizer
 from synapse_bgthrottle.profiles import PROFILES, Profile
 
@@ -40,7 +41,7 @@ class DatabaseState:
 
     Attributes:
         batch_end_s: when the last batch ended (or the first was asked for), monotonic.
-        batch_s: how long it took; None before the first.
+        batch_s: how long it took, without waits for locks; None before the first.
         failures: failed iterations in a row.
         failure_kind: why the last of them failed.
         update_name: the update whose iteration came last.
@@ -84,7 +85,9 @@ class UpdateState:
         quiet_item_ms: what an item costs while nobody else is there.
         duty_ratio: the duty cycle that its pace allows now; None: it has none, or is not known.
         batch_start_s: when the batch that now runs started; None: none runs.
-        batches, items, batch_s: what ran so far. `items` is inexact where Synapse does not tell.
+        lock_wait: what that batch, or else the last one, waited for somebody's lock.
+        batches, items, batch_s: what ran so far, without waits for locks. `items` is inexact where
+            Synapse does not tell.
         last_batch_s: how long the last batch took; None before the first.
         failures: how many of them failed.
         last_failure: the message of the last failure.
@@ -114,6 +117,7 @@ class UpdateState:
     quiet_item_ms: float | None = None
     duty_ratio: float | None = None
     batch_start_s: float | None = None
+    lock_wait: LockWait = attrs.field(factory=lambda: LockWait(0.0))
     batches: int = 0
     items: int = 0
     batch_s: float = 0.0

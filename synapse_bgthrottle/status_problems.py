@@ -150,9 +150,17 @@ def _of_update(database: Json, current: Json, now_ms: int) -> Iterator[Json]:
             yield _problem(
                 name,
                 "stuck",
-                f"a batch of {current['name']} has been running for {format_duration_ms(for_ms)}",
+                f"a batch of {current['name']} has been running for {format_duration_ms(for_ms)}"
+                f"{_lock_wait(current, now_ms)}",
                 "Look at what its query waits for in the database (pg_stat_activity).",
             )
+
+
+def _lock_wait(current: Json, now_ms: int) -> str:
+    since_ms = current["lock_wait_since_ms"]
+    if since_ms is None:
+        return ""
+    return f", of which it has waited for a lock for {format_duration_ms(now_ms - since_ms)}"
 
 
 def _ending(database: Json, update: str, cause: str) -> str:

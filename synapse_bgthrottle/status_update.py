@@ -62,6 +62,7 @@ def update_status(
         "batch_since_ms": (
             None if update.batch_start_s is None else moment.ms_at(update.batch_start_s)
         ),
+        "lock_wait_since_ms": _lock_wait_since_ms(update, moment),
         "duty_cycle_ratio": update.duty_ratio,
         "limits": describe(update),
         "rule": None if update.rule is None else str(update.rule),
@@ -85,6 +86,11 @@ def signals_status(database: DatabaseState, now_s: float) -> Iterator[Json]:
             "is_closed": level.closed_since_s is not None,
             "problem": _problem(level),
         }
+
+
+def _lock_wait_since_ms(update: UpdateState, moment: Moment) -> int | None:
+    since_s = update.lock_wait.since_s
+    return None if update.batch_start_s is None or since_s is None else moment.ms_at(since_s)
 
 
 def _rate(entry: HistoryEntry, moment: Moment) -> float | None:

@@ -22,6 +22,7 @@ from synapse_bgthrottle.limits import (
     Rule,
     Settings,
 )
+from synapse_bgthrottle.lock_wait import LockWait
 from synapse_bgthrottle.observing import Observer, working
 from synapse_bgthrottle.signals.samples import BatchSample, DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.state import DatabaseState, Facts, UpdateState
@@ -93,8 +94,10 @@ class Throttle:
                 database.board.observe(sample)
         if isinstance(sample, ProcessSample):
             self._observer.process(sample, self.databases, self.updates)
-        elif isinstance(sample, DatabaseSample):
-            self._observer.database(database_name, sample)
+        elif isinstance(sample, DatabaseSample) and database_name is not None:
+            of = self.databases.get(database_name)  # None: only its clients are looked at
+            key = database_name, "" if of is None else of.update_name
+            self._observer.database(database_name, sample, self.updates.get(key))
 
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
         """Whether the batch may run now, or why not; to be asked again after `wait_s` at most.
@@ -188,6 +191,7 @@ class Throttle:
         """The batch that was decided starts."""
         update = self.updates[database_name, update_name]
         update.batch_start_s, update.calm_since_s = now_s, None
+        update.lock_wait = LockWait(now_s)
         self.pacer.comparison.works(now_s)
 
     def leave(self, database_name: str) -> None:
@@ -202,30 +206,35 @@ class Throttle:
         update = self.updates[database_name, update_name]
         start_s = now_s if update.batch_start_s is None else update.batch_start_s
         took_s = max(now_s - start_s, 0.0)
+        lock_wait_s = update.lock_wait.total_s(now_s)
         update.batch_start_s = None
         database.is_open = False
-        database.batch_end_s, database.batch_s = now_s, took_s
+        work_s = pacing.work_s(took_s, lock_wait_s, update.limits.target_duration_ms)
+        database.batch_end_s, database.batch_s = now_s, work_s
         self.pacer.comparison.worked(now_s)
         database.failures = database.failures + 1 if failed else 0
         update.target_ceiling = pacing.target_ceiling(update.target_ceiling, failed=failed)
         update.charged_items = 0
+        # How long a lock was waited for is not seen to the ms: what is left may be mostly error.
+        teaches = not failed and lock_wait_s <= work_s
         decision = update.decision  # the limits may be others than when the batch was decided
         if decision is not None and decision.is_exact:
             asked_items = decision.min_batch_items
             # Some handlers do more than they are asked to, and some say less than they did.
             update.charged_s, update.charged_items = start_s, max(items or 0, asked_items)
+            if teaches:
+                update.sizer.record(asked_items, update.charged_items, work_s * 1000)
             if not failed:
-                update.sizer.record(asked_items, update.charged_items, took_s * 1000)
                 items = asked_items if items is None else items
-        elif decision is not None and update.batches and not failed:
+        elif decision is not None and update.batches and teaches:
             # Not from the first batch, whose size has nothing to do with the target.
-            update.target_scale = pacing.target_scale(decision.target_ms, took_s * 1000)
-        if items and not failed and not update.one_shot:
-            self._compare_with_quiet(database, update, now_s, took_s * 1000 / items)
+            update.target_scale = pacing.target_scale(decision.target_ms, work_s * 1000)
+        if items and teaches and not update.one_shot:
+            self._compare_with_quiet(database, update, now_s, work_s * 1000 / items)
         update.last_batch_s = took_s
         update.batches += 1
         update.items += items or 0
-        update.batch_s += took_s
+        update.batch_s += work_s
 
     def failed(
         self,

@@ -26,6 +26,8 @@ def update_line(database: "DatabaseStatus", now_ms: float | None) -> str:
     if not current.one_shot:
         parts.append(_left(current))
     parts.append(why(database))
+    if current.lock_wait_since_ms is not None:
+        parts.append(f"waits for a lock {duration(since(current.lock_wait_since_ms, now_ms))}")
     return "; ".join(parts)
 
 

@@ -109,6 +109,7 @@ class RunningUpdate:
         progress, time_left_s, decision: see there.
         is_in_batch: whether one runs now.
         batch_since_ms: since the epoch; None: none runs.
+        lock_wait_since_ms: since when that batch waits for a lock; None: it is not seen to.
         duty_cycle_ratio: what its pace allows now; None: it has none, or unknown.
         limits: one line.
         rule: that gave them; None: the top level alone.
@@ -130,6 +131,7 @@ class RunningUpdate:
     decision: StatedDecision | None = None
     is_in_batch: bool = False
     batch_since_ms: int | None = None
+    lock_wait_since_ms: int | None = None
     duty_cycle_ratio: float | None = None
     limits: str = ""
     rule: str | None = None

@@ -52,6 +52,9 @@ class DatabaseSample:
         retained_wal_bytes: log kept for the slot that is furthest behind; 0 where there is none.
         autovacuum: whether an autovacuum is at work on a table of the current update.
         longest_transaction_s: age of the oldest transaction of anybody else in the database.
+        lock_wait_s: for how long a session of this process has waited for a lock, if all of its
+            transactions do that began since the batch and are not just beginning; 0: not so.
+        batch_transactions: how many transactions of the batch that runs have ended.
         index_build: phase and share done of the index build under way (0 to 1, or None while
             the phase tells none); None: there is none.
     """
@@ -68,6 +71,8 @@ class DatabaseSample:
     retained_wal_bytes: float | None = None
     autovacuum: bool | None = None
     longest_transaction_s: float | None = None
+    lock_wait_s: float | None = None
+    batch_transactions: int | None = None
     index_build: tuple[str, float | None] | None = None
 
 

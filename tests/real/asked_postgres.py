@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -44,15 +45,17 @@ class Transaction:
 class Asked:
     """A database that is asked over one connection of its own."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._question = DatabaseQuestion(Database(self, NAME), time.monotonic)  # type: ignore[arg-type]
+    def __init__(self, connection: Any, *others_of_ours: Any) -> None:
+        self.connection = connection
+        connections = dict(enumerate((connection, *others_of_ours)))
+        pool = SimpleNamespace(_db_pool=SimpleNamespace(connections=connections))
+        self._question = DatabaseQuestion(Database(self, NAME, pool), time.monotonic)  # type: ignore[arg-type]
 
     async def run_db_interaction(self, _: str, function: Callable[..., Any], *args: Any) -> Any:
         try:
-            return function(Transaction(self._connection.cursor()), *args)
+            return function(Transaction(self.connection.cursor()), *args)
         finally:
-            self._connection.commit()
+            self.connection.commit()
 
     def sample(self, batch_age_s: float | None = None) -> DatabaseSample:
         answers: list[DatabaseSample] = []

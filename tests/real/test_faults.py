@@ -91,6 +91,39 @@ def test_one_fault_after_another(source: PostgresSource, tmp_path: Path) -> None
         ends_well(world)
 
 
+def waits_for_a_lock(world: World) -> bool:
+    """Whether a session that asks the queue waits for a lock."""
+    sql = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock' AND query LIKE '%background_updates%'"
+    )
+    return world.count(sql) > 0
+
+
+@pytest.mark.parametrize("pace", [{"duty_cycle": "25%"}, {}], ids=["25 %", "adaptive"])
+def test_a_batch_that_waits_for_a_lock(
+    source: PostgresSource, tmp_path: Path, pace: dict[str, str]
+) -> None:
+    """The rest after it is not that after so long a batch; while it waits, the status says so."""
+    module = {**pace, "target_duration": "50ms"}
+    world = source.world(tmp_path, f"waits {len(pace)}", module)
+    with world.server:
+        wait_until(lambda: len(batches.batches(world.server.log())) > 2)
+        with faults.queue_locked(source.postgres, world.database):
+            begin = len(world.server.log().encode())
+            wait_until(lambda: waits_for_a_lock(world), 5)
+            time.sleep(8)
+            (database,) = world.admin.call("GET", f"{API}/status")["databases"]
+            assert waits_for_a_lock(world)
+            since_ms = database["current"]["lock_wait_since_ms"]
+            assert 7 < time.time() - since_ms / 1000 < 12
+        # The batch that waited, and the next.
+        wait_until(lambda: len(batches.batches(world.server.log(begin))) > 1, 10)
+        assert max(batch.took_s for batch in batches.batches(world.server.log(begin))) > 8
+        ends_well(world)
+    assert "Error doing update" not in world.server.log()
+
+
 @contextmanager
 def a_small_tablespace(postgres: PostgresServer) -> Iterator[Path]:
     """The tablespace `small`, on a disk that can be filled, for the database `crowded`."""

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -98,6 +99,37 @@ def test_a_session_that_waits_for_us(asked: Asked, others: Others) -> None:
     assert 0 == asked.sample(batch_age_s=(time.monotonic() - began_s) / 2).blocked_sessions
     ours.connection.rollback()
     wait_until(lambda: asked.sample(batch_age_s=60).blocked_sessions == 0, 5)
+
+
+def test_a_batch_that_waits(asked: Asked, others: Others, postgres: PostgresServer) -> None:
+    """It does if all transactions of this process do that began since, and for so long."""
+    theirs = others.session()
+    theirs.execute(f"LOCK TABLE {TABLE}")
+    with connected(postgres) as connection, connected(postgres) as second:
+        ours = Asked(asked.connection, connection, second)
+        assert (0, None) == (ours.sample(batch_age_s=60).lock_wait_s, ours.sample().lock_wait_s)
+        begin_s = time.monotonic()
+        thread = threading.Thread(
+            target=connection.cursor().execute, args=(f"UPDATE {TABLE} SET value = 'ours'",)
+        )
+        thread.start()
+        try:
+            wait_until(lambda: ours.sample(batch_age_s=60).lock_wait_s, 5)
+            time.sleep(1)
+            waits_s = ours.sample(batch_age_s=60).lock_wait_s
+            assert waits_s is not None
+            assert 1 <= waits_s <= time.monotonic() - begin_s
+            assert 0 == ours.sample(batch_age_s=0.5).lock_wait_s  # it began before such a batch
+            assert 0 == asked.sample(batch_age_s=60).lock_wait_s  # it is somebody else's
+            other = second.cursor()
+            other.execute("SELECT 1")  # a request, or the batch
+            assert ours.sample(batch_age_s=60).lock_wait_s
+            time.sleep(0.6)  # no request takes so long
+            assert 0 == ours.sample(batch_age_s=60).lock_wait_s
+        finally:
+            theirs.connection.rollback()
+            thread.join()
+        assert 0 == ours.sample(batch_age_s=60).lock_wait_s
 
 
 def test_an_index_build(asked: Asked, others: Others, postgres: PostgresServer) -> None:

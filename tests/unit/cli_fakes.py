@@ -79,6 +79,7 @@ def current(**more: Any) -> dict[str, Any]:
         },
         "is_in_batch": False,
         "batch_since_ms": None,
+        "lock_wait_since_ms": None,
         "duty_cycle_ratio": 0.07,
         "limits": "duty cycle adaptive, balanced; rule 0 (event_search)",
         "rule": "rule 0 (event_search)",

@@ -43,6 +43,7 @@ PURE = (
             "lever_targets",
             "levers",
             "limits",
+            "lock_wait",
             "observing",
             "pacing",
             "presence",

@@ -48,6 +48,17 @@ HOLD = {"cause": "window", "is_hold": True, "reason": "windows are closed", "sin
             },
         ),
         (
+            "e 5 items; ETA unknown; in a batch; waits for a lock 1m",
+            {
+                "current": {
+                    "name": "e",
+                    "items": 5,
+                    "is_in_batch": True,
+                    "lock_wait_since_ms": NOW_MS - 60_000,
+                }
+            },
+        ),
+        (
             "e 496900 items; ETA unknown; not throttled",
             {"current": {"name": "e", "items": 496_900}},
         ),

@@ -26,6 +26,7 @@ _PUBLIC = {
     "app_service_id",
     "authenticated_entity",
     "code",  # of HttpResponseException
+    "get_backend_pid",  # of psycopg2's connections
     "nonlocals",  # of what `inspect` answers
     "pgcode",  # of psycopg2's errors
     "run_as_background_process",  # of synapse.module_api

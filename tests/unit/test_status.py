@@ -96,6 +96,7 @@ def test_whole_status() -> None:
                     },
                     "is_in_batch": False,
                     "batch_since_ms": None,
+                    "lock_wait_since_ms": None,
                     "duty_cycle_ratio": 0.5,
                     "limits": "duty cycle 50%, target duration 100ms; rule 0 (event_*)",
                     "rule": "rule 0 (event_*)",
@@ -213,6 +214,20 @@ def test_batch_that_runs() -> None:
     told = server.status(8, look("a"))["databases"][0]["current"]
     assert (True, NOON_MS + 6000) == (told["is_in_batch"], told["batch_since_ms"])
     assert None is told["items_per_second"]
+
+
+def test_batch_that_waits_for_a_lock() -> None:
+    """Since when is told while it does, and no longer."""
+    server = StatusWorld()
+    server.begin("a", 5)
+    server.throttle.start(DB, "a", 6.0)
+    for at_s in (8.0, 9.0):
+        sample = DatabaseSample(at_s=at_s, lock_wait_s=at_s - 7.0, batch_transactions=1)
+        server.throttle.observe(DB, sample)
+    told = server.status(9, look("a"))["databases"][0]["current"]
+    assert NOON_MS + 7000 == told["lock_wait_since_ms"]
+    server.throttle.finish(DB, "a", 9.5, 1, failed=False)
+    assert None is server.status(10, look("a"))["databases"][0]["current"]["lock_wait_since_ms"]
 
 
 def test_busiest_database_tells_the_duty_cycle() -> None:

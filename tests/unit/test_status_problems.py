@@ -9,6 +9,7 @@ from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import FixedSleep, Settings
 from synapse_bgthrottle.queue import QueueRow
+from synapse_bgthrottle.signals.samples import DatabaseSample
 from synapse_bgthrottle.status_problems import problems
 from synapse_bgthrottle.windows import Window
 from tests.unit.examples import NOON_S, lever, override
@@ -198,6 +199,18 @@ def test_stuck(one_shot: bool) -> None:
     message = "a batch of a has been running for 1h"
     expected = [] if one_shot else [("stuck", DB, message)]
     assert expected == _told(server, 3600, look=seen)
+
+
+def test_stuck_behind_a_lock() -> None:
+    """Where it is seen to wait for somebody's lock, that is told with it."""
+    server = StatusWorld()
+    server.begin("a", 0)
+    server.throttle.start(DB, "a", 0.0)
+    for at_s in (3599.0, 3600.0):
+        sample = DatabaseSample(at_s=at_s, lock_wait_s=at_s - 60, batch_transactions=1)
+        server.throttle.observe(DB, sample)
+    message = "a batch of a has been running for 1h, of which it has waited for a lock for 59m"
+    assert [("stuck", DB, message)] == _told(server, 3600, look={"rows": (QueueRow("a"),)})
 
 
 def test_worst_first(server: StatusWorld) -> None:

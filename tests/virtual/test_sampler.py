@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from harness.virtual import VirtualServer
+from synapse_bgthrottle import guarded
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.signal_settings import SignalSettings
@@ -133,6 +134,23 @@ def test_all_databases_where_clients_are_elsewhere(virtual_server: MakeServer) -
     subject.sampler.end("state")
     subject.server.advance(60)
     assert 0 == subject.timers()
+
+
+def test_transactions_of_a_batch(subject: Sampled) -> None:
+    """While a batch runs, those that have ended on behalf of whoever runs it are counted."""
+    usage = SimpleNamespace(db_txn_count=3)
+    caller = SimpleNamespace(get_resource_usage=lambda: usage)
+    subject.sampler.begin("master", "an_update")
+    subject.server.advance(0.5)
+    with patch.object(guarded, "current_context", lambda: caller):
+        subject.sampler.batch_runs("master", True)
+    subject.server.advance(1)
+    usage.db_txn_count = 4
+    subject.server.advance(1)
+    subject.sampler.batch_runs("master", False)
+    subject.server.advance(1)
+    told = [sample.batch_transactions for sample in subject.of(DatabaseSample)]
+    assert [None, 3, 4, None] == told
 
 
 def test_a_late_timer(subject: Sampled) -> None:
