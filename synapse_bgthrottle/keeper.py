@@ -236,7 +236,8 @@ class Keeper:
         for name, database in tuple(self._host.databases.items()):
             now_s = self._host.now_s()
             state = self._throttle.databases.get(name)
-            held = state is not None and state.is_open and self._throttle.is_held(name)
+            goes_on = state is not None and (state.is_open or database.is_running)
+            held = goes_on and self._throttle.is_held(name)
             if held and now_s - self._looked_s.get(name, -math.inf) < LOOK_EVERY_HELD_S:
                 continue
             self._looked_s[name] = now_s

@@ -111,7 +111,8 @@ def test_an_outage_between_two_updates(virtual_server: MakeServer) -> None:
 def test_a_silent_database_is_asked_once(virtual_server: MakeServer) -> None:
     """While a question is unanswered no second one is asked, and no batch is tried.
 
-    There are three: that before a batch, that of the signals, and that of the history.
+    There are four: that before a batch, that of the signals, that of the queue, and what is to be
+    written of the history.
     """
     server = virtual_server()
     work = Work(server, 10**9, cost_ms=1)
@@ -119,7 +120,7 @@ def test_a_silent_database_is_asked_once(virtual_server: MakeServer) -> None:
     pool = server.pools["master"]
     tried, pool.silent = len(work.starts_s), []
     server.advance(600)
-    assert 3 == len(pool.silent)
+    assert 4 == len(pool.silent)
     assert tried == len(work.starts_s)
     questions, pool.silent = pool.silent, None
     for question in questions:
@@ -147,13 +148,17 @@ def test_cancellation_while_the_database_is_asked(virtual_server: MakeServer) ->
     """A cancelled question raises CancelledError too."""
     server = virtual_server()
     module = server.load({"sleep": 0})
-    server.pools["master"].silent = []
+    pool = server.pools["master"]
+    pool.silent = silent = list[Any]()
     failures: list[Any] = []
     deferred = ensureDeferred(module.on_update("work", "master", False).__aenter__())
     deferred.addErrback(failures.append)
     server.advance(0.1)
     deferred.cancel()
     assert CancelledError is failures[0].type
+    pool.silent = None
+    for question in silent:
+        question.callback(None)
     server.advance(2)
     assert [] == server.clock.reactor.getDelayedCalls()
 
