@@ -42,6 +42,7 @@ class Level:
         at_s: when it was last looked at; None: never.
         value: what was last seen; None: not observable.
         problem: why it could not be read; empty: it could.
+        is_hidden: whether it is not observable because of sessions of other roles.
         pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
         closed_since_s: since when it is a closed budget; None: it is open.
         panic_until_s: until when nothing may run.
@@ -53,6 +54,7 @@ class Level:
     at_s: float | None = None
     value: float | None = None
     problem: str = ""
+    is_hidden: bool = False
     pressure: float = 0.0
     closed_since_s: float | None = None
     panic_until_s: float = -math.inf
@@ -76,8 +78,12 @@ class Level:
             )
         if self.problem and self.signal.signal_class is SignalClass.SOFT:
             return  # the last value holds until it is stale
-        self.at_s, self.value = sample.at_s, value
         pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
+        # The least that there is may be enough to yield to, but never tells that all is well.
+        self.is_hidden = value is not None and pressure < ENTER_PRESSURE and self._is_least(sample)
+        if self.is_hidden:
+            value, pressure = None, 0.0
+        self.at_s, self.value = sample.at_s, value
         if self.signal.signal_class is SignalClass.SOFT:
             share = _ATTACK if pressure > self.pressure else _RELEASE
             self.pressure += share * (pressure - self.pressure)
@@ -106,7 +112,10 @@ class Level:
             if self.problem:
                 return "unreadable", f"{name} is configured and cannot be read: {self.problem}"
             if self.value is None:
-                return "not observable", f"{name} is configured and not observable here"
+                here = "here"
+                if self.is_hidden:
+                    here += " without pg_monitor: sessions of other roles are there"
+                return "not observable", f"{name} is configured and not observable {here}"
         if self.closed_since_s is None or self._let_go:
             return None
         if now_s - self.closed_since_s > self.signal.longest_hold_s:
@@ -125,6 +134,10 @@ class Level:
         if self.pressure < ENTER_PRESSURE:
             relation = ">" if self.signal.less_is_worse else "<"
         return f"{name} {self._format(self.value)} {relation} {self._format(self.threshold)}"
+
+    def _is_least(self, sample: Sample) -> bool:
+        hides = isinstance(sample, DatabaseSample) and sample.hides_sessions
+        return hides and self.signal.of_sessions
 
     def _pressure(self, value: float, at_s: float) -> float:
         signal = self.signal

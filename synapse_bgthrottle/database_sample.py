@@ -1,7 +1,7 @@
 """One look at a database: a short transaction that ends by itself.
 
-What other roles do is visible only with `pg_monitor`, or `pg_read_all_stats`. Counts are of what is
-visible, which on a server of its own is everybody; the rest reads as None.
+What other roles do is visible only with `pg_monitor`, or `pg_read_all_stats`. Without, what is told
+of sessions is of the visible ones, and that there are others; the rest reads as None.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +21,8 @@ LIMIT_TIME = (
 )
 
 # Of the functions behind the views: with the views themselves, planning their joins takes 2 ms.
+# Of another role's session little more than its user is visible without the privilege. PostgreSQL's
+# own processes, such as an autovacuum, have no user.
 _WITH = """
 WITH asked AS (
     SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) AS database,
@@ -28,9 +30,10 @@ WITH asked AS (
         ARRAY(SELECT CAST(to_regclass(name) AS oid)
             FROM unnest(CAST(? AS text[])) AS name) AS tables
 ), sessions AS (
-    SELECT pid, state, xact_start, query_start, wait_event_type
+    SELECT pid, state, xact_start, query_start, wait_event_type, backend_type IS NULL AS is_hidden
     FROM asked, pg_stat_get_activity(NULL)
-    WHERE datid = database AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+    WHERE datid = database AND pid <> pg_backend_pid() AND (backend_type = 'client backend'
+        OR backend_type IS NULL AND usesysid IS NOT NULL)
 )
 SELECT """
 
@@ -49,7 +52,8 @@ _SESSIONS = """
         AND clock_timestamp() - interval '100 ms' > coalesce(
             (SELECT min(CAST(to_jsonb(locks) ->> 'waitstart' AS timestamptz))
              FROM pg_lock_status() AS locks WHERE locks.pid = waiting.pid AND NOT granted),
-            waiting.query_start))"""
+            waiting.query_start)),
+    (SELECT coalesce(bool_or(is_hidden), FALSE) FROM sessions)"""
 
 # Without the privilege there is a row, but without a table.
 _VACUUM = """,
@@ -88,7 +92,7 @@ _STATEMENTS = (
     f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG} FROM asked",
     f"{_WITH}{_SESSIONS} FROM asked",
 )
-_COLUMNS = 9
+_COLUMNS = 10
 
 # SQLSTATE classes: an error of syntax or access rule, a feature that is not supported.
 _NOT_UNDERSTOOD = ("42", "0A")
@@ -130,7 +134,7 @@ class DatabaseQuestion:
         if answer.problem:
             return DatabaseSample(at_s=at_s, problem=answer.problem)
         row = (*answer.row, *[None] * (_COLUMNS - len(answer.row)))
-        commits, active, oldest_s, blocked, vacuum, lag_s, log_bytes, kept_bytes, build = row
+        commits, active, oldest_s, blocked, hides, vacuum, lag_s, log_bytes, kept_bytes, build = row
         return DatabaseSample(
             at_s=at_s,
             pool_wait_s=answer.started_s - asked_s,
@@ -138,6 +142,7 @@ class DatabaseQuestion:
             transactions=_float(commits),
             foreground_backends=active,
             blocked_sessions=blocked,
+            hides_sessions=bool(hides),
             replica_lag_s=_float(lag_s),
             wal_bytes=_float(log_bytes),
             retained_wal_bytes=_float(kept_bytes),

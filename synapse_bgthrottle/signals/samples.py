@@ -43,6 +43,8 @@ class DatabaseSample:
         transactions: transactions of everybody since the database's statistics began.
         foreground_backends: sessions of clients at work in this database, but ours.
         blocked_sessions: sessions that have waited for a lock of ours for over 100 ms.
+        hides_sessions: whether there are sessions of which no more is visible than that they are
+            there, so that what is told of sessions is the least that there is.
         replica_lag_s: replay lag of the slowest replica; 0 where there is none.
         wal_bytes: end of the write-ahead log, in bytes since its beginning.
         retained_wal_bytes: log kept for the slot that is furthest behind; 0 where there is none.
@@ -59,6 +61,7 @@ class DatabaseSample:
     transactions: float | None = None
     foreground_backends: int | None = None
     blocked_sessions: int | None = None
+    hides_sessions: bool = False
     replica_lag_s: float | None = None
     wal_bytes: float | None = None
     retained_wal_bytes: float | None = None

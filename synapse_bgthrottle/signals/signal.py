@@ -69,6 +69,7 @@ class Signal:
         read: how.
         less_is_worse: whether it is about what is left, such as free space on a disk.
         one_shot_only: whether it only decides when a one-shot starts.
+        of_sessions: whether it is about sessions of the database, all of which only some roles see.
         longest_hold_s: how long it may hold an update at a time; inf: as long as `max_hold` says.
         base_s: over which time its least value is learned, to which the threshold is added (and
             the base itself, where that is more); 0: the threshold counts from 0.
@@ -82,5 +83,6 @@ class Signal:
     read: Read
     less_is_worse: bool = False
     one_shot_only: bool = False
+    of_sessions: bool = False
     longest_hold_s: float = float("inf")
     base_s: float = 0.0

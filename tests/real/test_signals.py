@@ -175,6 +175,46 @@ def test_sessions_at_work(asked: Asked, others: Others) -> None:
     assert 0 < oldest_s < 5
 
 
+def test_sessions_of_other_roles(others: Others) -> None:
+    """Without the privilege they are known to be there; those of one's own role are seen."""
+    stranger = Asked(others.session(user="stranger").connection)
+    others.session(user="stranger").execute("SELECT 1")
+    wait_until(lambda: not stranger.sample().hides_sessions, 5)  # those before us have gone
+    assert (stranger.sample().longest_transaction_s or 0) > 0
+    asked = Asked(others.session().connection)
+    assert stranger.sample().hides_sessions
+    assert not asked.sample().hides_sessions
+
+
+def test_an_autovacuum_is_no_session(others: Others, postgres: PostgresServer) -> None:
+    """What PostgreSQL does by itself hides nothing from a role without privileges."""
+    stranger = Asked(others.session(user="stranger").connection)
+    with postgres.session(NAME) as cursor:
+        cursor.execute("CREATE TABLE worn AS SELECT generate_series(1, 50000) AS key")
+        cursor.execute(
+            "ALTER TABLE worn SET (autovacuum_vacuum_threshold = 1,"
+            " autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100,"
+            " autovacuum_vacuum_cost_limit = 1)"
+        )
+        cursor.execute("DELETE FROM worn WHERE key % 2 = 0")
+        cursor.execute("ALTER SYSTEM SET autovacuum_naptime = 1")
+        cursor.execute("SELECT pg_reload_conf()")
+    stranger.sample()
+
+    def at_work() -> bool:
+        with postgres.session("postgres") as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = %s AND backend_type = 'autovacuum worker'",
+                (NAME,),
+            )
+            return bool(cursor.fetchone()[0])
+
+    wait_until(at_work, 30)
+    assert not stranger.sample().hides_sessions
+    assert at_work()
+
+
 def test_a_session_that_waits_for_us(asked: Asked, others: Others) -> None:
     """It counts after 100 ms, while a batch runs, if what it waits for began since."""
     ours = others.session()
