@@ -13,6 +13,7 @@ from synapse_bgthrottle.signals.samples import (
 from synapse_bgthrottle.signals.signal import (
     PERIOD_S,
     STALE_PERIODS,
+    NotYet,
     Signal,
     SignalClass,
     Unit,
@@ -39,7 +40,7 @@ class Level:
         signal: which.
         threshold: where its pressure is 1.0.
         is_configured: whether an operator asked for it, so that it must be readable.
-        at_s: when it was last looked at; None: never.
+        at_s: when it was last looked at; None: never, or not often enough to be read.
         value: what was last seen; None: not observable.
         problem: why it could not be read; empty: it could.
         is_hidden: whether it is not observable because of sessions of other roles.
@@ -71,6 +72,9 @@ class Level:
         """A sample of this signal's source has been taken."""
         self.problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
         value = None if self.problem else self.signal.read(sample, before)
+        if isinstance(value, NotYet):
+            self.at_s, self.value = None, None
+            return
         if value is not None and not (math.isfinite(value) and value >= 0):
             value, self.problem = (
                 None,

@@ -48,9 +48,16 @@ PERIOD_S: dict[type[Sample], float] = {
     BatchSample: 60.0,
 }
 
-# The value that this sample shows, in the signal's unit (durations in ms), with the one of the
-# same kind before it (None at first); None: not observable.
-Read = Callable[[Any, Any], float | None]
+
+class NotYet(enum.Enum):
+    """What is read of a rate as long as only one of its two samples is there."""
+
+    NOT_YET = enum.auto()
+
+
+# The value that this sample shows, in the signal's unit (durations in ms), with the last one of the
+# same kind that was answered before it (None at first); None: not observable.
+Read = Callable[[Any, Any], float | NotYet | None]
 
 
 @attrs.frozen(kw_only=True)
