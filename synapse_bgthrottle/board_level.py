@@ -43,6 +43,7 @@ class Level:
         at_s: when it was last looked at; None: never, or not often enough to be read.
         value: what was last seen; None: not observable.
         problem: why it could not be read; empty: it could.
+        detail: what else was last found, where anything was.
         is_hidden: whether it is not observable because of sessions of other roles.
         pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
         closed_since_s: since when it is a closed budget; None: it is open.
@@ -55,6 +56,7 @@ class Level:
     at_s: float | None = None
     value: float | None = None
     problem: str = ""
+    detail: str = ""
     is_hidden: bool = False
     pressure: float = 0.0
     closed_since_s: float | None = None
@@ -80,6 +82,8 @@ class Level:
                 None,
                 f"it was read as {value}, which is no {self.signal.unit.value}",
             )
+        if self.signal.detail is not None:
+            self.detail = self.signal.detail(sample) or self.detail
         if self.problem and self.signal.signal_class is SignalClass.SOFT:
             return  # the last value holds until it is stale
         pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
@@ -128,12 +132,13 @@ class Level:
         return "closed", self.describe()
 
     def describe(self) -> str:
-        """The value with its threshold: `replica_lag 12s >= 10s`."""
+        """The value with its threshold, `replica_lag 12s >= 10s`, or what was found."""
         name = self.signal.name
         if self.value is None:
             return f"{name} {self.problem or 'not observable'}"
         if self.signal.unit is Unit.YES_NO:
-            return name
+            over = ", but no longer" if self.pressure < ENTER_PRESSURE else ""
+            return f"{name} {self.detail}".rstrip() + over
         relation = "<=" if self.signal.less_is_worse else ">="
         if self.pressure < ENTER_PRESSURE:
             relation = ">" if self.signal.less_is_worse else "<"

@@ -84,14 +84,15 @@ class Checks:
         return CheckSample(at_s=self._host.now_s(), name="pause_file", value=value, problem=problem)
 
     async def _http(self) -> CheckSample:
-        value = 0.0
+        value, detail = 0.0, ""
         try:
             await self._host.within(LONGEST_REQUEST_S, self._host.fetch, self._settings.http_url)
         except Exception as error:
-            if not isinstance(get(error, "code"), int):  # HTTP's: an answer, but not a good one
+            code = get(error, "code")
+            if not isinstance(code, int):  # HTTP's: an answer, but not a good one
                 raise
-            value = 1.0
-        return CheckSample(at_s=self._host.now_s(), name="http", value=value)
+            value, detail = 1.0, f"answers {int(code)}"
+        return CheckSample(at_s=self._host.now_s(), name="http", value=value, detail=detail)
 
     async def _sql(self) -> CheckSample:
         value, problem = await self._host.run_on_main(

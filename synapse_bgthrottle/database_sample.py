@@ -30,7 +30,8 @@ WITH asked AS (
         ARRAY(SELECT CAST(to_regclass(name) AS oid)
             FROM unnest(CAST(? AS text[])) AS name) AS tables
 ), sessions AS (
-    SELECT pid, state, xact_start, query_start, wait_event_type, backend_type IS NULL AS is_hidden
+    SELECT pid, usesysid, state, xact_start, query_start, wait_event_type,
+        backend_type IS NULL AS is_hidden
     FROM asked, pg_stat_get_activity(NULL)
     WHERE datid = database AND pid <> pg_backend_pid() AND (backend_type = 'client backend'
         OR backend_type IS NULL AND usesysid IS NOT NULL)
@@ -55,10 +56,11 @@ _SESSIONS = """
             waiting.query_start)),
     (SELECT coalesce(bool_or(is_hidden), FALSE) FROM sessions)"""
 
-# Without the privilege there is a row, but without a table.
+# Which of the tables it is on. Without the privilege there is a row, but without a table.
 _VACUUM = """,
-    (SELECT CASE WHEN bool_or(relid = ANY (tables)) THEN TRUE
-        WHEN bool_or(relid IS NULL) THEN NULL ELSE FALSE END
+    (SELECT coalesce(
+        min(CAST(CAST(relid AS regclass) AS text)) FILTER (WHERE relid = ANY (tables)),
+        CASE WHEN bool_or(relid IS NULL) THEN NULL ELSE '' END)
      FROM pg_stat_get_progress_info('VACUUM') WHERE datid = database)"""
 
 # Without the privilege there is a row, but without a state. A replica that has caught up has no
@@ -75,7 +77,8 @@ _LOG = """,
         (SELECT max(pg_current_wal_lsn() - restart_lsn) FROM pg_get_replication_slots()), 0) END"""
 
 # Tuples are counted in one phase only: where none is done yet, it may be another. The row is taken
-# first: the view's long expressions would be made anew for each use.
+# first: the view's long expressions would be made anew for each use. Others may build indexes too:
+# ours is on a table of the update; where none is known, one that began with the batch comes first.
 _INDEX_BUILD = """,
     (SELECT ARRAY[phase, CAST(CASE
         WHEN left(phase, 7) = 'waiting' THEN NULL
@@ -83,7 +86,12 @@ _INDEX_BUILD = """,
         WHEN tuples_done > 0 AND tuples_total > 0 THEN CAST(tuples_done AS float8) / tuples_total
         END AS text)]
      FROM (SELECT * FROM pg_stat_progress_create_index
-        WHERE datid = database AND relid IS NOT NULL LIMIT 1) AS build)"""
+        WHERE datid = database AND relid IS NOT NULL
+            AND (cardinality(tables) = 0 OR relid = ANY (tables))
+        ORDER BY pid IN (SELECT pid FROM sessions
+            WHERE usesysid = (SELECT usesysid FROM pg_stat_get_activity(pg_backend_pid()))
+                AND query_start >= clock_timestamp() - batch_age - interval '100 ms') DESC
+        LIMIT 1) AS build)"""
 
 # From all to nothing: what this PostgreSQL does not understand is not asked again. The progress of
 # index builds is known since 12; some that are compatible know nothing of the log.
@@ -146,7 +154,8 @@ class DatabaseQuestion:
             replica_lag_s=_float(lag_s),
             wal_bytes=_float(log_bytes),
             retained_wal_bytes=_float(kept_bytes),
-            autovacuum=None if tables is None else vacuum,
+            autovacuum=None if tables is None or vacuum is None else bool(vacuum),
+            vacuumed_table=vacuum or "",
             longest_transaction_s=_float(oldest_s),
             index_build=None if build is None else (build[0], _float(build[1])),
         )

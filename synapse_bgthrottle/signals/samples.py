@@ -49,9 +49,11 @@ class DatabaseSample:
         wal_bytes: end of the write-ahead log, in bytes since its beginning.
         retained_wal_bytes: log kept for the slot that is furthest behind; 0 where there is none.
         autovacuum: whether an autovacuum is at work on a table of the current update.
+        vacuumed_table: which; empty: there is none.
         longest_transaction_s: age of the oldest transaction of anybody else in the database.
         index_build: phase and share done of the index build under way (0 to 1, or None while
-            the phase tells none); None: there is none.
+            the phase tells none), on a table of the current update where those are known; None:
+            there is none.
     """
 
     at_s: float
@@ -66,6 +68,7 @@ class DatabaseSample:
     wal_bytes: float | None = None
     retained_wal_bytes: float | None = None
     autovacuum: bool | None = None
+    vacuumed_table: str = ""
     longest_transaction_s: float | None = None
     index_build: tuple[str, float | None] | None = None
 
@@ -78,12 +81,14 @@ class CheckSample:
         at_s: when, monotonic.
         name: the signal that it is for (`disk_free`, `pause_file`, `http`, `sql`).
         value: in the unit of the signal; None: it could not be had.
+        detail: what was found, where the value does not say it, as it follows the name.
         problem: why not.
     """
 
     at_s: float
     name: str
     value: float | None = None
+    detail: str = ""
     problem: str = ""
 
 

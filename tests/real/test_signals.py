@@ -80,9 +80,11 @@ class Asked:
         finally:
             self._connection.commit()
 
-    def sample(self, batch_age_s: float | None = None) -> DatabaseSample:
+    def sample(
+        self, batch_age_s: float | None = None, update_name: str = "event_resign"
+    ) -> DatabaseSample:
         answers: list[DatabaseSample] = []
-        asked = self._question.ask("event_resign", lambda: batch_age_s)
+        asked = self._question.ask(update_name, lambda: batch_age_s)
         ensureDeferred(asked).addCallback(answers.append)
         return answers[0]
 
@@ -235,16 +237,42 @@ def test_a_session_that_waits_for_us(asked: Asked, others: Others) -> None:
 
 def test_an_index_build(asked: Asked, others: Others, postgres: PostgresServer) -> None:
     """Its phase is told, and its share where the phase has one."""
-    with postgres.session(NAME) as cursor:
-        cursor.execute(
-            "CREATE FUNCTION slow(key int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
-            " 'BEGIN PERFORM pg_sleep(0.001); RETURN key; END'"
-        )
+    make_slow(postgres)
     others.in_thread(f"CREATE INDEX ON {TABLE} (slow(key))")
     # In its first block PostgreSQL tells that it has done all.
     wait_until(lambda: 0 < ((asked.sample().index_build or ("", None))[1] or 0) < 1, 10)
     phase, _ = asked.sample().index_build or ("", None)
     assert "building index: scanning table" == phase
+
+
+def make_slow(postgres: PostgresServer) -> None:
+    """A function that takes its time, for an index to be built on."""
+    with postgres.session(NAME) as cursor:
+        cursor.execute(
+            "CREATE OR REPLACE FUNCTION slow(key int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(0.001); RETURN key; END'"
+        )
+
+
+def test_index_builds_of_others(asked: Asked, others: Others, postgres: PostgresServer) -> None:
+    """Where the update's tables are known, only one on them; else rather one of the batch's."""
+    make_slow(postgres)
+    with postgres.session(NAME) as cursor:
+        cursor.execute("CREATE TABLE theirs (key int)")
+    others.session().execute("LOCK TABLE theirs IN ROW EXCLUSIVE MODE")
+    others.in_thread("CREATE INDEX CONCURRENTLY ON theirs (key)")
+    waiting, ours = "waiting for writers before build", "building index: scanning table"
+
+    def phase(batch_age_s: float | None, update_name: str) -> str:
+        return (asked.sample(batch_age_s, update_name).index_build or ("",))[0]
+
+    wait_until(lambda: phase(None, "unknown") == waiting, 10)
+    assert "" == phase(None, "event_resign")
+    time.sleep(0.3)
+    began_s = time.monotonic()
+    others.in_thread(f"CREATE INDEX ON {TABLE} (slow(key))")
+    wait_until(lambda: phase(None, "event_resign") == ours, 10)
+    assert ours == phase(time.monotonic() - began_s, "unknown")
 
 
 def test_a_vacuum(asked: Asked, others: Others, postgres: PostgresServer) -> None:
@@ -255,6 +283,7 @@ def test_a_vacuum(asked: Asked, others: Others, postgres: PostgresServer) -> Non
         f"VACUUM (DISABLE_PAGE_SKIPPING) {TABLE}",
     )
     wait_until(lambda: asked.sample().autovacuum, 5)
+    assert TABLE == asked.sample().vacuumed_table
     with connected(postgres, user="stranger") as connection:
         assert Asked(connection).sample().autovacuum is None
 

@@ -126,7 +126,9 @@ def test_http(virtual_server: MakeServer, status: int, value: float) -> None:
 
     server = virtual_server()
     server.api.http_client = SimpleNamespace(get_raw=get_raw)
-    assert (value, "") == value_and_problem(checked(server, http_url="http://checks.test/"))
+    (sample,) = checked(server, http_url="http://checks.test/")
+    assert (value, "") == (sample.value, sample.problem)
+    assert (f"answers {status}" if value else "") == sample.detail
 
 
 def test_http_without_an_answer(virtual_server: MakeServer) -> None:
