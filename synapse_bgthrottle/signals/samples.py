@@ -81,15 +81,15 @@ class CheckSample:
         at_s: when, monotonic.
         name: the signal that it is for (`disk_free`, `pause_file`, `http`, `sql`).
         value: in the unit of the signal; None: it could not be had.
-        detail: what was found, where the value does not say it, as it follows the name.
         problem: why not.
+        detail: what was found, where the value does not say it, as it follows the name.
     """
 
     at_s: float
     name: str
     value: float | None = None
-    detail: str = ""
     problem: str = ""
+    detail: str = ""
 
 
 @attrs.frozen(kw_only=True)
