@@ -43,7 +43,7 @@ class Level:
         at_s: when it was last looked at; None: never, or not often enough to be read.
         value: what was last seen; None: not observable.
         problem: why it could not be read; empty: it could.
-        detail: what else was last found, where anything was.
+        about: what else was last found, where anything was.
         is_hidden: whether it is not observable because of sessions of other roles.
         pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
         closed_since_s: since when it is a closed budget; None: it is open.
@@ -56,7 +56,7 @@ class Level:
     at_s: float | None = None
     value: float | None = None
     problem: str = ""
-    detail: str = ""
+    about: str = ""
     is_hidden: bool = False
     pressure: float = 0.0
     closed_since_s: float | None = None
@@ -82,8 +82,8 @@ class Level:
                 None,
                 f"it was read as {value}, which is no {self.signal.unit.value}",
             )
-        if self.signal.detail is not None:
-            self.detail = self.signal.detail(sample) or self.detail
+        if self.signal.about is not None:
+            self.about = self.signal.about(sample) or self.about
         if self.problem and self.signal.signal_class is SignalClass.SOFT:
             return  # the last value holds until it is stale
         pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
@@ -138,7 +138,7 @@ class Level:
             return f"{name} {self.problem or 'not observable'}"
         if self.signal.unit is Unit.YES_NO:
             over = ", but no longer" if self.pressure < ENTER_PRESSURE else ""
-            return f"{name} {self.detail}".rstrip() + over
+            return f"{name} {self.about}".rstrip() + over
         relation = "<=" if self.signal.less_is_worse else ">="
         if self.pressure < ENTER_PRESSURE:
             relation = ">" if self.signal.less_is_worse else "<"

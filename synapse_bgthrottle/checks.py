@@ -84,15 +84,15 @@ class Checks:
         return CheckSample(at_s=self._host.now_s(), name="pause_file", value=value, problem=problem)
 
     async def _http(self) -> CheckSample:
-        value, detail = 0.0, ""
+        value, about = 0.0, ""
         try:
             await self._host.within(LONGEST_REQUEST_S, self._host.fetch, self._settings.http_url)
         except Exception as error:
             code = get(error, "code")
             if not isinstance(code, int):  # HTTP's: an answer, but not a good one
                 raise
-            value, detail = 1.0, f"answers {int(code)}"
-        return CheckSample(at_s=self._host.now_s(), name="http", value=value, detail=detail)
+            value, about = 1.0, f"answers {int(code)}"
+        return CheckSample(at_s=self._host.now_s(), name="http", value=value, about=about)
 
     async def _sql(self) -> CheckSample:
         value, problem = await self._host.run_on_main(

@@ -13,7 +13,7 @@ def read(sample: DatabaseSample, before: DatabaseSample | None) -> float | None:
     return None if sample.autovacuum is None else float(sample.autovacuum)
 
 
-def detail(sample: DatabaseSample) -> str:
+def about(sample: DatabaseSample) -> str:
     return f"of {sample.vacuumed_table}" if sample.vacuumed_table else ""
 
 
@@ -24,6 +24,6 @@ SIGNAL = Signal(
     threshold=1.0,
     source=DatabaseSample,
     read=read,
-    detail=detail,
+    about=about,
     longest_hold_s=600.0,
 )

@@ -12,8 +12,8 @@ def read(sample: CheckSample, before: CheckSample | None) -> float | None:
     return sample.value
 
 
-def detail(sample: CheckSample) -> str:
-    return sample.detail
+def about(sample: CheckSample) -> str:
+    return sample.about
 
 
 SIGNAL = Signal(
@@ -23,5 +23,5 @@ SIGNAL = Signal(
     threshold=None,
     source=CheckSample,
     read=read,
-    detail=detail,
+    about=about,
 )

@@ -82,14 +82,14 @@ class CheckSample:
         name: the signal that it is for (`disk_free`, `pause_file`, `http`, `sql`).
         value: in the unit of the signal; None: it could not be had.
         problem: why not.
-        detail: what was found, where the value does not say it, as it follows the name.
+        about: what was found, where the value does not say it, as it follows the name.
     """
 
     at_s: float
     name: str
     value: float | None = None
     problem: str = ""
-    detail: str = ""
+    about: str = ""
 
 
 @attrs.frozen(kw_only=True)

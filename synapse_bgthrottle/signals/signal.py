@@ -78,7 +78,7 @@ class Signal:
         one_shot_only: whether it only decides when a one-shot starts.
         of_sessions: whether it is about sessions of the database, all of which only some roles see.
         longest_hold_s: how long it may hold an update at a time; inf: as long as `max_hold` says.
-        detail: what else a sample says of it, as it follows the name; None: nothing.
+        about: what else a sample says of it, as it follows the name; None: nothing.
         base_s: over which time its least value is learned, to which the threshold is added (and
             the base itself, where that is more); 0: the threshold counts from 0.
     """
@@ -94,4 +94,4 @@ class Signal:
     of_sessions: bool = False
     longest_hold_s: float = float("inf")
     base_s: float = 0.0
-    detail: Callable[[Any], str] | None = None
+    about: Callable[[Any], str] | None = None

@@ -13,12 +13,12 @@ def reason(board: Board, sample: Sample) -> str:
 def test_http() -> None:
     """What was answered, also in the seconds after in which it holds on."""
     board = Board({"http": 1.0}, 4)
-    bad = CheckSample(at_s=0.0, name="http", value=1.0, detail="answers 503")
+    bad = CheckSample(at_s=0.0, name="http", value=1.0, about="answers 503")
     assert "http answers 503" == reason(board, bad)
     good = CheckSample(at_s=9.0, name="http", value=0.0)
     assert "http answers 503, but no longer" == reason(board, good)
     assert "" == reason(board, CheckSample(at_s=19.0, name="http", value=0.0))
-    other = CheckSample(at_s=29.0, name="http", value=1.0, detail="answers 404")
+    other = CheckSample(at_s=29.0, name="http", value=1.0, about="answers 404")
     assert "http answers 404" == reason(board, other)
 
 

@@ -128,7 +128,7 @@ def test_http(virtual_server: MakeServer, status: int, value: float) -> None:
     server.api.http_client = SimpleNamespace(get_raw=get_raw)
     (sample,) = checked(server, http_url="http://checks.test/")
     assert (value, "") == (sample.value, sample.problem)
-    assert (f"answers {status}" if value else "") == sample.detail
+    assert (f"answers {status}" if value else "") == sample.about
 
 
 def test_http_without_an_answer(virtual_server: MakeServer) -> None:
