@@ -13,6 +13,7 @@ from synapse_bgthrottle.signals.samples import (
 from synapse_bgthrottle.signals.signal import (
     PERIOD_S,
     STALE_PERIODS,
+    NotYet,
     Signal,
     SignalClass,
     Unit,
@@ -39,9 +40,11 @@ class Level:
         signal: which.
         threshold: where its pressure is 1.0.
         is_configured: whether an operator asked for it, so that it must be readable.
-        at_s: when it was last looked at; None: never.
+        at_s: when it was last looked at; None: never, or not often enough to be read.
         value: what was last seen; None: not observable.
         problem: why it could not be read; empty: it could.
+        about: what else was last found, where anything was.
+        is_hidden: whether it is not observable because of sessions of other roles.
         pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
         closed_since_s: since when it is a closed budget; None: it is open.
         panic_until_s: until when nothing may run.
@@ -53,6 +56,8 @@ class Level:
     at_s: float | None = None
     value: float | None = None
     problem: str = ""
+    about: str = ""
+    is_hidden: bool = False
     pressure: float = 0.0
     closed_since_s: float | None = None
     panic_until_s: float = -math.inf
@@ -74,16 +79,25 @@ class Level:
         """A sample of this signal's source has been taken."""
         self.problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
         value = None if self.problem else self.signal.read(sample, before)
+        if isinstance(value, NotYet):
+            self.at_s, self.value = None, None
+            return
         if value is not None and not (math.isfinite(value) and value >= 0):
             value, self.problem = (
                 None,
                 f"it was read as {value}, which is no {self.signal.unit.value}",
             )
+        if self.signal.about is not None:
+            self.about = self.signal.about(sample) or self.about
         if self.problem and self.signal.signal_class is SignalClass.SOFT:
             return  # the last value holds until it is stale
         self._pass_over_gap(sample.at_s)
-        self.at_s, self.value = sample.at_s, value
         pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
+        # The least that there is may be enough to yield to, but never tells that all is well.
+        self.is_hidden = value is not None and pressure < ENTER_PRESSURE and self._is_least(sample)
+        if self.is_hidden:
+            value, pressure = None, 0.0
+        self.at_s, self.value = sample.at_s, value
         if self.signal.signal_class is SignalClass.SOFT:
             share = _ATTACK if pressure > self.pressure else _RELEASE
             self.pressure += share * (pressure - self.pressure)
@@ -110,7 +124,10 @@ class Level:
             if self.problem:
                 return "unreadable", f"{name} is configured and cannot be read: {self.problem}"
             if self.value is None:
-                return "not observable", f"{name} is configured and not observable here"
+                here = "here"
+                if self.is_hidden:
+                    here += " without pg_monitor: sessions of other roles are there"
+                return "not observable", f"{name} is configured and not observable {here}"
         if self.at_s is None or self.closed_since_s is None or self._let_go:
             return None
         known_until_s = min(now_s, self.at_s + self._holds_good_s)
@@ -120,16 +137,21 @@ class Level:
         return "closed", self.describe()
 
     def describe(self) -> str:
-        """The value with its threshold: `replica_lag 12s >= 10s`."""
+        """The value with its threshold, `replica_lag 12s >= 10s`, or what was found."""
         name = self.signal.name
         if self.value is None:
             return f"{name} {self.problem or 'not observable'}"
         if self.signal.unit is Unit.YES_NO:
-            return name
+            over = ", but no longer" if self.pressure < ENTER_PRESSURE else ""
+            return f"{name} {self.about}".rstrip() + over
         relation = "<=" if self.signal.less_is_worse else ">="
         if self.pressure < ENTER_PRESSURE:
             relation = ">" if self.signal.less_is_worse else "<"
         return f"{name} {self._format(self.value)} {relation} {self._format(self.threshold)}"
+
+    def _is_least(self, sample: Sample) -> bool:
+        hides = isinstance(sample, DatabaseSample) and sample.hides_sessions
+        return hides and self.signal.of_sessions
 
     def _pressure(self, value: float, at_s: float) -> float:
         signal = self.signal

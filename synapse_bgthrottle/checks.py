@@ -4,13 +4,14 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.database import Database, complaint_of, engine_of
-from synapse_bgthrottle.database_sample import LIMIT_TIME
+from synapse_bgthrottle.database_sample import LIMIT_TIME, LONGEST_STATEMENT_MS
 from synapse_bgthrottle.guarded import get
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.signal_settings import SignalSettings
@@ -19,6 +20,10 @@ from synapse_bgthrottle.signals.samples import CheckSample
 logger = logging.getLogger(__name__)
 
 LONGEST_REQUEST_S = 2.0
+
+# About a tenth of a millisecond.
+_LOOK_AFTER_STEPS = 1000
+_TOO_LONG = f"no answer within {LONGEST_STATEMENT_MS} ms"
 
 Check = Callable[[], Awaitable[CheckSample | None]]
 
@@ -79,18 +84,19 @@ class Checks:
         return CheckSample(at_s=self._host.now_s(), name="pause_file", value=value, problem=problem)
 
     async def _http(self) -> CheckSample:
-        value = 0.0
+        value, about = 0.0, ""
         try:
             await self._host.within(LONGEST_REQUEST_S, self._host.fetch, self._settings.http_url)
         except Exception as error:
-            if not isinstance(get(error, "code"), int):  # HTTP's: an answer, but not a good one
+            code = get(error, "code")
+            if not isinstance(code, int):  # HTTP's: an answer, but not a good one
                 raise
-            value = 1.0
-        return CheckSample(at_s=self._host.now_s(), name="http", value=value)
+            value, about = 1.0, f"answers {int(code)}"
+        return CheckSample(at_s=self._host.now_s(), name="http", value=value, about=about)
 
     async def _sql(self) -> CheckSample:
         value, problem = await self._host.run_on_main(
-            "bgthrottle_sql", first_value, self._settings.sql_query
+            "bgthrottle_sql", first_value, self._settings.sql_query, self._host.now_s
         )
         return CheckSample(at_s=self._host.now_s(), name="sql", value=value, problem=problem)
 
@@ -124,16 +130,44 @@ def _is_there(path: str) -> tuple[float, str]:
     return 1.0, ""
 
 
-def first_value(txn: Any, query: str) -> tuple[float | None, str]:
+def first_value(txn: Any, query: str, now_s: Callable[[], float]) -> tuple[float | None, str]:
     """The first value of the query's first row, or None and why there is none."""
     # To the driver's own cursor: Synapse's takes `?` for a parameter, and `%` for one of another.
     cursor = getattr(txn, "txn", txn)
     try:
         if engine_of(txn) == "PostgresEngine":
             cursor.execute(f"{LIMIT_TIME}; SET TRANSACTION READ ONLY")
-        cursor.execute(query)
-        row = cursor.fetchone()
+        is_sqlite = engine_of(txn) == "Sqlite3Engine"
+        with _sqlite_limits(cursor, now_s) if is_sqlite else nullcontext():
+            cursor.execute(query)
+            row = cursor.fetchone()
         value = math.nan if row is None or row[0] is None else float(row[0])
     except Exception as error:  # in a database thread; Synapse would try again
         return None, complaint_of(error)
     return (None, "the query answers nothing") if math.isnan(value) else (value, "")
+
+
+@contextmanager
+def _sqlite_limits(cursor: Any, now_s: Callable[[], float]) -> Iterator[None]:
+    """Nothing is written meanwhile, and what takes too long is ended, as PostgreSQL does by itself.
+
+    The connection is Synapse's only one: all else waits for this, and all limits end with it. What
+    SQLite does in one step, such as `count(*)` of a whole table, cannot be ended, but is told of.
+    """
+    deadline_s = now_s() + LONGEST_STATEMENT_MS / 1000
+    connection = cursor.connection
+    cursor.execute("PRAGMA query_only")
+    (query_only,) = cursor.fetchone()
+    try:
+        connection.set_progress_handler(lambda: now_s() > deadline_s, _LOOK_AFTER_STEPS)
+        cursor.execute("PRAGMA query_only = ON")
+        yield
+    except Exception as error:
+        if now_s() > deadline_s:
+            raise TimeoutError(_TOO_LONG) from error
+        raise
+    finally:
+        connection.set_progress_handler(None, 0)
+        cursor.execute(f"PRAGMA query_only = {int(query_only)}")
+    if now_s() > deadline_s:
+        raise TimeoutError(_TOO_LONG)

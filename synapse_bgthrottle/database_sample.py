@@ -1,7 +1,7 @@
 """One look at a database: a short transaction that ends by itself.
 
-What other roles do is visible only with `pg_monitor`, or `pg_read_all_stats`. Counts are of what is
-visible, which on a server of its own is everybody; the rest reads as None.
+What other roles do is visible only with `pg_monitor`, or `pg_read_all_stats`. Without, what is told
+of sessions is of the visible ones, and that there are others; the rest reads as None.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +21,8 @@ LIMIT_TIME = (
 )
 
 # Of the functions behind the views: with the views themselves, planning their joins takes 2 ms.
+# Of another role's session little more than its user is visible without the privilege. PostgreSQL's
+# own processes, such as an autovacuum, have no user.
 _WITH = """
 WITH asked AS (
     SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) AS database,
@@ -28,9 +30,11 @@ WITH asked AS (
         ARRAY(SELECT CAST(to_regclass(name) AS oid)
             FROM unnest(CAST(? AS text[])) AS name) AS tables
 ), sessions AS (
-    SELECT pid, state, xact_start, query_start, wait_event_type
+    SELECT pid, usesysid, state, xact_start, query_start, wait_event_type,
+        backend_type IS NULL AS is_hidden
     FROM asked, pg_stat_get_activity(NULL)
-    WHERE datid = database AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+    WHERE datid = database AND pid <> pg_backend_pid() AND (backend_type = 'client backend'
+        OR backend_type IS NULL AND usesysid IS NOT NULL)
 )
 SELECT """
 
@@ -52,12 +56,14 @@ _SESSIONS = f"""
      WHERE waiting.wait_event_type = 'Lock' AND batch_age IS NOT NULL
         AND blocker.xact_start >= clock_timestamp() - batch_age
         AND clock_timestamp() - interval '100 ms' > coalesce({_WAITS_SINCE},
-            waiting.query_start))"""
+            waiting.query_start)),
+    (SELECT coalesce(bool_or(is_hidden), FALSE) FROM sessions)"""
 
-# Without the privilege there is a row, but without a table.
+# Which of the tables it is on. Without the privilege there is a row, but without a table.
 _VACUUM = """,
-    (SELECT CASE WHEN bool_or(relid = ANY (tables)) THEN TRUE
-        WHEN bool_or(relid IS NULL) THEN NULL ELSE FALSE END
+    (SELECT coalesce(
+        min(CAST(CAST(relid AS regclass) AS text)) FILTER (WHERE relid = ANY (tables)),
+        CASE WHEN bool_or(relid IS NULL) THEN NULL ELSE '' END)
      FROM pg_stat_get_progress_info('VACUUM') WHERE datid = database)"""
 
 # Without the privilege there is a row, but without a state. A replica that has caught up has no
@@ -74,7 +80,8 @@ _LOG = """,
         (SELECT max(pg_current_wal_lsn() - restart_lsn) FROM pg_get_replication_slots()), 0) END"""
 
 # Tuples are counted in one phase only: where none is done yet, it may be another. The row is taken
-# first: the view's long expressions would be made anew for each use.
+# first: the view's long expressions would be made anew for each use. Others may build indexes too:
+# ours is on a table of the update; where none is known, one that began with the batch comes first.
 _INDEX_BUILD = """,
     (SELECT ARRAY[phase, CAST(CASE
         WHEN left(phase, 7) = 'waiting' THEN NULL
@@ -82,7 +89,12 @@ _INDEX_BUILD = """,
         WHEN tuples_done > 0 AND tuples_total > 0 THEN CAST(tuples_done AS float8) / tuples_total
         END AS text)]
      FROM (SELECT * FROM pg_stat_progress_create_index
-        WHERE datid = database AND relid IS NOT NULL LIMIT 1) AS build)"""
+        WHERE datid = database AND relid IS NOT NULL
+            AND (cardinality(tables) = 0 OR relid = ANY (tables))
+        ORDER BY pid IN (SELECT pid FROM sessions
+            WHERE usesysid = (SELECT usesysid FROM pg_stat_get_activity(pg_backend_pid()))
+                AND query_start >= clock_timestamp() - batch_age - interval '100 ms') DESC
+        LIMIT 1) AS build)"""
 
 # From all to nothing: what this PostgreSQL does not understand is not asked again. The progress of
 # index builds is known since 12; some that are compatible know nothing of the log.
@@ -91,7 +103,7 @@ _STATEMENTS = (
     f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG} FROM asked",
     f"{_WITH}{_SESSIONS} FROM asked",
 )
-_COLUMNS = 9
+_COLUMNS = 10
 
 # Asked of a batch that has been running for this long; planning it takes 2 ms.
 _LONG_BATCH_S = 0.5
@@ -152,7 +164,7 @@ class DatabaseQuestion:
         if answer.problem:
             return DatabaseSample(at_s=at_s, problem=answer.problem)
         row = (*answer.row, *[None] * (_COLUMNS - len(answer.row)))
-        commits, active, oldest_s, blocked, vacuum, lag_s, log_bytes, kept_bytes, build = row
+        commits, active, oldest_s, blocked, hides, vacuum, lag_s, log_bytes, kept_bytes, build = row
         return DatabaseSample(
             at_s=at_s,
             pool_wait_s=answer.started_s - asked_s,
@@ -160,10 +172,12 @@ class DatabaseQuestion:
             transactions=_float(commits),
             foreground_backends=active,
             blocked_sessions=blocked,
+            hides_sessions=bool(hides),
             replica_lag_s=_float(lag_s),
             wal_bytes=_float(log_bytes),
             retained_wal_bytes=_float(kept_bytes),
-            autovacuum=None if tables is None else vacuum,
+            autovacuum=None if tables is None or vacuum is None else bool(vacuum),
+            vacuumed_table=vacuum or "",
             longest_transaction_s=_float(oldest_s),
             lock_wait_s=answer.lock_wait_s,
             index_build=None if build is None else (build[0], _float(build[1])),

@@ -40,9 +40,12 @@ class SampleTeller:
         if self._samples >= _SAMPLES_UNTIL_SEEN and sample.transactions is not None:
             for name in sorted(set(board.unobservable()) - self._told):
                 self._told.add(name)
+                left_out = "and is left out"
+                if board.levels[name].is_hidden:
+                    left_out = "but for sessions of the server's own role"
                 yield (
                     logging.INFO,
-                    f"{name} is not observable in {self.database_name}, and is left out:"
+                    f"{name} is not observable in {self.database_name}, {left_out}:"
                     " see the table of signals in the documentation",
                 )
         yield from self._build(update_name, sample)

@@ -13,6 +13,10 @@ def read(sample: DatabaseSample, before: DatabaseSample | None) -> float | None:
     return None if sample.autovacuum is None else float(sample.autovacuum)
 
 
+def about(sample: DatabaseSample) -> str:
+    return f"of {sample.vacuumed_table}" if sample.vacuumed_table else ""
+
+
 SIGNAL = Signal(
     name="autovacuum",
     signal_class=SignalClass.BUDGET,
@@ -20,5 +24,6 @@ SIGNAL = Signal(
     threshold=1.0,
     source=DatabaseSample,
     read=read,
+    about=about,
     longest_hold_s=600.0,
 )

@@ -1,7 +1,8 @@
 """Sessions that wait for a lock which a batch of ours holds, for over 100 ms.
 
 Unit: count. Cost: a share of one statement a second. Class: panic: whoever waits for us is hurt
-for certain, so we back off at once. Without PostgreSQL it is not observable, and says nothing.
+for certain, so we back off at once. Without PostgreSQL it is not observable, and says nothing; of
+sessions of other roles, not without the role `pg_monitor`.
 """
 
 from synapse_bgthrottle.signals.samples import DatabaseSample
@@ -19,4 +20,5 @@ SIGNAL = Signal(
     threshold=1.0,
     source=DatabaseSample,
     read=read,
+    of_sessions=True,
 )

@@ -2,7 +2,8 @@
 
 Unit: ms. Cost: one statement a second, shared with all signals of the database. Class: soft. The
 threshold counts from the least value of the last ten minutes, as in LEDBAT (RFC 6817): how far
-away the database is says nothing about its load.
+away the database is says nothing about its load. When the question is not answered, the last value
+holds until it is stale.
 """
 
 from synapse_bgthrottle.signals.samples import DatabaseSample

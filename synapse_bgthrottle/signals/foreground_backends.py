@@ -2,7 +2,8 @@
 
 Unit: count. Cost: a share of one statement a second. Class: soft. The threshold is the number of
 this machine's cores, unless configured. In a deployment with workers it is what sees their clients.
-Without PostgreSQL it is not observable, and says nothing.
+Without PostgreSQL it is not observable, and says nothing. Without the role `pg_monitor`, and with
+sessions of other roles in the database, neither, unless those of our own role are enough.
 """
 
 from synapse_bgthrottle.signals.samples import DatabaseSample
@@ -20,4 +21,5 @@ SIGNAL = Signal(
     threshold=4.0,
     source=DatabaseSample,
     read=read,
+    of_sessions=True,
 )

@@ -12,6 +12,10 @@ def read(sample: CheckSample, before: CheckSample | None) -> float | None:
     return sample.value
 
 
+def about(sample: CheckSample) -> str:
+    return sample.about
+
+
 SIGNAL = Signal(
     name="http",
     signal_class=SignalClass.BUDGET,
@@ -19,4 +23,5 @@ SIGNAL = Signal(
     threshold=None,
     source=CheckSample,
     read=read,
+    about=about,
 )

@@ -2,7 +2,8 @@
 
 Unit: ms. Cost: a share of one statement a second. Class: budget, for the start of one-shots only:
 `CREATE INDEX CONCURRENTLY` waits for every older transaction, and keeps rows from being cleaned up
-meanwhile. Transactions of other roles are not observable without `pg_monitor`.
+meanwhile. Not observable without PostgreSQL; nor, without the role `pg_monitor`, while sessions of
+other roles are in the database, unless one of our own role's is old enough.
 """
 
 from synapse_bgthrottle.signals.samples import DatabaseSample
@@ -20,5 +21,6 @@ SIGNAL = Signal(
     threshold=300_000.0,
     source=DatabaseSample,
     read=read,
+    of_sessions=True,
     one_shot_only=True,
 )

@@ -47,16 +47,20 @@ class DatabaseSample:
         transactions: transactions of everybody since the database's statistics began.
         foreground_backends: sessions of clients at work in this database, but ours.
         blocked_sessions: sessions that have waited for a lock of ours for over 100 ms.
+        hides_sessions: whether there are sessions of which no more is visible than that they are
+            there, so that what is told of sessions is the least that there is.
         replica_lag_s: replay lag of the slowest replica; 0 where there is none.
         wal_bytes: end of the write-ahead log, in bytes since its beginning.
         retained_wal_bytes: log kept for the slot that is furthest behind; 0 where there is none.
         autovacuum: whether an autovacuum is at work on a table of the current update.
+        vacuumed_table: which; empty: there is none.
         longest_transaction_s: age of the oldest transaction of anybody else in the database.
         lock_wait_s: for how long a session of this process has waited for a lock, if all of its
             transactions do that began since the batch and are not just beginning; 0: not so.
         batch_transactions: how many transactions of the batch that runs have ended.
         index_build: phase and share done of the index build under way (0 to 1, or None while
-            the phase tells none); None: there is none.
+            the phase tells none), on a table of the current update where those are known; None:
+            there is none.
     """
 
     at_s: float
@@ -66,10 +70,12 @@ class DatabaseSample:
     transactions: float | None = None
     foreground_backends: int | None = None
     blocked_sessions: int | None = None
+    hides_sessions: bool = False
     replica_lag_s: float | None = None
     wal_bytes: float | None = None
     retained_wal_bytes: float | None = None
     autovacuum: bool | None = None
+    vacuumed_table: str = ""
     longest_transaction_s: float | None = None
     lock_wait_s: float | None = None
     batch_transactions: int | None = None
@@ -85,12 +91,14 @@ class CheckSample:
         name: the signal that it is for (`disk_free`, `pause_file`, `http`, `sql`).
         value: in the unit of the signal; None: it could not be had.
         problem: why not.
+        about: what was found, where the value does not say it, as it follows the name.
     """
 
     at_s: float
     name: str
     value: float | None = None
     problem: str = ""
+    about: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -48,9 +48,16 @@ PERIOD_S: dict[type[Sample], float] = {
     BatchSample: 60.0,
 }
 
-# The value that this sample shows, in the signal's unit (durations in ms), with the one of the
-# same kind before it (None at first); None: not observable.
-Read = Callable[[Any, Any], float | None]
+
+class NotYet(enum.Enum):
+    """What is read of a rate as long as only one of its two samples is there."""
+
+    NOT_YET = enum.auto()
+
+
+# The value that this sample shows, in the signal's unit (durations in ms), with the last one of the
+# same kind that was answered before it (None at first); None: not observable.
+Read = Callable[[Any, Any], float | NotYet | None]
 
 
 @attrs.frozen(kw_only=True)
@@ -69,7 +76,9 @@ class Signal:
         read: how.
         less_is_worse: whether it is about what is left, such as free space on a disk.
         one_shot_only: whether it only decides when a one-shot starts.
+        of_sessions: whether it is about sessions of the database, all of which only some roles see.
         longest_hold_s: how long it may hold an update at a time; inf: as long as `max_hold` says.
+        about: what else a sample says of it, as it follows the name; None: nothing.
         base_s: over which time its least value is learned, to which the threshold is added (and
             the base itself, where that is more); 0: the threshold counts from 0.
     """
@@ -82,5 +91,7 @@ class Signal:
     read: Read
     less_is_worse: bool = False
     one_shot_only: bool = False
+    of_sessions: bool = False
     longest_hold_s: float = float("inf")
     base_s: float = 0.0
+    about: Callable[[Any], str] | None = None

@@ -1,7 +1,8 @@
 """A query of the operator's, whose first value is compared with a threshold of the operator's.
 
-Unit: count. Cost: one statement in ten seconds, ended after 250 ms by PostgreSQL. Class: budget. An
-error, no row or NULL holds: what was asked for and cannot be read is taken for the worst.
+Unit: count. Cost: one statement in ten seconds, which may not write, and is ended after 250 ms.
+Class: budget. An error, no answer in time, no row or NULL holds: what was asked for and cannot be
+read is taken for the worst.
 """
 
 from synapse_bgthrottle.signals.samples import CheckSample

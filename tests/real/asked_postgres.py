@@ -57,9 +57,11 @@ class Asked:
         finally:
             self.connection.commit()
 
-    def sample(self, batch_age_s: float | None = None) -> DatabaseSample:
+    def sample(
+        self, batch_age_s: float | None = None, update_name: str = "event_resign"
+    ) -> DatabaseSample:
         answers: list[DatabaseSample] = []
-        asked = self._question.ask("event_resign", lambda: batch_age_s)
+        asked = self._question.ask(update_name, lambda: batch_age_s)
         ensureDeferred(asked).addCallback(answers.append)
         return answers[0]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
 from synapse_bgthrottle import database_sample
@@ -84,6 +85,46 @@ def test_sessions_at_work(asked: Asked, others: Others) -> None:
     assert 0 < oldest_s < 5
 
 
+def test_sessions_of_other_roles(others: Others) -> None:
+    """Without the privilege they are known to be there; those of one's own role are seen."""
+    stranger = Asked(others.session(user="stranger").connection)
+    others.session(user="stranger").execute("SELECT 1")
+    wait_until(lambda: not stranger.sample().hides_sessions, 5)  # those before us have gone
+    assert (stranger.sample().longest_transaction_s or 0) > 0
+    asked = Asked(others.session().connection)
+    assert stranger.sample().hides_sessions
+    assert not asked.sample().hides_sessions
+
+
+def test_an_autovacuum_is_no_session(others: Others, postgres: PostgresServer) -> None:
+    """What PostgreSQL does by itself hides nothing from a role without privileges."""
+    stranger = Asked(others.session(user="stranger").connection)
+    with postgres.session(NAME) as cursor:
+        cursor.execute("CREATE TABLE worn AS SELECT generate_series(1, 50000) AS key")
+        cursor.execute(
+            "ALTER TABLE worn SET (autovacuum_vacuum_threshold = 1,"
+            " autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100,"
+            " autovacuum_vacuum_cost_limit = 1)"
+        )
+        cursor.execute("DELETE FROM worn WHERE key % 2 = 0")
+        cursor.execute("ALTER SYSTEM SET autovacuum_naptime = 1")
+        cursor.execute("SELECT pg_reload_conf()")
+    stranger.sample()
+
+    def at_work() -> bool:
+        with postgres.session("postgres") as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = %s AND backend_type = 'autovacuum worker'",
+                (NAME,),
+            )
+            return bool(cursor.fetchone()[0])
+
+    wait_until(at_work, 30)
+    assert not stranger.sample().hides_sessions
+    assert at_work()
+
+
 def test_a_session_that_waits_for_us(asked: Asked, others: Others) -> None:
     """It counts after 100 ms, while a batch runs, if what it waits for began since."""
     ours = others.session()
@@ -134,16 +175,42 @@ def test_a_batch_that_waits(asked: Asked, others: Others, postgres: PostgresServ
 
 def test_an_index_build(asked: Asked, others: Others, postgres: PostgresServer) -> None:
     """Its phase is told, and its share where the phase has one."""
-    with postgres.session(NAME) as cursor:
-        cursor.execute(
-            "CREATE FUNCTION slow(key int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
-            " 'BEGIN PERFORM pg_sleep(0.001); RETURN key; END'"
-        )
+    make_slow(postgres)
     others.in_thread(f"CREATE INDEX ON {TABLE} (slow(key))")
     # In its first block PostgreSQL tells that it has done all.
     wait_until(lambda: 0 < ((asked.sample().index_build or ("", None))[1] or 0) < 1, 10)
     phase, _ = asked.sample().index_build or ("", None)
     assert "building index: scanning table" == phase
+
+
+def make_slow(postgres: PostgresServer) -> None:
+    """A function that takes its time, for an index to be built on."""
+    with postgres.session(NAME) as cursor:
+        cursor.execute(
+            "CREATE OR REPLACE FUNCTION slow(key int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(0.001); RETURN key; END'"
+        )
+
+
+def test_index_builds_of_others(asked: Asked, others: Others, postgres: PostgresServer) -> None:
+    """Where the update's tables are known, only one on them; else rather one of the batch's."""
+    make_slow(postgres)
+    with postgres.session(NAME) as cursor:
+        cursor.execute("CREATE TABLE theirs (key int)")
+    others.session().execute("LOCK TABLE theirs IN ROW EXCLUSIVE MODE")
+    others.in_thread("CREATE INDEX CONCURRENTLY ON theirs (key)")
+    waiting, ours = "waiting for writers before build", "building index: scanning table"
+
+    def phase(batch_age_s: float | None, update_name: str) -> str:
+        return (asked.sample(batch_age_s, update_name).index_build or ("",))[0]
+
+    wait_until(lambda: phase(None, "unknown") == waiting, 10)
+    assert "" == phase(None, "event_resign")
+    time.sleep(0.3)
+    began_s = time.monotonic()
+    others.in_thread(f"CREATE INDEX ON {TABLE} (slow(key))")
+    wait_until(lambda: phase(None, "event_resign") == ours, 10)
+    assert ours == phase(time.monotonic() - began_s, "unknown")
 
 
 def test_a_vacuum(asked: Asked, others: Others, postgres: PostgresServer) -> None:
@@ -154,6 +221,7 @@ def test_a_vacuum(asked: Asked, others: Others, postgres: PostgresServer) -> Non
         f"VACUUM (DISABLE_PAGE_SKIPPING) {TABLE}",
     )
     wait_until(lambda: asked.sample().autovacuum, 5)
+    assert TABLE == asked.sample().vacuumed_table
     with connected(postgres, user="stranger") as connection:
         assert Asked(connection).sample().autovacuum is None
 
@@ -220,11 +288,15 @@ def test_a_postgres_that_knows_less(asked: Asked, monkeypatch: pytest.MonkeyPatc
 
 def test_the_operators_query(asked: Asked) -> None:
     """It may not write, and not take longer than a quarter of a second."""
-    assert (1, "") == asked.ask(first_value, f"SELECT 1 FROM {TABLE} WHERE '?' LIKE '%'")
-    value, problem = asked.ask(first_value, f"DELETE FROM {TABLE} RETURNING 1")
+
+    def first(query: str) -> tuple[float | None, str]:
+        answer: tuple[float | None, str] = asked.ask(first_value, query, time.monotonic)
+        return answer
+
+    assert (1, "") == first(f"SELECT 1 FROM {TABLE} WHERE '?' LIKE '%'")
+    value, problem = first(f"DELETE FROM {TABLE} RETURNING 1")
     assert (None, True) == (value, "read-only" in problem)
-    value, problem = asked.ask(first_value, "SELECT pg_sleep(5)")
-    assert (None, "canceling statement due to statement timeout") == (value, problem)
+    assert (None, "canceling statement due to statement timeout") == first("SELECT pg_sleep(5)")
 
 
 def test_where_the_files_are(asked: Asked, postgres: PostgresServer) -> None:
@@ -274,6 +346,28 @@ def test_in_a_server(postgres: PostgresServer, tmp_path: Path) -> None:
         "ticks=",
     ):
         assert told in log
+
+
+_COUNT_FOR_EVER = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("DELETE FROM users RETURNING 1", "attempt to write a readonly database"),
+        (f"{_COUNT_FOR_EVER} SELECT max(x) FROM n", "no answer within 250 ms"),
+    ],
+)
+def test_in_a_server_on_sqlite(tmp_path: Path, query: str, problem: str) -> None:
+    """The operator's query may not write, and not take long; the server writes after it."""
+    module = {"module": "tests.real.sampling.Sampling", "config": {"sql_query": query}}
+    server = SynapseServer(tmp_path, None, {"modules": [module]})
+    with server:
+        wait_until(lambda: f"name='sql', value=None, problem='{problem}'" in server.log())
+        MatrixClient.register(server.url, "alice", admin=False)
+        assert server.stop() < 5
+    for complaint in ("logging context", "Traceback", "sentinel"):
+        assert complaint not in server.log()
 
 
 def hang(postgres: PostgresServer, how: signal.Signals) -> None:

@@ -126,7 +126,9 @@ def test_http(virtual_server: MakeServer, status: int, value: float) -> None:
 
     server = virtual_server()
     server.api.http_client = SimpleNamespace(get_raw=get_raw)
-    assert (value, "") == value_and_problem(checked(server, http_url="http://checks.test/"))
+    (sample,) = checked(server, http_url="http://checks.test/")
+    assert (value, "") == (sample.value, sample.problem)
+    assert (f"answers {status}" if value else "") == sample.about
 
 
 def test_http_without_an_answer(virtual_server: MakeServer) -> None:
@@ -175,6 +177,42 @@ def test_http_refused(virtual_server: MakeServer) -> None:
 def test_sql(virtual_server: MakeServer, query: str, value: float | None, problem: str) -> None:
     """The first value of the first row; anything else is a problem."""
     assert (value, problem) == value_and_problem(checked(virtual_server(), sql_query=query))
+
+
+@pytest.mark.parametrize(
+    "query", ["DELETE FROM background_updates RETURNING 1", "CREATE TABLE mine (key INT)"]
+)
+def test_sql_may_not_write(virtual_server: MakeServer, query: str) -> None:
+    """On SQLite neither; the server itself writes afterwards as before."""
+    server = virtual_server()
+    pool = server.pools["master"]
+    pool.queue("an_update", nothing)  # type: ignore[arg-type]
+    assert (None, "attempt to write a readonly database") == value_and_problem(
+        checked(server, sql_query=query)
+    )
+    with pool.connection:
+        assert [(1,)] == pool.connection.execute(
+            "DELETE FROM background_updates RETURNING 1"
+        ).fetchall()
+
+
+def test_sql_that_takes_long(virtual_server: MakeServer) -> None:
+    """On SQLite it is ended too, and nothing that comes after it is."""
+    server = virtual_server()
+    counted = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+    with patch("synapse_bgthrottle.checks.LONGEST_STATEMENT_MS", 10):
+        samples = checked(server, sql_query=f"{counted} SELECT max(x) FROM n")
+    assert (None, "no answer within 250 ms") == value_and_problem(samples)
+    samples = checked(server, sql_query=f"{counted} SELECT x FROM n LIMIT 1 OFFSET 99999")
+    assert (100_000, "") == value_and_problem(samples)
+    server.pools["master"].connection.execute("CREATE TABLE theirs (key INT)")
+
+
+def test_sql_that_took_long(virtual_server: MakeServer) -> None:
+    """On SQLite an answer that could not be prevented from coming late is none."""
+    with patch("synapse_bgthrottle.checks.LONGEST_STATEMENT_MS", -1):
+        samples = checked(virtual_server(), sql_query="SELECT 1")
+    assert (None, "no answer within 250 ms") == value_and_problem(samples)
 
 
 def test_sql_without_a_database(virtual_server: MakeServer) -> None:
