@@ -42,6 +42,7 @@ class Level:
         at_s: when it was last looked at; None: never.
         value: what was last seen; None: not observable.
         problem: why it could not be read; empty: it could.
+        about: what a check looked at, for people; empty: the name says enough.
         pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
         closed_since_s: since when it is a closed budget; None: it is open.
         panic_until_s: until when nothing may run.
@@ -53,6 +54,7 @@ class Level:
     at_s: float | None = None
     value: float | None = None
     problem: str = ""
+    about: str = ""
     pressure: float = 0.0
     closed_since_s: float | None = None
     panic_until_s: float = -math.inf
@@ -68,6 +70,7 @@ class Level:
     def observe(self, sample: Sample, before: Sample | None) -> None:
         """A sample of this signal's source has been taken."""
         self.problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
+        self.about = sample.about if isinstance(sample, CheckSample) else ""
         value = None if self.problem else self.signal.read(sample, before)
         if value is not None and not (math.isfinite(value) and value >= 0):
             value, self.problem = (
@@ -120,7 +123,7 @@ class Level:
         if self.value is None:
             return f"{name} {self.problem or 'not observable'}"
         if self.signal.unit is Unit.YES_NO:
-            return name
+            return f"{name} {self.about}".rstrip()
         relation = "<=" if self.signal.less_is_worse else ">="
         if self.pressure < ENTER_PRESSURE:
             relation = ">" if self.signal.less_is_worse else "<"

@@ -76,12 +76,14 @@ class CheckSample:
         name: the signal that it is for (`disk_free`, `pause_file`, `http`, `sql`).
         value: in the unit of the signal; None: it could not be had.
         problem: why not.
+        about: what was looked at, for people; empty: the name says enough.
     """
 
     at_s: float
     name: str
     value: float | None = None
     problem: str = ""
+    about: str = ""
 
 
 @attrs.frozen(kw_only=True)
