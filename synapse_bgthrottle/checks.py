@@ -80,8 +80,11 @@ class Checks:
         return folder
 
     async def _pause_file(self) -> CheckSample:
-        value, problem = await self._host.in_thread(_is_there, self._settings.pause_file)
-        return CheckSample(at_s=self._host.now_s(), name="pause_file", value=value, problem=problem)
+        path = self._settings.pause_file or ""
+        value, problem = await self._host.in_thread(_is_there, path)
+        return CheckSample(
+            at_s=self._host.now_s(), name="pause_file", value=value, problem=problem, about=path
+        )
 
     async def _http(self) -> CheckSample:
         value, about = 0.0, ""

@@ -6,7 +6,9 @@ from typing import Any
 import attrs
 
 from synapse_bgthrottle.board_level import Level
+from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.history import HistoryEntry
+from synapse_bgthrottle.holds import Conditions, by_failure
 from synapse_bgthrottle.progress import Progress
 from synapse_bgthrottle.state import DatabaseState, UpdateState
 from synapse_bgthrottle.telling import describe
@@ -57,6 +59,7 @@ def update_status(
             "is_hold": decision.cause.is_hold,
             "reason": decision.reason,
             "since_ms": moment.ms_at(update.since_s),
+            "next_try_ms": _next_try_ms(decision, database, moment),
         },
         "is_in_batch": update.batch_start_s is not None,
         "batch_since_ms": (
@@ -97,6 +100,14 @@ def _rate(entry: HistoryEntry, moment: Moment) -> float | None:
     # Over all of its time, so that it says how long the update takes, with all of its waits.
     took_s = moment.wall_s - entry.started_s
     return entry.items / took_s if entry.items and took_s > 0 else None
+
+
+def _next_try_ms(decision: Decision, database: DatabaseState, moment: Moment) -> int | None:
+    # Not of a hold that comes before it: nothing is tried when the wait ends, then.
+    if decision.cause is not Cause.BACKOFF:
+        return None
+    wait = by_failure(database, Conditions(moment.now_s, moment.wall_s))
+    return None if wait is None else moment.ms_at(moment.now_s + wait.wait_s)
 
 
 def _index_build(database: DatabaseState) -> Json | None:

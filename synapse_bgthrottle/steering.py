@@ -12,8 +12,9 @@ from synapse_bgthrottle.explanation import explanation
 from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
+from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.keeper import Keeper
-from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.lever_desk import LeverDesk, Pulled
 from synapse_bgthrottle.lever_requests import Action, LeverRequest, StoreUnavailableError
 from synapse_bgthrottle.lever_targets import Target, check, is_known, notes, runnable
 from synapse_bgthrottle.private_side import MissingDetail
@@ -45,6 +46,7 @@ class ModuleSteering:
         desk: LeverDesk,
         keeper: Keeper,
         week: SeenWeek,
+        on_internal_error: OnInternalError,
         missing: Sequence[MissingDetail] = (),
     ) -> None:
         self._host = host
@@ -55,6 +57,7 @@ class ModuleSteering:
         self._desk = desk
         self._keeper = keeper
         self._week = week
+        self._on_internal_error = on_internal_error
         self._missing = [detail.to_json() for detail in missing]
 
     async def status(self) -> Json:
@@ -150,14 +153,26 @@ class ModuleSteering:
                 f"the database has not answered for {_LONGEST_WRITE_S:.0f} s: it may still be done,"
                 " see the status"
             ) from None
-        if pulled.made and not asks_first:
-            targets = await self._asked_targets(request)
         return {
             "made": [lever.to_json() for lever in pulled.made],
             "ended": [lever.to_json() for lever in pulled.ended],
             "in_force": [lever.to_json() for lever in pulled.in_force],
-            "notes": list(notes(request, pulled.made, targets, self._explained)),
+            "notes": await self._notes(request, pulled, targets if asks_first else None),
         }
+
+    async def _notes(
+        self, request: LeverRequest, pulled: Pulled, targets: Sequence[Target] | None
+    ) -> list[str]:
+        """What to know of it; it is done, so no error here may look as if it were not."""
+        try:
+            if targets is None:
+                targets = await self._asked_targets(request) if pulled.made else ()
+            return list(notes(request, pulled.made, targets, self._explained))
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._on_internal_error("with the notes on a lever", error)
+            return []
 
     def _targets(self) -> list[Target]:
         databases = tuple(self._host.databases.values())

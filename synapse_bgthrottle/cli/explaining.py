@@ -1,5 +1,6 @@
 """`bgthrottle explain`: by the server, or offline by a configuration."""
 
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +74,10 @@ def _place(status: "ThrottleStatus", update: str, database: str) -> Iterator[Lin
             continue
         names = [pending.name for pending in each.pending]
         if update not in names:
-            yield Line(f"  {update} is not pending in {database} now; this is by its name alone")
+            close = difflib.get_close_matches(update, names, n=1)
+            hint = f": did you mean {close[0]}?" if close else ""
+            told = f"{update} is not pending in {database} now; this is by its name alone{hint}"
+            yield Line(f"  {told}")
         elif place := names.index(update):
             decision = None if each.current is None else each.current.decision
             held = f" is held: {decision.reason}" if decision and decision.is_hold else " is first"

@@ -8,7 +8,7 @@ from synapse_bgthrottle import seen_week
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.forecast.forecasting import Observed
 from synapse_bgthrottle.forecast.job import Job
-from synapse_bgthrottle.forecast.learned import Past, share_observed
+from synapse_bgthrottle.forecast.learned import NOT_ENOUGH, LearnedLoad, Past, share_observed
 from synapse_bgthrottle.forecast.past import Went
 from synapse_bgthrottle.forecast.stated import settings_of
 from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad
@@ -31,6 +31,11 @@ _FEWEST_BATCHES = 20
 _LEAST_SPEED_ERROR = 0.1
 
 _MOSTLY = 0.5
+
+NO_LOAD = (
+    "the server has no GET v1/load, which tells what it saw of the week: its module is older than"
+    " this command, or a proxy does not pass that path on"
+)
 
 
 def jobs_of(status: "ThrottleStatus") -> Iterator[Job]:
@@ -149,6 +154,19 @@ def week_of(load: "Iterable[SeenHour]") -> list[seen_week.SeenHour]:
         for hour in load
         if 0 <= hour.hour < HOURS
     ]
+
+
+def learned_note(found: LearnedLoad | None, *, is_told: bool) -> str:
+    """What the load of the week rests on; `is_told`: the server tells what it saw."""
+    if not is_told:
+        return f"load: taken for flat, as {NO_LOAD}"
+    if found is None:
+        return f"load: {NOT_ENOUGH} to know the week, taken for flat"
+    of_which = "of the time with clients" if found.load.is_share else "of requests"
+    note = f"load: learned from {found.known} of {HOURS} hours of the week, as shares {of_which}"
+    if found.known < HOURS:
+        note += "; the others are taken for like the same hour of other days, or those around them"
+    return note
 
 
 def observed_of(past: Past, load: WeeklyLoad) -> Observed | None:

@@ -31,7 +31,7 @@ from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.results import Forecast
 from synapse_bgthrottle.forecast.server_section import settings_of_section
 from synapse_bgthrottle.forecast.svg import svg
-from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad, flat
+from synapse_bgthrottle.forecast.week import WeeklyLoad, flat
 from synapse_bgthrottle.limits import Adaptive, Settings
 from synapse_bgthrottle.quirks import runs_in_one_go
 from synapse_bgthrottle.simulation import presets
@@ -39,6 +39,8 @@ from synapse_bgthrottle.simulation.model import ServerModel
 from synapse_bgthrottle.throttle import Throttle
 
 if TYPE_CHECKING:
+    from synapse_bgthrottle.client import Client
+    from synapse_bgthrottle.client.explanations import SeenHour
     from synapse_bgthrottle.client.throttle_status import ThrottleStatus
 
 _SERVERS = {name.lower().replace(" ", "-"): model for name, model in presets.SERVERS.items()}
@@ -144,7 +146,8 @@ def _of_numbers(session: Session, asked: _Asked, file: Path | None) -> Forecast:
 
 def _of_server(session: Session, asked: _Asked) -> Forecast:
     with session.client() as client:
-        status, history, week = client.throttle_status(), client.history(1000), client.load()
+        status, history = client.throttle_status(), client.history(1000)
+        week = _week(client, asked.load)
         jobs = [_filled(job, asked) for job in forecast_online.jobs_of(status)]
         jobs = [job for job in jobs if asked.update in (None, job.update)]
         told = [client.explain(job.update, job.database, job.one_shot) for job in jobs]
@@ -157,9 +160,9 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     notes = list(forecast_online.why_held(told))
     observed = None
     if asked.load in (None, LEARNED):
-        found = learned.load_of_the_week(forecast_online.week_of(week))
+        found = learned.load_of_the_week(forecast_online.week_of(week or ()))
         load = flat(zone) if found is None else found.load
-        notes.append(_learned_note(found))
+        notes.append(forecast_online.learned_note(found, is_told=week is not None))
         observed = _observed(status, config, load, now_ms)
     else:
         load = read_load(asked.load or "", zone)
@@ -197,14 +200,18 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     return made
 
 
-def _learned_note(found: learned.LearnedLoad | None) -> str:
-    if found is None:
-        return f"load: {learned.NOT_ENOUGH} to know the week, taken for flat"
-    of_which = "of the time with clients" if found.load.is_share else "of requests"
-    note = f"load: learned from {found.known} of {HOURS} hours of the week, as shares {of_which}"
-    if found.known < HOURS:
-        note += "; the others are taken for like the same hour of other days, or those around them"
-    return note
+def _week(client: "Client", load: str | None) -> "tuple[SeenHour, ...] | None":
+    """What the server saw of the week, where it matters; None: it does not tell."""
+    from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
+
+    if load not in (None, LEARNED):
+        return ()
+    try:
+        return client.load()
+    except NoModuleError:  # which has told its status
+        if load is None:
+            return None
+        raise CommandError(f"--load {LEARNED}: {forecast_online.NO_LOAD}") from None
 
 
 def _load_notes(question: Question) -> Iterator[str]:

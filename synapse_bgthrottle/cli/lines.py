@@ -52,8 +52,17 @@ def moment(at_ms: float | None) -> str:
     """A time, in UTC: `2026-01-05 21:58 UTC`."""
     if at_ms is None:
         return "unknown"
+    return _in_utc(at_ms, "%Y-%m-%d %H:%M")
+
+
+def time_of_day(at_ms: float) -> str:
+    """A time within hours, in UTC: `21:58:30 UTC`."""
+    return _in_utc(at_ms, "%H:%M:%S")
+
+
+def _in_utc(at_ms: float, shape: str) -> str:
     try:
-        return f"{datetime.fromtimestamp(at_ms / 1000, timezone.utc):%Y-%m-%d %H:%M} UTC"
+        return f"{datetime.fromtimestamp(at_ms / 1000, timezone.utc):{shape}} UTC"
     except (ValueError, OverflowError, OSError):
         return "unknown"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from synapse_bgthrottle.cli.lines import Line, duration, number, share, since
+from synapse_bgthrottle.cli.lines import Line, duration, number, share, since, time_of_day
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client.results import CurrentUpdate
@@ -50,7 +50,8 @@ def why(database: "DatabaseStatus") -> str:
     current = database.current
     decision = None if current is None else current.decision
     if decision is not None and decision.is_hold:
-        return f"held: {decision.reason or decision.cause}"
+        when = "" if decision.next_try_ms is None else f" ({time_of_day(decision.next_try_ms)})"
+        return f"held: {decision.reason or decision.cause}{when}"
     if current is not None and current.is_in_batch:
         return "in a batch"
     if decision is None or decision.cause == "run":

@@ -60,12 +60,14 @@ class StatedDecision:
         is_hold: whether it stops the update, rather than spacing its batches.
         reason: for people.
         since_ms: since the epoch.
+        next_try_ms: when the wait after a failure ends, since the epoch; None: it is no such wait.
     """
 
     cause: str = "run"
     is_hold: bool = False
     reason: str = ""
     since_ms: int | None = None
+    next_try_ms: int | None = None
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Api, switchPath } from "./page/api.js";
-import { ACTIONS, SWITCHES, bodyOf, missing, outcome, sentences } from "./page/forms.js";
+import { ACTIONS, SWITCHES, bodyOf, failure, missing, outcome, sentences } from "./page/forms.js";
 import { HIDDEN_MS, Poll, SHOWN_MS } from "./page/poll.js";
 
 function world(answers) {
@@ -112,6 +112,19 @@ test("what came of it is told", () => {
   assert.equal(outcome("pause", { made: [], ended: [] }), "Nothing was to be done.");
 });
 
+test("what was refused was not done, and of what is lost it is not known", () => {
+  const lost = { message: "The server does not answer.", mayBeDone: true, status: 0 };
+  const notKnown = "It is not known whether it was done, so look at what is in force. The server does not answer.";
+  for (const isBeside of [true, false]) assert.equal(failure(lost, isBeside), notKnown);
+  assert.ok(failure(new TypeError("an error of the page's own"), false).startsWith("It is not known"));
+  const problems = [{ path: ["settings", "profile"], message: "found 'x'" }];
+  const refused = { message: "wrong", problems, mayBeDone: false, status: 400 };
+  assert.equal(failure(refused, true), "settings.profile: found 'x'");
+  assert.equal(failure(refused, false), "It was not done: settings.profile: found 'x'");
+  const failed = { message: "it may still be done, see the status", mayBeDone: false, status: 503 };
+  assert.equal(failure(failed, false), "It failed: it may still be done, see the status");
+});
+
 test("turning Synapse's own switch off warns, and names what is better", () => {
   assert.deepEqual(SWITCHES.disable.body, { enabled: false });
   const said = sentences("disable", SWITCHES.disable.body, STATUS).join(" ");
@@ -135,16 +148,24 @@ test("nobody, somebody else, and the server without the module are told apart", 
   const answers = [
     () => { throw new TypeError("refused"); },
     () => new Response("<h1>Bad gateway</h1>", { status: 502 }),
+    () => new Response('{"made": [', { status: 200 }),
+    () => new Response("<h1>Too large</h1>", { status: 413 }),
+    () => Response.json({ message: "upstream timed out" }, { status: 504 }),
+    () => Response.json({ errcode: "M_UNKNOWN", error: "nothing has changed" }, { status: 503 }),
     () => Response.json({ errcode: "M_UNRECOGNIZED", error: "Unrecognized request" }, { status: 404 }),
     () => Response.json({ errcode: "M_NOT_FOUND", error: "no such update" }, { status: 404 }),
     () => Response.json({ enabled: true }),
   ];
   context.mock.method(globalThis, "fetch", async (url) => { asked.push(url.pathname); return answers.shift()(); });
   const api = new Api("token");
-  await assert.rejects(api.status(), { kind: "unreachable", status: 0 });
-  await assert.rejects(api.status(), { kind: "unreachable", status: 502 });
-  await assert.rejects(api.status(), { kind: "absent", status: 404 });
-  await assert.rejects(api.status(), { kind: "refused", status: 404 });
+  await assert.rejects(api.status(), { kind: "unreachable", status: 0, mayBeDone: true });
+  await assert.rejects(api.status(), { kind: "unreachable", status: 502, mayBeDone: true });
+  await assert.rejects(api.status(), { kind: "unreachable", status: 200, mayBeDone: true });
+  await assert.rejects(api.status(), { kind: "unreachable", status: 413, mayBeDone: false });
+  await assert.rejects(api.status(), { kind: "busy", status: 504, mayBeDone: true });
+  await assert.rejects(api.status(), { kind: "busy", status: 503, mayBeDone: false });
+  await assert.rejects(api.status(), { kind: "absent", status: 404, mayBeDone: false });
+  await assert.rejects(api.status(), { kind: "refused", status: 404, mayBeDone: false });
   await api.pull("enable", SWITCHES.enable.body);
   assert.deepEqual([...new Set(asked)], [
     "/_synapse/bgthrottle/v1/status", "/_synapse/admin/v1/background_updates/enabled",

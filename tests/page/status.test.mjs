@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { announcements, marks, summary } from "./page/changes.js";
+import { current } from "./page/queue.js";
 import { Trace } from "./page/trace.js";
+import { clock } from "./page/words.js";
 
 const NOW = 1_767_571_260_000;
 
@@ -57,6 +59,17 @@ test("updates that are done, and holds, are told", () => {
   assert.deepEqual(announcements(status(), status({}, held)), ["master is held: a window."]);
   assert.deepEqual(announcements(status({}, held), status()), ["master goes on."]);
   assert.deepEqual(announcements(status({ databases: [] }), status()), []);
+});
+
+test("after a failure the time of the next try is told, by the browser's clock", () => {
+  const text = (one) => (typeof one === "object" ? one.children.map(text).join("") : String(one));
+  const reason = "the last iteration failed: next try after 60s";
+  const decision = { cause: "backoff", is_hold: true, reason, since_ms: NOW - 15_000, next_try_ms: NOW + 45_000 };
+  const database = { name: "master", state: "held", pending: [], current: update({ decision, progress: null, index_build: null, limits: "" }) };
+  const shown = text(current(database, status(), () => {}));
+  assert.ok(shown.includes(`Held: ${reason} (${clock(NOW + 45_000, NOW)}), for 15 s`), shown);
+  const paced = { ...database, current: { ...database.current, decision: { ...decision, next_try_ms: null } } };
+  assert.ok(text(current(paced, status(), () => {})).includes(`Held: ${reason}, for 15 s`));
 });
 
 test("between two looks the mean batch and the share at work are shown", () => {

@@ -73,7 +73,7 @@ def test_budgets_of_the_operator(make_server: MakeServer, check_url: str, tmp_pa
     rows = data.queue_search_reindex(path)
     with held.synapse:
         wait_until(lambda: "Holding event_search" in held.synapse.log())
-        wait_until(lambda: "behind it: pause_file\n" in held.synapse.log(), 30)
+        wait_until(lambda: f"behind it: pause_file {pause_file}\n" in held.synapse.log(), 30)
         assert [] == batches.batches(held.synapse.log(), REINDEX)
         pause_file.unlink()
         wait_until(lambda: "behind it: http\n" in held.synapse.log(), 30)

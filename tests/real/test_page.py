@@ -144,13 +144,42 @@ def test_server_gone_and_back(make_world: Callable[..., World]) -> None:
     world.fill(reason="in vain")
     browser.click("Review", "dialog")
     browser.click("Yes", "dialog")
-    world.sees("The server does not answer", "dialog")
+    world.sees("It is not known whether it was done.*The server does not answer", "dialog")
     browser.click("Cancel", "dialog")
     world.synapse.start()
     world.sees("Live", "#connection", 40)
     assert [] == world.levers()
     world.sees("event_search", ".current")
     world.check_clean("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+
+
+def test_an_answer_that_is_lost(make_world: Callable[..., World]) -> None:
+    """What was done without an answer is not said to be undone, and is shown at once."""
+    world = make_world({"sleep": "1h"})
+    browser = world.browser
+    world.enter()
+    browser.run(
+        "const real = fetch; window.fetch = async (url, options) => {"
+        " const answer = await real(url, options); if (options.method === 'GET') return answer;"
+        " return new Promise((_, lost) => { window.lose = () => lost(new TypeError('lost')) }) }"
+    )
+    browser.click("Pause all")
+    world.fill(reason="done all the same")
+    browser.click("Review", "dialog")
+    browser.click("Yes", "dialog")
+    lose = "if (!window.lose) return false; lose(); delete window.lose; return true"
+    browser.wait(lambda: browser.run(lose))
+    world.sees("It is not known whether it was done, so look at what is in force", "dialog")
+    world.sees("done all the same", ".levers")
+    world.sees("done all the same", ".uses")
+    written = browser.run("return document.querySelector('#field-reason').value")
+    assert "done all the same" == written
+    browser.click("Review", "dialog")
+    browser.click("Yes", "dialog")
+    browser.run("document.querySelector('dialog').close()")
+    browser.wait(lambda: browser.run(lose))
+    world.sees("It is not known whether it was done", "#told")
+    world.check_clean()
 
 
 def test_hostile_names_and_reasons(make_world: Callable[..., World]) -> None:

@@ -76,6 +76,7 @@ def current(**more: Any) -> dict[str, Any]:
             "is_hold": False,
             "reason": "active backends 26 >= 25",
             "since_ms": NOW_MS - 900,
+            "next_try_ms": None,
         },
         "is_in_batch": False,
         "batch_since_ms": None,

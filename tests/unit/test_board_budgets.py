@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import pytest
 
 from synapse_bgthrottle.board import Board
@@ -83,6 +84,16 @@ def test_what_the_operator_asked_for_is_never_let_go(name: str, value: float, re
     closed = made.closed(0.0, one_shot=False)
     assert closed is not None
     assert (reason, False) == (closed.reason, closed.may_be_let_go)
+
+
+def test_pause_file_is_named() -> None:
+    """Whoever is to remove it need not look for its path; one that cannot be seen is told so."""
+    made = board(pause_file=1.0)
+    sample = CheckSample(at_s=0.0, name="pause_file", value=1.0, about="/run/synapse/a pause")
+    made.observe(sample)
+    assert "pause_file /run/synapse/a pause" == reason(made, 0.0)
+    made.observe(attrs.evolve(sample, problem="Permission denied"))
+    assert "pause_file is configured and cannot be read: Permission denied" == reason(made, 0.0)
 
 
 def test_what_is_never_let_go_is_not_hidden() -> None:

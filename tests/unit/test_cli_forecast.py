@@ -214,6 +214,25 @@ def test_learned_load(env: dict[str, str]) -> None:
     assert "observed: 50.0% of the time in batches so far" in few
 
 
+def test_an_older_module_does_not_tell_the_week(env: dict[str, str]) -> None:
+    """Without `v1/load` the load is flat, which is said, unless the learned one was asked for."""
+    fake = server()
+    del fake.answers["GET load"]
+    result = run(fake, "forecast", env=env)
+    assert 0 == result.exit_code
+    assert result.output.startswith("event_search: 255965 stream positions left; done")
+    why = "the server has no GET v1/load"
+    (note,) = (line for line in result.output.splitlines() if why in line)
+    assert note.startswith("load: taken for flat, as ")
+    assert 0 == run(fake, "forecast", *IDLE, env=env).exit_code
+    assert 1 == [key for key, _ in fake.sent].count("GET load")
+    result = run(fake, "forecast", "--load", "learned", env=env)
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert result.stderr.startswith(f"Error: --load learned: {why}")
+    del fake.answers["GET status"]
+    assert "the module does not answer there" in run(fake, "forecast", env=env).stderr
+
+
 def test_windows_and_pauses_of_a_server(env: dict[str, str]) -> None:
     """Its windows, and a pause that is in force, are in it."""
     limits = {"windows": "daily 02:00 to 04:00"}

@@ -25,6 +25,14 @@ def line(**more: Any) -> str:
 BUILD = {"phase": "building index", "progress_ratio": 0.43}
 HOLD = {"cause": "window", "is_hold": True, "reason": "windows are closed", "since_ms": NOW_MS}
 
+BACKOFF = {
+    "cause": "backoff",
+    "is_hold": True,
+    "reason": "the last iteration failed: next try after 60s",
+    "since_ms": NOW_MS - 15_000,
+    "next_try_ms": NOW_MS + 45_000,
+}
+
 
 @pytest.mark.parametrize(
     ("expected", "found"),
@@ -38,6 +46,11 @@ HOLD = {"cause": "window", "is_hold": True, "reason": "windows are closed", "sin
             "event_search 66.0% 496900/752865; running 3h12m; 1h40m once it goes on;"
             " held: windows are closed",
             {"current": current(decision=HOLD), "state": "held"},
+        ),
+        (
+            "event_search 66.0% 496900/752865; running 3h12m; 1h40m once it goes on;"
+            " held: the last iteration failed: next try after 60s (22:00:45 UTC)",
+            {"current": current(decision=BACKOFF), "state": "held"},
         ),
         (
             "an_index (one-shot); running 3h12m; in a batch",

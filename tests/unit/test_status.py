@@ -93,6 +93,7 @@ def test_whole_status() -> None:
                         "is_hold": False,
                         "reason": "duty cycle 50%: rests 2s after a batch of 2s",
                         "since_ms": NOON_MS,
+                        "next_try_ms": None,
                     },
                     "is_in_batch": False,
                     "batch_since_ms": None,
@@ -203,6 +204,22 @@ def test_failures() -> None:
     server.batch("b", 30)
     told = server.status(32, look("b"))["databases"][0]
     assert (0, failure) == (told["failures_in_row"], told["last_failure"])
+
+
+def test_next_try() -> None:
+    """After a failure it is told when the next try is, the same time whenever it is asked."""
+    server = StatusWorld()
+    server.batch("a", 0, failure="first")
+    tries = []
+    for at_s in (3, 4.5, 10):
+        server.begin("a", at_s)
+        decision = server.status(at_s, look("a"))["databases"][0]["current"]["decision"]
+        tries.append((decision["cause"], decision["next_try_ms"]))
+    waits = ("backoff", NOON_MS + 7000)
+    assert [waits, waits, ("run", None)] == tries
+    server.begin("a", 3)
+    told = server.status(8, look("a"))["databases"][0]["current"]["decision"]
+    assert ("backoff", None) == (told["cause"], told["next_try_ms"])
 
 
 def test_batch_that_runs() -> None:

@@ -86,7 +86,9 @@ def test_pause_file(virtual_server: MakeServer, tmp_path: Path) -> None:
     path = tmp_path / "pause"
     assert (0, "") == value_and_problem(checked(virtual_server(), pause_file=str(path)))
     path.touch()
-    assert (1, "") == value_and_problem(checked(virtual_server(), pause_file=str(path)))
+    samples = checked(virtual_server(), pause_file=str(path))
+    assert (1, "") == value_and_problem(samples)
+    assert str(path) == samples[0].about
     assert (0, "") == value_and_problem(checked(virtual_server(), pause_file=str(path / "below")))
 
 

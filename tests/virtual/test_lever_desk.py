@@ -1,6 +1,7 @@
 """Levers pulled on the virtual server: what is made, ended, refused, and what is said of it."""
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 import pytest
 
@@ -242,3 +243,16 @@ def test_override_tells_what_still_holds(virtual_server: MakeServer) -> None:
     settings = {"profile": "finish", "windows": "always", "max_items_per_second": "off"}
     (limits,) = pull(server, "override", update="*", settings=settings)["notes"]
     assert "items/s" not in limits
+
+
+@pytest.mark.parametrize("place", ["steering.notes", "steering.in_order"])
+def test_notes_that_fail(world: World, caplog: pytest.LogCaptureFixture, place: str) -> None:
+    """What is written is answered as done, without notes; why they fail is logged once."""
+    with patch(f"synapse_bgthrottle.{place}", side_effect=ZeroDivisionError("of our own")):
+        for count in (1, 2):
+            told = pull(world.server, "pause", update="event_*")
+            assert ([], count) == (told["notes"], len(told["in_force"]))
+    assert 2 == len(levers_of(world.module))
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert "an error of its own with the notes on a lever" in record.getMessage()
+    assert "of our own" in str(record.exc_info)

@@ -1,7 +1,7 @@
 // The dialog in which levers are pulled: first what, then whether.
 
 import { h, render } from "./dom.js";
-import { ACTIONS, SETTINGS, SWITCHES, bodyOf, missing, outcome, sentences } from "./forms.js";
+import { ACTIONS, SETTINGS, SWITCHES, bodyOf, failure, missing, outcome, sentences } from "./forms.js";
 import { escaped } from "./words.js";
 
 const DURATIONS = ["30m", "2h", "12h", "24h", "3d", "7d"];
@@ -204,8 +204,8 @@ export class Actions {
     try {
       this.#done(outcome(state.action, await this.#pull(state.action, state.body)));
     } catch (error) {
-      if (this.#state === state && this.#dialog.open) this.#back(told(error));
-      else this.#done(`It was not done: ${told(error)}`);
+      if (this.#state === state && this.#dialog.open) this.#back(failure(error, true));
+      else this.#done(failure(error, false));
       return;
     }
     if (this.#state === state) this.close();
@@ -220,9 +220,3 @@ export class Actions {
 }
 
 const ACTIONS_BY_TITLE = Object.entries(ACTIONS).map(([action, { title }]) => [title, action]);
-
-function told(error) {
-  const problems = error.problems ?? [];
-  if (problems.length === 0) return escaped(error.message);
-  return problems.map(({ path, message }) => escaped(`${path.join(".")}: ${message}`)).join("; ");
-}

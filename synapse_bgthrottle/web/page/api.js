@@ -13,12 +13,13 @@ const TOKEN = /^[\x21-\x7e]{1,4096}$/;
  *
  * `kind` is `unreachable` (nobody answers, or somebody else does), `absent` (the server answers, the
  * module does not), `unknown` (the token), `forbidden` (its owner), `busy` (ask again later) or
- * `refused` (what was asked for).
+ * `refused` (what was asked for). `mayBeDone`: the server may have done it, for all that is known.
  */
 export class ApiError extends Error {
-  constructor(kind, message, { status = 0, problems = [], retryMs = 0 } = {}) {
+  constructor(kind, message, { status = 0, problems = [], retryMs = 0, mayBeDone = false } = {}) {
     super(message);
     this.kind = kind;
+    this.mayBeDone = mayBeDone;
     this.status = status;
     this.problems = problems;
     this.retryMs = retryMs;
@@ -72,14 +73,15 @@ export class Api {
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
     } catch {
-      throw new ApiError("unreachable", "The server does not answer.");
+      throw new ApiError("unreachable", "The server does not answer.", { mayBeDone: true });
     }
     let content;
     try {
       content = await answer.json();
     } catch {
       const { status } = answer;
-      throw new ApiError("unreachable", `Something else than the server answers (${status}).`, { status });
+      const mayBeDone = answer.ok || status >= 500; // an answer cut short, or a proxy that lost it
+      throw new ApiError("unreachable", `Something else than the server answers (${status}).`, { status, mayBeDone });
     }
     if (answer.ok) return content;
     throw refusal(answer.status, content);
@@ -110,5 +112,6 @@ function refusal(status, content) {
   const kind =
     { 401: "unknown", 403: "forbidden" }[status] ??
     (status >= 500 || retryMs ? "busy" : "refused");
-  return new ApiError(kind, message, { status, problems, retryMs });
+  const mayBeDone = [502, 503, 504].includes(status) && content?.errcode === undefined; // a proxy's
+  return new ApiError(kind, message, { status, problems, retryMs, mayBeDone });
 }

@@ -138,6 +138,19 @@ export function sentences(action, body, status) {
   return said;
 }
 
+/** Why nothing is known to have come of it. `isBeside`: it stands beside what was asked. */
+export function failure(error, isBeside) {
+  const problems = error.problems ?? [];
+  const told = problems.length
+    ? problems.map(({ path, message }) => escaped(`${path.join(".")}: ${message}`)).join("; ")
+    : escaped(error.message);
+  // An error of the page's own comes after the answer.
+  if (error.mayBeDone ?? true) return `It is not known whether it was done, so look at what is in force. ${told}`;
+  if (isBeside) return told;
+  // What the server says of its own failure says whether anything has changed.
+  return error.status >= 500 ? `It failed: ${told}` : `It was not done: ${told}`;
+}
+
 /** What came of it, for the live region and the line below the headline. */
 export function outcome(action, answer) {
   if (action in SWITCHES) return SWITCHES[action].done;

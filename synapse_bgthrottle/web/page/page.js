@@ -22,10 +22,7 @@ const TOLD_MS = 8000;
 const part = (id) => document.getElementById(id);
 const charts = new Charts();
 const actions = new Actions(part("dialog"), pull, (outcome) => {
-  if (session === null) return;
-  tell(outcome, true);
-  session.journalDue = 1;
-  poll.now();
+  if (session !== null) tell(outcome, true);
 });
 const poll = new Poll(
   ask,
@@ -128,11 +125,18 @@ function silent(error) {
   tell(error.kind === "absent" ? error.message : "The server does not answer.");
 }
 
-function pull(action, body) {
-  return session.api.pull(action, body).catch((error) => {
+// Whatever came of it is shown at once: also what was done although the answer is lost.
+async function pull(action, body) {
+  const mine = session;
+  try {
+    return await mine.api.pull(action, body);
+  } catch (error) {
     if (error.kind === "unknown" || error.kind === "forbidden") signOut(whyOut(error));
     throw error;
-  });
+  } finally {
+    if (mine === session) Object.assign(mine, { journalDue: 1 });
+    poll.now();
+  }
 }
 
 function enter(status) {

@@ -47,6 +47,7 @@ export function current(database, status, open) {
         { class: decision.is_hold ? "reason held" : "reason" },
         decision.is_hold ? "Held: " : database.state === "running" ? "At work: " : "Rests: ",
         theirs(decision.reason),
+        decision.next_try_ms !== null && ` (${clock(decision.next_try_ms, nowMs)})`,
         decision.is_hold && h("span", { class: "quiet" }, `, for ${since(decision.since_ms, nowMs)}`),
       ),
     build !== null && h("p", { class: "reason" }, "Index: ", theirs(build.phase)),
