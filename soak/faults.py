@@ -70,12 +70,15 @@ def main() -> int:
         run.on_sqlite("file locked", 40, lambda w: faults.file_locked(w.database))
         run.on_sqlite("suspended", 20, lambda w: faults.suspended(w.server))
         try:
-            run.on_small_tablespace(30)
-            run.on_small_tablespace(150)
-            run.on_small_cluster(20)
-            run.on_small_sqlite(30)
+            with faults.small_disk(Path(folder) / "try", 1):
+                pass
         except PermissionError as error:
-            print(f"Without the faults of full disks: {error}")
+            print(f"No faults of full disks: {error}")
+            return records.status()
+        run.on_small_tablespace(30)
+        run.on_small_tablespace(150)
+        run.on_small_cluster(20)
+        run.on_small_sqlite(30)
     return records.status()
 
 
