@@ -88,17 +88,11 @@ bench-startup: $(VENV)/.test
 bench-status: $(VENV)/.test
 	$(BIN)/python -m bench.status_time
 
-# What is seen is kept in .soak, as JSON and as tables in Markdown.
+# What is seen is kept in .soak, as JSON and as tables in Markdown. Each part is run, whatever became
+# of those before; at the end it tells which were not well.
 soak: $(VENV)/.test
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[soak]'
-	$(BIN)/python -m soak.faults
-	$(BIN)/python -m soak.updates
-	$(BIN)/python -m soak.kills
-	$(BIN)/python -m soak.iterations
-	$(BIN)/python -m soak.iterations --stock --output .soak/iterations-stock
-	$(BIN)/python -m soak.injection
-	$(BIN)/python -m soak.memory
-	$(BIN)/python -m soak.configs --fuzz 300
+	$(BIN)/python -m soak
 
 dist: $(VENV)/.dev
 	rm -rf dist

@@ -208,7 +208,8 @@ class Seen:
         told: lines of the module above DEBUG, from the fault on.
         left: updates pending at the end.
         rows_before: rows of the index when the fault began.
-        rows, expected: rows of the index at the end, and how many there must be.
+        rows, expected: rows of the index at the end, and how many there must be once it is done.
+        wrong: rows too many or too few at the end, by where the update says to be.
     """
 
     recovered_s: float | None
@@ -219,10 +220,7 @@ class Seen:
     rows_before: int
     rows: int
     expected: int
-
-    @property
-    def is_well(self) -> bool:
-        return not (self.aborted or self.left or self.rows != self.expected)
+    wrong: int
 
 
 def go_through(
@@ -261,6 +259,7 @@ def go_through(
         rows_before,
         world.rows(),
         world.expected,
+        world.wrong(),
     )
 
 

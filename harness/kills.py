@@ -147,11 +147,6 @@ class RunningKills:
     expected: int = 0
     complaints: int = 0
 
-    @property
-    def is_well(self) -> bool:
-        faults = (self.lost, self.back, self.wrong, self.backwards, self.left, self.complaints)
-        return not any(faults) and self.rows == self.expected and self.bad_exits == 0
-
 
 def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
     """Let the update run, pause something else, end the server at random; again and again."""

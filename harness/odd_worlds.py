@@ -41,7 +41,8 @@ class Seen:
         told: lines of the module above DEBUG.
         log_kib: all that was logged at INFO and above.
         wrong: rows that are missing or there twice, of what the updates say to have done.
-        neighbour: batches in the other database, and the longest time without one, in seconds.
+        neighbour: batches in the other database, and the longest time without the end of one, in
+            seconds, from the server's start to the end.
         clients_ms: how long their requests took: in the middle, and the longest.
     """
 
@@ -153,13 +154,13 @@ class OddWorld:
         """Run it among clients until all of the first database is done, or given up."""
         server, name = self.server, self.updates[0].name
         with server, _clients(self.admin) as took_ms:
-            begin = time.monotonic()
+            begin, begin_s = time.monotonic(), time.time()
             with suppress(TimeoutError):
                 faults.wait_until(
                     lambda: not self.pending(), patience_s, lambda: faults.has_aborted(server)
                 )
             lasted_s = time.monotonic() - begin
-            aborted = faults.has_aborted(server)
+            aborted, end_s = faults.has_aborted(server), time.time()
         log = server.log()
         own = [batch.took_s * 1000 for batch in batches.batches(log, name)] or [0.0]
         beside = batches.batches(log, NEIGHBOUR.name)
@@ -173,7 +174,7 @@ class OddWorld:
             told=sum(faults.is_told(line) for line in log.splitlines()),
             log_kib=round(len(log) / 1024, 1),
             wrong=self.wrong(),
-            neighbour=(len(beside), _longest_gap_s(beside)),
+            neighbour=(len(beside), _longest_gap_s(beside, begin_s, end_s)),
             clients_ms=_middle_and_longest(took_ms),
         )
 
@@ -222,6 +223,6 @@ def _middle_and_longest(took_ms: Sequence[float]) -> tuple[float, float]:
     return round(statistics.median(took_ms), 1), round(max(took_ms), 1)
 
 
-def _longest_gap_s(found: Sequence[batches.Batch]) -> float:
-    gaps_s = [later.end_s - earlier.end_s for earlier, later in pairwise(found)]
-    return round(max(gaps_s, default=0.0), 1)
+def _longest_gap_s(found: Sequence[batches.Batch], begin_s: float, end_s: float) -> float:
+    ends_s = [begin_s, *(batch.end_s for batch in found if begin_s < batch.end_s < end_s), end_s]
+    return round(max(later - earlier for earlier, later in pairwise(ends_s)), 1)

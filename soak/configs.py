@@ -1,7 +1,8 @@
 """10^5 configurations and requests, valid or refused with their problems; 10^5 lives of decisions.
 
 `python -m soak.configs`, by hypothesis; `--fuzz SECONDS` by a fuzzer that is guided by what code is
-reached (needs the package `atheris`), on the configuration and on the requests for levers.
+reached (needs the package `atheris`), on the configuration and on the requests for levers. The exit
+status is 1 where anything else than a value or its problems came of one, or it took two seconds.
 """
 
 from __future__ import annotations
@@ -12,23 +13,28 @@ import json
 import subprocess
 import sys
 import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from synapse.module_api.errors import ConfigError
 
 from soak.records import Records
-from synapse_bgthrottle.config import InvalidConfigError, parse
+from synapse_bgthrottle import BackgroundUpdateThrottle
+from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.lever_requests import Action, parse_lever_request
 from tests.unit.junk import ANYTHING, JUNK_LEVEL
 from tests.unit.strategies import raw_configs, raw_lever_requests
 from tests.unit.test_lever_requests import JSON, KEYS, SETTINGS
 from tests.unit.test_whole_decision import ANY_LIFE, live
 
+# Of the processor, for one configuration or request, or for a life of some decisions with all that
+# is drawn for it.
 _LONGEST_S = 2.0
-
-
 KINDS = (
     "any configuration",
     "valid configurations",
@@ -39,33 +45,44 @@ KINDS = (
 
 
 class Tally:
-    """How many were valid (or were decided), refused, and how long the slowest took."""
+    """How many were valid (or were decided), refused; what the slowest took, and which it was."""
 
     def __init__(self) -> None:
         self.valid = 0
         self.refused = 0
         self.slowest_s = 0.0
+        self.slowest = ""
 
     def config(self, raw: Any) -> None:
-        self._try(lambda: parse(raw))
+        """As Synapse asks the module, which refuses with Synapse's own error."""
+        with self._timed(raw):
+            try:
+                BackgroundUpdateThrottle.parse_config(raw)
+                self.valid += 1
+            except ConfigError as error:
+                assert error.msg  # noqa: PT017 - either is right
+                self.refused += 1
 
     def request(self, action: Action, raw: Any) -> None:
-        self._try(lambda: parse_lever_request(action, raw))
+        with self._timed(raw):
+            try:
+                parse_lever_request(action, raw)
+                self.valid += 1
+            except InvalidConfigError as error:
+                assert error.problems  # noqa: PT017 - either is right
+                self.refused += 1
 
     def life(self, config: Any, sees_requests: bool, is_sqlite: bool, data: Any) -> None:
-        begin = time.perf_counter()
-        self.valid += live(config, sees_requests, is_sqlite, data)
-        self.slowest_s = max(self.slowest_s, time.perf_counter() - begin)
+        with self._timed(config):
+            self.valid += live(config, sees_requests, is_sqlite, data)
 
-    def _try(self, read: Any) -> None:
-        begin = time.perf_counter()
-        try:
-            read()
-            self.valid += 1
-        except InvalidConfigError as error:
-            assert error.problems  # noqa: PT017 - either is right
-            self.refused += 1
-        self.slowest_s = max(self.slowest_s, time.perf_counter() - begin)
+    @contextmanager
+    def _timed(self, what: Any) -> Iterator[None]:
+        begin = time.process_time()
+        yield
+        took_s = time.process_time() - begin
+        if took_s > self.slowest_s:
+            self.slowest_s, self.slowest = took_s, repr(what)[:200]
 
 
 def by_hypothesis(what: str, count: int) -> Tally:
@@ -138,20 +155,41 @@ def main() -> int:
         by_fuzzer(options.fuzz_one, [str(folder), *limits])
     records = Records(options.output, "Configurations and requests")
     for name in options.only if options.count else ():
-        tally = by_hypothesis(name, options.count)
-        slowest_ms = round(tally.slowest_s * 1000)
-        row = {"by": "hypothesis", "what": name, "valid": tally.valid}
-        records.add({**row, "refused": tally.refused, "slowest ms": slowest_ms})
-    failed = False
+        _hypothesis(name, options.count, records)
     for what in ("config", "request") if options.fuzz else ():
         command = [sys.executable, "-m", "soak.configs", "--fuzz-one", what]
         command += ["--fuzz", str(options.fuzz), "--output", str(options.output) + "_corpus"]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         last = [line for line in ended.stderr.splitlines() if line.startswith(("Done", "#"))][-1:]
         row = {"by": "fuzzer", "what": what, "status": ended.returncode}
-        records.add({**row, "last": last[0] if last else ended.stderr[-300:]})
-        failed |= ended.returncode != 0
-    return 1 if failed else 0
+        breaches = [f"status {ended.returncode}"] if ended.returncode else []
+        records.add(
+            {**row, "last": last[0] if last else ended.stderr[-300:]}, f"fuzzer, {what}", breaches
+        )
+    return records.status()
+
+
+def _hypothesis(name: str, count: int, records: Records) -> None:
+    row: dict[str, Any] = {"by": "hypothesis", "what": name}
+    try:
+        tally = by_hypothesis(name, count)
+    except Exception as error:  # what was drawn is in it; the others are to be tried too
+        traceback.print_exc()
+        records.add(row, name, [f"{type(error).__name__} came of one"])
+        return
+    row |= {"valid": tally.valid, "refused": tally.refused}
+    row["slowest ms"] = round(tally.slowest_s * 1000)
+    records.add(row, name, breaches_of(tally, count))
+
+
+def breaches_of(tally: Tally, count: int) -> list[str]:
+    """What was not as promised, though each had its answer."""
+    found = []
+    if tally.slowest_s > _LONGEST_S:
+        found.append(f"{tally.slowest} took {tally.slowest_s:.1f} s")
+    if tally.valid + tally.refused < count:
+        found.append(f"only {tally.valid + tally.refused} were tried")
+    return found
 
 
 def _seed(folder: Path) -> None:

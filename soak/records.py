@@ -1,8 +1,12 @@
-"""What a run saw: as JSON, a record a line, and as a table in Markdown, written while it runs."""
+"""What a run saw: as JSON, a record a line, and as a table in Markdown, written while it runs.
+
+And what was not well, by which the run is judged in the end.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +19,34 @@ class Records:
         self._path = path
         self._title = title
         self._all: list[dict[str, Any]] = []
+        self._not_well: list[str] = []
         path.with_suffix(".jsonl").write_text("")
 
-    def add(self, record: dict[str, Any]) -> None:
-        """Write it down, and print it."""
+    def add(
+        self, record: dict[str, Any], name: str = "", breaches: Sequence[str] | None = None
+    ) -> None:
+        """Write it down, and print it.
+
+        `breaches` is what of it was not as promised, for the end under this `name`; None: nothing
+        is promised of it.
+        """
+        if breaches is not None:
+            record = {**record, "not well": "; ".join(breaches)}
+            self._not_well += [f"{name}: {breach}" for breach in breaches]
         self._all.append(record)
         line = json.dumps(record)
         print(line, flush=True)
         with self._path.with_suffix(".jsonl").open("a") as file:
             file.write(f"{line}\n")
         self._path.with_suffix(".md").write_text(self._table())
+
+    def status(self) -> int:
+        """Print what was not well; the exit status is 1 if anything was, or if nothing was seen."""
+        not_well = self._not_well if self._all else ["nothing was run"]
+        for line in not_well:
+            print(f"NOT WELL: {line}", flush=True)
+        print(f"{self._title}: {'not all was well' if not_well else 'all was well'}", flush=True)
+        return 1 if not_well else 0
 
     def _table(self) -> str:
         names = list(dict.fromkeys(name for record in self._all for name in record))

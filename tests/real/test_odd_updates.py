@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from harness import batches
+from harness import batches, faults
 from harness.kills import API
 from harness.odd_updates import Oddity
 from harness.odd_worlds import NEIGHBOUR, OddSource, OddWorld
 from harness.postgres import PostgresServer
+from soak.updates import Case, breaches
 from tests.real.conftest import wait_until
 
 _BRISKLY = {"sleep": "50ms"}
@@ -26,9 +27,11 @@ def source(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_one_that_fails_once(source: OddSource, tmp_path: Path) -> None:
     """It is tried again after 5 s; it and the one behind it come to their ends; others go on."""
-    world = source.world(tmp_path, "once", _BRISKLY, (Oddity("odd", 300, failures=1), _BEHIND))
+    odd = Oddity("odd", 300, failures=1)
+    world = source.world(tmp_path, "once", _BRISKLY, (odd, _BEHIND))
     seen = world.live(30)
-    assert (True, 1, 0) == (seen.done, seen.failed, seen.wrong)
+    assert [] == breaches(Case("once", odd, most_failed=1), seen)
+    assert 1 == seen.failed
     assert 5 <= seen.tries_s[0] < 6
     assert seen.neighbour[1] < 2
     assert seen.told <= 10
@@ -59,7 +62,9 @@ def test_one_that_hangs(source: OddSource, tmp_path: Path) -> None:
         world.admin.call("POST", f"{API}/resume", {})
         wait_until(lambda: not world.pending(), 10)
     assert 0 == world.wrong()
-    assert "Error doing update" not in world.server.log()
+    log = world.server.log()
+    assert "Error doing update" not in log
+    assert sum(map(faults.is_told, log.splitlines())) <= 10
 
 
 def test_one_whose_batches_take_a_hundred_times_their_target(
@@ -70,7 +75,7 @@ def test_one_whose_batches_take_a_hundred_times_their_target(
     module = {"duty_cycle": "25%", "target_duration": "10ms"}
     world = source.world(tmp_path, "long", module, (odd,))
     seen = world.live(30)
-    assert (True, 0, 0) == (seen.done, seen.failed, seen.wrong)
+    assert [] == breaches(Case("long", odd), seen)
     assert all(4 <= between_s < 5 for between_s in seen.tries_s)
     assert seen.clients_ms[1] < 1000
 
@@ -80,7 +85,7 @@ def test_one_whose_items_are_not_alike(source: OddSource, tmp_path: Path) -> Non
     odd = Oddity("odd", 200, cost_ms=0.02, spread_ratio=1e4)
     world = source.world(tmp_path, "uneven", _BRISKLY, (odd, _BEHIND))
     seen = world.live(40)
-    assert (True, 0, 0) == (seen.done, seen.failed, seen.wrong)
+    assert [] == breaches(Case("uneven", odd), seen)
     assert seen.batch_ms[0] < 300
 
 
@@ -90,7 +95,8 @@ def test_one_whose_batch_is_too_long_for_the_database(source: OddSource, tmp_pat
     module = {**_BRISKLY, "target_duration": "100ms"}
     world = source.world(tmp_path, "ended", module, (odd, _BEHIND), statement_timeout_ms=300)
     seen = world.live(40)
-    assert (True, 1, 0) == (seen.done, seen.failed, seen.wrong)
+    assert [] == breaches(Case("ended", odd, most_failed=1), seen)
+    assert 1 == seen.failed
 
 
 def _current(world: OddWorld) -> Any:

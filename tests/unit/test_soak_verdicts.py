@@ -1,0 +1,235 @@
+"""The long runs tell what was not well, and their exit status is 1 then."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import odd_worlds
+from harness.faults import Seen
+from harness.kills import RunningKills
+from harness.odd_updates import Oddity
+from soak import faults, iterations, kills, memory, records, updates
+from soak.__main__ import PARTS, run
+from soak.records import Records
+from soak.sentinel import not_of_synapse
+
+
+def after_a_fault(**changes: Any) -> Seen:
+    """All rows are there, after 2 s."""
+    as_promised: dict[str, Any] = {
+        "recovered_s": 2.0,
+        "aborted": False,
+        "failed": 1,
+        "told": 4,
+        "left": 0,
+        "rows_before": 10,
+        "rows": 100,
+        "expected": 100,
+        "wrong": 0,
+    }
+    return Seen(**{**as_promised, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"recovered_s": 10.0}, []),
+        ({"recovered_s": 10.1}, ["the next batch came after 10.1 s"]),
+        ({"recovered_s": None}, ["there was no batch after it"]),
+        ({"aborted": True}, ["Synapse gave up all updates"]),
+        ({"left": 2}, ["2 updates are left"]),
+        ({"wrong": 3}, ["3 rows are missing or there twice"]),
+    ],
+)
+def test_faults(changes: dict[str, Any], expected: list[str]) -> None:
+    """No abort, no row missing, all done, and the next batch within ten seconds."""
+    assert expected == faults.breaches("stopped", after_a_fault(**changes))
+
+
+def test_the_status_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is 1 if anything was not well or nothing was seen, and what was not is told at the end."""
+    seen = Records(tmp_path / "seen", "Some runs")
+    assert 1 == seen.status()
+    seen.add({"of": "stock"})
+    seen.add({"of": "ours"}, "the first", [])
+    assert 0 == seen.status()
+    seen.add({"of": "ours"}, "the second", ["late", "aborted"])
+    assert 1 == seen.status()
+    told = capsys.readouterr().out.splitlines()[-3:]
+    assert ["NOT WELL: the second: late", "NOT WELL: the second: aborted"] == told[:2]
+    assert "| ours | late; aborted |" in (tmp_path / "seen.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"complaints": {"sentinel": 7}}, []),
+        ({"sentinel, not Synapse's": 1}, ['1 times "sentinel" in the log']),
+        ({"complaints": {"an error of its own": 2}}, ['2 times "an error of its own" in the log']),
+        ({"aborted": True}, ["Synapse gave up all updates"]),
+        ({"left": 1}, ["1 updates are left"]),
+        ({"keys": 9}, ["9 state keys were restored, of 10"]),
+        ({"iterations": 99}, ["only 99 iterations"]),
+        (
+            {"RSS early, late": [129.0, 135.1]},
+            ["memory grew from 129.0 to 135.1 MiB, which is more than 135.0"],
+        ),
+    ],
+)
+def test_iterations(changes: dict[str, Any], expected: list[str]) -> None:
+    """No abort, nothing left, no lost context, and memory as of any server under load."""
+    as_promised: dict[str, Any] = {
+        "complaints": {},
+        "sentinel, not Synapse's": 0,
+        "aborted": False,
+        "left": 0,
+        "keys": 10,
+        "expected": 10,
+        "iterations": 100,
+        "RSS early, late": [129.0, 132.0],
+        "RSS late at most": 135.0,
+    }
+    assert expected == iterations.breaches({**as_promised, **changes}, 100)
+
+
+_LOST_BY_SYNAPSE = """\
+Starting db txn 'update_scheduled_task' from sentinel context
+Starting db connection from sentinel context: metrics will be lost
+Running background update 'odd'
+Starting db txn 'insert_scheduled_task' from sentinel context
+Starting db connection from sentinel context: metrics will be lost
+Starting db txn 'drop_lock' from sentinel context
+Starting db connection from sentinel context: metrics will be lost
+Background process 'task-update_join_states' threw an exception
+Calling defer_to_threadpool from sentinel context: metrics will be lost
+"""
+
+
+def test_contexts_that_synapse_loses() -> None:
+    """Seven lines for each failure of its own task are let pass, and not one more."""
+    assert [] == not_of_synapse(_LOST_BY_SYNAPSE * 2)
+    without_failure = _LOST_BY_SYNAPSE.replace("task-update_join_states", "another")
+    assert 7 == len(not_of_synapse(without_failure))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Calling defer_to_threadpool from sentinel context: metrics will be lost",
+        "Starting db connection from sentinel context: metrics will be lost",
+        "Starting db txn 'bgthrottle_probe' from sentinel context",
+        "Starting db txn 'drop_lock' from sentinel context",
+        "Starting metrics collection 'x' from sentinel context: metrics will be lost",
+    ],
+)
+def test_contexts_that_we_lose(line: str) -> None:
+    """Whatever comes beside those of Synapse is ours."""
+    assert [line] == not_of_synapse(f"{_LOST_BY_SYNAPSE}{line}\n")
+    assert [line] == not_of_synapse(f"{line}\n{_LOST_BY_SYNAPSE}")[:1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"done": False}, ["it did not come to its end"]),
+        ({"aborted": True}, ["Synapse gave it up"]),
+        ({"wrong": 2}, ["2 rows are missing or there twice"]),
+        ({"failed": 3}, ["3 iterations failed"]),
+        ({"tries_s": [6.0, 7.0, 0.1]}, ["it was tried again after [6.0, 7.0] s"]),
+        ({"tries_s": [6.0]}, ["it was tried again after [6.0] s"]),
+        ({"tries_s": [16.0, 16.0]}, ["it was tried again after [16.0, 16.0] s"]),
+        ({"told": 21}, ["the module logged 21 lines"]),
+        ({"log_kib": 401.0}, ["401.0 KiB were logged"]),
+        ({"neighbour": (170, 20.1)}, ["the neighbour had no batch for 20.1 s"]),
+        ({"clients_ms": (51.0, 60.0)}, ["half of the clients' requests took 51.0 ms"]),
+    ],
+)
+def test_odd_updates(changes: dict[str, Any], expected: list[str]) -> None:
+    """The end that it must have, waits that grow, few lines, and nobody else harmed."""
+    as_promised: dict[str, Any] = {
+        "done": True,
+        "aborted": False,
+        "s": 80.0,
+        "failed": 2,
+        "tries_s": [6.5, 16.0, 0.1],
+        "batch_ms": (90.0, 110.0),
+        "told": 10,
+        "log_kib": 200.0,
+        "wrong": 0,
+        "neighbour": (170, 9.0),
+        "clients_ms": (6.0, 200.0),
+    }
+    case = updates.Case("fails twice", Oddity("odd", 100, failures=2), most_failed=2)
+    seen = odd_worlds.Seen(**{**as_promised, **changes})
+    assert expected == updates.breaches(case, seen)
+
+
+def test_odd_updates_that_never_end() -> None:
+    """One that always fails must be given up, as without the module."""
+    case = updates.CASES[3]
+    assert "fails always" == case.name
+    tries_s = [6.0, 15.0, 31.0, 61.0]
+    seen = odd_worlds.Seen(
+        False, True, 113.0, 5, tries_s, (0.0, 0.0), 13, 254.0, 0, (337, 2.6), (6.1, 114.7)
+    )
+    assert [] == updates.breaches(case, seen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"lost": 1}, ["1 acknowledged pauses were lost"]),
+        ({"back": 1}, ["1 pauses that were ended were back"]),
+        ({"wrong": 1}, ["1 times the rows were not what the update said"]),
+        ({"backwards": 1}, ["1 times the update was not as far as before"]),
+        ({"progressed": 2}, ["the update went on 2 times only"]),
+        ({"slowest_stop_s": 5.1}, ["SIGTERM took 5.1 s"]),
+        ({"bad_exits": 1}, ["1 times the exit status was not 0"]),
+        ({"left": 1}, ["1 updates are left"]),
+        ({"rows": 99}, ["99 rows at the end, of 100"]),
+        ({"complaints": 1}, ["1 complaints in the log"]),
+    ],
+)
+def test_kills(changes: dict[str, Any], expected: list[str]) -> None:
+    """Pauses are kept, rows are those of what was done, and the server ends when it is told to."""
+    seen = RunningKills(**{"progressed": 6, "rows": 100, "expected": 100, **changes})
+    assert expected == kills.breaches(seen, 10, is_same=True)
+
+
+def test_kills_compared_with_stock() -> None:
+    """The index is stock's, row by row."""
+    seen = RunningKills(progressed=6, rows=100, expected=100)
+    assert ["the index is not the same as stock's"] == kills.breaches(seen, 10, is_same=False)
+
+
+def test_memory() -> None:
+    """What the module keeps does not grow, but for what is just under way."""
+    assert [] == memory.flat(16.5, 17.3, "KiB")
+    assert ["the module's own grew from 16.5 to 45 KiB"] == memory.flat(16.5, 45, "KiB")
+
+
+def test_all_parts_are_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Also those after one that failed; which did is told at the end."""
+    parts = {"good": ("platform",), "bad": ("soak.no_such_part",), "later": ("platform",)}
+    assert 1 == run(parts, tmp_path / "all")
+    told = capfd.readouterr().out.splitlines()
+    assert ["NOT WELL: bad: exit status 1", "All long runs: not all was well"] == told[-2:]
+    assert ["good", "bad", "later"] == [
+        line.split()[1] for line in (tmp_path / "all.md").read_text().splitlines()[4:]
+    ]
+    assert 0 == run({"good": ("platform",)}, tmp_path / "all")
+
+
+def test_each_run_is_a_part() -> None:
+    """No file with a run of its own is left out."""
+    with_a_run = {
+        path.stem
+        for path in Path(records.__file__).parent.glob("*.py")
+        if "\nif __name__" in path.read_text() and path.stem != "__main__"
+    }
+    assert with_a_run == {command[0].removeprefix("soak.") for command in PARTS.values()}
