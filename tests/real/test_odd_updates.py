@@ -1,6 +1,8 @@
 """A short sample of updates that misbehave on a real server; the longer is `soak.updates`."""
 
+import statistics
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from harness import batches
 from harness.kills import API
 from harness.odd_updates import Oddity
-from harness.odd_worlds import NEIGHBOUR, OddSource, OddWorld
+from harness.odd_worlds import NEIGHBOUR, OddSource, OddWorld, clients
 from harness.postgres import PostgresServer
 from tests.real.conftest import wait_until
 
@@ -91,6 +93,45 @@ def test_one_whose_batch_is_too_long_for_the_database(source: OddSource, tmp_pat
     world = source.world(tmp_path, "ended", module, (odd, _BEHIND), statement_timeout_ms=300)
     seen = world.live(40)
     assert (True, 1, 0) == (seen.done, seen.failed, seen.wrong)
+
+
+_PINNED_RATIO = 0.2
+_PINNED = {
+    "profile": "fast",  # which compares the least
+    "min_duty_cycle": "20%",
+    "max_duty_cycle": "20%",
+    "target_duration": "20ms",
+}
+
+
+def test_two_databases_share_one_duty(source: OddSource, tmp_path: Path) -> None:
+    """Among clients both together have the duty cycle that one alone has."""
+    world = source.world(tmp_path, "shared", _PINNED, (Oddity("odd", 10**6),))
+    with world.server, clients(world.admin):
+        wait_until(lambda: "odd" in _running(world) and "neighbour" in _running(world))
+        together = [_busy_ratio(world, name) for name in ("odd", "neighbour")]
+        world.admin.call("POST", f"{API}/pause", {"database": "other", "for": "1h"})
+        wait_until(lambda: "Holding neighbour in other" in world.server.log())
+        alone = _busy_ratio(world, "odd")
+    assert alone == pytest.approx(_PINNED_RATIO, rel=0.4)
+    assert 0.5 * alone < sum(together) < 1.4 * alone  # not twice
+
+
+def _running(world: OddWorld) -> str:
+    return "".join(batch.update_name for batch in batches.batches(world.server.log()))
+
+
+def _busy_ratio(world: OddWorld, name: str, count: int = 12) -> float:
+    """Of so many batches from now on, in the middle: the batch, by it and the rest before it.
+
+    So neither a comparison, in which nothing runs for a second, nor a moment of the machine counts.
+    """
+    begin = len(world.server.log().encode())
+    wait_until(lambda: len(batches.batches(world.server.log(begin), name)) > count)
+    found = batches.batches(world.server.log(begin), name)[1:]  # of the first, half may be missing
+    return statistics.median(
+        later.took_s / (later.end_s - earlier.end_s) for earlier, later in pairwise(found)
+    )
 
 
 def _current(world: OddWorld) -> Any:
