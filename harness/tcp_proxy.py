@@ -8,8 +8,10 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import yaml
 from typing_extensions import Self
 
 from harness.process import free_port
@@ -32,6 +34,13 @@ class TcpProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._open = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
+
+    def lead(self, config_path: Path) -> None:
+        """From its next start on, the server with this homeserver.yaml reaches PostgreSQL by us."""
+        config = yaml.safe_load(config_path.read_text())
+        for database in (config.get("databases") or {"": config["database"]}).values():
+            database["args"]["port"] = self.port
+        config_path.write_text(yaml.safe_dump(config))
 
     def reset(self) -> int:
         """Reset all connections, at both of their ends; how many ends there were."""

@@ -13,6 +13,7 @@ import attrs
 
 from harness import faults
 from harness.postgres import PostgresServer
+from harness.tcp_proxy import TcpProxy
 from harness.worlds import PostgresSource, SqliteSource, World
 from soak.records import Records
 
@@ -44,12 +45,16 @@ def main() -> None:
     records = Records(options.output, "Faults, the module and stock Synapse beside it")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         postgres = stack.enter_context(PostgresServer(Path(folder) / "cluster"))
+        proxy = stack.enter_context(TcpProxy(postgres.port))
         run = Run(Path(folder), postgres, records, options.only)
         for outage_s in options.outages:
             run.on_postgres("stopped", outage_s, lambda _: faults.stopped(postgres))
             run.on_postgres("kill -9", outage_s, lambda _: faults.killed(postgres))
         run.on_postgres("crashed", 3, lambda _: faults.crashed(postgres))
-        run.on_postgres("restarted in a batch", 0, lambda _: faults.stopped(postgres))
+        run.on_postgres(
+            "restarted in a batch", 0, lambda w: faults.stopped_in_a_batch(postgres, w.database)
+        )
+        run.on_postgres("connections reset", 10, lambda w: _resets(w, proxy))
         run.on_postgres("sessions ended", 10, lambda w: faults.cut_off(postgres, w.database))
         run.on_postgres(
             "too many connections", 20, lambda w: faults.without_slots(postgres, w.database)
@@ -176,6 +181,11 @@ def _arm(is_ours: bool) -> tuple[dict[str, Any] | None, dict[str, Any]]:
 
 def _slow_arm(is_ours: bool) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     return (_SLOWLY, {}) if is_ours else (None, _STOCK_SLOWLY)
+
+
+def _resets(world: World, proxy: TcpProxy) -> AbstractContextManager[None]:
+    proxy.lead(world.server.config_path)  # not yet started
+    return faults.resets(proxy)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 
 from harness import batches, faults
 from harness.kills import API
@@ -32,10 +31,7 @@ def proxy(odd_source: OddSource) -> Iterator[TcpProxy]:
 def running(source: OddSource, folder: Path, proxy: TcpProxy) -> Iterator[OddWorld]:
     """A server that reaches its databases through the proxy, some batches after its start."""
     world = source.world(folder, "connections", _BRISKLY, (_ODD,))
-    config = yaml.safe_load(world.server.config_path.read_text())
-    for database in config["databases"].values():
-        database["args"]["port"] = proxy.port
-    world.server.config_path.write_text(yaml.safe_dump(config))
+    proxy.lead(world.server.config_path)
     with world.server:
         wait_until(lambda: len(batches.batches(world.server.log(), "odd")) > 1)
         yield world
