@@ -18,6 +18,7 @@ import psycopg2
 
 from harness.postgres import PostgresServer
 from harness.process import SynapseProcess
+from harness.tcp_proxy import TcpProxy
 from harness.worlds import World
 
 Fault = Callable[[], AbstractContextManager[None]]
@@ -31,6 +32,43 @@ def stopped(postgres: PostgresServer) -> Iterator[None]:
         yield
     finally:
         postgres.start()
+
+
+@contextmanager
+def stopped_in_a_batch(postgres: PostgresServer, name: str) -> Iterator[None]:
+    """The same while a batch of `event_search` is at work, which a lock sees to."""
+    with postgres.session(name) as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE event_search IN SHARE MODE")
+        wait_until(lambda: _waits_for_event_search(postgres, name))
+        postgres.stop()
+    try:
+        yield
+    finally:
+        postgres.start()
+
+
+def _waits_for_event_search(postgres: PostgresServer, name: str) -> bool:
+    with postgres.session(name) as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM pg_locks"
+            " WHERE NOT granted AND relation = 'event_search'::regclass"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+@contextmanager
+def resets(proxy: TcpProxy, every_s: float = 0.3) -> Iterator[None]:
+    """All connections through the proxy are reset, again and again."""
+    end = threading.Event()
+
+    def reset() -> None:
+        while not end.is_set():
+            proxy.reset()
+            end.wait(every_s)
+
+    with beside(reset, end):
+        yield
 
 
 @contextmanager

@@ -153,7 +153,7 @@ class OddWorld:
     def live(self, patience_s: float) -> Seen:
         """Run it among clients until all of the first database is done, or given up."""
         server, name = self.server, self.updates[0].name
-        with server, _clients(self.admin) as took_ms:
+        with server, clients(self.admin) as took_ms:
             begin, begin_s = time.monotonic(), time.time()
             with suppress(TimeoutError):
                 faults.wait_until(
@@ -192,7 +192,7 @@ def _databases(
 
 
 @contextmanager
-def _clients(admin: MatrixClient) -> Iterator[list[float]]:
+def clients(admin: MatrixClient) -> Iterator[list[float]]:
     """Somebody who reads and writes ten times a second; yields how long each took, in ms."""
     took_ms: list[float] = []
     end = threading.Event()

@@ -85,7 +85,7 @@ class Board:
         kind: type[Sample] = type(sample)
         name = getattr(sample, "name", None)  # of a check: each is for one signal
         before = None if name else self._before.get(kind)
-        if not getattr(sample, "problem", ""):
+        if not getattr(sample, "problem", ""):  # or a rate would be missing after each
             self._before[kind] = sample
         for level in self.levels.values():
             if level.signal.source is kind and name in (None, level.signal.name):

@@ -14,6 +14,7 @@ from harness import data
 from harness.browser import Browser
 from harness.kills import API
 from harness.matrix import MatrixClient
+from harness.odd_worlds import OddSource
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
 from tests.real.page_world import World
@@ -112,6 +113,12 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
         with SynapseServer(folder / "template", None, extra):
             pass
         yield postgres
+
+
+@pytest.fixture(scope="session")
+def odd_source(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> OddSource:
+    """Two databases of a server, with nothing pending, for updates that are made for a test."""
+    return OddSource.make(postgres, tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture

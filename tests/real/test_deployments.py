@@ -36,6 +36,11 @@ def _current(admin: MatrixClient, number: int = 0) -> tuple[str, str]:
     return status["state"], decision["reason"]
 
 
+def _duty_ratio(admin: MatrixClient) -> float:
+    """That the update of the first database has now; 0: it has none."""
+    return admin.call("GET", f"{API}/status")["duty_cycle_ratio"] or 0.0
+
+
 @contextmanager
 def _clients(url: str, token: str) -> Iterator[None]:
     """Somebody who asks for something all the time."""
@@ -60,8 +65,9 @@ def _clients(url: str, token: str) -> Iterator[None]:
 def test_workers(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     """With two workers, one of which writes events and one runs background tasks, main decides.
 
-    Clients that talk to a worker are seen in the database, the API is on main alone, and the
-    workers say where it is.
+    Clients that talk to a worker are seen in the database, which lowers the duty cycle for as long
+    as they are there; the API is on main alone, and the workers say where it is. What the module
+    does in a worker is nothing (`test_in_a_worker`, `test_a_worker_shows_no_values`).
     """
     extra = {**database(postgres, name), "run_background_tasks_on": "worker2"}
     with RedisServer(tmp_path / "redis") as redis:
@@ -78,9 +84,12 @@ def test_workers(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
                     elsewhere.call("GET", f"{API}/status")
                 assert 404 == refused.value.code
                 assert "nothing to do here" in worker.log()
+            admin.call("POST", f"{API}/override", {"update": "*", "settings": _GENTLE})
+            wait_until(lambda: _duty_ratio(admin) == 1)  # nobody is there
             with _clients(workers[0].url, admin.token):
-                admin.call("POST", f"{API}/override", {"update": "*", "settings": _GENTLE})
                 wait_until(lambda: "clients are there" in _current(admin)[1])
+                wait_until(lambda: 0 < _duty_ratio(admin) < 0.3)
+            wait_until(lambda: _duty_ratio(admin) == 1)
             admin.call("POST", f"{API}/reset", {})
             admin.call("POST", f"{API}/override", {"update": "*", "settings": _FINISH})
             wait_until(lambda: _ask(postgres, name, _QUEUE) == [])
@@ -88,7 +97,7 @@ def test_workers(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
                 assert "Traceback" not in process.log()
 
 
-_GENTLE = {"duty_cycle": "adaptive", "profile": "gentle", "max_items_per_second": 1}
+_GENTLE = {"duty_cycle": "adaptive", "profile": "gentle", "max_items_per_second": 0.3}
 _FINISH = {"profile": "finish"}
 
 

@@ -1,8 +1,5 @@
 """A short sample of each fault around a real server; the long runs are `make soak`."""
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,7 +7,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 
 import pytest
-from synapse.server import HomeServer
 
 from harness import batches, faults
 from harness.kills import API, COMPLAINTS, end_while_running
@@ -204,22 +200,3 @@ def test_redis_and_a_worker_gone(source: PostgresSource, tmp_path: Path) -> None
             wait_until(lambda: world.pending() == 0)
     assert "Error doing update" not in world.server.log()
     assert world.expected == world.rows()
-
-
-@pytest.mark.skipif(not hasattr(HomeServer, "shutdown"), reason="before Synapse 1.140")
-def test_two_servers_in_one_process(tmp_path: Path) -> None:
-    """Shut down, a server leaves nothing of the module alive, and the other one is not touched."""
-    paths = []
-    for name in ("one", "two"):
-        server = SynapseServer(tmp_path / name, {"sleep": "300ms"}, {"server_name": f"{name}.test"})
-        paths.append(str(server.config_path))
-    command = [sys.executable, "-m", "tests.real.two_servers", *paths]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
-    answers = [line for line in ended.stdout.splitlines() if line.startswith("ANSWER ")]
-    assert answers, ended.stderr[-2000:]
-    seen = json.loads(answers[0].removeprefix("ANSWER "))
-    assert 2 == seen["running"]["BackgroundUpdateThrottle"]
-    assert [False, True] == seen["after 1"]["alive"]
-    assert 1 == seen["after 1"]["BackgroundUpdateThrottle"] == seen["after 1"]["Throttle"]
-    nothing = {"SynapseHomeServer", "BackgroundUpdateThrottle", "Throttle", "Iteration", "timers"}
-    assert dict.fromkeys(nothing, 0) == {name: seen["after 2"][name] for name in nothing}

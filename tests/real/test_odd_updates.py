@@ -1,6 +1,8 @@
 """A short sample of updates that misbehave on a real server; the longer is `soak.updates`."""
 
+import statistics
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,7 @@ import pytest
 from harness import batches, faults
 from harness.kills import API
 from harness.odd_updates import Oddity
-from harness.odd_worlds import NEIGHBOUR, OddSource, OddWorld
-from harness.postgres import PostgresServer
+from harness.odd_worlds import NEIGHBOUR, OddSource, OddWorld, clients
 from soak.updates import Case, breaches
 from tests.real.conftest import wait_until
 
@@ -19,16 +20,10 @@ _STOCK = {"background_updates": {"sleep_duration_ms": 50}}
 _BEHIND = Oddity("behind", 50)
 
 
-@pytest.fixture(scope="module")
-def source(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> OddSource:
-    """Two databases of a server, with nothing pending."""
-    return OddSource.make(postgres, tmp_path_factory.mktemp("odd"))
-
-
-def test_one_that_fails_once(source: OddSource, tmp_path: Path) -> None:
+def test_one_that_fails_once(odd_source: OddSource, tmp_path: Path) -> None:
     """It is tried again after 5 s; it and the one behind it come to their ends; others go on."""
     odd = Oddity("odd", 300, failures=1)
-    world = source.world(tmp_path, "once", _BRISKLY, (odd, _BEHIND))
+    world = odd_source.world(tmp_path, "once", _BRISKLY, (odd, _BEHIND))
     seen = world.live(30)
     assert [] == breaches(Case("once", odd, most_failed=1), seen)
     assert 1 == seen.failed
@@ -37,9 +32,9 @@ def test_one_that_fails_once(source: OddSource, tmp_path: Path) -> None:
     assert seen.told <= 10
 
 
-def test_one_that_always_fails_on_stock(source: OddSource, tmp_path: Path) -> None:
+def test_one_that_always_fails_on_stock(odd_source: OddSource, tmp_path: Path) -> None:
     """Stock Synapse gives up its database within a second, and the one behind it; others go on."""
-    world = source.world(
+    world = odd_source.world(
         tmp_path, "always", None, (Oddity("odd", 300, failures=10**9), _BEHIND), _STOCK
     )
     seen = world.live(30)
@@ -47,9 +42,9 @@ def test_one_that_always_fails_on_stock(source: OddSource, tmp_path: Path) -> No
     assert sum(seen.tries_s) < 2
 
 
-def test_one_that_hangs(source: OddSource, tmp_path: Path) -> None:
+def test_one_that_hangs(odd_source: OddSource, tmp_path: Path) -> None:
     """The status tells since when; other databases go on, levers answer, and it ends by itself."""
-    world = source.world(tmp_path, "hangs", _BRISKLY, (Oddity("odd", 300, hang_s=4), _BEHIND))
+    world = odd_source.world(tmp_path, "hangs", _BRISKLY, (Oddity("odd", 300, hang_s=4), _BEHIND))
     with world.server:
         wait_until(lambda: _batch_age_s(world) > 2)
         begin = len(world.server.log().encode())
@@ -68,35 +63,76 @@ def test_one_that_hangs(source: OddSource, tmp_path: Path) -> None:
 
 
 def test_one_whose_batches_take_a_hundred_times_their_target(
-    source: OddSource, tmp_path: Path
+    odd_source: OddSource, tmp_path: Path
 ) -> None:
     """With a duty cycle each is followed by its rest, not by one that the target would deserve."""
     odd = Oddity("odd", 300, cost_ms=10, batch_items=100)
     module = {"duty_cycle": "25%", "target_duration": "10ms"}
-    world = source.world(tmp_path, "long", module, (odd,))
+    world = odd_source.world(tmp_path, "long", module, (odd,))
     seen = world.live(30)
     assert [] == breaches(Case("long", odd), seen)
     assert all(4 <= between_s < 5 for between_s in seen.tries_s)
     assert seen.clients_ms[1] < 1000
 
 
-def test_one_whose_items_are_not_alike(source: OddSource, tmp_path: Path) -> None:
+def test_one_whose_items_are_not_alike(odd_source: OddSource, tmp_path: Path) -> None:
     """Where one item costs 10^4 times another, most batches are near their target nevertheless."""
     odd = Oddity("odd", 200, cost_ms=0.02, spread_ratio=1e4)
-    world = source.world(tmp_path, "uneven", _BRISKLY, (odd, _BEHIND))
+    world = odd_source.world(tmp_path, "uneven", _BRISKLY, (odd, _BEHIND))
     seen = world.live(40)
     assert [] == breaches(Case("uneven", odd), seen)
     assert seen.batch_ms[0] < 300
 
 
-def test_one_whose_batch_is_too_long_for_the_database(source: OddSource, tmp_path: Path) -> None:
+def test_one_whose_batch_is_too_long_for_the_database(
+    odd_source: OddSource, tmp_path: Path
+) -> None:
     """A batch that `statement_timeout` ends is smaller the next time, and then it is not ended."""
     odd = Oddity("odd", 150, cost_ms=10)
     module = {**_BRISKLY, "target_duration": "100ms"}
-    world = source.world(tmp_path, "ended", module, (odd, _BEHIND), statement_timeout_ms=300)
+    world = odd_source.world(tmp_path, "ended", module, (odd, _BEHIND), statement_timeout_ms=300)
     seen = world.live(40)
     assert [] == breaches(Case("ended", odd, most_failed=1), seen)
     assert 1 == seen.failed
+
+
+_PINNED_RATIO = 0.2
+_PINNED = {
+    "profile": "fast",  # which compares the least
+    "min_duty_cycle": "20%",
+    "max_duty_cycle": "20%",
+    "target_duration": "20ms",
+}
+
+
+def test_two_databases_share_one_duty(odd_source: OddSource, tmp_path: Path) -> None:
+    """Among clients both together have the duty cycle that one alone has."""
+    world = odd_source.world(tmp_path, "shared", _PINNED, (Oddity("odd", 10**6),))
+    with world.server, clients(world.admin):
+        wait_until(lambda: "odd" in _running(world) and "neighbour" in _running(world))
+        together = [_busy_ratio(world, name) for name in ("odd", "neighbour")]
+        world.admin.call("POST", f"{API}/pause", {"database": "other", "for": "1h"})
+        wait_until(lambda: "Holding neighbour in other" in world.server.log())
+        alone = _busy_ratio(world, "odd")
+    assert alone == pytest.approx(_PINNED_RATIO, rel=0.4)
+    assert 0.5 * alone < sum(together) < 1.4 * alone  # not twice
+
+
+def _running(world: OddWorld) -> str:
+    return "".join(batch.update_name for batch in batches.batches(world.server.log()))
+
+
+def _busy_ratio(world: OddWorld, name: str, count: int = 12) -> float:
+    """Of so many batches from now on, in the middle: the batch, by it and the rest before it.
+
+    So neither a comparison, in which nothing runs for a second, nor a moment of the machine counts.
+    """
+    begin = len(world.server.log().encode())
+    wait_until(lambda: len(batches.batches(world.server.log(begin), name)) > count)
+    found = batches.batches(world.server.log(begin), name)[1:]  # of the first, half may be missing
+    return statistics.median(
+        later.took_s / (later.end_s - earlier.end_s) for earlier, later in pairwise(found)
+    )
 
 
 def _current(world: OddWorld) -> Any:

@@ -45,7 +45,7 @@ def after_a_fault(**changes: Any) -> Seen:
 )
 def test_faults(changes: dict[str, Any], expected: list[str]) -> None:
     """No abort, no row missing, all done, and the next batch within ten seconds."""
-    assert expected == faults.breaches("stopped", after_a_fault(**changes))
+    assert expected == faults.breaches(after_a_fault(**changes))
 
 
 def test_the_status_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
