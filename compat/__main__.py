@@ -32,10 +32,14 @@ _VIRTUAL = tuple(
     f"tests/virtual/test_{name}.py"
     for name in ("updater", "updater_failures", "checks", "sampler", "private_side")
 )
-_REAL = ("tests/real/test_api.py", "tests/real/test_rules.py")
+# Among them outages, and workers.
+_REAL = tuple(f"tests/real/test_{name}.py" for name in ("api", "postgres", "rules"))
 _MORE_REAL = tuple(
     f"tests/real/test_{name}.py"
-    for name in ("adaptive", "demo", "postgres", "safety", "upgrade", "web", "web_delegated")
+    for name in (
+        *("adaptive", "api", "demo", "deployments", "faults", "odd_updates", "postgres"),
+        *("rules", "safety", "signals", "upgrade", "web", "web_delegated"),
+    )
 )
 # Minutes, on the oldest and the newest only.
 _LONG = (
@@ -47,7 +51,7 @@ _LONG = (
 def tests_of(target: Target) -> tuple[str, ...]:
     """What is run there. The core needs no Synapse: it is tried with the oldest and the newest."""
     if target.is_at_an_end:
-        return ("tests/unit", "tests/virtual", *_REAL, *_MORE_REAL)
+        return ("tests/unit", "tests/virtual", *_MORE_REAL)
     core = ("tests/unit",) if target.is_other_python else ()
     return (*core, *_VIRTUAL, *_REAL, *_LONG)
 

@@ -25,6 +25,7 @@ from synapse_bgthrottle.harm import MOST_EFFORT, Harm
 from synapse_bgthrottle.limits import Limits
 from synapse_bgthrottle.presence import Presence
 from synapse_bgthrottle.profiles import PROFILES, Profile
+from synapse_bgthrottle.soft_law import BLIND_RATIO, SoftLaw
 from synapse_bgthrottle.units import format_duration_ms, format_ratio
 
 LOOK_EVERY_S = 0.01
@@ -34,13 +35,6 @@ LOW_PRESSURE = 0.5
 
 # Looks further apart than this do not show what was between them.
 _CALM_IS_SEEN_S = 2.0
-
-# What stock Synapse does, where nothing can be seen.
-BLIND_RATIO = 0.09
-
-# How far the law's ratio may lie above what is used of it: a single look at a high pressure is
-# passed over, three at more than twice the threshold halve what is used.
-_HEADROOM = 4.0
 
 # Twenty looks in a row that did not come: what the last one said is no longer so.
 _BLIND_AFTER_S = 5.0
@@ -53,40 +47,6 @@ _TARGET_PER_QUIET = 0.04
 
 # A harmless update may go on at pressures at which another one yields, but not at any.
 _MOST_INDULGENCE = 2.0
-
-
-@attrs.define
-class SoftLaw:
-    """The duty cycle that soft pressures allow: quick to yield, a few seconds to recover.
-
-    A multiplicative law, whose loop gain is 0.25 (1 - f) at a pressure p = f + g u, whatever the
-    server's own gain g is; z^2 - z + b (1 - f) has real roots for b (1 - f) <= 1/4, so that it does
-    not ring with one sample of delay.
-    """
-
-    ratio: float = 0.1
-
-    def step(
-        self, soft: Soft, indulgence: float, least_ratio: float, most_ratio: float = 1.0
-    ) -> None:
-        """To be called for each look, four times a second.
-
-        `most_ratio` is what is used of the ratio at most: what lies far above it would have to be
-        given up first, before anybody notices that a pressure is yielded to.
-        """
-        most_ratio = max(min(most_ratio * _HEADROOM, 1.0), least_ratio)
-        if soft.pressure is None:
-            self.ratio = BLIND_RATIO
-            return
-        pressure = soft.pressure / indulgence
-        factor = 1.0
-        if pressure > 2:
-            factor = 0.5
-        elif not 0.9 < pressure < 1.1:
-            factor = 1 + 0.25 * (1 - pressure)
-        if soft.is_stale:
-            factor = min(factor, 1.0)
-        self.ratio = min(max(min(self.ratio, most_ratio) * factor, least_ratio), most_ratio)
 
 
 @attrs.frozen

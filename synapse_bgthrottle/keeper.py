@@ -11,13 +11,12 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.asker import Pending
 from synapse_bgthrottle.courses import Courses
-from synapse_bgthrottle.database import complaint_of
-from synapse_bgthrottle.failures import is_from_database, is_refusal
+from synapse_bgthrottle.failures import is_from_database
 from synapse_bgthrottle.homeserver import Database, Homeserver, ServerEndsError, Timer
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.lever_desk import LeverDesk, Queue
 from synapse_bgthrottle.lever_requests import StoreUnavailableError
-from synapse_bgthrottle.levers import Levers
+from synapse_bgthrottle.opening import WHERE, Opening
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.seen_week import SeenHour, SeenWeek
@@ -46,19 +45,12 @@ LONGEST_AGAIN_S = 600.0
 # An iteration that ended, and none after it for this long, was the last one for now.
 _LINGER_S = 1.0
 
-# One traceback for all places.
-_WHERE = "keeping levers and history"
-
-_NOT_READ = "not read yet"
-_OPEN_LOOK_S = 0.02
-_RETRY_S = (0.5, 1.0, 2.0, 5.0)
-
 
 class Keeper:
-    """Reads the store, then follows the updates.
+    """Has the store read, then follows the updates.
 
     Attributes:
-        problem: why nothing can be kept; empty: it can.
+        opening: how it is read.
     """
 
     def __init__(
@@ -80,8 +72,7 @@ class Keeper:
         self._desk = desk
         self._week = week
         self._on_internal_error = on_internal_error
-        self.problem = _NOT_READ
-        self._tries = 0
+        self.opening = Opening(host, throttle, store, self._take, on_internal_error)
         self._pending = Pending(host)
         self._is_called = False
         self._is_wanted = False
@@ -90,21 +81,6 @@ class Keeper:
         self._again: Timer | None = None
         self._looked_s: dict[str, float] = {}
         self._unknown_told: set[str] = set()
-
-    def start(self) -> None:
-        """Read what was stored; until that is done, every update is held."""
-        self._throttle.levers = None
-        if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
-            # Nothing can be read, ever: updates must not wait for it.
-            self._throttle.levers = Levers()
-            self.problem = "this version of Synapse has no timers that the module knows"
-
-    async def opened(self, limit_s: float) -> str:
-        """Why nothing can be kept, once that is known or after this time; empty: it can."""
-        until_s = self._host.now_s() + limit_s
-        while self.problem == _NOT_READ and self._host.now_s() < until_s:
-            await self._host.sleep(_OPEN_LOOK_S)
-        return self.problem
 
     def begin(self, database_name: str, update_name: str) -> None:
         """An iteration of this update begins."""
@@ -118,59 +94,11 @@ class Keeper:
             if not self._is_called:
                 self._call_in(_LINGER_S)
         except Exception as error:  # the update goes on without
-            self._on_internal_error(_WHERE, error)
-
-    async def _open(self) -> None:
-        try:
-            stored = await self._store.open()
-        except CancelledError:
-            raise
-        except Exception as error:
-            self.problem = complaint_of(error)
-            ours = not is_from_database(error)
-            if ours:
-                self._on_internal_error(_WHERE, error)
-            if is_refusal(error) or (ours and self._tries >= len(_RETRY_S)):
-                # A right that is missing, or an error of ours that stays: no use in waiting, and
-                # updates must not wait for ever.
-                self._throttle.levers = Levers()
-                logger.error(
-                    "its tables can be neither made nor read, so that nothing"
-                    " can be paused or released, and there is no history: %s",
-                    self.problem,
-                )
-                return
-            if not self._tries:
-                logger.warning(
-                    "what was paused cannot be read yet, which holds all"
-                    " updates; trying again until it can: %s",
-                    self.problem,
-                )
-            retry_s = _RETRY_S[min(self._tries, len(_RETRY_S) - 1)]
-            self._tries += 1
-            self._host.call_later(retry_s, "bgthrottle_open_store", self._open)
-            return
-        try:
-            self._take(stored)
-        except Exception as error:
-            self._throttle.levers = self._throttle.levers or Levers()
-            self._on_internal_error(_WHERE, error)
-        if not self._is_called:
-            self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
+            self._on_internal_error(WHERE, error)
 
     def _take(self, stored: Stored) -> None:
-        self.problem = ""
-        for line in stored.unreadable:
-            logger.error("this cannot be read any more, and is over: %s", line)
-        self._throttle.levers = Levers(stored.levers)
-        for lever in stored.levers:
-            logger.info(
-                "still in force: %s of %s%s %s",
-                lever.kind.value,
-                lever.update,
-                f" in {lever.database}" if lever.database else "",
-                lever.describe(),
-            )
+        if not self._is_called:
+            self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
         self._courses.recall(stored.open_entries)
         self._week.recall(stored.hours)
 
@@ -193,7 +121,7 @@ class Keeper:
             self._is_behind = True
             known = (StoreUnavailableError, ServerEndsError)
             if not isinstance(error, known) and not is_from_database(error):
-                self._on_internal_error(_WHERE, error)
+                self._on_internal_error(WHERE, error)
         finally:
             self._is_called = False
             if not self._is_behind:
@@ -215,7 +143,7 @@ class Keeper:
 
     async def _write(self, queues: dict[str, Queue]) -> None:
         ended = self._courses.ended()
-        if self.problem:
+        if self.opening.problem:
             self._courses.written()
             return
         hours: list[SeenHour] = []

@@ -76,7 +76,7 @@ class BackgroundUpdateThrottle:
             database.is_controlled_by(self.on_update) for database in self._host.databases.values()
         )
         if self._active:
-            self._keeper.start()
+            self._keeper.opening.start()
             missing = self._missing(api)
             steering = ModuleSteering(
                 self._host,

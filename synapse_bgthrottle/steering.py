@@ -62,7 +62,7 @@ class ModuleSteering:
 
     async def status(self) -> Json:
         """What goes on, and what waits; also while no database answers."""
-        problem = await self._keeper.opened(_LONGEST_LOOK_S)  # right after the start
+        problem = await self._keeper.opening.opened(_LONGEST_LOOK_S)  # right after the start
         databases = tuple(self._host.databases.values())  # more may show while these are asked
         looks = [await self._look(database) for database in databases]
         return status(
@@ -111,7 +111,7 @@ class ModuleSteering:
 
     async def load(self) -> list[Json]:
         """What was seen of the hours of the week, by number."""
-        await self._keeper.opened(_LONGEST_LOOK_S)
+        await self._keeper.opening.opened(_LONGEST_LOOK_S)
         return self._week.to_json()
 
     async def explain(self, update: str, database: str, one_shot: bool) -> Json:
@@ -132,7 +132,7 @@ class ModuleSteering:
             NothingMatchesError, TooManyLeversError, InvalidConfigError: nothing has changed.
             StoreUnavailableError: nothing has changed, or it is not known; the message says which.
         """
-        problem = await self._keeper.opened(_LONGEST_LOOK_S)
+        problem = await self._keeper.opening.opened(_LONGEST_LOOK_S)
         if problem:
             raise StoreUnavailableError(problem)
         # A pause of what is known asks no queue before it holds: a database may be silent.

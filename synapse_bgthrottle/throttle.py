@@ -6,7 +6,7 @@ and measures, `wall_s` is seconds since the epoch and is read by the windows.
 
 import math
 
-from synapse_bgthrottle import adaptive, holds, pacing, spacing
+from synapse_bgthrottle import adaptive, holds, pacing, settling, spacing
 from synapse_bgthrottle.adaptive import Going, Pacer
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
@@ -24,11 +24,9 @@ from synapse_bgthrottle.limits import (
 )
 from synapse_bgthrottle.lock_wait import LockWait
 from synapse_bgthrottle.observing import Observer, working
-from synapse_bgthrottle.signals.samples import BatchSample, DatabaseSample, ProcessSample, Sample
+from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.update_limits import UpdateLimits
-
-_QUIET_ITEM_SHARE = 0.2
 
 # In a row, in one database.
 FAILURES_UNTIL_ABORT = 5
@@ -204,37 +202,8 @@ class Throttle:
         """The batch ended; `items` is what it did, as far as that is known."""
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
-        start_s = now_s if update.batch_start_s is None else update.batch_start_s
-        took_s = max(now_s - start_s, 0.0)
-        lock_wait_s = update.lock_wait.total_s(now_s)
-        update.batch_start_s = None
-        database.is_open = False
-        work_s = pacing.work_s(took_s, lock_wait_s, update.limits.target_duration_ms)
-        database.batch_end_s, database.batch_s = now_s, work_s
         self.pacer.comparison.worked(now_s)
-        database.failures = database.failures + 1 if failed else 0
-        update.target_ceiling = pacing.target_ceiling(update.target_ceiling, failed=failed)
-        update.charged_items = 0
-        # How long a lock was waited for is not seen to the ms: what is left may be mostly error.
-        teaches = not failed and lock_wait_s <= work_s
-        decision = update.decision  # the limits may be others than when the batch was decided
-        if decision is not None and decision.is_exact:
-            asked_items = decision.min_batch_items
-            # Some handlers do more than they are asked to, and some say less than they did.
-            update.charged_s, update.charged_items = start_s, max(items or 0, asked_items)
-            if teaches:
-                update.sizer.record(asked_items, update.charged_items, work_s * 1000)
-            if not failed:
-                items = asked_items if items is None else items
-        elif decision is not None and update.batches and teaches:
-            # Not from the first batch, whose size has nothing to do with the target.
-            update.target_scale = pacing.target_scale(decision.target_ms, work_s * 1000)
-        if items and teaches and not update.one_shot:
-            self._compare_with_quiet(database, update, now_s, work_s * 1000 / items)
-        update.last_batch_s = took_s
-        update.batches += 1
-        update.items += items or 0
-        update.batch_s += work_s
+        settling.settle(database, update, self.pacer.presence, now_s, items, failed=failed)
 
     def failed(
         self,
@@ -257,7 +226,7 @@ class Throttle:
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, adaptive.SQLITE_TARGET_MS)
         sharers = max(len(working(self.databases, self.updates)), 1)
-        batch_s = update.last_batch_s or 0.0
+        batch_s = (self.databases[database_name].batch_s or 0.0) if update.batches else 0.0
         going = self.pacer.go(limits, target_ms, update.harm, now_s, sharers, batch_s)
         if going.result is not None:
             for _, learner in working(self.databases, self.updates):
@@ -274,17 +243,6 @@ class Throttle:
             return None
         calm_for_s = self.pacer.calm_for_s(at.now_s)
         return holds.for_calm(update, self.pacer.soft, calm_for_s, at)
-
-    def _compare_with_quiet(
-        self, database: DatabaseState, update: UpdateState, now_s: float, item_ms: float
-    ) -> None:
-        quiet_after_s = update.profile.quiet_after_s
-        if self.pacer.presence.is_quiet(now_s, quiet_after_s):
-            known = item_ms if update.quiet_item_ms is None else update.quiet_item_ms
-            update.quiet_item_ms = known + _QUIET_ITEM_SHARE * (item_ms - known)
-        elif update.quiet_item_ms:
-            slowdown = item_ms / update.quiet_item_ms
-            database.board.observe(BatchSample(at_s=now_s, slowdown=slowdown))
 
 
 def _duty_ratio(pace: Pace, going: Going) -> float | None:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.adaptive import BLIND_RATIO
 from synapse_bgthrottle.comparison import Comparison
 from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample
+from synapse_bgthrottle.soft_law import BLIND_RATIO
 from synapse_bgthrottle.state import Facts
 from tests.unit.adaptive_server import DB, NAME, Server
 

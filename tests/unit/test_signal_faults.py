@@ -10,7 +10,6 @@ from typing import Any
 import attrs
 import pytest
 
-from synapse_bgthrottle.adaptive import BLIND_RATIO
 from synapse_bgthrottle.board_level import SHORTEST_HOLD_S
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
@@ -26,6 +25,7 @@ from synapse_bgthrottle.signals.samples import (
     Sample,
 )
 from synapse_bgthrottle.signals.signal import PERIOD_S, STALE_PERIODS, Unit
+from synapse_bgthrottle.soft_law import BLIND_RATIO
 from synapse_bgthrottle.state import Facts
 from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.telling_samples import SampleTeller

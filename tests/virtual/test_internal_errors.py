@@ -29,6 +29,7 @@ PLACES = [
     "iteration.Iteration._finish",
     "iteration.Iteration._wait",
     "keeper.Keeper._take",
+    "opening.Opening._take",
     "keeper.Keeper.begin",
     "metric_series.ServerSeries.at",
     "metric_series.ServerSeries.drop",
