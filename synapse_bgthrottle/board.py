@@ -12,7 +12,7 @@ import attrs
 
 from synapse_bgthrottle.board_level import Level
 from synapse_bgthrottle.signals import SIGNALS
-from synapse_bgthrottle.signals.samples import DatabaseSample, Sample
+from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample, Sample
 from synapse_bgthrottle.signals.signal import SignalClass
 
 
@@ -85,7 +85,8 @@ class Board:
         kind: type[Sample] = type(sample)
         name = getattr(sample, "name", None)  # of a check: each is for one signal
         before = None if name else self._before.get(kind)
-        if not getattr(sample, "problem", ""):  # or a rate would be missing after each
+        has_problem = isinstance(sample, (DatabaseSample, CheckSample)) and sample.problem
+        if not has_problem:  # or a rate would be missing after each
             self._before[kind] = sample
         for level in self.levels.values():
             if level.signal.source is kind and name in (None, level.signal.name):

@@ -40,7 +40,7 @@ class Level:
         signal: which.
         threshold: where its pressure is 1.0.
         is_configured: whether an operator asked for it, so that it must be readable.
-        at_s: when it was last looked at; None: never, or not often enough to be read.
+        at_s: when it was last read; None: never yet.
         value: what was last seen; None: not observable.
         problem: why it could not be read; empty: it could.
         about: what else was last found, where anything was.
@@ -77,11 +77,11 @@ class Level:
 
     def observe(self, sample: Sample, before: Sample | None) -> None:
         """A sample of this signal's source has been taken."""
-        self.problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
-        value = None if self.problem else self.signal.read(sample, before)
+        problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
+        value = None if problem else self.signal.read(sample, before)
         if isinstance(value, NotYet):
-            self.at_s, self.value = None, None
-            return
+            return  # what was known before, if anything, holds until the next look
+        self.problem = problem
         if value is not None and not (math.isfinite(value) and value >= 0):
             value, self.problem = (
                 None,

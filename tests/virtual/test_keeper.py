@@ -15,7 +15,11 @@ MakeServer = Callable[..., VirtualServer]
 
 
 def _told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.levelno >= level and "keeper" in r.name]
+    return [
+        r.getMessage()
+        for r in caplog.records
+        if r.levelno >= level and r.name.endswith(("keeper", "opening"))
+    ]
 
 
 # --- the start ---
@@ -103,7 +107,7 @@ def test_what_was_paused_is_told(
         "UPDATE bgthrottle_levers SET settings = '{}' WHERE kind = 'override'"
     )
     later = restarted(server, virtual_server())
-    with caplog.at_level(logging.INFO, logger="synapse_bgthrottle.keeper"):
+    with caplog.at_level(logging.INFO, logger="synapse_bgthrottle.opening"):
         later.load({})
         later.advance(0)
     error, pause = _told(caplog, logging.INFO)
