@@ -76,7 +76,7 @@ def test_budgets_of_the_operator(make_server: MakeServer, check_url: str, tmp_pa
         wait_until(lambda: f"behind it: pause_file {pause_file}\n" in held.synapse.log(), 30)
         assert [] == batches.batches(held.synapse.log(), REINDEX)
         pause_file.unlink()
-        wait_until(lambda: "behind it: http\n" in held.synapse.log(), 30)
+        wait_until(lambda: "behind it: http answers 503\n" in held.synapse.log(), 30)
         assert [] == batches.batches(held.synapse.log(), REINDEX)
         Check.status = 200
         wait_until(lambda: "Going on with event_search" in held.synapse.log(), 30)
