@@ -178,9 +178,9 @@ class Homeserver:
                     answer.errback(TimeoutError(f"no answer within {limit_s:g} s"))
 
         timer = self.call_later(limit_s, "bgthrottle_time_limit", give_up)
-        if self.call_later(0, description, run) is None:
-            raise ServerEndsError("the server ends")
         try:
+            if self.call_later(0, description, run) is None:
+                raise ServerEndsError("the server ends")
             return await make_deferred_yieldable(answer)
         finally:
             if timer is not None and timer.active():

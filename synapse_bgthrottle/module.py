@@ -125,10 +125,9 @@ class BackgroundUpdateThrottle:
         try:
             if database_name not in self._watches:
                 database = self._host.database(database_name)
-                self._watches[database_name] = DatabaseWatch(
-                    self._host, database, self._tell_internal_error
-                )
+                watch = DatabaseWatch(self._host, database, self._tell_internal_error)
                 self._tellers[database_name] = Teller(database_name)
+                self._watches[database_name] = watch
             self._throttle.begin(database_name, update_name, one_shot, self._host.now_s())
             self._metrics.begin(database_name, update_name)
             self._sampler.begin(database_name, update_name)
