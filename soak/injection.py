@@ -32,17 +32,29 @@ _BY_DESIGN = {
         "getattr(txn, 'txn'",
         "engine_of(txn)",
         "cursor.",
+        "_sqlite_limits(",
+        "connection.set_progress_handler(",
+        "int(query_only)",
+        "now_s()",
         "math.isnan(",
         "txn.",
     ),
     "database_sample": (
         "txn.",
         "len(_STATEMENTS)",
+        "bool(vacuum)",
+        "self._lock_wait_s(",
         "max(active - ours",
         "_float(build[1])",
         "float(value)",
     ),
-    "homeserver": ("self._api.defer_to_thread(", "self._api.run_db_interaction("),
+    # The queue, without which nothing can be released.
+    "database": ("txn.execute('SET LOCAL lock_timeout",),
+    "homeserver": (
+        "self._api.http_client.get_raw(",
+        "self._api.defer_to_thread(",
+        "self._api.run_db_interaction(",
+    ),
     "watch": ("self._answers.append(",),
 }
 

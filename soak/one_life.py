@@ -57,7 +57,8 @@ class Lived:
         wrong: each in a line.
         done_s: when the last update was done.
         tracebacks: how many were logged.
-        is_closed: whether a budget that cannot be read, or the database, holds updates at the end.
+        is_closed: whether a budget that cannot be read, the database, or an approval that nobody
+            could give without the queue holds updates at the end.
     """
 
     wrong: list[str]
@@ -125,7 +126,7 @@ def _is_closed(module: Any) -> bool:
         for name, database in throttle.databases.items()
     ]
     return any(
-        decision.cause is Cause.DATABASE
+        decision.cause in (Cause.DATABASE, Cause.APPROVAL)
         or (decision.cause is Cause.BUDGET and "is configured and" in decision.reason)
         for decision in decisions
         if decision is not None

@@ -89,8 +89,6 @@ class Pacer:
     soft: Soft = attrs.field(factory=lambda: Soft(None))
     _calm_since_s: float | None = None
     _looked_s: float = -math.inf
-    _question_s: float = 0.0
-    _questions: int = 0
 
     def calm_for_s(self, now_s: float) -> float:
         """For how long soft pressures have been seen to be low; what nobody looked at is not."""
@@ -125,12 +123,6 @@ class Pacer:
         if not self.presence.is_quiet(now_s, quiet_after_s):
             bounded = min(max(indulgence, 1.0), _MOST_INDULGENCE)
             self.law.step(soft, bounded, least_ratio, most_ratio)
-
-    def look_at_question(self, now_s: float, query_s: float) -> None:
-        """The database's time for our question, where clients' requests cannot be seen."""
-        self._question_s += query_s
-        self._questions += 1
-        self.comparison.look(now_s, {"question": (self._question_s, self._questions)})
 
     def go(
         self,
@@ -185,8 +177,10 @@ class Pacer:
         work_s, hush_s = self.comparison.spans_s(
             min(allowed, self.law.ratio), is_certain=harm.is_certain
         )
-        # With less than one batch for each moment, moments are made of the batches themselves.
-        is_long = batch_s >= self.comparison.least_s and batch_s / ratio > work_s + hush_s
+        # With less than one batch for each moment, moments are made of the batches themselves; not
+        # where those of several databases overlap.
+        is_long = sharers == 1 and batch_s >= self.comparison.least_s
+        is_long = is_long and batch_s / ratio > work_s + hush_s
         # What hushes take is given back in between; it is in the rests of long batches.
         share = 1.0 if is_long else (work_s + hush_s) / work_s
         at_work = min(ratio * share, limits.max_duty_ratio)

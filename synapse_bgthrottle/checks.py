@@ -158,11 +158,16 @@ def _sqlite_limits(cursor: Any, now_s: Callable[[], float]) -> Iterator[None]:
     SQLite does in one step, such as `count(*)` of a whole table, cannot be ended, but is told of.
     """
     deadline_s = now_s() + LONGEST_STATEMENT_MS / 1000
-    connection = cursor.connection
+    connection, is_asking = cursor.connection, True
     cursor.execute("PRAGMA query_only")
     (query_only,) = cursor.fetchone()
+    as_before = f"PRAGMA query_only = {int(query_only)}"
+
+    def is_too_long() -> bool:
+        return is_asking and now_s() > deadline_s
+
     try:
-        connection.set_progress_handler(lambda: now_s() > deadline_s, _LOOK_AFTER_STEPS)
+        connection.set_progress_handler(is_too_long, _LOOK_AFTER_STEPS)
         cursor.execute("PRAGMA query_only = ON")
         yield
     except Exception as error:
@@ -170,7 +175,8 @@ def _sqlite_limits(cursor: Any, now_s: Callable[[], float]) -> Iterator[None]:
             raise TimeoutError(_TOO_LONG) from error
         raise
     finally:
+        is_asking = False
+        cursor.execute(as_before)
         connection.set_progress_handler(None, 0)
-        cursor.execute(f"PRAGMA query_only = {int(query_only)}")
     if now_s() > deadline_s:
         raise TimeoutError(_TOO_LONG)

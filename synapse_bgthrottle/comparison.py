@@ -66,6 +66,7 @@ class Comparison:
     _began_s: float = -math.inf
     _looked_s: float = -math.inf
     _worked_s: float = -math.inf
+    _running: set[str] = attrs.field(factory=set)
     _seen: dict[str, tuple[float, float]] = attrs.field(factory=dict)
     _base: dict[str, float] = attrs.field(factory=dict)
     _variance: float = _START_VARIANCE
@@ -98,6 +99,8 @@ class Comparison:
         """
         if now_s < self.ends_s or (until_batch and self._began_s == math.inf):
             return None
+        if self._running and not self.is_hush:
+            return None  # of another database: there is no hush before its end
         ended_s = self.ends_s
         if not self.is_hush and math.isfinite(ended_s):
             # A batch may last beyond the moment that it belongs to.
@@ -118,18 +121,25 @@ class Comparison:
         self._work, self._hush = _Moments(), _Moments()
         return result
 
-    def works(self, now_s: float) -> None:
+    def works(self, database_name: str, now_s: float) -> None:
         """A batch begins."""
+        self._running.add(database_name)
         if self._began_s == math.inf:
             self._began_s = self.ends_s = now_s
 
-    def worked(self, now_s: float) -> None:
+    def worked(self, database_name: str, now_s: float) -> None:
         """A batch has ended: while it ran, nobody asked for a turn."""
+        self._running.discard(database_name)
         self._worked_s = now_s
 
     def restart(self) -> None:
         """Another update works from now on: what was seen so far is not about it."""
         self._began_s = self.ends_s = -math.inf
+
+    def forget(self) -> None:
+        """Clients waited for something else, so that not even what is usual is known any more."""
+        self.restart()
+        self._base.clear()
 
     def look(
         self, now_s: float, responses: Mapping[str, tuple[float, float]], late_s: float = 0.0
@@ -141,7 +151,8 @@ class Comparison:
         since_s, self._looked_s = self._looked_s, now_s
         seen, self._seen = self._seen, dict(responses)
         # Work goes on to the end of its last batch, amid which nobody asks for a turn.
-        if since_s < self._began_s or (self.is_hush and now_s > self.ends_s):
+        is_over = now_s > self.ends_s and (self.is_hush or not self._running)
+        if since_s < self._began_s or is_over:
             return
         phase = self._hush if self.is_hush else self._work
         for kind, (total_s, count) in responses.items():

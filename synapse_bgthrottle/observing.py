@@ -14,15 +14,15 @@ UpdateKey = tuple[str, str]
 
 def working(
     databases: Mapping[str, DatabaseState], updates: Mapping[UpdateKey, UpdateState]
-) -> list[tuple[DatabaseState, UpdateState]]:
-    """The databases whose update is not held, with it."""
-    return [
-        (database, update)
+) -> dict[str, UpdateState]:
+    """The updates that are not held, by database."""
+    return {
+        name: update
         for name, database in databases.items()
         if database.is_open
         and (update := updates[name, database.update_name])
         and not (update.decision is not None and update.decision.cause.is_hold)
-    ]
+    }
 
 
 class Observer:
@@ -36,6 +36,9 @@ class Observer:
         self._own_transactions: float | None = None
         # Of databases that were looked at since all of them were added up.
         self._transactions: dict[str, float] = {}
+        # The database's time for our questions, and how many there were; and whose are new.
+        self._questions: dict[str, tuple[float, float]] = {}
+        self._answered: set[str] = set()
         self._looked_s = -math.inf
 
     def process(
@@ -47,7 +50,8 @@ class Observer:
         """What was seen of the process; the boards have it already."""
         self._own_transactions = sample.pool_waits
         at_work = working(databases, updates)
-        for database, update in at_work:
+        for name, update in at_work.items():
+            database = databases[name]
             ran = update.batch_start_s is not None or database.batch_end_s >= self._looked_s
             level = database.board.levels.get("event_loop_lag")
             if ran and level is not None and level.value is not None:
@@ -61,7 +65,7 @@ class Observer:
             self._pacer.presence.look(sample.at_s, active, answered)
         boards = [database.board for database in databases.values() if database.is_open]
         soft = adaptive.highest([board.soft(sample.at_s) for board in boards])
-        paced = [update for _, update in at_work if update.is_adaptive]
+        paced = [update for update in at_work.values() if update.is_adaptive]
         self._pacer.look(
             sample.at_s,
             sample.responses if self._facts.sees_requests else None,
@@ -74,24 +78,32 @@ class Observer:
         )
 
     def database(
-        self, database_name: str, sample: DatabaseSample, update: UpdateState | None
+        self,
+        name: str,
+        sample: DatabaseSample,
+        databases: Mapping[str, DatabaseState],
+        updates: Mapping[UpdateKey, UpdateState],
     ) -> None:
-        """What was seen of a database: its batch's lock; and who is there, if no request can be.
-
-        `update` is the one at the head of its queue; None: none of it has come yet.
-        """
-        if update is not None and update.batch_start_s is not None:
-            update.lock_wait.look(sample)
+        """What was seen of a database: its batch's lock; and who is there, if no request can be."""
+        at_work = working(databases, updates)
+        if name in at_work and at_work[name].batch_start_s is not None:
+            at_work[name].lock_wait.look(sample)
         if self._facts.sees_requests:
             return
         if sample.transactions is not None and self._own_transactions is not None:
             # What this process does is counted for all databases together, so theirs is too, from
             # looks that were all taken within one period.
-            self._transactions[database_name] = sample.transactions
+            self._transactions[name] = sample.transactions
             if self._facts.databases <= self._transactions.keys():
                 self._pacer.presence.look_at_transactions(
                     sample.at_s, sum(self._transactions.values()), self._own_transactions
                 )
                 self._transactions.clear()
-        if sample.query_s is not None:
-            self._pacer.look_at_question(sample.at_s, sample.query_s)
+        if sample.query_s is not None and name in at_work:
+            # Each compared with itself, and all of them looked at once in a period.
+            total_s, count = self._questions.get(name, (0.0, 0))
+            self._questions[name] = (total_s + sample.query_s, count + 1)
+            self._answered.add(name)
+            if at_work.keys() <= self._answered:
+                self._pacer.comparison.look(sample.at_s, self._questions)
+                self._answered.clear()

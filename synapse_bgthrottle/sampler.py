@@ -141,10 +141,15 @@ class Sampler:
             sample = await question.ask(self._open.get(name), partial(self._batch_age_s, name))
             batch = self._batches.get(name)
             transactions = None if batch is None else batch.count_transactions()
-            return attrs.evolve(sample, batch_transactions=transactions)
+            is_of_clients = name not in self._open
+            return attrs.evolve(
+                sample, batch_transactions=transactions, is_of_clients=is_of_clients
+            )
 
         def tell_problem(problem: str) -> None:
-            self._tell(name, DatabaseSample(at_s=self._host.now_s(), problem=problem))
+            now_s, is_of_clients = self._host.now_s(), name not in self._open
+            sample = DatabaseSample(at_s=now_s, problem=problem, is_of_clients=is_of_clients)
+            self._tell(name, sample)
 
         return Asker(
             self._host,

@@ -87,15 +87,14 @@ class Throttle:
 
     def observe(self, database_name: str | None, sample: Sample) -> None:
         """A sample has been taken, of one database or (None) of what all have in common."""
+        is_of_update = not (isinstance(sample, DatabaseSample) and sample.is_of_clients)
         for name, database in self.databases.items():
-            if database_name in (None, name):
+            if is_of_update and database_name in (None, name):
                 database.board.observe(sample)
         if isinstance(sample, ProcessSample):
             self._observer.process(sample, self.databases, self.updates)
         elif isinstance(sample, DatabaseSample) and database_name is not None:
-            of = self.databases.get(database_name)  # None: only its clients are looked at
-            key = database_name, "" if of is None else of.update_name
-            self._observer.database(database_name, sample, self.updates.get(key))
+            self._observer.database(database_name, sample, self.databases, self.updates)
 
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
         """Whether the batch may run now, or why not; to be asked again after `wait_s` at most.
@@ -190,7 +189,7 @@ class Throttle:
         update = self.updates[database_name, update_name]
         update.batch_start_s, update.calm_since_s = now_s, None
         update.lock_wait = LockWait(now_s)
-        self.pacer.comparison.works(now_s)
+        self.pacer.comparison.works(database_name, now_s)
 
     def leave(self, database_name: str) -> None:
         """The iteration was cancelled: the server ends."""
@@ -202,7 +201,10 @@ class Throttle:
         """The batch ended; `items` is what it did, as far as that is known."""
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
-        self.pacer.comparison.worked(now_s)
+        comparison = self.pacer.comparison
+        comparison.worked(database_name, now_s)
+        if update.lock_wait.total_s(now_s):
+            comparison.forget()  # clients may have waited for the same lock
         settling.settle(database, update, self.pacer.presence, now_s, items, failed=failed)
 
     def failed(
@@ -229,7 +231,7 @@ class Throttle:
         batch_s = (self.databases[database_name].batch_s or 0.0) if update.batches else 0.0
         going = self.pacer.go(limits, target_ms, update.harm, now_s, sharers, batch_s)
         if going.result is not None:
-            for _, learner in working(self.databases, self.updates):
+            for learner in working(self.databases, self.updates).values():
                 harm, result = learner.harm, going.result
                 if learner.is_adaptive and harm.tried_effort:
                     harm.learn(now_s, harm.tried_effort, result.difference, result.variance)

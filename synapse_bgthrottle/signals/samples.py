@@ -42,6 +42,7 @@ class DatabaseSample:
     Attributes:
         at_s: when the answer came, monotonic.
         problem: why there is no answer; empty: there is one. Nothing below is set then.
+        is_of_clients: whether it tells of clients only: nothing is pending there, or it is held.
         pool_wait_s: how long the question waited for a connection.
         query_s: how long the database then took.
         transactions: transactions of everybody since the database's statistics began.
@@ -65,6 +66,7 @@ class DatabaseSample:
 
     at_s: float
     problem: str = ""
+    is_of_clients: bool = False
     pool_wait_s: float | None = None
     query_s: float | None = None
     transactions: float | None = None

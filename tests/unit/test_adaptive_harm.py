@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from synapse_bgthrottle.comparison import Comparison
 from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample, ProcessSample
@@ -56,6 +57,49 @@ def test_what_two_databases_cost_is_learned_by_both() -> None:
     assert harms[0].experiments > 20
     assert 1 >= abs(harms[0].experiments - harms[1].experiments)
     assert harms[0].slope == pytest.approx(harms[1].slope, rel=0.1)
+
+
+def test_a_long_batch_beside_short_ones_is_no_hush() -> None:
+    """What harms in one database is not taken for what is usual while another one rests."""
+    server = Server()
+    server.throttle.begin("state", NAME, False, 0.0)
+    _serve(server, 1800, {DB: 10.0, "state": 0.1}, slower=1.5)
+    update = server.update
+    before_s, begin_s = update.batch_s, server.now_s
+    _serve(server, 900, {DB: 10.0, "state": 0.1}, slower=1.5)
+    assert (update.batch_s - before_s) / (server.now_s - begin_s) * math.log(1.5) < 2 * 0.03
+
+
+def test_a_lock_that_clients_wait_for_too_is_no_harm_of_ours() -> None:
+    """After it nothing of it is known, not even what is usual."""
+    server = Server()
+    _serve(server, 60, {DB: 0.1}, slower=1.0)
+    effort, experiments = server.update.harm.effort, server.update.harm.experiments
+    server.throttle.start(DB, NAME, server.now_s)
+    for transactions in range(60):
+        server.now_s += 1
+        server.answer(2, 30.0)
+        server.throttle.observe(None, server.sample())
+        waits_s = float(transactions)
+        sample = DatabaseSample(at_s=server.now_s, lock_wait_s=waits_s, batch_transactions=1)
+        server.throttle.observe(DB, sample)
+    server.throttle.finish(DB, NAME, server.now_s, None, failed=False)
+    server.begin()
+    _serve(server, 60, {DB: 0.1}, slower=1.0)
+    assert server.update.harm.experiments > experiments
+    assert server.update.harm.effort >= effort
+
+
+def test_a_panic_after_a_batch_is_no_moment_with_batches() -> None:
+    """Nobody asks for a turn while somebody who waits for us holds it."""
+    comparison = Comparison()
+    comparison.turn(0.0, 1.0, 2.0)
+    comparison.works(DB, 0.1)
+    for number in range(1, 17):
+        if number == 5:
+            comparison.worked(DB, 1.2)
+        comparison.look(number / 4, {"send": (number / 4 * (1 if number <= 5 else 9), number)})
+    assert 3 >= comparison._work.requests
 
 
 def test_another_update_is_compared_anew() -> None:
@@ -137,6 +181,23 @@ def test_where_requests_go_to_workers() -> None:
         server.throttle.observe(DB, sample)
     assert server.update.harm.experiments > 10
     assert server.update.harm.effort < 0.035
+
+
+def test_databases_of_workers_are_compared_each_with_itself() -> None:
+    """One answers in 20 ms, the other in 1 ms or 2: which was asked last tells nothing."""
+    server = Server(facts=Facts(sees_requests=False, databases=frozenset({DB, "state"})))
+    server.throttle.begin("state", NAME, False, 0.0)
+    server.active = None
+    for second in range(1800):
+        server.pass_time(1)
+        transactions = 100.0 * second
+        for name, query_s in ((DB, 0.001), ("state", 0.02)):
+            sample = DatabaseSample(at_s=server.now_s, query_s=query_s, transactions=transactions)
+            server.throttle.observe(name, sample)
+        at = Conditions(server.now_s, 0.0, active_requests=None, requests_answered=0)
+        server.throttle.decide("state", NAME, at)
+    assert server.update.harm.experiments > 10
+    assert server.update.harm.effort > 0.1
 
 
 def test_update_on_the_event_loop_gets_shorter_batches() -> None:

@@ -75,7 +75,7 @@ def _sample(kind: type[Sample], name: str, at_s: float, value: Any) -> Sample | 
         values["problem"], value = _PROBLEM, None
     elif value == _PROBLEM:  # what cannot complain has nothing to say
         value = None
-    for field in names - {"at_s", "problem", "name", "index_build", "responses"}:
+    for field in names - {"at_s", "problem", "name", "is_of_clients", "index_build", "responses"}:
         values[field] = value
     if kind is ProcessSample and value is None:
         values["timer_late_s"] = math.nan  # it is always read

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from harness.virtual import VirtualServer, Work
@@ -56,6 +57,23 @@ def test_requests_that_cannot_be_seen(virtual_server: MakeServer) -> None:
         assert host.active_requests() is None
     server.config.redis = SimpleNamespace(redis_enabled=True)
     assert Homeserver(server.api).active_requests() is None
+
+
+def test_workers_with_a_database_that_has_nothing_to_do(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is looked at for the clients' sake, and nothing is told of it."""
+    server = virtual_server(databases=("master", "state"))
+    server.config.redis = SimpleNamespace(redis_enabled=True)
+    work = Work(server, 100, cost_ms=1)
+    work.database = "state"
+    server.load({})
+    server.pools["state"].queue("work", work)
+    server.start("state")
+    server.advance(60)
+    assert 0 == work.left_items
+    assert [] == [record for record in caplog.records if record.exc_info]
+    assert "master" not in caplog.text
 
 
 def test_requests_are_counted(virtual_server: MakeServer) -> None:

@@ -131,6 +131,10 @@ def test_all_databases_where_clients_are_elsewhere(virtual_server: MakeServer) -
     subject.server.advance(2)
     names = [name for name, sample in subject.told if isinstance(sample, DatabaseSample)]
     assert {"master": 3, "state": 3} == Counter(names)
+    samples = [
+        (name, sample) for name, sample in subject.told if isinstance(sample, DatabaseSample)
+    ]
+    assert all(sample.is_of_clients is (name == "master") for name, sample in samples)
     subject.sampler.end("state")
     subject.server.advance(60)
     assert 0 == subject.timers()
