@@ -158,9 +158,10 @@ class Comparison:
         for kind, (total_s, count) in responses.items():
             total_before_s, count_before = seen.get(kind, (0.0, 0.0))
             added, added_s = count - count_before, total_s - total_before_s
-            if not (0 < added < math.inf and 0 < added_s + late_s < math.inf):
+            latency_s = added_s / added + late_s if 0 < added < math.inf else math.nan
+            if not 0 < latency_s < math.inf:
                 continue
-            latency = math.log(added_s / added + late_s)
+            latency = math.log(latency_s)
             base = self._base.setdefault(kind, latency)
             deviation = max(min(latency - base, _MOST_DEVIATION), -_MOST_DEVIATION)
             share = 1 - (1 - _BASE_SHARE) ** added

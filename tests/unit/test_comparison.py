@@ -103,6 +103,8 @@ def test_sums_that_shrink_are_not_counted() -> None:
     comparison.look(0.25, {"send": (5.0, 10.0)})
     comparison.look(0.5, {"send": (1.0, 2.0)})
     comparison.look(0.75, {"send": (math.nan, 3.0)})
+    comparison.look(0.8, {"send": (2.0, 3.0)})
+    comparison.look(0.9, {"send": (1.0, 3.01)}, late_s=2.0)
     comparison.look(1.0, {})
     comparison.turn(_WORK_S, _WORK_S, _HUSH_S)
     comparison.look(_WORK_S + 0.25, {"send": (1.0, 2.0)})
