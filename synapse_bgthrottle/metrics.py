@@ -185,6 +185,8 @@ class Metrics:
                 if level.problem or (level.at_s is not None and (is_seen or level.is_configured)):
                     readable = is_seen and not level.problem
                     self._series.set(READABLE, readable, name, signal)
+                else:  # a look that failed said 0, which may be of a signal that is never seen here
+                    self._series.drop_one(READABLE, name, signal)
                 if is_seen and level.at_s is not None:
                     self._series.set(READ_AT, epoch_s + level.at_s, name, signal)
                     self._series.set(PRESSURE, level.pressure, name, signal)
