@@ -213,6 +213,24 @@ def test_a_failed_look_is_shown_until_the_next(virtual_server: MakeServer) -> No
         assert expected == [value("signal_readable", signal=name) for name in names]
 
 
+def test_closed_budgets_are_those_that_hold(virtual_server: MakeServer) -> None:
+    """What holds one-shots only is 0 for another update; what is not read any more is gone."""
+    server = make(virtual_server, {"sleep": "1h", "signals": {"wal_rate": "10MiB/s"}})
+    server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
+    server.start()
+    server.advance(5)
+    names = ("replica_lag", "longest_transaction", "wal_rate")
+    for sample, expected in (
+        (
+            DatabaseSample(at_s=5.0, replica_lag_s=60, longest_transaction_s=400.0, wal_bytes=1.0),
+            [1.0, 0.0, 1.0],
+        ),
+        (DatabaseSample(at_s=20.0), [None, None, 1.0]),
+    ):
+        server.api.module._observe("master", sample)
+        assert expected == [value("budget_closed", signal=name) for name in names]
+
+
 def test_freed() -> None:
     """Nothing of a server that is gone is kept, nor shown."""
     server = VirtualServer()
