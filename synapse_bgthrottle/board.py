@@ -36,11 +36,13 @@ class Closed:
     """A budget that holds the update.
 
     Attributes:
+        name: of the signal.
         subject: the signal and what is wrong with it, the same as long as that is the same.
         reason: with the value observed and the threshold.
         may_be_let_go: whether `max_hold` ends it.
     """
 
+    name: str
     subject: str
     reason: str
     may_be_let_go: bool = True
@@ -112,7 +114,11 @@ class Board:
         return max(ends, default=(-math.inf, ""))
 
     def closed(self, now_s: float, *, one_shot: bool) -> Closed | None:
-        """The first budget that holds an update now; None: all are open.
+        """The first budget that holds an update now; None: all are open."""
+        return next(self.all_closed(now_s, one_shot=one_shot), None)
+
+    def all_closed(self, now_s: float, *, one_shot: bool) -> Iterator[Closed]:
+        """The budgets that hold an update now.
 
         Those that nothing lets go come first: no other may hide one, and be let go in its place.
         """
@@ -122,8 +128,7 @@ class Board:
             closed = level.closed(now_s)
             if closed is not None:
                 name, (kind, reason) = level.signal.name, closed
-                return Closed(f"{name} {kind}", reason, _may_be_let_go(level))
-        return None
+                yield Closed(name, f"{name} {kind}", reason, _may_be_let_go(level))
 
     def unobservable(self) -> Iterator[str]:
         """Names of signals that were looked at, without an error, and could not be seen."""

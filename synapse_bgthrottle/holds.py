@@ -92,15 +92,16 @@ def by_server(at: Conditions) -> Verdict | None:
 
 
 def by_levers(update: UpdateState, at: Conditions) -> Verdict | None:
-    """A pause, or the time until it is known whether there is one."""
+    """The pause that ends last, or the time until it is known whether there is one."""
     if update.levers is None:
         reason = "what was paused before the restart has not been read yet"
         return Verdict(Cause.LEVERS, _SOON_S, reason)
-    for pause in update.levers.in_force(at.wall_s, LeverKind.PAUSE):
-        wait_s = pause.ends_s - at.wall_s
-        reason = f"paused {pause.describe()}"
-        return Verdict(Cause.PAUSED, wait_s, reason, subject=pause.lever_id)
-    return None
+    pauses = update.levers.in_force(at.wall_s, LeverKind.PAUSE)
+    if not pauses:
+        return None
+    last = max(pauses, key=lambda pause: pause.ends_s)
+    reason = f"paused {last.describe()}"
+    return Verdict(Cause.PAUSED, last.ends_s - at.wall_s, reason, subject=last.lever_id)
 
 
 def by_failure(database: DatabaseState, at: Conditions) -> Verdict | None:

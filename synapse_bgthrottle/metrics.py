@@ -69,7 +69,7 @@ DUTY_CYCLE = Gauge(f"{_P}duty_cycle_ratio", "The share of the time that batches 
 PRESSURE = Gauge(f"{_P}pressure_ratio", "A signal against its threshold: 1 is there", _SIGNAL)
 READ_AT = Gauge(f"{_P}signal_timestamp_seconds", "When a signal was last read", _SIGNAL)
 READABLE = Gauge(f"{_P}signal_readable", "0 if a signal cannot be read", _SIGNAL)
-CLOSED = Gauge(f"{_P}budget_closed", "1 while a budget is closed", _SIGNAL)
+CLOSED = Gauge(f"{_P}budget_closed", "1 while a budget holds the update", _SIGNAL)
 
 ALL = (
     *(ITEMS, BATCH, WAIT, FAILURES),
@@ -176,22 +176,25 @@ class Metrics:
         for name, state in self._throttle.databases.items():
             if database not in (None, name) or not state.is_open:
                 continue
-            decision = self._throttle.updates[name, state.update_name].decision
-            if decision is None or decision.cause.is_unmeasured:
+            update = self._throttle.updates[name, state.update_name]
+            if update.decision is None or update.decision.cause.is_unmeasured:
                 continue  # what was seen last would be shown for months
-            epoch_s = self._host.wall_s() - self._host.now_s()
+            now_s = self._host.now_s()
+            epoch_s = self._host.wall_s() - now_s
+            closed = {v.name for v in state.board.all_closed(now_s, one_shot=update.one_shot)}
             for signal, level in state.board.levels.items():
-                is_seen = level.value is not None
+                is_seen, is_closed = level.value is not None, signal in closed
                 if level.problem or (level.at_s is not None and (is_seen or level.is_configured)):
                     readable = is_seen and not level.problem
                     self._series.set(READABLE, readable, name, signal)
+                else:  # a look that failed said 0, which may be of a signal that is never seen here
+                    self._series.drop_one(READABLE, name, signal)
                 if is_seen and level.at_s is not None:
                     self._series.set(READ_AT, epoch_s + level.at_s, name, signal)
-                    self._series.set(PRESSURE, level.pressure, name, signal)
-                    if level.signal.signal_class is SignalClass.BUDGET:
-                        self._series.set(CLOSED, level.closed_since_s is not None, name, signal)
-                else:
-                    self._series.drop_one(PRESSURE, name, signal)
+                self._series.set(PRESSURE, level.pressure if is_seen else None, name, signal)
+                if level.signal.signal_class is SignalClass.BUDGET:
+                    shown = is_closed if is_seen or is_closed else None
+                    self._series.set(CLOSED, shown, name, signal)
 
     @_harmless
     def looked(

@@ -118,7 +118,11 @@ def _database(
         "current": current,
         "failures_in_row": 0 if state is None else state.failures,
         "last_failure": _last_failure(throttle, look.name),
-        "signals": [] if state is None else list(signals_status(state, moment.now_s)),
+        "signals": []
+        if state is None
+        else list(
+            signals_status(state, throttle.updates[look.name, state.update_name], moment.now_s)
+        ),
     }
 
 

@@ -28,13 +28,18 @@ _ENDINGS = {
     "levers": "It goes on when the module can read its tables bgthrottle_*: see Synapse's log.",
     "backoff": _TRIED_AGAIN,
 }
-# And by the signal that is closed, whose budgets are never let go.
+# And by the signal that is closed, whose budgets are never let go; then of those that hold because
+# they cannot be read.
 _STUBBORN = {
     "disk_free": "Free space on the disk: no release ends this.",
     "pause_file": "Remove the file; its path is `signals.pause_file` in the configuration.",
     "http": "Mend what `signals.http` asks, or take it out of the configuration.",
     "sql": "Look at what `signals.sql` asks the database for: no release ends this.",
 }
+_UNREAD = (
+    "Make it readable again, or take `signals.{name}` out of the configuration:"
+    " no release ends this."
+)
 
 
 def problems(
@@ -168,9 +173,11 @@ def _ending(database: Json, update: str, cause: str) -> str:
     if cause in _ENDINGS:
         return _ENDINGS[cause]
     if cause == "budget":
-        closed = [each["name"] for each in database["signals"] if each["is_closed"]]
-        for name in filter(_STUBBORN.__contains__, closed):
-            return _STUBBORN[name]
+        for signal in database["signals"]:
+            name = signal["name"]
+            if signal["is_closed"] and name in _STUBBORN:
+                is_read = signal["value"] is not None and not signal["is_stale"]
+                return _STUBBORN[name] if is_read else _UNREAD.format(name=name)
     return f"Let it go once with `{shlex.join(['bgthrottle', 'release', update])}`."
 
 

@@ -73,8 +73,9 @@ def update_status(
     }
 
 
-def signals_status(database: DatabaseState, now_s: float) -> Iterator[Json]:
-    """Every signal of a database, whether it could be read or not."""
+def signals_status(database: DatabaseState, update: UpdateState, now_s: float) -> Iterator[Json]:
+    """Every signal of a database, whether it could be read or not; `update` is at its head."""
+    closed = _closed(database, update, now_s)
     for name, level in database.board.levels.items():
         signal = level.signal
         yield {
@@ -86,9 +87,18 @@ def signals_status(database: DatabaseState, now_s: float) -> Iterator[Json]:
             "pressure": level.pressure,
             "age_s": None if level.at_s is None else max(now_s - level.at_s, 0.0),
             "is_stale": level.is_stale(now_s),
-            "is_closed": level.closed_since_s is not None,
+            "is_closed": name in closed,
             "problem": _problem(level),
         }
+
+
+def _closed(database: DatabaseState, update: UpdateState, now_s: float) -> frozenset[str]:
+    """The budgets that hold it, if nobody lets it go."""
+    decision = update.decision
+    if not database.is_open or decision is None or decision.cause.is_unmeasured:
+        return frozenset()  # nobody looks, so that all that is configured would be stale
+    budgets = database.board.all_closed(now_s, one_shot=update.one_shot)
+    return frozenset(budget.name for budget in budgets)
 
 
 def _lock_wait_since_ms(update: UpdateState, moment: Moment) -> int | None:

@@ -99,7 +99,11 @@ def signal_lines(signals: "tuple[StatedSignal, ...]", *, is_held: bool = False) 
     `is_held`: most are not read then, which is no fault of theirs.
     """
     unread = [signal for signal in signals if is_held and signal.is_stale and not signal.is_closed]
-    seen = [signal for signal in signals if signal.value is not None and signal not in unread]
+    seen = [
+        signal
+        for signal in signals
+        if signal.is_closed or (signal.value is not None and signal not in unread)
+    ]
     loud = [
         signal for signal in seen if signal.is_closed or (signal.pressure or 0) >= _WORTH_A_LINE
     ]
@@ -109,7 +113,7 @@ def signal_lines(signals: "tuple[StatedSignal, ...]", *, is_held: bool = False) 
         if signal.problem not in ("", _NOT_OBSERVABLE)
         else signal.name
         for signal in signals
-        if signal.value is None and signal not in unread
+        if signal not in seen and signal not in unread
     ]
     for signal in loud:
         yield _signal_line(signal)

@@ -168,7 +168,7 @@ class StatedSignal:
         pressure: `value` by `threshold`; None: not known.
         age_s: of the value.
         is_stale: whether that is too old to be believed.
-        is_closed: whether it holds updates now.
+        is_closed: whether it holds the current update, or would if nobody had let that go.
         problem: why it cannot be read; may be empty.
     """
 

@@ -166,6 +166,17 @@ def test_signals_of_a_database_that_is_held() -> None:
     assert not [text for text in told if "stale" in text]
 
 
+def test_budget_that_holds_unread() -> None:
+    """A budget that holds because it cannot be read is told as one that holds."""
+    unread = {"name": "sql", "class": "budget", "unit": "count", "threshold": 5, "age_s": 2,
+              "pressure": 0, "is_closed": True, "problem": "no such table"}  # fmt: skip
+    found = status(database(state="held", signals=[unread]))
+    told = [line.text for line in status_lines(decode(ThrottleStatus, found), None)]
+    line = "  sql: unknown of 5, pressure 0.00, 2s ago (budget, CLOSED, no such table)"
+    assert line in told
+    assert not [text for text in told if "not observable" in text]
+
+
 def test_which_override_counts() -> None:
     """Of several the newest, which is told where there are several."""
     said = "of overrides that match an update the newest counts, key by key"

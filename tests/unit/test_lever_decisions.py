@@ -90,13 +90,16 @@ def test_pause_ends_when_it_is_ended() -> None:
     assert Cause.RUN is world.decide().cause
 
 
-def test_two_pauses_hold_until_the_last_has_ended() -> None:
-    """The older one is told until it ends, then the other; each by its own name."""
+@pytest.mark.parametrize("is_longer_first", [False, True])
+def test_two_pauses_hold_until_the_last_has_ended(is_longer_first: bool) -> None:
+    """That one is told from the start, with its own end, whichever is older."""
     longer = lever(lever_id="b2", update=_NAME, ends_s=NOON_S + 7200)
-    world = _World(levers=(lever(), longer))
+    levers = (longer, lever()) if is_longer_first else (lever(), longer)
+    world = _World(levers=levers)
     told = [world.decide(after_s) for after_s in (0, 3600, 7199, 7200)]
-    assert ["a1", "b2", "b2", ""] == [decision.subject for decision in told]
-    assert [3600.0, 3600.0, 1.0, 0.0] == [decision.wait_s for decision in told]
+    assert ["b2", "b2", "b2", ""] == [decision.subject for decision in told]
+    assert [7200.0, 3600.0, 1.0, 0.0] == [decision.wait_s for decision in told]
+    assert "until 2026-06-01 14:00:00 UTC" in told[0].reason
 
 
 def test_pause_is_told_before_failures_windows_and_approval() -> None:

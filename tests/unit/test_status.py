@@ -291,6 +291,48 @@ def test_signals() -> None:
     assert {"phase": "building index", "progress_ratio": 0.25} == database["current"]["index_build"]
 
 
+@pytest.mark.parametrize(
+    ("expected", "sample", "one_shot", "held_s"),
+    [
+        (["longest_transaction"], {"longest_transaction_s": 400.0}, True, 0),
+        ([], {"longest_transaction_s": 400.0}, False, 0),
+        (["autovacuum"], {"autovacuum": True}, False, 600),
+        ([], {"autovacuum": True}, False, 601),
+        (["disk_free", "replica_lag"], {"problem": "gone"}, False, 0),
+    ],
+)
+def test_closed_is_what_holds_the_update(
+    expected: list[str], sample: dict[str, Any], one_shot: bool, held_s: int
+) -> None:
+    """Not what holds others only, nor what has let it go; but what must be read and is not."""
+    thresholds = {"replica_lag": 1e4, "disk_free": 1e9} if "problem" in sample else {}
+    server = StatusWorld(signals=SignalSettings(thresholds=thresholds))
+    server.begin("user_ips_analyze" if one_shot else "a", 0)
+    for at_s in range(held_s + 1):
+        server.throttle.observe(DB, DatabaseSample(at_s=float(at_s), **sample))
+    assert expected == _closed(server, held_s)
+
+
+def test_nothing_is_closed_where_nobody_looks() -> None:
+    """In a pause, and when no iteration is open, no budget holds, however old what was read."""
+    server = StatusWorld(signals=SignalSettings(thresholds={"replica_lag": 1e4}))
+    server.begin("a", 0)
+    assert ["replica_lag"] == _closed(server, 1)
+    server.throttle.levers = Levers((lever(),))
+    server.begin("a", 1)
+    assert [] == _closed(server, 1)
+    server.throttle.levers = Levers()
+    server.begin("a", 2)
+    assert ["replica_lag"] == _closed(server, 2)
+    server.throttle.leave(DB)
+    assert [] == _closed(server, 2)
+
+
+def _closed(server: StatusWorld, at_s: float) -> list[str]:
+    signals = server.status(at_s, look("a"))["databases"][0]["signals"]
+    return sorted(signal["name"] for signal in signals if signal["is_closed"])
+
+
 def test_many_pending_updates() -> None:
     """Two hundred updates that depend on each other are told in order."""
     rows = [QueueRow(f"u{n:03}", "{}", f"u{n + 1:03}", n) for n in range(200)]

@@ -5,11 +5,13 @@ from typing import Any
 import attrs
 import pytest
 
+from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import FixedSleep, Settings
 from synapse_bgthrottle.queue import QueueRow
-from synapse_bgthrottle.signals.samples import DatabaseSample
+from synapse_bgthrottle.signal_settings import SignalSettings
+from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample
 from synapse_bgthrottle.status_problems import problems
 from synapse_bgthrottle.windows import Window
 from tests.unit.examples import NOON_S, lever, override
@@ -181,10 +183,31 @@ def test_what_ends_a_hold(expected: str, cause: str, closed: list[str]) -> None:
     database = {
         "name": DB, "state": "held", "failures_in_row": 0, "last_failure": None,
         "queue_problem": "", "pending": [], "current": current,
-        "signals": [{"name": name, "is_closed": True} for name in closed],
+        "signals": [
+            {"name": name, "is_closed": True, "value": 1.0, "is_stale": False} for name in closed
+        ],
     }  # fmt: skip
     (problem,) = problems(True, "", [database], [], 3_600_000)
     assert expected in problem["advice"]
+
+
+@pytest.mark.parametrize("name", ["sql", "http", "disk_free", "pause_file"])
+@pytest.mark.parametrize(
+    "seen",
+    [{}, {"at_s": 3600.0, "problem": "Permission denied"}, {"at_s": 0.0, "value": 2.0}],
+    ids=["never", "not", "stale"],
+)
+def test_what_ends_a_hold_by_what_cannot_be_read(name: str, seen: dict[str, Any]) -> None:
+    """No release does; nor need the disk be full, or the file be there."""
+    server = StatusWorld(signals=SignalSettings(thresholds={name: 1.0}))
+    server.begin("a", 0)
+    if seen:
+        server.throttle.observe(DB, CheckSample(name=name, **seen))
+    assert Cause.BUDGET is server.begin("a", 3600)
+    (problem,) = server.status(3600, look("a"))["problems"]
+    assert "held" == problem["kind"]
+    expected = f"Make it readable again, or take `signals.{name}` out of the configuration"
+    assert problem["advice"].startswith(expected)
 
 
 @pytest.mark.parametrize("one_shot", [True, False])

@@ -9,6 +9,7 @@ import pytest
 
 from harness.scrape import Scrape
 from harness.virtual import EPOCH_S, VirtualServer, Work
+from synapse_bgthrottle.signals.samples import DatabaseSample
 
 MakeServer = Callable[..., VirtualServer]
 OF_UPDATE = (
@@ -194,6 +195,40 @@ def test_two_servers_in_one_process(virtual_server: MakeServer) -> None:
     assert 1 == value("current_update", "one.test", update_name="of_one")
     assert value("current_update", "two.test", update_name="of_one") is None
     assert 0 == value("pending_updates", "two.test")
+
+
+def test_a_failed_look_is_shown_until_the_next(virtual_server: MakeServer) -> None:
+    """All signals of a look that failed cannot be read; after the next, those that can are 1."""
+    server = make(virtual_server, {"sleep": "1h", "signals": {"wal_rate": "10MiB/s"}})
+    server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
+    server.start()
+    server.advance(5)
+    observe = server.api.module._observe
+    for sample, expected in (
+        (DatabaseSample(at_s=6.0, problem="statement timeout"), [0.0, 0.0, 0.0]),
+        (DatabaseSample(at_s=7.0, foreground_backends=1), [1.0, None, 0.0]),
+    ):
+        observe("master", sample)
+        names = ("foreground_backends", "autovacuum", "wal_rate")
+        assert expected == [value("signal_readable", signal=name) for name in names]
+
+
+def test_closed_budgets_are_those_that_hold(virtual_server: MakeServer) -> None:
+    """What holds one-shots only is 0 for another update; what is not read any more is gone."""
+    server = make(virtual_server, {"sleep": "1h", "signals": {"wal_rate": "10MiB/s"}})
+    server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
+    server.start()
+    server.advance(5)
+    names = ("replica_lag", "longest_transaction", "wal_rate")
+    for sample, expected in (
+        (
+            DatabaseSample(at_s=5.0, replica_lag_s=60, longest_transaction_s=400.0, wal_bytes=1.0),
+            [1.0, 0.0, 1.0],
+        ),
+        (DatabaseSample(at_s=20.0), [None, None, 1.0]),
+    ):
+        server.api.module._observe("master", sample)
+        assert expected == [value("budget_closed", signal=name) for name in names]
 
 
 def test_freed() -> None:
