@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from synapse_bgthrottle import seen_week
+from synapse_bgthrottle.cli import verdicts
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.forecast.forecasting import Observed
 from synapse_bgthrottle.forecast.job import Job
@@ -12,7 +13,6 @@ from synapse_bgthrottle.forecast.learned import NOT_ENOUGH, LearnedLoad, Past, s
 from synapse_bgthrottle.forecast.past import Went
 from synapse_bgthrottle.forecast.stated import settings_of
 from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad
-from synapse_bgthrottle.levers import LeverKind
 from synapse_bgthrottle.limits import Rule
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _job(
     paused_until_ms = [
         lever.ends_ms or 0.0
         for lever in status.levers
-        if lever.kind == LeverKind.PAUSE.value and pending.paused
+        if verdicts.is_pause_of(lever, pending, database)
     ]
     return Job(
         database=database.name,

@@ -239,6 +239,16 @@ def test_windows_and_pauses_of_a_server(env: dict[str, str]) -> None:
     found = json.loads(run(server(limits=limits), "forecast", *IDLE, "-o", "json", env=env).output)
     assert NOW_MS + 4 * 3_600_000 == found["updates"][0]["starts_ms"]
     fake = server(levers=[PAUSE])
+    found = json.loads(run(fake, "forecast", *IDLE, "-o", "json", env=env).output)
+    assert PAUSE["ends_ms"] == found["updates"][0]["starts_ms"]
+
+
+def test_pauses_of_others(env: dict[str, str]) -> None:
+    """A pause of another update, or of another database, is none of this one."""
+    own = {**PAUSE, "update": "event_*", "database": "master"}
+    longer = {**PAUSE, "ends_ms": NOW_MS + 20 * 86_400_000}
+    others = [{**longer, "update": "an_*"}, {**longer, "database": "state"}]
+    fake = server(levers=[own, *others])
     fake.answers["GET status"]["databases"][0]["pending"][0]["paused"] = True
     found = json.loads(run(fake, "forecast", *IDLE, "-o", "json", env=env).output)
     assert PAUSE["ends_ms"] == found["updates"][0]["starts_ms"]
