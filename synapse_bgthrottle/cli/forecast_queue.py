@@ -11,6 +11,7 @@ import attrs
 from synapse_bgthrottle.cli import verdicts
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.results import Forecast
+from synapse_bgthrottle.levers import LeverKind
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client.throttle_status import (
@@ -79,7 +80,12 @@ def _job(
     paused_until_ms = [
         lever.ends_ms or 0.0
         for lever in status.levers
-        if verdicts.is_pause_of(lever, pending, database)
+        if verdicts.is_about(lever, LeverKind.PAUSE.value, pending, database)
+    ]
+    released_until_s = [
+        (lever.ends_ms or 0.0) / 1000 if lever.used_ms is None else math.inf
+        for lever in status.levers
+        if verdicts.is_about(lever, LeverKind.RELEASE.value, pending, database)
     ]
     return Job(
         database=database.name,
@@ -90,6 +96,7 @@ def _job(
         speed_error=0.0 if current is None else _speed_error(current),
         one_shot=bool(pending.one_shot),
         not_before_s=max(paused_until_ms, default=0.0) / 1000,
+        released_until_s=max(released_until_s, default=0.0),
     )
 
 

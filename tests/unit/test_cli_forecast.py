@@ -309,6 +309,21 @@ def test_an_update_that_is_not_pending(env: dict[str, str], name: str, hint: str
     assert f"Error: {name} is not pending now{hint}\n" == result.stderr
 
 
+@pytest.mark.parametrize("used_ms", [None, NOW_MS - 1000], ids=["unused", "in use"])
+@pytest.mark.parametrize("limits", [{"windows": "daily 02:00 to 04:00"}, {"approval": "required"}])
+def test_releases_of_a_server(
+    env: dict[str, str], limits: dict[str, str], used_ms: int | None
+) -> None:
+    """What somebody released goes now, whatever holds others."""
+    release = {**PAUSE, "kind": "release", "update": "event_search", "used_ms": used_ms}
+    fake = server(limits=limits, levers=[{**release, "database": "master"}])
+    update, *_ = json.loads(run(fake, "forecast", *IDLE, "-o", "json", env=env).output)["updates"]
+    assert ("", NOW_MS) == (update["why"], update["starts_ms"])
+    fake = server(limits=limits, levers=[{**release, "database": "state"}])
+    update, *_ = json.loads(run(fake, "forecast", *IDLE, "-o", "json", env=env).output)["updates"]
+    assert NOW_MS != update["starts_ms"]
+
+
 def test_limits_of_another_version(env: dict[str, str]) -> None:
     """Limits that are not understood are an error, not a guess."""
     result = run(server(limits={"max_hold": "a week"}), "forecast", env=env)
