@@ -83,7 +83,7 @@ class LeverDesk:
         Raises:
             NothingMatchesError: there is nothing that it is about.
             TooManyLeversError: as many are in force as may be.
-            StoreUnavailableError: it could not be written, and nothing has changed.
+            StoreUnavailableError: nothing has changed, or it is not known; it says which.
         """
         async with self._alone() as levers:
             wall_s = self._host.wall_s()
@@ -141,7 +141,7 @@ class LeverDesk:
                 may have been killed between the end of an update and that of its release.
 
         Raises:
-            StoreUnavailableError: it could not be written, and nothing has changed.
+            StoreUnavailableError: nothing has changed, or it is not known; it says which.
         """
         gone = frozenset(ended_updates)
         if self._throttle.levers is None or not self._throttle.levers.all:

@@ -42,7 +42,7 @@ class TooManyLeversError(Exception):
 
 
 class StoreUnavailableError(Exception):
-    """The database does not answer; nothing has changed."""
+    """The database does not answer; nothing has changed, or it is not known: it says which."""
 
 
 class Action(enum.Enum):

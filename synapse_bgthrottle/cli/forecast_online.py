@@ -1,34 +1,21 @@
-"""What a server tells of its pending updates, as jobs and as what can be learned. Pure."""
+"""What a server tells of its limits, and of how updates went, for a forecast. Pure."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from synapse_bgthrottle import seen_week
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.forecast.forecasting import Observed
-from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.learned import NOT_ENOUGH, LearnedLoad, Past, share_observed
 from synapse_bgthrottle.forecast.past import Went
 from synapse_bgthrottle.forecast.stated import settings_of
 from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad
-from synapse_bgthrottle.levers import LeverKind
-from synapse_bgthrottle.limits import Rule
+from synapse_bgthrottle.limits import Adaptive, Rule, Settings
+from synapse_bgthrottle.throttle import Throttle
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry, SeenHour
-    from synapse_bgthrottle.client.throttle_status import (
-        DatabaseStatus,
-        PendingUpdate,
-        RunningUpdate,
-        ThrottleStatus,
-    )
-
-# Speed from its sums: the first batches are slow, and are to weigh little.
-_FEWEST_BATCHES = 20
-
-# What is done in a batch varies by about its own size, and no speed stays as it is.
-_LEAST_SPEED_ERROR = 0.1
+    from synapse_bgthrottle.client.throttle_status import RunningUpdate, ThrottleStatus
 
 _MOSTLY = 0.5
 
@@ -36,56 +23,6 @@ NO_LOAD = (
     "the server has no GET v1/load, which tells what it saw of the week: its module is older than"
     " this command, or a proxy does not pass that path on"
 )
-
-
-def jobs_of(status: "ThrottleStatus") -> Iterator[Job]:
-    """Every pending update, by database, in the order in which they will run."""
-    for database in status.databases:
-        for pending in database.pending or ():
-            current = database.current
-            is_current = current is not None and current.name == pending.name
-            yield _job(status, database, pending, current if is_current else None)
-
-
-def _job(
-    status: "ThrottleStatus",
-    database: "DatabaseStatus",
-    pending: "PendingUpdate",
-    current: "RunningUpdate | None",
-) -> Job:
-    progress = pending.progress
-    if current is not None and current.progress is not None:
-        progress = current.progress
-    paused_until_ms = [
-        lever.ends_ms or 0.0
-        for lever in status.levers
-        if lever.kind == LeverKind.PAUSE.value and pending.paused
-    ]
-    return Job(
-        database=database.name,
-        update=pending.name,
-        items=None if progress is None else progress.left,
-        unit="items" if progress is None else progress.unit or "items",
-        per_batch_s=None if current is None else _speed(current),
-        speed_error=0.0 if current is None else _speed_error(current),
-        one_shot=bool(pending.one_shot),
-        not_before_s=max(paused_until_ms, default=0.0) / 1000,
-    )
-
-
-def _speed(current: "RunningUpdate") -> float | None:
-    """In the unit of its progress, for each second in batches; None: not known yet."""
-    progress, left_s = current.progress, current.time_left_s.unthrottled
-    if progress is not None and progress.left and left_s:
-        return progress.left / left_s
-    if current.batches < _FEWEST_BATCHES or current.batch_time_ms <= 0:
-        return None
-    done = current.items if progress is None or progress.done is None else progress.done
-    return done / current.batch_time_ms * 1000 if done else None
-
-
-def _speed_error(current: "RunningUpdate") -> float:
-    return max(1 / math.sqrt(max(current.batches, 1)), _LEAST_SPEED_ERROR)
 
 
 def config_of(explanations: "Iterable[Explanation]") -> Config:
@@ -178,6 +115,20 @@ def observed_of(past: Past, load: WeeklyLoad) -> Observed | None:
     mostly_goes = past.going_s >= _MOSTLY * (past.ended_s - past.began_s)
     level = load.mean_level(past.began_s, past.ended_s) if mostly_goes else None
     return Observed(seen, level)
+
+
+def observed_now(
+    status: "ThrottleStatus", config: Config, load: WeeklyLoad, now_ms: float
+) -> Observed | None:
+    """How the adaptive update under way goes; None: none does, or too little was seen of it."""
+    for database in status.databases:
+        current = database.current
+        if current is None or current.one_shot:
+            continue
+        limits = Throttle(config, Settings()).limits_of(current.name, database.name, False)[1]
+        if isinstance(limits.pace, Adaptive):
+            return observed_of(past_of(current, now_ms), load)
+    return None
 
 
 def why_held(explanations: "Iterable[Explanation]") -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from synapse_bgthrottle.cli import forecast_memory, forecast_online, output
+from synapse_bgthrottle.cli import forecast_memory, forecast_online, forecast_queue, output
 from synapse_bgthrottle.cli.config_check import FILE, parsed
 from synapse_bgthrottle.cli.failures import CommandError
 from synapse_bgthrottle.cli.forecast_lines import UNNAMED, forecast_lines
@@ -26,13 +26,13 @@ from synapse_bgthrottle.cli.lines import escape, share
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.forecast import learned, past
-from synapse_bgthrottle.forecast.forecasting import Observed, Question, forecast
+from synapse_bgthrottle.forecast.forecasting import Question, forecast
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.results import Forecast
 from synapse_bgthrottle.forecast.server_section import settings_of_section
 from synapse_bgthrottle.forecast.svg import svg
-from synapse_bgthrottle.forecast.week import WeeklyLoad, flat
-from synapse_bgthrottle.limits import Adaptive, Settings
+from synapse_bgthrottle.forecast.week import flat
+from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.quirks import runs_in_one_go
 from synapse_bgthrottle.simulation import presets
 from synapse_bgthrottle.simulation.model import ServerModel
@@ -148,8 +148,7 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     with session.client() as client:
         status, history = client.throttle_status(), client.history(1000)
         week = _week(client, asked.load)
-        jobs = [_filled(job, asked) for job in forecast_online.jobs_of(status)]
-        jobs = [job for job in jobs if asked.update in (None, job.update)]
+        jobs = _jobs(status, asked)
         told = [client.explain(job.update, job.database, job.one_shot) for job in jobs]
     try:
         config = forecast_online.config_of(told)
@@ -163,7 +162,7 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
         found = learned.load_of_the_week(forecast_online.week_of(week or ()))
         load = flat(zone) if found is None else found.load
         notes.append(forecast_online.learned_note(found, is_told=week is not None))
-        observed = _observed(status, config, load, now_ms)
+        observed = forecast_online.observed_now(status, config, load, now_ms)
     else:
         load = read_load(asked.load or "", zone)
     if observed is not None:
@@ -193,6 +192,8 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     if len({job.database for job in jobs}) > 1:
         notes.append("each database as if it were alone: together they may take longer")
     made = attrs.evolve(forecast(question), notes=tuple(notes), past=compared)
+    if asked.update is not None:
+        made = forecast_queue.only(made, asked.update)
     try:
         forecast_memory.add(memory, past.kept_of(made, status.server_name))
     except OSError as error:
@@ -219,25 +220,22 @@ def _load_notes(question: Question) -> Iterator[str]:
         yield _MODEL
 
 
+def _jobs(status: "ThrottleStatus", asked: _Asked) -> list[Job]:
+    """What is pending; where one update is asked for, no more than up to it."""
+    jobs = [_filled(job, asked) for job in forecast_queue.jobs_of(status)]
+    if asked.update is None:
+        return jobs
+    try:
+        return forecast_queue.up_to(jobs, asked.update)
+    except ValueError as error:
+        raise CommandError(escape(str(error))) from None
+
+
 def _filled(job: Job, asked: _Asked) -> Job:
     """With what the command line says where the server does not know."""
     if job.one_shot:
         return attrs.evolve(job, one_shot_s=asked.one_shot_s)
     return attrs.evolve(job, per_batch_s=job.per_batch_s or asked.rate)
-
-
-def _observed(
-    status: "ThrottleStatus", config: Config, load: WeeklyLoad, now_ms: float
-) -> Observed | None:
-    """How the adaptive update under way goes."""
-    for database in status.databases:
-        current = database.current
-        if current is None or current.one_shot:
-            continue
-        limits = Throttle(config, Settings()).limits_of(current.name, database.name, False)[1]
-        if isinstance(limits.pace, Adaptive):
-            return forecast_online.observed_of(forecast_online.past_of(current, now_ms), load)
-    return None
 
 
 def _zone(config: Config, server: Settings, jobs: list[Job]) -> tzinfo:

@@ -19,6 +19,9 @@ LOOKS_WITHOUT_MODULE = 3
 # A server that has never answered is waited for so long: it may be starting.
 LONGEST_START_S = 300.0
 
+# Enough for an answer to what is asked at the end of the time.
+_MOMENT_S = 1.0
+
 
 @attrs.frozen
 class Look:
@@ -66,6 +69,7 @@ class Poller:
 
     def __init__(self, client: "Client") -> None:
         self._client = client
+        self._timeout_s = client.timeout_s
         self._has_module: bool | None = None
 
     def look(self) -> Look:
@@ -89,8 +93,10 @@ class Poller:
         self._has_module = False
         return Look(official=official)
 
-    def look_again(self) -> "Look | ClientError":
+    def look_again(self, left_s: float = math.inf) -> "Look | ClientError":
         """Ask once more, where errors that may pass are no reason to end.
+
+        An answer is waited for no longer than `left_s`, but for a moment.
 
         Raises:
             ClientError: the token is no longer good for this; or the server has never answered,
@@ -98,6 +104,7 @@ class Poller:
         """
         from synapse_bgthrottle.client import errors  # noqa: PLC0415
 
+        self._client.timeout_s = min(self._timeout_s, max(left_s, _MOMENT_S))
         try:
             return self.look()
         except (errors.NotAllowedError, errors.NotAdministratorError):

@@ -206,12 +206,17 @@ def common_options(function: Callable[..., Any], with_timeout: bool = True) -> C
 
 
 def online(function: Callable[..., None], with_timeout: bool = True) -> Callable[..., Any]:
-    """Gives a command the common options, and a Session as its first argument."""
+    """Gives a command the common options, and a Session as its first argument.
+
+    Without `with_timeout` its own --timeout is another one, and the common one stands before it.
+    """
 
     @click.pass_context
     @functools.wraps(function)
     def command(ctx: click.Context, /, **arguments: Any) -> None:
         options = {name: arguments.pop(name, None) for name in COMMON}
+        if not with_timeout and ctx.parent is not None:
+            options["timeout"] = ctx.parent.params["timeout"]
         around = ctx.find_object(Surroundings) or Surroundings()
         function(Session(around, options.pop("output") or "human", options), **arguments)
 

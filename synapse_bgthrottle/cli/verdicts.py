@@ -80,7 +80,7 @@ def _stopped_at(
 ) -> Iterator[str]:
     name = f"{database.name}: {head.name}"
     if head.paused:
-        pause = next((v for v in status.levers if _is_pause_of(v, head, database)), None)
+        pause = next((v for v in status.levers if is_about(v, "pause", head, database)), None)
         yield f"{name} is paused{f' by {pause.author}' if pause and pause.author else ''}"
     if head.known is False:
         yield f"{name} is not known to this version of Synapse, which stops there"
@@ -92,9 +92,12 @@ def _stopped_at(
         yield f"{name} needs approval: bgthrottle release {head.name}"
 
 
-def _is_pause_of(lever: "Lever", update: "PendingUpdate", database: "DatabaseStatus") -> bool:
+def is_about(
+    lever: "Lever", kind: str, update: "PendingUpdate", database: "DatabaseStatus"
+) -> bool:
+    """Whether it is of this kind, and acts on this update of this database."""
     return (
-        lever.kind == "pause"
+        lever.kind == kind
         and lever.database in (None, database.name)
         and fnmatch.fnmatchcase(update.name, lever.update)
     )

@@ -51,7 +51,7 @@ def _wait(session: Session, client: "Client", longest_ms: int | None, interval_m
     start_s = around.monotonic_s()
     longest_s = math.inf if longest_ms is None else longest_ms / 1000
     changes = Changes(_TELL_EVERY_S)
-    looked: object = poller.look_again()
+    looked: object = poller.look_again(longest_s)
     ending = Ending()
     while True:
         for line in changes.tell(looked, around.monotonic_s(), around.wall_ms()):
@@ -68,7 +68,7 @@ def _wait(session: Session, client: "Client", longest_ms: int | None, interval_m
             waited = duration(longest_ms)
             raise NotFinishedCommandError(escape(f"not finished after {waited}: {last}"))
         around.sleep(min(interval_ms / 1000, left_s))
-        looked = poller.look_again()
+        looked = poller.look_again(longest_s - (around.monotonic_s() - start_s))
 
 
 def _raise_if_stopped(look: Look) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+import attrs
 import httpx
 
 from synapse_bgthrottle.client import calls
@@ -55,6 +56,16 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    @property
+    def timeout_s(self) -> float:
+        """The longest wait for each part of an answer. Can be set; ValueError: not above 0 s."""
+        return self._connection.timeout_s
+
+    @timeout_s.setter
+    def timeout_s(self, value: float) -> None:
+        self._connection = attrs.evolve(self._connection, timeout_s=value)
+        self._http.timeout = httpx.Timeout(value)
 
     def status(self) -> UpdatesStatus:
         """What every database is at now, as far as Synapse itself tells."""

@@ -116,8 +116,11 @@ def _walks(
 
     def pace_of(job: Job, update: UpdateState, level: float) -> Pace:
         is_let_go = update.released
+        is_released = update.levers is not None and bool(update.levers.all)  # it has no others here
         per_batch_s = job.per_batch_s or 1.0
-        paces = measured.paces(update.limits, per_batch_s, is_let_go=is_let_go)
+        paces = measured.paces(
+            update.limits, per_batch_s, is_let_go=is_let_go, is_released=is_released
+        )
         if observed is None or not update.is_adaptive or is_let_go:
             return paces.at(level)
         share = observed.share

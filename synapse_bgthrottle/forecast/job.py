@@ -22,6 +22,8 @@ class Job:
         one_shot: whether all of it is one batch, which nothing stops once it runs.
         one_shot_s: how long that takes; None: unknown.
         not_before_s: since the epoch; a pause ends then.
+        released_until_s: since the epoch; a release lets it go if it comes to the head of its queue
+            before that, and then to its end. Infinite: it is in use.
     """
 
     database: str = "master"
@@ -33,6 +35,7 @@ class Job:
     one_shot: bool = False
     one_shot_s: float | None = None
     not_before_s: float = 0.0
+    released_until_s: float = 0.0
 
     @property
     def work_s(self) -> float | None:

@@ -42,11 +42,21 @@ class Measured:
     seeds: Seeds
     lengths: Lengths = attrs.field(factory=Lengths)
     closed_ratio: float = 0.0
-    _known: dict[object, Paces] = attrs.field(factory=dict)
+    _known: dict[object, tuple[Paces, Paces]] = attrs.field(factory=dict)
     _alone: dict[int, tuple[float, ...]] = attrs.field(factory=dict)
 
-    def paces(self, limits: Limits, per_batch_s: float, *, is_let_go: bool = False) -> Paces:
-        """Of an update with these limits that does so many items a second in batches."""
+    def paces(
+        self,
+        limits: Limits,
+        per_batch_s: float,
+        *,
+        is_let_go: bool = False,
+        is_released: bool = False,
+    ) -> Paces:
+        """Of an update with these limits that does so many items a second in batches.
+
+        `is_let_go`: `max_hold` is over; `is_released`: somebody let it go by hand.
+        """
         plain = attrs.evolve(limits, windows=(), needs_approval=False, max_hold_ms=0.0)
         model_per_s = _model_per_s(plain, per_batch_s)
         key = (plain, model_per_s, is_let_go)
@@ -56,8 +66,12 @@ class Measured:
             else:
                 knots = self._by_simulation(plain, model_per_s, is_let_go)
             found = Paces(falling(knots), self.is_share)
-            self._known[key] = slowed(found, self.closed_ratio)
-        return self._known[key]
+            self._known[key] = (
+                slowed(found, self.closed_ratio),
+                slowed(found, self.closed_ratio, only_at_worst=True),
+            )
+        budgets_hold, budgets_may_hold = self._known[key]
+        return budgets_may_hold if is_released else budgets_hold
 
     def _by_arithmetic(self, limits: Limits, per_s: float) -> list[Knot]:
         share = limits.max_items_per_second / per_s

@@ -126,14 +126,17 @@ def falling(knots: Sequence[Knot]) -> tuple[Knot, ...]:
     return tuple(found)
 
 
-def slowed(paces: Paces, closed_ratio: float) -> Paces:
-    """With a budget that is closed for this share of the time, or (at best) never."""
+def slowed(paces: Paces, closed_ratio: float, *, only_at_worst: bool = False) -> Paces:
+    """With a budget that is closed for this share of the time, or (at best) never.
+
+    `only_at_worst`: most likely never either, as most budgets do not hold what is released.
+    """
+    open_ratio = 1 - closed_ratio
+    likely_ratio = 1.0 if only_at_worst else open_ratio
     return attrs.evolve(
         paces,
         knots=tuple(
-            attrs.evolve(
-                knot, share=knot.share * (1 - closed_ratio), low=knot.low * (1 - closed_ratio)
-            )
+            attrs.evolve(knot, share=knot.share * likely_ratio, low=knot.low * open_ratio)
             for knot in paces.knots
         ),
     )

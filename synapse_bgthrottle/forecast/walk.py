@@ -16,6 +16,7 @@ from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.paces import Pace
 from synapse_bgthrottle.forecast.week import WeeklyLoad
 from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.levers import Lever, LeverKind, Levers
 from synapse_bgthrottle.state import UpdateState
 from synapse_bgthrottle.throttle import Throttle
 
@@ -120,6 +121,7 @@ class _Walker:
         left_s = job.work_in(self.case)
         self.wall_s = max(self.wall_s, job.not_before_s)
         key = (job.database, job.update)
+        self.throttle.levers = _release(job, self.wall_s)
         self.throttle.begin(*key, job.one_shot, self.wall_s)
         week = _Week(leg, self.wall_s, left_s)
         for _ in range(MOST_EVENTS):
@@ -211,6 +213,22 @@ class _Week:
         self.began_s += weeks * _WEEK_S
         self.left_s -= weeks * work_s
         return weeks, work_s
+
+
+def _release(job: Job, wall_s: float) -> Levers:
+    """What acts on the job that begins now: a release, which is in use from then on."""
+    if wall_s >= job.released_until_s:
+        return Levers()
+    release = Lever(
+        lever_id="",
+        kind=LeverKind.RELEASE,
+        update="*",
+        author="",
+        created_s=wall_s,
+        ends_s=job.released_until_s,
+        used_s=wall_s,
+    )
+    return Levers((release,))
 
 
 def _window_change_s(update: UpdateState, wall_s: float) -> float:

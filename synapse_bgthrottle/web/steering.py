@@ -14,7 +14,8 @@ class Steering(Protocol):
     the database does: nobody else puts an end to it.
 
     Raises:
-        StoreUnavailableError: any of them; the database does not answer, and nothing has changed.
+        StoreUnavailableError: any of them; the database does not answer. Nothing has changed,
+            or it may still be done; the message says which.
     """
 
     async def status(self) -> JsonObject:

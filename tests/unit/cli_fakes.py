@@ -152,16 +152,19 @@ class FakeServer:
     Attributes:
         answers: by `GET status`, of the module, or `GET admin/status`, of Synapse.
         sent: what came, with its body.
+        timeouts_s: how long its answers would have been waited for.
     """
 
     answers: dict[str, Answer] = attrs.field(factory=dict)
     sent: list[tuple[str, Any]] = attrs.field(factory=list)
+    timeouts_s: list[float] = attrs.field(factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         short = path.replace(f"{MODULE}/", "").replace(f"{OFFICIAL}/", "admin/")
         key = f"{request.method} {short}"
         self.sent.append((key, json.loads(request.content) if request.content else None))
+        self.timeouts_s.append(request.extensions["timeout"]["read"])
         answer = self.answers.get(key, NOT_THERE)
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]

@@ -242,6 +242,25 @@ def test_wait_without_module_while_nothing_moves() -> None:
     assert "nothing has moved for 5m: it builds an index, or Synapse gave up" in result.output
 
 
+@pytest.mark.parametrize(
+    ("expected_s", "before", "behind"),
+    [
+        ([30, 30, 30], [], []),
+        ([5, 5, 5], ["--timeout", "5s"], []),
+        ([25, 15, 5], [], ["--timeout", "25s"]),
+        ([9, 9, 5], ["--timeout", "9s"], ["--timeout", "25s"]),
+        ([10, 1], [], ["--timeout", "10s"]),
+    ],
+)
+def test_how_long_one_answer_may_take(
+    expected_s: list[float], before: list[str], behind: list[str]
+) -> None:
+    """It is set before `wait`, and is never more than what is left of the whole wait."""
+    server = FakeServer({"GET status": [BUSY, BUSY, DONE]})
+    assert (0 if len(expected_s) == 3 else 5) == run(server, *before, "wait", *behind).exit_code
+    assert expected_s == server.timeouts_s
+
+
 def test_wait_interrupted() -> None:
     """Ctrl-C ends it with 130."""
     assert 130 == lines_of([BUSY], "wait", sleeps=2)[0]

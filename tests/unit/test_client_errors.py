@@ -117,6 +117,21 @@ def test_no_answer(expected: type[ClientError], raised: Exception) -> None:
     assert str(caught.value).startswith(f"{URL}: ")
 
 
+def test_a_time_out_that_is_set() -> None:
+    """Between calls the time-out can be another one, which is what is told."""
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        assert {7} == set(request.extensions["timeout"].values())
+        raise httpx.ReadTimeout("")
+
+    client = Client(URL, TOKEN, timeout_s=3, transport=httpx.MockTransport(fail))
+    client.timeout_s = 7
+    with client, pytest.raises(TimedOutError, match="no answer within 7 s"):
+        client.status()
+    with pytest.raises(ValueError, match="above 0"):
+        client.timeout_s = 0
+
+
 @pytest.mark.parametrize(
     ("url", "token", "more"),
     [

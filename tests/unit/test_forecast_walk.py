@@ -1,5 +1,6 @@
 """The walk through a queue, with paces that are given: ends, holds, and what may never happen."""
 
+import math
 from datetime import timezone
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from synapse_bgthrottle.config import parse
 from synapse_bgthrottle.forecast.configurations import configurations
 from synapse_bgthrottle.forecast.job import Job
-from synapse_bgthrottle.forecast.paces import Knot, Pace, Paces, falling, wanted_loads
+from synapse_bgthrottle.forecast.paces import Knot, Pace, Paces, falling, slowed, wanted_loads
 from synapse_bgthrottle.forecast.walk import MOST_EVENTS, Walk, walk
 from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad, flat, office
 from synapse_bgthrottle.limits import Settings
@@ -109,6 +110,33 @@ def test_a_pause() -> None:
     """What is paused begins when the pause ends."""
     (leg,) = gone({}, Job(update="a", items=1, per_batch_s=1, not_before_s=START_S + 50)).legs
     assert START_S + 60 == leg.ends_s
+
+
+@pytest.mark.parametrize("raw", [NIGHTS, {"approval": "required"}], ids=["windows", "approval"])
+@pytest.mark.parametrize("until_s", [START_S + 60.0, math.inf], ids=["unused", "in use"])
+def test_a_release(raw: dict[str, Any], until_s: float) -> None:
+    """What is released goes to its end, whatever windows and approvals say."""
+    released = Job(update="a", items=DAY_S, per_batch_s=1.0, released_until_s=until_s)
+    one, other = gone(raw, released, Job(update="b", items=1, per_batch_s=1.0), at_peak=1.0).legs
+    assert START_S + DAY_S == pytest.approx(one.ends_s)
+    if "approval" in raw:
+        assert "approval is required" in other.why
+
+
+def test_budgets_and_releases() -> None:
+    """A budget slows down what is released only at worst, as it may be one that still holds it."""
+    paces = Paces(falling([Knot(0.0, 0.8, 0.6, 0.9)]))
+    assert Knot(0.0, 0.4, 0.3, 0.9) == slowed(paces, 0.5).knots[0]
+    assert Knot(0.0, 0.8, 0.3, 0.9) == slowed(paces, 0.5, only_at_worst=True).knots[0]
+
+
+def test_a_release_that_ends_before_its_turn() -> None:
+    """A release that has ended by the time of its update lets nothing go."""
+    first = Job(update="a", items=1e4, per_batch_s=1.0, released_until_s=math.inf)
+    late = Job(update="b", items=1, per_batch_s=1.0, released_until_s=START_S + 3600)
+    one, other = gone({"approval": "required"}, first, late).legs
+    assert one.ends_s is not None
+    assert "approval is required" in other.why
 
 
 def test_a_one_shot() -> None:

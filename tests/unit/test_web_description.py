@@ -58,6 +58,14 @@ def test_statuses(route: Route) -> None:
         assert f"| {status} |" in DOCUMENTATION
 
 
+def test_a_change_that_may_still_be_done() -> None:
+    """A database that does not answer may have changed something, which is not hidden."""
+    (documented,) = re.findall(r"\| 503 \|.*", DOCUMENTATION)
+    described = OPENAPI["components"]["responses"]["Unavailable"]["description"]
+    for told in (documented, described):
+        assert "nothing has changed, or a change may still be done" in told.lower()
+
+
 def test_parameters() -> None:
     """The parameters of the paths, their defaults, and whether they are required."""
     for route, operation in operations():
