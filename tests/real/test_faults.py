@@ -171,7 +171,8 @@ def test_stock_beside_it(source: PostgresSource, tmp_path: Path) -> None:
     """Stock Synapse gives up all updates when PostgreSQL is stopped for a second."""
     world = source.world(tmp_path, "stock_beside", None, _STOCK)
     seen = faults.go_through(world, faults.stopped(source.postgres), 1)
-    assert (True, 5) == (seen.aborted, seen.failed)
+    assert seen.aborted
+    assert seen.failed in (4, 5)  # old versions do not log the last
     assert seen.left
     assert seen.rows < seen.expected
 

@@ -32,20 +32,25 @@ def test_failed_look_between_two_others() -> None:
     before, failed = looked(0.0, 5e6), looked(1.0, problem="timed out")
     assert "wal_rate is configured and cannot be read: timed out" == reason(before, failed)
     assert "" == reason(before, failed, looked(2.0, 5e6 + 1000))
-    assert _NOT_YET == reason(failed, looked(2.0, 5e6))
+    unreadable = "wal_rate is configured and cannot be read: timed out"
+    assert unreadable == reason(failed, looked(2.0, 5e6))  # the hold goes on, and is told once
+    assert "" == reason(failed, looked(2.0, 5e6), looked(3.0, 5e6))
 
 
 def test_looks_that_cannot_be_compared() -> None:
-    """The log of another server, after a failover, and one of long ago."""
-    assert _NOT_YET == reason(looked(0.0, 5e6), looked(1.0, 4e6))
-    assert _NOT_YET == reason(looked(0.0, 5e6), looked(3600.0, 5e9))
+    """The log of another server, after a failover, and one of long ago: what was known holds."""
+    high, low = (looked(0.0, 5e6), looked(1.0, 6e6)), (looked(0.0, 5e6), looked(1.0, 5e6))
+    assert "wal_rate 976.6KiB/s >= 1000B/s" == reason(*high, looked(2.0, 4e6))
+    assert "" == reason(*low, looked(2.0, 4e6))
+    assert "has not been read since" in reason(*low, looked(3600.0, 5e9))
 
 
 def test_where_there_is_none() -> None:
     """On a replica it is not observable; once that is a primary, it is from the second look on."""
     hidden = "wal_rate is configured and not observable here"
     assert hidden == reason(looked(0.0), looked(1.0))
-    assert _NOT_YET == reason(looked(0.0), looked(1.0, 5e6))
+    assert hidden == reason(looked(0.0), looked(1.0, 5e6))
+    assert "" == reason(looked(0.0), looked(1.0, 5e6), looked(2.0, 5e6))
 
 
 def test_not_yet_is_not_told_as_not_observable() -> None:

@@ -72,7 +72,7 @@ def test_abort_after_an_outage_is_told(virtual_server: MakeServer, down_s: float
     server.load({})
     server.start().addErrback(lambda _: None)
     server.advance(600)
-    assert pool.updates._aborted
+    assert not pool.updates._running
     assert [("work", "aborted", 5)] == rows(server, _HISTORY)
     assert (["aborted"], 1) == (_outcomes(server), _metric("aborted"))
     assert [] == server.clock.reactor.getDelayedCalls()
@@ -97,7 +97,7 @@ def test_abort_between_two_updates_is_told(virtual_server: MakeServer) -> None:
     pool.silent, pool.broken = None, sqlite3.OperationalError("gone")
     for question in silent:
         question.callback(None)
-    assert pool.updates._aborted
+    assert not pool.updates._running
     pool.broken = None
     server.advance(600)
     assert [("work", "done", 1)] == rows(server, _HISTORY)
