@@ -41,7 +41,7 @@ _MORE_REAL = tuple(
         *("safety", "signals", "upgrade", "web", "web_delegated"),
     )
 )
-# Before 1.150 Synapse starts the updates of the main database only, and workers are set up otherwise.
+# Old versions start the updates of the main database only, and workers are set up otherwise.
 _NEWEST_REAL = ("tests/real/test_deployments.py", "tests/real/test_odd_updates.py")
 # Minutes, on the oldest and the newest only.
 _LONG = (

@@ -17,9 +17,9 @@ again, `make compat FRESH=1` all.
 - **virtual**: Synapse's own updater, and the HTTP API, in virtual time. All of these tests on the
   oldest and the newest Synapse; on the others the updater, what it asks, and missing details.
 - **real**: Synapse's processes, on SQLite and on PostgreSQL. On every version the API, levers,
-  history, rules, outages and a worker; on the oldest and the newest also faults, signals and tokens,
-  and on the newest split databases, more workers, updates that misbehave, and whole upgrades from old
-  ones. `make test` has the rest, on the newest.
+  history, rules, outages and a worker; on the oldest and the newest also faults, signals and
+  tokens, and on the newest split databases, more workers, updates that misbehave, and whole
+  upgrades from old ones. `make test` has the rest, on the newest.
 
 Numbers are passed / failed / skipped.
 
