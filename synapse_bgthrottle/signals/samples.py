@@ -42,7 +42,6 @@ class DatabaseSample:
     Attributes:
         at_s: when the answer came, monotonic.
         problem: why there is no answer; empty: there is one. Nothing below is set then.
-        is_of_clients: whether it tells of clients only: nothing is pending there, or it is held.
         pool_wait_s: how long the question waited for a connection.
         query_s: how long the database then took.
         transactions: transactions of everybody since the database's statistics began.
@@ -62,11 +61,11 @@ class DatabaseSample:
         index_build: phase and share done of the index build under way (0 to 1, or None while
             the phase tells none), on a table of the current update where those are known; None:
             there is none.
+        is_of_clients: whether it tells of clients only: nothing is pending there, or it is held.
     """
 
     at_s: float
     problem: str = ""
-    is_of_clients: bool = False
     pool_wait_s: float | None = None
     query_s: float | None = None
     transactions: float | None = None
@@ -82,6 +81,7 @@ class DatabaseSample:
     lock_wait_s: float | None = None
     batch_transactions: int | None = None
     index_build: tuple[str, float | None] | None = None
+    is_of_clients: bool = False
 
 
 @attrs.frozen(kw_only=True)
