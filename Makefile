@@ -18,7 +18,7 @@ help:
 	@echo "make bench-full     the same with all updates, loads and arms; about an hour"
 	@echo "make bench-sqlite   the same on SQLite; ten minutes"
 	@echo "make bench-rules    are limits kept, and what does the module cost; six minutes"
-	@echo "make bench-laws     the same laws on a modelled server, in virtual time; a minute"
+	@echo "make bench-laws     laws compared on a modelled server, docs/laws.md anew; six minutes"
 	@echo "make bench-scaling  the tables of docs/scaling.md anew, by forecast; two minutes"
 	@echo "make bench-startup  how long the command takes to start; a minute"
 	@echo "make bench-status   how long a status takes with 200 updates pending; a minute"
@@ -77,7 +77,7 @@ bench-rules: $(VENV)/.test
 	$(BIN)/python -m bench.rules
 
 bench-laws: $(VENV)/.test
-	$(BIN)/python -m bench.laws
+	$(BIN)/python -m bench.laws docs/laws.md
 
 bench-scaling: $(VENV)/.test
 	$(BIN)/python -m bench.scaling docs/scaling.md

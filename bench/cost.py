@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import template, updates
+from bench import result, template, updates
 from bench.databases import Database, open_database
-from bench.run import cache_folder
 from bench.statistics import bootstrap
 from bench.updates import UPDATES
 from harness.server import SynapseServer
@@ -68,10 +67,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15, help="of each server")
     parser.add_argument("--cache", type=Path, default=Path(".bench"))
+    parser.add_argument("--output", type=Path, default=Path(".bench/cost.json"))
     options = parser.parse_args()
+    measured: dict[str, Any] = {}
     with (
         tempfile.TemporaryDirectory() as name,
-        open_database("postgres", cache_folder(options.cache)) as database,
+        open_database("postgres", result.cache_folder(options.cache)) as database,
     ):
         database.restore(template.ensure(database, options.events))
         for busy, what in ((False, "nothing pending"), (True, "an update at work")):
@@ -88,6 +89,8 @@ def main() -> None:
                     for module in (_MODULE, None)
                 )
                 rounds.append((own, without))
+            measured[what] = [{"with": own, "without": without} for own, without in rounds]
+            result.write(options.output, {"shares_of_a_core": measured})
             for place, process in enumerate(("Synapse", "PostgreSQL")):
                 pairs = [(own[place], without[place]) for own, without in rounds]
                 found = bootstrap(pairs, _difference)

@@ -16,11 +16,10 @@ from pathlib import Path
 import attrs
 
 from bench import arms as registry
-from bench import template
+from bench import result, template
 from bench.databases import Database, open_database
 from bench.measure import Bench
 from bench.order import orders
-from bench.run import cache_folder
 from bench.sender import Sender
 from bench.statistics import Latencies, Pair, bootstrap, paired_mean_ratio, quantile_ratio
 from harness.batches import batches
@@ -113,11 +112,13 @@ def _tell(runs: Mapping[str, bool], builds: Sequence[Build], met: Sequence[Laten
         print(f"| {arm} | {len(ran)} | {waited_s:.2f} | {took_s:.2f} | {mean} | {p50} | {p95} |")
 
 
-def _run(database: Database, folder: Path, names: Sequence[str], rounds: int) -> None:
+def _run(database: Database, folder: Path, names: Sequence[str], rounds: int, output: Path) -> None:
     arms = {name: registry.arm(name, {}) for name in ("none", *names)}
     bench = Bench(folder, database, arms)
     with bench.server:
         builds, met = _measure(bench, folder, rounds)
+    blocks = [{**attrs.asdict(b), "latency_ms": m} for b, m in zip(builds, met, strict=True)]
+    result.write(output, {"update": _UPDATE, "blocks": blocks})
     _tell({name: arm.runs for name, arm in arms.items()}, builds, met)
 
 
@@ -129,13 +130,14 @@ def main() -> None:
     add("--arms", nargs="+", default=["control", "unthrottled", "stock", "balanced"])
     add("--rounds", type=int, default=5)
     add("--cache", type=Path, default=Path(".bench"))
+    add("--output", type=Path, default=Path(".bench/one-shot.json"), help="the blocks")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as name,
-        open_database(options.database, cache_folder(options.cache)) as database,
+        open_database(options.database, result.cache_folder(options.cache)) as database,
     ):
         database.restore(template.ensure(database, options.events))
-        _run(database, Path(name), options.arms, options.rounds)
+        _run(database, Path(name), options.arms, options.rounds, options.output)
 
 
 if __name__ == "__main__":

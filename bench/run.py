@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import shlex
-import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bench import arms as registry
-from bench import template
+from bench import result, template
 from bench.databases import open_database
 from bench.loads import LOADS
 from bench.measure import Bench
@@ -36,13 +31,11 @@ def main() -> None:
     names = list(dict.fromkeys([*options.arms, *extra]))
     arms = {name: registry.arm(name, extra) for name in ("none", *names)}
     cells: list[dict[str, Any]] = []
-    command = shlex.join(["python", *sys.orig_argv[1:]])
-    result = {"machine": _machine(), "command": command, "cells": cells}
-    tables = [f"`{command}`", ", ".join(f"{name} {value}" for name, value in _machine().items())]
-    options.output.parent.mkdir(parents=True, exist_ok=True)
+    machine = ", ".join(f"{name} {value}" for name, value in result.machine().items())
+    tables = [f"`{result.command()}`", machine]
     with (
         tempfile.TemporaryDirectory() as name,
-        open_database(options.database, cache_folder(options.cache)) as database,
+        open_database(options.database, result.cache_folder(options.cache)) as database,
     ):
         begin_s = time.monotonic()
         database.restore(template.ensure(database, options.events))
@@ -58,14 +51,9 @@ def main() -> None:
                     cells.append({"database": options.database, "arms": list(arms), **cell})
                     tables.append(table(cells[-1], summarise(cells[-1])))
                     print(f"{tables[-1]}\n", flush=True)
-                    options.output.write_text(json.dumps(result))
+                    result.write(options.output, {"cells": cells})
                     options.output.with_suffix(".md").write_text("\n\n".join(tables) + "\n")
                 bench.end(update)
-
-
-def cache_folder(folder: Path) -> Path:
-    """Where templates of this Synapse are kept: another one may want another schema."""
-    return folder.resolve() / f"synapse-{version('matrix-synapse')}"
 
 
 def _options() -> argparse.Namespace:
@@ -90,20 +78,6 @@ def _options() -> argparse.Namespace:
     add("--cache", type=Path, default=Path(".bench"), help="where the data is kept")
     add("--output", type=Path, default=Path(".bench/result.json"), help="and .md beside it")
     return parser.parse_args()
-
-
-def _machine() -> dict[str, Any]:
-    info = Path("/proc/meminfo")
-    memory = info.read_text().split("\n", 1)[0].split()[1] if info.exists() else "0"
-    return {
-        "cores": os.cpu_count(),
-        "memory_gib": round(int(memory) / 2**20),
-        "processor": platform.machine(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "synapse": version("matrix-synapse"),
-        "date": time.strftime("%Y-%m-%d"),
-    }
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ in it are made anew.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
+from bench import document
 from synapse_bgthrottle.cli.forecast_options import seeds
 from synapse_bgthrottle.config import parse
 from synapse_bgthrottle.forecast.forecasting import Question, forecast
@@ -89,7 +89,7 @@ class Table:
 
     def head(self) -> str:
         """Its two lines above the rows, as Markdown."""
-        return f"| {' | '.join((self.of, *_NAMES))} |\n{'|---' * (len(_NAMES) + 1)}|"
+        return document.head((self.of, *_NAMES))
 
 
 def tables() -> tuple[Table, ...]:
@@ -114,17 +114,8 @@ def main() -> None:
             lines.append(row.line())
             print(lines[-1], flush=True)
         if options.document is not None:
-            options.document.write_text(_with(options.document.read_text(), table, lines))
-
-
-def _with(text: str, table: Table, lines: list[str]) -> str:
-    """The document with these rows in the place of those that the table had."""
-    head = f"{table.head()}\n"
-    rows = re.compile(f"{re.escape(head)}(?:\\|.*\n)*")
-    made, count = rows.subn(lambda _: head + "".join(f"{line}\n" for line in lines), text)
-    if count != 1:
-        raise SystemExit(f"the document has {count} tables of {table.of}, and must have one")
-    return made
+            text = options.document.read_text()
+            options.document.write_text(document.with_rows(text, table.head(), lines))
 
 
 def _servers() -> Iterator[Row]:

@@ -21,7 +21,7 @@ import yaml
 
 from bench import template, updates
 from bench.databases import Database, Postgres
-from bench.run import cache_folder
+from bench.result import cache_folder
 from bench.updates import UPDATES
 from harness.command import Command
 from harness.server import SynapseServer

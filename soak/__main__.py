@@ -23,6 +23,7 @@ PARTS: Mapping[str, Sequence[str]] = {
     "iterations-stock": ("soak.iterations", "--stock", "--output", ".soak/iterations-stock"),
     "injection": ("soak.injection",),
     "memory": ("soak.memory",),
+    "endurance": ("soak.endurance",),
     "configs": ("soak.configs", "--fuzz", "300"),
 }
 

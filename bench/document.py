@@ -1,0 +1,26 @@
+"""Tables of a document that a command makes: their rows in the place of those that they had."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+
+def head(columns: Sequence[str]) -> str:
+    """The two lines above a table's rows, as Markdown."""
+    return f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|"
+
+
+def with_rows(text: str, table_head: str, lines: Sequence[str]) -> str:
+    """The document with these rows below that head, which stands in it once.
+
+    Raises:
+        SystemExit: it does not.
+    """
+    begin = f"{table_head}\n"
+    rows = re.compile(f"{re.escape(begin)}(?:\\|.*\n)*")
+    made, count = rows.subn(lambda _: begin + "".join(f"{line}\n" for line in lines), text)
+    if count != 1:
+        title = table_head.split(" | ", maxsplit=1)[0].removeprefix("| ")
+        raise SystemExit(f"the document has {count} tables of {title}, and must have one")
+    return made

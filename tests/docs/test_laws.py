@@ -1,0 +1,32 @@
+"""The tables of docs/laws.md are those that bench/laws.py makes."""
+
+import pytest
+
+from bench import document
+from bench.laws import COLUMNS, LAWS, cell, line
+from bench.scenarios import SCENARIOS, Scenario
+from tests.docs.test_docs import ROOT
+
+PAGE = (ROOT / "docs" / "laws.md").read_text()
+
+
+def documented(scenario: Scenario) -> list[str]:
+    """The table's rows as the document has them."""
+    table_head = document.head((scenario.title, *COLUMNS))
+    return PAGE.split(f"{table_head}\n")[1].split("\n\n")[0].splitlines()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: str(scenario.title))
+def test_rows(scenario: Scenario) -> None:
+    """The document has each law, in this order, and no other."""
+    titles = [row.split(" | ", maxsplit=1)[0].removeprefix("| ") for row in documented(scenario)]
+    assert list(LAWS) == titles
+
+
+# Two of each kind; all of them take some minutes.
+@pytest.mark.parametrize("law", ["balanced", "AIMD"])
+def test_figures(law: str) -> None:
+    """A row that is computed again has the figures of the document."""
+    scenario = SCENARIOS[3]
+    made = line(law, cell(scenario, law), cell(scenario, "unthrottled"))
+    assert made in documented(scenario)
