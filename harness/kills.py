@@ -106,8 +106,13 @@ def _pattern(number: int) -> str:
 
 
 def _pauses(admin: MatrixClient) -> set[str]:
+    return _levers(admin, "pause")
+
+
+def _levers(admin: MatrixClient, *kinds: str) -> set[str]:
+    """The reasons of those that are there."""
     status: Any = admin.call("GET", f"{API}/status")
-    return {lever["reason"] for lever in status["levers"] if lever["kind"] == "pause"}
+    return {lever["reason"] for lever in status["levers"] if lever["kind"] in kinds}
 
 
 def _kill(server: SynapseServer) -> None:
@@ -122,13 +127,15 @@ class RunningKills:
 
     Attributes:
         terminated, killed, killed_in_start: how often, by SIGTERM and by kill -9.
-        lost, back: acknowledged pauses that were gone after, or ended ones that were there again.
+        lost, back: acknowledged pauses and overrides that were gone after, or ended ones that
+            were there again.
         wrong: how often the rows were not those of what the update says to have done.
         backwards: how often the update was not as far as before.
         progressed: how often it was further.
         slowest_stop_s: the longest that SIGTERM took.
         bad_exits: how often the exit status after SIGTERM was not 0.
         left, rows, expected: after it was let run to its end.
+        is_intact: whether the database finds nothing wrong with itself then.
         complaints: lines of the log that must not be there.
     """
 
@@ -145,11 +152,12 @@ class RunningKills:
     left: int = 0
     rows: int = 0
     expected: int = 0
+    is_intact: bool = False
     complaints: int = 0
 
 
 def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
-    """Let the update run, pause something else, end the server at random; again and again."""
+    """Let the update run, pull a lever, end the server at random; again and again."""
     rng = random.Random(seed)
     seen = RunningKills(expected=world.expected)
     expected: set[str] = set()
@@ -163,15 +171,19 @@ def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
             seen.killed_in_start += 1
         else:
             world.server.start()
-            there = _pauses(world.admin)
+            there = _levers(world.admin, "pause", "override")
             seen.lost += len(expected - there)
             seen.back += len(ended & there)
             if number % 10 == 9:
                 world.admin.call("POST", f"{API}/resume", {"update": f"{_KNOWN[:-1]}*"})
+                world.admin.call("POST", f"{API}/reset", {"update": f"{_KNOWN[:-1]}*"})
                 ended, expected = ended | expected, set()
             reason = f"kill {number}"
             body = {"update": _pattern(number), "reason": reason, "for": "1d"}
-            world.admin.call("POST", f"{API}/pause", body)
+            if rng.random() < 0.5:
+                world.admin.call("POST", f"{API}/pause", body)
+            else:
+                world.admin.call("POST", f"{API}/override", {**body, "settings": {"sleep": "1s"}})
             expected.add(reason)
             time.sleep(rng.uniform(0, 1))
             _end(world.server, rng.random() < 0.5, seen)
@@ -187,7 +199,7 @@ def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
         deadline = time.monotonic() + 300
         while world.pending() and time.monotonic() < deadline:
             time.sleep(0.2)
-    seen.left, seen.rows = world.pending(), world.rows()
+    seen.left, seen.rows, seen.is_intact = world.pending(), world.rows(), world.is_intact()
     seen.complaints = sum(map(world.server.log().count, COMPLAINTS))
     return seen
 

@@ -67,6 +67,10 @@ class World:
         )
         return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
 
+    def is_intact(self) -> bool:
+        """What SQLite says of its own file; PostgreSQL has no such question, and is believed."""
+        return self.is_postgres or self.query("PRAGMA integrity_check") == [("ok",)]
+
     def wrong(self) -> int:
         """Rows too many or too few, by where the update says to be."""
         answer = self.query(
@@ -78,7 +82,9 @@ class World:
             f"SELECT COUNT(*) FROM events WHERE {expected}"
             " AND event_id NOT IN (SELECT event_id FROM event_search)"
         )
-        return too_few + self.rows() - self.count(f"SELECT COUNT(*) FROM events WHERE {expected}")
+        due = self.count(f"SELECT COUNT(*) FROM events WHERE {expected}")
+        too_many = self.rows() - (due - too_few)
+        return too_few + too_many
 
 
 @attrs.frozen

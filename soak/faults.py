@@ -39,7 +39,6 @@ _STOCK_SLOWLY = {
 
 # From the end of a fault to the end of the next batch, at most.
 _RECOVERED_WITHIN_S = 10.0
-# What is not asked of the module, by fault and breach, and why not.
 Make = Callable[[World], AbstractContextManager[None]]
 
 
@@ -195,6 +194,7 @@ def breaches(seen: faults.Seen) -> list[str]:
         "Synapse gave up all updates" if seen.aborted else None,
         f"{seen.left} updates are left" if seen.left else None,
         f"{seen.wrong} rows are missing or there twice" if seen.wrong else None,
+        f"{seen.rows} rows at the end, of {seen.expected}" if seen.rows != seen.expected else None,
         _late(seen.recovered_s),
     )
     return [breach for breach in found if breach is not None]

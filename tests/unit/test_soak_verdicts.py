@@ -1,5 +1,6 @@
 """The long runs tell what was not well, and their exit status is 1 then."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def after_a_fault(**changes: Any) -> Seen:
         ({"aborted": True}, ["Synapse gave up all updates"]),
         ({"left": 2}, ["2 updates are left"]),
         ({"wrong": 3}, ["3 rows are missing or there twice"]),
+        ({"rows": 99}, ["99 rows at the end, of 100"]),
     ],
 )
 def test_faults(changes: dict[str, Any], expected: list[str]) -> None:
@@ -179,16 +181,20 @@ def test_odd_updates_that_never_end() -> None:
     assert [] == updates.breaches(case, seen)
 
 
+_WELL: Mapping[str, Any] = {"progressed": 6, "rows": 100, "expected": 100, "is_intact": True}
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({}, []),
-        ({"lost": 1}, ["1 acknowledged pauses were lost"]),
-        ({"back": 1}, ["1 pauses that were ended were back"]),
+        ({"lost": 1}, ["1 acknowledged levers were lost"]),
+        ({"back": 1}, ["1 levers that were ended were back"]),
         ({"wrong": 1}, ["1 times the rows were not what the update said"]),
         ({"backwards": 1}, ["1 times the update was not as far as before"]),
         ({"progressed": 2}, ["the update went on 2 times only"]),
-        ({"slowest_stop_s": 5.1}, ["SIGTERM took 5.1 s"]),
+        ({"slowest_stop_s": 2.1}, ["SIGTERM took 2.1 s"]),
+        ({"is_intact": False}, ["the database is not intact"]),
         ({"bad_exits": 1}, ["1 times the exit status was not 0"]),
         ({"left": 1}, ["1 updates are left"]),
         ({"rows": 99}, ["99 rows at the end, of 100"]),
@@ -197,13 +203,13 @@ def test_odd_updates_that_never_end() -> None:
 )
 def test_kills(changes: dict[str, Any], expected: list[str]) -> None:
     """Pauses are kept, rows are those of what was done, and the server ends when it is told to."""
-    seen = RunningKills(**{"progressed": 6, "rows": 100, "expected": 100, **changes})
+    seen = RunningKills(**{**_WELL, **changes})
     assert expected == kills.breaches(seen, 10, is_same=True)
 
 
 def test_kills_compared_with_stock() -> None:
     """The index is stock's, row by row."""
-    seen = RunningKills(progressed=6, rows=100, expected=100)
+    seen = RunningKills(**_WELL)
     assert ["the index is not the same as stock's"] == kills.breaches(seen, 10, is_same=False)
 
 
