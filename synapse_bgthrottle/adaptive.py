@@ -59,6 +59,7 @@ class Going:
         target_ms: wanted duration of the next batch.
         gate_s: how long to wait for a gap between requests.
         hush_s: how long there is no batch at all, for comparison.
+        hushed_s: all hushes so far, where they are no part of rests; 0 where they are.
         reason: why, for people.
         result: the experiment that is complete now, to be learned by all that worked in it.
     """
@@ -70,6 +71,7 @@ class Going:
     hush_s: float
     reason: str
     result: Result | None = None
+    hushed_s: float = 0.0
 
 
 @attrs.define
@@ -184,9 +186,10 @@ class Pacer:
         # What hushes take is given back in between; it is in the rests of long batches.
         share = 1.0 if is_long else (work_s + hush_s) / work_s
         at_work = min(ratio * share, limits.max_duty_ratio)
-        harm.tried_effort = 1.0 if is_long else at_work
-        if ratio == 1:
-            harm.tried_effort = harm.effort
+        if not self.comparison.is_hush:  # in a hush it is what was tried before that counts
+            harm.tried_effort = 1.0 if is_long else at_work
+            if ratio == 1:
+                harm.tried_effort = harm.effort
         result = self.comparison.turn(now_s, work_s, hush_s, until_batch=is_long)
         freedom = math.log(max(harm.effort, 1.0)) / math.log(MOST_EFFORT)
         busy_ms = min(profile.busy_target_ms, target_ms) * harm.batch_ratio
@@ -198,6 +201,7 @@ class Pacer:
             max(self.comparison.ends_s - now_s, 0.0) if self.comparison.is_hush else 0.0,
             f"clients are there, {why}: {_percent(ratio)}",
             result,
+            0.0 if is_long else self.comparison.hushed_s(now_s),
         )
 
 

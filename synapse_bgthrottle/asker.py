@@ -19,6 +19,7 @@ class Asker(Generic[T]):
     period, `tell_problem` is told so. An answer of None is that there is nothing to tell.
 
     Attributes:
+        period_s: how often.
         told_s: when the last question was asked to which there was an answer.
     """
 
@@ -34,7 +35,7 @@ class Asker(Generic[T]):
     ) -> None:
         self._host = host
         self._description = description
-        self._period_s = period_s
+        self.period_s = period_s
         self._patience_s = patience_s
         self._ask = ask
         self._tell = tell
@@ -51,9 +52,9 @@ class Asker(Generic[T]):
             # A process of its own: the question may outlive whoever looks.
             if self._host.call_later(0, self._description, self._run) is not None:
                 self._asked_s = now_s
-                self._next_s = now_s + self._period_s
+                self._next_s = now_s + self.period_s
         elif now_s - self._asked_s >= self._patience_s:
-            self._next_s = now_s + self._period_s
+            self._next_s = now_s + self.period_s
             self._tell_problem(f"no answer for {now_s - self._asked_s:.0f} s")
 
     async def _run(self) -> None:

@@ -64,6 +64,7 @@ class Comparison:
     is_hush: bool = False
     ends_s: float = -math.inf
     _began_s: float = -math.inf
+    _hushed_s: float = 0.0
     _looked_s: float = -math.inf
     _worked_s: float = -math.inf
     _running: set[str] = attrs.field(factory=set)
@@ -85,6 +86,12 @@ class Comparison:
             hush = CYCLE_LOOKS - work
         return work * self.look_s, hush * self.look_s
 
+    def hushed_s(self, now_s: float) -> float:
+        """How much of the time so far was hushes."""
+        if not self.is_hush or not math.isfinite(self._began_s):
+            return self._hushed_s
+        return self._hushed_s + max(min(now_s, self.ends_s) - self._began_s, 0.0)
+
     @property
     def least_s(self) -> float:
         """The shortest batch that is looked at more than once."""
@@ -101,6 +108,7 @@ class Comparison:
             return None
         if self._running and not self.is_hush:
             return None  # of another database: there is no hush before its end
+        self._hushed_s = self.hushed_s(now_s)
         ended_s = self.ends_s
         if not self.is_hush and math.isfinite(ended_s):
             # A batch may last beyond the moment that it belongs to.
@@ -132,13 +140,14 @@ class Comparison:
         self._running.discard(database_name)
         self._worked_s = now_s
 
-    def restart(self) -> None:
+    def restart(self, now_s: float) -> None:
         """Another update works from now on: what was seen so far is not about it."""
+        self._hushed_s = self.hushed_s(now_s)
         self._began_s = self.ends_s = -math.inf
 
-    def forget(self) -> None:
+    def forget(self, now_s: float) -> None:
         """Clients waited for something else, so that not even what is usual is known any more."""
-        self.restart()
+        self.restart(now_s)
         self._base.clear()
 
     def look(

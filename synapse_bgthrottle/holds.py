@@ -159,11 +159,13 @@ def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> V
     for verdict in (by_windows(update, at), by_budgets(database, update, at)):
         if verdict is None or (verdict.may_be_let_go and is_released(update, at)):
             continue
+        if not verdict.may_be_let_go:
+            if verdict.cause in update.held_since_s:  # what may be let go was not held by that
+                update.held_since_s[verdict.cause] += at.now_s - update.decided_s
+            return verdict
         longest_s = update.limits.max_hold_ms / 1000
         since_s = update.held_since_s.setdefault(verdict.cause, at.now_s)
         left_s = longest_s - (at.now_s - since_s)
-        if not verdict.may_be_let_go:
-            return verdict
         if left_s > 0:
             hold = format_duration_ms(update.limits.max_hold_ms)
             return attrs.evolve(
@@ -188,10 +190,13 @@ def is_let_go(update: UpdateState, verdict: Verdict, at: Conditions, *, is_first
 
 
 def note_calm(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
-    """Since when pressures are waited for; another hold comes before that, and it begins anew."""
+    """Since when pressures are waited for; another hold comes before that, and it begins anew.
+
+    Not after a budget: one that closes now and then would make it wait for ever.
+    """
     if verdict.cause is Cause.CALM:
         update.calm_since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
-    elif verdict.cause.is_hold:
+    elif verdict.cause.is_hold and verdict.cause is not Cause.BUDGET:
         update.calm_since_s = None
 
 

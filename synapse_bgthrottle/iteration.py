@@ -90,7 +90,11 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._waited_for = "nothing"
         self._started_s = self._asked_s
         self._items_before: int | None = None
-        self._was_unmeasured = False
+        # What was seen before this moment is no longer so; None: it is. At first nothing was looked
+        # at, nor while nothing was pending.
+        self._seen_since_s: float | None = None
+        if not sampler.has_looked_of_late(database.name):
+            self._seen_since_s = self._asked_s
 
     async def __aenter__(self) -> int:
         try:
@@ -143,16 +147,16 @@ class Iteration(AbstractAsyncContextManager[int]):
                 if self._watch.is_due(self._host.now_s()):
                     await self._watch.check()  # takes time: decide anew
                 elif decision.wait_s <= 0:
-                    if not (self._was_unmeasured and self._is_one_shot):
+                    if self._seen_since_s is None or not self._is_one_shot:
                         return decision.target_ms
-                    await self._look_first()  # what was seen before the hold is long past
+                    await self._look_first(self._seen_since_s)
 
-    async def _look_first(self) -> None:
-        self._was_unmeasured = False
-        name, since_s = self._database.name, self._host.now_s()
+    async def _look_first(self, since_s: float) -> None:
+        self._seen_since_s = None
+        name, begin_s = self._database.name, self._host.now_s()
         self._sampler.begin(name, self._update_name)
         while not self._sampler.has_looked(name, since_s):
-            if self._host.now_s() - since_s >= PATIENCE_S:
+            if self._host.now_s() - begin_s >= PATIENCE_S:
                 return  # what cannot be seen is told elsewhere, and never holds for ever
             await self._host.sleep(_LOOK_S)
 
@@ -172,11 +176,12 @@ class Iteration(AbstractAsyncContextManager[int]):
         before_s = self._host.now_s()
         self._waited_for = decision.reason
         if decision.cause.is_unmeasured:
-            self._was_unmeasured = True
             self._sampler.end(self._database.name)
         else:
             self._sampler.begin(self._database.name, self._update_name)
         await self._host.sleep(max(min(decision.wait_s, SLICE_S), _SHORTEST_SLEEP_S))
+        if decision.cause.is_unmeasured:
+            self._seen_since_s = self._host.now_s()
         waited_s = self._host.now_s() - before_s
         self._throttle.waited(self._database.name, self._update_name, decision.cause, waited_s)
         self._metrics.waited(self._database.name, decision.cause, waited_s)

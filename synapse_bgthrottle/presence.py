@@ -34,6 +34,7 @@ class Presence:
     seen_s: float = -math.inf
     sees_requests: bool = True
     _looked_s: float = -math.inf
+    _watched_since_s: float = -math.inf
     _answered: int = 0
     _came_s: float = -math.inf
     _rate_per_s: float = 0.0
@@ -45,6 +46,8 @@ class Presence:
         self.sees_requests = active_requests is not None
         # After a long time without a look the count does not tell when somebody came.
         is_recent = now_s - self._looked_s <= _LONGEST_QUIET_S
+        if not is_recent:
+            self._watched_since_s = now_s
         came = max(answered - self._answered, 0) if is_recent else 0
         self._looked_s, self._answered = now_s, max(answered, self._answered)
         if came:
@@ -64,6 +67,11 @@ class Presence:
         others = (of_all - before[1]) - (of_this_process - before[2])
         if others / (now_s - before[0]) > _OWN_TRANSACTIONS_PER_S:
             self.seen_s = now_s
+
+    def watched_for_s(self, now_s: float) -> float:
+        """For how long nobody could have come unseen."""
+        is_recent = now_s - self._looked_s <= _LONGEST_QUIET_S
+        return now_s - self._watched_since_s if is_recent else 0.0
 
     def quiet_for_s(self, now_s: float) -> float:
         """How long nobody has been seen."""

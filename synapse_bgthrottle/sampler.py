@@ -79,6 +79,12 @@ class Sampler:
         askers: list[Asker[Any]] = [self._databases[database_name], *self._checks]
         return all(asker.told_s >= since_s for asker in askers)
 
+    def has_looked_of_late(self, database_name: str) -> bool:
+        """Whether what is known of this database, and for it, is of now."""
+        now_s = self._host.now_s()
+        askers: list[Asker[Any]] = [self._databases[database_name], *self._checks]
+        return all(now_s - asker.told_s <= 2 * asker.period_s for asker in askers)
+
     def batch_runs(self, database_name: str, runs: bool) -> None:
         """Whether a batch of ours, in the log context of now, is in the database from now on."""
         if runs:

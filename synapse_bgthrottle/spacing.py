@@ -34,14 +34,16 @@ def by_spacing(
     reason = going.reason
     if update.released and floor_s > rest_s:
         rest_s, reason = floor_s, str(FLOOR_PACE)
-    pace_s = database.batch_end_s + rest_s - at.now_s
+    # What hushes take is given back between them, so that they are no part of the rest.
+    rests_from_s = database.batch_end_s + max(going.hushed_s - database.hushed_s, 0.0)
+    pace_s = rests_from_s + rest_s - at.now_s
     # By the limit of now: an override that has ended must not hold what it had slowed down.
     rate_s = update.charged_s + update.charged_items / limits.max_items_per_second - at.now_s
     waits_s = max(pace_s, rate_s, going.hush_s)
     if waits_s <= 0:
         gate_s = min(
             max(pace_s, rate_s) + going.gate_s,
-            database.batch_end_s + pacing.rest_s(DutyCycle(going.least_ratio), batch_s) - at.now_s,
+            rests_from_s + pacing.rest_s(DutyCycle(going.least_ratio), batch_s) - at.now_s,
         )
         if update.is_adaptive and at.active_requests and gate_s > 0:
             active = at.active_requests

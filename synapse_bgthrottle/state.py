@@ -42,6 +42,8 @@ class DatabaseState:
     Attributes:
         batch_end_s: when the last batch ended (or the first was asked for), monotonic.
         batch_s: how long it took, without waits for locks; None before the first.
+        hushed_s: how much of the time before its end was hushes, of all comparisons.
+        has_ended: whether the update whose iteration came last has left the queue.
         failures: failed iterations in a row.
         failure_kind: why the last of them failed.
         update_name: the update whose iteration came last.
@@ -52,6 +54,8 @@ class DatabaseState:
     batch_end_s: float
     board: Board
     batch_s: float | None = None
+    hushed_s: float = 0.0
+    has_ended: bool = False
     failures: int = 0
     failure_kind: FailureKind = FailureKind.OTHER
     update_name: str = ""

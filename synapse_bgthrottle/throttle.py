@@ -76,12 +76,13 @@ class Throttle:
             self.databases[database_name] = DatabaseState(now_s, board, update_name=update_name)
         database = self.databases[database_name]
         database.is_open = True
-        if database.update_name != update_name:  # it has come to the head of the queue (again)
-            database.update_name = update_name
+        if database.update_name != update_name or database.has_ended:
+            # It has come to the head of the queue, perhaps again.
+            database.update_name, database.has_ended = update_name, False
             self.updates[key].held_since_s.clear()
             self.updates[key].calm_since_s = None
             self.updates[key].released = False
-            self.pacer.comparison.restart()
+            self.pacer.comparison.restart(now_s)
         if database.failures >= FAILURES_UNTIL_ABORT:
             database.failures = 0  # somebody has started Synapse's loop anew, which forgot them too
 
@@ -195,6 +196,10 @@ class Throttle:
         """The iteration was cancelled: the server ends."""
         self.databases[database_name].is_open = False
 
+    def ended(self, database_name: str) -> None:
+        """The update that worked last has left the queue: should it come again, it is new."""
+        self.databases[database_name].has_ended = True
+
     def finish(
         self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool
     ) -> None:
@@ -203,8 +208,9 @@ class Throttle:
         update = self.updates[database_name, update_name]
         comparison = self.pacer.comparison
         comparison.worked(database_name, now_s)
+        database.hushed_s = comparison.hushed_s(now_s)
         if update.lock_wait.total_s(now_s):
-            comparison.forget()  # clients may have waited for the same lock
+            comparison.forget(now_s)  # clients may have waited for the same lock
         settling.settle(database, update, self.pacer.presence, now_s, items, failed=failed)
 
     def failed(
@@ -241,7 +247,9 @@ class Throttle:
         profile = update.profile
         if not update.is_adaptive or math.isinf(profile.tolerance_ratio):
             return None
-        if self.pacer.presence.is_quiet(at.now_s, profile.quiet_after_s):
+        presence = self.pacer.presence
+        is_quiet = presence.is_quiet(at.now_s, profile.quiet_after_s)
+        if is_quiet and presence.watched_for_s(at.now_s) >= holds.CALM_S:
             return None
         calm_for_s = self.pacer.calm_for_s(at.now_s)
         return holds.for_calm(update, self.pacer.soft, calm_for_s, at)

@@ -102,10 +102,13 @@ def test_harm_is_bounded(update: UpdateModel, most: float) -> None:
 
 
 def test_profiles_are_in_order() -> None:
-    """From gentle to finish, each profile is quicker than the one before."""
+    """From gentle to finish, each profile is quicker than the one before, in the sum of some runs.
+
+    In a single one of three minutes the first experiments may be lucky or unlucky.
+    """
     items = [
-        world(EVENT_SEARCH, profile=profile).run(200).items(60, 200)
-        for profile in ("gentle", "balanced", "fast", "finish")
+        sum(world(EVENT_SEARCH, profile=p, seed=seed).run(200).items(60, 200) for seed in range(6))
+        for p in ("gentle", "balanced", "fast", "finish")
     ]
     assert items == sorted(items)
 

@@ -36,6 +36,39 @@ def test_update_that_harms_gets_less() -> None:
     assert 0.03 / math.log(1.5) == pytest.approx(server.update.harm.effort, rel=0.3)
 
 
+@pytest.mark.parametrize("batch_s", [0.01, 0.1, 0.5])
+def test_rests_are_whole(batch_s: float) -> None:
+    """What hushes take of a rest is not the rest: at the floor a hundredth of the time is work."""
+    server = Server()
+    server.late_s = 0.2
+    server.pass_time(30, busy=True)
+    begin_s, before_s = server.now_s, server.update.batch_s
+    while server.now_s < begin_s + 600:
+        decision = server.decide()
+        if decision.wait_s <= 0:
+            server.batch(batch_s)
+        else:
+            server.pass_time(min(decision.wait_s, 0.05), busy=True)
+    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    assert share == pytest.approx(0.01, rel=0.1)
+
+
+def test_what_was_tried_is_what_was_worked_with() -> None:
+    """What becomes of the pace in the hush after the work changes nothing of what was tried."""
+    server = Server()
+    server.pass_time(30, busy=True)
+    while server.throttle.pacer.comparison.is_hush:
+        server.pass_time(0.25, busy=True)
+    tried = server.update.harm.tried_effort
+    while not server.throttle.pacer.comparison.is_hush:
+        server.pass_time(0.25, busy=True)
+    server.late_s = 0.5
+    server.pass_time(1, busy=True)
+    assert server.throttle.pacer.comparison.is_hush
+    assert server.throttle.pacer.law.ratio < tried / 3
+    assert tried == server.update.harm.tried_effort
+
+
 @pytest.mark.parametrize("batch_s", [0.5, 3.0, 12.0])
 def test_long_batches_are_compared(batch_s: float) -> None:
     """Those that outlast a moment too: what harms in them is learned, and they are rare enough."""

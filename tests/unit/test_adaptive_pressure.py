@@ -10,6 +10,7 @@ from synapse_bgthrottle.board import Soft
 from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.holds import CALM_S, LONGEST_WAIT_FOR_CALM_S
 from synapse_bgthrottle.profiles import PROFILES
+from synapse_bgthrottle.signals.samples import DatabaseSample
 from synapse_bgthrottle.soft_law import SoftLaw
 from tests.unit.adaptive_server import DB, Server
 
@@ -95,6 +96,30 @@ def test_one_shot_waits_for_calm() -> None:
     assert "event_loop_lag at 1.00" in decision.reason
     server.late_s = 0.0
     server.pass_time(CALM_S + 2, busy=True)
+    assert Cause.CALM is not server.decide().cause
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_one_shot_before_anybody_could_be_seen(busy: bool) -> None:
+    """At first nobody was looked for, so that nobody was seen: it starts some seconds later."""
+    server = Server(one_shot=True)
+    assert Cause.RUN is server.decide().cause  # nothing is known: it is looked first (`iteration`)
+    server.pass_time(CALM_S - 1, busy=busy)
+    assert Cause.CALM is server.decide().cause
+    server.pass_time(1.5, busy=busy)
+    assert Cause.CALM is not server.decide().cause
+
+
+def test_budgets_between_do_not_make_calm_waited_for_anew() -> None:
+    """One that closes for ten seconds every ten minutes holds no one-shot for ever."""
+    server = Server({"signals": {"replica_lag": "10s"}}, one_shot=True)
+    server.late_s = 0.05
+    begin_s = server.now_s
+    while server.now_s < begin_s + LONGEST_WAIT_FOR_CALM_S + 60:
+        is_late = server.now_s % 600 < 10
+        lag_s = 20.0 if is_late else 0.0
+        server.throttle.observe(DB, DatabaseSample(at_s=server.now_s, replica_lag_s=lag_s))
+        server.pass_time(0.5, busy=True)
     assert Cause.CALM is not server.decide().cause
 
 

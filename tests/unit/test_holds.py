@@ -12,7 +12,8 @@ from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.holds import BACKOFF_S, BACKOFFS_S, Conditions
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Pace, Settings
-from synapse_bgthrottle.signals.samples import DatabaseSample
+from synapse_bgthrottle.signal_settings import SignalSettings
+from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample
 from synapse_bgthrottle.spacing import FLOOR_PACE
 from synapse_bgthrottle.windows import Window
 from tests.unit.strategies import windows, zones
@@ -253,7 +254,44 @@ def test_update_gets_its_turn_within_max_hold_for_any_windows(
     assert server.now_s <= max_hold_ms / 1000 + 9.9 + 0.01
 
 
+def test_holding_starts_anew_for_an_update_that_was_done_and_comes_again() -> None:
+    """That it was let go for once says nothing of the next time, days later."""
+    server = _held(max_hold_ms=3_600_000)
+    server.ask()
+    server.pass_time(3600)
+    server.wait_for_turn()
+    server.run(1.0)
+    assert server.throttle.updates[DB, NAME].released
+    server.throttle.ended(DB)
+    server.pass_time(86_400)
+    assert (Cause.WINDOW, 3600) == (server.ask().cause, server.ask().wait_s)
+    assert not server.throttle.updates[DB, NAME].released
+
+
 # --- budgets ---
+
+
+def test_time_held_by_what_is_never_let_go_counts_for_nothing_else() -> None:
+    """Half an hour of a replica's lag, two hours of a pause file, and half an hour of lag again."""
+    signals = SignalSettings(thresholds={"pause_file": 1.0})
+    level = Settings(max_hold_ms=3_600_000, pace=NO_REST)
+    server = ThrottledServer(make_throttle(level, signals=signals))
+
+    def pass_time(seconds: int, *, pause: bool) -> Cause:
+        for _ in range(0, seconds, 5):
+            now_s = server.now_s
+            server.throttle.observe(DB, DatabaseSample(at_s=now_s, replica_lag_s=12.0))
+            sample = CheckSample(at_s=now_s, name="pause_file", value=float(pause))
+            server.throttle.observe(None, sample)
+            cause = server.ask().cause
+            server.pass_time(5)
+        return cause
+
+    server.ask()
+    assert Cause.BUDGET is pass_time(1800, pause=False)
+    assert Cause.BUDGET is pass_time(7200, pause=True)
+    assert Cause.BUDGET is pass_time(1790, pause=False)
+    assert Cause.RUN is pass_time(30, pause=False)
 
 
 def test_time_in_which_nothing_is_measured_is_held_by_no_budget() -> None:

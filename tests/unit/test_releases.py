@@ -140,7 +140,10 @@ def test_release_waits_for_no_calm() -> None:
 
 def test_calm_is_not_waited_for_without_end() -> None:
     """Pressures that never fall hold a one-shot for an hour, in the explanation too."""
-    assert Cause.CALM not in _explained(_restless(), LONGEST_WAIT_FOR_CALM_S)
+    throttle = _restless()
+    assert Cause.CALM is _cause(throttle, 0.3)
+    assert [Cause.CALM] == _explained(throttle, LONGEST_WAIT_FOR_CALM_S)
+    assert [] == _explained(throttle, LONGEST_WAIT_FOR_CALM_S + 1)
 
 
 # --- explanations ---

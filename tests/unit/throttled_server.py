@@ -6,6 +6,7 @@ from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Decision
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Rule, Settings
+from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.windows import Window
 from tests.unit.strategies import utc_s
@@ -18,10 +19,14 @@ NO_REST = FixedSleep(0)
 
 
 def make_throttle(
-    top: Settings | None = None, *rules: Rule, server: Settings | None = None
+    top: Settings | None = None,
+    *rules: Rule,
+    server: Settings | None = None,
+    signals: SignalSettings | None = None,
 ) -> Throttle:
     """The pace is a tenth unless something else is said: adaptive ones are tested elsewhere."""
-    return Throttle(Config(top or Settings(), rules), server or Settings(pace=DutyCycle(0.1)))
+    config = Config(top or Settings(), rules, signals or SignalSettings())
+    return Throttle(config, server or Settings(pace=DutyCycle(0.1)))
 
 
 @attrs.define

@@ -1,6 +1,6 @@
 """One-shots after a hold in which nothing is measured: what holds them then is seen before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from unittest.mock import patch
 
@@ -17,22 +17,28 @@ _DAY_S = 86_400.0
 
 
 class _Build:
-    """An index build behind a window that opens two hours after the start.
+    """An index build, by default behind a window that opens two hours after the start.
 
     Attributes:
         oldest_s: how long the oldest transaction of the database has lasted; None: no answer.
         started_s: when the build started, each time.
     """
 
-    def __init__(self, server: VirtualServer) -> None:
+    def __init__(
+        self,
+        server: VirtualServer,
+        config: Mapping[str, Any] = _HELD,
+        oldest_s: float = 0.0,
+        seconds: float = 3600,
+    ) -> None:
         self.server = server
-        self.oldest_s: float | None = 0.0
+        self.oldest_s: float | None = oldest_s
         self.started_s: list[float] = []
         with patch.object(DatabaseQuestion, "ask", self._ask):
-            server.load(_HELD)
+            server.load(config)
             server.pools["master"].queue("build", self._build, one_shot=True)
             server.start()
-            server.advance(3600)
+            server.advance(seconds)
         self._asked = patch.object(DatabaseQuestion, "ask", self._ask)
 
     def advance(self, seconds: float) -> None:
@@ -61,6 +67,21 @@ class _Build:
 @pytest.fixture
 def build(virtual_server: MakeServer) -> _Build:
     return _Build(virtual_server())
+
+
+def test_first_of_all_updates(virtual_server: MakeServer) -> None:
+    """Before anything was looked at, it is: an old transaction holds it from the start."""
+    build = _Build(virtual_server(), {}, oldest_s=_DAY_S, seconds=600)
+    assert [] == build.started_s
+    build.oldest_s = 0.0
+    build.advance(60)
+    assert 1 == len(build.started_s)
+
+
+def test_first_of_all_updates_where_nothing_is_in_the_way(virtual_server: MakeServer) -> None:
+    """It starts once nobody was seen for some seconds."""
+    build = _Build(virtual_server(), {}, seconds=15)
+    assert [pytest.approx(5.5, abs=1.5)] == build.started_s
 
 
 def test_old_transaction_that_came_during_the_hold(build: _Build) -> None:
