@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle.asker import Questions
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.explanation import explanation
@@ -32,6 +33,9 @@ Json = dict[str, Any]
 _LONGEST_LOOK_S = 3.0
 _LONGEST_WRITE_S = 10.0
 
+# What is asked for what is stored: the main database, which has a name of its own for its queue.
+_STORE = "store"
+
 
 class ModuleSteering:
     """Tells and changes what background updates do. See `web.steering.Steering`."""
@@ -50,6 +54,7 @@ class ModuleSteering:
         missing: Sequence[MissingDetail] = (),
     ) -> None:
         self._host = host
+        self._questions = Questions(host)
         self._throttle = throttle
         self._store = store
         self._courses = courses
@@ -84,7 +89,7 @@ class ModuleSteering:
         """
         # Also before the question: what is written meanwhile is not in its answer, nor unwritten.
         before = self._unwritten()
-        stored = await self._ask(self._store.history)
+        stored = await self._ask(_STORE, self._store.history)
         all_entries = (*before, *stored, *self._unwritten())
         # By the time as it is stored, so that what runs replaces what was written of it.
         entries = {(entry.key, round(entry.started_s * 1000)): entry for entry in all_entries}
@@ -107,7 +112,7 @@ class ModuleSteering:
         Raises:
             StoreUnavailableError: the database does not answer.
         """
-        return [use.to_json() for use in await self._ask(self._store.uses, limit)]
+        return [use.to_json() for use in await self._ask(_STORE, self._store.uses, limit)]
 
     async def load(self) -> list[Json]:
         """What was seen of the hours of the week, by number."""
@@ -184,7 +189,7 @@ class ModuleSteering:
             pending = None
             if request.database in (None, database.name):  # another one may be silent
                 try:
-                    rows = await self._ask(database.queue)
+                    rows = await self._ask(database.name, database.queue)
                     pending = tuple(v.row.name for v in in_order(rows, database.current_update))
                 except StoreUnavailableError:
                     if request.action is Action.RELEASE:  # which is of what is pending alone
@@ -199,8 +204,8 @@ class ModuleSteering:
     async def _look(self, database: Database) -> DatabaseLook:
         rows, problem = None, ""
         try:
-            rows = await self._host.within(_LONGEST_LOOK_S, database.queue)
-            await self._host.within(_LONGEST_LOOK_S, self._progress.look, database, rows)
+            rows = await self._within(database.name, database.queue)
+            await self._within(database.name, self._progress.look, database, rows)
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, the rest of the status is there
@@ -218,10 +223,13 @@ class ModuleSteering:
             time_left=self._progress.time_left(database.name),
         )
 
-    async def _ask(self, question: Any, *arguments: Any) -> Any:
+    async def _ask(self, asked: str, question: Any, *arguments: Any) -> Any:
         try:
-            return await self._host.within(_LONGEST_LOOK_S, question, *arguments)
+            return await self._within(asked, question, *arguments)
         except CancelledError:
             raise
         except Exception as error:
             raise StoreUnavailableError(complaint_of(error)) from error
+
+    async def _within(self, asked: str, question: Any, *arguments: Any) -> Any:
+        return await self._questions.within(_LONGEST_LOOK_S, asked, question, *arguments)

@@ -141,3 +141,19 @@ def test_questions_do_not_pile_up_while_the_database_is_silent(virtual_server: M
         question.callback(None)
     server.advance(1)
     assert [] == answer(server, steering_of(server).uses(1))
+
+
+def test_a_silent_database_keeps_no_other_from_being_asked(virtual_server: MakeServer) -> None:
+    """Its questions that have not ended count for itself alone."""
+    server = virtual_server(databases=("master", "state"))
+    server.load({"sleep": "1s"})
+    server.advance(1)
+    silent: list[Deferred[None]] = []
+    server.pools["state"].silent = silent
+    for _ in range(25):
+        told = answer(server, steering_of(server).status(), 4)
+    assert 20 == len(silent)
+    assert ["", "no answer to 20 earlier questions"] == [
+        database["queue_problem"] for database in told["databases"]
+    ]
+    assert [] == answer(server, steering_of(server).uses(1))
