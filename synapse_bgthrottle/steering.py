@@ -156,7 +156,8 @@ class ModuleSteering:
         except TimeoutError:
             raise StoreUnavailableError(
                 f"the database has not answered for {_LONGEST_WRITE_S:.0f} s: it may still be done,"
-                " see the status"
+                " see the status",
+                may_be_done=True,
             ) from None
         return {
             "made": [lever.to_json() for lever in pulled.made],

@@ -76,7 +76,9 @@ def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError
         return TooManyError(f"too many{says or ' requests'}", status, errcode, after_ms)
     if status >= 500:
         what = said or "no reason was given, the server's log has one"
-        return ServerFailedError(f"the server failed ({status}): {what}", status, errcode)
+        message = f"the server failed ({status}): {what}"
+        may_be_done = found.get("may_be_done") is True
+        return ServerFailedError(message, status, errcode, may_be_done=may_be_done)
     return _refused(status, errcode, said, found.get("problems"))
 
 

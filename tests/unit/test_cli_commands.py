@@ -274,6 +274,8 @@ def test_a_problem_that_the_message_has() -> None:
         (False, httpx.ConnectError("refused")),
         (False, httpx.ConnectTimeout("")),
         (False, (500, {"errcode": "M_UNKNOWN", "error": "Internal"})),
+        (False, (503, {"errcode": "M_UNKNOWN", "error": "nothing has changed"})),
+        (True, (503, {"errcode": "M_UNKNOWN", "error": "10 s", "may_be_done": True})),
     ],
 )
 @pytest.mark.parametrize(

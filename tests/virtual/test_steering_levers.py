@@ -35,6 +35,7 @@ def test_write_that_takes_long_is_finished(virtual_server: MakeServer) -> None:
     assert isinstance(told[0], Failure)
     assert isinstance(told[0].value, StoreUnavailableError)
     assert "it may still be done" in str(told[0].value)
+    assert told[0].value.may_be_done
     assert () == levers_of(module)
     server.pools["master"].silent = None
     silent[0].callback(None)
