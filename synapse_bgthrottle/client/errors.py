@@ -80,6 +80,10 @@ class NoModuleError(AnswerError):
     """The server has no such path (404): the module is not loaded, or a proxy hides it."""
 
 
+class WorkerError(AnswerError):
+    """A worker of the server answers (404): the module is loaded, in the main process."""
+
+
 class RefusedError(AnswerError):
     """The request itself is wrong (another 4xx).
 

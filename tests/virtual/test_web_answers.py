@@ -155,3 +155,4 @@ def test_worker() -> None:
             answer = world.ask("GET", path, token)
             assert (404, "M_UNRECOGNIZED") == (answer.status, answer.json["errcode"])
             assert "main process" in answer.json["error"]
+            assert answer.json["is_worker"] is True
