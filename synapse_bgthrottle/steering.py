@@ -1,7 +1,7 @@
 """What the HTTP API asks for: the status, the history, the levers."""
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -26,6 +26,7 @@ from synapse_bgthrottle.status import DatabaseLook, status
 from synapse_bgthrottle.status_update import Moment
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.throttle import Throttle
+from synapse_bgthrottle.watch import DatabaseWatch
 
 Json = dict[str, Any]
 
@@ -50,6 +51,7 @@ class ModuleSteering:
         desk: LeverDesk,
         keeper: Keeper,
         week: SeenWeek,
+        watches: Mapping[str, DatabaseWatch],
         on_internal_error: OnInternalError,
         missing: Sequence[MissingDetail] = (),
     ) -> None:
@@ -62,6 +64,7 @@ class ModuleSteering:
         self._desk = desk
         self._keeper = keeper
         self._week = week
+        self._watches = watches
         self._on_internal_error = on_internal_error
         self._missing = [detail.to_json() for detail in missing]
 
@@ -126,7 +129,15 @@ class ModuleSteering:
     def _explain(self, update: str, database: str, one_shot: bool) -> Json:
         known = self._host.databases.get(database)  # a name that is none must not become one
         enabled = known is None or known.enabled
-        at = Conditions(self._host.now_s(), self._host.wall_s(), enabled=enabled)
+        # What was seen of it last is old where nothing goes on.
+        watch = self._watches.get(database) if known is not None and known.is_running else None
+        at = Conditions(
+            self._host.now_s(),
+            self._host.wall_s(),
+            enabled=enabled,
+            silent_since_s=None if watch is None else watch.silent_since_s,
+            complaint="" if watch is None else watch.complaint,
+        )
         one_shot = one_shot or (known is not None and update in known.one_shots())
         return explanation(self._throttle, database, update, one_shot, at)
 

@@ -1,12 +1,15 @@
 """What is behind the HTTP API, on the virtual server: levers, also while the database is silent."""
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.python.failure import Failure
 
 from harness.virtual import VirtualServer, Work
+from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.lever_requests import Action, StoreUnavailableError, parse_lever_request
 from tests.virtual.kept import ADMIN, answer, levers_of, pull, queued, rows, steering_of
 
@@ -101,6 +104,24 @@ def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
     assert (1, []) == (len(levers_of(module)), told)
     server.advance(3)
     assert (1, []) == (len(told[0]["in_force"]), told[0]["notes"])
+
+
+def test_what_holds_still_in_an_outage_is_noted(virtual_server: MakeServer) -> None:
+    """The queue may be readable where nothing can be written: the disk is full, say."""
+    server = virtual_server(databases=("master", "state"))
+    work = Work(server, 10**9, cost_ms=1)
+    work.database = "state"
+    server.pools["state"].queue("work", work)
+    server.load({"sleep": "1s"})
+    server.start("state")
+    server.advance(5)
+    complaint = "attempt to write a readonly database"
+    with patch.object(Database, "probe", side_effect=sqlite3.OperationalError(complaint)):
+        server.advance(5)
+        told = pull(server, "override", update="work", settings={"sleep": "2s"})
+    assert (
+        f"work in state is held still: the database does not answer: {complaint}" in told["notes"]
+    )
 
 
 def test_release_in_one_database_needs_no_other(virtual_server: MakeServer) -> None:
