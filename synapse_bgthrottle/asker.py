@@ -1,15 +1,21 @@
-"""Something that is asked now and again, and never twice at a time."""
+"""Questions to what may not answer: how often, how long, and how many at a time."""
 
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from twisted.internet.defer import CancelledError
+from synapse.module_api import make_deferred_yieldable, run_in_background
+from twisted.internet.defer import CancelledError, Deferred
 
 from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.homeserver import Homeserver
 
 T = TypeVar("T")
+
+# A page that asks every few seconds while a database is gone must not pile up questions.
+MOST_OVERDUE = 20
 
 
 class Asker(Generic[T]):
@@ -101,3 +107,50 @@ class Pending:
 
         self._begun.add(name)
         return await self._host.unbroken(limit_s, name, run)
+
+
+class Questions:
+    """Questions that whoever asks waits for, but not for long."""
+
+    def __init__(self, host: Homeserver) -> None:
+        self._host = host
+        self._overdue: Counter[str] = Counter()
+
+    async def within(
+        self, limit_s: float, asked: str, function: Callable[..., Awaitable[Any]], *arguments: Any
+    ) -> Any:
+        """What the function answers, for which it has this time.
+
+        Then it is cancelled, but not waited for: a transaction of Synapse ends when the database
+        lets it. While many to the same one have not ended, no more are begun; `asked` names it.
+
+        Raises:
+            TimeoutError: it took longer, or too many have not ended.
+            ServerEndsError: nothing was done.
+            Exception: whatever the function raises.
+        """
+        if self._overdue[asked] >= MOST_OVERDUE:
+            raise TimeoutError(f"no answer to {self._overdue[asked]} earlier questions")
+        running: list[Deferred[Any]] = []
+        is_given_up = False
+
+        async def run() -> Any:
+            running.append(run_in_background(function, *arguments))
+            try:
+                return await make_deferred_yieldable(running[0])
+            except CancelledError:
+                if is_given_up:
+                    return None
+                raise
+            finally:
+                running.clear()
+                self._overdue[asked] -= is_given_up
+
+        try:
+            return await self._host.unbroken(limit_s, "bgthrottle_question", run)
+        finally:
+            if running:
+                is_given_up = True
+                self._overdue[asked] += 1
+                with PreserveLoggingContext():  # its callbacks bring contexts of their own
+                    running[0].cancel()

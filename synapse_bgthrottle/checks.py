@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle.asker import Questions
 from synapse_bgthrottle.database import Database, complaint_of, engine_of
 from synapse_bgthrottle.database_sample import LIMIT_TIME, LONGEST_STATEMENT_MS
 from synapse_bgthrottle.guarded import get
@@ -39,6 +40,7 @@ class Checks:
 
     def __init__(self, host: Homeserver, settings: SignalSettings) -> None:
         self._host = host
+        self._questions = Questions(host)
         self._settings = settings
         self._folders: dict[str, str | None] = {}
 
@@ -89,7 +91,8 @@ class Checks:
     async def _http(self) -> CheckSample:
         value, about = 0.0, ""
         try:
-            await self._host.within(LONGEST_REQUEST_S, self._host.fetch, self._settings.http_url)
+            url = self._settings.http_url
+            await self._questions.within(LONGEST_REQUEST_S, "http", self._host.fetch, url)
         except Exception as error:
             code = get(error, "code")
             if not isinstance(code, int):  # HTTP's: an answer, but not a good one

@@ -113,13 +113,15 @@ class Courses:
         """Those that have ended and are not written yet."""
         return (*self._in_writing, *self._ended)
 
-    def put_back(self, ended: Iterable[HistoryEntry]) -> None:
-        """These could not be written."""
+    def put_back(self, ended: Iterable[HistoryEntry], due: Iterable[HistoryEntry] = ()) -> None:
+        """These could not be written: those that have ended, and those that were due."""
         self._ended = [*ended, *self._ended][-MOST_ENTRIES:]
         self._in_writing = []
+        for entry in due:
+            self._written_s.pop(entry.database, None)
 
     def due(self, wall_s: float) -> list[HistoryEntry]:
-        """Those under way that are to be written (again)."""
+        """Those under way that are to be written (again); until `put_back`, taken as written."""
         due = []
         for name in self.running:
             if abs(wall_s - self._written_s.get(name, 0.0)) >= WRITE_EVERY_S:

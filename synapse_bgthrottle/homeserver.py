@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
 from synapse import module_api
-from synapse.module_api import ModuleApi, make_deferred_yieldable, run_in_background
+from synapse.module_api import ModuleApi, make_deferred_yieldable
 from twisted.internet.defer import CancelledError, Deferred
 
 from synapse_bgthrottle.database import Database
@@ -36,9 +36,6 @@ T = TypeVar("T")
 
 _LONGEST_WAIT_S = 1.0
 _COUNT_EVERY_S = 0.25
-
-# A page that asks every few seconds while the database is gone must not pile up questions.
-_MOST_OVERDUE = 20
 
 # Looking at more, a hundred times a second, would cost more than a hundredth of a core.
 _MOST_REQUESTS = 500
@@ -80,7 +77,6 @@ class Homeserver:
         self._metrics = ServerMetrics()
         self._answered = 0
         self._count_again_s = -math.inf
-        self._overdue = 0
 
     def database(self, name: str) -> Database:
         if name not in self.databases:
@@ -103,45 +99,6 @@ class Homeserver:
             logger.debug("No %s any more, or in this version: %r", description, error)
             return None
         return timer
-
-    async def within(
-        self, limit_s: float, function: Callable[..., Awaitable[Any]], *arguments: Any
-    ) -> Any:
-        """What the function answers, for which it has this time.
-
-        Then it is cancelled, but not waited for: a transaction of Synapse ends when the database
-        lets it. While many such have not ended, no more are begun.
-
-        Raises:
-            TimeoutError: it took longer, or too many have not ended.
-            ServerEndsError: nothing was done.
-            Exception: whatever the function raises.
-        """
-        if self._overdue >= _MOST_OVERDUE:
-            raise TimeoutError(f"no answer to {self._overdue} earlier questions")
-        running: list[Deferred[Any]] = []
-        is_given_up = False
-
-        async def run() -> Any:
-            running.append(run_in_background(function, *arguments))
-            try:
-                return await make_deferred_yieldable(running[0])
-            except CancelledError:
-                if is_given_up:
-                    return None
-                raise
-            finally:
-                running.clear()
-                self._overdue -= is_given_up
-
-        try:
-            return await self.unbroken(limit_s, "bgthrottle_question", run)
-        finally:
-            if running:
-                is_given_up = True
-                self._overdue += 1
-                with PreserveLoggingContext():  # its callbacks bring contexts of their own
-                    running[0].cancel()
 
     async def unbroken(
         self,

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle.asker import Pending
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.failures import is_from_database
+from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.homeserver import Database, Homeserver, ServerEndsError, Timer
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.lever_desk import LeverDesk, Queue
@@ -146,14 +147,16 @@ class Keeper:
         if self.opening.problem:
             self._courses.written()
             return
+        due: list[HistoryEntry] = []
         hours: list[SeenHour] = []
         try:
-            entries = [*ended, *self._courses.due(self._host.wall_s())]
+            due = self._courses.due(self._host.wall_s())
+            entries = [*ended, *due]
             if entries:
                 hours = self._week.changed()
                 await self._store.write(entries, hours)
         except BaseException:
-            self._courses.put_back(ended)
+            self._courses.put_back(ended, due)
             self._week.put_back(hours)
             raise
         self._courses.written()

@@ -185,10 +185,11 @@ class LeverDesk:
         except CancelledError:
             raise
         except Exception as error:
-            told = "nothing has changed"
-            if kind_of(error) is FailureKind.CONNECTION:  # perhaps between COMMIT and its answer
-                told = "it may be done or not, see after a restart"
-            raise StoreUnavailableError(f"{told}: {complaint_of(error)}") from error
+            # Perhaps between COMMIT and its answer.
+            is_lost = kind_of(error) is FailureKind.CONNECTION
+            told = "it may be done, see after a restart" if is_lost else "nothing has changed"
+            told = f"{told}: {complaint_of(error)}"
+            raise StoreUnavailableError(told, may_be_done=is_lost) from error
 
     def _made(
         self,

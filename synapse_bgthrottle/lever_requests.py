@@ -42,7 +42,15 @@ class TooManyLeversError(Exception):
 
 
 class StoreUnavailableError(Exception):
-    """The database does not answer; nothing has changed, or it is not known: it says which."""
+    """The database does not answer; nothing has changed, or it is not known: it says which.
+
+    Attributes:
+        may_be_done: what was asked for may have been done, or still be.
+    """
+
+    def __init__(self, message: str = "", *, may_be_done: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_done = may_be_done
 
 
 class Action(enum.Enum):

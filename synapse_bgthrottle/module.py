@@ -87,6 +87,7 @@ class BackgroundUpdateThrottle:
                 desk,
                 self._keeper,
                 self._week,
+                self._watches,
                 self._tell_internal_error,
                 missing,
             )

@@ -106,7 +106,11 @@ DETAILS = (
         "_on_update_callback",
         "another module that already controls the updates is not noticed",
     ),
-    _of_updater("_running", "whether Synapse gave up after five failures is not known"),
+    _of_updater(
+        "_running",
+        "whether Synapse gave up after five failures is not known,"
+        " and no explanation tells of a silent database",
+    ),
     _of_updater("_aborted", "that Synapse gave up is taken from its stop amidst an update"),
     _of_updater("_all_done", "that Synapse gave up is told even after a new start came to its end"),
     _of_updater(

@@ -1,15 +1,19 @@
 """How far the update under way is in each database, from looks at the queue."""
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
+from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle.asker import Questions
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.cursors import Bounds, bounds_sql, read_bounds
-from synapse_bgthrottle.database import Database
+from synapse_bgthrottle.database import Database, complaint_of
+from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.progress import Progress, read_progress
@@ -17,8 +21,13 @@ from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.time_left import NOT_KNOWN, Pace, TimeLeft
 
+logger = logging.getLogger(__name__)
+
 # The ends of a table move as the server is used.
 _ASK_BOUNDS_EVERY_S = 600.0
+# What takes longer, or fails, leaves them as they were; how soon they are asked for again then.
+_LONGEST_WAIT_S = 2.0
+_ASK_BOUNDS_AGAIN_S = 10.0
 
 
 @attrs.define
@@ -29,6 +38,9 @@ class _Seen:
         update: its name.
         started_s: since when; another run of the same update starts at another time.
         progress: how far it is; None: unknown.
+        bounds: of the table that it walks along, as they were last told.
+        ask_bounds_s: when these are to be asked for (again), monotonic.
+        looks: how many have begun.
     """
 
     update: str
@@ -36,7 +48,11 @@ class _Seen:
     progress: Progress | None = None
     pace: Pace = attrs.field(factory=Pace)
     bounds: Bounds | None = None
-    bounds_at_s: float = -math.inf
+    ask_bounds_s: float = -math.inf
+    looks: int = 0
+
+    def is_of(self, entry: HistoryEntry) -> bool:
+        return (self.update, self.started_s) == (entry.update, entry.started_s)
 
 
 class ProgressWatch:
@@ -49,14 +65,11 @@ class ProgressWatch:
         self._throttle = throttle
         self._courses = courses
         self._metrics = metrics
+        self._questions = Questions(host)
         self._seen: dict[str, _Seen] = {}
 
     async def look(self, database: Database, rows: Sequence[QueueRow]) -> None:
-        """The queue was read: what does it say of the update under way?
-
-        Raises:
-            Exception: whatever a lost connection makes of a question for the table's ends.
-        """
+        """The queue was read: what does it say of the update under way?"""
         try:
             await self._follow(database, rows)
         finally:
@@ -91,15 +104,15 @@ class ProgressWatch:
             self._seen.pop(database.name, None)
             return
         seen = self._seen.get(database.name)
-        if seen is None or (seen.update, seen.started_s) != (entry.update, entry.started_s):
+        if seen is None or not seen.is_of(entry):
             seen = self._seen[database.name] = _Seen(entry.update, entry.started_s)
         if entry.first_progress in (None, "{}") and row.progress_json != "{}":
             self._courses.first_seen(database.name, row.progress_json)
-        now_s = self._host.now_s()
-        sql = bounds_sql(entry.update)
-        if sql is not None and now_s - seen.bounds_at_s >= _ASK_BOUNDS_EVERY_S:
-            seen.bounds_at_s = now_s
-            seen.bounds = read_bounds(await database.ask_row(sql))
+        seen.looks = look = seen.looks + 1
+        await self._ask_bounds(database, seen)
+        entry = self._courses.so_far(database.name)
+        if seen.looks != look or entry is None or not seen.is_of(entry):
+            return  # meanwhile a newer look has told more, or the update has ended
         first = entry.first_progress or row.progress_json
         seen.progress = read_progress(
             entry.update, _decoded(row.progress_json), _decoded(first), seen.bounds
@@ -108,7 +121,24 @@ class ProgressWatch:
         update = self._throttle.updates[entry.key]
         if left is not None:
             held_s = self._courses.running[database.name].held_s(update)
-            seen.pace.observe(now_s, left, update.batch_s, held_s)
+            seen.pace.observe(self._host.now_s(), left, update.batch_s, held_s)
+
+    async def _ask_bounds(self, database: Database, seen: _Seen) -> None:
+        """Ask for the ends of the update's table, if it is time to."""
+        sql, now_s = bounds_sql(seen.update), self._host.now_s()
+        if sql is None or now_s < seen.ask_bounds_s:
+            return
+        seen.ask_bounds_s = now_s + _ASK_BOUNDS_AGAIN_S
+        ask, name = database.ask_row, database.name
+        try:
+            row = await self._questions.within(_LONGEST_WAIT_S, name, ask, sql)
+        except CancelledError:
+            raise
+        except Exception as error:  # the queue was read, which is what a look is for
+            logger.debug("No ends of the table of %s: %s", seen.update, complaint_of(error))
+            return
+        seen.bounds = read_bounds(row)
+        seen.ask_bounds_s = now_s + _ASK_BOUNDS_EVERY_S
 
 
 def _decoded(progress_json: str) -> Any:

@@ -1,11 +1,12 @@
 """What the HTTP API asks for: the status, the history, the levers."""
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle.asker import Questions
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.explanation import explanation
@@ -25,12 +26,16 @@ from synapse_bgthrottle.status import DatabaseLook, status
 from synapse_bgthrottle.status_update import Moment
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.throttle import Throttle
+from synapse_bgthrottle.watch import DatabaseWatch
 
 Json = dict[str, Any]
 
 # What takes longer is answered with that, and a lever may still be pulled then.
 _LONGEST_LOOK_S = 3.0
 _LONGEST_WRITE_S = 10.0
+
+# What is asked for what is stored: the main database, which has a name of its own for its queue.
+_STORE = "store"
 
 
 class ModuleSteering:
@@ -46,10 +51,12 @@ class ModuleSteering:
         desk: LeverDesk,
         keeper: Keeper,
         week: SeenWeek,
+        watches: Mapping[str, DatabaseWatch],
         on_internal_error: OnInternalError,
         missing: Sequence[MissingDetail] = (),
     ) -> None:
         self._host = host
+        self._questions = Questions(host)
         self._throttle = throttle
         self._store = store
         self._courses = courses
@@ -57,6 +64,7 @@ class ModuleSteering:
         self._desk = desk
         self._keeper = keeper
         self._week = week
+        self._watches = watches
         self._on_internal_error = on_internal_error
         self._missing = [detail.to_json() for detail in missing]
 
@@ -84,7 +92,7 @@ class ModuleSteering:
         """
         # Also before the question: what is written meanwhile is not in its answer, nor unwritten.
         before = self._unwritten()
-        stored = await self._ask(self._store.history)
+        stored = await self._ask(_STORE, self._store.history)
         all_entries = (*before, *stored, *self._unwritten())
         # By the time as it is stored, so that what runs replaces what was written of it.
         entries = {(entry.key, round(entry.started_s * 1000)): entry for entry in all_entries}
@@ -107,7 +115,7 @@ class ModuleSteering:
         Raises:
             StoreUnavailableError: the database does not answer.
         """
-        return [use.to_json() for use in await self._ask(self._store.uses, limit)]
+        return [use.to_json() for use in await self._ask(_STORE, self._store.uses, limit)]
 
     async def load(self) -> list[Json]:
         """What was seen of the hours of the week, by number."""
@@ -121,7 +129,15 @@ class ModuleSteering:
     def _explain(self, update: str, database: str, one_shot: bool) -> Json:
         known = self._host.databases.get(database)  # a name that is none must not become one
         enabled = known is None or known.enabled
-        at = Conditions(self._host.now_s(), self._host.wall_s(), enabled=enabled)
+        # What was seen of it last is old where nothing goes on.
+        watch = self._watches.get(database) if known is not None and known.is_running else None
+        at = Conditions(
+            self._host.now_s(),
+            self._host.wall_s(),
+            enabled=enabled,
+            silent_since_s=None if watch is None else watch.silent_since_s,
+            complaint="" if watch is None else watch.complaint,
+        )
         one_shot = one_shot or (known is not None and update in known.one_shots())
         return explanation(self._throttle, database, update, one_shot, at)
 
@@ -151,7 +167,8 @@ class ModuleSteering:
         except TimeoutError:
             raise StoreUnavailableError(
                 f"the database has not answered for {_LONGEST_WRITE_S:.0f} s: it may still be done,"
-                " see the status"
+                " see the status",
+                may_be_done=True,
             ) from None
         return {
             "made": [lever.to_json() for lever in pulled.made],
@@ -184,7 +201,7 @@ class ModuleSteering:
             pending = None
             if request.database in (None, database.name):  # another one may be silent
                 try:
-                    rows = await self._ask(database.queue)
+                    rows = await self._ask(database.name, database.queue)
                     pending = tuple(v.row.name for v in in_order(rows, database.current_update))
                 except StoreUnavailableError:
                     if request.action is Action.RELEASE:  # which is of what is pending alone
@@ -199,8 +216,8 @@ class ModuleSteering:
     async def _look(self, database: Database) -> DatabaseLook:
         rows, problem = None, ""
         try:
-            rows = await self._host.within(_LONGEST_LOOK_S, database.queue)
-            await self._host.within(_LONGEST_LOOK_S, self._progress.look, database, rows)
+            rows = await self._within(database.name, database.queue)
+            await self._within(database.name, self._progress.look, database, rows)
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, the rest of the status is there
@@ -218,10 +235,13 @@ class ModuleSteering:
             time_left=self._progress.time_left(database.name),
         )
 
-    async def _ask(self, question: Any, *arguments: Any) -> Any:
+    async def _ask(self, asked: str, question: Any, *arguments: Any) -> Any:
         try:
-            return await self._host.within(_LONGEST_LOOK_S, question, *arguments)
+            return await self._within(asked, question, *arguments)
         except CancelledError:
             raise
         except Exception as error:
             raise StoreUnavailableError(complaint_of(error)) from error
+
+    async def _within(self, asked: str, question: Any, *arguments: Any) -> Any:
+        return await self._questions.within(_LONGEST_LOOK_S, asked, question, *arguments)

@@ -21,6 +21,7 @@ ERRORS: dict[str, Exception] = {
     "nothing_matches": NothingMatchesError("no pause matches"),
     "too_many": TooManyLeversError("100 levers are in force"),
     "no_store": StoreUnavailableError(),
+    "perhaps": StoreUnavailableError("it may still be done", may_be_done=True),
     "broken": RuntimeError("told to fail"),
 }
 

@@ -19,6 +19,7 @@ from synapse_bgthrottle.client.errors import (
     TimedOutError,
     TooManyError,
     UnreachableError,
+    WorkerError,
 )
 from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry, SeenHour
 from synapse_bgthrottle.client.levers import Lever, LeverAnswer, Use
@@ -52,4 +53,5 @@ __all__ = [
     "UnreachableError",
     "UpdatesStatus",
     "Use",
+    "WorkerError",
 ]

@@ -18,6 +18,7 @@ from synapse_bgthrottle.client.errors import (
     RefusedError,
     ServerFailedError,
     TooManyError,
+    WorkerError,
 )
 
 T = TypeVar("T")
@@ -68,6 +69,8 @@ def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError
         return NotAdministratorError(_forbidden(errcode, says), status, errcode)
     if status == 404 and errcode == "M_NOT_FOUND":
         return NotFoundError(said or "nothing matches", status, errcode)
+    if status == 404 and found.get("is_worker") is True:
+        return WorkerError(said or "a worker answers, not the main process", status, errcode)
     if status == 404:
         return NoModuleError(_nothing_there(call), status, errcode)
     if status == 429:
@@ -76,7 +79,9 @@ def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError
         return TooManyError(f"too many{says or ' requests'}", status, errcode, after_ms)
     if status >= 500:
         what = said or "no reason was given, the server's log has one"
-        return ServerFailedError(f"the server failed ({status}): {what}", status, errcode)
+        message = f"the server failed ({status}): {what}"
+        may_be_done = found.get("may_be_done") is True
+        return ServerFailedError(message, status, errcode, may_be_done=may_be_done)
     return _refused(status, errcode, said, found.get("problems"))
 
 

@@ -80,6 +80,10 @@ class NoModuleError(AnswerError):
     """The server has no such path (404): the module is not loaded, or a proxy hides it."""
 
 
+class WorkerError(AnswerError):
+    """A worker of the server answers (404): the module is loaded, in the main process."""
+
+
 class RefusedError(AnswerError):
     """The request itself is wrong (another 4xx).
 
@@ -109,7 +113,17 @@ class TooManyError(AnswerError):
 
 
 class ServerFailedError(AnswerError):
-    """The server, or a proxy before it, failed (5xx)."""
+    """The server, or a proxy before it, failed (5xx).
+
+    Attributes:
+        may_be_done: the server says that it may have acted on the call, or still will.
+    """
+
+    def __init__(
+        self, message: str, status: int, errcode: str = "", *, may_be_done: bool = False
+    ) -> None:
+        super().__init__(message, status, errcode)
+        self.may_be_done = may_be_done
 
     @property
     def is_gateway(self) -> bool:
@@ -118,11 +132,12 @@ class ServerFailedError(AnswerError):
 
 
 def may_be_done(error: ClientError) -> bool:
-    """Whether the server may have done what it was asked for, although the answer is lost."""
+    """Whether the server may have done what it was asked for, or still will, for all it answers."""
     if isinstance(error, UnreachableError):
         return error.may_be_done
-    is_gateway = isinstance(error, ServerFailedError) and error.is_gateway
-    return is_gateway or isinstance(error, NotUnderstoodError)
+    if isinstance(error, ServerFailedError):
+        return error.may_be_done or error.is_gateway
+    return isinstance(error, NotUnderstoodError)
 
 
 def may_pass(error: ClientError) -> bool:

@@ -103,4 +103,5 @@ async def _done(answer: Awaitable[Answer]) -> Answer:
         raise RefusedError(429, "M_LIMIT_EXCEEDED", told_error) from error
     except StoreUnavailableError as error:
         told_error = str(error) or "The database does not answer; nothing has changed"
-        raise RefusedError(503, "M_UNKNOWN", told_error) from error
+        may_be_done = error.may_be_done
+        raise RefusedError(503, "M_UNKNOWN", told_error, may_be_done=may_be_done) from error

@@ -36,6 +36,7 @@ _ELSEWHERE = RefusedError(
     "M_UNRECOGNIZED",
     "This is a worker. Background updates run in the main process, which answers this: send what"
     " is below this path there.",
+    is_worker=True,
 ).answer
 
 

@@ -15,7 +15,7 @@ class Steering(Protocol):
 
     Raises:
         StoreUnavailableError: any of them; the database does not answer. Nothing has changed,
-            or it may still be done; the message says which.
+            or it may still be done; the error says which.
     """
 
     async def status(self) -> JsonObject:

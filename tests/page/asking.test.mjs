@@ -121,8 +121,8 @@ test("what was refused was not done, and of what is lost it is not known", () =>
   const refused = { message: "wrong", problems, mayBeDone: false, status: 400 };
   assert.equal(failure(refused, true), "settings.profile: found 'x'");
   assert.equal(failure(refused, false), "It was not done: settings.profile: found 'x'");
-  const failed = { message: "it may still be done, see the status", mayBeDone: false, status: 503 };
-  assert.equal(failure(failed, false), "It failed: it may still be done, see the status");
+  const failed = { message: "nothing has changed", mayBeDone: false, status: 503 };
+  assert.equal(failure(failed, false), "It failed: nothing has changed");
 });
 
 test("turning Synapse's own switch off warns, and names what is better", () => {
@@ -152,6 +152,7 @@ test("nobody, somebody else, and the server without the module are told apart", 
     () => new Response("<h1>Too large</h1>", { status: 413 }),
     () => Response.json({ message: "upstream timed out" }, { status: 504 }),
     () => Response.json({ errcode: "M_UNKNOWN", error: "nothing has changed" }, { status: 503 }),
+    () => Response.json({ errcode: "M_UNKNOWN", error: "it may still be done", may_be_done: true }, { status: 503 }),
     () => Response.json({ errcode: "M_UNRECOGNIZED", error: "Unrecognized request" }, { status: 404 }),
     () => Response.json({ errcode: "M_NOT_FOUND", error: "no such update" }, { status: 404 }),
     () => Response.json({ enabled: true }),
@@ -164,6 +165,7 @@ test("nobody, somebody else, and the server without the module are told apart", 
   await assert.rejects(api.status(), { kind: "unreachable", status: 413, mayBeDone: false });
   await assert.rejects(api.status(), { kind: "busy", status: 504, mayBeDone: true });
   await assert.rejects(api.status(), { kind: "busy", status: 503, mayBeDone: false });
+  await assert.rejects(api.status(), { kind: "busy", status: 503, mayBeDone: true });
   await assert.rejects(api.status(), { kind: "absent", status: 404, mayBeDone: false });
   await assert.rejects(api.status(), { kind: "refused", status: 404, mayBeDone: false });
   await api.pull("enable", SWITCHES.enable.body);

@@ -274,6 +274,8 @@ def test_a_problem_that_the_message_has() -> None:
         (False, httpx.ConnectError("refused")),
         (False, httpx.ConnectTimeout("")),
         (False, (500, {"errcode": "M_UNKNOWN", "error": "Internal"})),
+        (False, (503, {"errcode": "M_UNKNOWN", "error": "nothing has changed"})),
+        (True, (503, {"errcode": "M_UNKNOWN", "error": "10 s", "may_be_done": True})),
     ],
 )
 @pytest.mark.parametrize(
@@ -313,6 +315,17 @@ def test_pause_one_without_module() -> None:
     result = run(server, "pause", "event_search")
     assert (1, 1) == (result.exit_code, len(server.sent))
     assert "only all updates can be stopped" in result.output
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "status"])
+def test_a_worker_is_no_server_without_the_module(command: str) -> None:
+    """Its words are shown: Synapse's own switch has no end, and the module has pauses that do."""
+    said = {"errcode": "M_UNRECOGNIZED", "error": "This is a worker.", "is_worker": True}
+    answers = {"POST pause": (404, said), "POST resume": (404, said), "GET status": (404, said)}
+    server = FakeServer({"POST admin/enabled": OFF, "GET admin/status": official(), **answers})
+    result = run(server, command, *(["--yes"] if command == "pause" else []))
+    assert (1, 1) == (result.exit_code, len(server.sent))
+    assert "This is a worker." in result.output
 
 
 def test_pause_without_module_is_asked_about() -> None:

@@ -19,6 +19,7 @@ from synapse_bgthrottle.client import (
     TimedOutError,
     TooManyError,
     UnreachableError,
+    WorkerError,
 )
 from tests.unit.client_world import TOKEN, URL, Server
 
@@ -44,6 +45,12 @@ HTML = b"<html><body>502 Bad Gateway</body></html>"
         (NotFoundError, 404, {"errcode": "M_NOT_FOUND", "error": "no pause"}, "no pause"),
         (NoModuleError, 404, {"errcode": "M_UNRECOGNIZED", "error": "?"}, "no such path"),
         (NoModuleError, 404, HTML, "no such path"),
+        (
+            WorkerError,
+            404,
+            {"errcode": "M_UNRECOGNIZED", "error": "send", "is_worker": True},
+            "send",
+        ),
         (RefusedError, 400, {"errcode": "M_UNKNOWN", "error": "Invalid job_name"}, "Invalid job"),
         (RefusedError, 405, HTML, "405"),
         (RefusedError, 413, {"errcode": 5, "error": [], "problems": 7}, "413"),

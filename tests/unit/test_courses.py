@@ -264,6 +264,19 @@ def test_what_could_not_be_written_comes_again_in_order(world: _World) -> None:
     assert (MOST_ENTRIES, str(MOST_ENTRIES + 4)) == (len(kept), kept[-1].update)
 
 
+@pytest.mark.parametrize("aborted", [False, True])
+def test_what_was_due_and_could_not_be_written_is_due_again(world: _World, aborted: bool) -> None:
+    """Not only after a minute: an update that was aborted may be looked at no more."""
+    world.begin("a", 0)
+    if aborted:
+        world.courses.due(NOON_S)
+        world.see(1, "a", aborted=True)
+    due = world.courses.due(NOON_S + 1)
+    world.courses.put_back((), due)
+    assert due == world.courses.due(NOON_S + 2)
+    assert [] == world.courses.due(NOON_S + 3)
+
+
 def test_first_progress_is_kept(world: _World) -> None:
     """How far it was when it was first seen stays with it to the end."""
     world.begin("a", 0)

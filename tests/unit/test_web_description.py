@@ -63,7 +63,9 @@ def test_a_change_that_may_still_be_done() -> None:
     (documented,) = re.findall(r"\| 503 \|.*", DOCUMENTATION)
     described = OPENAPI["components"]["responses"]["Unavailable"]["description"]
     for told in (documented, described):
-        assert "nothing has changed, or a change may still be done" in told.lower()
+        assert (
+            "nothing has changed, or a change may still be done: then `may_be_done`" in told.lower()
+        )
 
 
 def test_parameters() -> None:

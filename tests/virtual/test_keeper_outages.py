@@ -78,6 +78,25 @@ def test_abort_after_an_outage_is_told(virtual_server: MakeServer, down_s: float
     assert [] == server.clock.reactor.getDelayedCalls()
 
 
+def test_abort_that_cannot_be_written_is_written_later(virtual_server: MakeServer) -> None:
+    """The write fails when Synapse has given up, so that nothing goes on any more."""
+    server = virtual_server()
+    pool = server.pools["master"]
+    work = queued(server, "work")
+    server.load({"sleep": 0})
+    work.fail = 5
+    server.start().addErrback(lambda _: None)
+    server.advance(1)
+    pool.connection.execute("ALTER TABLE bgthrottle_history RENAME TO hidden")
+    while pool.updates._running:
+        server.advance(1)
+    server.advance(8)
+    pool.connection.execute("ALTER TABLE hidden RENAME TO bgthrottle_history")
+    server.advance(600)
+    assert [("work", "aborted", 5)] == rows(server, _HISTORY)
+    assert [] == server.clock.reactor.getDelayedCalls()
+
+
 def test_abort_between_two_updates_is_told(virtual_server: MakeServer) -> None:
     """A database that goes silent just then, and after an hour refuses, makes Synapse give up."""
     server = virtual_server()

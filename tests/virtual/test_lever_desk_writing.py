@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
+import psycopg2
 import pytest
 from synapse.module_api import make_deferred_yieldable, run_in_background
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -53,14 +54,27 @@ def test_failing_write_changes_nothing(world: World, action: str) -> None:
     before, stored = levers_of(world.module), rows(world.server, "SELECT * FROM bgthrottle_levers")
     settings = {"settings": {"sleep": "5s"}} if action == "override" else {}
     world.server.pools["master"].broken = sqlite3.OperationalError("database is locked")
-    with pytest.raises(StoreUnavailableError, match="nothing has changed: database is locked"):
+    said = "nothing has changed: database is locked"
+    with pytest.raises(StoreUnavailableError, match=said) as caught:
         pull(world.server, action, update="*", **settings)
+    assert not caught.value.may_be_done
     world.server.pools["master"].broken = None
     assert before == levers_of(world.module)
     assert stored == rows(world.server, "SELECT * FROM bgthrottle_levers")
     assert 2 == len(answer(world.server, steering_of(world.server).uses(100)))
     pull(world.server, action, update="*", **settings)
     assert before != levers_of(world.module)
+
+
+def test_connection_lost_while_writing(world: World) -> None:
+    """That may have been between the commit and its answer, so it is not said that it is undone."""
+    lost = psycopg2.OperationalError("server closed the connection unexpectedly")
+    with (
+        patch("synapse_bgthrottle.store._change", side_effect=lost),
+        pytest.raises(StoreUnavailableError, match="it may be done") as caught,
+    ):
+        pull(world.server, "pause")
+    assert caught.value.may_be_done
 
 
 def test_error_of_ours_while_writing_changes_nothing(world: World) -> None:

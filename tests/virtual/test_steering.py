@@ -191,6 +191,28 @@ def test_explanation(virtual_server: MakeServer) -> None:
     assert ["disabled"] == [hold["cause"] for hold in told["held_by"]]
 
 
+def test_explanation_while_the_database_is_silent(virtual_server: MakeServer) -> None:
+    """That holds the updates of this database, as long as it does, and no others."""
+    server = virtual_server(databases=("master", "state"))
+    queued(server, "work")
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(5)
+
+    def held_by(database: str) -> list[str]:
+        told = answer(server, steering_of(server).explain("work", database, False))
+        return [hold["reason"] for hold in told["held_by"]]
+
+    pool = server.pools["master"]
+    pool.broken = sqlite3.OperationalError("gone")
+    server.advance(5)
+    assert ["the database does not answer: gone"] == held_by("master")
+    assert [] == held_by("state")
+    pool.broken = None
+    server.advance(10)
+    assert [] == held_by("master")
+
+
 def test_explanation_makes_no_database(virtual_server: MakeServer) -> None:
     """Asking about a database that is not there does not put it into the status."""
     server = virtual_server()

@@ -1,12 +1,15 @@
 """What is behind the HTTP API, on the virtual server: levers, also while the database is silent."""
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.python.failure import Failure
 
 from harness.virtual import VirtualServer, Work
+from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.lever_requests import Action, StoreUnavailableError, parse_lever_request
 from tests.virtual.kept import ADMIN, answer, levers_of, pull, queued, rows, steering_of
 
@@ -35,6 +38,7 @@ def test_write_that_takes_long_is_finished(virtual_server: MakeServer) -> None:
     assert isinstance(told[0], Failure)
     assert isinstance(told[0].value, StoreUnavailableError)
     assert "it may still be done" in str(told[0].value)
+    assert told[0].value.may_be_done
     assert () == levers_of(module)
     server.pools["master"].silent = None
     silent[0].callback(None)
@@ -102,6 +106,24 @@ def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
     assert (1, []) == (len(told[0]["in_force"]), told[0]["notes"])
 
 
+def test_what_holds_still_in_an_outage_is_noted(virtual_server: MakeServer) -> None:
+    """The queue may be readable where nothing can be written: the disk is full, say."""
+    server = virtual_server(databases=("master", "state"))
+    work = Work(server, 10**9, cost_ms=1)
+    work.database = "state"
+    server.pools["state"].queue("work", work)
+    server.load({"sleep": "1s"})
+    server.start("state")
+    server.advance(5)
+    complaint = "attempt to write a readonly database"
+    with patch.object(Database, "probe", side_effect=sqlite3.OperationalError(complaint)):
+        server.advance(5)
+        told = pull(server, "override", update="work", settings={"sleep": "2s"})
+    assert (
+        f"work in state is held still: the database does not answer: {complaint}" in told["notes"]
+    )
+
+
 def test_release_in_one_database_needs_no_other(virtual_server: MakeServer) -> None:
     """While another database is silent, an update of this one is released at once."""
     server = virtual_server(databases=("master", "state"))
@@ -140,4 +162,20 @@ def test_questions_do_not_pile_up_while_the_database_is_silent(virtual_server: M
     for question in silent:
         question.callback(None)
     server.advance(1)
+    assert [] == answer(server, steering_of(server).uses(1))
+
+
+def test_a_silent_database_keeps_no_other_from_being_asked(virtual_server: MakeServer) -> None:
+    """Its questions that have not ended count for itself alone."""
+    server = virtual_server(databases=("master", "state"))
+    server.load({"sleep": "1s"})
+    server.advance(1)
+    silent: list[Deferred[None]] = []
+    server.pools["state"].silent = silent
+    for _ in range(25):
+        told = answer(server, steering_of(server).status(), 4)
+    assert 20 == len(silent)
+    assert ["", "no answer to 20 earlier questions"] == [
+        database["queue_problem"] for database in told["databases"]
+    ]
     assert [] == answer(server, steering_of(server).uses(1))

@@ -103,6 +103,7 @@ def test_author_is_who_did_it(world: World) -> None:
         ("nothing_matches", 404, "M_NOT_FOUND"),
         ("too_many", 429, "M_LIMIT_EXCEEDED"),
         ("no_store", 503, "M_UNKNOWN"),
+        ("perhaps", 503, "M_UNKNOWN"),
         ("broken", 500, "M_UNKNOWN"),
     ],
 )
@@ -111,6 +112,7 @@ def test_steering_refuses(world: World, name: str, status: int, errcode: str) ->
     answer = world.ask("POST", "pause", "admin", {"update": name})
     assert (status, errcode) == (answer.status, answer.json["errcode"])
     assert "told to fail" not in answer.json["error"]
+    assert (name == "perhaps") is answer.json.get("may_be_done", False)
     assert status == world.ask("GET", f"explain?update={name}").status
     told = [("answering v1/pause", ERRORS[name]), ("answering v1/explain", ERRORS[name])]
     assert (told if name == "broken" else []) == world.errors
@@ -153,3 +155,4 @@ def test_worker() -> None:
             answer = world.ask("GET", path, token)
             assert (404, "M_UNRECOGNIZED") == (answer.status, answer.json["errcode"])
             assert "main process" in answer.json["error"]
+            assert answer.json["is_worker"] is True

@@ -112,6 +112,7 @@ function refusal(status, content) {
   const kind =
     { 401: "unknown", 403: "forbidden" }[status] ??
     (status >= 500 || retryMs ? "busy" : "refused");
-  const mayBeDone = [502, 503, 504].includes(status) && content?.errcode === undefined; // a proxy's
+  const isProxys = [502, 503, 504].includes(status) && content?.errcode === undefined;
+  const mayBeDone = isProxys || content?.may_be_done === true;
   return new ApiError(kind, message, { status, problems, retryMs, mayBeDone });
 }
