@@ -23,8 +23,8 @@ _PINS: dict[str, tuple[str, ...]] = {
     NEWEST: (),
 }
 OLDEST = next(iter(_PINS))
-# The newest and the one before it: old ones start the updates of the main database only, and workers
-# are set up otherwise.
+# The newest and the one before it: old ones start the updates of the main database only, and
+# workers are set up otherwise.
 OF_TODAY = tuple(_PINS)[-2:]
 _PYTHON = "3.11"
 _OTHER_PYTHONS = ("3.10", "3.12", "3.13")
