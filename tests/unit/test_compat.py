@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from compat import __main__ as compat
+from compat import environments
 from compat.environments import ROOT
 from compat.results import NO_REPORT, Report, Result, read, report, verdict
 from compat.revision import revision
 from compat.table import page
-from compat.targets import TARGETS, chosen
+from compat.targets import TARGETS, Target, chosen
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.unit.test_a" name="test_1"/>
@@ -117,6 +118,35 @@ def test_no_report_at_all() -> None:
     """Nothing is counted, and that is a failure."""
     found = verdict(None, None)
     assert ({}, False, [NO_REPORT]) == (found.report.counts(), found.is_second, found.failed)
+
+
+@pytest.mark.parametrize(
+    ("expected", "first"),
+    [
+        ([("a", "b")], tried(a="passed", b="passed")),
+        ([("a", "b"), ("a", "b", "--last-failed")], tried(a="passed", b="failed")),
+        ([("a", "b"), ("a", "b")], None),
+    ],
+)
+def test_what_is_run_again(
+    expected: list[tuple[str, ...]], first: Report | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing, those that failed, or all; in the end two have passed, once each."""
+    reports = [first, tried(b="passed") if first else tried(a="passed", b="passed")]
+    asked: list[tuple[str, ...]] = []
+
+    def run_pytest(target: Target, python: Path, arguments: tuple[str, ...]) -> Report | None:
+        asked.append(arguments)
+        return reports[len(asked) - 1]
+
+    monkeypatch.setattr(compat, "_pytest", run_pytest)
+    monkeypatch.setattr(environments, "make", lambda target: Path("python"))
+    monkeypatch.setattr(environments, "synapse_version", lambda python: "1.60.0")
+    result = compat.run(TARGETS[0], ("a", "b"))
+    assert expected == asked
+    assert {"real": {"passed": 2, "failed": 0, "skipped": 0}} == result.counts
+    assert ([], first is None) == (result.failed, result.is_second)
+    assert result.revision
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
