@@ -1,4 +1,4 @@
-"""What came of a run: read from pytest's report, kept as JSON."""
+"""What came of a run: read from pytest's reports, kept as JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import attrs
 
 KINDS = ("unit", "virtual", "real")
+NO_REPORT = "no report of either run"
 
 
 @attrs.frozen
@@ -20,9 +21,11 @@ class Result:
         name: of the target.
         synapse: its full version.
         python: `major.minor`.
+        revision: of the tree that was tried.
         counts: by kind of test, then by outcome: passed, failed, skipped.
+        is_second: whether all was run twice, and the second run is what counts.
         again: tests that failed at first and passed alone, at once.
-        failed: those that failed twice.
+        failed: those that failed twice, or in the second run of all.
         reasons: why tests were skipped, and how many.
         seconds: that the tests took.
         date: of the run.
@@ -32,7 +35,9 @@ class Result:
     name: str
     synapse: str = ""
     python: str = ""
+    revision: str = ""
     counts: dict[str, dict[str, int]] = attrs.field(factory=dict)
+    is_second: bool = False
     again: list[str] = attrs.field(factory=list)
     failed: list[str] = attrs.field(factory=list)
     reasons: dict[str, int] = attrs.field(factory=dict)
@@ -68,6 +73,40 @@ class Report:
 
     def failed(self) -> list[str]:
         return [test for test, outcome in self.outcomes.items() if outcome == "failed"]
+
+
+@attrs.frozen
+class Verdict:
+    """What counts of one or two runs of the same tests.
+
+    Attributes:
+        report: the outcomes that count.
+        is_second: whether they are those of a second run of all.
+        again: tests that failed at first and passed when tried again.
+        failed: tests that failed in the end; with no report at all, that.
+    """
+
+    report: Report
+    is_second: bool
+    again: list[str]
+    failed: list[str]
+
+
+def verdict(first: Report | None, again: Report | None) -> Verdict:
+    """What counts of a run, and of the one after it.
+
+    `first` is None where the run ended without a report; then `again` has to be of all tests, and
+    is what counts. Otherwise `again` is of those that failed, if any did.
+    """
+    if first is None:
+        if again is None:
+            return Verdict(Report({}, Counter()), False, [], [NO_REPORT])
+        return Verdict(again, True, [], again.failed())
+    tried = {} if again is None else again.outcomes
+    passed = [test for test in first.failed() if tried.get(test) == "passed"]
+    outcomes = {**first.outcomes, **dict.fromkeys(passed, "passed")}
+    report = Report(outcomes, first.reasons)
+    return Verdict(report, False, sorted(passed), report.failed())
 
 
 def report(path: Path) -> Report:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compat.results import KINDS, Result
+from compat.targets import OF_TODAY
 
-_HEAD = """# Compatibility
+_HEAD = f"""# Compatibility
 
 Made by `make compat`, on the dates below: do not edit. Each row is a virtual environment with that
-Synapse and that Python, and the module of this tree. `make compat VERSIONS=1.60` runs one of them
-again, `make compat FRESH=1` all.
+Synapse and that Python, and the module of that revision (with `+`, files differed from it).
+`make compat VERSIONS=1.60` runs one of them again, `make compat FRESH=1` all.
 
 - **unit**: the module's core, which knows no Synapse. Run on the oldest and the newest Synapse, and
   on each Python.
@@ -18,13 +19,14 @@ again, `make compat FRESH=1` all.
   oldest and the newest Synapse; on the others the updater, what it asks, and missing details.
 - **real**: Synapse's processes, on SQLite and on PostgreSQL. On every version the API, levers,
   history, rules, outages and a worker; on the oldest and the newest also faults, signals and
-  tokens, and on the newest split databases, more workers, updates that misbehave, and whole
-  upgrades from old ones. `make test` has the rest, on the newest.
+  tokens; on {OF_TODAY[0]} and the newest split databases, more workers, little privilege, a replica
+  and updates that misbehave; on the newest whole upgrades from old ones. `make test` has the rest,
+  on the newest.
 
 Numbers are passed / failed / skipped.
 
-| Synapse | Python | unit | virtual | real | seconds | date |
-|---|---|---|---|---|---|---|
+| Synapse | Python | revision | unit | virtual | real | seconds | date |
+|---|---|---|---|---|---|---|---|
 """
 
 
@@ -35,6 +37,11 @@ def page(results: Sequence[Result]) -> str:
         "Passed only when tried again",
         "These failed among the others, and passed alone right afterwards: the machine was busy.",
         [(result.name, f"`{test}`") for result in results for test in result.again],
+    )
+    parts += _section(
+        "Run twice",
+        "The first run ended without a report; what is counted is the second.",
+        [(result.name, "all tests") for result in results if result.is_second],
     )
     parts += _section(
         "Failed", "", [(result.name, f"`{test}`") for result in results for test in result.failed]
@@ -50,12 +57,12 @@ def page(results: Sequence[Result]) -> str:
 
 
 def _row(result: Result) -> str:
+    revision = result.revision or "unknown"
     if result.problem:
-        return (
-            f"| {result.name} | {result.python} | not run: {result.problem} | | | | {result.date} |"
-        )
+        cells = [result.name, result.python, revision, f"not run: {result.problem}", "", "", ""]
+        return f"| {' | '.join([*cells, result.date])} |"
     cells = [_counts(result.counts.get(kind)) for kind in KINDS]
-    row = (result.synapse, result.python, *cells, str(result.seconds), result.date)
+    row = (result.synapse, result.python, revision, *cells, str(result.seconds), result.date)
     return f"| {' | '.join(row)} |"
 
 

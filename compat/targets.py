@@ -22,6 +22,10 @@ _PINS: dict[str, tuple[str, ...]] = {
     "1.150": (_REDIS,),
     NEWEST: (),
 }
+OLDEST = next(iter(_PINS))
+# The newest and the one before it: old ones start the updates of the main database only, and
+# workers are set up otherwise.
+OF_TODAY = tuple(_PINS)[-2:]
 _PYTHON = "3.11"
 _OTHER_PYTHONS = ("3.10", "3.12", "3.13")
 
@@ -58,7 +62,12 @@ class Target:
     @property
     def is_at_an_end(self) -> bool:
         """The oldest or the newest: all tests are run there."""
-        return not self.is_other_python and self.synapse in (next(iter(_PINS)), NEWEST)
+        return not self.is_other_python and self.synapse in (OLDEST, NEWEST)
+
+    @property
+    def is_of_today(self) -> bool:
+        """Workers, split databases and updates that misbehave are tried there too."""
+        return not self.is_other_python and self.synapse in OF_TODAY
 
 
 TARGETS = (

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
-import attrs
 import psycopg2
 
 from harness.postgres import PostgresServer
 from harness.process import SynapseProcess
 from harness.tcp_proxy import TcpProxy
-from harness.worlds import World
 
 Fault = Callable[[], AbstractContextManager[None]]
 
@@ -164,20 +159,6 @@ def file_locked(path: str) -> Iterator[None]:
 
 
 @contextmanager
-def full(folder: Path) -> Iterator[None]:
-    """No byte is free where this folder is: to be used in one of `small_disk` only."""
-    filler = folder / "filler"
-    try:
-        for size in (1 << 20, 1 << 12, 1):
-            with suppress(OSError), filler.open("ab", buffering=0) as file:
-                while True:
-                    file.write(b"\0" * size)
-        yield
-    finally:
-        filler.unlink()
-
-
-@contextmanager
 def suspended(process: SynapseProcess) -> Iterator[None]:
     """As a laptop's lid, or a moved machine, does to a server."""
     assert process.process is not None
@@ -186,23 +167,6 @@ def suspended(process: SynapseProcess) -> Iterator[None]:
         yield
     finally:
         process.process.send_signal(signal.SIGCONT)
-
-
-@contextmanager
-def small_disk(folder: Path, size_mib: int) -> Iterator[Path]:
-    """A disk of this size, in memory, at this folder.
-
-    Raises:
-        PermissionError: mounting is not allowed here.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=777", "tmpfs", str(folder)]
-    if os.getuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        raise PermissionError("mounting a small disk is not allowed here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
 def end_sessions(postgres: PostgresServer, name: str) -> None:
@@ -235,72 +199,6 @@ def beside(work: Callable[[], None], end: threading.Event) -> Iterator[None]:
         thread.join(30)
 
 
-@attrs.frozen
-class Seen:
-    """What became of the updates of a server to which something happened.
-
-    Attributes:
-        recovered_s: from the fault's end to the end of the first batch after; None: there is none.
-        aborted: whether Synapse gave up all updates.
-        failed: iterations that failed, by Synapse's log.
-        told: lines of the module above DEBUG, from the fault on.
-        left: updates pending at the end.
-        rows_before: rows of the index when the fault began.
-        rows, expected: rows of the index at the end, and how many there must be once it is done.
-        wrong: rows too many or too few at the end, by where the update says to be.
-    """
-
-    recovered_s: float | None
-    aborted: bool
-    failed: int
-    told: int
-    left: int
-    rows_before: int
-    rows: int
-    expected: int
-    wrong: int
-
-
-def go_through(
-    world: World, fault: AbstractContextManager[None], outage_s: float, patience_s: float = 60
-) -> Seen:
-    """What happens to a running server's updates from a fault on, until they are done or aborted.
-
-    The server has run some batches before, and is stopped at the end.
-    """
-    server = world.server
-    with server:
-        wait_until(lambda: _batches(server, 0) >= 3)
-        begin = len(server.log().encode())
-        rows_before = world.rows()
-        with fault, suppress(TimeoutError):  # nothing more happens to one that has aborted
-            wait_until(lambda: False, outage_s, give_up=lambda: has_aborted(server))
-        ended = time.monotonic()
-        from_then = len(server.log().encode())
-        recovered_s: float | None = None
-        with suppress(TimeoutError):
-            wait_until(
-                lambda: _batches(server, from_then) > 0 or world.pending() == 0,
-                patience_s,
-                give_up=lambda: has_aborted(server),
-            )
-            recovered_s = time.monotonic() - ended
-        with suppress(TimeoutError):
-            wait_until(lambda: world.pending() == 0, 120, give_up=lambda: has_aborted(server))
-    log = server.log(begin)
-    return Seen(
-        None if recovered_s is None else round(recovered_s, 1),
-        has_aborted(server),
-        log.count("Error doing update"),
-        len([line for line in log.splitlines() if is_told(line)]),
-        world.pending(),
-        rows_before,
-        world.rows(),
-        world.expected,
-        world.wrong(),
-    )
-
-
 def has_aborted(server: SynapseProcess) -> bool:
     return "back-to-back background update failures; aborting" in server.log()
 
@@ -320,10 +218,6 @@ def wait_until(
         if time.monotonic() > deadline or give_up():
             raise TimeoutError("the condition did not come true")
         time.sleep(0.1)
-
-
-def _batches(server: SynapseProcess, begin: int) -> int:
-    return server.log(begin).count("Running background update")
 
 
 def is_told(line: str) -> bool:

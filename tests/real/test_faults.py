@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import batches, faults
+from harness import aftermath, batches, disks, faults
 from harness.kills import API, COMPLAINTS, end_while_running
 from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
@@ -45,7 +45,7 @@ def a_small_disk(size_mib: int) -> Iterator[Path]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o755)
         try:
-            disk = stack.enter_context(faults.small_disk(folder / "disk", size_mib))
+            disk = stack.enter_context(disks.small_disk(folder / "disk", size_mib))
         except PermissionError as error:
             pytest.skip(str(error))
         yield disk
@@ -142,7 +142,7 @@ def test_a_full_disk_of_postgres(source: PostgresSource, tmp_path: Path) -> None
         world = source.world(tmp_path, "crowded", _DISK_UNSEEN, tablespace="small")
         with world.server:
             wait_until(lambda: len(batches.batches(world.server.log())) > 2)
-            with faults.full(disk):
+            with disks.full(disk):
                 wait_until(lambda: "No space left on device" in _held(world))
                 time.sleep(4)
             goes_on_after(world, nullcontext(), 0)
@@ -156,7 +156,7 @@ def test_a_full_disk_of_sqlite(sqlite: SqliteSource, tmp_path: Path) -> None:
         world = sqlite.world(tmp_path / "server", _DISK_UNSEEN, database=disk / "homeserver.db")
         with world.server:
             wait_until(lambda: len(batches.batches(world.server.log())) > 2)
-            with faults.full(disk):
+            with disks.full(disk):
                 wait_until(lambda: "database or disk is full" in _held(world))
                 time.sleep(4)
             goes_on_after(world, nullcontext(), 0)
@@ -170,7 +170,7 @@ def _held(world: World) -> str:
 def test_stock_beside_it(source: PostgresSource, tmp_path: Path) -> None:
     """Stock Synapse gives up all updates when PostgreSQL is stopped for a second."""
     world = source.world(tmp_path, "stock_beside", None, _STOCK)
-    seen = faults.go_through(world, faults.stopped(source.postgres), 1)
+    seen = aftermath.go_through(world, faults.stopped(source.postgres), 1)
     assert seen.aborted
     assert seen.failed in (4, 5)  # old versions do not log the last
     assert seen.left

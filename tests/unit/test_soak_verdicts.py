@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from harness import odd_worlds
-from harness.faults import Seen
+from harness.aftermath import Seen
 from harness.kills import RunningKills
 from harness.odd_updates import Oddity
-from soak import faults, iterations, kills, memory, records, updates
+from soak import fault_runs, iterations, kills, memory, records, updates
 from soak.__main__ import PARTS, run
 from soak.records import Records
 from soak.sentinel import not_of_synapse
+from synapse_bgthrottle.config import parse
 
 
 def after_a_fault(**changes: Any) -> Seen:
@@ -25,6 +26,7 @@ def after_a_fault(**changes: Any) -> Seen:
         "told": 4,
         "left": 0,
         "rows_before": 10,
+        "rows_after": 10,
         "rows": 100,
         "expected": 100,
         "wrong": 0,
@@ -37,8 +39,9 @@ def after_a_fault(**changes: Any) -> Seen:
     [
         ({}, []),
         ({"recovered_s": 10.0}, []),
-        ({"recovered_s": 10.1}, ["the next batch came after 10.1 s"]),
-        ({"recovered_s": None}, ["there was no batch after it"]),
+        ({"recovered_s": 10.1}, ["updates went on after 10.1 s, not 10 s"]),
+        ({"recovered_s": None}, ["updates did not go on after it"]),
+        ({"rows_after": 100}, ["all was done before it ended"]),
         ({"aborted": True}, ["Synapse gave up all updates"]),
         ({"left": 2}, ["2 updates are left"]),
         ({"wrong": 3}, ["3 rows are missing or there twice"]),
@@ -47,7 +50,23 @@ def after_a_fault(**changes: Any) -> Seen:
 )
 def test_faults(changes: dict[str, Any], expected: list[str]) -> None:
     """No abort, no row missing, all done, and the next batch within ten seconds."""
-    assert expected == faults.breaches(after_a_fault(**changes))
+    assert expected == fault_runs.breaches(after_a_fault(**changes))
+
+
+def test_a_full_disk_that_is_seen() -> None:
+    """Updates that `disk_free` holds may wait for its hold and for its next look, no longer."""
+    limit_s = fault_runs.DISK_SEEN_WITHIN_S
+    assert 20 == limit_s
+    assert [] == fault_runs.breaches(after_a_fault(recovered_s=20.0), limit_s)
+    assert 1 == len(fault_runs.breaches(after_a_fault(recovered_s=20.1), limit_s))
+
+
+def test_the_default_of_a_fault() -> None:
+    """Nothing but the most of the time is set: the pace and the budgets are as they come."""
+    for arm in (*fault_runs.DEFAULT, *fault_runs.SLOW_DEFAULT):
+        assert arm.module is not None
+        assert {"max_duty_cycle"} == set(arm.module)
+        parse(arm.module)  # is valid
 
 
 def test_the_status_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,27 @@
+"""Which revision of the tree is tried."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def revision(root: Path, made: Path) -> str:
+    """The short commit, with `+` where files differ from it; `unknown` where git does not tell.
+
+    `made` is a file that the runs themselves change, which does not count.
+    """
+    but = f":(exclude){made.relative_to(root)}"
+    try:
+        commit = _git(root, "rev-parse", "--short", "HEAD")
+        changes = _git(root, "status", "--porcelain", "--", ".", but)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}+" if changes else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
