@@ -45,6 +45,7 @@ class Controller:
             if arm.module is not None
         }
         self.last_batch_s = 0.0
+        self._performance: dict[str, dict[str, Any]] = {}
         if api.worker_app is None:
             api.register_background_update_controller_callbacks(
                 on_update=self.on_update,
@@ -80,6 +81,12 @@ class Controller:
     def _tell_cpu(self) -> None:
         used = {name: module.meter.cpu_s for name, module in self.modules.items()}
         self._cpu_file.write_text(json.dumps(used))
+
+    def keep_apart(self, arm: str) -> None:
+        """Let Synapse size batches by what those of this arm took, and not by those of all."""
+        for database in self.api._hs.get_datastores().databases:
+            own = self._performance.setdefault(f"{arm} {database.name()}", {})
+            database.updates._background_update_performance = own
 
     async def let_pass(self) -> str:
         """Wait while the arm has no batches; answers the arm whose batch comes."""
@@ -157,6 +164,7 @@ class _Batch(AbstractAsyncContextManager[int]):
 
     async def _enter(self, name: str) -> int:
         controller = self._controller
+        controller.keep_apart(name)
         if name in controller.modules:
             module = controller.modules[name]
             self._module = module.callbacks["on_update"](*self._update)

@@ -78,17 +78,14 @@ def main() -> None:
         for busy, what in ((False, "nothing pending"), (True, "an update at work")):
             rounds = []
             for number in range(options.rounds):
-                own, without = (
-                    _used(
-                        Path(name) / f"{what} {number} {module is None}",
-                        database,
-                        module,
-                        busy=busy,
-                        seconds=options.seconds,
+                used = {}
+                for has_module in (True, False) if number % 2 else (False, True):
+                    folder = Path(name) / f"{what} {number} {has_module}"
+                    module = _MODULE if has_module else None
+                    used[has_module] = _used(
+                        folder, database, module, busy=busy, seconds=options.seconds
                     )
-                    for module in (_MODULE, None)
-                )
-                rounds.append((own, without))
+                rounds.append((used[True], used[False]))
             measured[what] = [{"with": own, "without": without} for own, without in rounds]
             result.write(options.output, {"shares_of_a_core": measured})
             for place, process in enumerate(("Synapse", "PostgreSQL")):

@@ -57,16 +57,19 @@ def test_what_was_tried_is_what_was_worked_with() -> None:
     """What becomes of the pace in the hush after the work changes nothing of what was tried."""
     server = Server()
     server.pass_time(30, busy=True)
-    while server.throttle.pacer.comparison.is_hush:
-        server.pass_time(0.25, busy=True)
+    _pass_phase(server, hush=True)
     tried = server.update.harm.tried_effort
-    while not server.throttle.pacer.comparison.is_hush:
-        server.pass_time(0.25, busy=True)
+    _pass_phase(server, hush=False)
     server.late_s = 0.5
     server.pass_time(1, busy=True)
     assert server.throttle.pacer.comparison.is_hush
     assert server.throttle.pacer.law.ratio < tried / 3
     assert tried == server.update.harm.tried_effort
+
+
+def _pass_phase(server: Server, *, hush: bool) -> None:
+    while server.throttle.pacer.comparison.is_hush is hush:
+        server.pass_time(0.25, busy=True)
 
 
 @pytest.mark.parametrize("batch_s", [0.5, 3.0, 12.0])
