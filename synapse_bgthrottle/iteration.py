@@ -1,7 +1,7 @@
 """The context manager around one batch: waits for its turn, then times it."""
 
 import logging
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 
 from twisted.internet.defer import CancelledError
@@ -32,16 +32,23 @@ _SHORTEST_SLEEP_S = 0.0001
 
 
 class StockIteration(AbstractAsyncContextManager[int]):
-    """What stock Synapse does: sleep, then a batch of the target duration."""
+    """What stock Synapse does: sleep, then a batch of the target duration.
 
-    def __init__(self, host: Homeserver) -> None:
+    What has been waited since `asked_s` (monotonic) counts as slept; None: nothing does.
+    """
+
+    def __init__(self, host: Homeserver, asked_s: float | None = None) -> None:
         self._host = host
+        self._asked_s = asked_s
 
     async def __aenter__(self) -> int:
         stock = self._host.stock
         try:
-            if stock.sleep_ms:
-                await self._host.sleep(stock.sleep_ms / 1000)
+            sleep_s = stock.sleep_ms / 1000
+            if self._asked_s is not None:
+                sleep_s -= self._host.now_s() - self._asked_s
+            if sleep_s > 0:
+                await self._host.sleep(sleep_s)
         except CancelledError:
             raise
         except Exception:
@@ -91,21 +98,24 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._started_s = self._asked_s
         self._items_before: int | None = None
         self._was_unmeasured = False
+        # Whether this batch had stock's sleep before it, or will have a rest of ours after it.
+        self._is_rested = False
 
     async def __aenter__(self) -> int:
         try:
             target_ms = await self._wait_for_turn()
-            self._items_before = self._database.items_done()
-            self._started_s = self._host.now_s()
-            self._throttle.start(self._database.name, self._update_name, self._started_s)
-            self._sampler.batch_runs(self._database.name, True)
+            self._start()
             return target_ms
         except CancelledError:
             self._leave()
             raise
         except Exception as error:
             self._on_internal_error("waiting for a batch's turn", error)
-            return await StockIteration(self._host).__aenter__()
+            target_ms = await StockIteration(self._host, self._asked_s).__aenter__()
+            self._is_rested = True
+            with suppress(Exception):  # told; and a batch that is not known of has no rest
+                self._start()
+            return target_ms
 
     async def __aexit__(
         self,
@@ -125,10 +135,18 @@ class Iteration(AbstractAsyncContextManager[int]):
             raise
         except Exception as error:
             self._on_internal_error("after a batch", error)
+            if not self._is_rested:
+                await StockIteration(self._host).__aenter__()
 
     @property
     def _is_one_shot(self) -> bool:
         return self._throttle.updates[self._database.name, self._update_name].one_shot
+
+    def _start(self) -> None:
+        self._items_before = self._database.items_done()
+        self._started_s = self._host.now_s()
+        self._throttle.start(self._database.name, self._update_name, self._started_s)
+        self._sampler.batch_runs(self._database.name, True)
 
     def _leave(self) -> None:
         self._sampler.end(self._database.name)
@@ -205,25 +223,17 @@ class Iteration(AbstractAsyncContextManager[int]):
         after, before = self._database.items_done(), self._items_before
         # Synapse forgets the current update when it is done: its last batch is not counted.
         items = None if after is None or before is None else after - before
-        self._throttle.finish(
-            self._database.name, self._update_name, now_s, items, failed=exc is not None
-        )
-        self._metrics.batch_ended(
-            self._database.name, self._update_name, items, failed=exc is not None
-        )
+        update = (self._database.name, self._update_name)
+        self._throttle.finish(*update, now_s, items, failed=exc is not None)
+        self._is_rested = True
+        self._metrics.batch_ended(*update, items, failed=exc is not None)
         if exc is None:
             self._watch.answered(now_s)
         else:
             kind = kind_of(exc)
             self._watch.failed(now_s, needs_room=kind is FailureKind.ROOM)
             message = complaint_of(exc)[:LONGEST_MESSAGE]
-            self._throttle.failed(
-                self._database.name,
-                self._update_name,
-                self._host.wall_s(),
-                message,
-                kind,
-            )
+            self._throttle.failed(*update, self._host.wall_s(), message, kind)
         logger.debug(
             "Batch of %s in %s: took %.1fms, after a wait of %.1fms for %s; items counted: %s",
             self._update_name,
