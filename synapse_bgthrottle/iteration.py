@@ -15,6 +15,7 @@ from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.sampler import PATIENCE_S, Sampler
+from synapse_bgthrottle.stock_iteration import StockIteration
 from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
@@ -29,40 +30,6 @@ _LOOK_S = 0.05
 
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
-
-
-class StockIteration(AbstractAsyncContextManager[int]):
-    """What stock Synapse does: sleep, then a batch of the target duration.
-
-    What has been waited since `asked_s` (monotonic) counts as slept; None: nothing does.
-    """
-
-    def __init__(self, host: Homeserver, asked_s: float | None = None) -> None:
-        self._host = host
-        self._asked_s = asked_s
-
-    async def __aenter__(self) -> int:
-        stock = self._host.stock
-        try:
-            sleep_s = stock.sleep_ms / 1000
-            if self._asked_s is not None:
-                sleep_s -= self._host.now_s() - self._asked_s
-            if sleep_s > 0:
-                await self._host.sleep(sleep_s)
-        except CancelledError:
-            raise
-        except Exception:
-            # The last resort must not fail: five failures abort all updates.
-            logger.debug("Could not sleep", exc_info=True)
-        return stock.target_duration_ms
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        return None
 
 
 class Iteration(AbstractAsyncContextManager[int]):
@@ -98,8 +65,8 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._started_s = self._asked_s
         self._items_before: int | None = None
         self._was_unmeasured = False
-        # Whether this batch had stock's sleep before it, or will have a rest of ours after it.
-        self._is_rested = False
+        self._stock: StockIteration | None = None  # where waiting for a turn failed
+        self._has_rest = False  # where the throttle knows that the batch ended
 
     async def __aenter__(self) -> int:
         try:
@@ -111,8 +78,8 @@ class Iteration(AbstractAsyncContextManager[int]):
             raise
         except Exception as error:
             self._on_internal_error("waiting for a batch's turn", error)
-            target_ms = await StockIteration(self._host, self._asked_s).__aenter__()
-            self._is_rested = True
+            self._stock = StockIteration(self._host, self._asked_s)
+            target_ms = await self._stock.__aenter__()
             with suppress(Exception):  # told; and a batch that is not known of has no rest
                 self._start()
             return target_ms
@@ -123,10 +90,13 @@ class Iteration(AbstractAsyncContextManager[int]):
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if exc is not None and (isinstance(exc, CancelledError) or not isinstance(exc, Exception)):
-            self._leave()
-            return  # the server ends: nothing to learn, and no time to wait
+        stock = self._stock
         try:
+            if exc is not None and (
+                isinstance(exc, CancelledError) or not isinstance(exc, Exception)
+            ):
+                self._leave()
+                return  # the server ends: nothing to learn, and no time to wait
             self._finish(exc)
             self._sampler.end(self._database.name)
             if exc is not None:
@@ -135,8 +105,13 @@ class Iteration(AbstractAsyncContextManager[int]):
             raise
         except Exception as error:
             self._on_internal_error("after a batch", error)
-            if not self._is_rested:
-                await StockIteration(self._host).__aenter__()
+            if stock is None:
+                stock = StockIteration(self._host)
+                # After an update's last batch Synapse asks the database, which may go meanwhile.
+                if not self._has_rest and self._database.current_update is not None:
+                    await stock.__aenter__()
+        if stock is not None:
+            await stock.__aexit__(exc_type, exc, tb)
 
     @property
     def _is_one_shot(self) -> bool:
@@ -158,9 +133,9 @@ class Iteration(AbstractAsyncContextManager[int]):
             if decision.wait_s > 0:
                 await self._wait(decision)
             if decision.cause is Cause.DATABASE or decision.wait_s <= 0:
-                if self._watch.is_due(self._host.now_s()):
-                    await self._watch.check()  # takes time: decide anew
-                elif decision.wait_s <= 0:
+                if await self._watch.has_asked():
+                    continue  # that took time: decide anew
+                if decision.wait_s <= 0:
                     if not (self._was_unmeasured and self._is_one_shot):
                         return decision.target_ms
                     await self._look_first()  # what was seen before the hold is long past
@@ -177,12 +152,11 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait_for_database(self) -> None:
         # Synapse looks for the next update before it calls us again. If the batch failed because
         # the database is gone, that fails too, five times within milliseconds: wait here.
-        await self._watch.check()
+        await self._watch.has_asked()
         try:
             while self._watch.silent_since_s is not None and self._database.enabled:
                 await self._wait(self._decide())
-                if self._watch.is_due(self._host.now_s()):
-                    await self._watch.check()
+                await self._watch.has_asked()
         finally:
             self._sampler.end(self._database.name)  # no iteration need come after this one
 
@@ -225,7 +199,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         items = None if after is None or before is None else after - before
         update = (self._database.name, self._update_name)
         self._throttle.finish(*update, now_s, items, failed=exc is not None)
-        self._is_rested = True
+        self._has_rest = True
         self._metrics.batch_ended(*update, items, failed=exc is not None)
         if exc is None:
             self._watch.answered(now_s)
