@@ -192,6 +192,9 @@ class Work:
         if self.fail:
             self.fail -= 1
             raise RuntimeError("this batch was told to fail")
+        full = self._server.pools[self.database].full
+        if full is not None:
+            raise full
         done = min(batch_size, self.left_items)
         await clock.sleep(done * self.cost_ms / 1000)
         self.took_s.append(clock.monotonic() - self.starts_s[-1])

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import types
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,19 @@ class Transaction:
     def __init__(self, pool: VirtualPool) -> None:
         self._cursor = pool.connection.cursor()
         self.execute = pool.transaction_execute or self._cursor.execute
+        if pool.full is not None:
+            self.execute = partial(_within_room, pool.full, self.execute)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
+
+
+def _within_room(
+    full: Exception, execute: Callable[..., Any], sql: str, parameters: Any = ()
+) -> Any:
+    if "INSERT" in sql or "CREATE" in sql:
+        raise full
+    return execute(sql, parameters)
 
 
 class VirtualPool:
@@ -41,6 +52,7 @@ class VirtualPool:
     Attributes:
         updates: the real updater.
         broken: an error that every use of the database now raises; None: it works.
+        full: an error that whatever needs room on the disk now raises; None: there is some.
         silent: uses of the database that now get no answer; None: they get one at once.
         transaction: what interactions get.
         transaction_execute: what runs statements instead of SQLite; None: SQLite does.
@@ -53,6 +65,7 @@ class VirtualPool:
         self.engine = object()
         self._db_pool = types.SimpleNamespace(connections={})
         self.broken: Exception | None = None
+        self.full: Exception | None = None
         self.silent: list[Deferred[None]] | None = None
         self.transaction = Transaction
         self.transaction_execute: Callable[..., Any] | None = None

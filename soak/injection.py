@@ -2,7 +2,8 @@
 
 First runs in virtual time tell which calls are made; then each of them fails, always or once. Every
 time all updates must come to their end, no later than at stock's pace, without one failed
-iteration, and with few tracebacks. Which calls are never made is told by file.
+iteration, and with few tracebacks. In lives with an outage of the database each call that is made
+fails amid it, also where it has failed in another life. Which calls are never made is told by file.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import Any
 
 from soak.instrument import SITES, instrument
 
-# A budget that is set and cannot be read holds updates: that is its promise; and what hands over
-# the answer of the database is taken for granted. By file, the beginnings of the calls without
-# which there is no value of a budget that the lives set: nothing else of these files may hold.
+# A budget that is set and cannot be read holds updates: that is its promise. By file, the
+# beginnings of the calls without which there is no value of a budget that the lives set: nothing
+# else of these files may hold.
 _BY_DESIGN = {
     "checks": (
         "self._host.",
@@ -55,11 +56,14 @@ _BY_DESIGN = {
         "self._api.defer_to_thread(",
         "self._api.run_db_interaction(",
     ),
-    "watch": ("self._answers.append(",),
 }
 
 # Synapse's own, with which answering begins: Twisted answers, and tells of each.
 _TAKEN_FOR_GRANTED = ("run_in_background(self._serve, request)",)
+
+# How often a call fails.
+ALWAYS = 10**9
+ONCE = 1
 
 
 def _frozen(*_: object) -> None:
@@ -91,13 +95,13 @@ def main() -> int:
         lived = life.run(kind, None, 0, None)
         assert (lived.wrong, lived.tracebacks) == ([], 0), lived
         faultless_s.append(lived.done_s)
-        new = SITES.hits.keys() - {site for _, site, _ in tries}
-        for site in sorted(new):
-            tries += [(number, site, 10**9), (number, site, 1)]
+        tried = {site for _, site, _ in tries} if not kind.outages else set()
+        for site in sorted(SITES.hits.keys() - tried):
+            tries += [(number, site, ALWAYS), (number, site, ONCE)]
     made = {site for _, site, _ in tries}
     tries.sort(key=lambda a_try: a_try[2], reverse=True)  # what always fails first
     if options.how is not None:
-        tries = [a_try for a_try in tries if (a_try[2] == 1) == (options.how == "once")]
+        tries = [a_try for a_try in tries if (a_try[2] == ONCE) == (options.how == "once")]
     if options.files is not None:
         tries = [t for t in tries if SITES.names[t[1]].split(":")[0] in options.files]
     if options.sample is not None:
@@ -108,13 +112,11 @@ def main() -> int:
     for number, site, times in tries:
         lived = _lived(life, number, site, times, faultless_s[number])
         most[lived.tracebacks] += 1
-        if lived.is_closed and not lived.tracebacks and _is_by_design(SITES.names[site]):
+        wrong = not_forgiven(SITES.names[site], times, lived)
+        if lived.held and not wrong:
             by_design.add(site)
-            continue
-        if SITES.names[site].endswith(_TAKEN_FOR_GRANTED):
-            continue
-        for problem in lived.wrong:
-            how = "once" if times == 1 else "always"
+        for problem in wrong:
+            how = "once" if times == ONCE else "always"
             bad.add(site)
             print(f"{SITES.names[site]}\n    {how}, {number}: {problem}", flush=True)
     _tell_never_made(made)
@@ -133,14 +135,24 @@ def _lived(life: Any, number: int, site: int, times: int, faultless_s: float) ->
     try:
         return life.run(life.KINDS[number], site, times, faultless_s)
     except (Exception, FrozenError) as error:
-        return life.Lived([f"raised {error!r}"], 0.0, 0, is_closed=False)
+        return life.Lived([], [], [f"raised {error!r}"], 0.0, 0, is_closed=False)
     finally:
         signal.alarm(0)
 
 
-def _is_by_design(name: str) -> bool:
+def not_forgiven(name: str, times: int, lived: Any) -> list[str]:
+    """What is wrong with the life in which this call failed so often.
+
+    By design, only an error that stays may hold updates, or be told again; and nothing may fail.
+    """
     place, _, called = name.partition(" ")
-    return called.startswith(_BY_DESIGN.get(place.split(":")[0], ("never",)))
+    may_hold = called.startswith(_BY_DESIGN.get(place.split(":")[0], ("never",)))
+    wrong = list(lived.failed)
+    if not (times == ALWAYS and may_hold and lived.is_closed and not lived.tracebacks):
+        wrong += lived.held
+    if not (times == ALWAYS and name.endswith(_TAKEN_FOR_GRANTED)):
+        wrong += lived.told
+    return wrong
 
 
 def _tell_never_made(made: set[int]) -> None:

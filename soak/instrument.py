@@ -27,10 +27,10 @@ class Sites:
 
     Attributes:
         names: `file:line:column call` by number.
-        hits: how often each was made.
+        hits: how often each was made while `active`.
         failing: the one that fails; None: none does.
         times: how often it fails yet.
-        active: whether anything fails now.
+        active: whether anything is counted, and fails, now.
     """
 
     def __init__(self) -> None:
@@ -41,8 +41,10 @@ class Sites:
         self.active = False
 
     def hit(self, number: int) -> None:
+        if not self.active:
+            return
         self.hits[number] += 1
-        if self.active and number == self.failing and self.times > 0:
+        if number == self.failing and self.times > 0:
             self.times -= 1
             raise InjectedError(f"an error of our own at {self.names[number]}")
 

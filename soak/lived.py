@@ -13,6 +13,11 @@ import attrs
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from harness.virtual import VirtualServer, Work
+from soak.outages import Full, Gone, Outage, Refusing, Silent
+
+_MARGIN_S = 2.0
+# What is waited after a second batch that found the disk full.
+_SECOND_FAILURE_S = 60.0
 
 
 @attrs.frozen
@@ -24,25 +29,41 @@ class Kind:
         postgres: whether the database is taken for PostgreSQL.
         clients: whether there are some, in the first seconds.
         failures: how many of the first batches fail.
-        silent_s: from when to when the database gives no answer, in seconds since the start.
+        outages: of the database. Errors of ours come from the first one's beginning on.
     """
 
     config: dict[str, Any]
     postgres: bool = False
     clients: bool = False
     failures: int = 0
-    silent_s: tuple[int, int] | None = None
+    outages: tuple[Outage, ...] = ()
+
+    @property
+    def from_s(self) -> int:
+        """From when on errors of ours come, in seconds since the start."""
+        return min((outage.from_s for outage in self.outages), default=0)
+
+    def most_failed(self, errors: int) -> int:
+        """How many batches may fail where there are so many errors of ours.
+
+        An outage fails the one in which it begins; and one more, if an error of ours is why the
+        module does not see it.
+        """
+        return self.failures + len(self.outages) + min(errors, len(self.outages))
+
+    @property
+    def latest_s(self) -> float:
+        """How much later than at stock's pace all may be done with an error of ours."""
+        return _MARGIN_S + (_SECOND_FAILURE_S if self.outages else 0.0)
 
     def meanwhile(self, server: VirtualServer, at_s: int) -> None:
         """What becomes of the database at this second."""
         pool = server.pools["master"]
-        if self.silent_s is not None and at_s == self.silent_s[0]:
-            pool.silent = []
-        if self.silent_s is not None and at_s == self.silent_s[1]:
-            questions, pool.silent = pool.silent or [], None
-            for question in questions:
-                if not question.called:
-                    question.callback(None)
+        for outage in self.outages:
+            if at_s == outage.from_s:
+                outage.begin(pool)
+            elif at_s == outage.until_s:
+                outage.end(pool)
 
 
 KINDS = (
@@ -76,7 +97,10 @@ KINDS = (
         clients=True,
         failures=1,
     ),
-    Kind({"duty_cycle": "50%"}, postgres=True, silent_s=(2, 5)),
+    Kind({"sleep": "900ms"}, postgres=True, outages=(Silent(1, 4),)),
+    Kind({"duty_cycle": "5%"}, outages=(Gone(0, 2), Refusing(4, 7), Gone(13, 16))),
+    Kind({"duty_cycle": "10%", "max_batch_size": 60}, outages=(Full(1, 8),)),
+    Kind({"duty_cycle": "10%"}, postgres=True, outages=(Full(1, 8), Gone(10, 13))),
 )
 
 

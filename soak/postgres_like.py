@@ -20,6 +20,7 @@ class _Transaction(Transaction):
     def __init__(self, pool: VirtualPool) -> None:
         super().__init__(pool)
         self._on_sqlite = self.execute
+        self._full = pool.full
         self._row: tuple[Any, ...] | None = None
         self.execute = self._execute
 
@@ -28,7 +29,10 @@ class _Transaction(Transaction):
             self._row = _LOAD
         elif "pg_settings" in sql:
             self._row = ("/", True)
-        elif "bgthrottle_room" not in sql:
+        elif "bgthrottle_room" in sql:
+            if self._full is not None:
+                raise self._full
+        else:
             last = sql.rpartition(";")[2].strip() if sql.startswith("SET ") else sql
             if not last.startswith("SET "):
                 self._on_sqlite(last, parameters)
@@ -42,3 +46,8 @@ def make_postgres_like(pool: VirtualPool) -> None:
     """From now on it is one."""
     pool.engine = PostgresEngine()
     pool.transaction = _Transaction
+
+
+def is_postgres_like(pool: VirtualPool) -> bool:
+    """Whether it is one."""
+    return isinstance(pool.engine, PostgresEngine)

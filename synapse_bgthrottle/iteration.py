@@ -1,7 +1,7 @@
 """The context manager around one batch: waits for its turn, then times it."""
 
 import logging
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 
 from twisted.internet.defer import CancelledError
@@ -15,6 +15,7 @@ from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.sampler import PATIENCE_S, Sampler
+from synapse_bgthrottle.stock_iteration import StockIteration
 from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
@@ -29,33 +30,6 @@ _LOOK_S = 0.05
 
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
-
-
-class StockIteration(AbstractAsyncContextManager[int]):
-    """What stock Synapse does: sleep, then a batch of the target duration."""
-
-    def __init__(self, host: Homeserver) -> None:
-        self._host = host
-
-    async def __aenter__(self) -> int:
-        stock = self._host.stock
-        try:
-            if stock.sleep_ms:
-                await self._host.sleep(stock.sleep_ms / 1000)
-        except CancelledError:
-            raise
-        except Exception:
-            # The last resort must not fail: five failures abort all updates.
-            logger.debug("Could not sleep", exc_info=True)
-        return stock.target_duration_ms
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        return None
 
 
 class Iteration(AbstractAsyncContextManager[int]):
@@ -95,21 +69,24 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._seen_since_s: float | None = None
         if not sampler.has_looked_of_late(database.name):
             self._seen_since_s = self._asked_s
+        self._stock: StockIteration | None = None  # where waiting for a turn failed
+        self._has_rest = False  # where the throttle knows that the batch ended
 
     async def __aenter__(self) -> int:
         try:
             target_ms = await self._wait_for_turn()
-            self._items_before = self._database.items_done()
-            self._started_s = self._host.now_s()
-            self._throttle.start(self._database.name, self._update_name, self._started_s)
-            self._sampler.batch_runs(self._database.name, True)
+            self._start()
             return target_ms
         except CancelledError:
             self._leave()
             raise
         except Exception as error:
             self._on_internal_error("waiting for a batch's turn", error)
-            return await StockIteration(self._host).__aenter__()
+            self._stock = StockIteration(self._host, self._asked_s)
+            target_ms = await self._stock.__aenter__()
+            with suppress(Exception):  # told; and a batch that is not known of has no rest
+                self._start()
+            return target_ms
 
     async def __aexit__(
         self,
@@ -117,10 +94,13 @@ class Iteration(AbstractAsyncContextManager[int]):
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if exc is not None and (isinstance(exc, CancelledError) or not isinstance(exc, Exception)):
-            self._leave()
-            return  # the server ends: nothing to learn, and no time to wait
+        stock = self._stock
         try:
+            if exc is not None and (
+                isinstance(exc, CancelledError) or not isinstance(exc, Exception)
+            ):
+                self._leave()
+                return  # the server ends: nothing to learn, and no time to wait
             self._finish(exc)
             self._sampler.end(self._database.name)
             if exc is not None:
@@ -129,10 +109,23 @@ class Iteration(AbstractAsyncContextManager[int]):
             raise
         except Exception as error:
             self._on_internal_error("after a batch", error)
+            if stock is None:
+                stock = StockIteration(self._host)
+                # After an update's last batch Synapse asks the database, which may go meanwhile.
+                if not self._has_rest and self._database.current_update is not None:
+                    await stock.__aenter__()
+        if stock is not None:
+            await stock.__aexit__(exc_type, exc, tb)
 
     @property
     def _is_one_shot(self) -> bool:
         return self._throttle.updates[self._database.name, self._update_name].one_shot
+
+    def _start(self) -> None:
+        self._items_before = self._database.items_done()
+        self._started_s = self._host.now_s()
+        self._throttle.start(self._database.name, self._update_name, self._started_s)
+        self._sampler.batch_runs(self._database.name, True)
 
     def _leave(self) -> None:
         self._sampler.end(self._database.name)
@@ -144,9 +137,9 @@ class Iteration(AbstractAsyncContextManager[int]):
             if decision.wait_s > 0:
                 await self._wait(decision)
             if decision.cause is Cause.DATABASE or decision.wait_s <= 0:
-                if self._watch.is_due(self._host.now_s()):
-                    await self._watch.check()  # takes time: decide anew
-                elif decision.wait_s <= 0:
+                if await self._watch.has_asked():
+                    continue  # that took time: decide anew
+                if decision.wait_s <= 0:
                     if self._seen_since_s is None or not self._is_one_shot:
                         return decision.target_ms
                     await self._look_first(self._seen_since_s)
@@ -163,12 +156,11 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait_for_database(self) -> None:
         # Synapse looks for the next update before it calls us again. If the batch failed because
         # the database is gone, that fails too, five times within milliseconds: wait here.
-        await self._watch.check()
+        await self._watch.has_asked()
         try:
             while self._watch.silent_since_s is not None and self._database.enabled:
                 await self._wait(self._decide())
-                if self._watch.is_due(self._host.now_s()):
-                    await self._watch.check()
+                await self._watch.has_asked()
         finally:
             self._sampler.end(self._database.name)  # no iteration need come after this one
 
@@ -210,25 +202,17 @@ class Iteration(AbstractAsyncContextManager[int]):
         after, before = self._database.items_done(), self._items_before
         # Synapse forgets the current update when it is done: its last batch is not counted.
         items = None if after is None or before is None else after - before
-        self._throttle.finish(
-            self._database.name, self._update_name, now_s, items, failed=exc is not None
-        )
-        self._metrics.batch_ended(
-            self._database.name, self._update_name, items, failed=exc is not None
-        )
+        update = (self._database.name, self._update_name)
+        self._throttle.finish(*update, now_s, items, failed=exc is not None)
+        self._has_rest = True
+        self._metrics.batch_ended(*update, items, failed=exc is not None)
         if exc is None:
             self._watch.answered(now_s)
         else:
             kind = kind_of(exc)
             self._watch.failed(now_s, needs_room=kind is FailureKind.ROOM)
             message = complaint_of(exc)[:LONGEST_MESSAGE]
-            self._throttle.failed(
-                self._database.name,
-                self._update_name,
-                self._host.wall_s(),
-                message,
-                kind,
-            )
+            self._throttle.failed(*update, self._host.wall_s(), message, kind)
         logger.debug(
             "Batch of %s in %s: took %.1fms, after a wait of %.1fms for %s; items counted: %s",
             self._update_name,

@@ -11,7 +11,7 @@ from synapse_bgthrottle import private_side, remarks
 from synapse_bgthrottle.config import Config, InvalidConfigError, parse
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.iteration import Iteration, StockIteration
+from synapse_bgthrottle.iteration import Iteration
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.metrics import Metrics
@@ -22,6 +22,7 @@ from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.seen_week import SeenWeek
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.steering import ModuleSteering
+from synapse_bgthrottle.stock_iteration import StockIteration
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.telling_samples import SampleTeller

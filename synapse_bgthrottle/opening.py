@@ -67,35 +67,43 @@ class Opening:
         except CancelledError:
             raise
         except Exception as error:
-            self.problem = complaint_of(error)
-            ours = not is_from_database(error)
-            if ours:
-                self._on_internal_error(WHERE, error)
-            if is_refusal(error) or (ours and self._tries >= len(_RETRY_S)):
-                # A right that is missing, or an error of ours that stays: no use in waiting, and
-                # updates must not wait for ever.
+            try:
+                self._failed(error)
+            except Exception as own:  # nobody would try again, and updates must not wait for ever
+                self.problem = "an error of the module's own"
                 self._throttle.levers = Levers()
-                logger.error(
-                    "its tables can be neither made nor read, so that nothing"
-                    " can be paused or released, and there is no history: %s",
-                    self.problem,
-                )
-                return
-            if not self._tries:
-                logger.warning(
-                    "what was paused cannot be read yet, which holds all"
-                    " updates; trying again until it can: %s",
-                    self.problem,
-                )
-            retry_s = _RETRY_S[min(self._tries, len(_RETRY_S) - 1)]
-            self._tries += 1
-            self._host.call_later(retry_s, "bgthrottle_open_store", self._open)
+                self._on_internal_error(WHERE, own)
             return
         try:
             self._take(stored)
         except Exception as error:
             self._throttle.levers = self._throttle.levers or Levers()
             self._on_internal_error(WHERE, error)
+
+    def _failed(self, error: Exception) -> None:
+        self.problem = complaint_of(error)
+        ours = not is_from_database(error)
+        if ours:
+            self._on_internal_error(WHERE, error)
+        if is_refusal(error) or (ours and self._tries >= len(_RETRY_S)):
+            # A right that is missing, or an error of ours that stays: no use in waiting, and
+            # updates must not wait for ever.
+            self._throttle.levers = Levers()
+            logger.error(
+                "its tables can be neither made nor read, so that nothing"
+                " can be paused or released, and there is no history: %s",
+                self.problem,
+            )
+            return
+        if not self._tries:
+            logger.warning(
+                "what was paused cannot be read yet, which holds all"
+                " updates; trying again until it can: %s",
+                self.problem,
+            )
+        retry_s = _RETRY_S[min(self._tries, len(_RETRY_S) - 1)]
+        self._tries += 1
+        self._host.call_later(retry_s, "bgthrottle_open_store", self._open)
 
     def _take(self, stored: Stored) -> None:
         self.problem = ""

@@ -32,22 +32,22 @@ class DatabaseWatch:
         self._host = host
         self._database = database
         self._on_internal_error = on_internal_error
-        self._question: Deferred[None] | None = None
-        self._answers: list[str | None] = []
+        self._question: Deferred[str | None] | None = None
+        self._is_blind = False
         self._next_s = host.now_s()
         self._retry_s = FIRST_RETRY_S
         self._needs_room = False
 
     def is_due(self, now_s: float) -> bool:
         """Whether nothing recent shows that the database answers, or a late answer is there."""
-        return bool(self._answers) or now_s >= self._next_s
+        return now_s >= self._next_s or (self._question is not None and self._question.called)
 
     def answered(self, now_s: float) -> None:
         """The database has just done what it was asked to."""
         self.silent_since_s, self.complaint = None, ""
         self._next_s = now_s + PROOF_LASTS_S
         self._retry_s = FIRST_RETRY_S
-        self._needs_room = False
+        self._needs_room = self._is_blind = False
 
     def failed(self, now_s: float, needs_room: bool = False) -> None:
         """Something has just failed, perhaps for want of the database: ask before going on.
@@ -56,6 +56,26 @@ class DatabaseWatch:
         """
         self._next_s = now_s
         self._needs_room = needs_room
+        self._is_blind = False
+
+    async def has_asked(self) -> bool:
+        """Ask if that is due, which takes time; False: there was nothing to ask.
+
+        Where an error of ours is in the way, the database is taken to answer until a batch ends: to
+        take it for silent would hold updates for good.
+        """
+        if self._is_blind:
+            return False
+        try:
+            if not self.is_due(self._host.now_s()):
+                return False
+            await self.check()
+        except CancelledError:
+            raise
+        except Exception as error:
+            self.silent_since_s, self.complaint, self._is_blind = None, "", True
+            self._on_internal_error("asking the database", error)
+        return True
 
     async def check(self) -> None:
         """Ask, and wait for the answer for a second; one that comes later is read the next time."""
@@ -63,39 +83,36 @@ class DatabaseWatch:
         self._next_s = asked_s + self._retry_s
         if self._question is None:
             self._question = run_in_background(self._ask)
-        pause_s = 0.001
+        question, pause_s = self._question, 0.001
         try:
-            while not self._answers and pause_s < 1:
+            while not question.called and pause_s < 1:
                 await self._host.sleep(pause_s)
                 pause_s *= 2
         except CancelledError:
-            question, self._question = self._question, None
+            self._question = None
             question.addErrback(_ignore_cancellation)
             question.cancel()
             raise
-        if not self._answers:
+        if not question.called:
             self._no_answer(asked_s, "no answer within a second")
             return
-        self._question = None
-        answers, self._answers = self._answers, []  # none is left, or it would be due for ever
-        complaint = answers[-1]
+        self._question = None  # none is left, or it would be due for ever
+        complaint = await question
         if complaint is None:
             self.answered(self._host.now_s())
         else:
             self._no_answer(asked_s, complaint)
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> str | None:
         try:
-            complaint = await self._database.probe(self._needs_room)
+            return await self._database.probe(self._needs_room)
         except CancelledError:
             raise
         except Exception as error:  # the database is not usable now, or our question is wrong
-            if not is_from_database(error):
-                self._on_internal_error("asking the database", error)
-                self._answers.append(None)
-                return
-            complaint = str(error).strip().split("\n")[0] or type(error).__name__
-        self._answers.append(complaint)
+            if is_from_database(error):
+                return str(error).strip().split("\n")[0] or type(error).__name__
+            self._on_internal_error("asking the database", error)
+            return None
 
     def _no_answer(self, asked_s: float, complaint: str) -> None:
         if self.silent_since_s is None:

@@ -104,6 +104,7 @@ EDGE = frozenset(
         "sampler",
         "server_metrics",
         "steering",
+        "stock_iteration",
         "stock_settings",
         "store",
         "watch",

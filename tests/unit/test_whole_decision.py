@@ -1,14 +1,15 @@
 """The whole decision, with signals that lie, levers and clocks that jump: always usable."""
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.levers import Lever, LeverKind, Levers
@@ -21,10 +22,13 @@ from synapse_bgthrottle.signals.samples import (
     ProcessSample,
     Sample,
 )
-from synapse_bgthrottle.state import Facts
+from synapse_bgthrottle.state import Facts, UpdateState
 from synapse_bgthrottle.throttle import Throttle
 from tests.unit.strategies import DATABASES, UPDATES, configs
 from tests.unit.strategies import settings as levels
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # What a signal may say: nothing, garbage, less than nothing, always the same, anything.
 _VALUES = st.none() | st.floats() | st.sampled_from((0.0, -1.0, 1.0, math.nan, math.inf, 1e300))
@@ -101,35 +105,56 @@ def test_decision_is_usable_whatever_happens(
     live(config, sees_requests, is_sqlite, data)
 
 
-def live(config: Config, sees_requests: bool, is_sqlite: bool, data: st.DataObject) -> int:
-    """Some events in any order, each decision checked; answers how many there were."""
+class Caller(Protocol):
+    """Calls a function of the module, and does with that call what it likes."""
+
+    def __call__(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T: ...
+
+
+def _plainly(function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+    return function(*arguments, **named)
+
+
+def live(
+    config: Config,
+    sees_requests: bool,
+    is_sqlite: bool,
+    data: st.DataObject,
+    call: Caller = _plainly,
+) -> None:
+    """Some events in any order, each decision checked; what is drawn is drawn between the calls."""
     facts = Facts(2, sees_requests, frozenset(DATABASES) if is_sqlite else frozenset())
-    throttle = Throttle(config, Settings(), facts)
+    throttle = call(Throttle, config, Settings(), facts)
     throttle.levers = Levers()
     now_s = wall_s = 0.0
-    steps = data.draw(st.lists(st.sampled_from(_STEPS), max_size=20))
-    for step in steps:
+    for step in data.draw(st.lists(st.sampled_from(_STEPS), max_size=20)):
         now_s += data.draw(st.floats(-100, 1000) | st.floats(0, 0.1) | st.floats(-1e6, 1e6))
         wall_s = data.draw(st.floats(0, 3e9))
         database, name = data.draw(st.sampled_from(DATABASES)), data.draw(st.sampled_from(UPDATES))
         if step == "begin" or (database, name) not in throttle.updates:
-            throttle.begin(database, name, data.draw(st.booleans()), now_s)
+            call(throttle.begin, database, name, data.draw(st.booleans()), now_s)
         if step == "start":
-            throttle.start(database, name, now_s)
+            call(throttle.start, database, name, now_s)
         elif step in ("finish", "fail"):
             items = data.draw(_COUNTS)
-            throttle.finish(database, name, now_s, items, failed=step == "fail")
+            call(throttle.finish, database, name, now_s, items, failed=step == "fail")
             if step == "fail":
                 kind = data.draw(st.sampled_from(FailureKind))
-                throttle.failed(database, name, wall_s, "it failed", kind)
+                call(throttle.failed, database, name, wall_s, "it failed", kind)
         elif step == "sample":
-            throttle.observe(data.draw(st.none() | st.just(database)), data.draw(samples(now_s)))
+            of = data.draw(st.none() | st.just(database))
+            call(throttle.observe, of, data.draw(samples(now_s)))
         elif step == "levers":
             throttle.levers = data.draw(levers(wall_s))
         elif step == "waited":
-            throttle.waited(database, name, data.draw(st.sampled_from(Cause)), 0.5)
-        _check(throttle, database, name, data.draw(_conditions(now_s, wall_s)))
-    return len(steps)
+            call(throttle.waited, database, name, data.draw(st.sampled_from(Cause)), 0.5)
+        at = data.draw(_conditions(now_s, wall_s))
+        _check(
+            throttle.updates[database, name],
+            least_batch_items(name),
+            call(throttle.decide, database, name, at),
+            call(throttle.batch_items, database, name),
+        )
 
 
 def _conditions(now_s: float, wall_s: float) -> st.SearchStrategy[Conditions]:
@@ -144,15 +169,12 @@ def _conditions(now_s: float, wall_s: float) -> st.SearchStrategy[Conditions]:
     )
 
 
-def _check(throttle: Throttle, database: str, name: str, at: Conditions) -> None:
-    decision = throttle.decide(database, name, at)
+def _check(update: UpdateState, least: int, decision: Decision, sizes: tuple[int, int]) -> None:
     assert decision.wait_s >= 0  # and not NaN
     assert (decision.cause is Cause.RUN) is (decision.wait_s == 0)
     assert decision.reason  # never a stop without one
     assert isinstance(decision.target_ms, int)
-    update = throttle.updates[database, name]
     assert (decision.target_ms == 0) is update.is_exact
-    least = least_batch_items(name)
-    for size in throttle.batch_items(database, name):
+    for size in sizes:
         assert isinstance(size, int)
         assert 1 <= least <= size <= max(update.limits.max_batch_items, least)

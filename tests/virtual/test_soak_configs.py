@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis.strategies import DataObject
 
 from soak import configs
-from synapse_bgthrottle import BackgroundUpdateThrottle
+from synapse_bgthrottle import BackgroundUpdateThrottle, config, lever_requests
 from synapse_bgthrottle.config import InvalidConfigError, Problem
+from synapse_bgthrottle.lever_requests import Action
+from synapse_bgthrottle.throttle import Throttle
 
 
 def status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -34,8 +37,80 @@ def test_another_error(error: Exception, tmp_path: Path, monkeypatch: pytest.Mon
     assert 1 == status(tmp_path, monkeypatch)
 
 
-def test_a_slow_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is one that takes too long."""
-    seconds = iter(range(0, 10**6, 3))
-    monkeypatch.setattr(time, "process_time", lambda: float(next(seconds)))
-    assert 1 == status(tmp_path, monkeypatch)
+class Processor:
+    """Has spent as many seconds as it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._spent_s = 0.0
+        self._monkeypatch = monkeypatch
+        monkeypatch.setattr(time, "process_time", lambda: self._spent_s)
+
+    def slow_down(self, owner: Any, name: str, by_s: float) -> None:
+        """From now on this function needs so much more."""
+        function = getattr(owner, name)
+
+        def slowly(*arguments: Any, **named: Any) -> Any:
+            self._spent_s += by_s
+            return function(*arguments, **named)
+
+        self._monkeypatch.setattr(owner, name, slowly)
+
+
+@pytest.mark.parametrize(("by_s", "expected"), [(0.24, 0), (0.26, 1)])
+def test_a_slow_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_s: float, expected: int
+) -> None:
+    """Nor is a configuration that takes longer than a quarter of a second."""
+    Processor(monkeypatch).slow_down(BackgroundUpdateThrottle, "parse_config", by_s)
+    assert expected == status(tmp_path, monkeypatch)
+
+
+def test_a_slow_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a life, its slowest call counts, and none of what is drawn between its calls."""
+    processor = Processor(monkeypatch)
+    processor.slow_down(DataObject, "draw", 3.0)
+    processor.slow_down(Throttle, "batch_items", 0.2)
+    tally = configs.by_hypothesis("decisions", 5)
+    assert 0.2 == pytest.approx(tally.slowest_s)
+    assert [] == configs.breaches_of(tally, 5)
+    processor.slow_down(Throttle, "decide", 0.3)
+    tally = configs.by_hypothesis("decisions", 5)
+    assert 0.3 == pytest.approx(tally.slowest_s)
+    (breach,) = configs.breaches_of(tally, 5)
+    assert breach.endswith("took 300 ms")
+
+
+def test_a_slow_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused after long is not well either."""
+    Processor(monkeypatch).slow_down(BackgroundUpdateThrottle, "parse_config", 0.3)
+    tally = configs.Tally()
+    tally.config("no configuration")
+    (breach,) = configs.breaches_of(tally, 1)
+    assert breach.endswith("took 300 ms")
+
+
+def test_all_requests_are_fuzzed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the first refuses keeps none of the others from what the fuzzer made."""
+    tried: list[Action] = []
+
+    def refuse(action: Action, raw: Any) -> None:
+        tried.append(action)
+        raise InvalidConfigError([Problem((), "no")])
+
+    monkeypatch.setattr(lever_requests, "parse_lever_request", refuse)
+    configs.fuzzed("request", config, lever_requests).call({"for": "1h"})
+    assert list(Action) == tried
+
+
+def test_what_a_fuzzer_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal is as it should be; any other error, and a function that takes long, is found."""
+    all_of = configs.fuzzed("config", config, lever_requests)
+    all_of.call({"no such key": 1})
+    processor = Processor(monkeypatch)
+    processor.slow_down(config, "parse", 0.9)
+    configs.fuzzed("config", config, lever_requests).call({})
+    processor.slow_down(config, "parse", 0.2)
+    with pytest.raises(AssertionError):
+        configs.fuzzed("config", config, lever_requests).call({})
+    with pytest.raises(ZeroDivisionError):
+        configs.Fuzzed([lambda raw: 1 // raw], InvalidConfigError).call(0)
