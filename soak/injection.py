@@ -9,6 +9,7 @@ fails amid it, also where it has failed in another life. Which calls are never m
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import logging
 import random
@@ -58,8 +59,13 @@ _BY_DESIGN = {
     ),
 }
 
-# Synapse's own, with which answering begins: Twisted answers, and tells of each.
-_TAKEN_FOR_GRANTED = ("run_in_background(self._serve, request)",)
+# Synapse's own, with which answering begins, and with which answers are waited for: Twisted tells
+# of each request, and of each answer that nobody took.
+_TAKEN_FOR_GRANTED = (
+    "run_in_background(self._serve, request)",
+    "make_deferred_yieldable(running[0])",
+    "make_deferred_yieldable(answer)",
+)
 
 # How often a call fails.
 ALWAYS = 10**9
@@ -88,6 +94,8 @@ def main() -> int:
     signal.signal(signal.SIGALRM, _frozen)
     instrument()
     life: Any = importlib.import_module("soak.one_life")  # only now: it loads the module
+    gc.collect()
+    gc.freeze()  # each life ends with a look at what it leaves only
     tries: list[tuple[int, int, int]] = []
     faultless_s: list[float] = []
     for number, kind in enumerate(life.KINDS):

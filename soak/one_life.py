@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -77,59 +78,74 @@ class Lived:
         return [*self.failed, *self.held, *self.told]
 
 
+@attrs.frozen
+class _Seen:
+    """What is known of a server that is no more: the updates left, and how Synapse's loop ended."""
+
+    left: list[str]
+    done_s: float
+    ended: str
+    is_closed: bool
+
+
 def run(kind: Kind, failing: int | None, times: int, faultless_s: float | None) -> Lived:
     """One life of a server; without a fault it took `faultless_s`, None where that is asked."""
-    server = VirtualServer()
     errors = _Errors()
     logging.getLogger().addHandler(errors)
     observer: Any = errors.unhandled  # which Twisted types as an interface
     globalLogPublisher.addObserver(observer)
     SITES.failing, SITES.times, SITES.active = failing, times, False
-    works = [Walk(server, 300), Work(server, 1, cost_ms=5), Work(server, 200, cost_ms=1)]
-    names = ("event_resign", "built", "more")
-    done_s: dict[str, float] = {}
     try:
-        with ExitStack() as stack:
-            stack.enter_context(server.in_charge())
-            clients = stack.enter_context(Clients(server).there())
-            module: Any = _loaded(server, kind)
-            for name, work in zip(names, works, strict=True):
-                server.pools["master"].queue(name, work, one_shot=name == "built")
-            works[0].fail = kind.failures
-            ended: list[Any] = []
-            SITES.active = not kind.from_s
-            server.start().addBoth(ended.append)
-            for at_s, (method, path, who, body) in enumerate(_requests()):
-                kind.meanwhile(server, at_s)
-                SITES.active = at_s >= kind.from_s
-                _ask(server, request(method, path, who, body if body else b""))
-                clients.are_there = kind.clients and at_s < 12
-                _advance(server, clients, 1, names, works, done_s)
-            with suppress(InjectedError):  # on nobody's way
-                repr(module)
-            for _ in range(40):
-                if not ended:
-                    _advance(server, clients, 5, names, works, done_s)
+        seen = _live(kind)
+        gc.collect()  # what nobody took is told of only now
     finally:
         SITES.active = False
         logging.getLogger().removeHandler(errors)
         globalLogPublisher.removeObserver(observer)
-    left = [name for name, work in zip(names, works, strict=True) if work.left_items]
-    held = [f"left: {left}"] if left else []
-    last_s = max(done_s.values(), default=0.0)
-    if faultless_s is not None and last_s > faultless_s + _STOCK_S + kind.latest_s:
-        held.append(f"done after {last_s:.0f} s, {faultless_s:.0f} s without the error")
-    failed = []
+    held = [f"left: {seen.left}"] if seen.left else []
+    if faultless_s is not None and seen.done_s > faultless_s + _STOCK_S + kind.latest_s:
+        held.append(f"done after {seen.done_s:.0f} s, {faultless_s:.0f} s without the error")
+    failed = [f"ended by {seen.ended}"] if seen.ended else []
     if errors.failed_iterations > kind.most_failed(times):
         failed.append(f"{errors.failed_iterations} iterations failed")
-    if ended and ended[0] is not None:
-        failed.append(f"ended by {ended[0]!r}")
     again = {text for text in errors.tracebacks if errors.tracebacks.count(text) > 1}
     of_updates = [text for text in errors.tracebacks if "an error of its own answering" not in text]
     told = []
     if again or len(of_updates) > MOST_TRACEBACKS + bool(kind.outages):
         told.append(f"{len(errors.tracebacks)} tracebacks, more than once: {sorted(again)}")
-    return Lived(held, told, failed, last_s, len(errors.tracebacks), _is_closed(module))
+    return Lived(held, told, failed, seen.done_s, len(errors.tracebacks), seen.is_closed)
+
+
+def _live(kind: Kind) -> _Seen:
+    server = VirtualServer()
+    works = [Walk(server, 300), Work(server, 1, cost_ms=5), Work(server, 200, cost_ms=1)]
+    names = ("event_resign", "built", "more")
+    done_s: dict[str, float] = {}
+    ended: list[Any] = []
+    with ExitStack() as stack:
+        stack.enter_context(server.in_charge())
+        clients = stack.enter_context(Clients(server).there())
+        module: Any = _loaded(server, kind)
+        for name, work in zip(names, works, strict=True):
+            server.pools["master"].queue(name, work, one_shot=name == "built")
+        works[0].fail = kind.failures
+        SITES.active = not kind.from_s
+        server.start().addBoth(ended.append)
+        for at_s, (method, path, who, body) in enumerate(_requests()):
+            kind.meanwhile(server, at_s)
+            SITES.active = at_s >= kind.from_s
+            _ask(server, request(method, path, who, body if body else b""))
+            clients.are_there = kind.clients and at_s < 12
+            _advance(server, clients, 1, names, works, done_s)
+        with suppress(InjectedError):  # on nobody's way
+            repr(module)
+        for _ in range(40):
+            if not ended:
+                _advance(server, clients, 5, names, works, done_s)
+    SITES.active = False
+    left = [name for name, work in zip(names, works, strict=True) if work.left_items]
+    why = repr(ended[0]) if ended and ended[0] is not None else ""
+    return _Seen(left, max(done_s.values(), default=0.0), why, _is_closed(module))
 
 
 def _is_closed(module: Any) -> bool:

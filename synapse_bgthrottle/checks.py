@@ -179,7 +179,10 @@ def _sqlite_limits(cursor: Any, now_s: Callable[[], float]) -> Iterator[None]:
         raise
     finally:
         is_asking = False
-        cursor.execute(as_before)
+        try:
+            cursor.execute(as_before)
+        except Exception:  # by another one: the server's only connection must not stay read-only
+            connection.execute(as_before)
         connection.set_progress_handler(None, 0)
     if now_s() > deadline_s:
         raise TimeoutError(_TOO_LONG)

@@ -103,7 +103,8 @@ class Opening:
             )
         retry_s = _RETRY_S[min(self._tries, len(_RETRY_S) - 1)]
         self._tries += 1
-        self._host.call_later(retry_s, "bgthrottle_open_store", self._open)
+        if self._host.call_later(retry_s, "bgthrottle_open_store", self._open) is None:
+            self._throttle.levers = Levers()  # as at the start
 
     def _take(self, stored: Stored) -> None:
         self.problem = ""

@@ -110,3 +110,19 @@ def test_nothing_can_be_read_at_the_start(
     assert 0 == work.left_items
     assert 1 == caplog.text.count("an error of its own keeping levers and history")
     assert [] == server.failures
+
+
+def test_no_timer_to_try_again(virtual_server: MakeServer) -> None:
+    """What cannot be read, and could not later either, is not waited for."""
+    server = virtual_server()
+    pool = server.pools["master"]
+    work = Work(server, 500, cost_ms=1)
+    pool.broken = sqlite3.OperationalError("gone")
+    server.load({"duty_cycle": "10%"})
+    with patch.object(server.api, "delayed_background_call", fail):
+        server.advance(3)
+    pool.broken = None
+    pool.queue("work", work)
+    server.start()
+    server.advance(6)
+    assert 0 == work.left_items
