@@ -43,11 +43,17 @@ class ReadProblemError(Exception):
 
 
 class Database:
-    """One database of the server, with its queue of updates."""
+    """One database of the server, with its queue of updates.
+
+    Attributes:
+        name: Synapse's for it.
+        has_worked: whether a batch has begun there since the start.
+    """
 
     def __init__(self, api: ModuleApi, name: str, pool: Any = None) -> None:
         """`pool` is Synapse's DatabasePool, None where it cannot be had."""
         self.name = name
+        self.has_worked = False
         self._api = api
         self._pool = pool
 
@@ -120,8 +126,8 @@ class Database:
         if get(updates, "_running", default=True) or done or not self.enabled:
             return False
         marked = get(updates, "_aborted")
-        if marked is None:  # before Synapse 1.86: it has stopped amidst an update
-            return self.current_update is not None
+        if marked is None:  # before Synapse 1.86: it has stopped amidst an update, or after one
+            return self.has_worked or self.current_update is not None
         return bool(marked)
 
     @property

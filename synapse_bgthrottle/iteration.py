@@ -124,6 +124,7 @@ class Iteration(AbstractAsyncContextManager[int]):
     def _start(self) -> None:
         self._items_before = self._database.items_done()
         self._started_s = self._host.now_s()
+        self._database.has_worked = True
         self._throttle.start(self._database.name, self._update_name, self._started_s)
         self._sampler.batch_runs(self._database.name, True)
 
