@@ -22,7 +22,7 @@ BACKOFFS_S = {
     # the disk with each try. After the fifth failure in a row Synapse gives up.
     FailureKind.ROOM: (5.0, 60.0, 600.0, 3600.0),
     # A network that comes and goes: soon at first, and then it may be the batch that is the cause.
-    FailureKind.CONNECTION: (5.0, 8.0, 60.0, 600.0),
+    FailureKind.CONNECTION: (5.0, 7.0, 60.0, 600.0),
 }
 
 # How often a closed budget is looked at: about as often as it is measured.
