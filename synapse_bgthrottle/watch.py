@@ -13,7 +13,7 @@ PROOF_LASTS_S = 0.25
 
 # Between two questions to a database that did not answer the first: doubled up to the longest.
 FIRST_RETRY_S = 0.5
-LONGEST_RETRY_S = 5.0
+LONGEST_RETRY_S = 2.5
 
 
 class DatabaseWatch:
