@@ -28,6 +28,10 @@ SLICE_S = 0.5
 # How often it is looked whether there is an answer to what was asked.
 _LOOK_S = 0.05
 
+# After an outage each connection of Synapse's pool is dead until somebody has used it, in vain:
+# they are asked from so long before the wait after a failure ends, so that it is not our batch.
+_ASKED_BEFORE_S = 3.0
+
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
 
@@ -137,7 +141,8 @@ class Iteration(AbstractAsyncContextManager[int]):
             decision = self._decide()
             if decision.wait_s > 0:
                 await self._wait(decision)
-            if decision.cause is Cause.DATABASE or decision.wait_s <= 0:
+            asked_before_s = _ASKED_BEFORE_S if decision.cause is Cause.BACKOFF else 0.0
+            if decision.cause is Cause.DATABASE or decision.wait_s <= asked_before_s:
                 if await self._watch.has_asked():
                     continue  # that took time: decide anew
                 if decision.wait_s <= 0:
