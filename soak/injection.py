@@ -26,6 +26,7 @@ from soak.instrument import SITES, instrument
 _BY_DESIGN = {
     "checks": (
         "self._host.",
+        "self._questions.",
         "CheckSample(",
         "shutil.disk_usage(",
         "min(",
