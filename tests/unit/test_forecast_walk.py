@@ -200,10 +200,18 @@ def test_wider_windows_never_end_later(
 def test_more_items_never_end_sooner(
     values: tuple[float, ...], work_s: float, more_s: float, found: list[tuple[int, int, int]]
 ) -> None:
-    """The more there is to do, the later it ends."""
+    """The more there is to do, the later it ends; after decades it is not followed any further."""
     load = WeeklyLoad("a week", values, is_share=True)
     few, many = (
-        took_s(configured(found), each / 10, load=load, at_peak=0.5)
+        gone(
+            configured(found),
+            Job(update="a", items=each / 10, per_batch_s=1.0),
+            load=load,
+            at_peak=0.5,
+        )
+        .legs[0]
+        .ends_s
+        or math.inf
         for each in (work_s, work_s + more_s)
     )
     assert few <= many + 1
