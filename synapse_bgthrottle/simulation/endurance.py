@@ -11,10 +11,9 @@ _LOOK_EVERY_S = 0.25
 _LONGEST_BATCH_S = 0.1
 _BUSY_SHARE = 0.3
 
-# What is explained: a rest at the least duty cycle of 1 % after a batch of 0.1 s, nearly over when
-# comparisons become rare, so that most of it is to be rested again; a gap, a comparison, a panic,
-# and some to spare.
-MOST_EXPLAINED_S = 2 * 0.1 * 99 + 2.0 + 1.0 + 2.0 + 1.0
+# What is explained: a rest at the least duty cycle of 1 % after a batch of 0.1 s, a gap, a
+# comparison, a panic, and some to spare.
+MOST_EXPLAINED_S = 0.1 * 99 + 2.0 + 1.0 + 2.0 + 1.0
 
 
 def longest_wait_s(throttle: Throttle, iterations: int, draw: Uniform) -> float:
