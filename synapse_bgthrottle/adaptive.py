@@ -54,17 +54,20 @@ class Going:
     """How to go on now.
 
     Attributes:
-        ratio: duty cycle.
+        ratio: duty cycle between hushes.
+        mean_ratio: duty cycle of hushes and work together.
         least_ratio: duty cycle that no waiting for a gap may undercut.
         target_ms: wanted duration of the next batch.
         gate_s: how long to wait for a gap between requests.
         hush_s: how long there is no batch at all, for comparison.
         hushed_s: all hushes so far, where they are no part of rests; 0 where they are.
+        one_hush_s: how long a hush is now.
         reason: why, for people.
         result: the experiment that is complete now, to be learned by all that worked in it.
     """
 
     ratio: float
+    mean_ratio: float
     least_ratio: float
     target_ms: float
     gate_s: float
@@ -72,6 +75,7 @@ class Going:
     reason: str
     result: Result | None = None
     hushed_s: float = 0.0
+    one_hush_s: float = 0.0
 
 
 @attrs.define
@@ -195,6 +199,7 @@ class Pacer:
         busy_ms = min(profile.busy_target_ms, target_ms) * harm.batch_ratio
         return Going(
             at_work / sharers,
+            ratio / sharers,
             min(limits.min_duty_ratio * share / sharers, 1.0),
             busy_ms * (target_ms / busy_ms) ** freedom,
             profile.longest_gate_s * (1 - freedom),
@@ -202,6 +207,7 @@ class Pacer:
             f"clients are there, {why}: {_percent(ratio)}",
             result,
             0.0 if is_long else self.comparison.hushed_s(now_s),
+            hush_s,
         )
 
 
@@ -220,7 +226,7 @@ def _all_out(reason: str, limits: Limits, target_ms: float) -> Going:
 
 
 def _at(ratio: float, target_ms: float, reason: str) -> Going:
-    return Going(ratio, ratio, target_ms, 0.0, 0.0, reason)
+    return Going(ratio, ratio, ratio, target_ms, 0.0, 0.0, reason)
 
 
 def _percentage(ratio: float) -> str:

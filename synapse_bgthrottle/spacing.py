@@ -36,7 +36,12 @@ def by_spacing(
         rest_s, reason = floor_s, str(FLOOR_PACE)
     # What hushes take is given back between them, so that they are no part of the rest.
     rests_from_s = database.batch_end_s + max(going.hushed_s - database.hushed_s, 0.0)
-    pace_s = rests_from_s + rest_s - at.now_s
+    # A rest that was meant to be over soon is not begun anew when hushes become rare.
+    mean_rest_s = rest_s
+    if isinstance(limits.pace, Adaptive):
+        mean_rest_s = max(pacing.rest_s(DutyCycle(going.mean_ratio), batch_s), rest_s)
+    latest_s = database.batch_end_s + mean_rest_s + going.one_hush_s
+    pace_s = min(rests_from_s + rest_s, latest_s) - at.now_s
     # By the limit of now: an override that has ended must not hold what it had slowed down.
     rate_s = update.charged_s + update.charged_items / limits.max_items_per_second - at.now_s
     waits_s = max(pace_s, rate_s, going.hush_s)

@@ -230,7 +230,7 @@ class Throttle:
     def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
         limits, target_ms = update.limits, update.limits.target_duration_ms
         if not update.is_adaptive:
-            return Going(1.0, 1.0, target_ms, 0.0, 0.0, str(limits.pace))
+            return Going(1.0, 1.0, 1.0, target_ms, 0.0, 0.0, str(limits.pace))
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, adaptive.SQLITE_TARGET_MS)
         sharers = max(len(working(self.databases, self.updates)), 1)

@@ -53,6 +53,22 @@ def test_rests_are_whole(batch_s: float) -> None:
     assert share == pytest.approx(0.01, rel=0.1)
 
 
+def test_a_rest_does_not_begin_anew_when_hushes_become_rare() -> None:
+    """It ends a hush later than it would have without any."""
+    server = Server()
+    server.late_s = 0.2
+    server.pass_time(30, busy=True)
+    server.batch(0.1)
+    ended_s, rest_s = server.now_s, 0.1 * 99
+    server.pass_time(0.8 * rest_s, busy=True)
+    assert server.decide().wait_s > 0
+    server.update.harm.learn(server.now_s, 1.0, 0.0, 1e-6)
+    assert server.update.harm.is_certain
+    while server.decide().wait_s > 0:
+        server.pass_time(0.05, busy=True)
+    assert rest_s - 0.1 < server.now_s - ended_s < rest_s + 1.5
+
+
 def test_what_was_tried_is_what_was_worked_with() -> None:
     """What becomes of the pace in the hush after the work changes nothing of what was tried."""
     server = Server()
