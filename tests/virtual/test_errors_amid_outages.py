@@ -96,33 +96,34 @@ def test_nothing_can_be_read_at_the_start(
     virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, place: str
 ) -> None:
     """Where it is not known either whether to try again, updates go on, and why is told."""
-    server = virtual_server()
-    pool = server.pools["master"]
-    work = Work(server, 500, cost_ms=1)
-    pool.broken = sqlite3.OperationalError("gone")
+    server = _gone(virtual_server())
     with patch(f"synapse_bgthrottle.opening.{place}", fail, create=place == "min"):
         server.load({"duty_cycle": "10%"})
         server.advance(3)
-    pool.broken = None
-    pool.queue("work", work)
-    server.start()
-    server.advance(6)
-    assert 0 == work.left_items
+    assert 0 == _left_items(server)
     assert 1 == caplog.text.count("an error of its own keeping levers and history")
     assert [] == server.failures
 
 
 def test_no_timer_to_try_again(virtual_server: MakeServer) -> None:
     """What cannot be read, and could not later either, is not waited for."""
-    server = virtual_server()
-    pool = server.pools["master"]
-    work = Work(server, 500, cost_ms=1)
-    pool.broken = sqlite3.OperationalError("gone")
+    server = _gone(virtual_server())
     server.load({"duty_cycle": "10%"})
     with patch.object(server.api, "delayed_background_call", fail):
         server.advance(3)
-    pool.broken = None
-    pool.queue("work", work)
+    assert 0 == _left_items(server)
+
+
+def _gone(server: VirtualServer) -> VirtualServer:
+    server.pools["master"].broken = sqlite3.OperationalError("gone")
+    return server
+
+
+def _left_items(server: VirtualServer) -> int:
+    """Of an update that comes once the database is back."""
+    server.pools["master"].broken = None
+    work = Work(server, 500, cost_ms=1)
+    server.pools["master"].queue("work", work)
     server.start()
     server.advance(6)
-    assert 0 == work.left_items
+    return work.left_items
