@@ -15,7 +15,7 @@ from synapse_bgthrottle.config_keys import (
 )
 from synapse_bgthrottle.contradictions import contradictions
 from synapse_bgthrottle.found import found, text
-from synapse_bgthrottle.limits import Rule, Settings, is_shadowed
+from synapse_bgthrottle.limits import Rule, Settings, is_shadowed, with_pace
 from synapse_bgthrottle.signal_config import NESTED_KEYS, parse_signals
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals import SIGNALS
@@ -163,7 +163,7 @@ class _Reader:
         settings = Settings(**read)
         for name, message in contradictions(raw, settings, above):
             self._problem((*path, name), message)
-        return settings
+        return with_pace(settings)
 
     def _windows(self, raw: object, path: Path) -> tuple[Any, ...] | None:
         if raw == "always":

@@ -20,7 +20,7 @@ from synapse_bgthrottle.lever_requests import (
     StoreUnavailableError,
     TooManyLeversError,
 )
-from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind, Levers, Use, with_pace
+from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind, Levers, Use
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.throttle import Throttle
 
@@ -203,7 +203,7 @@ class LeverDesk:
             kind=_MADE_BY[request.action],
             update=request.update,
             database=request.database,
-            settings=with_pace(request.parsed),
+            settings=request.parsed,
             written=request.settings,
             reason=request.reason,
             author=author,

@@ -15,24 +15,13 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.limits import Adaptive, Settings
+from synapse_bgthrottle.limits import Settings
 
 # More of them at a time are a mistake, and each is looked at for each update.
 MOST_LEVERS = 100
 
 # How many uses are remembered.
 MOST_USES = 1000
-
-
-def with_pace(settings: Settings) -> Settings:
-    """What an override sets, and the pace that goes with it.
-
-    Somebody who sets a profile wants its pace, whatever the configuration fixes.
-    """
-    adaptive_only = (settings.profile, settings.min_duty_ratio, settings.max_duty_ratio)
-    if settings.pace is None and any(value is not None for value in adaptive_only):
-        return attrs.evolve(settings, pace=Adaptive())
-    return settings
 
 
 class LeverKind(enum.Enum):

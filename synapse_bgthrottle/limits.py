@@ -79,6 +79,17 @@ class Settings:
     needs_approval: bool | None = None
 
 
+def with_pace(settings: Settings) -> Settings:
+    """What a level says, and the pace that goes with it.
+
+    Somebody who sets a profile wants its pace, whatever the levels above fix.
+    """
+    adaptive_only = (settings.profile, settings.min_duty_ratio, settings.max_duty_ratio)
+    if settings.pace is None and any(value is not None for value in adaptive_only):
+        return attrs.evolve(settings, pace=Adaptive())
+    return settings
+
+
 @attrs.frozen(kw_only=True)
 class Limits:
     """Settings with nothing left out. The attributes are those of `Settings`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from synapse_bgthrottle.config import parse_settings
 from synapse_bgthrottle.history import HistoryEntry, Outcome
-from synapse_bgthrottle.levers import Lever, LeverKind, with_pace
+from synapse_bgthrottle.levers import Lever, LeverKind
 from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.seen_week import HOURS, SeenHour
 
@@ -22,7 +22,7 @@ def lever_of(row: Sequence[Any]) -> Lever:
     settings = Settings()
     if kind is LeverKind.OVERRIDE:
         written = json.loads(row[4])
-        settings = with_pace(parse_settings(written, ("settings",)))
+        settings = parse_settings(written, ("settings",))
     return Lever(
         lever_id=row[0],
         kind=kind,

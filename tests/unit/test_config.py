@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config, InvalidConfigError, Problem, parse
 from synapse_bgthrottle.config_keys import KEYS, MATCH_KEYS, SETTING_KEYS
-from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Rule, Settings
+from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep, Rule, Settings
 from synapse_bgthrottle.windows import Window
 from tests.unit.config_words import ACCEPTED, TOP_KEYS, problems_of
 from tests.unit.junk import ANYTHING, JUNK_LEVEL
@@ -40,12 +40,12 @@ def test_empty_configuration_sets_nothing() -> None:
         (Settings(pace=FixedSleep(0)), "sleep", "0s"),
         (Settings(pace=FixedSleep(1500)), "sleep", "1500ms"),
         (Settings(pace=FixedSleep(86_400_000)), "sleep", "1d"),
-        (Settings(profile="gentle"), "profile", "gentle"),
-        (Settings(profile="finish"), "profile", "finish"),
-        (Settings(min_duty_ratio=0.001), "min_duty_cycle", "0.1%"),
-        (Settings(min_duty_ratio=1.0), "min_duty_cycle", 1),
-        (Settings(max_duty_ratio=0.5), "max_duty_cycle", 0.5),
-        (Settings(max_duty_ratio=1.0), "max_duty_cycle", "100%"),
+        (Settings(profile="gentle", pace=Adaptive()), "profile", "gentle"),
+        (Settings(profile="finish", pace=Adaptive()), "profile", "finish"),
+        (Settings(min_duty_ratio=0.001, pace=Adaptive()), "min_duty_cycle", "0.1%"),
+        (Settings(min_duty_ratio=1.0, pace=Adaptive()), "min_duty_cycle", 1),
+        (Settings(max_duty_ratio=0.5, pace=Adaptive()), "max_duty_cycle", 0.5),
+        (Settings(max_duty_ratio=1.0, pace=Adaptive()), "max_duty_cycle", "100%"),
         (Settings(max_items_per_second=200.0), "max_items_per_second", 200),
         (Settings(max_items_per_second=0.001), "max_items_per_second", 0.001),
         (Settings(max_items_per_second=2.0**31 - 1), "max_items_per_second", 2**31 - 1),

@@ -32,7 +32,7 @@ def test_key_of_the_adaptive_pace_beside_a_fixed_one_is_refused(
 def test_keys_of_the_adaptive_pace_are_accepted_without_a_fixed_one() -> None:
     """Beside `adaptive`, or alone; what the level above has does not matter."""
     keys = {"profile": "fast", "min_duty_cycle": "5%", "max_duty_cycle": "50%"}
-    expected = Settings(profile="fast", min_duty_ratio=0.05, max_duty_ratio=0.5)
+    expected = Settings(pace=Adaptive(), profile="fast", min_duty_ratio=0.05, max_duty_ratio=0.5)
     assert expected == parse(keys).settings
     assert Adaptive() == parse({**keys, "duty_cycle": "adaptive"}).settings.pace
     assert expected == parse({"sleep": 0, "rules": [keys]}).rules[0].settings
