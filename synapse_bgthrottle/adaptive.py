@@ -188,8 +188,9 @@ class Pacer:
         is_long = sharers == 1 and batch_s >= self.comparison.least_s
         is_long = is_long and batch_s / ratio > work_s + hush_s
         # What hushes take is given back in between; it is in the rests of long batches.
-        share = 1.0 if is_long else (work_s + hush_s) / work_s
-        at_work = min(ratio * share, limits.max_duty_ratio)
+        has_hushes = not (is_long or self.comparison.is_prolonged(now_s))
+        share = (work_s + hush_s) / work_s if has_hushes else 1.0
+        at_work = min(ratio * share, 1.0)
         if not self.comparison.is_hush:  # in a hush it is what was tried before that counts
             harm.tried_effort = 1.0 if is_long else at_work
             if ratio == 1:

@@ -71,6 +71,7 @@ class Comparison:
     _seen: dict[str, tuple[float, float]] = attrs.field(factory=dict)
     _base: dict[str, float] = attrs.field(factory=dict)
     _variance: float = _START_VARIANCE
+    _is_spoilt: bool = False
     _work: _Moments = attrs.field(factory=_Moments)
     _hush: _Moments = attrs.field(factory=_Moments)
 
@@ -91,6 +92,10 @@ class Comparison:
         if not self.is_hush or not math.isfinite(self._began_s):
             return self._hushed_s
         return self._hushed_s + max(min(now_s, self.ends_s) - self._began_s, 0.0)
+
+    def is_prolonged(self, now_s: float) -> bool:
+        """Whether there is no hush although it is time, because another database's batch runs."""
+        return not self.is_hush and now_s >= self.ends_s and bool(self._running)
 
     @property
     def least_s(self) -> float:
@@ -120,7 +125,11 @@ class Comparison:
         until_batch = until_batch and not self.is_hush
         self._began_s = math.inf if until_batch else now_s
         self.ends_s = now_s if until_batch else now_s + (hush_s if self.is_hush else work_s)
-        if self.is_hush or not (self._work.requests and self._hush.requests):
+        if self.is_hush:
+            return None
+        if self._is_spoilt:
+            self._work, self._hush, self._is_spoilt = _Moments(), _Moments(), False
+        if not (self._work.requests and self._hush.requests):
             return None
         result = Result(
             self._work.mean - self._hush.mean,
@@ -128,6 +137,10 @@ class Comparison:
         )
         self._work, self._hush = _Moments(), _Moments()
         return result
+
+    def spoil(self) -> None:
+        """A batch that was due could not start: less is tried than was meant to be."""
+        self._is_spoilt = True
 
     def works(self, database_name: str, now_s: float) -> None:
         """A batch begins."""

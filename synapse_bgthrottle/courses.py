@@ -133,8 +133,8 @@ class Courses:
 
     def _end(self, database_name: str, outcome: Outcome, wall_s: float) -> None:
         entry = self.so_far(database_name)
-        del self.running[database_name]
-        self._throttle.ended(database_name)
+        course = self.running.pop(database_name)
+        self._throttle.ended(database_name, course.entry.update)
         self._written_s.pop(database_name, None)
         if entry is not None:
             self._ended.append(attrs.evolve(entry, outcome=outcome, ended_s=wall_s))

@@ -195,8 +195,9 @@ def engine_of(txn: Any) -> str:
 
 
 def complaint_of(error: Exception) -> str:
-    """An error in one line for people."""
-    return str(error).strip().split("\n")[0] or type(error).__name__
+    """An error in one line for people, and as any database can keep it."""
+    line = str(error).strip().split("\n")[0] or type(error).__name__
+    return line.encode("utf-8", "replace").decode()
 
 
 def _read(txn: Any, sql: str) -> Sequence[Sequence[Any]] | ReadProblemError:

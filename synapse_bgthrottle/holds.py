@@ -192,11 +192,12 @@ def is_let_go(update: UpdateState, verdict: Verdict, at: Conditions, *, is_first
 def note_calm(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
     """Since when pressures are waited for; another hold comes before that, and it begins anew.
 
-    Not after a budget: one that closes now and then would make it wait for ever.
+    Not after a budget, nor after a database that answered late: what comes now and then would make
+    it wait for ever.
     """
     if verdict.cause is Cause.CALM:
         update.calm_since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
-    elif verdict.cause.is_hold and verdict.cause is not Cause.BUDGET:
+    elif verdict.cause.is_hold and verdict.cause not in (Cause.BUDGET, Cause.DATABASE):
         update.calm_since_s = None
 
 

@@ -1,6 +1,7 @@
 """The context manager around one batch: waits for its turn, then times it."""
 
 import logging
+import math
 from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 
@@ -31,6 +32,9 @@ _LOOK_S = 0.05
 # After an outage each connection of Synapse's pool is dead until somebody has used it, in vain:
 # they are asked from so long before the wait after a failure ends, so that it is not our batch.
 _ASKED_BEFORE_S = 3.0
+
+# A batch that was due so long ago is missing among those that an experiment is about.
+_SPOILS_S = 0.25
 
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
@@ -103,8 +107,12 @@ class Iteration(AbstractAsyncContextManager[int]):
             if exc is not None and (
                 isinstance(exc, CancelledError) or not isinstance(exc, Exception)
             ):
+                # The server ends, and there is no time to wait. Or it does not: then Synapse takes
+                # this for a failed batch, of which five in a row abort.
+                if isinstance(exc, CancelledError):
+                    self._finish(exc)
                 self._leave()
-                return  # the server ends: nothing to learn, and no time to wait
+                return
             self._finish(exc)
             self._sampler.end(self._database.name)
             if exc is not None:
@@ -141,14 +149,23 @@ class Iteration(AbstractAsyncContextManager[int]):
             decision = self._decide()
             if decision.wait_s > 0:
                 await self._wait(decision)
-            asked_before_s = _ASKED_BEFORE_S if decision.cause is Cause.BACKOFF else 0.0
-            if decision.cause is Cause.DATABASE or decision.wait_s <= asked_before_s:
+            if decision.wait_s <= self._asked_before_s(decision):
                 if await self._watch.has_asked():
+                    if decision.wait_s <= 0 and self._watch.took_s > _SPOILS_S:
+                        self._throttle.delayed()
                     continue  # that took time: decide anew
                 if decision.wait_s <= 0:
                     if self._seen_since_s is None or not self._is_one_shot:
                         return decision.target_ms
                     await self._look_first(self._seen_since_s)
+
+    def _asked_before_s(self, decision: Decision) -> float:
+        if decision.cause is Cause.DATABASE:
+            return math.inf
+        if decision.cause is Cause.BACKOFF:
+            return _ASKED_BEFORE_S
+        # Or else the moment for batches could be over before the answer is there, each time.
+        return self._watch.took_s if decision.cause is Cause.COMPARE else 0.0
 
     async def _look_first(self, since_s: float) -> None:
         self._seen_since_s = None

@@ -150,6 +150,8 @@ class Keeper:
         due: list[HistoryEntry] = []
         hours: list[SeenHour] = []
         try:
+            # First: an update that comes again must not find the release that let it go before.
+            await self._desk.follow(ended, queues)
             due = self._courses.due(self._host.wall_s())
             entries = [*ended, *due]
             if entries:
@@ -160,7 +162,6 @@ class Keeper:
             self._week.put_back(hours)
             raise
         self._courses.written()
-        await self._desk.follow((entry.key for entry in ended), queues)
 
     async def _look_at_queues(self) -> dict[str, Queue]:
         queues = {}

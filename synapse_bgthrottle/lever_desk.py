@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, DeferredLock
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.failures import FailureKind, kind_of
 from synapse_bgthrottle.guarded import PreserveLoggingContext
+from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.lever_requests import (
     Action,
@@ -132,18 +133,21 @@ class LeverDesk:
             self._throttle.levers = changed
             return Pulled(made, ended, changed.in_force(wall_s))
 
-    async def follow(self, ended_updates: Iterable[UpdateKey], queues: Mapping[str, Queue]) -> None:
+    async def follow(self, ended_runs: Iterable[HistoryEntry], queues: Mapping[str, Queue]) -> None:
         """Releases of updates that have ended end too; those that let one go are in use.
 
         Args:
-            ended_updates: those known to have ended, although they may be in the queue again.
+            ended_runs: those known to have ended; the update may be in the queue again, and have
+                another release.
             queues: by name of database. What is not there has ended, whoever saw it: the process
                 may have been killed between the end of an update and that of its release.
 
         Raises:
             StoreUnavailableError: nothing has changed, or it is not known; it says which.
         """
-        gone = frozenset(ended_updates)
+        ended_s: dict[tuple[str | None, str], float] = {
+            entry.key: entry.ended_s or 0.0 for entry in ended_runs
+        }
         if self._throttle.levers is None or not self._throttle.levers.all:
             return
         async with self._alone() as levers:
@@ -152,7 +156,8 @@ class LeverDesk:
             ended = tuple(
                 lever
                 for lever in releases
-                if (lever.database, lever.update) in gone or _has_left(lever, queues)
+                if lever.created_s < ended_s.get((lever.database, lever.update), 0.0)
+                or _has_left(lever, queues)
             )
             used = tuple(
                 attrs.evolve(lever, used_s=wall_s)

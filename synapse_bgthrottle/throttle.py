@@ -196,9 +196,15 @@ class Throttle:
         """The iteration was cancelled: the server ends."""
         self.databases[database_name].is_open = False
 
-    def ended(self, database_name: str) -> None:
-        """The update that worked last has left the queue: should it come again, it is new."""
-        self.databases[database_name].has_ended = True
+    def ended(self, database_name: str, update_name: str) -> None:
+        """An update has left the queue: should it come again, it is new."""
+        database = self.databases[database_name]
+        if database.update_name == update_name:  # or else another one has begun
+            database.has_ended = True
+
+    def delayed(self) -> None:
+        """A batch that was due waits for the database's answer."""
+        self.pacer.comparison.spoil()
 
     def finish(
         self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool

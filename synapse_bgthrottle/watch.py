@@ -21,6 +21,7 @@ class DatabaseWatch:
 
     Attributes:
         silent_since_s: since when (monotonic) it gives no usable answer; None: it answers.
+        took_s: how long it took for the last question that it has answered, or takes for this one.
         complaint: what it says instead.
     """
 
@@ -28,11 +29,13 @@ class DatabaseWatch:
         self, host: Homeserver, database: Database, on_internal_error: OnInternalError
     ) -> None:
         self.silent_since_s: float | None = None
+        self.took_s = 0.0
         self.complaint = ""
         self._host = host
         self._database = database
         self._on_internal_error = on_internal_error
         self._question: Deferred[str | None] | None = None
+        self._asked_s = 0.0
         self._is_blind = False
         self._next_s = host.now_s()
         self._retry_s = FIRST_RETRY_S
@@ -82,7 +85,7 @@ class DatabaseWatch:
         asked_s = self._host.now_s()
         self._next_s = asked_s + self._retry_s
         if self._question is None:
-            self._question = run_in_background(self._ask)
+            self._question, self._asked_s = run_in_background(self._ask), asked_s
         question, pause_s = self._question, 0.001
         try:
             while not question.called and pause_s < 1:
@@ -93,6 +96,7 @@ class DatabaseWatch:
             question.addErrback(_ignore_cancellation)
             question.cancel()
             raise
+        self.took_s = self._host.now_s() - self._asked_s
         if not question.called:
             self._no_answer(asked_s, "no answer within a second")
             return

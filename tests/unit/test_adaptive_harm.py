@@ -122,6 +122,42 @@ def test_a_long_batch_beside_short_ones_is_no_hush() -> None:
     assert (update.batch_s - before_s) / (server.now_s - begin_s) * math.log(1.5) < 2 * 0.03
 
 
+def test_no_hush_is_given_back_while_none_can_be() -> None:
+    """An index build in another database lasts; what hushes would take is no work of this one."""
+    server = Server()
+    _serve(server, 20, {DB: 0.1}, slower=1.0)
+    server.throttle.begin("state", "an_index", False, server.now_s)
+    server.throttle.start("state", "an_index", server.now_s)
+    server.throttle.pacer.comparison.works("state", server.now_s)
+    begin_s, before_s = server.now_s, server.update.batch_s
+    _serve(server, 300, {DB: 0.1}, slower=1.0)
+    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    assert share < server.update.harm.effort * 0.6
+
+
+def test_the_most_is_of_all_time() -> None:
+    """Hushes are part of it: with a maximum of 5 % that much is work."""
+    server = Server({"max_duty_cycle": "5%"})
+    _serve(server, 30, {DB: 0.1}, slower=1.0)
+    begin_s, before_s = server.now_s, server.update.batch_s
+    _serve(server, 600, {DB: 0.1}, slower=1.0)
+    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    assert share == pytest.approx(0.05, rel=0.15)
+
+
+def test_an_experiment_that_lacks_batches_tells_nothing() -> None:
+    """A batch that was due waited for the database: it is not known what was tried."""
+    server = Server()
+    server.pass_time(5, busy=True)
+    for _ in range(40):
+        server.throttle.delayed()
+        server.answer(5, 0.1)
+        server.pass_time(0.25, busy=True)
+    assert 0 == server.update.harm.experiments
+    _serve(server, 10, {DB: 0.1}, slower=1.0)
+    assert server.update.harm.experiments
+
+
 def test_a_lock_that_clients_wait_for_too_is_no_harm_of_ours() -> None:
     """After it nothing of it is known, not even what is usual."""
     server = Server()

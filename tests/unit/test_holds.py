@@ -262,7 +262,7 @@ def test_holding_starts_anew_for_an_update_that_was_done_and_comes_again() -> No
     server.wait_for_turn()
     server.run(1.0)
     assert server.throttle.updates[DB, NAME].released
-    server.throttle.ended(DB)
+    server.throttle.ended(DB, NAME)
     server.pass_time(86_400)
     assert (Cause.WINDOW, 3600) == (server.ask().cause, server.ask().wait_s)
     assert not server.throttle.updates[DB, NAME].released

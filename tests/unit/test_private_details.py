@@ -62,6 +62,8 @@ _UNGUARDED = {
         "get(variables, 'nonlocals', default={}).get",
         "self._handlers().get",
         "self._handlers().items",
+        "line.encode",
+        "line.encode('utf-8', 'replace').decode",
         "str(error).strip",
         "str(error).strip().split",
         "txn.execute",

@@ -146,6 +146,15 @@ def test_calm_is_not_waited_for_without_end() -> None:
     assert [] == _explained(throttle, LONGEST_WAIT_FOR_CALM_S + 1)
 
 
+def test_a_database_that_answers_late_does_not_make_it_wait_anew() -> None:
+    """It is first asked when the hour is over."""
+    throttle = _restless()
+    assert Cause.CALM is _cause(throttle, 0.3)
+    late = attrs.evolve(_at(LONGEST_WAIT_FOR_CALM_S + 1), silent_since_s=LONGEST_WAIT_FOR_CALM_S)
+    assert Cause.DATABASE is throttle.decide(_DB, _NAME, late).cause
+    assert Cause.CALM is not _cause(throttle, LONGEST_WAIT_FOR_CALM_S + 2)
+
+
 # --- explanations ---
 
 

@@ -33,6 +33,31 @@ def test_adaptive_in_virtual_time(virtual_server: MakeServer) -> None:
     assert 1.0 < sum(work.took_s) - before < 5.0
 
 
+@pytest.mark.parametrize("takes_s", [0.2, 0.52, 0.9, 1.5, 2.4, 2.9])
+def test_a_database_that_answers_late(virtual_server: MakeServer, takes_s: float) -> None:
+    """It is asked in time for the moments with batches: each of those has one."""
+    server = virtual_server()
+    work = Work(server, 10**9, cost_ms=1)
+    module = server.load({})
+    server.pools["master"].queue("work", work)
+    database = module._host.databases["master"]
+    probe = database.probe
+
+    async def late(needs_room: bool = False) -> str | None:
+        await server.clock.sleep(takes_s)
+        return await probe(needs_room)
+
+    with (
+        patch("synapse_bgthrottle.homeserver._requests", FakeRequests(server)),
+        patch.object(database, "probe", late),
+    ):
+        server.start()
+        server.advance(15)
+        before = len(work.starts_s)
+        server.advance(600)
+    assert len(work.starts_s) - before > 50
+
+
 class FakeRequests:
     """A set of requests in flight, one of which has always just come."""
 

@@ -1,5 +1,6 @@
 """The history of updates, and the ends of releases, as the keeper writes them."""
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from itertools import pairwise
@@ -231,6 +232,53 @@ def test_release_ends_although_nobody_could_write_that(virtual_server: MakeServe
         assert (0, 1) == (work.left_items, len(levers_of(module)))
     server.advance(600)
     assert () == levers_of(module)
+
+
+def test_release_of_the_next_run_does_not_end_with_the_run_before(
+    virtual_server: MakeServer,
+) -> None:
+    """That one ended a moment ago, which nobody has written yet."""
+    server = virtual_server()
+    module = server.load({"duty_cycle": "10%", "rules": [{"update": "x", "approval": "required"}]})
+    work, other = Work(server, 100_000, cost_ms=1), Work(server, 10**9, cost_ms=1)
+    pool = server.pools["master"]
+    pool.queue("x", work)
+    pool.queue("y", other)
+    server.start()
+    server.advance(5)
+    pull(server, "release", update="x")
+    while not other.starts_s:
+        server.advance(0.1)
+    work.left_items = 100
+    pool.connection.execute("INSERT INTO background_updates VALUES ('x', '{}', NULL, 0)")
+    pull(server, "release", update="x")
+    server.advance(10)
+    assert ["x"] == [lever.update for lever in levers_of(module)]
+    assert [("x",)] == rows(server, "SELECT update_glob FROM bgthrottle_levers")
+
+
+def test_message_that_no_database_can_keep(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error with half a character is written without it, and with it all that has ended."""
+    caplog.set_level(logging.CRITICAL)  # pytest-xdist cannot send such a character
+    server = virtual_server()
+    module = server.load({"rules": [{"update": "work", "approval": "required"}]})
+    work = Work(server, 4000, cost_ms=1)
+    failures = [ValueError("bad key \ud800")]
+
+    async def update(progress: Any, size: int) -> int:
+        if failures:
+            raise failures.pop()
+        return await work(progress, size)
+
+    server.pools["master"].queue("work", update)
+    server.start()
+    server.advance(5)
+    pull(server, "release", update="work", duration="1d")
+    server.advance(600)
+    assert (0, ()) == (work.left_items, levers_of(module))
+    assert [("work", "done")] == [row[:2] for row in rows(server, _HISTORY)]
 
 
 def test_release_ends_although_the_process_was_killed(virtual_server: MakeServer) -> None:

@@ -29,6 +29,21 @@ def test_an_overrun_is_paid_for(virtual_server: MakeServer) -> None:
     assert 100 == pytest.approx(work.starts_s[1] - work.starts_s[0], abs=0.1)
 
 
+def test_max_hold_is_waited_for_once_by_each(virtual_server: MakeServer) -> None:
+    """Once let go an update goes on, the second in the queue too."""
+    server = virtual_server()
+    first, second = Work(server, 300, cost_ms=1), Work(server, 600, cost_ms=1)
+    windows = [{"days": "sun", "start": "23:00", "end": "23:30"}]
+    server.load({"windows": windows, "max_hold": "1h"})
+    server.pools["master"].queue("first", first)
+    server.pools["master"].queue("second", second)
+    server.start()
+    server.advance(3 * 3600)
+    assert (0, 0) == (first.left_items, second.left_items)
+    assert 3600 == pytest.approx(second.starts_s[0] - first.starts_s[-1], abs=60)
+    assert 120 > second.starts_s[-1] - second.starts_s[0]
+
+
 def test_sleep_zero_never_waits(virtual_server: MakeServer) -> None:
     """With `sleep: 0` all of the time is spent in batches."""
     server = virtual_server()
