@@ -185,7 +185,9 @@ def failed(error: "ClientError", token_from: str = "", *, changes: bool = False)
         # The server's own words have the first of them already.
         lines.extend(f"  {text}" for text in map(str, error.problems) if text not in lines[0])
     if changes and errors.may_be_done(error):
-        lines.append("it may have been done all the same: look with `bgthrottle status`")
+        lines.append(
+            "it may have been done all the same: unless `bgthrottle status` shows it, do it again"
+        )
     return kind("\n".join(map(escape, lines)))
 
 
