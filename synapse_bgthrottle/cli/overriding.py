@@ -31,8 +31,9 @@ def release_command(
 ) -> None:
     """Let a pending update go once, whatever windows say.
 
-    Closed windows, a required approval, the wait for calm before a one-shot and budgets no longer
-    hold what UPDATE, a name or a pattern, matches. A pattern for all is asked about.
+    Closed windows, a required approval, the wait for calm before a one-shot and budgets (but
+    disk_free, pause_file, http and sql) no longer hold what UPDATE, a name or a pattern, matches. A
+    pattern for all is asked about.
 
     \b
     Example:
