@@ -71,7 +71,8 @@ class Comparison:
     _seen: dict[str, tuple[float, float]] = attrs.field(factory=dict)
     _base: dict[str, float] = attrs.field(factory=dict)
     _variance: float = _START_VARIANCE
-    _is_spoilt: bool = False
+    _is_delayed: bool = False
+    _has_worked: bool = False
     _work: _Moments = attrs.field(factory=_Moments)
     _hush: _Moments = attrs.field(factory=_Moments)
 
@@ -126,9 +127,10 @@ class Comparison:
         self._began_s = math.inf if until_batch else now_s
         self.ends_s = now_s if until_batch else now_s + (hush_s if self.is_hush else work_s)
         if self.is_hush:
+            if self._is_delayed and not self._has_worked:
+                self._work = _Moments()
             return None
-        if self._is_spoilt:
-            self._work, self._hush, self._is_spoilt = _Moments(), _Moments(), False
+        self._is_delayed = self._has_worked = False
         if not (self._work.requests and self._hush.requests):
             return None
         result = Result(
@@ -138,13 +140,14 @@ class Comparison:
         self._work, self._hush = _Moments(), _Moments()
         return result
 
-    def spoil(self) -> None:
-        """A batch that was due could not start: less is tried than was meant to be."""
-        self._is_spoilt = True
+    def delayed(self) -> None:
+        """A batch that was due waits; if none runs in this moment, nothing was tried in it."""
+        self._is_delayed = True
 
     def works(self, database_name: str, now_s: float) -> None:
         """A batch begins."""
         self._running.add(database_name)
+        self._has_worked = True
         if self._began_s == math.inf:
             self._began_s = self.ends_s = now_s
 

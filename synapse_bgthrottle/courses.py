@@ -45,7 +45,7 @@ class Courses:
             self.running[database_name] = attrs.evolve(course, entry=_resumed(course.entry))
             return True
         if course is not None:  # Synapse goes on to another one only when one is done
-            self._end(database_name, Outcome.DONE, wall_s)
+            self._end(database_name, _ended(course.entry), wall_s)
         key = (database_name, update_name)
         before = self._recalled.pop(key, None)
         entry = HistoryEntry(database=database_name, update=update_name, started_s=wall_s)
@@ -61,10 +61,8 @@ class Courses:
         """
         for key, entry in list(self._recalled.items()):
             if entry.database == database_name and entry.update not in queued:
-                aborted = entry.outcome is Outcome.ABORTED  # only a hand removes that
-                outcome = Outcome.GONE if aborted else Outcome.DONE
                 ended_s = entry.ended_s or wall_s
-                self._ended.append(attrs.evolve(entry, outcome=outcome, ended_s=ended_s))
+                self._ended.append(attrs.evolve(entry, outcome=_ended(entry), ended_s=ended_s))
                 del self._recalled[key]
 
     def see(
@@ -137,7 +135,13 @@ class Courses:
         self._throttle.ended(database_name, course.entry.update)
         self._written_s.pop(database_name, None)
         if entry is not None:
-            self._ended.append(attrs.evolve(entry, outcome=outcome, ended_s=wall_s))
+            ended_s = entry.ended_s or wall_s
+            self._ended.append(attrs.evolve(entry, outcome=outcome, ended_s=ended_s))
+
+
+def _ended(entry: HistoryEntry) -> Outcome:
+    # Only a hand removes what was aborted.
+    return Outcome.GONE if entry.outcome is Outcome.ABORTED else Outcome.DONE
 
 
 def _resumed(entry: HistoryEntry) -> HistoryEntry:

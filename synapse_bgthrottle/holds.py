@@ -143,9 +143,19 @@ def by_approval(update: UpdateState, at: Conditions) -> Verdict | None:
 
 
 def is_released(update: UpdateState, at: Conditions) -> bool:
-    """Whether somebody let it go by hand."""
-    levers = update.levers
-    return levers is not None and bool(levers.in_force(at.wall_s, LeverKind.RELEASE))
+    """Whether somebody let it go by hand: now, or when it began, which holds until it is done."""
+    return any(
+        lever.kind is LeverKind.RELEASE
+        and (lever.is_in_force(at.wall_s) or lever.lever_id in update.went_by)
+        for lever in (update.levers.all if update.levers is not None else ())
+    )
+
+
+def note_releases(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
+    """Those that are in use once the batch begins: it is written later, when they may be over."""
+    if verdict.cause is Cause.RUN and update.levers is not None and update.levers.all:
+        releases = update.levers.in_force(at.wall_s, LeverKind.RELEASE)
+        update.let_go_by = frozenset(lever.lever_id for lever in releases)
 
 
 def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:

@@ -33,8 +33,8 @@ _LOOK_S = 0.05
 # they are asked from so long before the wait after a failure ends, so that it is not our batch.
 _ASKED_BEFORE_S = 3.0
 
-# A batch that was due so long ago is missing among those that an experiment is about.
-_SPOILS_S = 0.25
+# A batch that was due so long ago may have missed the moment that it was for.
+_DELAYED_S = 0.25
 
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
@@ -147,17 +147,18 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait_for_turn(self) -> int:
         while True:
             decision = self._decide()
+            asked_before_s = self._asked_before_s(decision)
+            is_time = decision.wait_s <= asked_before_s
+            if is_time and await self._watch.has_asked():
+                if decision.wait_s <= 0 and self._watch.took_s > _DELAYED_S:
+                    self._throttle.delayed(self._database.name, self._update_name)
+                continue  # that took time: decide anew
             if decision.wait_s > 0:
-                await self._wait(decision)
-            if decision.wait_s <= self._asked_before_s(decision):
-                if await self._watch.has_asked():
-                    if decision.wait_s <= 0 and self._watch.took_s > _SPOILS_S:
-                        self._throttle.delayed()
-                    continue  # that took time: decide anew
-                if decision.wait_s <= 0:
-                    if self._seen_since_s is None or not self._is_one_shot:
-                        return decision.target_ms
-                    await self._look_first(self._seen_since_s)
+                await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
+            elif self._seen_since_s is None or not self._is_one_shot:
+                return decision.target_ms
+            else:
+                await self._look_first(self._seen_since_s)
 
     def _asked_before_s(self, decision: Decision) -> float:
         if decision.cause is Cause.DATABASE:
@@ -182,19 +183,20 @@ class Iteration(AbstractAsyncContextManager[int]):
         await self._watch.has_asked()
         try:
             while self._watch.silent_since_s is not None and self._database.enabled:
-                await self._wait(self._decide())
+                await self._wait(self._decide(), SLICE_S)
                 await self._watch.has_asked()
         finally:
             self._sampler.end(self._database.name)  # no iteration need come after this one
 
-    async def _wait(self, decision: Decision) -> None:
+    async def _wait(self, decision: Decision, most_s: float) -> None:
         before_s = self._host.now_s()
         self._waited_for = decision.reason
         if decision.cause.is_unmeasured:
             self._sampler.end(self._database.name)
         else:
             self._sampler.begin(self._database.name, self._update_name)
-        await self._host.sleep(max(min(decision.wait_s, SLICE_S), _SHORTEST_SLEEP_S))
+        sleep_s = min(decision.wait_s, most_s, SLICE_S)
+        await self._host.sleep(max(sleep_s, _SHORTEST_SLEEP_S))
         if decision.cause.is_unmeasured:
             self._seen_since_s = self._host.now_s()
         waited_s = self._host.now_s() - before_s

@@ -114,8 +114,8 @@ class LeverDesk:
                     raise NothingMatchesError(_no_lever(request, in_force))
             if len(in_force) + len(made) - len(ended) > MOST_LEVERS:
                 raise TooManyLeversError(
-                    f"{len(in_force)} pauses, overrides and releases are in force, and"
-                    f" {MOST_LEVERS} may be: end some"
+                    f"{len(in_force)} pauses, overrides and releases are in force, this would add"
+                    f" {len(made) - len(ended)}, and {MOST_LEVERS} may be: end some"
                 )
             use = Use(
                 secrets.token_hex(8),
@@ -152,7 +152,12 @@ class LeverDesk:
             return
         async with self._alone() as levers:
             wall_s = self._host.wall_s()
-            releases = levers.in_force(wall_s, LeverKind.RELEASE)
+            releases = tuple(
+                lever
+                for lever in levers.all
+                if lever.kind is LeverKind.RELEASE
+                and (lever.is_in_force(wall_s) or self._throttle.went_by(lever))
+            )
             ended = tuple(
                 lever
                 for lever in releases
@@ -165,7 +170,10 @@ class LeverDesk:
                 if lever not in ended
                 and lever.used_s is None
                 and lever.database is not None
-                and self._throttle.goes_on(lever.database, lever.update)
+                and (
+                    self._throttle.goes_on(lever.database, lever.update)
+                    or self._throttle.went_by(lever)
+                )
             )
             if ended or used:
                 await self._write(used, ended, None)

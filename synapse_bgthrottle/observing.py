@@ -25,6 +25,15 @@ def working(
     }
 
 
+def is_measured(database: DatabaseState, head: UpdateState | None) -> bool:
+    """Whether anybody looks at the signals; if not, all that is configured is stale.
+
+    `head` is the update at the head of the queue.
+    """
+    decision = None if head is None else head.decision
+    return database.is_open and decision is not None and not decision.cause.is_unmeasured
+
+
 class Observer:
     """Hands samples to the pacer."""
 

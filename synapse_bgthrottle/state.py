@@ -80,6 +80,8 @@ class UpdateState:
         is_window_open: whether its windows are open.
         calm_since_s: since when pressures are waited for, of a one-shot; None: they are not.
         released: whether one of them held it for longer than `max_hold`.
+        let_go_by: the releases (their ids) that were in force when it was last let go.
+        went_by: those of them that it had a batch by.
         decision: the last one.
         decided_s: when that was decided.
         since_s: since when that hold, or the going on without any, lasts.
@@ -112,6 +114,8 @@ class UpdateState:
     is_window_open: bool = True
     calm_since_s: float | None = None
     released: bool = False
+    let_go_by: frozenset[str] = frozenset()
+    went_by: frozenset[str] = frozenset()
     decision: Decision | None = None
     decided_s: float = 0.0
     since_s: float = 0.0

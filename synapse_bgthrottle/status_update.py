@@ -9,6 +9,7 @@ from synapse_bgthrottle.board_level import Level
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.holds import Conditions, by_failure
+from synapse_bgthrottle.observing import is_measured
 from synapse_bgthrottle.progress import Progress
 from synapse_bgthrottle.state import DatabaseState, UpdateState
 from synapse_bgthrottle.telling import describe
@@ -69,7 +70,7 @@ def update_status(
         "duty_cycle_ratio": update.duty_ratio,
         "limits": describe(update),
         "rule": None if update.rule is None else str(update.rule),
-        "index_build": _index_build(database),
+        "index_build": _index_build(database, update),
     }
 
 
@@ -94,9 +95,8 @@ def signals_status(database: DatabaseState, update: UpdateState, now_s: float) -
 
 def _closed(database: DatabaseState, update: UpdateState, now_s: float) -> frozenset[str]:
     """The budgets that hold it, if nobody lets it go."""
-    decision = update.decision
-    if not database.is_open or decision is None or decision.cause.is_unmeasured:
-        return frozenset()  # nobody looks, so that all that is configured would be stale
+    if not is_measured(database, update):
+        return frozenset()
     budgets = database.board.all_closed(now_s, one_shot=update.one_shot)
     return frozenset(budget.name for budget in budgets)
 
@@ -120,9 +120,9 @@ def _next_try_ms(decision: Decision, database: DatabaseState, moment: Moment) ->
     return None if wait is None else moment.ms_at(moment.now_s + wait.wait_s)
 
 
-def _index_build(database: DatabaseState) -> Json | None:
+def _index_build(database: DatabaseState, update: UpdateState) -> Json | None:
     build = database.board.index_build
-    if build is None:
+    if build is None or update.batch_start_s is None:  # of an update before this one
         return None
     return {"phase": build[0], "progress_ratio": build[1]}
 

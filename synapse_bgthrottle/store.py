@@ -112,7 +112,7 @@ def _open(txn: Any, now_ms: int) -> Stored:
     for row in txn.fetchall():
         try:
             levers.append(lever_of(row))
-        except (ValueError, TypeError, InvalidConfigError) as error:
+        except (ValueError, TypeError, OverflowError, OSError, InvalidConfigError) as error:
             unreadable.append(f"{row[1]} of {row[2]} by {row[6]}: {error}")
     txn.execute(
         f"SELECT {_ENTRY} FROM bgthrottle_history WHERE outcome IN (?, ?) ORDER BY started_ms",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from synapse_bgthrottle.config import parse_settings
@@ -15,9 +16,12 @@ def lever_of(row: Sequence[Any]) -> Lever:
     """A lever.
 
     Raises:
-        ValueError, TypeError, InvalidConfigError: it was written in another way.
+        ValueError, TypeError, OverflowError, OSError, InvalidConfigError: it was written in
+            another way.
     """
     kind = LeverKind(row[1])
+    for time_ms in row[7:10]:
+        datetime.fromtimestamp((time_ms or 0) / 1000, timezone.utc)  # it has to be one
     written: dict[str, Any] = {}
     settings = Settings()
     if kind is LeverKind.OVERRIDE:

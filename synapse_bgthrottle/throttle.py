@@ -13,7 +13,7 @@ from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.holds import Conditions, Verdict
-from synapse_bgthrottle.levers import Levers
+from synapse_bgthrottle.levers import Lever, Levers
 from synapse_bgthrottle.limits import (
     Adaptive,
     DutyCycle,
@@ -23,7 +23,7 @@ from synapse_bgthrottle.limits import (
     Settings,
 )
 from synapse_bgthrottle.lock_wait import LockWait
-from synapse_bgthrottle.observing import Observer, working
+from synapse_bgthrottle.observing import Observer, is_measured, working
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.update_limits import UpdateLimits
@@ -82,6 +82,7 @@ class Throttle:
             self.updates[key].held_since_s.clear()
             self.updates[key].calm_since_s = None
             self.updates[key].released = False
+            self.updates[key].let_go_by = self.updates[key].went_by = frozenset()
             self.pacer.comparison.restart(now_s)
         if database.failures >= FAILURES_UNTIL_ABORT:
             database.failures = 0  # somebody has started Synapse's loop anew, which forgot them too
@@ -127,6 +128,7 @@ class Throttle:
             update.duty_ratio = _duty_ratio(update.limits.pace, going)
             verdict = spacing.by_spacing(database, update, going, at)
         holds.note_calm(update, verdict, at)
+        holds.note_releases(update, verdict, at)
         decision = _decision(update, verdict, target_ms, database.failures)
         update.note(decision, at.now_s)
         return decision
@@ -147,10 +149,10 @@ class Throttle:
             verdicts.append(holds.by_failure(database, at))
         verdicts += [holds.by_approval(update, at), holds.by_windows(update, at)]
         if database is not None:
-            verdicts += [
-                holds.by_budgets(database, update, at),
-                self._calm(update, at),
-            ]
+            head = self.updates.get((database_name, database.update_name))
+            if is_measured(database, head):
+                verdicts.append(holds.by_budgets(database, update, at))
+            verdicts.append(self._calm(update, at))
         is_first = database is not None and database.update_name == update_name
         return update, [
             verdict
@@ -189,6 +191,7 @@ class Throttle:
         """The batch that was decided starts."""
         update = self.updates[database_name, update_name]
         update.batch_start_s, update.calm_since_s = now_s, None
+        update.went_by |= update.let_go_by
         update.lock_wait = LockWait(now_s)
         self.pacer.comparison.works(database_name, now_s)
 
@@ -202,9 +205,17 @@ class Throttle:
         if database.update_name == update_name:  # or else another one has begun
             database.has_ended = True
 
-    def delayed(self) -> None:
+    def delayed(self, database_name: str, update_name: str) -> None:
         """A batch that was due waits for the database's answer."""
-        self.pacer.comparison.spoil()
+        if self.updates[database_name, update_name].is_adaptive:
+            self.pacer.comparison.delayed()
+
+    def went_by(self, release: Lever) -> bool:
+        """Whether its update had a batch while it was in force."""
+        if release.database is None:
+            return False
+        update = self.updates.get((release.database, release.update))
+        return update is not None and release.lever_id in update.went_by
 
     def finish(
         self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool

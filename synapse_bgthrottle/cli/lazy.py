@@ -81,6 +81,8 @@ class LazyGroup(click.Group):
                 raise
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads any more
+            if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
+                raise click.UsageError(f"{error.object!r} is not text in UTF-8") from None
             what = escape(f"{type(error).__name__}: {error}")
             message = f"an error of its own: {what}; BGTHROTTLE_DEBUG=1 shows where"
             raise CommandError(message) from None

@@ -150,7 +150,7 @@ def test_an_experiment_that_lacks_batches_tells_nothing() -> None:
     server = Server()
     server.pass_time(5, busy=True)
     for _ in range(40):
-        server.throttle.delayed()
+        server.throttle.delayed(DB, NAME)
         server.answer(5, 0.1)
         server.pass_time(0.25, busy=True)
     assert 0 == server.update.harm.experiments

@@ -77,6 +77,15 @@ def test_an_error_of_its_own() -> None:
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize(
+    "arguments", [("pause", "x", "--reason", "caf\udce9"), ("history", "\udce9*")]
+)
+def test_words_that_are_no_text(arguments: tuple[str, ...]) -> None:
+    """Bytes that are not UTF-8 cannot be sent: that is a matter of usage."""
+    result = run(FakeServer({}), *arguments)
+    assert (2, True) == (result.exit_code, "is not text in UTF-8" in result.output)
+
+
 @pytest.mark.parametrize("server", [{}, {"GET admin/status": HTML}])
 def test_neither_module_nor_admin_api(server: dict[str, Any]) -> None:
     """Where a proxy hides everything, the status ends with an error that says so."""

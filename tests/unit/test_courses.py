@@ -140,6 +140,15 @@ def test_aborted_and_started_anew(world: _World) -> None:
     assert [] == world.ended()
 
 
+def test_aborted_and_taken_out_by_hand(world: _World) -> None:
+    """What goes on after it says nothing of it: it is not done."""
+    for at_s in range(5):
+        world.batch("a", at_s, failure="told to fail")
+    world.see(6, "a", aborted=True)
+    world.begin("b", 3600)
+    assert [("a", Outcome.GONE, 6, 5)] == world.ended()
+
+
 def test_same_update_again_counts_from_zero(world: _World) -> None:
     """A second run of an update has nothing of the first one, nor its failure."""
     world.batch("a", 1, failure="of the first run")

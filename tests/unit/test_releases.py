@@ -71,6 +71,19 @@ def test_release_is_over_at_its_end_unless_it_is_in_use(top: Settings) -> None:
     assert Cause.RUN is _cause(throttle, 3600)
 
 
+def test_release_that_let_a_batch_go_is_in_use_before_that_is_written() -> None:
+    """However short it is, and whatever else is written first."""
+    throttle = _throttle(_APPROVED, release())
+    assert Cause.RUN is _cause(throttle)
+    throttle.start(_DB, _NAME, 0.0)
+    throttle.finish(_DB, _NAME, 0.1, None, failed=False)
+    throttle.begin(_DB, _NAME, False, 0.1)
+    assert Cause.RUN is _cause(throttle, 3600)
+    throttle.ended(_DB, _NAME)
+    throttle.begin(_DB, _NAME, False, 3600)
+    assert Cause.APPROVAL is _cause(throttle, 3600)
+
+
 @pytest.mark.parametrize("changes", [{"update": "other"}, {"database": "state"}])
 def test_release_lets_go_what_it_is_about(changes: dict[str, str]) -> None:
     """A release of another update lets nothing else go."""
@@ -166,11 +179,24 @@ def test_explanation_tells_all_that_holds() -> None:
     throttle.start(_DB, _NAME, 0.0)
     throttle.finish(_DB, _NAME, 0.1, None, failed=True)
     throttle.observe(_DB, CheckSample(at_s=0.0, name="disk_free", value=5.0))
-    expected = [Cause.PAUSED, Cause.BACKOFF, Cause.APPROVAL, Cause.WINDOW, Cause.BUDGET]
+    expected = [Cause.PAUSED, Cause.BACKOFF, Cause.APPROVAL, Cause.WINDOW]
     assert expected == _explained(throttle, 1.0)
     assert sorted(expected, key=list(Cause).index) == expected
     throttle.levers = None
     assert [Cause.LEVERS, *expected[1:]] == _explained(throttle, 1.0)
+
+
+def test_explanation_tells_budgets_only_while_somebody_looks_at_them() -> None:
+    """Amid a pause all that is configured is stale, which holds nothing once it is over."""
+    signals = SignalSettings(thresholds={"disk_free": 1e9})
+    throttle = _throttle(Settings(pace=FixedSleep(0)), signals=signals)
+    assert [] == _explained(throttle)  # nothing has been asked yet
+    throttle.observe(_DB, CheckSample(at_s=0.0, name="disk_free", value=5.0))
+    assert Cause.BUDGET is _cause(throttle, 1.0)
+    assert [Cause.BUDGET] == _explained(throttle, 1.0)
+    throttle.levers = Levers((lever(),))
+    assert Cause.PAUSED is _cause(throttle, 2.0)
+    assert [Cause.PAUSED] == _explained(throttle, 600.0)
 
 
 def test_explanation_leaves_out_what_max_hold_has_ended() -> None:

@@ -269,6 +269,7 @@ def test_signals() -> None:
     server.throttle.observe(DB, CheckSample(at_s=0.0, name="sql", problem="no such table"))
     build = ("building index", 0.25)
     server.throttle.observe(DB, DatabaseSample(at_s=1.0, index_build=build))
+    server.throttle.start(DB, "a", 1.0)
     database = server.status(3, look("a"))["databases"][0]
     told = {signal["name"]: signal for signal in database["signals"]}
     levels: dict[str, Level] = server.throttle.databases[DB].board.levels
@@ -289,6 +290,9 @@ def test_signals() -> None:
     assert "not observable" == told["replica_lag"]["problem"]
     assert (None, "") == (told["event_loop_lag"]["age_s"], told["event_loop_lag"]["problem"])
     assert {"phase": "building index", "progress_ratio": 0.25} == database["current"]["index_build"]
+    server.throttle.finish(DB, "a", 4.0, None, failed=False)
+    server.begin("b", 5)
+    assert server.status(6, look("b"))["databases"][0]["current"]["index_build"] is None
 
 
 @pytest.mark.parametrize(

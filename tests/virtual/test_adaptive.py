@@ -58,6 +58,38 @@ def test_a_database_that_answers_late(virtual_server: MakeServer, takes_s: float
     assert len(work.starts_s) - before > 50
 
 
+def test_a_database_that_answers_late_is_no_reason_to_learn_nothing(
+    virtual_server: MakeServer,
+) -> None:
+    """Batches that wait for it still run in their moments, and this update harms nobody."""
+    server = virtual_server()
+    work = Work(server, 10**9, cost_ms=1)
+    module = server.load({})
+    server.pools["master"].queue("work", work)
+    database = module._host.databases["master"]
+    probe = database.probe
+
+    async def late(needs_room: bool = False) -> str | None:
+        await server.clock.sleep(0.6)
+        return await probe(needs_room)
+
+    def answered(_: ServerMetrics) -> int:
+        return int(server.clock.monotonic() * 20)
+
+    def responses(metrics: ServerMetrics) -> dict[str, tuple[float, float]]:
+        return {"a_kind": (answered(metrics) * 0.05, answered(metrics))}
+
+    with (
+        patch("synapse_bgthrottle.homeserver._requests", FakeRequests(server)),
+        patch.object(database, "probe", late),
+        patch.object(ServerMetrics, "responses", responses),
+        patch.object(ServerMetrics, "answered", answered),
+    ):
+        server.start()
+        server.advance(400)
+    assert 0.6 * 400 < sum(work.took_s)
+
+
 class FakeRequests:
     """A set of requests in flight, one of which has always just come."""
 

@@ -211,6 +211,14 @@ def test_release_is_for_one_run(virtual_server: MakeServer) -> None:
     assert [] == rows(server, "SELECT * FROM bgthrottle_levers")
 
 
+def test_release_that_ends_before_its_use_is_written(virtual_server: MakeServer) -> None:
+    """A second is enough for what it lets go."""
+    server, module, work = _approved(virtual_server)
+    pull(server, "release", update="work", duration="1s")
+    server.advance(600)
+    assert (0, ()) == (work.left_items, levers_of(module))
+
+
 def test_release_that_is_not_used_ends(virtual_server: MakeServer) -> None:
     """An update that something else holds all the time is not let go later."""
     server, module, work = _approved(virtual_server)

@@ -118,9 +118,10 @@ def test_levers_that_have_ended_are_removed(server: VirtualServer) -> None:
         ("settings", '{"duty_cycle": "500%"}'),
         ("settings", '{"no_such_key_any_more": 1}'),
         ("created_ms", "yesterday"),
+        ("ends_ms", 10**15),
     ],
 )
-def test_lever_that_cannot_be_read(server: VirtualServer, column: str, value: str) -> None:
+def test_lever_that_cannot_be_read(server: VirtualServer, column: str, value: Any) -> None:
     """What another version wrote, or a hand, is told in a line and skipped; the others hold."""
     override = _lever(kind=LeverKind.OVERRIDE, update="event_*", written={"duty_cycle": "5%"})
     pause = _lever("b2", created_s=EPOCH_S + 1)
