@@ -9,6 +9,7 @@ import pytest
 
 from harness.scrape import Scrape
 from harness.virtual import EPOCH_S, VirtualServer, Work
+from synapse_bgthrottle import metrics
 from synapse_bgthrottle.signals.samples import DatabaseSample
 
 MakeServer = Callable[..., VirtualServer]
@@ -244,6 +245,21 @@ def test_freed() -> None:
     del server
     gc.collect()
     assert 0 == size("gone.test")
+
+
+def test_freed_amid_anything() -> None:
+    """The garbage collector may come while the same thread holds the lock of a metric."""
+    server = VirtualServer()
+    load(server, {}, "locked.test")
+    with server.in_charge():
+        server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
+        server.start()
+        server.advance(5)
+    end(server)
+    with metrics.ITEMS._lock:
+        del server
+        gc.collect()
+    assert 0 == size("locked.test")
 
 
 def test_a_server_that_comes_back(virtual_server: MakeServer) -> None:
