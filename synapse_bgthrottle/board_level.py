@@ -27,6 +27,9 @@ PANIC_S = 2.0
 
 _ATTACK = 0.7
 _RELEASE = 0.3
+# Nothing yields faster to more than this, so that what is above it need not fade: after one batch
+# that took 400 times its time there would be ten more at the least duty cycle.
+_FADES_FROM = 4.0
 
 # No value means more than this: a division by next to nothing does not.
 _MOST_PRESSURE = 100.0
@@ -93,14 +96,16 @@ class Level:
             return  # the last value holds until it is stale
         self._pass_over_gap(sample.at_s)
         pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
+        known = 0.0 if self.is_stale(sample.at_s) else self.pressure
         # The least that there is may be enough to yield to, but never tells that all is well.
         self.is_hidden = value is not None and pressure < ENTER_PRESSURE and self._is_least(sample)
         if self.is_hidden:
             value, pressure = None, 0.0
         self.at_s, self.value = sample.at_s, value
         if self.signal.signal_class is SignalClass.SOFT:
-            share = _ATTACK if pressure > self.pressure else _RELEASE
-            self.pressure += share * (pressure - self.pressure)
+            known = min(known, max(pressure, _FADES_FROM))
+            share = _ATTACK if pressure > known else _RELEASE
+            self.pressure = known + share * (pressure - known)
             return
         self.pressure = pressure
         if self.signal.signal_class is SignalClass.PANIC and pressure >= ENTER_PRESSURE:

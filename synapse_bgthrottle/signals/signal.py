@@ -45,7 +45,9 @@ PERIOD_S: dict[type[Sample], float] = {
     ProcessSample: 0.25,
     DatabaseSample: 1.0,
     CheckSample: 10.0,
-    BatchSample: 60.0,
+    # Not when the next one is due, but how long one counts: it tells of the time of its batch, and
+    # a batch that hung may be followed by ten minutes without one.
+    BatchSample: 5.0,
 }
 
 

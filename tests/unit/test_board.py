@@ -118,12 +118,30 @@ def test_all_soft_signals_lost() -> None:
 
 
 def test_batches_are_never_stale() -> None:
-    """There is no time at which the next batch must end: its slowdown is forgotten."""
+    """There is no time at which the next batch must end: its slowdown is soon forgotten."""
     made = board()
     made.observe(BatchSample(at_s=0.0, slowdown=50.0))
     assert "batch_slowdown" == made.soft(0.0).name
-    made.observe(lag(1000.0, 0.0))
-    assert ("event_loop_lag", False) == (made.soft(1000.0).name, made.soft(1000.0).is_stale)
+    made.observe(lag(15.1, 0.0))
+    assert ("event_loop_lag", False) == (made.soft(15.1).name, made.soft(15.1).is_stale)
+
+
+def test_one_wild_value_is_soon_over() -> None:
+    """After one batch that took 400 times its time, four as usual, not eleven, bring it to 1."""
+    made = board()
+    made.observe(BatchSample(at_s=0.0, slowdown=400.0))
+    assert 28 == pytest.approx(made.soft(0.0).pressure)
+    for number in range(1, 5):
+        made.observe(BatchSample(at_s=number * 10.0, slowdown=1.0))
+    assert 0.9 < pressure(made, 40.0) < 1.1
+
+
+def test_what_is_stale_does_not_fade() -> None:
+    """It is forgotten, rather than averaged with what is seen later."""
+    made = board()
+    made.observe(BatchSample(at_s=0.0, slowdown=30.0))
+    made.observe(BatchSample(at_s=20.0, slowdown=1.0))
+    assert 0.07 == pytest.approx(made.soft(20.0).pressure)
 
 
 def test_soft_signal_with_an_error_keeps_its_value() -> None:
