@@ -1,6 +1,7 @@
 """The adaptive pace under Synapse's own updater, and what it sees of the requests."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -33,11 +34,9 @@ def test_adaptive_in_virtual_time(virtual_server: MakeServer) -> None:
     assert 1.0 < sum(work.took_s) - before < 5.0
 
 
-@pytest.mark.parametrize("takes_s", [0.2, 0.52, 0.9, 1.5, 2.4, 2.9])
-def test_a_database_that_answers_late(virtual_server: MakeServer, takes_s: float) -> None:
-    """It is asked in time for the moments with batches: each of those has one."""
-    server = virtual_server()
-    work = Work(server, 10**9, cost_ms=1)
+@contextmanager
+def answering_late(server: VirtualServer, work: Work, takes_s: float) -> Iterator[None]:
+    """A request at every moment, and a database that takes so long for the module's question."""
     module = server.load({})
     server.pools["master"].queue("work", work)
     database = module._host.databases["master"]
@@ -47,10 +46,20 @@ def test_a_database_that_answers_late(virtual_server: MakeServer, takes_s: float
         await server.clock.sleep(takes_s)
         return await probe(needs_room)
 
+    requests = FakeRequests(server)
     with (
-        patch("synapse_bgthrottle.homeserver._requests", FakeRequests(server)),
+        patch("synapse_bgthrottle.homeserver._requests", requests),
         patch.object(database, "probe", late),
     ):
+        yield
+
+
+@pytest.mark.parametrize("takes_s", [0.2, 0.52, 0.9, 1.5, 2.4, 2.9])
+def test_a_database_that_answers_late(virtual_server: MakeServer, takes_s: float) -> None:
+    """It is asked in time for the moments with batches: each of those has one."""
+    server = virtual_server()
+    work = Work(server, 10**9, cost_ms=1)
+    with answering_late(server, work, takes_s):
         server.start()
         server.advance(15)
         before = len(work.starts_s)
@@ -64,14 +73,6 @@ def test_a_database_that_answers_late_is_no_reason_to_learn_nothing(
     """Batches that wait for it still run in their moments, and this update harms nobody."""
     server = virtual_server()
     work = Work(server, 10**9, cost_ms=1)
-    module = server.load({})
-    server.pools["master"].queue("work", work)
-    database = module._host.databases["master"]
-    probe = database.probe
-
-    async def late(needs_room: bool = False) -> str | None:
-        await server.clock.sleep(0.6)
-        return await probe(needs_room)
 
     def answered(_: ServerMetrics) -> int:
         return int(server.clock.monotonic() * 20)
@@ -80,8 +81,7 @@ def test_a_database_that_answers_late_is_no_reason_to_learn_nothing(
         return {"a_kind": (answered(metrics) * 0.05, answered(metrics))}
 
     with (
-        patch("synapse_bgthrottle.homeserver._requests", FakeRequests(server)),
-        patch.object(database, "probe", late),
+        answering_late(server, work, 0.6),
         patch.object(ServerMetrics, "responses", responses),
         patch.object(ServerMetrics, "answered", answered),
     ):

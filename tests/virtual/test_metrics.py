@@ -232,16 +232,22 @@ def test_closed_budgets_are_those_that_hold(virtual_server: MakeServer) -> None:
         assert expected == [value("budget_closed", signal=name) for name in names]
 
 
-def test_freed() -> None:
-    """Nothing of a server that is gone is kept, nor shown."""
+def gone(server_name: str) -> VirtualServer:
+    """A server that has worked, and has ended; its last reference."""
     server = VirtualServer()
-    load(server, {}, "gone.test")
+    load(server, {}, server_name)
     with server.in_charge():
         server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
         server.start()
         server.advance(5)
-    assert 0 < size("gone.test")
+    assert 0 < size(server_name)
     end(server)
+    return server
+
+
+def test_freed() -> None:
+    """Nothing of a server that is gone is kept, nor shown."""
+    server = gone("gone.test")
     del server
     gc.collect()
     assert 0 == size("gone.test")
@@ -249,13 +255,7 @@ def test_freed() -> None:
 
 def test_freed_amid_anything() -> None:
     """The garbage collector may come while the same thread holds the lock of a metric."""
-    server = VirtualServer()
-    load(server, {}, "locked.test")
-    with server.in_charge():
-        server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
-        server.start()
-        server.advance(5)
-    end(server)
+    server = gone("locked.test")
     with metrics.ITEMS._lock:
         del server
         gc.collect()
