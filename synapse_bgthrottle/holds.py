@@ -6,8 +6,6 @@ from datetime import datetime
 import attrs
 
 from synapse_bgthrottle import windows
-from synapse_bgthrottle.adaptive import LOW_PRESSURE
-from synapse_bgthrottle.board import Soft
 from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.levers import LeverKind
@@ -30,12 +28,6 @@ _LOOK_AGAIN_S = 0.5
 
 # How often it is looked at whether the levers have been read.
 _SOON_S = 0.02
-
-# A one-shot, which nothing stops once it runs, starts when soft pressures have been low for a
-# while. They never hold it for longer than this: they are soft, and an index that is not there
-# hurts too.
-CALM_S = 5.0
-LONGEST_WAIT_FOR_CALM_S = 3600.0
 
 
 @attrs.frozen
@@ -197,38 +189,6 @@ def is_let_go(update: UpdateState, verdict: Verdict, at: Conditions, *, is_first
     since_s = update.held_since_s.get(verdict.cause) if is_first else None
     longest_s = update.limits.max_hold_ms / 1000
     return is_released(update, at) or (since_s is not None and at.now_s - since_s >= longest_s)
-
-
-def note_calm(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
-    """Since when pressures are waited for; another hold comes before that, and it begins anew.
-
-    Not after a budget, nor after a database that answered late: what comes now and then would make
-    it wait for ever.
-    """
-    if verdict.cause is Cause.CALM:
-        update.calm_since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
-    elif verdict.cause.is_hold and verdict.cause not in (Cause.BUDGET, Cause.DATABASE):
-        update.calm_since_s = None
-
-
-def for_calm(update: UpdateState, soft: Soft, calm_for_s: float, at: Conditions) -> Verdict | None:
-    """Before a one-shot starts: pressures that have not been low for long enough."""
-    if not update.one_shot or calm_for_s >= CALM_S or soft.pressure is None:
-        return None
-    if is_released(update, at):
-        return None
-    since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
-    longest_s = min(LONGEST_WAIT_FOR_CALM_S, update.limits.max_hold_ms / 1000)
-    left_s = longest_s - (at.now_s - since_s)
-    if left_s <= 0:
-        return None
-    longest = format_duration_ms(longest_s * 1000)
-    pressure = f"{soft.name} at {soft.pressure:.2f}" if soft.name else "pressures"
-    reason = (
-        f"a one-shot starts once pressures have been below {LOW_PRESSURE} for {CALM_S:.0f}s,"
-        f" after {longest} at most; {pressure}"
-    )
-    return Verdict(Cause.CALM, min(CALM_S - calm_for_s, left_s, _LOOK_AGAIN_S), reason)
 
 
 def by_windows(update: UpdateState, at: Conditions) -> Verdict | None:

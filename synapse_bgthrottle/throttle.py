@@ -4,9 +4,7 @@ Pure: the time, and what is known of the server, are arguments. Two clocks: `now
 and measures, `wall_s` is seconds since the epoch and is read by the windows.
 """
 
-import math
-
-from synapse_bgthrottle import adaptive, holds, pacing, settling, spacing
+from synapse_bgthrottle import adaptive, calm, holds, settling, sizing, spacing
 from synapse_bgthrottle.adaptive import Going, Pacer
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
@@ -119,7 +117,7 @@ class Throttle:
             or holds.by_failure(database, at)
             or holds.by_approval(update, at)
             or holds.by_limits(database, update, at)
-            or self._calm(update, at)
+            or calm.by_calm(update, self.pacer, at)
             or spacing.by_panic(database, at)
         )
         if verdict is None:  # a comparison that goes on while nothing may run would tell nothing
@@ -127,9 +125,9 @@ class Throttle:
             target_ms = going.target_ms
             update.duty_ratio = _duty_ratio(update.limits.pace, going)
             verdict = spacing.by_spacing(database, update, going, at)
-        holds.note_calm(update, verdict, at)
+        calm.note_calm(update, verdict, at)
         holds.note_releases(update, verdict, at)
-        decision = _decision(update, verdict, target_ms, database.failures)
+        decision = sizing.decided(update, verdict, target_ms, database.failures)
         update.note(decision, at.now_s)
         return decision
 
@@ -152,7 +150,7 @@ class Throttle:
             head = self.updates.get((database_name, database.update_name))
             if is_measured(database, head):
                 verdicts.append(holds.by_budgets(database, update, at))
-            verdicts.append(self._calm(update, at))
+            verdicts.append(calm.by_calm(update, self.pacer, at))
         is_first = database is not None and database.update_name == update_name
         return update, [
             verdict
@@ -260,38 +258,8 @@ class Throttle:
                     harm.learn(now_s, harm.tried_effort, result.difference, result.variance)
         return going
 
-    def _calm(self, update: UpdateState, at: Conditions) -> Verdict | None:
-        profile = update.profile
-        if not update.is_adaptive or math.isinf(profile.tolerance_ratio):
-            return None
-        presence = self.pacer.presence
-        is_quiet = presence.is_quiet(at.now_s, profile.quiet_after_s)
-        if is_quiet and presence.watched_for_s(at.now_s) >= holds.CALM_S:
-            return None
-        calm_for_s = self.pacer.calm_for_s(at.now_s)
-        return holds.for_calm(update, self.pacer.soft, calm_for_s, at)
-
 
 def _duty_ratio(pace: Pace, going: Going) -> float | None:
     if isinstance(pace, Adaptive):
         return going.ratio
     return pace.ratio if isinstance(pace, DutyCycle) else None
-
-
-def _decision(update: UpdateState, verdict: Verdict, target_ms: float, failures: int) -> Decision:
-    limits = update.limits
-    first, least = limits.default_batch_items, limits.min_batch_items
-    if update.is_exact:
-        exact = _shrunk_items(update.sizer.next_items(limits, target_ms), least, failures)
-        yielded_ms, first, least = 0, exact, exact
-    else:
-        scale = min(update.target_scale, update.target_ceiling)
-        yielded_ms = max(round(target_ms * scale), 1)
-        first = _shrunk_items(first, least, failures)
-    return Decision(
-        verdict.cause, verdict.reason, verdict.wait_s, yielded_ms, first, least, verdict.subject
-    )
-
-
-def _shrunk_items(items: int, least_items: int, failures: int) -> int:
-    return min(items, max(int(pacing.shrunk(items, failures)), least_items))
