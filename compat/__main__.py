@@ -44,7 +44,7 @@ _MORE_REAL = tuple(
     f"tests/real/test_{name}.py"
     for name in (
         *("adaptive", "api", "demo", "faults", "postgres", "rules"),
-        *("safety", "signals", "upgrade", "web", "web_delegated"),
+        *("safety", "signals", "signals_questions", "upgrade", "web", "web_delegated"),
     )
 )
 _REAL_OF_TODAY = ("tests/real/test_deployments.py", "tests/real/test_odd_updates.py")

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ from synapse_bgthrottle.database_sample import DatabaseQuestion
 from synapse_bgthrottle.signals.samples import DatabaseSample
 
 NAME = "signals"
+TABLE = "event_json"
 
 
 class Engine(PostgresEngine):
@@ -69,6 +71,21 @@ class Asked:
         answers: list[Any] = []
         ensureDeferred(self.run_db_interaction("", function, *args)).addCallback(answers.append)
         return answers[0]
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[PostgresServer]:
+    """A cluster with a table to work on, and a role without privileges."""
+    with PostgresServer(folder) as postgres:
+        postgres.create_database(NAME)
+        with postgres.session(NAME) as cursor:
+            cursor.execute("CREATE ROLE stranger LOGIN")
+            cursor.execute(
+                f"CREATE TABLE {TABLE} AS"
+                " SELECT key, 'text' AS value FROM generate_series(1, 20000) AS key"
+            )
+            cursor.execute(f"GRANT ALL ON {TABLE} TO stranger")
+        yield postgres
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from harness.matrix import MatrixClient
 from harness.odd_worlds import OddSource
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
+from tests.real import asked_postgres
 from tests.real.page_world import World
 
 QUEUE = "SELECT update_name FROM background_updates ORDER BY ordering, update_name"
@@ -127,6 +129,27 @@ def name(postgres: PostgresServer, request: pytest.FixtureRequest) -> str:
     name: str = re.sub(r"\W", "_", request.node.name)[:60]
     postgres.create_database(name, "template")
     return name
+
+
+@pytest.fixture(scope="module")
+def plain_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A cluster of the file's own: a table to work on, a role without privileges, no Synapse."""
+    with asked_postgres.made(tmp_path_factory.mktemp("plain") / "cluster") as postgres:
+        yield postgres
+
+
+@pytest.fixture
+def others(plain_postgres: PostgresServer) -> Iterator[asked_postgres.Others]:
+    """Makes sessions, and ends them."""
+    with ExitStack() as stack:
+        yield asked_postgres.Others(plain_postgres, stack)
+
+
+@pytest.fixture
+def asked(plain_postgres: PostgresServer) -> Iterator[asked_postgres.Asked]:
+    """The database, asked by the role that owns it."""
+    with asked_postgres.connected(plain_postgres) as connection:
+        yield asked_postgres.Asked(connection)
 
 
 @attrs.define

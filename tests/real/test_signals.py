@@ -1,54 +1,13 @@
-"""What the sampler reads, from a real PostgreSQL and within a real server."""
+"""What the sampler reads from a real PostgreSQL: sessions, locks, work on tables, replicas."""
 
-import os
-import signal
-import socket
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
-from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
-from harness.server import SynapseServer
-from synapse_bgthrottle import database_sample
-from synapse_bgthrottle.checks import first_value, folder_of
-from tests.real.asked_postgres import NAME, Asked, Others, connected
+from tests.real.asked_postgres import NAME, TABLE, Asked, Others, connected
 from tests.real.conftest import wait_until
-
-TABLE = "event_json"
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A cluster with a table to work on, and a role without privileges."""
-    with PostgresServer(tmp_path_factory.mktemp("signals") / "cluster") as postgres:
-        postgres.create_database(NAME)
-        with postgres.session(NAME) as cursor:
-            cursor.execute("CREATE ROLE stranger LOGIN")
-            cursor.execute(
-                f"CREATE TABLE {TABLE} AS"
-                " SELECT key, 'text' AS value FROM generate_series(1, 20000) AS key"
-            )
-            cursor.execute(f"GRANT ALL ON {TABLE} TO stranger")
-        yield postgres
-
-
-@pytest.fixture
-def others(postgres: PostgresServer) -> Iterator[Others]:
-    """Makes sessions, and ends them."""
-    with ExitStack() as stack:
-        yield Others(postgres, stack)
-
-
-@pytest.fixture
-def asked(postgres: PostgresServer) -> Iterator[Asked]:
-    """The database, asked by the role that owns it."""
-    with connected(postgres) as connection:
-        yield Asked(connection)
 
 
 def test_nobody_there(asked: Asked) -> None:
@@ -96,10 +55,10 @@ def test_sessions_of_other_roles(others: Others) -> None:
     assert not asked.sample().hides_sessions
 
 
-def test_an_autovacuum_is_no_session(others: Others, postgres: PostgresServer) -> None:
+def test_an_autovacuum_is_no_session(others: Others, plain_postgres: PostgresServer) -> None:
     """What PostgreSQL does by itself hides nothing from a role without privileges."""
     stranger = Asked(others.session(user="stranger").connection)
-    with postgres.session(NAME) as cursor:
+    with plain_postgres.session(NAME) as cursor:
         cursor.execute("CREATE TABLE worn AS SELECT generate_series(1, 50000) AS key")
         cursor.execute(
             "ALTER TABLE worn SET (autovacuum_vacuum_threshold = 1,"
@@ -112,7 +71,7 @@ def test_an_autovacuum_is_no_session(others: Others, postgres: PostgresServer) -
     stranger.sample()
 
     def at_work() -> bool:
-        with postgres.session("postgres") as cursor:
+        with plain_postgres.session("postgres") as cursor:
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity"
                 " WHERE datname = %s AND backend_type = 'autovacuum worker'",
@@ -125,7 +84,7 @@ def test_an_autovacuum_is_no_session(others: Others, postgres: PostgresServer) -
         assert not stranger.sample().hides_sessions
         assert at_work()
     finally:  # what it writes would be lag of the replica of another test
-        with postgres.session(NAME) as cursor:
+        with plain_postgres.session(NAME) as cursor:
             cursor.execute("DROP TABLE worn")
             cursor.execute("ALTER SYSTEM RESET autovacuum_naptime")
             cursor.execute("SELECT pg_reload_conf()")
@@ -148,11 +107,11 @@ def test_a_session_that_waits_for_us(asked: Asked, others: Others) -> None:
     wait_until(lambda: asked.sample(batch_age_s=60).blocked_sessions == 0, 5)
 
 
-def test_a_batch_that_waits(asked: Asked, others: Others, postgres: PostgresServer) -> None:
+def test_a_batch_that_waits(asked: Asked, others: Others, plain_postgres: PostgresServer) -> None:
     """It does if all transactions of this process do that began since, and for so long."""
     theirs = others.session()
     theirs.execute(f"LOCK TABLE {TABLE}")
-    with connected(postgres) as connection, connected(postgres) as second:
+    with connected(plain_postgres) as connection, connected(plain_postgres) as second:
         ours = Asked(asked.connection, connection, second)
         assert (0, None) == (ours.sample(batch_age_s=60).lock_wait_s, ours.sample().lock_wait_s)
         begin_s = time.monotonic()
@@ -179,9 +138,9 @@ def test_a_batch_that_waits(asked: Asked, others: Others, postgres: PostgresServ
         assert 0 == ours.sample(batch_age_s=60).lock_wait_s
 
 
-def test_an_index_build(asked: Asked, others: Others, postgres: PostgresServer) -> None:
+def test_an_index_build(asked: Asked, others: Others, plain_postgres: PostgresServer) -> None:
     """Its phase is told, and its share where the phase has one."""
-    make_slow(postgres)
+    make_slow(plain_postgres)
     others.in_thread(f"CREATE INDEX ON {TABLE} (slow(key))")
     # In its first block PostgreSQL tells that it has done all.
     wait_until(lambda: 0 < ((asked.sample().index_build or ("", None))[1] or 0) < 1, 10)
@@ -198,10 +157,12 @@ def make_slow(postgres: PostgresServer) -> None:
         )
 
 
-def test_index_builds_of_others(asked: Asked, others: Others, postgres: PostgresServer) -> None:
+def test_index_builds_of_others(
+    asked: Asked, others: Others, plain_postgres: PostgresServer
+) -> None:
     """Where the update's tables are known, only one on them; else rather one of the batch's."""
-    make_slow(postgres)
-    with postgres.session(NAME) as cursor:
+    make_slow(plain_postgres)
+    with plain_postgres.session(NAME) as cursor:
         cursor.execute("CREATE TABLE theirs (key int)")
     others.session().execute("LOCK TABLE theirs IN ROW EXCLUSIVE MODE")
     others.in_thread("CREATE INDEX CONCURRENTLY ON theirs (key)")
@@ -219,7 +180,7 @@ def test_index_builds_of_others(asked: Asked, others: Others, postgres: Postgres
     assert ours == phase(time.monotonic() - began_s, "unknown")
 
 
-def test_a_vacuum(asked: Asked, others: Others, postgres: PostgresServer) -> None:
+def test_a_vacuum(asked: Asked, others: Others, plain_postgres: PostgresServer) -> None:
     """On the update's table it is seen; which table it is on, not without privileges."""
     others.in_thread(
         "SET vacuum_cost_delay = 100",
@@ -228,13 +189,13 @@ def test_a_vacuum(asked: Asked, others: Others, postgres: PostgresServer) -> Non
     )
     wait_until(lambda: asked.sample().autovacuum, 5)
     assert TABLE == asked.sample().vacuumed_table
-    with connected(postgres, user="stranger") as connection:
+    with connected(plain_postgres, user="stranger") as connection:
         assert Asked(connection).sample().autovacuum is None
 
 
-def test_a_slot_that_keeps_the_log(asked: Asked, postgres: PostgresServer) -> None:
+def test_a_slot_that_keeps_the_log(asked: Asked, plain_postgres: PostgresServer) -> None:
     """What a slot keeps is counted, and grows with the log."""
-    with postgres.session(NAME) as cursor:
+    with plain_postgres.session(NAME) as cursor:
         cursor.execute("SELECT pg_create_physical_replication_slot('behind', true)")
         try:
             cursor.execute("SELECT pg_logical_emit_message(false, 'test', repeat('x', 1000000))")
@@ -245,15 +206,18 @@ def test_a_slot_that_keeps_the_log(asked: Asked, postgres: PostgresServer) -> No
     assert sample.retained_wal_bytes > 1e6
 
 
-def test_a_replica(asked: Asked, postgres: PostgresServer, tmp_path: Path) -> None:
+def test_a_replica(asked: Asked, plain_postgres: PostgresServer, tmp_path: Path) -> None:
     """Lag of replay is seen on the primary, not on the replica, and not without privileges."""
-    with PostgresServer(tmp_path / "replica", primary=postgres) as replica, ExitStack() as stack:
+    with (
+        PostgresServer(tmp_path / "replica", primary=plain_postgres) as replica,
+        ExitStack() as stack,
+    ):
         there = stack.enter_context(replica.session(NAME))
-        stranger = Asked(stack.enter_context(connected(postgres, user="stranger")))
+        stranger = Asked(stack.enter_context(connected(plain_postgres, user="stranger")))
         wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
         there.execute("ALTER SYSTEM SET wal_receiver_status_interval = 1")
         there.execute("SELECT pg_reload_conf(), pg_wal_replay_pause()")
-        with postgres.session(NAME) as cursor:
+        with plain_postgres.session(NAME) as cursor:
             cursor.execute(f"UPDATE {TABLE} SET value = 'again' WHERE key = 1")
         wait_until(lambda: (asked.sample().replica_lag_s or 0) > 0.5, 30)
         assert stranger.sample().replica_lag_s is None
@@ -266,119 +230,3 @@ def test_a_replica(asked: Asked, postgres: PostgresServer, tmp_path: Path) -> No
         )
         there.execute("SELECT pg_wal_replay_resume()")
         wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
-
-
-def test_locked_catalog(asked: Asked, others: Others) -> None:
-    """A question that has to wait ends by itself after a quarter of a second."""
-    others.session().execute("LOCK TABLE pg_database IN ACCESS EXCLUSIVE MODE")
-    before_s = time.monotonic()
-    assert "canceling statement due to" in asked.sample().problem
-    assert time.monotonic() < before_s + 1
-
-
-def test_a_postgres_that_knows_less(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not understood is not asked again, and the rest is."""
-    statements = list(database_sample._STATEMENTS)
-    statements[0] = statements[0].replace("pg_stat_progress_create_index", "not_yet")
-    statements[1] = statements[1].replace("pg_stat_get_wal_senders", "never")
-    monkeypatch.setattr(database_sample, "_STATEMENTS", statements)
-    assert 'relation "not_yet" does not exist' == asked.sample().problem
-    assert "never" in asked.sample().problem
-    sample = asked.sample()
-    assert ("", 0, None) == (sample.problem, sample.foreground_backends, sample.wal_bytes)
-    statements[2] = "SELECT of nothing"
-    assert "" != asked.sample().problem
-    sample = asked.sample()
-    assert ("", None) == (sample.problem, sample.foreground_backends)
-
-
-def test_the_operators_query(asked: Asked) -> None:
-    """It may not write, and not take longer than a quarter of a second."""
-
-    def first(query: str) -> tuple[float | None, str]:
-        answer: tuple[float | None, str] = asked.ask(first_value, query, time.monotonic)
-        return answer
-
-    assert (1, "") == first(f"SELECT 1 FROM {TABLE} WHERE '?' LIKE '%'")
-    value, problem = first(f"DELETE FROM {TABLE} RETURNING 1")
-    assert (None, True) == (value, "read-only" in problem)
-    assert (None, "canceling statement due to statement timeout") == first("SELECT pg_sleep(5)")
-
-
-def test_where_the_files_are(asked: Asked, postgres: PostgresServer) -> None:
-    """The folder is known to a role that may, and unknown to one that may not."""
-    assert os.path.isdir(asked.ask(folder_of))
-    with connected(postgres, user="stranger") as connection:
-        assert Asked(connection).ask(folder_of) is None
-
-
-def test_in_a_server(postgres: PostgresServer, tmp_path: Path) -> None:
-    """A real server with a pool of one samples without a complaint, also while PostgreSQL hangs."""
-    postgres.create_database("server")
-    arguments = {**postgres.connection("server"), "cp_min": 1, "cp_max": 1}
-    deaf = socket.create_server(("127.0.0.1", 0))  # takes connections, and never answers
-    checks = {
-        "sql_query": "SELECT 1",
-        "http_url": f"http://127.0.0.1:{deaf.getsockname()[1]}/",
-        "pause_file": str(tmp_path / "pause"),
-    }
-    module = {"module": "tests.real.sampling.Sampling", "config": checks}
-    extra = {
-        "database": {"name": "psycopg2", "args": arguments},
-        "modules": [module],
-        "run_background_tasks_on": "another_worker",
-        "background_updates": {"sleep_duration_ms": 3_600_000},
-    }
-    server = SynapseServer(tmp_path, None, extra)
-    with deaf, server:
-        wait_until(lambda: server.log().count("DatabaseSample(") >= 4)
-        hang(postgres, signal.SIGSTOP)
-        try:
-            wait_until(lambda: "no answer for 3 s" in server.log(), 10)
-        finally:
-            hang(postgres, signal.SIGCONT)
-        answered = server.log().count("problem='', pool_wait_s=")
-        wait_until(lambda: server.log().count("problem='', pool_wait_s=") > answered + 1, 10)
-        assert server.stop() < 5
-    log = server.log()
-    for complaint in ("logging context", "log context", "logcontext", "Traceback", "sentinel"):
-        assert complaint not in log
-    for told in (
-        "name='disk_free', value=",
-        "name='http', value=None, problem='no answer within 2 s'",
-        "name='pause_file', value=0.0",
-        "name='sql', value=1.0",
-        "responses={",
-        "ticks=",
-    ):
-        assert told in log
-
-
-_COUNT_FOR_EVER = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
-
-
-@pytest.mark.parametrize(
-    ("query", "problem"),
-    [
-        ("DELETE FROM users RETURNING 1", "attempt to write a readonly database"),
-        (f"{_COUNT_FOR_EVER} SELECT max(x) FROM n", "no answer within 250 ms"),
-    ],
-)
-def test_in_a_server_on_sqlite(tmp_path: Path, query: str, problem: str) -> None:
-    """The operator's query may not write, and not take long; the server writes after it."""
-    module = {"module": "tests.real.sampling.Sampling", "config": {"sql_query": query}}
-    server = SynapseServer(tmp_path, None, {"modules": [module]})
-    with server:
-        wait_until(lambda: f"name='sql', value=None, problem='{problem}'" in server.log())
-        MatrixClient.register(server.url, "alice", admin=False)
-        assert server.stop() < 5
-    for complaint in ("logging context", "Traceback", "sentinel"):
-        assert complaint not in server.log()
-
-
-def hang(postgres: PostgresServer, how: signal.Signals) -> None:
-    """Stop all processes of the cluster, or let them go on."""
-    first = postgres.process.pid
-    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-    for pid in (first, *map(int, children)):
-        os.kill(pid, how)

@@ -37,6 +37,7 @@ PAUSE: dict[str, Any] = {
     "ends_ms": NOW_MS + 7_200_000,
     "used_ms": None,
 }
+HOLD = {"cause": "window", "is_hold": True, "reason": "windows are closed", "since_ms": NOW_MS}
 LEVERS: dict[str, Any] = {"made": [PAUSE], "ended": [], "in_force": [PAUSE], "notes": []}
 
 

@@ -1,52 +1,18 @@
-"""The metrics of servers in virtual time: labels, bounds, what ends with an update or a server."""
-
-import gc
-import time
-from collections.abc import Callable
-from typing import Any
+"""The metrics of servers in virtual time: labels, bounds, what ends with an update."""
 
 import pytest
 
 from harness.scrape import Scrape
-from harness.virtual import EPOCH_S, VirtualServer, Work
-from synapse_bgthrottle import metrics
+from harness.virtual import EPOCH_S, Work
 from synapse_bgthrottle.signals.samples import DatabaseSample
+from tests.virtual.shown import MakeServer, make, size, value
 
-MakeServer = Callable[..., VirtualServer]
 OF_UPDATE = (
     "current_update",
     "update_start_timestamp_seconds",
     "last_progress_timestamp_seconds",
     "target_duration_seconds",
 )
-
-
-def make(
-    virtual_server: MakeServer, config: Any, name: str = "one.test", **arguments: Any
-) -> VirtualServer:
-    return load(virtual_server(**arguments), config, name)
-
-
-def load(server: VirtualServer, config: Any, name: str) -> VirtualServer:
-    server.api.server_name = name
-    server.api.module = server.load(config)
-    return server
-
-
-def end(server: VirtualServer) -> None:
-    """What a server that shuts down does with its timers."""
-    calls: Any = server.clock.reactor.getDelayedCalls()
-    for call in calls:
-        call.cancel()
-
-
-def size(name: str) -> int:
-    """How many samples are shown of this server."""
-    return sum(labels["server_name"] == name for _, labels, _ in Scrape.of().samples)
-
-
-def value(metric: str, name: str = "one.test", **labels: str) -> float | None:
-    return Scrape.of().value(metric, server_name=name, database_name="master", **labels)
 
 
 def test_nothing_before_anything_is_pending(virtual_server: MakeServer) -> None:
@@ -185,19 +151,6 @@ def test_unknown_update(virtual_server: MakeServer) -> None:
     assert (1, 1, 1) == (value("unknown_updates"), value("pending_updates"), value("aborted"))
 
 
-def test_two_servers_in_one_process(virtual_server: MakeServer) -> None:
-    """Each has its own series; one does not touch the other's."""
-    one = make(virtual_server, {"sleep": "1s"}, "one.test")
-    two = make(virtual_server, {"sleep": "1s"}, "two.test")
-    one.pools["master"].queue("of_one", Work(one, 10**9, cost_ms=1))
-    one.start()
-    one.advance(5)  # reads the clock of the other, which stands still
-    two.advance(5)
-    assert 1 == value("current_update", "one.test", update_name="of_one")
-    assert value("current_update", "two.test", update_name="of_one") is None
-    assert 0 == value("pending_updates", "two.test")
-
-
 def test_a_failed_look_is_shown_until_the_next(virtual_server: MakeServer) -> None:
     """All signals of a look that failed cannot be read; after the next, those that can are 1."""
     server = make(virtual_server, {"sleep": "1h", "signals": {"wal_rate": "10MiB/s"}})
@@ -230,78 +183,3 @@ def test_closed_budgets_are_those_that_hold(virtual_server: MakeServer) -> None:
     ):
         server.api.module._observe("master", sample)
         assert expected == [value("budget_closed", signal=name) for name in names]
-
-
-def gone(server_name: str) -> VirtualServer:
-    """A server that has worked, and has ended; its last reference."""
-    server = VirtualServer()
-    load(server, {}, server_name)
-    with server.in_charge():
-        server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
-        server.start()
-        server.advance(5)
-    assert 0 < size(server_name)
-    end(server)
-    return server
-
-
-def test_freed() -> None:
-    """Nothing of a server that is gone is kept, nor shown."""
-    server = gone("gone.test")
-    del server
-    gc.collect()
-    assert 0 == size("gone.test")
-
-
-def test_freed_amid_anything() -> None:
-    """The garbage collector may come while the same thread holds the lock of a metric."""
-    server = gone("locked.test")
-    with metrics.ITEMS._lock:
-        del server
-        gc.collect()
-    assert 0 == size("locked.test")
-
-
-def test_a_server_that_comes_back(virtual_server: MakeServer) -> None:
-    """A second server of the same name takes over, and the first one's end takes nothing away."""
-    server = VirtualServer()
-    load(server, {}, "back.test")
-    with server.in_charge():
-        server.pools["master"].queue("before", Work(server, 10**9, cost_ms=1))
-        server.start()
-        server.advance(5)
-    again = make(virtual_server, {}, "back.test")
-    again.pools["master"].queue("after", Work(again, 10**9, cost_ms=1))
-    again.start()
-    again.advance(5)
-    assert value("current_update", "back.test", update_name="before") is None
-    end(server)
-    del server
-    gc.collect()
-    again.advance(5)
-    assert 1 == value("current_update", "back.test", update_name="after")
-    assert 0 < (value("items_total", "back.test") or 0)
-
-
-def test_a_worker_shows_nothing(virtual_server: MakeServer) -> None:
-    """Where no updates run there are names without values."""
-    make(virtual_server, {}, "worker.test", worker_app="synapse.app.generic_worker")
-    assert 0 == size("worker.test")
-    assert "synapse_bgthrottle_pending_updates" in Scrape.of().families
-
-
-def test_cost_of_a_decision(virtual_server: MakeServer) -> None:
-    """What a decision adds is far below a ten-thousandth of a core at a hundred a second."""
-    server = make(virtual_server, {"sleep": "1h"})
-    server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
-    server.start()
-    server.advance(60)
-    metrics = server.api.module._metrics
-    decision = server.api.module._throttle.updates["master", "work"].decision
-    took_s = []
-    for _ in range(20):
-        begin_s = time.perf_counter()
-        for _ in range(1000):
-            metrics.decided("master", "work", decision)
-        took_s.append((time.perf_counter() - begin_s) / 1000)
-    assert min(took_s) < 10e-6

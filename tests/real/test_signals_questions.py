@@ -1,0 +1,133 @@
+"""What the sampler's questions may do: they end soon, write nothing, and hold up no server."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.matrix import MatrixClient
+from harness.postgres import PostgresServer
+from harness.server import SynapseServer
+from synapse_bgthrottle import database_sample
+from synapse_bgthrottle.checks import first_value, folder_of
+from tests.real.asked_postgres import TABLE, Asked, Others, connected
+from tests.real.conftest import wait_until
+
+
+def test_locked_catalog(asked: Asked, others: Others) -> None:
+    """A question that has to wait ends by itself after a quarter of a second."""
+    others.session().execute("LOCK TABLE pg_database IN ACCESS EXCLUSIVE MODE")
+    before_s = time.monotonic()
+    assert "canceling statement due to" in asked.sample().problem
+    assert time.monotonic() < before_s + 1
+
+
+def test_a_postgres_that_knows_less(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not understood is not asked again, and the rest is."""
+    statements = list(database_sample._STATEMENTS)
+    statements[0] = statements[0].replace("pg_stat_progress_create_index", "not_yet")
+    statements[1] = statements[1].replace("pg_stat_get_wal_senders", "never")
+    monkeypatch.setattr(database_sample, "_STATEMENTS", statements)
+    assert 'relation "not_yet" does not exist' == asked.sample().problem
+    assert "never" in asked.sample().problem
+    sample = asked.sample()
+    assert ("", 0, None) == (sample.problem, sample.foreground_backends, sample.wal_bytes)
+    statements[2] = "SELECT of nothing"
+    assert "" != asked.sample().problem
+    sample = asked.sample()
+    assert ("", None) == (sample.problem, sample.foreground_backends)
+
+
+def test_the_operators_query(asked: Asked) -> None:
+    """It may not write, and not take longer than a quarter of a second."""
+
+    def first(query: str) -> tuple[float | None, str]:
+        answer: tuple[float | None, str] = asked.ask(first_value, query, time.monotonic)
+        return answer
+
+    assert (1, "") == first(f"SELECT 1 FROM {TABLE} WHERE '?' LIKE '%'")
+    value, problem = first(f"DELETE FROM {TABLE} RETURNING 1")
+    assert (None, True) == (value, "read-only" in problem)
+    assert (None, "canceling statement due to statement timeout") == first("SELECT pg_sleep(5)")
+
+
+def test_where_the_files_are(asked: Asked, plain_postgres: PostgresServer) -> None:
+    """The folder is known to a role that may, and unknown to one that may not."""
+    assert os.path.isdir(asked.ask(folder_of))
+    with connected(plain_postgres, user="stranger") as connection:
+        assert Asked(connection).ask(folder_of) is None
+
+
+def test_in_a_server(plain_postgres: PostgresServer, tmp_path: Path) -> None:
+    """A real server with a pool of one samples without a complaint, also while PostgreSQL hangs."""
+    plain_postgres.create_database("server")
+    arguments = {**plain_postgres.connection("server"), "cp_min": 1, "cp_max": 1}
+    deaf = socket.create_server(("127.0.0.1", 0))  # takes connections, and never answers
+    checks = {
+        "sql_query": "SELECT 1",
+        "http_url": f"http://127.0.0.1:{deaf.getsockname()[1]}/",
+        "pause_file": str(tmp_path / "pause"),
+    }
+    module = {"module": "tests.real.sampling.Sampling", "config": checks}
+    extra = {
+        "database": {"name": "psycopg2", "args": arguments},
+        "modules": [module],
+        "run_background_tasks_on": "another_worker",
+        "background_updates": {"sleep_duration_ms": 3_600_000},
+    }
+    server = SynapseServer(tmp_path, None, extra)
+    with deaf, server:
+        wait_until(lambda: server.log().count("DatabaseSample(") >= 4)
+        hang(plain_postgres, signal.SIGSTOP)
+        try:
+            wait_until(lambda: "no answer for 3 s" in server.log(), 10)
+        finally:
+            hang(plain_postgres, signal.SIGCONT)
+        answered = server.log().count("problem='', pool_wait_s=")
+        wait_until(lambda: server.log().count("problem='', pool_wait_s=") > answered + 1, 10)
+        assert server.stop() < 5
+    log = server.log()
+    for complaint in ("logging context", "log context", "logcontext", "Traceback", "sentinel"):
+        assert complaint not in log
+    for told in (
+        "name='disk_free', value=",
+        "name='http', value=None, problem='no answer within 2 s'",
+        "name='pause_file', value=0.0",
+        "name='sql', value=1.0",
+        "responses={",
+        "ticks=",
+    ):
+        assert told in log
+
+
+_COUNT_FOR_EVER = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("DELETE FROM users RETURNING 1", "attempt to write a readonly database"),
+        (f"{_COUNT_FOR_EVER} SELECT max(x) FROM n", "no answer within 250 ms"),
+    ],
+)
+def test_in_a_server_on_sqlite(tmp_path: Path, query: str, problem: str) -> None:
+    """The operator's query may not write, and not take long; the server writes after it."""
+    module = {"module": "tests.real.sampling.Sampling", "config": {"sql_query": query}}
+    server = SynapseServer(tmp_path, None, {"modules": [module]})
+    with server:
+        wait_until(lambda: f"name='sql', value=None, problem='{problem}'" in server.log())
+        MatrixClient.register(server.url, "alice", admin=False)
+        assert server.stop() < 5
+    for complaint in ("logging context", "Traceback", "sentinel"):
+        assert complaint not in server.log()
+
+
+def hang(postgres: PostgresServer, how: signal.Signals) -> None:
+    """Stop all processes of the cluster, or let them go on."""
+    first = postgres.process.pid
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    for pid in (first, *map(int, children)):
+        os.kill(pid, how)
