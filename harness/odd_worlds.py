@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import statistics
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import attrs
 
 from harness import batches, faults
+from harness.company import clients, told
 from harness.matrix import MatrixClient
 from harness.odd_updates import MODULE as ODD_MODULE
 from harness.odd_updates import TABLE, Oddity
@@ -38,6 +38,8 @@ class Seen:
         failed: iterations that failed.
         tries_s: seconds between the starts of its first batches.
         batch_ms: how long its batches took: in the middle, and the longest.
+        rests_ratio: all its time between two batches, for each second in batches.
+        told_s: for how long the module's status said that a batch of it runs, the longest.
         told: lines of the module above DEBUG.
         log_kib: all that was logged at INFO and above.
         wrong: rows that are missing or there twice, of what the updates say to have done.
@@ -52,6 +54,8 @@ class Seen:
     failed: int
     tries_s: list[float]
     batch_ms: tuple[float, float]
+    rests_ratio: float
+    told_s: float
     told: int
     log_kib: float
     wrong: int
@@ -153,7 +157,7 @@ class OddWorld:
     def live(self, patience_s: float) -> Seen:
         """Run it among clients until all of the first database is done, or given up."""
         server, name = self.server, self.updates[0].name
-        with server, clients(self.admin) as took_ms:
+        with server, clients(self.admin) as took_ms, told(self.admin, name) as told_s:
             begin, begin_s = time.monotonic(), time.time()
             with suppress(TimeoutError):
                 faults.wait_until(
@@ -162,7 +166,7 @@ class OddWorld:
             lasted_s = time.monotonic() - begin
             aborted, end_s = faults.has_aborted(server), time.time()
         log = server.log()
-        own = [batch.took_s * 1000 for batch in batches.batches(log, name)] or [0.0]
+        own = batches.batches(log, name)
         beside = batches.batches(log, NEIGHBOUR.name)
         return Seen(
             done=not self.pending(),
@@ -170,7 +174,9 @@ class OddWorld:
             s=round(lasted_s, 1),
             failed=log.count("Error doing update"),
             tries_s=_tries_s(log, name)[:6],
-            batch_ms=_middle_and_longest(own),
+            batch_ms=_middle_and_longest([batch.took_s * 1000 for batch in own] or [0.0]),
+            rests_ratio=_rests_ratio(own),
+            told_s=round(max(told_s, default=0.0), 1),
             told=sum(faults.is_told(line) for line in log.splitlines()),
             log_kib=round(len(log) / 1024, 1),
             wrong=self.wrong(),
@@ -191,26 +197,9 @@ def _databases(
     return {"database": None, "databases": stores}
 
 
-@contextmanager
-def clients(admin: MatrixClient) -> Iterator[list[float]]:
-    """Somebody who reads and writes ten times a second; yields how long each took, in ms."""
-    took_ms: list[float] = []
-    end = threading.Event()
-
-    def ask() -> None:
-        path = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
-        number = 0
-        while not end.wait(0.1):
-            begin, number = time.monotonic(), number + 1
-            with suppress(OSError):
-                if number % 2:
-                    admin.call("PUT", path, {"displayname": f"name {number}"})
-                else:
-                    admin.call("GET", "/_matrix/client/v3/account/whoami")
-                took_ms.append((time.monotonic() - begin) * 1000)
-
-    with faults.beside(ask, end):
-        yield took_ms
+def _rests_ratio(found: Sequence[batches.Batch]) -> float:
+    rests_s = sum(later.start_s - earlier.end_s for earlier, later in pairwise(found))
+    return round(rests_s / max(sum(batch.took_s for batch in found[:-1]), 0.001), 2)
 
 
 def _tries_s(log: str, name: str) -> list[float]:

@@ -22,7 +22,7 @@ from harness.process import rss_mib
 from harness.server import MODULE as OURS
 from harness.virtual import VirtualServer, Work
 from harness.worlds import SqliteSource
-from soak.iterations import MODULE, STOCK, on_sqlite
+from soak.iterations import MODULE, STOCK
 from soak.records import Records
 from soak.traffic import load
 
@@ -81,7 +81,6 @@ def _on_a_real_server(
         modules.insert(0, {"module": OURS, "config": MODULE})
     extra = {"modules": modules, **({} if is_ours else STOCK)}
     world = source.world(folder / name, None, extra, module_log_level="INFO")
-    on_sqlite(world)
     seen = 0
     with world.server as server, load(world.admin, is_calm=True):
         begin = time.monotonic()

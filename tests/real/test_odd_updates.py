@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from harness import batches, faults
+from harness.company import clients
 from harness.kills import API
 from harness.odd_updates import Oddity
-from harness.odd_worlds import NEIGHBOUR, OddSource, OddWorld, clients
+from harness.odd_worlds import NEIGHBOUR, OddSource, OddWorld
 from soak.updates import Case, breaches
 from tests.real.conftest import wait_until
 

@@ -94,8 +94,13 @@ def test_the_status_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ({"complaints": {"an error of its own": 2}}, ['2 times "an error of its own" in the log']),
         ({"aborted": True}, ["Synapse gave up all updates"]),
         ({"left": 1}, ["1 updates are left"]),
-        ({"keys": 9}, ["9 state keys were restored, of 10"]),
+        ({"rows": 9}, ["9 rows at the end, of 10"]),
+        ({"wrong": 2}, ["10 rows at the end, of 10"]),
         ({"iterations": 99}, ["only 99 iterations"]),
+        ({"requests": 59}, ["only 59 requests were answered in 60 s"]),
+        ({"faults": {"paused": 19}}, ["only 19 faults"]),
+        ({"never happened": ["disabled"]}, ["disabled never happened"]),
+        ({"is calm": True, "faults": {}, "never happened": ["paused"]}, []),
         (
             {"RSS early, late": [129.0, 135.1]},
             ["memory grew from 129.0 to 135.1 MiB, which is more than 135.0"],
@@ -109,8 +114,14 @@ def test_iterations(changes: dict[str, Any], expected: list[str]) -> None:
         "sentinel, not Synapse's": 0,
         "aborted": False,
         "left": 0,
-        "keys": 10,
+        "rows": 10,
+        "wrong": 0,
         "expected": 10,
+        "s": 60,
+        "requests": 60,
+        "is calm": False,
+        "faults": {"paused": 12, "disabled": 8},
+        "never happened": [],
         "iterations": 100,
         "RSS early, late": [129.0, 132.0],
         "RSS late at most": 135.0,
@@ -165,6 +176,9 @@ def test_contexts_that_we_lose(line: str) -> None:
         ({"tries_s": [6.0, 7.0, 0.1]}, ["it was tried again after [6.0, 7.0] s"]),
         ({"tries_s": [6.0]}, ["it was tried again after [6.0] s"]),
         ({"tries_s": [16.0, 16.0]}, ["it was tried again after [16.0, 16.0] s"]),
+        ({"rests_ratio": 0.9}, ["it rested 0.9 s for each second in batches"]),
+        ({"batch_ms": (301.0, 400.0)}, ["half of its batches took 301.0 ms"]),
+        ({"told_s": 4.9}, ["of a batch that hung the status told for 4.9 s"]),
         ({"told": 21}, ["the module logged 21 lines"]),
         ({"log_kib": 401.0}, ["401.0 KiB were logged"]),
         ({"neighbour": (170, 20.1)}, ["the neighbour had no batch for 20.1 s"]),
@@ -180,13 +194,16 @@ def test_odd_updates(changes: dict[str, Any], expected: list[str]) -> None:
         "failed": 2,
         "tries_s": [6.5, 16.0, 0.1],
         "batch_ms": (90.0, 110.0),
+        "rests_ratio": 1.0,
+        "told_s": 5.0,
         "told": 10,
         "log_kib": 200.0,
         "wrong": 0,
         "neighbour": (170, 9.0),
         "clients_ms": (6.0, 200.0),
     }
-    case = updates.Case("fails twice", Oddity("odd", 100, failures=2), most_failed=2)
+    odd = Oddity("odd", 100, failures=2, hang_s=10)
+    case = updates.Case("odd", odd, most_failed=2, least_rests_ratio=1.0, most_batch_ms=300)
     seen = odd_worlds.Seen(**{**as_promised, **changes})
     assert expected == updates.breaches(case, seen)
 
@@ -197,7 +214,8 @@ def test_odd_updates_that_never_end() -> None:
     assert "fails always" == case.name
     tries_s = [6.0, 15.0, 31.0, 61.0]
     seen = odd_worlds.Seen(
-        False, True, 113.0, 5, tries_s, (0.0, 0.0), 13, 254.0, 0, (337, 2.6), (6.1, 114.7)
+        *(False, True, 113.0, 5, tries_s, (0.0, 0.0), 0.0, 0.0),
+        *(13, 254.0, 0, (337, 2.6), (6.1, 114.7)),
     )
     assert [] == updates.breaches(case, seen)
 
