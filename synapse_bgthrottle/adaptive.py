@@ -179,6 +179,8 @@ class Pacer:
         ratio, why = allowed, f"clients are {_percentage(harm.slope * allowed)} slower by it"
         if self.law.ratio < allowed:
             ratio, why = self.law.ratio, f"{self.soft.name} is at {self.soft.pressure:.2f}"
+            if self.soft.stale and (self.soft.pressure or 0.0) < 1:
+                why = f"{self.soft.stale} is not read any more"
         ratio = _bounded(ratio, limits)
         work_s, hush_s = self.comparison.spans_s(
             min(allowed, self.law.ratio), is_certain=harm.is_certain
@@ -218,7 +220,7 @@ def highest(softs: Iterable[Soft]) -> Soft:
     if not known:
         return Soft(None)
     worst = max(known, key=lambda soft: soft.pressure or 0.0)
-    return attrs.evolve(worst, is_stale=any(soft.is_stale for soft in known))
+    return attrs.evolve(worst, stale=max(soft.stale for soft in known))
 
 
 def _all_out(reason: str, limits: Limits, target_ms: float) -> Going:

@@ -23,12 +23,13 @@ class Soft:
     Attributes:
         pressure: the highest of those that are fresh; None: all are lost.
         name: of the signal that it comes from.
-        is_stale: whether a signal that was there no longer is, so that nothing may get faster.
+        stale: name of a signal that was there and no longer is, so that nothing may get faster;
+            empty: there is none.
     """
 
     pressure: float | None
     name: str = ""
-    is_stale: bool = False
+    stale: str = ""
 
 
 @attrs.frozen
@@ -97,16 +98,16 @@ class Board:
     def soft(self, now_s: float) -> Soft:
         """What the soft signals say together."""
         fresh: list[tuple[float, str]] = []
-        is_stale = False
+        stale = ""
         for level in self._of(SignalClass.SOFT):
             if level.value is None:
                 continue
             if level.is_stale(now_s):
-                is_stale = is_stale or level.is_timed
+                stale = level.signal.name if level.is_timed else stale
             else:
                 fresh.append((level.pressure, level.signal.name))
         pressure, name = max(fresh, default=(None, ""))
-        return Soft(pressure, name, is_stale)
+        return Soft(pressure, name, stale)
 
     def panics_until_s(self) -> tuple[float, str]:
         """Until when nothing may run because somebody is hurt for certain, and why."""

@@ -92,8 +92,8 @@ class Level:
             )
         if self.signal.about is not None:
             self.about = self.signal.about(sample) or self.about
-        if self.problem and self.signal.signal_class is SignalClass.SOFT:
-            return  # the last value holds until it is stale
+        if self.problem and self._holds_as_seen(sample.at_s):
+            return
         self._pass_over_gap(sample.at_s)
         pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
         known = 0.0 if self.is_stale(sample.at_s) else self.pressure
@@ -154,6 +154,16 @@ class Level:
             relation = ">" if self.signal.less_is_worse else "<"
         return f"{name} {self._format(self.value)} {relation} {self._format(self.threshold)}"
 
+    def _holds_as_seen(self, now_s: float) -> bool:
+        """Whether a look that failed leaves what the last one saw, until that is stale.
+
+        Looks fail when a database or a disk is in trouble: no time to open what was just closed.
+        """
+        if self.signal.signal_class is SignalClass.SOFT:
+            return True
+        is_closed = self.closed_since_s is not None and not self.is_configured
+        return is_closed and not self.is_stale(now_s)
+
     def _is_least(self, sample: Sample) -> bool:
         hides = isinstance(sample, DatabaseSample) and sample.hides_sessions
         return hides and self.signal.of_sessions
@@ -184,9 +194,15 @@ class Level:
                 self.closed_since_s, self._unseen_s, self._let_go = at_s, 0.0, False
         elif self.closed_since_s is not None and (
             self._let_go
+            or self._is_of_another()
             or (self.pressure < LEAVE_PRESSURE and at_s - self.closed_since_s >= SHORTEST_HOLD_S)
         ):
             self.closed_since_s, self._let_go = None, False
+
+    def _is_of_another(self) -> bool:
+        # Not observable all of a sudden: of the update that is at the head now.
+        is_seen = self.value is not None or self.problem or self.is_hidden
+        return not (is_seen or self.is_configured)
 
     def _format(self, value: float) -> str:
         if self.signal.unit is Unit.DURATION:

@@ -21,6 +21,8 @@ from synapse_bgthrottle.signals.samples import CheckSample
 logger = logging.getLogger(__name__)
 
 LONGEST_REQUEST_S = 2.0
+# A database that is silent must not keep the disks of the others from being looked at.
+_LONGEST_QUESTION_S = 2.0
 
 # About a tenth of a millisecond.
 _LOOK_AFTER_STEPS = 1000
@@ -68,7 +70,9 @@ class Checks:
         for name, database in self._host.databases.items():
             if name not in self._folders:
                 try:
-                    self._folders[name] = await self._database_folder(database)
+                    self._folders[name] = await self._questions.within(
+                        _LONGEST_QUESTION_S, f"folder of {name}", self._database_folder, database
+                    )
                 except CancelledError:
                     raise
                 except Exception as error:  # asked again the next time

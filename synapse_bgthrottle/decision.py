@@ -34,6 +34,11 @@ class Cause(enum.Enum):
         """Whether it is a hold that no measurement ends, and that may last for months."""
         return self in _UNMEASURED
 
+    @property
+    def is_of_signals(self) -> bool:
+        """Whether measurements have a say in it: what comes before them does not hold it."""
+        return self not in _BEFORE_SIGNALS
+
 
 _HOLDS = frozenset(
     {
@@ -49,6 +54,7 @@ _HOLDS = frozenset(
     }
 )
 _UNMEASURED = frozenset({Cause.DISABLED, Cause.PAUSED, Cause.APPROVAL, Cause.WINDOW})
+_BEFORE_SIGNALS = _HOLDS - {Cause.BUDGET, Cause.CALM}
 
 
 @attrs.frozen

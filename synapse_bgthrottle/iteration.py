@@ -75,8 +75,9 @@ class Iteration(AbstractAsyncContextManager[int]):
         # What was seen before this moment is no longer so; None: it is. At first nothing was looked
         # at, nor while nothing was pending.
         self._seen_since_s: float | None = None
-        if not sampler.has_looked_of_late(database.name):
+        if not sampler.has_looked_of_late(database.name, update_name):
             self._seen_since_s = self._asked_s
+        self._is_blind = False  # after a hold in which nothing is looked at, until it was
         self._stock: StockIteration | None = None  # where waiting for a turn failed
         self._has_rest = False  # where the throttle knows that the batch ended
 
@@ -137,6 +138,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._items_before = self._database.items_done()
         self._started_s = self._host.now_s()
         self._database.has_worked = True
+        self._sampler.begin(self._database.name, self._update_name)
         self._throttle.start(self._database.name, self._update_name, self._started_s)
         self._sampler.batch_runs(self._database.name, True)
 
@@ -146,7 +148,12 @@ class Iteration(AbstractAsyncContextManager[int]):
 
     async def _wait_for_turn(self) -> int:
         while True:
-            decision = self._decide()
+            decision = self._decided()
+            if self._is_blind and decision.cause.is_of_signals:
+                self._is_blind = False
+                await self._look_first(self._seen_since_s or 0.0)
+                continue
+            self._tell(decision)
             asked_before_s = self._asked_before_s(decision)
             is_time = decision.wait_s <= asked_before_s
             if is_time and await self._watch.has_asked():
@@ -183,7 +190,9 @@ class Iteration(AbstractAsyncContextManager[int]):
         await self._watch.has_asked()
         try:
             while self._watch.silent_since_s is not None and self._database.enabled:
-                await self._wait(self._decide(), SLICE_S)
+                decision = self._decided()
+                self._tell(decision)
+                await self._wait(decision, SLICE_S)
                 await self._watch.has_asked()
         finally:
             self._sampler.end(self._database.name)  # no iteration need come after this one
@@ -198,29 +207,33 @@ class Iteration(AbstractAsyncContextManager[int]):
         sleep_s = min(decision.wait_s, most_s, SLICE_S)
         await self._host.sleep(max(sleep_s, _SHORTEST_SLEEP_S))
         if decision.cause.is_unmeasured:
-            self._seen_since_s = self._host.now_s()
+            self._seen_since_s, self._is_blind = self._host.now_s(), True
         waited_s = self._host.now_s() - before_s
         self._throttle.waited(self._database.name, self._update_name, decision.cause, waited_s)
         self._metrics.waited(self._database.name, decision.cause, waited_s)
 
-    def _decide(self) -> Decision:
-        wall_s = self._host.wall_s()
+    def _decided(self) -> Decision:
         name = self._database.name
         state = self._throttle.updates[name, self._update_name]
         at = Conditions(
             now_s=self._host.now_s(),
-            wall_s=wall_s,
+            wall_s=self._host.wall_s(),
             enabled=self._database.enabled,
             silent_since_s=self._watch.silent_since_s,
             complaint=self._watch.complaint,
             active_requests=self._host.active_requests() if state.is_adaptive else None,
             requests_answered=self._host.requests_answered() if state.is_adaptive else 0,
         )
-        decision = self._throttle.decide(name, self._update_name, at)
+        return self._throttle.decide(name, self._update_name, at)
+
+    def _tell(self, decision: Decision) -> None:
+        name = self._database.name
+        state = self._throttle.updates[name, self._update_name]
         self._metrics.decided(name, self._update_name, decision)
-        for level, text in self._teller.tell(self._update_name, state, decision, wall_s):
+        for level, text in self._teller.tell(
+            self._update_name, state, decision, self._host.wall_s()
+        ):
             logger.log(level, "%s", text)
-        return decision
 
     def _finish(self, exc: Exception | None) -> None:
         now_s = self._host.now_s()

@@ -191,7 +191,8 @@ class Metrics:
                     self._series.drop_one(READABLE, name, signal)
                 if is_seen and level.at_s is not None:
                     self._series.set(READ_AT, epoch_s + level.at_s, name, signal)
-                self._series.set(PRESSURE, level.pressure if is_seen else None, name, signal)
+                counts = is_seen and (level.is_timed or not level.is_stale(now_s))
+                self._series.set(PRESSURE, level.pressure if counts else None, name, signal)
                 if level.signal.signal_class is SignalClass.BUDGET:
                     shown = is_closed if is_seen or is_closed else None
                     self._series.set(CLOSED, shown, name, signal)

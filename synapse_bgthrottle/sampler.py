@@ -56,6 +56,7 @@ class Sampler:
         ]
         self._databases: dict[str, Asker[DatabaseSample]] = {}
         self._open: dict[str, str] = {}
+        self._asked_for: dict[str, str | None] = {}
         self._batches: dict[str, _Batch] = {}
         self._ended_s = -math.inf
         self._due_s: float | None = None  # when our timer is to call us; None: there is none
@@ -79,11 +80,13 @@ class Sampler:
         askers: list[Asker[Any]] = [self._databases[database_name], *self._checks]
         return all(asker.told_s >= since_s for asker in askers)
 
-    def has_looked_of_late(self, database_name: str) -> bool:
-        """Whether what is known of this database, and for it, is of now."""
+    def has_looked_of_late(self, database_name: str, update_name: str) -> bool:
+        """Whether what is known of this database, and for this update, is of now."""
         now_s = self._host.now_s()
         askers: list[Asker[Any]] = [self._databases[database_name], *self._checks]
-        return all(now_s - asker.told_s <= 2 * asker.period_s for asker in askers)
+        is_of_now = all(now_s - asker.told_s <= 2 * asker.period_s for asker in askers)
+        # Of its tables too: the one before it may have had others.
+        return is_of_now and self._asked_for.get(database_name) == update_name
 
     def batch_runs(self, database_name: str, runs: bool) -> None:
         """Whether a batch of ours, in the log context of now, is in the database from now on."""
@@ -144,7 +147,9 @@ class Sampler:
         async def ask() -> DatabaseSample | None:
             if not self._open:
                 return None
-            sample = await question.ask(self._open.get(name), partial(self._batch_age_s, name))
+            update_name = self._open.get(name)
+            sample = await question.ask(update_name, partial(self._batch_age_s, name))
+            self._asked_for[name] = update_name
             batch = self._batches.get(name)
             transactions = None if batch is None else batch.count_transactions()
             is_of_clients = name not in self._open

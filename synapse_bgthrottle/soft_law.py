@@ -41,6 +41,7 @@ class SoftLaw:
             factor = 0.5
         elif not 0.9 < pressure < 1.1:
             factor = 1 + 0.25 * (1 - pressure)
-        if soft.is_stale:
-            factor = min(factor, 1.0)
-        self.ratio = min(max(min(self.ratio, most_ratio) * factor, least_ratio), most_ratio)
+        ratio = min(self.ratio, most_ratio) * factor
+        if soft.stale:  # nothing gets faster by what is left, but than where all is lost
+            ratio = min(ratio, max(self.ratio, BLIND_RATIO))
+        self.ratio = min(max(ratio, least_ratio), most_ratio)

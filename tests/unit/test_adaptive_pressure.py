@@ -11,7 +11,7 @@ from synapse_bgthrottle.calm import CALM_S, LONGEST_WAIT_FOR_CALM_S
 from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.signals.samples import DatabaseSample
-from synapse_bgthrottle.soft_law import SoftLaw
+from synapse_bgthrottle.soft_law import BLIND_RATIO, SoftLaw
 from tests.unit.adaptive_server import DB, Server
 
 # --- pressure ---
@@ -65,10 +65,18 @@ def test_pressure_is_told() -> None:
 def test_stale_signal_makes_nothing_faster() -> None:
     """Without it the duty cycle may fall, and stays otherwise."""
     law = SoftLaw(0.3)
-    law.step(Soft(0.0, "event_loop_lag", is_stale=True), 1.0, 0.01)
+    law.step(Soft(0.0, "event_loop_lag", stale="pool_wait"), 1.0, 0.01)
     assert 0.3 == law.ratio
-    law.step(Soft(3.0, "event_loop_lag", is_stale=True), 1.0, 0.01)
+    law.step(Soft(3.0, "event_loop_lag", stale="pool_wait"), 1.0, 0.01)
     assert 0.15 == law.ratio
+
+
+def test_a_stale_signal_is_no_worse_than_none_at_all() -> None:
+    """Below the pace without any signal the duty cycle recovers by what is left, and no further."""
+    law = SoftLaw(0.01)
+    for _ in range(40):
+        law.step(Soft(0.0, "event_loop_lag", stale="pool_wait"), 1.0, 0.01)
+    assert BLIND_RATIO == law.ratio
 
 
 @given(st.floats(0.01, 1), st.floats(0, 100), st.floats(0, 100), st.floats(1, 2))

@@ -86,6 +86,27 @@ def test_what_the_operator_asked_for_is_never_let_go(name: str, value: float, re
     assert (reason, False) == (closed.reason, closed.may_be_let_go)
 
 
+def test_a_look_that_fails_opens_nothing() -> None:
+    """What a default budget was closed by holds until that is stale; then it is left out."""
+    made = board()
+    for second in range(20):
+        made.observe(replica(second, 60.0))
+    for second in range(20, 23):
+        made.observe(replica(second, None, "timed out"))
+        assert "replica_lag 1m >= 10s" == reason(made, second)
+    made.observe(replica(23.0, None, "timed out"))
+    assert "" == reason(made, 23.0)
+
+
+def test_what_is_not_observable_for_the_next_update_does_not_hold_it() -> None:
+    """An autovacuum was on the tables of the one before; those of this one are not known."""
+    made = board()
+    made.observe(DatabaseSample(at_s=0.0, autovacuum=True, vacuumed_table="a_table"))
+    assert "autovacuum of a_table" == reason(made, 0.0)
+    made.observe(DatabaseSample(at_s=1.0))
+    assert "" == reason(made, 1.0)
+
+
 def test_pause_file_is_named() -> None:
     """Whoever is to remove it need not look for its path; one that cannot be seen is told so."""
     made = board(pause_file=1.0)

@@ -104,16 +104,30 @@ class FakeRequests:
 
 
 def test_requests_that_cannot_be_seen(virtual_server: MakeServer) -> None:
-    """With workers, or with requests beyond counting, the adaptive pace is a tenth."""
+    """With workers, or where this version does not tell."""
     server = virtual_server()
     host = Homeserver(server.api)
     assert 0 == host.active_requests()
-    with patch("synapse_bgthrottle.homeserver._requests", range(501)):
-        assert host.active_requests() is None
     with patch("synapse_bgthrottle.homeserver._requests", None):
         assert host.active_requests() is None
     server.config.redis = SimpleNamespace(redis_enabled=True)
     assert Homeserver(server.api).active_requests() is None
+
+
+def test_many_requests(virtual_server: MakeServer) -> None:
+    """More than 500, as on a server with as many clients, are looked at four times a second."""
+    server = virtual_server()
+    host = Homeserver(server.api)
+    polls = [SimpleNamespace(start_ts=server.clock.time(), name="SyncRestServlet")] * 501
+    one = SimpleNamespace(start_ts=server.clock.time(), name="AServlet")
+    with patch("synapse_bgthrottle.homeserver._requests", polls):
+        assert 0 == host.active_requests()
+        polls.append(one)
+        assert 0 == host.active_requests()
+        server.advance(0.25)
+        assert 1 == host.active_requests()
+        del polls[10:]
+        assert 0 == host.active_requests()
 
 
 def test_workers_with_a_database_that_has_nothing_to_do(

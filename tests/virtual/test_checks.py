@@ -75,6 +75,19 @@ def test_disk_of_a_database_that_is_gone(virtual_server: MakeServer, tmp_path: P
     assert 1 == len(subject.of(CheckSample))
 
 
+def test_disk_beside_a_database_that_is_silent(virtual_server: MakeServer, tmp_path: Path) -> None:
+    """It is given up after two seconds, and the disks of the others are looked at."""
+    server = virtual_server(databases=("state", "master"))
+    server.pools["master"].use_file(tmp_path / "queue.db")
+    server.pools["state"].silent = []
+    subject = sampled(server, SignalSettings())
+    subject.sampler.begin("master", "an_update")
+    server.advance(3)
+    (sample,) = subject.of(CheckSample)
+    assert "disk_free" == sample.name
+    assert sample.value is not None
+
+
 def test_disk_of_a_path_that_is_not_there(virtual_server: MakeServer, tmp_path: Path) -> None:
     """A configured path that cannot be looked at is a problem."""
     (sample,) = disk_samples(virtual_server(), disk_path=str(tmp_path / "nowhere"))

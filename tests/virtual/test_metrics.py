@@ -4,7 +4,7 @@ import pytest
 
 from harness.scrape import Scrape
 from harness.virtual import EPOCH_S, Work
-from synapse_bgthrottle.signals.samples import DatabaseSample
+from synapse_bgthrottle.signals.samples import BatchSample, DatabaseSample
 from tests.virtual.shown import MakeServer, make, size, value
 
 OF_UPDATE = (
@@ -183,3 +183,17 @@ def test_closed_budgets_are_those_that_hold(virtual_server: MakeServer) -> None:
     ):
         server.api.module._observe("master", sample)
         assert expected == [value("budget_closed", signal=name) for name in names]
+
+
+def test_a_slowdown_of_long_ago_is_no_pressure(virtual_server: MakeServer) -> None:
+    """It is shown for as long as it counts, not until the next batch among clients."""
+    server = make(virtual_server, {"sleep": "1h"})
+    server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
+    server.start()
+    server.advance(5)
+    now_s = server.clock.monotonic()
+    server.api.module._observe("master", BatchSample(at_s=now_s, slowdown=400.0))
+    assert 28 == pytest.approx(value("pressure_ratio", signal="batch_slowdown"))
+    server.advance(20)
+    assert value("pressure_ratio", signal="batch_slowdown") is None
+    assert 0 == value("pressure_ratio", signal="event_loop_lag")

@@ -69,7 +69,9 @@ function unread(some) {
 }
 
 function tone(one) {
-  if (one.is_closed || one.pressure >= 1) return "over";
+  if (one.is_closed) return "over";
+  if (one.is_stale) return "under";
+  if (one.pressure >= 1) return "over";
   return one.pressure >= 0.7 ? "near" : "under";
 }
 
