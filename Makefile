@@ -4,12 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test compat compat-smoke lint format bench bench-full bench-sqlite bench-rules \
+.PHONY: help demo test test-upgrade compat compat-smoke lint format bench bench-full bench-sqlite bench-rules \
 	bench-laws bench-scaling bench-startup bench-status soak dist clean
 
 help:
 	@echo "make demo           a real Synapse with the module, and its pending updates"
 	@echo "make test           all tests"
+	@echo "make test-upgrade   those of whole upgrades, from the old versions that are there"
 	@echo "make compat         the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make compat-smoke   a few of them on the oldest version"
 	@echo "make lint           ruff and mypy"
@@ -33,6 +34,10 @@ demo: $(VENV)/.test
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -m alone
+
+# Of the databases that old versions make, for which `make compat` or `compat-smoke` made environments.
+test-upgrade: $(VENV)/.test
+	$(BIN)/python -m pytest tests/real/test_upgrade.py
 
 # Restartable: what has run is kept in .compat, and is run again with FRESH=1.
 compat: $(VENV)/.test
