@@ -15,6 +15,18 @@ from synapse_bgthrottle.units import parse_duration_ms, parse_ratio
 LONGEST_NAME = 200
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
+# Where Synapse answers itself, in any version from 1.60; a module's resource takes all below it.
+_SYNAPSES_OWN = (
+    "/_matrix/",
+    "/_synapse/admin/",
+    "/_synapse/client/",
+    "/_synapse/jwks/",
+    "/_synapse/mas/",
+    "/_synapse/metrics/",
+    "/_synapse/replication/",
+    "/.well-known/",
+    "/health/",
+)
 _LONGEST_MS = 365 * 86_400_000
 _MOST_ITEMS = 2**31 - 1  # a batch size ends in an SQL LIMIT
 
@@ -79,9 +91,10 @@ def _api_path(value: Any) -> str | None:
         return None
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         raise ValueError("no path")
-    if value.startswith(("/_matrix", "/_synapse/admin")):
+    path = value.rstrip("/")
+    if any(own.startswith(f"{path}/") or f"{path}/".startswith(own) for own in _SYNAPSES_OWN):
         raise ValueError("taken")
-    return value.rstrip("/")
+    return path
 
 
 def _approval(value: Any) -> bool:
@@ -144,7 +157,8 @@ KEYS: dict[str, Key] = {
 # What only the top level has, beside `signals` and `rules`.
 API_PATH = Key(
     "api_path",
-    "a path such as /_synapse/bgthrottle, not below /_matrix or /_synapse/admin, or off",
+    "a path such as /_synapse/bgthrottle, or off; none of Synapse's own, such as /_synapse/admin"
+    " or /health, nor above or below one",
     _api_path,
 )
 SETTING_KEYS = (*KEYS, "windows")

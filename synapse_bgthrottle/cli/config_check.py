@@ -85,7 +85,8 @@ def parsed(file: Path) -> tuple[Config, ConfigFile]:
 def _all(files: tuple[Path, ...]) -> Iterator[Path]:
     for file in files:
         if file.is_dir():
-            yield from sorted(each for each in file.iterdir() if each.suffix == ".yaml")
+            inside = (each for each in file.iterdir() if each.name.endswith(".yaml"))
+            yield from sorted(each for each in inside if each.is_file())
         else:
             yield file
 
@@ -119,6 +120,8 @@ def _check(files: list[Path]) -> _Found:
 
 
 def _warnings(config: Config, file: ConfigFile) -> Iterator[str]:
+    for ignored in file.ignored:
+        yield f"{ignored}: is empty, or no mapping, and Synapse ignores it"
     yield from remarks.too_small(config, Throttle(config, Settings()).limits_of, "master")
     if file.is_sqlite:
         yield from remarks.unobservable_on_sqlite(config)

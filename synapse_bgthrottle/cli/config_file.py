@@ -26,6 +26,7 @@ class ConfigFile:
         path: of the configuration within the file, in Synapse's spelling.
         server: the sections of the server's own configuration, of all files; empty: none is there.
         misplaced: keys that stand beside `module:`, where Synapse reads none.
+        ignored: files that are no mapping, such as empty ones, which Synapse passes over.
     """
 
     file: Path
@@ -34,6 +35,7 @@ class ConfigFile:
     _root: Any
     server: Mapping[str, Any] = attrs.field(factory=dict)
     misplaced: tuple[str, ...] = ()
+    ignored: tuple[Path, ...] = ()
 
     @property
     def server_section(self) -> Any:
@@ -71,24 +73,32 @@ class ConfigFile:
 def read_config_files(files: Sequence[Path]) -> ConfigFile:
     """Read a homeserver.yaml, with its further files if it has some, or the configuration itself.
 
+    As Synapse reads them, files of several that are no mapping are passed over.
+
     Raises:
         NotAConfigError: it is neither.
     """
     read = [(file, *_read(file)) for file in files]
-    (file, root, content), *others = read
-    if not others and not (isinstance(content, dict) and {"modules", "server_name"} & set(content)):
-        return ConfigFile(file, content, (), root)
+    if len(read) == 1:
+        file, root, content = read[0]
+        if content is None:
+            raise NotAConfigError(f"{file}: is empty; a configuration without settings is {{}}")
+        if not (isinstance(content, dict) and {"modules", "server_name"} & set(content)):
+            return ConfigFile(file, content, (), root)
     server: dict[str, Any] = {}
     listing = []
+    ignored = []
     for each in read:
         if not isinstance(each[2], dict):
-            raise NotAConfigError(f"{each[0]}: accepted is a mapping of Synapse's settings")
+            ignored.append(each[0])
+            continue
         server.update(each[2])
         if "modules" in each[2]:
             listing.append(each)
     if not listing:
         names = ", ".join(map(str, files))
-        raise NotAConfigError(f"{names}: no `modules:`, so that {MODULE} is not listed")
+        but = "".join(f"; Synapse ignores {file}, which is no mapping" for file in ignored)
+        raise NotAConfigError(f"{names}: no `modules:`, so that {MODULE} is not listed{but}")
     if len(listing) > 1:
         where = " and in ".join(str(each[0]) for each in listing)
         raise NotAConfigError(f"`modules:` stands in {where}, and Synapse reads only the last")
@@ -96,7 +106,8 @@ def read_config_files(files: Sequence[Path]) -> ConfigFile:
     number, entry = _entry(file, content["modules"])
     path = ("modules", f"<item {number}>", "config")
     misplaced = tuple(str(key) for key in entry if key not in _ENTRY_KEYS)
-    return ConfigFile(file, entry.get("config") or {}, path, root, server, misplaced)
+    config = entry.get("config") or {}
+    return ConfigFile(file, config, path, root, server, misplaced, tuple(ignored))
 
 
 def _read(file: Path) -> tuple[Any, Any]:
@@ -108,8 +119,6 @@ def _read(file: Path) -> tuple[Any, Any]:
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
         told = str(error).replace('"<unicode string>", ', "")
         raise NotAConfigError(f"{file}: cannot be read: {told}") from error
-    if content is None:
-        raise NotAConfigError(f"{file}: is empty; a configuration without settings is {{}}")
     lines = [key.start_mark.line + 1 for key in _keys(root) if key.value == "modules"]
     if len(lines) > 1:
         where = " and ".join(map(str, lines))

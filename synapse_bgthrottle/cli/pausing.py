@@ -104,18 +104,18 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
         except NotFoundError as error:
             if not is_all:
                 raise
-            answer = None
-            if not _needs_switch(client):
+            if _needs_switch(client):
+                _switch_on(session, client)
+            else:
                 tell_nothing(session, client, str(error))
-                return
+            return
         except NoModuleError as error:
             if not is_all:
                 raise CommandError(f"{error}; without it all go on, or none") from None
             _switch_on(session, client)
             return
-        if answer is not None:
-            session.show(answer, answer_lines(answer, session.around.wall_ms()))
-        if is_all and (answer is None or _needs_switch(client)):
+        session.show(answer, answer_lines(answer, session.around.wall_ms()))
+        if is_all and _needs_switch(client):
             switched = client.set_enabled(True)
             output.say(f"background updates are switched {'on' if switched else 'off'}")
 

@@ -158,7 +158,15 @@ class Session:
             raise failures.NobodyCommandError(
                 escape(f"{question} Nobody can be asked here: add --yes")
             )
-        if not click.confirm(escape(question), err=True):
+        try:
+            is_agreed = click.confirm(escape(question), err=True)
+        except click.Abort as error:
+            click.echo(err=True)  # the question's line has not ended
+            # click calls Ctrl-C and the end of the input the same; the latter is no yes.
+            if not isinstance(error.__context__, EOFError):
+                raise KeyboardInterrupt from None
+            is_agreed = False
+        if not is_agreed:
             raise CommandError("nothing was changed")
 
 

@@ -124,6 +124,22 @@ def test_several_files(homeserver: Path, tmp_path: Path) -> None:
     assert f"`modules:` stands in {homeserver} and in {folder}/more.yaml" in result.output
 
 
+def test_files_that_synapse_ignores(homeserver: Path, tmp_path: Path) -> None:
+    """Beside others, a file that is no mapping is a warning; a folder in a folder is nothing."""
+    folder = tmp_path / "conf.d"
+    (folder / "a.yaml").mkdir(parents=True)
+    (folder / "b.yaml").write_text("# nothing\n")
+    (folder / "c.yaml").write_text("- module: another.Module\n")
+    said = "is empty, or no mapping, and Synapse ignores it"
+    warnings = [f"warning: {folder}/{name}.yaml: {said}" for name in "bc"]
+    result = run("check-config", homeserver, folder)
+    last = f"{homeserver}, {folder}: ok, 2 rules"
+    assert (0, [*warnings, last]) == (result.exit_code, result.output.splitlines())
+    result = run("check-config", folder)
+    assert 1 == result.exit_code
+    assert f"; Synapse ignores {folder}/c.yaml, which is no mapping" in result.output
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_check_for_programs(homeserver: Path, before: bool) -> None:
     """JSON is printed wherever -o stands."""

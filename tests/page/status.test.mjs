@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { announcements, marks, summary } from "./page/changes.js";
-import { current } from "./page/queue.js";
+import { current, queue } from "./page/queue.js";
 import { Trace } from "./page/trace.js";
 import { clock } from "./page/words.js";
 
@@ -70,6 +70,34 @@ test("after a failure the time of the next try is told, by the browser's clock",
   assert.ok(shown.includes(`Held: ${reason} (${clock(NOW + 45_000, NOW)}), for 15 s`), shown);
   const paced = { ...database, current: { ...database.current, decision: { ...decision, next_try_ms: null } } };
   assert.ok(text(current(paced, status(), () => {})).includes(`Held: ${reason}, for 15 s`));
+});
+
+test("what resumes an update ends the pause as it was pulled, and of several the one that ends last", () => {
+  const find = (one, text) =>
+    typeof one !== "object" ? [] : one.tag === "button" && one.children[0] === text ? [one] : one.children.flatMap((child) => find(child, text));
+  const opened = (text, levers) => {
+    const name = "event_search";
+    const decision = { cause: "paused", is_hold: true, reason: "paused", since_ms: NOW, next_try_ms: null };
+    const at = update({ name, decision, progress: null, index_build: null, limits: "" });
+    const row = { name, paused: true, is_reachable: true, depends_on: null, waits_for: null, started_ms: null, progress: null };
+    const told = [];
+    const open = (...asked) => told.push(asked);
+    const parts = [
+      current({ name: "master", state: "held", pending: [row], current: at }, status({ levers }), open),
+      ...queue({ name: "master", state: "held", pending: [row], current: null }, status({ levers }), {}, open),
+    ];
+    const buttons = parts.flatMap((one) => find(one, text));
+    assert.equal(buttons.length, 2, text);
+    for (const one of buttons) one.attributes.onclick();
+    assert.deepEqual(told[0], told[1]);
+    return told[0];
+  };
+  const pause = (glob, database, ends_ms) => ({ kind: "pause", update: glob, database, ends_ms });
+  const others = [pause("*", "second", NOW + 9), pause("event_search?", null, NOW + 9), { ...pause("*", null, NOW + 9), kind: "override" }];
+  const levers = [pause("event_search", "master", NOW + 1), pause("event_*", null, NOW + 3), pause("*", "master", NOW + 2), ...others];
+  assert.deepEqual(opened("Resume", levers), ["resume", { update: "event_*", database: null }]);
+  assert.deepEqual(opened("Resume", levers.slice(0, 1)), ["resume", { update: "event_search", database: "master" }]);
+  assert.deepEqual(opened("Pause", others), ["pause", { update: "event_search", database: "master" }]);
 });
 
 test("between two looks the mean batch and the share at work are shown", () => {

@@ -3,7 +3,7 @@
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import attrs
 import httpx
@@ -196,7 +196,7 @@ def run(
     *arguments: object,
     sleeps: int = 1000,
     terminal: bool = False,
-    stdin: str = "",
+    stdin: str | BinaryIO = "",
     env: dict[str, str] | None = None,
 ) -> Result:
     """Run the command against a server; Ctrl-C comes after so many sleeps."""

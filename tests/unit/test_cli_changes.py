@@ -1,5 +1,6 @@
 """The commands that change something once: levers, jobs, and Synapse's own switch."""
 
+import json
 from typing import Any
 
 import httpx
@@ -195,6 +196,13 @@ def test_resume(
     result = run(server, *arguments)
     assert expected == result.exit_code
     assert switched is (("POST admin/enabled", ON) in server.sent)
+
+
+@pytest.mark.parametrize("answers", [{}, {"POST resume": NOTHING, "GET status": ABORTED}])
+def test_resume_for_programs(answers: dict[str, Any]) -> None:
+    """Where nothing but the switch was to be put on, its answer is the output."""
+    server = FakeServer({"POST admin/enabled": ON, **answers})
+    assert ON == json.loads(run(server, "resume", "-o", "json").stdout)
 
 
 @pytest.mark.parametrize(

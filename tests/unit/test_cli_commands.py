@@ -1,5 +1,6 @@
 """The command as a whole: how it ends, wrong usage, and what the shell completes."""
 
+import io
 from typing import Any
 
 import click
@@ -51,6 +52,26 @@ def test_exit_statuses(expected: int, answer: Any, arguments: list[str]) -> None
     assert expected == result.exit_code
     assert "Traceback" not in result.output
     assert "syt_secret" not in result.output
+
+
+class Interrupted(io.BytesIO):
+    """An input at which somebody presses Ctrl-C."""
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        """Never anything."""
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("expected", "said", "stdin"),
+    [(130, "", Interrupted()), (1, "Error: nothing was changed\n", io.BytesIO())],
+)
+def test_a_question_without_an_answer(expected: int, said: str, stdin: io.BytesIO) -> None:
+    """Ctrl-C at a question is Ctrl-C; the end of the input there is no yes."""
+    server = FakeServer()
+    result = run(server, "pause", terminal=True, stdin=stdin)
+    assert (expected, []) == (result.exit_code, server.sent)
+    assert result.output.endswith(f"[y/N]: \n{said}")
 
 
 def test_an_error_of_its_own() -> None:

@@ -90,6 +90,9 @@ def test_key_sets_its_setting_on_both_levels(expected: Settings, key: str, value
         ("/_synapse/bgthrottle", "/_synapse/bgthrottle"),
         ("/_synapse/bgthrottle", "/_synapse/bgthrottle/"),
         ("/a", "/a"),
+        ("/_synapse/admins", "/_synapse/admins"),
+        ("/_synapse/bgthrottle/admin", "/_synapse/bgthrottle/admin"),
+        ("/updates/health", "/updates/health"),
         (None, "off"),
         (None, False),
     ],
@@ -103,12 +106,15 @@ def test_api_path(expected: str | None, value: object) -> None:
     "value",
     [
         *("", "/", "//", "a", "/a//b", "/..", "/a/../b", "/_matrix/x", "/_synapse/admin/x"),
+        *("/_matrix", "/_synapse", "/_synapse/", "/_synapse/admin/", "/_synapse/client"),
+        *("/_synapse/client/x", "/_synapse/jwks", "/_synapse/mas/x", "/_synapse/metrics"),
+        *("/_synapse/replication", "/health", "/health/x", "/.well-known", "/.well-known/matrix/x"),
         *("/a b", "/a?b", "/a#b", "/a%2f", "/\n", "https://example.org/a"),
         *(5, None, True, [], {}),
     ],
 )
 def test_wrong_api_path(value: object) -> None:
-    """What is no path, or is Synapse's, is refused."""
+    """What is no path, is Synapse's, or would take away from that what is below, is refused."""
     (problem,) = problems_of({"api_path": value})
     assert problem.startswith("api_path: found ")
     assert "accepted is a path such as /_synapse/bgthrottle" in problem

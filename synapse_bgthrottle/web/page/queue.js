@@ -2,7 +2,7 @@
 
 import { h, theirs, unseen } from "./dom.js";
 import {
-  UNKNOWN, clock, counted, duration, escaped, globOf, milliseconds, number, percent, since,
+  UNKNOWN, clock, counted, duration, escaped, globOf, matches, milliseconds, number, percent, since,
 } from "./words.js";
 
 const FEW = 8;
@@ -62,11 +62,7 @@ export function current(database, status, open) {
       fact("Share of time at work", percent(Math.min(spent, 1)), update.duty_cycle_ratio !== null && `${percent(update.duty_cycle_ratio)} allowed`),
     ),
     h("p", { class: "quiet limits" }, "Limits: ", theirs(update.limits)),
-    h(
-      "p",
-      { class: "buttons" },
-      buttons(update.name, database.name, database.pending?.some((one) => one.name === update.name && one.paused), open),
-    ),
+    h("p", { class: "buttons" }, buttons(update.name, database.name, status, open)),
   );
 }
 
@@ -84,19 +80,30 @@ function amount(progress) {
   return [`${number(progress.done)} of ${number(progress.total)} `, theirs(progress.unit)];
 }
 
-function buttons(name, database, paused, open) {
-  const one = (action, text, className = null) =>
+// What pauses an update, or ends its pause. A pause is ended by its own words, not by a name that it
+// matches; of several the one that ends last is the one that the reason of the hold tells.
+function pausing(name, database, status) {
+  const [pause] = status.levers
+    .filter((one) => one.kind === "pause" && [null, database].includes(one.database) && matches(one.update, name))
+    .sort((one, other) => other.ends_ms - one.ends_ms);
+  if (pause === undefined) return ["pause", "Pause", { update: globOf(name), database }];
+  return ["resume", "Resume", { update: pause.update, database: pause.database }];
+}
+
+function buttons(name, database, status, open) {
+  const one = (action, text, target, className = null) =>
     h(
       "button",
-      { type: "button", class: className, key: action, onclick: () => open(action, { update: globOf(name), database }) },
+      { type: "button", class: className, key: action, onclick: () => open(action, target) },
       text,
       unseen(" ", escaped(name)),
       "…",
     );
+  const target = { update: globOf(name), database };
   return [
-    paused ? one("resume", "Resume") : one("pause", "Pause"),
-    one("release", "Release", "lesser"),
-    one("override", "Override", "lesser"),
+    one(...pausing(name, database, status)),
+    one("release", "Release", target, "lesser"),
+    one("override", "Override", target, "lesser"),
   ];
 }
 
@@ -163,16 +170,16 @@ function row(one, database, status, open) {
       notes,
     ),
     typeof ratio === "number" && h("div", { class: "how-far" }, bar(ratio, one.name, "small"), percent(ratio)),
-    h("div", { class: "buttons" }, more(one, database, open)),
+    h("div", { class: "buttons" }, more(one, database, status, open)),
   );
 }
 
-function more(one, database, open) {
-  const action = one.paused ? "resume" : "pause";
-  const target = { update: globOf(one.name), database: database.name };
+function more(one, database, status, open) {
+  const [action, text, target] = pausing(one.name, database.name, status);
+  const exact = { update: globOf(one.name), database: database.name };
   const name = unseen(" ", escaped(one.name));
   return [
-    h("button", { type: "button", class: "lesser", onclick: () => open(action, target) }, one.paused ? "Resume" : "Pause", name, "…"),
-    h("button", { type: "button", class: "lesser", onclick: () => open("release", target) }, "More", name, "…"),
+    h("button", { type: "button", class: "lesser", onclick: () => open(action, target) }, text, name, "…"),
+    h("button", { type: "button", class: "lesser", onclick: () => open("release", exact) }, "More", name, "…"),
   ];
 }
