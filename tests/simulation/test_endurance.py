@@ -27,7 +27,7 @@ def test_no_starvation() -> None:
     assert MOST_EXPLAINED_S > longest_wait_s(throttle(Adaptive()), 10_000, streams(1)("signals"))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(LOOKS)
 def test_any_history(looks: list[Any]) -> None:
     """Nothing raises, a wait is never negative, and a batch is never empty."""
@@ -38,7 +38,7 @@ def test_any_history(looks: list[Any]) -> None:
     assert 1 <= min(decision.target_ms, decision.first_batch_items, decision.min_batch_items)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(LOOKS, st.floats(0, 100), st.floats(0, 100))
 def test_more_pressure_never_a_shorter_wait(looks: list[Any], late_s: float, more_s: float) -> None:
     """After the same history, the worse the last look was, the longer the wait."""

@@ -12,7 +12,7 @@ from synapse_bgthrottle.soft_law import SoftLaw
 
 LOOK_S = 0.25
 FLOOR = 0.01
-SOME = settings(max_examples=100, deadline=None, derandomize=True)
+SOME = settings(max_examples=100, derandomize=True)
 
 
 class Filtered:

@@ -11,7 +11,7 @@ from synapse_bgthrottle.simulation.processors import Lane, Processors
 from synapse_bgthrottle.simulation.world import World
 from tests.simulation.runs import streams
 
-FEW = settings(max_examples=30, deadline=None, derandomize=True)
+FEW = settings(max_examples=30, derandomize=True)
 
 
 def clients_only(kind: RequestKind, rate_per_s: float, **server: float) -> World:

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.decision import Cause
@@ -73,7 +73,6 @@ def test_reason_of_a_backoff_counts_failures(expected: str, failures: int) -> No
     assert expected == server.ask().reason
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=8), st.floats(0, 100))
 def test_more_failures_never_shorten_the_wait_for_any_durations(
     durations_s: list[float], later_s: float

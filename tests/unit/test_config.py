@@ -161,7 +161,7 @@ def test_rule_may_set_nothing() -> None:
     assert [0, 1] == [rule.number for rule in config.rules]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     ANYTHING
     | st.builds(
@@ -189,7 +189,6 @@ def test_configuration_is_parsed_or_refused_for_any_value(raw: object) -> None:
     assert all(problem.message for problem in problems)
 
 
-@settings(deadline=None)
 @given(raw_configs())
 def test_configuration_is_accepted_for_any_valid_one(raw: dict[str, Any]) -> None:
     """Every combination of accepted values is accepted, and no rule is lost."""
@@ -205,7 +204,6 @@ def test_configuration_is_accepted_for_any_valid_one(raw: dict[str, Any]) -> Non
         assert ("windows" in level) is (read.windows is not None)
 
 
-@settings(deadline=None)
 @given(raw_configs())
 def test_reading_changes_nothing_for_any_configuration(raw: dict[str, Any]) -> None:
     """The same configuration reads the same twice, and what was read stays as it was."""

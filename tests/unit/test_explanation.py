@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config, parse
@@ -150,7 +150,6 @@ def test_large_numbers_are_told_in_full() -> None:
     assert ("2147483647", "1234567.5") == (told["max_batch_size"], told["max_items_per_second"])
 
 
-@settings(deadline=None)
 @given(configs(), st.sampled_from(UPDATES), st.booleans())
 def test_explanation_is_text_for_any_configuration(
     config: Config, name: str, one_shot: bool

@@ -22,7 +22,7 @@ WINDOWS = st.lists(
 ).map(tuple)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(windows=WINDOWS, minute=st.integers(-3 * 1440, 3 * 1440))
 def test_closing_is_the_first_closed_minute(windows: tuple[Window, ...], minute: int) -> None:
     """Windows that are open close at the first minute at which they are not, over clock changes."""

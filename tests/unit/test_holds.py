@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.decision import Cause
@@ -153,7 +153,6 @@ def test_holding_starts_anew_after_an_opening_that_nobody_saw() -> None:
     assert server.ask().cause is Cause.WINDOW
 
 
-@settings(deadline=None)
 @given(
     st.lists(windows(), min_size=1, max_size=2).map(tuple),
     zones(),

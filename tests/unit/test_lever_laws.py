@@ -2,7 +2,7 @@
 
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
@@ -43,7 +43,6 @@ def _levers(draw: st.DrawFn) -> Levers:
 _LOOKS = st.lists(st.tuples(_AFTER_S, st.none() | _levers()), min_size=1, max_size=4)
 
 
-@settings(deadline=None)
 @given(
     configs(),
     _LOOKS,
@@ -88,7 +87,6 @@ def test_decisions_are_usable_for_any_levers(
             assert throttle.limits_of(name, database, one_shot)[1] == update.limits
 
 
-@settings(deadline=None)
 @given(configs(), _levers(), st.sampled_from(DATABASES), st.sampled_from(UPDATES), st.booleans())
 def test_explanation_has_the_cause_that_holds_for_any_levers(
     config: Config, levers: Levers, database: str, name: str, one_shot: bool

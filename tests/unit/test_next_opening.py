@@ -98,7 +98,7 @@ def test_window_without_days_never_opens() -> None:
     assert next_opening_s((Window((), 60, 120),), UTC, utc_s("2026-06-01 12:00")) is None
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(windows(), min_size=1, max_size=2).map(tuple), zones(), moments_s())
 def test_next_opening_is_the_first_open_minute_for_any_windows(
     drawn: tuple[Window, ...], zone: ZoneInfo, wall_s: float

@@ -172,7 +172,7 @@ _JUNK = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(sorted(SIGNALS)) | st.text(max_size=5), _JUNK, max_size=5))
 def test_signals_are_parsed_or_refused_for_any_value(raw: dict[str, Any]) -> None:
     """Whatever is written, the answer is settings or problems, and no other error."""
@@ -186,7 +186,6 @@ def test_signals_are_parsed_or_refused_for_any_value(raw: dict[str, Any]) -> Non
     assert all(problem.path[0] == "signals" for problem in problems)
 
 
-@settings(deadline=None)
 @given(raw_signals())
 def test_signals_are_accepted_for_any_valid_ones(raw: dict[str, Any]) -> None:
     """Every threshold that is accepted is positive and finite, and none is lost."""
@@ -200,7 +199,6 @@ def test_signals_are_accepted_for_any_valid_ones(raw: dict[str, Any]) -> None:
     assert set(signals.thresholds) <= set(raw)
 
 
-@settings(deadline=None)
 @given(raw_configs())
 def test_signals_are_those_of_the_top_level_for_any_configuration(raw: dict[str, Any]) -> None:
     """What stands beside `signals:` changes nothing of them."""

@@ -46,7 +46,6 @@ def test_next_update_rests_after_the_last_one_of_its_database() -> None:
     assert 9.0 == pytest.approx(server.ask().wait_s)
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 1), st.lists(st.floats(0.001, 1), min_size=1, max_size=10))
 def test_duty_cycle_is_the_share_of_work_for_any_batches(
     ratio: float, shares_of_longest: list[float]
@@ -86,7 +85,6 @@ def test_fixed_sleep_is_slept_whatever_a_batch_took(took_s: float) -> None:
 # --- items per second ---
 
 
-@settings(deadline=None)
 @given(
     st.floats(0.1, 5000),
     st.sampled_from((NO_REST, DutyCycle(0.5), FixedSleep(50))),
@@ -113,7 +111,7 @@ def test_rate_is_kept_over_ten_seconds_for_any_batches(
         assert sum(within[:-1]) <= 10 * rate + 1e-3 * rate
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(0.2, 2000), st.lists(st.floats(0, 0.001), min_size=20, max_size=60))
 def test_rate_is_used_where_batches_are_quick_for_any_rate(
     rate: float, durations_s: list[float]

@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
@@ -239,7 +239,6 @@ _STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(configs(), _STEPS)
 def test_decision_makes_sense_for_any_course_of_events(
     config: Config,
@@ -270,7 +269,6 @@ def test_decision_makes_sense_for_any_course_of_events(
         assert update.batch_s >= 0
 
 
-@settings(deadline=None)
 @given(configs(), st.sampled_from(DATABASES), st.sampled_from(UPDATES), st.booleans())
 def test_first_rule_that_matches_decides_for_any_configuration(
     config: Config, database: str, name: str, one_shot: bool

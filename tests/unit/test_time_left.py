@@ -70,7 +70,7 @@ _gaps_s = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(update=_updates, gaps_s=_gaps_s, start=st.floats(0, 0.5))
 def test_within_a_fifth_of_the_truth(
     update: SteadyUpdate, gaps_s: list[float], start: float

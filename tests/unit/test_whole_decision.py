@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import attrs
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
@@ -96,7 +96,6 @@ _STEPS = ("begin", "start", "finish", "fail", "sample", "sample", "levers", "wai
 ANY_LIFE = (configs(), st.booleans(), st.booleans(), st.data())
 
 
-@settings(deadline=None)
 @given(*ANY_LIFE)
 def test_decision_is_usable_whatever_happens(
     config: Config, sees_requests: bool, is_sqlite: bool, data: st.DataObject

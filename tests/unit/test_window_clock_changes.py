@@ -180,7 +180,7 @@ def test_skipped_days_are_of_the_coming_year(expected: list[str], now: str) -> N
     assert expected == [str(day) for day in days]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(windows(), zones())
 def test_skipped_day_has_no_open_minute_for_any_window(window: Window, zone: ZoneInfo) -> None:
     """On a day that is told as skipped the window is not open at any minute."""

@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from synapse_bgthrottle.windows import Window, is_open
 from tests.unit.strategies import moments_s, utc_s, windows, zones
@@ -104,7 +104,6 @@ def test_one_open_window_is_enough() -> None:
     assert [False, True, False, True, False] == opened
 
 
-@settings(deadline=None)
 @given(windows(), zones(), moments_s())
 def test_window_is_open_alike_within_a_minute_for_any_window(
     window: Window, zone: ZoneInfo, wall_s: float
