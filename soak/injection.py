@@ -16,9 +16,11 @@ import random
 import signal
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from soak.instrument import SITES, instrument
+from soak.records import Records
 
 # A budget that is set and cannot be read holds updates: that is its promise. By file, the
 # beginnings of the calls without which there is no value of a budget that the lives set: nothing
@@ -68,6 +70,10 @@ _TAKEN_FOR_GRANTED = (
     "make_deferred_yieldable(answer)",
 )
 
+# How many of all calls are made in some life. The others are mostly of the configuration and of the
+# start, where an error is to be seen. With fewer than these, lives no longer try what they did.
+_LEAST_MADE = 0.68
+
 # How often a call fails.
 ALWAYS = 10**9
 ONCE = 1
@@ -83,6 +89,7 @@ class FrozenError(BaseException):
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="soak.injection", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path(".soak/injection"))
     parser.add_argument("--sample", type=int, help="so many runs only, drawn at random")
     parser.add_argument("--how", choices=("always", "once"), help="both, where it is not said")
     parser.add_argument("--seed", type=int, default=1)
@@ -132,11 +139,20 @@ def main() -> int:
     print("tracebacks:", ", ".join(f"{most[n]} runs with {n}" for n in sorted(most)))
     for site in sorted(by_design):
         print(f"held by design: {SITES.names[site]}")
-    print(
-        f"{len(SITES.names)} calls, {len(made)} of them made; {len(tries)} runs; {len(bad)} bad,"
-        f" {len(by_design)} held by design"
-    )
-    return 1 if bad else 0
+    records = Records(options.output, "An error of our own at each call")
+    record = {
+        "calls": len(SITES.names),
+        "made": len(made),
+        "runs": len(tries),
+        "bad": len(bad),
+        "held by design": len(by_design),
+        "most tracebacks": max(most, default=0),
+    }
+    breaches = [f"bad: {SITES.names[site]}" for site in sorted(bad)]
+    if len(made) < _LEAST_MADE * len(SITES.names):
+        breaches.append(f"only {len(made)} of {len(SITES.names)} calls are made in any life")
+    records.add(record, "calls", breaches)
+    return records.status()
 
 
 def _lived(life: Any, number: int, site: int, times: int, faultless_s: float) -> Any:

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -101,9 +102,10 @@ def test_silence() -> None:
     assert ["written"] == answers
 
 
-def test_some_calls() -> None:
+def test_some_calls(tmp_path: Path) -> None:
     """Each a life of its own: all work is done, and no iteration fails."""
     command = [sys.executable, "-m", "soak.injection", "--sample", "25", "--seed", "7"]
+    command += ["--output", str(tmp_path / "injection")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     assert 0 == ended.returncode, ended.stdout + ended.stderr[-2000:]
-    assert "25 runs; 0 bad" in ended.stdout
+    assert '"runs": 25, "bad": 0' in ended.stdout
