@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,25 +40,34 @@ def _queue_pushers(path: Path) -> int:
     return _PUSHERS
 
 
-@pytest.mark.parametrize("queue", [_queue_search, _queue_pushers])
 def test_time_left(
-    template: Template,
-    make_server: Callable[..., RealServer],
-    tmp_path: Path,
-    queue: Callable[[Path], int],
+    template: Template, make_server: Callable[..., RealServer], tmp_path: Path
 ) -> None:
     """From a tenth of the way on it is at most 20 % off, or 3 s near the end.
 
     From a quarter on it is told. Before that it may be unknown: it takes steps to know a pace.
     """
-    items = queue(Path(shutil.copy(template.database, tmp_path / "counted.db")))
-    # Steady: no adaptive pace that compares moments with and without batches, and no growing
-    # batches, of which each rests for the smaller one before it.
-    pace = {"duty_cycle": "100%", "max_items_per_second": items / _TAKES_S, "max_batch_size": 100}
-    server = make_server({"rules": [{"update": "*", **pace}]})
-    queue(server.synapse.database_path)
+    servers = []
+    for queue in (_queue_search, _queue_pushers):
+        items = queue(Path(shutil.copy(template.database, tmp_path / "counted.db")))
+        # Steady: no adaptive pace that compares moments with and without batches, and no growing
+        # batches, of which each rests for the smaller one before it.
+        pace = {"duty_cycle": "100%", "max_items_per_second": items / _TAKES_S}
+        server = make_server({"rules": [{"update": "*", "max_batch_size": 100, **pace}]})
+        queue(server.synapse.database_path)
+        servers.append(server)
+    # Side by side: at these rates both together hardly use a processor.
+    with ThreadPoolExecutor() as threads:
+        for told, took_s in threads.map(_lived, servers):
+            _check(told, took_s)
+
+
+def _lived(server: RealServer) -> tuple[list[tuple[float, float | None]], float]:
     with server.synapse:
-        told, took_s = _follow(server.admin)
+        return _follow(server.admin)
+
+
+def _check(told: list[tuple[float, float | None]], took_s: float) -> None:
     assert took_s == pytest.approx(_TAKES_S, rel=0.2)
     off = [
         (at_s, left_s, took_s - at_s)

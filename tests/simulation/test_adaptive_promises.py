@@ -75,6 +75,7 @@ def test_load_comes() -> None:
         record = world(EVENT_SEARCH, clients=clients, seed=seed).run(75)
         came_s = min(request.came_s for request in record.requests)
         assert 0.9 < record.share_in_batches(50, 60)
+        assert 0.5 > record.share_in_batches(came_s, came_s + 1)
         assert 0.5 > record.share_in_batches(came_s + 1, came_s + 11)
 
 
