@@ -107,6 +107,9 @@ def _database(
             moment,
         )
     first = current["name"] if current else look.current
+    failure = _last_failure(throttle, look.name)
+    # What has left the queue is not tried again: its last failure was after it was done, say.
+    is_over = failure is not None and names is not None and failure["update"] not in names
     return {
         "name": look.name,
         "engine": look.engine,
@@ -116,8 +119,8 @@ def _database(
         else [_pending(item, look, levers, courses) for item in in_order(look.rows, first)],
         "queue_problem": look.queue_problem,
         "current": current,
-        "failures_in_row": 0 if state is None else state.failures,
-        "last_failure": _last_failure(throttle, look.name),
+        "failures_in_row": 0 if state is None or is_over else state.failures,
+        "last_failure": failure,
         "signals": []
         if state is None
         else list(

@@ -110,6 +110,19 @@ def test_failing(server: StatusWorld) -> None:
     assert [] == _told(server, 62)
 
 
+@pytest.mark.parametrize("queue", [(), ("b",)], ids=["empty", "next"])
+def test_failure_of_what_is_over(server: StatusWorld, queue: tuple[str, ...]) -> None:
+    """A connection lost after the last batch was done: nothing is tried again, nothing fails."""
+    server.batch("a", 0, failure="server closed the connection")
+    for name in queue:
+        server.begin(name, 10)
+    told = server.status(86_400, look(*queue))
+    assert [] == told["problems"]
+    (database,) = told["databases"]
+    assert (0, "a") == (database["failures_in_row"], database["last_failure"]["update"])
+    assert [("failing", DB)] == [problem[:2] for problem in _told(server, 86_400)]
+
+
 def test_aborted(server: StatusWorld) -> None:
     """That Synapse gave up is told in place of the failures, with how to start anew."""
     for at_s in range(0, 500, 100):
