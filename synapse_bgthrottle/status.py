@@ -64,6 +64,13 @@ def status(
     told = [lever.to_json() for lever in levers]
     databases = [_database(throttle, courses, look, levers, enabled, moment) for look in looks]
     now_ms = round(moment.wall_s * 1000)
+    gone = {
+        look.name: look.current
+        for look in looks
+        if look.rows is not None
+        and look.current is not None
+        and look.current not in {row.name for row in look.rows}
+    }
     return {
         "version": __version__,
         "server_name": server_name,
@@ -72,7 +79,7 @@ def status(
         "duty_cycle_ratio": _duty_ratio(databases),
         "databases": databases,
         "levers": told,
-        "problems": list(problems(enabled, store_problem, databases, told, now_ms)),
+        "problems": list(problems(enabled, store_problem, databases, gone, told, now_ms)),
         "missing": list(missing),
     }
 

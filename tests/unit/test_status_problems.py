@@ -134,6 +134,24 @@ def test_aborted(server: StatusWorld) -> None:
     assert "/_synapse/admin/v1/background_updates/enabled" in advice
 
 
+@pytest.mark.parametrize(
+    ("queue", "advice"),
+    [
+        ((), "Synapse is still at a, which is no longer in the queue: restart it."),
+        (("b",), "Synapse is still at a, which is no longer in the queue: restart it."),
+        (("a", "b"), "Mend the cause, then start the updates anew"),
+        (None, "Mend the cause, then start the updates anew"),
+    ],
+)
+def test_aborted_at_what_was_deleted(queue: tuple[str, ...] | None, advice: str) -> None:
+    """Started anew it would abort again: Synapse goes on to no other update before a restart."""
+    rows = None if queue is None else tuple(QueueRow(name) for name in queue)
+    seen = look(rows=rows, current="a", has_aborted=True)
+    (problem,) = StatusWorld().status(0, seen)["problems"]
+    assert "aborted" == problem["kind"]
+    assert problem["advice"].startswith(advice)
+
+
 def test_queue_that_cannot_be_read(server: StatusWorld) -> None:
     """A queue that cannot be read is told with why."""
     problem = ("database", DB, f"the queue of {DB} cannot be read: gone")
@@ -152,8 +170,11 @@ def test_queue_that_cannot_be_read(server: StatusWorld) -> None:
 def test_unknown_update(server: StatusWorld, expected: list[str], known: set[str]) -> None:
     """Names that the server does not know are told together; where none is known, none."""
     rows = (QueueRow("a"), QueueRow("b"))
-    told = _told(server, 0, look={"rows": rows, "known": frozenset(known)})
+    seen = {"rows": rows, "known": frozenset(known)}
+    told = _told(server, 0, look=seen)
     assert [("unknown_update", DB, message) for message in expected] == told
+    if expected:
+        assert f"in the database {DB}. Then restart Synapse" in _advice(server, 0, **seen)
 
 
 def test_approval_is_told_at_once() -> None:
@@ -200,7 +221,7 @@ def test_what_ends_a_hold(expected: str, cause: str, closed: list[str]) -> None:
             {"name": name, "is_closed": True, "value": 1.0, "is_stale": False} for name in closed
         ],
     }  # fmt: skip
-    (problem,) = problems(True, "", [database], [], 3_600_000)
+    (problem,) = problems(True, "", [database], {}, [], 3_600_000)
     assert expected in problem["advice"]
 
 
