@@ -4,6 +4,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 from synapse.module_api import make_deferred_yieldable
@@ -65,6 +66,13 @@ class Pulled:
     made: tuple[Lever, ...]
     ended: tuple[Lever, ...]
     in_force: tuple[Lever, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As the HTTP API tells it, by these names."""
+        return {
+            name: [lever.to_json() for lever in levers]
+            for name, levers in attrs.asdict(self, recurse=False).items()
+        }
 
 
 class LeverDesk:
