@@ -1,7 +1,7 @@
 """What outlives the process: levers, the record of their uses, the history of updates, the week.
 
-Four tables of our own in the server's main database, made by the main process. Every function
-below `Store` runs in a thread of the database.
+Four tables of our own in the server's main database. Every function below `Store` runs in a thread
+of the database.
 """
 
 import json
@@ -16,26 +16,8 @@ from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.levers import MOST_USES, Lever, Use
 from synapse_bgthrottle.seen_week import SeenHour
 from synapse_bgthrottle.store_rows import entries_of, hour_of, lever_of, to_ms
+from synapse_bgthrottle.store_tables import make_tables
 
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS bgthrottle_levers (lever_id TEXT NOT NULL PRIMARY KEY,"
-    " kind TEXT NOT NULL, update_glob TEXT NOT NULL, database_name TEXT, settings TEXT NOT NULL,"
-    " reason TEXT NOT NULL, author TEXT NOT NULL, created_ms BIGINT NOT NULL,"
-    " ends_ms BIGINT NOT NULL, used_ms BIGINT)",
-    "CREATE TABLE IF NOT EXISTS bgthrottle_uses (use_id TEXT NOT NULL PRIMARY KEY,"
-    " at_ms BIGINT NOT NULL, author TEXT NOT NULL, action TEXT NOT NULL,"
-    " update_glob TEXT NOT NULL, database_name TEXT, reason TEXT NOT NULL,"
-    " settings TEXT NOT NULL, ends_ms BIGINT)",
-    "CREATE TABLE IF NOT EXISTS bgthrottle_history (database_name TEXT NOT NULL,"
-    " update_name TEXT NOT NULL, started_ms BIGINT NOT NULL, ended_ms BIGINT,"
-    " outcome TEXT NOT NULL, items BIGINT NOT NULL, batches BIGINT NOT NULL,"
-    " batch_ms BIGINT NOT NULL, waited_ms TEXT NOT NULL, failures BIGINT NOT NULL,"
-    " last_failure TEXT NOT NULL, first_progress TEXT,"
-    " PRIMARY KEY (database_name, update_name, started_ms))",
-    "CREATE TABLE IF NOT EXISTS bgthrottle_load (hour_of_week BIGINT NOT NULL PRIMARY KEY,"
-    " week BIGINT NOT NULL, watched_ms BIGINT NOT NULL, present_ms BIGINT NOT NULL,"
-    " requests BIGINT NOT NULL)",
-)
 _LEVER = "lever_id, kind, update_glob, database_name, settings, reason, author, created_ms, ends_ms"
 _USE = "at_ms, author, action, update_glob, database_name, reason, settings, ends_ms"
 _ENTRY = (
@@ -104,8 +86,7 @@ class Store:
 
 
 def _open(txn: Any, now_ms: int) -> Stored:
-    for table in _TABLES:
-        txn.execute(table)
+    make_tables(txn)
     txn.execute(_DELETE_ENDED, (now_ms,))
     txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
     levers, unreadable = [], []

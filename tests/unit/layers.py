@@ -107,6 +107,7 @@ EDGE = frozenset(
         "stock_iteration",
         "stock_settings",
         "store",
+        "store_tables",
         "watch",
         "web.access",
         "web.crowd",
