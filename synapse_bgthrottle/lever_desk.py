@@ -4,7 +4,6 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import attrs
 from synapse.module_api import make_deferred_yieldable
@@ -15,30 +14,13 @@ from synapse_bgthrottle.failures import FailureKind, kind_of
 from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.lever_requests import (
-    Action,
-    LeverRequest,
-    NothingMatchesError,
-    StoreUnavailableError,
-    TooManyLeversError,
-)
-from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind, Levers, Use
+from synapse_bgthrottle.lever_changes import Pulled, UpdateKey, change
+from synapse_bgthrottle.lever_requests import LeverRequest, StoreUnavailableError
+from synapse_bgthrottle.levers import Lever, LeverKind, Levers, Use
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.throttle import Throttle
 
 logger = logging.getLogger(__name__)
-
-_MADE_BY = {
-    Action.PAUSE: LeverKind.PAUSE,
-    Action.OVERRIDE: LeverKind.OVERRIDE,
-    Action.RELEASE: LeverKind.RELEASE,
-}
-_ENDED_BY = {
-    Action.RESUME: (LeverKind.PAUSE,),
-    Action.RESET: (LeverKind.OVERRIDE, LeverKind.RELEASE),
-}
-
-UpdateKey = tuple[str, str]
 
 
 @attrs.frozen
@@ -52,27 +34,6 @@ class Queue:
 
     asked_s: float
     names: frozenset[str]
-
-
-@attrs.frozen
-class Pulled:
-    """What pulling a lever did.
-
-    Attributes:
-        made, ended: the levers that it made and ended.
-        in_force: all that are in force now.
-    """
-
-    made: tuple[Lever, ...]
-    ended: tuple[Lever, ...]
-    in_force: tuple[Lever, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As the HTTP API tells it, by these names."""
-        return {
-            name: [lever.to_json() for lever in levers]
-            for name, levers in attrs.asdict(self, recurse=False).items()
-        }
 
 
 class LeverDesk:
@@ -97,34 +58,7 @@ class LeverDesk:
         async with self._alone() as levers:
             wall_s = self._host.wall_s()
             in_force = levers.in_force(wall_s)
-            made: tuple[Lever, ...] = ()
-            ended: tuple[Lever, ...] = ()
-            if request.action in _MADE_BY:
-                made = tuple(self._made(request, author, pending, wall_s))
-                # A release in force that is made anew gets the new end.
-                ended = tuple(
-                    old
-                    for old in in_force
-                    for new in made
-                    if old.kind is new.kind is LeverKind.RELEASE
-                    and (old.update, old.database) == (new.update, new.database)
-                )
-                if not made:
-                    raise NothingMatchesError(_no_update(request, pending))
-            else:
-                kinds = _ENDED_BY[request.action]
-                ended = tuple(
-                    lever
-                    for lever in in_force
-                    if lever.kind in kinds and lever.is_meant_by(request.update, request.database)
-                )
-                if not ended:
-                    raise NothingMatchesError(_no_lever(request, in_force))
-            if len(in_force) + len(made) - len(ended) > MOST_LEVERS:
-                raise TooManyLeversError(
-                    f"{len(in_force)} pauses, overrides and releases are in force, this would add"
-                    f" {len(made) - len(ended)}, and {MOST_LEVERS} may be: end some"
-                )
+            made, ended = change(request, author, pending, in_force, wall_s, _new_id)
             use = Use(
                 secrets.token_hex(8),
                 round(wall_s * 1000),
@@ -212,37 +146,6 @@ class LeverDesk:
             told = f"{told}: {complaint_of(error)}"
             raise StoreUnavailableError(told, may_be_done=is_lost) from error
 
-    def _made(
-        self,
-        request: LeverRequest,
-        author: str,
-        pending: Sequence[UpdateKey],
-        wall_s: float,
-    ) -> Iterable[Lever]:
-        lever = Lever(
-            lever_id=secrets.token_hex(4),
-            kind=_MADE_BY[request.action],
-            update=request.update,
-            database=request.database,
-            settings=request.parsed,
-            written=request.settings,
-            reason=request.reason,
-            author=author,
-            created_s=wall_s,
-            ends_s=wall_s + request.duration_ms / 1000,
-        )
-        if request.action is not Action.RELEASE:
-            yield lever
-            return
-        for database_name, update_name in pending:  # once, so each by its name
-            if lever.matches(update_name, database_name):
-                yield attrs.evolve(
-                    lever,
-                    lever_id=secrets.token_hex(4),
-                    update=update_name,
-                    database=database_name,
-                )
-
 
 def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:
     queue = queues.get(release.database or "")
@@ -251,21 +154,5 @@ def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:
     return release.update not in queue.names
 
 
-def _no_update(request: LeverRequest, pending: Sequence[UpdateKey]) -> str:
-    names = ", ".join(name for _, name in pending[:5]) + (", ..." if len(pending) > 5 else "")
-    what = f"no pending update matches {request.update}"
-    return f"{what}; pending are: {names}" if names else f"{what}: none is pending"
-
-
-def _no_lever(request: LeverRequest, in_force: Sequence[Lever]) -> str:
-    is_resume = request.action is Action.RESUME
-    names = ", ".join(
-        f"{lever.update} in {lever.database}" if lever.database else lever.update
-        for lever in in_force
-        if lever.kind in _ENDED_BY[request.action]
-    )
-    if not names:
-        return "nothing is paused" if is_resume else "no override and no release is in force"
-    what = "pause" if is_resume else "override or release"
-    where = f" in {request.database}" if request.database else ""
-    return f"no {what} matches {request.update}{where}; in force for: {names}"
+def _new_id() -> str:
+    return secrets.token_hex(4)

@@ -14,7 +14,8 @@ from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.keeper import Keeper
-from synapse_bgthrottle.lever_desk import LeverDesk, Pulled
+from synapse_bgthrottle.lever_changes import Pulled
+from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.lever_requests import (
     Action,
     LeverRequest,

@@ -40,6 +40,7 @@ PURE = (
             "history",
             "holds",
             "internal_errors",
+            "lever_changes",
             "lever_requests",
             "lever_targets",
             "levers",
