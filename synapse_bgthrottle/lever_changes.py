@@ -1,6 +1,6 @@
 """What a request makes, and what it ends, of the levers in force. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -97,6 +97,17 @@ def change(
             f" {len(made) - len(ended)}, and {MOST_LEVERS} may be: end some"
         )
     return made, ended
+
+
+def found_later(before: Sequence[Lever], after: Sequence[Lever]) -> Iterator[str]:
+    """What was done without an answer: what is in force, or no longer, a line each."""
+    for what, these, others in (("in force", after, before), ("over", before, after)):
+        ids = {lever.lever_id for lever in others}
+        for lever in these:
+            if lever.lever_id not in ids:
+                where = f" in {lever.database}" if lever.database else ""
+                told = f"{lever.kind.value} of {lever.update}{where} {lever.describe()}"
+                yield f"{what}, though its answer was lost: {told}"
 
 
 def _made(

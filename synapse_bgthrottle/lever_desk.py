@@ -14,13 +14,19 @@ from synapse_bgthrottle.failures import FailureKind, kind_of
 from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.lever_changes import Pulled, UpdateKey, change
+from synapse_bgthrottle.lever_changes import Pulled, UpdateKey, change, found_later
 from synapse_bgthrottle.lever_requests import LeverRequest, StoreUnavailableError
 from synapse_bgthrottle.levers import Lever, LeverKind, Levers, Use
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.throttle import Throttle
 
 logger = logging.getLogger(__name__)
+
+# After a write that may be done, what is in force is read until that has succeeded once the
+# database is surely no longer at it: soon at first, then doubled up to the longest.
+_SURE_AFTER_S = 5.0
+_FIRST_READ_S = 0.5
+_LONGEST_PAUSE_S = 10.0
 
 
 @attrs.frozen
@@ -37,13 +43,19 @@ class Queue:
 
 
 class LeverDesk:
-    """Changes the levers, in the store first and then in the throttle."""
+    """Changes the levers, in the store first and then in the throttle.
+
+    Where a connection is lost it is not known whether a write was done. Until it is, each change
+    begins with what the store has, and that is read by a timer too.
+    """
 
     def __init__(self, host: Homeserver, throttle: Throttle, store: Store) -> None:
         self._host = host
         self._throttle = throttle
         self._store = store
         self._lock = DeferredLock()
+        self._doubtful_since_s: float | None = None
+        self._read_in_s = _FIRST_READ_S
 
     async def pull(
         self, request: LeverRequest, author: str, pending: Sequence[UpdateKey]
@@ -127,6 +139,8 @@ class LeverDesk:
         try:
             if self._throttle.levers is None:
                 raise StoreUnavailableError("what is in force has not been read yet")
+            if self._doubtful_since_s is not None:
+                await self._read(self._throttle.levers)
             yield self._throttle.levers
         finally:
             with PreserveLoggingContext():  # whoever is next brings a log context of their own
@@ -142,9 +156,49 @@ class LeverDesk:
         except Exception as error:
             # Perhaps between COMMIT and its answer.
             is_lost = kind_of(error) is FailureKind.CONNECTION
-            told = "it may be done, see after a restart" if is_lost else "nothing has changed"
-            told = f"{told}: {complaint_of(error)}"
+            if is_lost:
+                self._doubt()
+            told = "it may be done, see the status in some seconds"
+            told = f"{told if is_lost else 'nothing has changed'}: {complaint_of(error)}"
             raise StoreUnavailableError(told, may_be_done=is_lost) from error
+
+    async def _read(self, before: Levers) -> None:
+        try:
+            found = Levers(await self._store.levers())
+        except CancelledError:
+            raise
+        except Exception as error:
+            raise StoreUnavailableError(f"nothing has changed: {complaint_of(error)}") from error
+        self._throttle.levers = found
+        wall_s = self._host.wall_s()
+        for line in found_later(before.in_force(wall_s), found.in_force(wall_s)):
+            logger.info("%s", line)
+
+    def _doubt(self) -> None:
+        was_doubtful = self._doubtful_since_s is not None
+        self._doubtful_since_s = self._host.now_s()
+        if not was_doubtful:
+            self._read_in_s = _FIRST_READ_S
+            self._read_later()
+
+    def _read_later(self) -> None:
+        self._host.call_later(self._read_in_s, "bgthrottle_reading_levers", self._settle)
+        self._read_in_s = min(self._read_in_s * 2, _LONGEST_PAUSE_S)
+
+    async def _settle(self) -> None:
+        """Read it, and again later until it is sure."""
+        now_s = self._host.now_s()
+        try:
+            async with self._alone():
+                since_s = self._doubtful_since_s
+                if since_s is not None and now_s - since_s >= _SURE_AFTER_S:
+                    self._doubtful_since_s = None
+        except CancelledError:
+            raise
+        except Exception as error:  # there is a next time
+            logger.debug("Could not read what is in force: %r", error)
+        if self._doubtful_since_s is not None:
+            self._read_later()
 
 
 def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:

@@ -49,8 +49,8 @@ class Stored:
 class Store:
     """Reads and writes them; what it answered to have written survives a kill.
 
-    Every method raises whatever a lost connection, or a database that refuses, makes of it, and has
-    changed nothing then.
+    Every method raises whatever a lost connection, or a database that refuses, makes of it. Nothing
+    has changed where it refused; where the connection was lost, that is not known.
     """
 
     def __init__(self, host: Homeserver) -> None:
@@ -61,6 +61,11 @@ class Store:
         now_ms = to_ms(self._host.wall_s())
         stored: Stored = await self._run(_open, now_ms)
         return stored
+
+    async def levers(self) -> tuple[Lever, ...]:
+        """Those that are written, also such as have ended."""
+        levers, _ = await self._run(_levers)
+        return tuple(levers)
 
     async def change(self, made: Iterable[Lever], ended: Iterable[Lever], use: Use | None) -> None:
         """Write and delete levers, and record who did that."""
@@ -88,13 +93,7 @@ class Store:
 def _open(txn: Any, now_ms: int) -> Stored:
     make_tables(txn)
     txn.execute(_DELETE_ENDED, (now_ms,))
-    txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
-    levers, unreadable = [], []
-    for row in txn.fetchall():
-        try:
-            levers.append(lever_of(row))
-        except (ValueError, TypeError, OverflowError, OSError, InvalidConfigError) as error:
-            unreadable.append(f"{row[1]} of {row[2]} by {row[6]}: {error}")
+    levers, unreadable = _levers(txn)
     txn.execute(
         f"SELECT {_ENTRY} FROM bgthrottle_history WHERE outcome IN (?, ?) ORDER BY started_ms",
         (Outcome.RUNNING.value, Outcome.ABORTED.value),
@@ -108,6 +107,18 @@ def _open(txn: Any, now_ms: int) -> Stored:
         tuple(entries),
         tuple(hour for hour in hours if hour is not None),
     )
+
+
+def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
+    """Those that can be read, and the others, each in a line."""
+    txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
+    levers, unreadable = [], []
+    for row in txn.fetchall():
+        try:
+            levers.append(lever_of(row))
+        except (ValueError, TypeError, OverflowError, OSError, InvalidConfigError) as error:
+            unreadable.append(f"{row[1]} of {row[2]} by {row[6]}: {error}")
+    return levers, unreadable
 
 
 def _change(
