@@ -173,8 +173,7 @@ class ModuleSteering:
             raise
         except TimeoutError:
             raise StoreUnavailableError(
-                f"the database has not answered for {_LONGEST_WRITE_S:.0f} s: it may still be done,"
-                " see the status",
+                f"no answer for {_LONGEST_WRITE_S:.0f} s: it may still be done, see the status",
                 may_be_done=True,
             ) from None
         told = await self._notes(request, pulled, targets if asks_first else None)
