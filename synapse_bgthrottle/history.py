@@ -5,7 +5,8 @@ begins, or when it is no longer in the queue. Times are seconds since the epoch.
 """
 
 import enum
-from collections.abc import Mapping
+import fnmatch
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -76,6 +77,26 @@ class HistoryEntry:
             "failures": self.failures,
             "last_failure": self.last_failure,
         }
+
+
+def newest_first(
+    entries: Iterable[HistoryEntry], update: str | None, database: str | None
+) -> list[HistoryEntry]:
+    """Each run once, as the last of those given tells it.
+
+    Args:
+        entries: in any order.
+        update: a glob: only of updates that match it; None: of all.
+        database: only of this one; None: of all.
+    """
+    # By the time as it is stored, so that what runs replaces what was written of it.
+    runs = {(entry.key, round(entry.started_s * 1000)): entry for entry in entries}
+    return [
+        entry
+        for entry in sorted(runs.values(), key=lambda entry: -entry.started_s)
+        if (update is None or fnmatch.fnmatchcase(entry.update, update))
+        and database in (None, entry.database)
+    ]
 
 
 @attrs.define

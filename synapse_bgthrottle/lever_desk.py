@@ -14,30 +14,19 @@ from synapse_bgthrottle.failures import FailureKind, kind_of
 from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.lever_requests import (
-    Action,
-    LeverRequest,
-    NothingMatchesError,
-    StoreUnavailableError,
-    TooManyLeversError,
-)
-from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind, Levers, Use
+from synapse_bgthrottle.lever_changes import Pulled, UpdateKey, change, found_later
+from synapse_bgthrottle.lever_requests import LeverRequest, StoreUnavailableError
+from synapse_bgthrottle.levers import Lever, LeverKind, Levers, Use
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
-_MADE_BY = {
-    Action.PAUSE: LeverKind.PAUSE,
-    Action.OVERRIDE: LeverKind.OVERRIDE,
-    Action.RELEASE: LeverKind.RELEASE,
-}
-_ENDED_BY = {
-    Action.RESUME: (LeverKind.PAUSE,),
-    Action.RESET: (LeverKind.OVERRIDE, LeverKind.RELEASE),
-}
-
-UpdateKey = tuple[str, str]
+# After a write that may be done, what is in force is read until that has succeeded once the
+# database is surely no longer at it: soon at first, then doubled up to the longest.
+_SURE_AFTER_S = 5.0
+_FIRST_READ_S = 0.5
+_LONGEST_PAUSE_S = 10.0
 
 
 @attrs.frozen
@@ -53,28 +42,20 @@ class Queue:
     names: frozenset[str]
 
 
-@attrs.frozen
-class Pulled:
-    """What pulling a lever did.
-
-    Attributes:
-        made, ended: the levers that it made and ended.
-        in_force: all that are in force now.
-    """
-
-    made: tuple[Lever, ...]
-    ended: tuple[Lever, ...]
-    in_force: tuple[Lever, ...]
-
-
 class LeverDesk:
-    """Changes the levers, in the store first and then in the throttle."""
+    """Changes the levers, in the store first and then in the throttle.
+
+    Where a connection is lost it is not known whether a write was done. Until it is, each change
+    begins with what the store has, and that is read by a timer too.
+    """
 
     def __init__(self, host: Homeserver, throttle: Throttle, store: Store) -> None:
         self._host = host
         self._throttle = throttle
         self._store = store
         self._lock = DeferredLock()
+        self._doubtful_since_s: float | None = None
+        self._read_in_s = _FIRST_READ_S
 
     async def pull(
         self, request: LeverRequest, author: str, pending: Sequence[UpdateKey]
@@ -89,34 +70,7 @@ class LeverDesk:
         async with self._alone() as levers:
             wall_s = self._host.wall_s()
             in_force = levers.in_force(wall_s)
-            made: tuple[Lever, ...] = ()
-            ended: tuple[Lever, ...] = ()
-            if request.action in _MADE_BY:
-                made = tuple(self._made(request, author, pending, wall_s))
-                # A release in force that is made anew gets the new end.
-                ended = tuple(
-                    old
-                    for old in in_force
-                    for new in made
-                    if old.kind is new.kind is LeverKind.RELEASE
-                    and (old.update, old.database) == (new.update, new.database)
-                )
-                if not made:
-                    raise NothingMatchesError(_no_update(request, pending))
-            else:
-                kinds = _ENDED_BY[request.action]
-                ended = tuple(
-                    lever
-                    for lever in in_force
-                    if lever.kind in kinds and lever.is_meant_by(request.update, request.database)
-                )
-                if not ended:
-                    raise NothingMatchesError(_no_lever(request, in_force))
-            if len(in_force) + len(made) - len(ended) > MOST_LEVERS:
-                raise TooManyLeversError(
-                    f"{len(in_force)} pauses, overrides and releases are in force, this would add"
-                    f" {len(made) - len(ended)}, and {MOST_LEVERS} may be: end some"
-                )
+            made, ended = change(request, author, pending, in_force, wall_s, _new_id)
             use = Use(
                 secrets.token_hex(8),
                 round(wall_s * 1000),
@@ -185,6 +139,8 @@ class LeverDesk:
         try:
             if self._throttle.levers is None:
                 raise StoreUnavailableError("what is in force has not been read yet")
+            if self._doubtful_since_s is not None:
+                await self._read(self._throttle.levers)
             yield self._throttle.levers
         finally:
             with PreserveLoggingContext():  # whoever is next brings a log context of their own
@@ -200,40 +156,49 @@ class LeverDesk:
         except Exception as error:
             # Perhaps between COMMIT and its answer.
             is_lost = kind_of(error) is FailureKind.CONNECTION
-            told = "it may be done, see after a restart" if is_lost else "nothing has changed"
-            told = f"{told}: {complaint_of(error)}"
+            if is_lost:
+                self._doubt()
+            told = "it may be done, see the status in some seconds"
+            told = f"{told if is_lost else 'nothing has changed'}: {complaint_of(error)}"
             raise StoreUnavailableError(told, may_be_done=is_lost) from error
 
-    def _made(
-        self,
-        request: LeverRequest,
-        author: str,
-        pending: Sequence[UpdateKey],
-        wall_s: float,
-    ) -> Iterable[Lever]:
-        lever = Lever(
-            lever_id=secrets.token_hex(4),
-            kind=_MADE_BY[request.action],
-            update=request.update,
-            database=request.database,
-            settings=request.parsed,
-            written=request.settings,
-            reason=request.reason,
-            author=author,
-            created_s=wall_s,
-            ends_s=wall_s + request.duration_ms / 1000,
-        )
-        if request.action is not Action.RELEASE:
-            yield lever
-            return
-        for database_name, update_name in pending:  # once, so each by its name
-            if lever.matches(update_name, database_name):
-                yield attrs.evolve(
-                    lever,
-                    lever_id=secrets.token_hex(4),
-                    update=update_name,
-                    database=database_name,
-                )
+    async def _read(self, before: Levers) -> None:
+        try:
+            found = Levers(await self._store.levers())
+        except CancelledError:
+            raise
+        except Exception as error:
+            raise StoreUnavailableError(f"nothing has changed: {complaint_of(error)}") from error
+        self._throttle.levers = found
+        wall_s = self._host.wall_s()
+        for line in found_later(before.in_force(wall_s), found.in_force(wall_s)):
+            logger.info("%s", line)
+
+    def _doubt(self) -> None:
+        was_doubtful = self._doubtful_since_s is not None
+        self._doubtful_since_s = self._host.now_s()
+        if not was_doubtful:
+            self._read_in_s = _FIRST_READ_S
+            self._read_later()
+
+    def _read_later(self) -> None:
+        self._host.call_later(self._read_in_s, "bgthrottle_reading_levers", self._settle)
+        self._read_in_s = min(self._read_in_s * 2, _LONGEST_PAUSE_S)
+
+    async def _settle(self) -> None:
+        """Read it, and again later until it is sure."""
+        now_s = self._host.now_s()
+        try:
+            async with self._alone():
+                since_s = self._doubtful_since_s
+                if since_s is not None and now_s - since_s >= _SURE_AFTER_S:
+                    self._doubtful_since_s = None
+        except CancelledError:
+            raise
+        except Exception as error:  # there is a next time
+            logger.debug("Could not read what is in force: %r", error)
+        if self._doubtful_since_s is not None:
+            self._read_later()
 
 
 def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:
@@ -243,21 +208,5 @@ def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:
     return release.update not in queue.names
 
 
-def _no_update(request: LeverRequest, pending: Sequence[UpdateKey]) -> str:
-    names = ", ".join(name for _, name in pending[:5]) + (", ..." if len(pending) > 5 else "")
-    what = f"no pending update matches {request.update}"
-    return f"{what}; pending are: {names}" if names else f"{what}: none is pending"
-
-
-def _no_lever(request: LeverRequest, in_force: Sequence[Lever]) -> str:
-    is_resume = request.action is Action.RESUME
-    names = ", ".join(
-        f"{lever.update} in {lever.database}" if lever.database else lever.update
-        for lever in in_force
-        if lever.kind in _ENDED_BY[request.action]
-    )
-    if not names:
-        return "nothing is paused" if is_resume else "no override and no release is in force"
-    what = "pause" if is_resume else "override or release"
-    where = f" in {request.database}" if request.database else ""
-    return f"no {what} matches {request.update}{where}; in force for: {names}"
+def _new_id() -> str:
+    return secrets.token_hex(4)

@@ -44,6 +44,19 @@ def is_known(request: LeverRequest, targets: Sequence[Target]) -> bool:
     return any(_matching(request.update, target.known) for target in _about(request, targets))
 
 
+def check_exists(database: str | None, targets: Sequence[Target]) -> None:
+    """Refuse a database that is not among these, where it is known which there are; None is all.
+
+    Raises:
+        InvalidConfigError: there is no such database.
+    """
+    names = [target.database for target in targets]
+    if database in (None, *names) or not _is_told(targets):
+        return
+    message = f"found {found(database)}; accepted is {', '.join(names)}"
+    raise InvalidConfigError([Problem(("database",), message)])
+
+
 def check(request: LeverRequest, targets: Sequence[Target]) -> None:
     """Refuse what is about nothing that there is, where it is known what there is.
 
@@ -55,12 +68,9 @@ def check(request: LeverRequest, targets: Sequence[Target]) -> None:
     """
     if request.action not in _MAKING or not _is_told(targets):
         return
+    check_exists(request.database, targets)
     about = _about(request, targets)
     pending = [name for target in about for name in target.pending or ()]
-    if not about:
-        names = ", ".join(target.database for target in targets)
-        message = f"found {found(request.database)}; accepted is {names}, or null for all"
-        raise InvalidConfigError([Problem(("database",), message)])
     if request.action is Action.RELEASE:
         _check_release(request, about)
     elif not is_known(request, targets) and not _matching(request.update, pending):

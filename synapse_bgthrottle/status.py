@@ -64,6 +64,13 @@ def status(
     told = [lever.to_json() for lever in levers]
     databases = [_database(throttle, courses, look, levers, enabled, moment) for look in looks]
     now_ms = round(moment.wall_s * 1000)
+    gone = {
+        look.name: look.current
+        for look in looks
+        if look.rows is not None
+        and look.current is not None
+        and look.current not in {row.name for row in look.rows}
+    }
     return {
         "version": __version__,
         "server_name": server_name,
@@ -72,7 +79,7 @@ def status(
         "duty_cycle_ratio": _duty_ratio(databases),
         "databases": databases,
         "levers": told,
-        "problems": list(problems(enabled, store_problem, databases, told, now_ms)),
+        "problems": list(problems(enabled, store_problem, databases, gone, told, now_ms)),
         "missing": list(missing),
     }
 
@@ -107,6 +114,9 @@ def _database(
             moment,
         )
     first = current["name"] if current else look.current
+    failure = _last_failure(throttle, look.name)
+    # What has left the queue is not tried again: its last failure was after it was done, say.
+    is_over = failure is not None and names is not None and failure["update"] not in names
     return {
         "name": look.name,
         "engine": look.engine,
@@ -116,8 +126,8 @@ def _database(
         else [_pending(item, look, levers, courses) for item in in_order(look.rows, first)],
         "queue_problem": look.queue_problem,
         "current": current,
-        "failures_in_row": 0 if state is None else state.failures,
-        "last_failure": _last_failure(throttle, look.name),
+        "failures_in_row": 0 if state is None or is_over else state.failures,
+        "last_failure": failure,
         "signals": []
         if state is None
         else list(

@@ -1,7 +1,7 @@
 """What is wrong, or stands in the way, and what an administrator can do about it. Pure."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,6 +16,9 @@ _START_ANEW = (
     "Mend the cause, then start the updates anew: `bgthrottle resume`, or POST"
     ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled.'
 )
+
+# It never forgets what it is at, and nothing but its end makes it go on to another one.
+_RESTART = "Synapse is still at {name}, which is no longer in the queue: restart it."
 
 _TRIED_AGAIN = (
     "It is tried again, after a wait; Synapse gives up after five failures in a row. The whole"
@@ -46,10 +49,14 @@ def problems(
     enabled: bool,
     store_problem: str,
     databases: Sequence[Json],
+    gone: Mapping[str, str],
     levers: Sequence[Json],
     now_ms: int,
 ) -> Iterator[Json]:
-    """The worst first: of the server, then of each database, whose status is given."""
+    """The worst first: of the server, then of each database, whose status is given.
+
+    `gone` are updates that Synapse is at though their queue has them no more, by name of database.
+    """
     if store_problem:
         yield _problem(
             None,
@@ -65,7 +72,7 @@ def problems(
             "Enable them with `bgthrottle resume`; to hold them for a while, pause them instead.",
         )
     for database in databases:
-        yield from _of_database(database, now_ms)
+        yield from _of_database(database, gone.get(database["name"]), now_ms)
     pauses = [_paused(lever) for lever in levers if lever["kind"] == "pause"]
     yield from (pause for at, pause in enumerate(pauses) if pause not in pauses[:at])
 
@@ -87,7 +94,7 @@ def _paused(lever: Json) -> Json:
     )
 
 
-def _of_database(database: Json, now_ms: int) -> Iterator[Json]:
+def _of_database(database: Json, gone: str | None, now_ms: int) -> Iterator[Json]:
     name, failure, current = database["name"], database["last_failure"], database["current"]
     last = f"; the last was: {failure['message']}" if failure else ""
     if database["state"] == "aborted":
@@ -95,7 +102,7 @@ def _of_database(database: Json, now_ms: int) -> Iterator[Json]:
             name,
             "aborted",
             f"Synapse gave up on {name} after five failures in a row{last}",
-            _START_ANEW,
+            _START_ANEW if gone is None else _RESTART.format(name=gone),
         )
     elif database["failures_in_row"]:
         yield _problem(name, "failing", _failing(database), _TRIED_AGAIN)
@@ -115,7 +122,8 @@ def _of_database(database: Json, now_ms: int) -> Iterator[Json]:
             f"this server does not know {', '.join(unknown)}: it stops there",
             "They belong to another version of Synapse, or to a module that is not loaded: install"
             " that, or, if you are certain that they are not needed, delete their rows of the table"
-            f" background_updates in the database {name}.",
+            f" background_updates in the database {name}. Then restart Synapse: until then it stays"
+            " at the first of them.",
         )
     circle = [pending["name"] for pending in queue if not pending["is_reachable"]]
     if circle:

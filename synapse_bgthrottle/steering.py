@@ -1,6 +1,5 @@
 """What the HTTP API asks for: the status, the history, the levers."""
 
-import fnmatch
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,14 +9,20 @@ from synapse_bgthrottle.asker import Questions
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.explanation import explanation
-from synapse_bgthrottle.history import HistoryEntry
+from synapse_bgthrottle.history import HistoryEntry, newest_first
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.keeper import Keeper
-from synapse_bgthrottle.lever_desk import LeverDesk, Pulled
-from synapse_bgthrottle.lever_requests import Action, LeverRequest, StoreUnavailableError
-from synapse_bgthrottle.lever_targets import Target, check, is_known, notes, runnable
+from synapse_bgthrottle.lever_changes import Pulled
+from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.lever_requests import (
+    Action,
+    LeverRequest,
+    NothingMatchesError,
+    StoreUnavailableError,
+)
+from synapse_bgthrottle.lever_targets import Target, check, check_exists, is_known, notes, runnable
 from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.queue import in_order
@@ -88,22 +93,16 @@ class ModuleSteering:
         """The courses of updates, newest first; those under way as they are now.
 
         Raises:
+            InvalidConfigError: there is no such database, and there was none.
             StoreUnavailableError: the database does not answer.
         """
         # Also before the question: what is written meanwhile is not in its answer, nor unwritten.
         before = self._unwritten()
         stored = await self._ask(_STORE, self._store.history)
-        all_entries = (*before, *stored, *self._unwritten())
-        # By the time as it is stored, so that what runs replaces what was written of it.
-        entries = {(entry.key, round(entry.started_s * 1000)): entry for entry in all_entries}
-        newest = sorted(entries.values(), key=lambda entry: -entry.started_s)
-        chosen = [
-            entry.to_json()
-            for entry in newest
-            if (update is None or fnmatch.fnmatchcase(entry.update, update))
-            and database in (None, entry.database)
-        ]
-        return chosen[:limit]
+        entries = newest_first((*before, *stored, *self._unwritten()), update, database)
+        if not entries:
+            check_exists(database, self._targets())
+        return [entry.to_json() for entry in entries[:limit]]
 
     def _unwritten(self) -> list[HistoryEntry]:
         running = [self._courses.so_far(name) for name in self._courses.running]
@@ -123,7 +122,12 @@ class ModuleSteering:
         return self._week.to_json()
 
     async def explain(self, update: str, database: str, one_shot: bool) -> Json:
-        """What an update of this name is, or would be, limited and held by."""
+        """What an update of this name is, or would be, limited and held by.
+
+        Raises:
+            InvalidConfigError: there is no such database.
+        """
+        check_exists(database, self._targets())
         return self._explain(update, database, one_shot)
 
     def _explain(self, update: str, database: str, one_shot: bool) -> Json:
@@ -164,18 +168,16 @@ class ModuleSteering:
                 author,
                 runnable(targets),
             )
+        except NothingMatchesError:  # of what had a database that is gone, something may be kept
+            check_exists(request.database, targets)
+            raise
         except TimeoutError:
             raise StoreUnavailableError(
-                f"the database has not answered for {_LONGEST_WRITE_S:.0f} s: it may still be done,"
-                " see the status",
+                f"no answer for {_LONGEST_WRITE_S:.0f} s: it may still be done, see the status",
                 may_be_done=True,
             ) from None
-        return {
-            "made": [lever.to_json() for lever in pulled.made],
-            "ended": [lever.to_json() for lever in pulled.ended],
-            "in_force": [lever.to_json() for lever in pulled.in_force],
-            "notes": await self._notes(request, pulled, targets if asks_first else None),
-        }
+        told = await self._notes(request, pulled, targets if asks_first else None)
+        return {**pulled.to_json(), "notes": told}
 
     async def _notes(
         self, request: LeverRequest, pulled: Pulled, targets: Sequence[Target] | None

@@ -1,7 +1,7 @@
 """What outlives the process: levers, the record of their uses, the history of updates, the week.
 
-Four tables of our own in the server's main database, made by the main process. Every function
-below `Store` runs in a thread of the database.
+Four tables of our own in the server's main database. Every function below `Store` runs in a thread
+of the database.
 """
 
 import json
@@ -16,26 +16,8 @@ from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.levers import MOST_USES, Lever, Use
 from synapse_bgthrottle.seen_week import SeenHour
 from synapse_bgthrottle.store_rows import entries_of, hour_of, lever_of, to_ms
+from synapse_bgthrottle.store_tables import make_tables
 
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS bgthrottle_levers (lever_id TEXT NOT NULL PRIMARY KEY,"
-    " kind TEXT NOT NULL, update_glob TEXT NOT NULL, database_name TEXT, settings TEXT NOT NULL,"
-    " reason TEXT NOT NULL, author TEXT NOT NULL, created_ms BIGINT NOT NULL,"
-    " ends_ms BIGINT NOT NULL, used_ms BIGINT)",
-    "CREATE TABLE IF NOT EXISTS bgthrottle_uses (use_id TEXT NOT NULL PRIMARY KEY,"
-    " at_ms BIGINT NOT NULL, author TEXT NOT NULL, action TEXT NOT NULL,"
-    " update_glob TEXT NOT NULL, database_name TEXT, reason TEXT NOT NULL,"
-    " settings TEXT NOT NULL, ends_ms BIGINT)",
-    "CREATE TABLE IF NOT EXISTS bgthrottle_history (database_name TEXT NOT NULL,"
-    " update_name TEXT NOT NULL, started_ms BIGINT NOT NULL, ended_ms BIGINT,"
-    " outcome TEXT NOT NULL, items BIGINT NOT NULL, batches BIGINT NOT NULL,"
-    " batch_ms BIGINT NOT NULL, waited_ms TEXT NOT NULL, failures BIGINT NOT NULL,"
-    " last_failure TEXT NOT NULL, first_progress TEXT,"
-    " PRIMARY KEY (database_name, update_name, started_ms))",
-    "CREATE TABLE IF NOT EXISTS bgthrottle_load (hour_of_week BIGINT NOT NULL PRIMARY KEY,"
-    " week BIGINT NOT NULL, watched_ms BIGINT NOT NULL, present_ms BIGINT NOT NULL,"
-    " requests BIGINT NOT NULL)",
-)
 _LEVER = "lever_id, kind, update_glob, database_name, settings, reason, author, created_ms, ends_ms"
 _USE = "at_ms, author, action, update_glob, database_name, reason, settings, ends_ms"
 _ENTRY = (
@@ -67,8 +49,8 @@ class Stored:
 class Store:
     """Reads and writes them; what it answered to have written survives a kill.
 
-    Every method raises whatever a lost connection, or a database that refuses, makes of it, and has
-    changed nothing then.
+    Every method raises whatever a lost connection, or a database that refuses, makes of it. Nothing
+    has changed where it refused; where the connection was lost, that is not known.
     """
 
     def __init__(self, host: Homeserver) -> None:
@@ -79,6 +61,11 @@ class Store:
         now_ms = to_ms(self._host.wall_s())
         stored: Stored = await self._run(_open, now_ms)
         return stored
+
+    async def levers(self) -> tuple[Lever, ...]:
+        """Those that are written, also such as have ended."""
+        levers, _ = await self._run(_levers)
+        return tuple(levers)
 
     async def change(self, made: Iterable[Lever], ended: Iterable[Lever], use: Use | None) -> None:
         """Write and delete levers, and record who did that."""
@@ -104,16 +91,9 @@ class Store:
 
 
 def _open(txn: Any, now_ms: int) -> Stored:
-    for table in _TABLES:
-        txn.execute(table)
+    make_tables(txn)
     txn.execute(_DELETE_ENDED, (now_ms,))
-    txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
-    levers, unreadable = [], []
-    for row in txn.fetchall():
-        try:
-            levers.append(lever_of(row))
-        except (ValueError, TypeError, OverflowError, OSError, InvalidConfigError) as error:
-            unreadable.append(f"{row[1]} of {row[2]} by {row[6]}: {error}")
+    levers, unreadable = _levers(txn)
     txn.execute(
         f"SELECT {_ENTRY} FROM bgthrottle_history WHERE outcome IN (?, ?) ORDER BY started_ms",
         (Outcome.RUNNING.value, Outcome.ABORTED.value),
@@ -127,6 +107,18 @@ def _open(txn: Any, now_ms: int) -> Stored:
         tuple(entries),
         tuple(hour for hour in hours if hour is not None),
     )
+
+
+def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
+    """Those that can be read, and the others, each in a line."""
+    txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
+    levers, unreadable = [], []
+    for row in txn.fetchall():
+        try:
+            levers.append(lever_of(row))
+        except (ValueError, TypeError, OverflowError, OSError, InvalidConfigError) as error:
+            unreadable.append(f"{row[1]} of {row[2]} by {row[6]}: {error}")
+    return levers, unreadable
 
 
 def _change(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
+from synapse_bgthrottle.config import InvalidConfigError, Problem
 from synapse_bgthrottle.lever_requests import (
     LeverRequest,
     NothingMatchesError,
@@ -23,6 +24,7 @@ ERRORS: dict[str, Exception] = {
     "no_store": StoreUnavailableError(),
     "perhaps": StoreUnavailableError("it may still be done", may_be_done=True),
     "broken": RuntimeError("told to fail"),
+    "no_database": InvalidConfigError([Problem(("database",), "found 'x'; accepted is master")]),
 }
 
 

@@ -195,7 +195,7 @@ class DatabaseStatus:
         pending: in the order in which they will run; None: the queue could not be read.
         queue_problem: why not.
         current: None: it is at none.
-        failures_in_row: of the current update.
+        failures_in_row: of the current update; 0 once what failed has left the queue.
         last_failure: None: none is known of.
         signals: all that count here.
     """

@@ -73,14 +73,9 @@ class Endpoints:
         return _ok(await self._steering.status())
 
     async def _pull(self, action: Action, content: object, author: str) -> Answer:
-        try:
-            request = parse_lever_request(action, content)
-        except InvalidConfigError as error:
-            raise invalid(error.problems) from None
+        request = parse_lever_request(action, content)
         try:
             done = await self._steering.pull(request, author)
-        except InvalidConfigError as error:
-            raise invalid(error.problems) from None
         finally:
             self._status.forget()
         logger.info("%s", told(request, author, done))
@@ -96,6 +91,8 @@ async def _done(answer: Awaitable[Answer]) -> Answer:
     """The answer, or what the steering raises as HTTP has it."""
     try:
         return await answer
+    except InvalidConfigError as error:
+        raise invalid(error.problems) from None
     except NothingMatchesError as error:
         raise RefusedError(404, "M_NOT_FOUND", str(error) or "Nothing matches") from error
     except TooManyLeversError as error:

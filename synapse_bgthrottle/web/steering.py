@@ -24,7 +24,11 @@ class Steering(Protocol):
     async def history(
         self, limit: int, update: str | None, database: str | None
     ) -> list[JsonObject]:
-        """Runs of updates whose name the glob `update` matches (None: all), newest first."""
+        """Runs of updates whose name the glob `update` matches (None: all), newest first.
+
+        Raises:
+            InvalidConfigError: there is no such database, and there was none.
+        """
 
     async def uses(self, limit: int) -> list[JsonObject]:
         """Who pulled which lever, newest first."""
@@ -33,7 +37,11 @@ class Steering(Protocol):
         """What was seen of each hour of the week, by its number."""
 
     async def explain(self, update: str, database: str, one_shot: bool) -> JsonObject:
-        """What an update of this name is, or would be, limited and held by."""
+        """What an update of this name is, or would be, limited and held by.
+
+        Raises:
+            InvalidConfigError: there is no such database.
+        """
 
     async def pull(self, request: LeverRequest, author: str) -> JsonObject:
         """Do what is asked for; tells the levers made, ended, and in force, and notes on them.

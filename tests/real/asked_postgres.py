@@ -39,6 +39,7 @@ class Transaction:
         self.database_engine = Engine()
         self.txn = cursor
         self.fetchone = cursor.fetchone
+        self.fetchall = cursor.fetchall
 
     def execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> None:
         self.txn.execute(self.database_engine.convert_param_style(sql), parameters)

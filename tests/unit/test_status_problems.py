@@ -110,6 +110,19 @@ def test_failing(server: StatusWorld) -> None:
     assert [] == _told(server, 62)
 
 
+@pytest.mark.parametrize("queue", [(), ("b",)], ids=["empty", "next"])
+def test_failure_of_what_is_over(server: StatusWorld, queue: tuple[str, ...]) -> None:
+    """A connection lost after the last batch was done: nothing is tried again, nothing fails."""
+    server.batch("a", 0, failure="server closed the connection")
+    for name in queue:
+        server.begin(name, 10)
+    told = server.status(86_400, look(*queue))
+    assert [] == told["problems"]
+    (database,) = told["databases"]
+    assert (0, "a") == (database["failures_in_row"], database["last_failure"]["update"])
+    assert [("failing", DB)] == [problem[:2] for problem in _told(server, 86_400)]
+
+
 def test_aborted(server: StatusWorld) -> None:
     """That Synapse gave up is told in place of the failures, with how to start anew."""
     for at_s in range(0, 500, 100):
@@ -119,6 +132,24 @@ def test_aborted(server: StatusWorld) -> None:
     advice = _advice(server, 500, has_aborted=True)
     assert "`bgthrottle resume`" in advice
     assert "/_synapse/admin/v1/background_updates/enabled" in advice
+
+
+@pytest.mark.parametrize(
+    ("queue", "advice"),
+    [
+        ((), "Synapse is still at a, which is no longer in the queue: restart it."),
+        (("b",), "Synapse is still at a, which is no longer in the queue: restart it."),
+        (("a", "b"), "Mend the cause, then start the updates anew"),
+        (None, "Mend the cause, then start the updates anew"),
+    ],
+)
+def test_aborted_at_what_was_deleted(queue: tuple[str, ...] | None, advice: str) -> None:
+    """Started anew it would abort again: Synapse goes on to no other update before a restart."""
+    rows = None if queue is None else tuple(QueueRow(name) for name in queue)
+    seen = look(rows=rows, current="a", has_aborted=True)
+    (problem,) = StatusWorld().status(0, seen)["problems"]
+    assert "aborted" == problem["kind"]
+    assert problem["advice"].startswith(advice)
 
 
 def test_queue_that_cannot_be_read(server: StatusWorld) -> None:
@@ -139,8 +170,11 @@ def test_queue_that_cannot_be_read(server: StatusWorld) -> None:
 def test_unknown_update(server: StatusWorld, expected: list[str], known: set[str]) -> None:
     """Names that the server does not know are told together; where none is known, none."""
     rows = (QueueRow("a"), QueueRow("b"))
-    told = _told(server, 0, look={"rows": rows, "known": frozenset(known)})
+    seen = {"rows": rows, "known": frozenset(known)}
+    told = _told(server, 0, look=seen)
     assert [("unknown_update", DB, message) for message in expected] == told
+    if expected:
+        assert f"in the database {DB}. Then restart Synapse" in _advice(server, 0, **seen)
 
 
 def test_approval_is_told_at_once() -> None:
@@ -187,7 +221,7 @@ def test_what_ends_a_hold(expected: str, cause: str, closed: list[str]) -> None:
             {"name": name, "is_closed": True, "value": 1.0, "is_stale": False} for name in closed
         ],
     }  # fmt: skip
-    (problem,) = problems(True, "", [database], [], 3_600_000)
+    (problem,) = problems(True, "", [database], {}, [], 3_600_000)
     assert expected in problem["advice"]
 
 

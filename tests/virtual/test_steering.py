@@ -109,6 +109,25 @@ def test_switch_and_abort(virtual_server: MakeServer) -> None:
     assert ("idle", []) == (_status(server)["databases"][0]["state"], _status(server)["problems"])
 
 
+def test_abort_at_an_update_that_was_deleted(virtual_server: MakeServer) -> None:
+    """Synapse is still at it: starting anew aborts again, so a restart is advised, and ends it."""
+    server = virtual_server()
+    work = queued(server, "work")
+    pool = server.pools["master"]
+    pool.connection.execute("INSERT INTO background_updates VALUES ('strange', '{}', NULL, -1)")
+    server.load({})
+    server.start().addErrback(lambda _: None)
+    server.advance(5)
+    assert ["aborted", "unknown_update"] == [v["kind"] for v in _status(server)["problems"]]
+    pool.connection.execute("DELETE FROM background_updates WHERE update_name = 'strange'")
+    for _ in range(2):
+        (problem,) = _status(server)["problems"]
+        assert "still at strange, which is no longer in the queue: restart" in problem["advice"]
+        server.start().addErrback(lambda _: None)
+        server.advance(5)
+    assert [] == work.starts_s
+
+
 # --- the history ---
 
 

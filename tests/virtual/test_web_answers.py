@@ -105,6 +105,7 @@ def test_author_is_who_did_it(world: World) -> None:
         ("no_store", 503, "M_UNKNOWN"),
         ("perhaps", 503, "M_UNKNOWN"),
         ("broken", 500, "M_UNKNOWN"),
+        ("no_database", 400, "M_INVALID_PARAM"),
     ],
 )
 def test_steering_refuses(world: World, name: str, status: int, errcode: str) -> None:
