@@ -65,7 +65,6 @@ PURE = (
             "status_problems",
             "status_update",
             "settling",
-            "sizing",
             "soft_law",
             "store_rows",
             "telling",
