@@ -48,7 +48,8 @@ def test_unknown_version() -> None:
     ("expected", "file"),
     [
         ([target.name for target in TARGETS], "tests/real/test_postgres.py"),
-        (["1.60-py3.11", "newest-py3.11"], "tests/real/test_faults.py"),
+        ([target.name for target in TARGETS], "tests/real/test_faults.py"),
+        (["1.60-py3.11", "newest-py3.11"], "tests/real/test_signals.py"),
         (["1.150-py3.11", "newest-py3.11"], "tests/real/test_deployments.py"),
         (["1.150-py3.11", "newest-py3.11"], "tests/real/test_odd_updates.py"),
         (
