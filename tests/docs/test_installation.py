@@ -4,6 +4,9 @@ import re
 import sqlite3
 from pathlib import Path
 
+from synapse_bgthrottle.store_tables import make_tables
+
+_TABLES = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "installation.md").read_text()
 
@@ -16,14 +19,11 @@ def test_a_folder_has_no_dependencies_in_it() -> None:
 
 def test_all_tables_are_removed() -> None:
     """Removing drops each table that there is, on SQLite too."""
-    store = (ROOT / "synapse_bgthrottle" / "store.py").read_text()
-    tables = re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", store)
-    assert 4 == len(tables)
-    assert "It makes four small tables" in PAGE
     database = sqlite3.connect(":memory:")
-    for table in tables:
-        database.execute(f"CREATE TABLE {table} (one TEXT)")
+    make_tables(database.cursor())
+    assert [(4,)] == database.execute(_TABLES).fetchall()
+    assert "It makes four small tables" in PAGE
     (statements,) = re.findall(r"```sql\n(DROP .*?)```", PAGE, re.S)
     database.executescript(statements)
-    assert [] == database.execute("SELECT name FROM sqlite_master").fetchall()
+    assert [(0,)] == database.execute(_TABLES).fetchall()
     database.close()
