@@ -55,13 +55,20 @@ class Asker(Generic[T]):
         if now_s < self._next_s:
             return
         if self._asked_s is None:
-            # A process of its own: the question may outlive whoever looks.
-            if self._host.call_later(0, self._description, self._run) is not None:
-                self._asked_s = now_s
-                self._next_s = now_s + self.period_s
+            self.ask(now_s)
         elif now_s - self._asked_s >= self._patience_s:
             self._next_s = now_s + self.period_s
             self._tell_problem(f"no answer for {now_s - self._asked_s:.0f} s")
+
+    def ask(self, now_s: float) -> None:
+        """Ask now, unless an answer is waited for."""
+        # A process of its own: the question may outlive whoever looks.
+        if (
+            self._asked_s is None
+            and self._host.call_later(0, self._description, self._run) is not None
+        ):
+            self._asked_s = now_s
+            self._next_s = now_s + self.period_s
 
     async def _run(self) -> None:
         asked_s = self._host.now_s()

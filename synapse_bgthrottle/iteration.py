@@ -75,8 +75,10 @@ class Iteration(AbstractAsyncContextManager[int]):
         # What was seen before this moment is no longer so; None: it is. At first nothing was looked
         # at, nor while nothing was pending.
         self._seen_since_s: float | None = None
-        if not sampler.has_looked_of_late(database.name, update_name):
+        if not sampler.has_looked_of_late(database.name):
             self._seen_since_s = self._asked_s
+        elif not sampler.has_looked(database.name, update_name, -math.inf):
+            self._seen_since_s = -math.inf
         self._is_blind = False  # after a hold in which nothing is looked at, until it was
         self._stock: StockIteration | None = None  # where waiting for a turn failed
         self._has_rest = False  # where the throttle knows that the batch ended
@@ -151,7 +153,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             decision = self._decided()
             if self._is_blind and decision.cause.is_of_signals:
                 self._is_blind = False
-                await self._look_first(self._seen_since_s or 0.0)
+                await self._look_first(self._seen_since_s or -math.inf)
                 continue
             self._tell(decision)
             asked_before_s = self._asked_before_s(decision)
@@ -179,7 +181,8 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._seen_since_s = None
         name, begin_s = self._database.name, self._host.now_s()
         self._sampler.begin(name, self._update_name)
-        while not self._sampler.has_looked(name, since_s):
+        self._sampler.hurry(name, self._update_name, since_s)
+        while not self._sampler.has_looked(name, self._update_name, since_s):
             if self._host.now_s() - begin_s >= PATIENCE_S:
                 return  # what cannot be seen is told elsewhere, and never holds for ever
             await self._host.sleep(_LOOK_S)

@@ -75,18 +75,30 @@ class Sampler:
         if self._open.pop(database_name, None) is not None:  # a long hold ends it again and again
             self._ended_s = self._host.now_s()
 
-    def has_looked(self, database_name: str, since_s: float) -> bool:
-        """Whether all that is asked of this database, and for it, was asked since and answered."""
-        askers: list[Asker[Any]] = [self._databases[database_name], *self._checks]
-        return all(asker.told_s >= since_s for asker in askers)
+    def has_looked(self, database_name: str, update_name: str, since_s: float) -> bool:
+        """Whether all was asked since and answered, of the database for this update.
 
-    def has_looked_of_late(self, database_name: str, update_name: str) -> bool:
-        """Whether what is known of this database, and for this update, is of now."""
+        Of its tables: the update before it may have had others.
+        """
+        is_its_own = self._asked_for.get(database_name) == update_name
+        return is_its_own and all(asker.told_s >= since_s for asker in self._asked(database_name))
+
+    def hurry(self, database_name: str, update_name: str, since_s: float) -> None:
+        """Ask what was not asked since, or of the database for another update, at once."""
+        now_s, database = self._host.now_s(), self._databases[database_name]
+        for asker in self._asked(database_name):
+            is_of_another = asker is database and self._asked_for.get(database_name) != update_name
+            if is_of_another or asker.told_s < since_s:
+                asker.ask(now_s)
+
+    def has_looked_of_late(self, database_name: str) -> bool:
+        """Whether what is known of this database, and for it, is of now."""
         now_s = self._host.now_s()
-        askers: list[Asker[Any]] = [self._databases[database_name], *self._checks]
-        is_of_now = all(now_s - asker.told_s <= 2 * asker.period_s for asker in askers)
-        # Of its tables too: the one before it may have had others.
-        return is_of_now and self._asked_for.get(database_name) == update_name
+        askers = self._asked(database_name)
+        return all(now_s - asker.told_s <= 2 * asker.period_s for asker in askers)
+
+    def _asked(self, database_name: str) -> list[Asker[Any]]:
+        return [self._databases[database_name], *self._checks]
 
     def batch_runs(self, database_name: str, runs: bool) -> None:
         """Whether a batch of ours, in the log context of now, is in the database from now on."""
@@ -148,8 +160,10 @@ class Sampler:
             if not self._open:
                 return None
             update_name = self._open.get(name)
-            sample = await question.ask(update_name, partial(self._batch_age_s, name))
-            self._asked_for[name] = update_name
+            try:
+                sample = await question.ask(update_name, partial(self._batch_age_s, name))
+            finally:
+                self._asked_for[name] = update_name
             batch = self._batches.get(name)
             transactions = None if batch is None else batch.count_transactions()
             is_of_clients = name not in self._open

@@ -70,6 +70,29 @@ def test_tables_of_the_update_itself(virtual_server: MakeServer) -> None:
     assert [] == started_s
 
 
+def test_many_one_shots_in_a_row(virtual_server: MakeServer) -> None:
+    """The database is asked for each at once, not when it is time again: that takes no second."""
+    server = virtual_server()
+    started_s: list[float] = []
+
+    def queue(name: str) -> None:
+        async def build(_: dict[str, Any], __: int) -> int:
+            started_s.append(server.clock.monotonic())
+            await server.pools["master"].updates._end_background_update(name)
+            return 1
+
+        server.pools["master"].queue(name, build, one_shot=True)
+
+    with answering(server, lambda _: {}):
+        server.load({})
+        for number in range(20):
+            queue(f"build_{number}")
+        server.start()
+        server.advance(60)
+    assert 20 == len(started_s)
+    assert started_s[-1] - started_s[0] < 4
+
+
 def test_a_look_that_fails_starts_no_build(virtual_server: MakeServer) -> None:
     """An old transaction was seen a second ago: that it is not seen once does not let it go."""
     server = virtual_server()
