@@ -9,8 +9,9 @@ import math
 
 from synapse_bgthrottle.simulation.agenda import Action, Agenda
 
-# What is left of a job by rounding.
+# What is left of a job by rounding, or else of sums that are large by then.
 _NOTHING_S = 1e-12
+_ROUNDING = 4
 
 
 class Lane:
@@ -51,12 +52,16 @@ class Lane:
 
     def finished(self) -> Action | None:
         """Take out a job that is done, and tell what is to happen then."""
-        if self.needs_s() > _NOTHING_S:
+        if self.needs_s() > _NOTHING_S and not self._is_rounding():
             return None
         _, _, weight, done = heapq.heappop(self._jobs)
         self._weight = self._weight - weight if self._jobs else 0.0
         self._count()
         return done
+
+    def _is_rounding(self) -> bool:
+        left_s = self._jobs[0][0] - self._served_s if self._jobs else math.inf
+        return left_s <= _ROUNDING * math.ulp(self._served_s)
 
     def _count(self) -> None:
         jobs = len(self._jobs)
@@ -111,7 +116,10 @@ class Processors:
                 left_s = min(left_s, lane.needs_s() / lane.runnable)
         if runnable:
             self._speed = min(1.0, self._cores / runnable)  # until the next plan
-            self._agenda.after(left_s / self._speed, lambda: self._wake(version))
+            # Some time must pass, or it would wake at the same moment again and again.
+            shortest_s = _ROUNDING * math.ulp(self._agenda.now_s)
+            delay_s = max(left_s / self._speed, shortest_s)
+            self._agenda.after(delay_s, lambda: self._wake(version))
 
     def _wake(self, version: int) -> None:
         if version != self._version:
