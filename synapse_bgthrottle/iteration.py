@@ -36,6 +36,9 @@ _ASKED_BEFORE_S = 3.0
 # A batch that was due so long ago may have missed the moment that it was for.
 _DELAYED_S = 0.25
 
+# A database that has been silent for so long may be for days: nothing is looked at until it answers.
+_LONG_SILENCE_S = 60.0
+
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
 
@@ -203,17 +206,22 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait(self, decision: Decision, most_s: float) -> None:
         before_s = self._host.now_s()
         self._waited_for = decision.reason
-        if decision.cause.is_unmeasured:
+        is_unmeasured = decision.cause.is_unmeasured or self._is_silent_for_long()
+        if is_unmeasured:
             self._sampler.end(self._database.name)
         else:
             self._sampler.begin(self._database.name, self._update_name)
         sleep_s = min(decision.wait_s, most_s, SLICE_S)
         await self._host.sleep(max(sleep_s, _SHORTEST_SLEEP_S))
-        if decision.cause.is_unmeasured:
+        if is_unmeasured:
             self._seen_since_s, self._is_blind = self._host.now_s(), True
         waited_s = self._host.now_s() - before_s
         self._throttle.waited(self._database.name, self._update_name, decision.cause, waited_s)
         self._metrics.waited(self._database.name, decision.cause, waited_s)
+
+    def _is_silent_for_long(self) -> bool:
+        since_s = self._watch.silent_since_s
+        return since_s is not None and self._host.now_s() - since_s > _LONG_SILENCE_S
 
     def _decided(self) -> Decision:
         name = self._database.name
