@@ -36,7 +36,7 @@ _ASKED_BEFORE_S = 3.0
 # A batch that was due so long ago may have missed the moment that it was for.
 _DELAYED_S = 0.25
 
-# A database that has been silent for so long may be for days: nothing is looked at until it answers.
+# A database that has been silent for so long may be for days: it is looked at once it answers.
 _LONG_SILENCE_S = 60.0
 
 # What is left of a wait by rounding is not worth less than this.
