@@ -164,7 +164,7 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> None:
                 happened[name] += 1
                 with fault:
                     time.sleep(rng.uniform(0.2, 3))
-                next_fault_s = time.monotonic() + rng.uniform(1, 5)
+                next_fault_s = time.monotonic() + rng.uniform(0.5, 2.5)
         took_s = time.monotonic() - begin
     log = server.log()
     early, late = _halves(rss)
