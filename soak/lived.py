@@ -68,6 +68,8 @@ class Kind:
 
 KINDS = (
     Kind({}, clients=True),
+    # What only PostgreSQL is asked: first where no approval waits for what the module cannot keep.
+    Kind({}, postgres=True),
     Kind(
         {"duty_cycle": "20%", "max_batch_size": 60, "rules": [{"update": "built", "sleep": "1ms"}]},
         failures=2,
