@@ -181,6 +181,9 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> None:
         "failed": log.count("Error doing update"),
         "aborted": faults.has_aborted(server),
         "complaints": {text: log.count(text) for text in COMPLAINTS if text in log},
+        "such lines": [
+            line for line in log.splitlines() if any(text in line for text in COMPLAINTS)
+        ][:5],
         "sentinel, not Synapse's": len(not_of_synapse(log)),
         "RSS MiB": [value for value, _ in rss[:: max(len(rss) // 20, 1)]],
         "RSS early, late": [early, late],
