@@ -12,8 +12,6 @@ from harness.kills import RunningKills
 from harness.odd_updates import Oddity
 from soak import fault_runs, iterations, kills, memory, records, updates
 from soak.__main__ import PARTS, run
-from soak.injection import ALWAYS, ONCE, not_forgiven
-from soak.one_life import Lived
 from soak.records import Records
 from soak.sentinel import not_of_synapse
 from synapse_bgthrottle.config import parse
@@ -249,39 +247,6 @@ def test_kills_compared_with_stock() -> None:
     """The index is stock's, row by row."""
     seen = RunningKills(**_WELL)
     assert ["the index is not the same as stock's"] == kills.breaches(seen, 10, is_same=False)
-
-
-_BUDGET = "checks:1:2 shutil.disk_usage(path)"
-_SERVED = "web.resource:1:2 run_in_background(self._serve, request)"
-_ANY = "iteration:1:2 self._start()"
-
-
-def lived(**changes: Any) -> Lived:
-    """All was well, but for this."""
-    well = {"held": [], "told": [], "failed": [], "done_s": 9.0, "tracebacks": 0}
-    return Lived(**{**well, "is_closed": False, **changes})
-
-
-@pytest.mark.parametrize(
-    ("name", "times", "changes", "expected"),
-    [
-        (_ANY, ALWAYS, {}, []),
-        (_ANY, ALWAYS, {"held": ["late"], "is_closed": True}, ["late"]),
-        (_ANY, ONCE, {"told": ["twice"], "failed": ["aborted"]}, ["aborted", "twice"]),
-        (_BUDGET, ALWAYS, {"held": ["late"], "is_closed": True}, []),
-        (_BUDGET, ALWAYS, {"held": ["late"]}, ["late"]),
-        (_BUDGET, ALWAYS, {"held": ["late"], "is_closed": True, "tracebacks": 1}, ["late"]),
-        (_BUDGET, ALWAYS, {"failed": ["aborted"], "is_closed": True}, ["aborted"]),
-        (_BUDGET, ALWAYS, {"told": ["twice"], "is_closed": True}, ["twice"]),
-        (_BUDGET, ONCE, {"held": ["left"], "is_closed": True}, ["left"]),
-        (_SERVED, ALWAYS, {"told": ["twice"]}, []),
-        (_SERVED, ONCE, {"told": ["twice"]}, ["twice"]),
-        (_SERVED, ALWAYS, {"held": ["late"], "failed": ["aborted"]}, ["aborted", "late"]),
-    ],
-)
-def test_injection(name: str, times: int, changes: dict[str, Any], expected: list[str]) -> None:
-    """A hold is forgiven where a budget can never be read; a failure never, and nothing once."""
-    assert expected == not_forgiven(name, times, lived(**changes))
 
 
 def test_memory() -> None:
