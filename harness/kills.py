@@ -21,6 +21,7 @@ COMPLAINTS = (
     "Expected logging context",
     "LoggingContext was lost",
     "Re-starting finished log context",
+    "re-entered without a proc",
     "Unhandled error in Deferred",
     "an error of its own",
     "back-to-back background update failures; aborting",

@@ -1,8 +1,9 @@
 """Whether a database answers: asked just before a batch, never twice at a time."""
 
-from synapse.module_api import run_in_background
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.python.failure import Failure
+from functools import partial
+
+import attrs
+from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.failures import is_from_database
 from synapse_bgthrottle.homeserver import Database, Homeserver
@@ -14,6 +15,14 @@ PROOF_LASTS_S = 0.25
 # Between two questions to a database that did not answer the first: doubled up to the longest.
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 2.5
+
+
+@attrs.define(eq=False)
+class _Question:
+    asked_s: float
+    is_answered: bool = False
+    complaint: str | None = None
+    error: Exception | None = None
 
 
 class DatabaseWatch:
@@ -34,8 +43,7 @@ class DatabaseWatch:
         self._host = host
         self._database = database
         self._on_internal_error = on_internal_error
-        self._question: Deferred[str | None] | None = None
-        self._asked_s = 0.0
+        self._question: _Question | None = None
         self._is_blind = False
         self._next_s = host.now_s()
         self._retry_s = FIRST_RETRY_S
@@ -43,7 +51,7 @@ class DatabaseWatch:
 
     def is_due(self, now_s: float) -> bool:
         """Whether nothing recent shows that the database answers, or a late answer is there."""
-        return now_s >= self._next_s or (self._question is not None and self._question.called)
+        return now_s >= self._next_s or (self._question is not None and self._question.is_answered)
 
     def answered(self, now_s: float) -> None:
         """The database has just done what it was asked to."""
@@ -84,28 +92,40 @@ class DatabaseWatch:
         """Ask, and wait for the answer for a second; one that comes later is read the next time."""
         asked_s = self._host.now_s()
         self._next_s = asked_s + self._retry_s
-        if self._question is None:
-            self._question, self._asked_s = run_in_background(self._ask), asked_s
-        question, pause_s = self._question, 0.001
-        try:
-            while not question.called and pause_s < 1:
-                await self._host.sleep(pause_s)
-                pause_s *= 2
-        except CancelledError:
-            self._question = None
-            question.addErrback(_ignore_cancellation)
-            question.cancel()
-            raise
-        self.took_s = self._host.now_s() - self._asked_s
-        if not question.called:
+        question = self._question
+        if question is None:
+            question = _Question(asked_s)
+            # A process of its own: it outlives the updater's, which ends when updates are disabled,
+            # and then its log context must not be used any more.
+            process = partial(self._answer, question)
+            if self._host.call_later(0, "bgthrottle_probe", process) is None:
+                return  # the server ends
+            self._question = question
+        pause_s = 0.001
+        while not question.is_answered and pause_s < 1:
+            await self._host.sleep(pause_s)
+            pause_s *= 2
+        self.took_s = self._host.now_s() - question.asked_s
+        if not question.is_answered:
             self._no_answer(asked_s, "no answer within a second")
             return
         self._question = None  # none is left, or it would be due for ever
-        complaint = await question
-        if complaint is None:
+        if question.error is not None:
+            raise question.error
+        if question.complaint is None:
             self.answered(self._host.now_s())
         else:
-            self._no_answer(asked_s, complaint)
+            self._no_answer(asked_s, question.complaint)
+
+    async def _answer(self, question: _Question) -> None:
+        try:
+            question.complaint = await self._ask()
+        except CancelledError:
+            raise
+        except Exception as error:  # an error of ours: whoever waits tells it
+            question.error = error
+        finally:
+            question.is_answered = True
 
     async def _ask(self) -> str | None:
         try:
@@ -124,7 +144,3 @@ class DatabaseWatch:
         self.complaint = complaint
         self._next_s = self._host.now_s() + self._retry_s
         self._retry_s = min(self._retry_s * 2, LONGEST_RETRY_S)
-
-
-def _ignore_cancellation(failure: Failure) -> Failure | None:
-    return None if isinstance(failure.value, CancelledError) else failure

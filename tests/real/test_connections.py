@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import batches, faults
-from harness.kills import API
+from harness.kills import API, COMPLAINTS
 from harness.odd_updates import Oddity
 from harness.odd_worlds import OddSource, OddWorld
 from harness.tcp_proxy import TcpProxy
@@ -87,3 +87,19 @@ def test_one_fault_after_another(odd_source: OddSource, proxy: TcpProxy, tmp_pat
         with faults.stopped(odd_source.postgres):
             pass
         assert goes_on(world, begin) in (1, 2)
+
+
+def test_disabled_amid_a_question(odd_source: OddSource, proxy: TcpProxy, tmp_path: Path) -> None:
+    """The updater's loop ends while the database is still asked: the late answer harms nothing."""
+    with running(odd_source, tmp_path, proxy) as world:
+        world.admin.call("GET", f"{API}/status")  # so that the token is known by heart
+        begin = wait_for_a_batch(world)
+        with proxy.silent():
+            proxy.reset()
+            wait_until(lambda: "Holding odd in master" in world.server.log(begin))
+            time.sleep(5)  # the pool has given all broken connections away; new ones hang
+            world.admin.set_updates_enabled(False)
+            time.sleep(2)
+        world.admin.set_updates_enabled(True)
+        assert goes_on(world, begin) in (1, 2)
+        assert [] == [text for text in COMPLAINTS if text in world.server.log()]
