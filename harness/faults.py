@@ -102,6 +102,17 @@ def cut_off(postgres: PostgresServer, name: str, every_s: float = 0.3) -> Iterat
 
 
 @contextmanager
+def silent(postgres: PostgresServer, name: str) -> Iterator[None]:
+    """Its sessions are ended, and new ones wait for an answer: nobody is told that it is gone."""
+    end_sessions(postgres, name)
+    postgres.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        postgres.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
 def without_slots(postgres: PostgresServer, name: str) -> Iterator[None]:
     """Others take all connections that it has, and the server's own are ended."""
     end = threading.Event()

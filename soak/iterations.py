@@ -1,8 +1,9 @@
 """10^5 real iterations under load and random faults: `python -m soak.iterations`.
 
 Each batch is of one event, so that the module is called as often as can be. Meanwhile clients send
-and ask, administrators pause, and things break, each in its turn. Every event must get its state
-key back, and the memory of the server must not grow faster than that of stock Synapse does.
+and ask, administrators pause, and things break, each in its turn; while the database is broken, in
+two of three turns updates are paused or disabled too. Every event must get its state key back, and
+the memory of the server must not grow faster than that of stock Synapse does.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from harness import data, faults
+from harness.faults import Fault
 from harness.kills import COMPLAINTS
 from harness.postgres import PostgresServer
 from harness.process import rss_mib
 from harness.worlds import PostgresSource, SqliteSource, World
+from soak.breakage import Breakage
 from soak.records import Records
 from soak.sentinel import WORD, not_of_synapse
-from soak.traffic import disabled, load, paused
+from soak.traffic import load
 
 _UPDATE = "events_populate_state_key_rejections"
 MODULE = {"profile": "finish", "target_duration": "1ms", "max_batch_size": 1}
@@ -77,42 +79,26 @@ def main() -> int:
             if database == "sqlite":
                 sqlite = SqliteSource.make(folder / "sqlite", options.iterations)
                 world = sqlite.world(folder / "server", module, extra, module_log_level="INFO")
-                _run(_on_sqlite(world), database, options, records)
+                _run(world, _on_sqlite(world), database, options, records)
                 continue
             with PostgresServer(folder / "cluster") as cluster:
                 postgres = PostgresSource.make(cluster, folder / "postgres", options.iterations)
                 world = postgres.world(
                     folder / "on_postgres", "soak", module, extra, module_log_level="INFO"
                 )
-                _run(_on_postgres(world, cluster), database, options, records)
+                _run(world, _on_postgres(world, cluster), database, options, records)
     return records.status()
 
 
-MakeFault = Callable[[], AbstractContextManager[None]]
-
-
-class _Soak:
-    """A server, what it has to do, and what may happen to it."""
-
-    def __init__(self, world: World, faults_by_name: dict[str, MakeFault]) -> None:
-        self.world = world
-        self.faults: dict[str, MakeFault] = {
-            **faults_by_name,
-            "suspended": lambda: faults.suspended(world.server),
-            "paused": lambda: paused(world.admin),
-            "disabled": lambda: disabled(world.admin),
-        }
-
-
-def _on_sqlite(world: World) -> _Soak:
+def _on_sqlite(world: World) -> dict[str, Fault]:
     path = Path(world.database)
     data.clear_queue(path)
     data.change(path, _MAKE_STATE)
     data.queue_state_keys(path)
-    return _Soak(world, {"file locked": lambda: faults.file_locked(world.database)})
+    return {"file locked": lambda: faults.file_locked(world.database)}
 
 
-def _on_postgres(world: World, postgres: PostgresServer) -> _Soak:
+def _on_postgres(world: World, postgres: PostgresServer) -> dict[str, Fault]:
     name = world.database
     with postgres.session(name) as cursor:
         cursor.execute("DELETE FROM background_updates")
@@ -125,29 +111,27 @@ def _on_postgres(world: World, postgres: PostgresServer) -> _Soak:
             " FROM events",
             (_UPDATE,),
         )
-    return _Soak(
-        world,
-        {
-            "stopped": lambda: faults.stopped(postgres),
-            "kill -9": lambda: faults.killed(postgres),
-            "sessions ended": lambda: faults.cut_off(postgres, name),
-            "read-only": lambda: faults.read_only(postgres, name),
-            "queue locked": lambda: faults.queue_locked(postgres, name),
-            "too many connections": lambda: faults.without_slots(postgres, name),
-        },
-    )
+    return {
+        "stopped": lambda: faults.stopped(postgres),
+        "kill -9": lambda: faults.killed(postgres),
+        "silent": lambda: faults.silent(postgres, name),
+        "sessions ended": lambda: faults.cut_off(postgres, name),
+        "read-only": lambda: faults.read_only(postgres, name),
+        "queue locked": lambda: faults.queue_locked(postgres, name),
+        "too many connections": lambda: faults.without_slots(postgres, name),
+    }
 
 
-def _run(soak: _Soak, database: str, options: Any, records: Records) -> None:
+def _run(
+    world: World, of_database: Mapping[str, Fault], database: str, options: Any, records: Records
+) -> None:
     rng = random.Random(options.seed)
-    happened: Counter[str] = Counter()
+    breakage = Breakage(world, of_database, rng)
     rss: list[tuple[float, int]] = []  # MiB, batches so far
-    world = soak.world
     with world.server as server, load(world.admin, options.calm) as requests:
         begin = time.monotonic()
         looked_at, batches = 0, 0
         next_fault_s = begin + 15
-        turns: list[str] = []
         while time.monotonic() - begin < options.most_s:
             time.sleep(2)
             text = server.log(looked_at)
@@ -158,12 +142,7 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> None:
                 if not world.pending():
                     break
             if time.monotonic() > next_fault_s and not options.calm:
-                turns = turns or rng.sample(sorted(soak.faults), len(soak.faults))
-                name = turns.pop()
-                fault = soak.faults[name]()
-                happened[name] += 1
-                with fault:
-                    time.sleep(rng.uniform(0.2, 3))
+                breakage.once()
                 next_fault_s = time.monotonic() + rng.uniform(0.5, 2.5)
         took_s = time.monotonic() - begin
     log = server.log()
@@ -176,8 +155,9 @@ def _run(soak: _Soak, database: str, options: Any, records: Records) -> None:
         "requests": requests["answered"],
         "refused": requests["failed"],
         "is calm": options.calm,
-        "faults": dict(sorted(happened.items())),
-        "never happened": sorted(soak.faults.keys() - happened.keys()),
+        "faults": dict(sorted(breakage.happened.items())),
+        "together": dict(sorted(breakage.together.items())),
+        "never happened": breakage.never_happened,
         "failed": log.count("Error doing update"),
         "aborted": faults.has_aborted(server),
         "complaints": {text: log.count(text) for text in COMPLAINTS if text in log},
