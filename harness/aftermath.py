@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, suppress
 
 import attrs
 
+from harness.complaints import complaints
 from harness.faults import has_aborted, is_told, wait_until
 from harness.process import SynapseProcess
 from harness.worlds import World
@@ -22,6 +23,7 @@ class Seen:
         aborted: whether Synapse gave up all updates.
         failed: iterations that failed, by Synapse's log.
         told: lines of the module above DEBUG, from the fault on.
+        complaints: lines of the log that must not be there.
         left: updates pending at the end.
         rows_before, rows_after: rows of the index when the fault began, and when it had ended.
         rows, expected: rows of the index at the end, and how many there must be once it is done.
@@ -32,6 +34,7 @@ class Seen:
     aborted: bool
     failed: int
     told: int
+    complaints: int
     left: int
     rows_before: int
     rows_after: int
@@ -79,6 +82,7 @@ def go_through(
         has_aborted(server),
         log.count("Error doing update"),
         len([line for line in log.splitlines() if is_told(line)]),
+        len(complaints(log)),
         world.pending(),
         rows_before,
         rows_after,

@@ -104,12 +104,13 @@ def cut_off(postgres: PostgresServer, name: str, every_s: float = 0.3) -> Iterat
 @contextmanager
 def silent(postgres: PostgresServer, name: str) -> Iterator[None]:
     """Its sessions are ended, and new ones wait for an answer: nobody is told that it is gone."""
-    end_sessions(postgres, name)
-    postgres.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        postgres.process.send_signal(signal.SIGCONT)
+    with postgres.session("postgres") as cursor:
+        postgres.process.send_signal(signal.SIGSTOP)
+        try:
+            _end_sessions(cursor, name)
+            yield
+        finally:
+            postgres.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

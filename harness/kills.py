@@ -9,24 +9,13 @@ from typing import Any
 
 import attrs
 
+from harness.complaints import complaints
+from harness.faults import has_aborted
 from harness.matrix import MatrixClient
 from harness.server import SynapseServer
 from harness.worlds import World
 
 API = "/_synapse/bgthrottle/v1"
-
-# What a log must never have: of Synapse when a log context is lost or leaks, and of ours.
-COMPLAINTS = (
-    "sentinel",
-    "Expected logging context",
-    "LoggingContext was lost",
-    "Re-starting finished log context",
-    "re-entered without a proc",
-    "Unhandled error in Deferred",
-    "an error of its own",
-    "back-to-back background update failures; aborting",
-)
-
 
 # An update that every version knows, and that is pending in no world here: nothing else is paused.
 _KNOWN = "user_ips_device_index"
@@ -201,7 +190,7 @@ def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
         while world.pending() and time.monotonic() < deadline:
             time.sleep(0.2)
     seen.left, seen.rows, seen.is_intact = world.pending(), world.rows(), world.is_intact()
-    seen.complaints = sum(map(world.server.log().count, COMPLAINTS))
+    seen.complaints = len(complaints(world.server.log())) + has_aborted(world.server)
     return seen
 
 

@@ -14,6 +14,7 @@ import attrs
 
 from harness import batches, faults
 from harness.company import clients, told
+from harness.complaints import complaints
 from harness.matrix import MatrixClient
 from harness.odd_updates import MODULE as ODD_MODULE
 from harness.odd_updates import TABLE, Oddity
@@ -41,6 +42,7 @@ class Seen:
         rests_ratio: all its time between two batches, for each second in batches.
         told_s: for how long the module's status said that a batch of it runs, the longest.
         told: lines of the module above DEBUG.
+        complaints: lines of the log that must not be there.
         log_kib: all that was logged at INFO and above.
         wrong: rows that are missing or there twice, of what the updates say to have done.
         neighbour: batches in the other database, and the longest time without the end of one, in
@@ -57,6 +59,7 @@ class Seen:
     rests_ratio: float
     told_s: float
     told: int
+    complaints: int
     log_kib: float
     wrong: int
     neighbour: tuple[int, float]
@@ -178,6 +181,7 @@ class OddWorld:
             rests_ratio=_rests_ratio(own),
             told_s=round(max(told_s, default=0.0), 1),
             told=sum(faults.is_told(line) for line in log.splitlines()),
+            complaints=len(complaints(log)),
             log_kib=round(len(log) / 1024, 1),
             wrong=self.wrong(),
             neighbour=(len(beside), _longest_gap_s(beside, begin_s, end_s)),

@@ -6,6 +6,7 @@ and what connects them (`virtual_pool`).
 
 from __future__ import annotations
 
+import logging
 import math
 import types
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from harness.virtual_pool import VirtualPool
 from synapse_bgthrottle import homeserver
 from synapse_bgthrottle.config import parse
 from synapse_bgthrottle.module import BackgroundUpdateThrottle
+
+logger = logging.getLogger(__name__)
 
 # A Monday, 00:00 UTC.
 EPOCH_S = 1_767_571_200.0
@@ -115,9 +118,14 @@ class VirtualServer:
     def _delayed_background_call(
         self, msec: float, f: Callable[..., Any], *args: Any, desc: str
     ) -> IDelayedCall:
+        def fail(failure: Failure) -> None:
+            self.failures.append(failure)
+            text = "Background process '%s' threw an exception"  # Synapse's
+            logger.error(text, desc, exc_info=failure.value)
+
         def run() -> None:
             with PreserveLoggingContext():
-                run_in_background(f, *args).addErrback(self.failures.append)
+                run_in_background(f, *args).addErrback(fail)
 
         timer: IDelayedCall = self.clock.reactor.callLater(msec / 1000, run)
         return timer

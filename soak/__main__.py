@@ -19,6 +19,8 @@ PARTS: Mapping[str, Sequence[str]] = {
     "faults": ("soak.faults",),
     "updates": ("soak.updates",),
     "kills": ("soak.kills",),
+    "pauses": ("bench.kills",),
+    "pauses-postgres": ("bench.kills", "--database", "postgres"),
     "iterations": ("soak.iterations",),
     "iterations-stock": ("soak.iterations", "--stock", "--output", ".soak/iterations-stock"),
     "injection": ("soak.injection",),

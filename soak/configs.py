@@ -10,23 +10,18 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib
-import json
-import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import attrs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from synapse.module_api.errors import ConfigError
 
+from soak import fuzz
 from soak.records import Records
 from synapse_bgthrottle import BackgroundUpdateThrottle
 from synapse_bgthrottle.config import InvalidConfigError
@@ -38,8 +33,6 @@ from tests.unit.test_whole_decision import ANY_LIFE, live
 
 # Of the processor, for any one call.
 _LONGEST_S = 0.25
-# What tells the fuzzer which code is reached is slow itself.
-_LONGEST_TRACED_S = 1.0
 KINDS = (
     "any configuration",
     "valid configurations",
@@ -124,88 +117,23 @@ def by_hypothesis(what: str, count: int) -> Tally:
     return tally
 
 
-@attrs.frozen
-class Fuzzed:
-    """What is called with what the fuzzer makes up.
-
-    Attributes:
-        functions: each of which is called, whatever became of the others.
-        refusal: what it may raise.
-    """
-
-    functions: Sequence[Callable[[Any], object]]
-    refusal: type[Exception]
-
-    def call(self, raw: Any) -> None:
-        """Call each.
-
-        Raises:
-            AssertionError: one took too long.
-            Exception: whatever one raised that is no refusal.
-        """
-        for function in self.functions:
-            begin = time.process_time()
-            with suppress(self.refusal):
-                function(raw)
-            assert time.process_time() - begin < _LONGEST_TRACED_S
-
-
-def fuzzed(what: str, config: Any, requests: Any) -> Fuzzed:
-    """The configuration or all requests, of these modules."""
-    if what == "config":
-        return Fuzzed([config.parse], config.InvalidConfigError)
-    parsers = [partial(requests.parse_lever_request, action) for action in requests.Action]
-    return Fuzzed(parsers, config.InvalidConfigError)
-
-
-def by_fuzzer(what: str, arguments: list[str]) -> None:
-    """Never returns: the fuzzer ends the process."""
-    atheris: Any = importlib.import_module("atheris")
-    with atheris.instrument_imports(include=["synapse_bgthrottle"]):
-        for name in [name for name in sys.modules if name.startswith("synapse_bgthrottle")]:
-            del sys.modules[name]  # loaded anew, with what guides the fuzzer
-        config: Any = importlib.import_module("synapse_bgthrottle.config")
-        requests: Any = importlib.import_module("synapse_bgthrottle.lever_requests")
-    all_of = fuzzed(what, config, requests)
-
-    def one(data: bytes) -> None:
-        try:
-            raw = json.loads(data)
-        except (ValueError, RecursionError):
-            return
-        all_of.call(raw)
-
-    atheris.Setup([sys.argv[0], *arguments], one)
-    atheris.Fuzz()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="soak.configs", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path(".soak/configs"))
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--only", nargs="*", choices=KINDS, default=KINDS)
     parser.add_argument("--fuzz", type=int, default=0, help="seconds, for each of both")
-    parser.add_argument("--fuzz-one", choices=("config", "request"), help=argparse.SUPPRESS)
+    parser.add_argument("--fuzz-one", choices=fuzz.PARSED, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.fuzz_one:
-        folder = options.output / options.fuzz_one
-        folder.mkdir(parents=True, exist_ok=True)
-        _seed(folder)
-        limits = [f"-max_total_time={options.fuzz}", "-max_len=2000", "-timeout=10"]
-        by_fuzzer(options.fuzz_one, [str(folder), *limits])
+        fuzz.by_fuzzer(options.fuzz_one, options.output / options.fuzz_one, options.fuzz)
     records = Records(options.output, "Configurations and requests")
     for name in options.only if options.count else ():
         _hypothesis(name, options.count, records)
-    for what in ("config", "request") if options.fuzz else ():
-        command = [sys.executable, "-m", "soak.configs", "--fuzz-one", what]
-        command += ["--fuzz", str(options.fuzz), "--output", str(options.output) + "_corpus"]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-        last = [line for line in ended.stderr.splitlines() if line.startswith(("Done", "#"))][-1:]
-        row = {"by": "fuzzer", "what": what, "status": ended.returncode}
-        breaches = [f"status {ended.returncode}"] if ended.returncode else []
-        records.add(
-            {**row, "last": last[0] if last else ended.stderr[-300:]}, f"fuzzer, {what}", breaches
-        )
+    if options.fuzz:
+        for what in fuzz.PARSED:
+            row, breaches = fuzz.run(what, Path(f"{options.output}_corpus"), options.fuzz)
+            records.add({"by": "fuzzer", "what": what, **row}, f"fuzzer, {what}", breaches)
     return records.status()
 
 
@@ -230,17 +158,6 @@ def breaches_of(tally: Tally, count: int) -> list[str]:
     if tally.valid + tally.refused < count:
         found.append(f"only {tally.valid + tally.refused} were tried")
     return found
-
-
-def _seed(folder: Path) -> None:
-    seeds: list[Any] = [
-        {"duty_cycle": "25%", "rules": [{"update": "event_*", "windows": [{"days": "mon-fri"}]}]},
-        {"signals": {"disk_free": {"path": "/", "threshold": "1GiB"}, "http": "http://x"}},
-        {"update": "a*", "for": "1h", "reason": "x", "settings": {"sleep": "1s"}},
-        {"max_items_per_second": 5, "time_zone": "Europe/Berlin", "approval": "required"},
-    ]
-    for number, seed in enumerate(seeds):
-        (folder / f"seed{number}").write_text(json.dumps(seed))
 
 
 if __name__ == "__main__":

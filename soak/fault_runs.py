@@ -29,6 +29,9 @@ WITHIN_S = 10.0
 # for as long at least, so that a look which comes a moment too early leaves it to the next one.
 DISK_SEEN_WITHIN_S = SHORTEST_HOLD_S + PERIOD_S[CheckSample]
 
+# Lines above DEBUG from the fault on; six were seen.
+MOST_TOLD = 20
+
 Make = Callable[[World], AbstractContextManager[None]]
 
 
@@ -213,6 +216,8 @@ def breaches(seen: aftermath.Seen, within_s: float = WITHIN_S) -> list[str]:
         f"{seen.wrong} rows are missing or there twice" if seen.wrong else None,
         f"{seen.rows} rows at the end, of {seen.expected}" if seen.rows != seen.expected else None,
         "all was done before it ended" if seen.rows_after >= seen.expected else None,
+        f"the module logged {seen.told} lines" if seen.told > MOST_TOLD else None,
+        f"{seen.complaints} complaints in the log" if seen.complaints else None,
         _late(seen.recovered_s, within_s),
     )
     return [breach for breach in found if breach is not None]

@@ -76,6 +76,10 @@ def _of_the_database(
         Case("too many connections", 20, ALL), lambda w: faults.without_slots(postgres, w.database)
     )
     run.on_postgres(Case("read-only", 20, ALL), lambda w: faults.read_only(postgres, w.database))
+    for outage_s in (10, 90):  # within and over the time in which it is looked at
+        run.on_postgres(
+            Case("silent", outage_s, ALL), lambda w: faults.silent(postgres, w.database)
+        )
     # The first batch to end is the one that waits for the lock: that it ends tells nothing.
     run.on_postgres(
         Case("queue locked", 60, ALL, batch=2), lambda w: faults.queue_locked(postgres, w.database)

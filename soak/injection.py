@@ -1,9 +1,10 @@
 """An error of our own at every call in the module, one at a time: `python -m soak.injection`.
 
-First runs in virtual time tell which calls are made; then each of them fails, always or once. Every
-time all updates must come to their end, no later than at stock's pace, without one failed
-iteration, and with few tracebacks. In lives with an outage of the database each call that is made
-fails amid it, also where it has failed in another life. Which calls are never made is told by file.
+First runs in virtual time tell which calls are made; then each of them fails, always, once, or once
+later. Every time all updates must come to their end, no later than at stock's pace, without one
+failed iteration, and with few tracebacks. In some lives, as in those with an outage of the
+database, each call that is made fails, also where it has failed in another life. Which calls are
+never made is told by file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from soak.instrument import SITES, instrument
 from soak.records import Records
@@ -68,6 +71,9 @@ _TAKEN_FOR_GRANTED = (
     "run_in_background(self._serve, request)",
     "make_deferred_yieldable(running[0])",
     "make_deferred_yieldable(answer)",
+    "PreserveLoggingContext()",
+    "answer.callback(result)",
+    "answer.errback(error)",
 )
 
 # How many of all calls are made in some life. The others are mostly of the configuration and of the
@@ -77,6 +83,31 @@ _LEAST_MADE = 0.68
 # How often a call fails.
 ALWAYS = 10**9
 ONCE = 1
+
+
+@attrs.frozen
+class Try:
+    """A life in which a call fails.
+
+    Attributes:
+        kind: the life's number.
+        site: the call's.
+        how: `always`, `once`, or `later`, which is once after half of the times it is made.
+        skip: how often it does not fail before.
+    """
+
+    kind: int
+    site: int
+    how: str
+    skip: int = 0
+
+    @property
+    def times(self) -> int:
+        """How often it fails."""
+        return ALWAYS if self.how == "always" else ONCE
+
+
+HOWS = ("always", "once", "later")
 
 
 def _frozen(*_: object) -> None:
@@ -91,7 +122,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak.injection", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path(".soak/injection"))
     parser.add_argument("--sample", type=int, help="so many runs only, drawn at random")
-    parser.add_argument("--how", choices=("always", "once"), help="both, where it is not said")
+    parser.add_argument("--how", choices=HOWS, help="all, where it is not said")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--files", nargs="*", help="calls in these files only, such as checks")
     options = parser.parse_args()
@@ -104,37 +135,38 @@ def main() -> int:
     life: Any = importlib.import_module("soak.one_life")  # only now: it loads the module
     gc.collect()
     gc.freeze()  # each life ends with a look at what it leaves only
-    tries: list[tuple[int, int, int]] = []
+    tries: list[Try] = []
     faultless_s: list[float] = []
     for number, kind in enumerate(life.KINDS):
-        SITES.hits.clear()
         lived = life.run(kind, None, 0, None)
         assert (lived.wrong, lived.tracebacks) == ([], 0), lived
         faultless_s.append(lived.done_s)
-        tried = {site for _, site, _ in tries} if not kind.outages else set()
+        tried = set() if kind.tries_all else {a_try.site for a_try in tries}
         for site in sorted(SITES.hits.keys() - tried):
-            tries += [(number, site, ALWAYS), (number, site, ONCE)]
-    made = {site for _, site, _ in tries}
-    tries.sort(key=lambda a_try: a_try[2], reverse=True)  # what always fails first
+            tries += [Try(number, site, "always"), Try(number, site, "once")]
+            if SITES.hits[site] > 1:
+                tries.append(Try(number, site, "later", SITES.hits[site] // 2))
+    made = {a_try.site for a_try in tries}
+    tries.sort(key=lambda a_try: a_try.how)  # what always fails first
     if options.how is not None:
-        tries = [a_try for a_try in tries if (a_try[2] == ONCE) == (options.how == "once")]
+        tries = [a_try for a_try in tries if a_try.how == options.how]
     if options.files is not None:
-        tries = [t for t in tries if SITES.names[t[1]].split(":")[0] in options.files]
+        tries = [t for t in tries if SITES.names[t.site].split(":")[0] in options.files]
     if options.sample is not None:
         tries = random.Random(options.seed).sample(tries, min(options.sample, len(tries)))
     bad: set[int] = set()
     by_design: set[int] = set()
     most: Counter[int] = Counter()
-    for number, site, times in tries:
-        lived = _lived(life, number, site, times, faultless_s[number])
+    for a_try in tries:
+        lived = _lived(life, a_try, faultless_s[a_try.kind])
         most[lived.tracebacks] += 1
-        wrong = not_forgiven(SITES.names[site], times, lived)
+        name = SITES.names[a_try.site]
+        wrong = not_forgiven(name, a_try.times, lived)
         if lived.held and not wrong:
-            by_design.add(site)
+            by_design.add(a_try.site)
         for problem in wrong:
-            how = "once" if times == ONCE else "always"
-            bad.add(site)
-            print(f"{SITES.names[site]}\n    {how}, {number}: {problem}", flush=True)
+            bad.add(a_try.site)
+            print(f"{name}\n    {a_try.how}, {a_try.kind}: {problem}", flush=True)
     _tell_never_made(made)
     print("tracebacks:", ", ".join(f"{most[n]} runs with {n}" for n in sorted(most)))
     for site in sorted(by_design):
@@ -147,6 +179,7 @@ def main() -> int:
         "bad": len(bad),
         "held by design": len(by_design),
         "most tracebacks": max(most, default=0),
+        "runs without a traceback": most[0],
     }
     breaches = [f"bad: {SITES.names[site]}" for site in sorted(bad)]
     if len(made) < _LEAST_MADE * len(SITES.names):
@@ -155,10 +188,11 @@ def main() -> int:
     return records.status()
 
 
-def _lived(life: Any, number: int, site: int, times: int, faultless_s: float) -> Any:
+def _lived(life: Any, a_try: Try, faultless_s: float) -> Any:
     signal.alarm(60)  # a loop in which no time passes would freeze a server
     try:
-        return life.run(life.KINDS[number], site, times, faultless_s)
+        kind = life.KINDS[a_try.kind]
+        return life.run(kind, a_try.site, a_try.times, faultless_s, a_try.skip)
     except (Exception, FrozenError) as error:
         return life.Lived([], [], [f"raised {error!r}"], 0.0, 0, is_closed=False)
     finally:

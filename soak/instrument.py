@@ -29,7 +29,8 @@ class Sites:
         names: `file:line:column call` by number.
         hits: how often each was made while `active`.
         failing: the one that fails; None: none does.
-        times: how often it fails yet.
+        skip: how often it does not before.
+        times: how often it fails then.
         active: whether anything is counted, and fails, now.
     """
 
@@ -37,6 +38,7 @@ class Sites:
         self.names: list[str] = []
         self.hits: Counter[int] = Counter()
         self.failing: int | None = None
+        self.skip = 0
         self.times = 0
         self.active = False
 
@@ -44,8 +46,7 @@ class Sites:
         if not self.active:
             return
         self.hits[number] += 1
-        if number == self.failing and self.times > 0:
-            self.times -= 1
+        if number == self.failing and self.skip < self.hits[number] <= self.skip + self.times:
             raise InjectedError(f"an error of our own at {self.names[number]}")
 
 

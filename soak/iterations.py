@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from harness import data, faults
+from harness.complaints import complaints
 from harness.faults import Fault
-from harness.kills import COMPLAINTS
 from harness.postgres import PostgresServer
 from harness.process import rss_mib
 from harness.worlds import PostgresSource, SqliteSource, World
 from soak.breakage import Breakage
 from soak.records import Records
-from soak.sentinel import WORD, not_of_synapse
 from soak.traffic import load
 
 _UPDATE = "events_populate_state_key_rejections"
@@ -126,7 +125,7 @@ def _run(
     world: World, of_database: Mapping[str, Fault], database: str, options: Any, records: Records
 ) -> None:
     rng = random.Random(options.seed)
-    breakage = Breakage(world, of_database, rng)
+    breakage = Breakage(world.server, world.admin, of_database, rng)
     rss: list[tuple[float, int]] = []  # MiB, batches so far
     with world.server as server, load(world.admin, options.calm) as requests:
         begin = time.monotonic()
@@ -160,11 +159,8 @@ def _run(
         "never happened": breakage.never_happened,
         "failed": log.count("Error doing update"),
         "aborted": faults.has_aborted(server),
-        "complaints": {text: log.count(text) for text in COMPLAINTS if text in log},
-        "such lines": [
-            line for line in log.splitlines() if any(text in line for text in COMPLAINTS)
-        ][:5],
-        "sentinel, not Synapse's": len(not_of_synapse(log)),
+        "complaints": len(complaints(log)),
+        "such lines": complaints(log)[:5],
         "RSS MiB": [value for value, _ in rss[:: max(len(rss) // 20, 1)]],
         "RSS early, late": [early, late],
         "RSS late at most": round(early + _growth_mib(took_s), 1),
@@ -177,10 +173,9 @@ def _run(
 
 def breaches(record: Mapping[str, Any], iterations: int) -> list[str]:
     """What of the record of a run with so many iterations at least was not as promised."""
-    complaints = dict(record["complaints"])
-    complaints.pop(WORD, None)  # among them are some of Synapse's own
-    complaints |= {WORD: record["sentinel, not Synapse's"]}
-    found = [f'{count} times "{text}" in the log' for text, count in complaints.items() if count]
+    found = []
+    if record["complaints"]:
+        found.append(f"{record['complaints']} complaints in the log, {record['such lines'][0]}")
     if record["aborted"]:
         found.append("Synapse gave up all updates")
     if record["left"]:

@@ -30,6 +30,7 @@ class Kind:
         clients: whether there are some, in the first seconds.
         failures: how many of the first batches fail.
         outages: of the database. Errors of ours come from the first one's beginning on.
+        tries_all: whether also calls fail here that failed in lives before.
     """
 
     config: dict[str, Any]
@@ -37,6 +38,7 @@ class Kind:
     clients: bool = False
     failures: int = 0
     outages: tuple[Outage, ...] = ()
+    tries_all: bool = False
 
     @property
     def from_s(self) -> int:
@@ -99,10 +101,24 @@ KINDS = (
         clients=True,
         failures=1,
     ),
-    Kind({"sleep": "900ms"}, postgres=True, outages=(Silent(1, 4),)),
-    Kind({"duty_cycle": "5%"}, outages=(Gone(0, 2), Refusing(4, 7), Gone(13, 16))),
-    Kind({"duty_cycle": "10%", "max_batch_size": 60}, outages=(Full(1, 8),)),
-    Kind({"duty_cycle": "10%"}, postgres=True, outages=(Full(1, 8), Gone(10, 13))),
+    # So long that a budget that is not read any more would hold what is left.
+    Kind(
+        {
+            "sleep": "8s",
+            "max_batch_size": 60,
+            "signals": {"disk_free": {"path": "/", "threshold": "1kB"}},
+        },
+        tries_all=True,
+    ),
+    Kind({"sleep": "900ms"}, postgres=True, outages=(Silent(1, 4),), tries_all=True),
+    Kind({"duty_cycle": "5%"}, outages=(Gone(0, 2), Refusing(4, 7), Gone(13, 16)), tries_all=True),
+    Kind({"duty_cycle": "10%", "max_batch_size": 60}, outages=(Full(1, 8),), tries_all=True),
+    Kind(
+        {"duty_cycle": "10%"},
+        postgres=True,
+        outages=(Full(1, 8), Gone(10, 13)),
+        tries_all=True,
+    ),
 )
 
 

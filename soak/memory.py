@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path(".soak/memory"))
     parser.add_argument("--iterations", type=int, default=100_000, help="in virtual time")
     parser.add_argument("--real-iterations", type=int, default=50_000, help="on each real server")
+    parser.add_argument("--most-s", type=float, default=3600, help="on each real server")
     parser.add_argument("--every-s", type=float, default=20, help="between looks at a real one")
     options = parser.parse_args()
     records = Records(options.output, "Memory of the module's own, by iterations")
@@ -84,7 +85,9 @@ def _on_a_real_server(
     seen = 0
     with world.server as server, load(world.admin, is_calm=True):
         begin = time.monotonic()
-        while data.pending_updates(Path(world.database)):
+        while (left := data.pending_updates(Path(world.database))) and (
+            time.monotonic() - begin < options.most_s
+        ):
             time.sleep(1)
             for look in memory_module.looks(path)[seen:]:
                 seen += 1
@@ -99,6 +102,8 @@ def _on_a_real_server(
                     "objects": look.objects,
                 }
                 records.add(record)
+    if left:
+        records.add({"server": name}, name, [f"{left} updates are left"])
     found = memory_module.looks(path)
     if len(found) < 2:
         records.add({"server": name}, name, ["its memory was not looked at twice"])

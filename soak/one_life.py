@@ -88,13 +88,19 @@ class _Seen:
     is_closed: bool
 
 
-def run(kind: Kind, failing: int | None, times: int, faultless_s: float | None) -> Lived:
-    """One life of a server; without a fault it took `faultless_s`, None where that is asked."""
+def run(
+    kind: Kind, failing: int | None, times: int, faultless_s: float | None, skip: int = 0
+) -> Lived:
+    """One life of a server; without a fault it took `faultless_s`, None where that is asked.
+
+    The call `failing` is made `skip` times before it fails, so many times.
+    """
     errors = _Errors()
     logging.getLogger().addHandler(errors)
     observer: Any = errors.unhandled  # which Twisted types as an interface
     globalLogPublisher.addObserver(observer)
-    SITES.failing, SITES.times, SITES.active = failing, times, False
+    SITES.hits.clear()
+    SITES.failing, SITES.skip, SITES.times, SITES.active = failing, skip, times, False
     try:
         seen = _live(kind)
         gc.collect()  # what nobody took is told of only now

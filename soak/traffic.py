@@ -5,41 +5,54 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from harness.kills import API
 from harness.matrix import MatrixClient
 
 
 @contextmanager
-def paused(admin: MatrixClient) -> Iterator[None]:
-    """Everything is paused by an administrator."""
-    with suppress(OSError):
-        admin.call("POST", f"{API}/pause", {"reason": "soak", "for": "1h"})
-    yield
-    for _ in range(20):
-        try:
-            admin.call("POST", f"{API}/resume", {})
-            return
-        except OSError as error:
-            if getattr(error, "code", 0) == 404:  # it was not paused
-                return
-            time.sleep(0.5)
+def paused(admin: MatrixClient) -> Iterator[bool]:
+    """Everything is paused by an administrator; whether that was acknowledged.
+
+    Raises:
+        TimeoutError: it cannot be ended.
+    """
+    is_there = _is_done(lambda: admin.call("POST", f"{API}/pause", {"reason": "soak", "for": "1h"}))
+    yield is_there
+    _take_back(lambda: admin.call("POST", f"{API}/resume", {}))
 
 
 @contextmanager
-def disabled(admin: MatrixClient) -> Iterator[None]:
-    """Updates are off by the server's own switch."""
-    with suppress(OSError):
-        admin.set_updates_enabled(False)
-    yield
+def disabled(admin: MatrixClient) -> Iterator[bool]:
+    """Updates are off by the server's own switch; whether that was acknowledged.
+
+    Raises:
+        TimeoutError: it cannot be ended.
+    """
+    yield _is_done(lambda: admin.set_updates_enabled(False))
+    _take_back(lambda: admin.set_updates_enabled(True))
+
+
+def _is_done(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except OSError:  # also where it is answered with an error
+        return False
+    return True
+
+
+def _take_back(ask: Callable[[], object]) -> None:
     for _ in range(20):
         try:
-            admin.set_updates_enabled(True)
+            ask()
             return
-        except OSError:
+        except OSError as error:
+            if getattr(error, "code", 0) == 404:  # it was not there
+                return
             time.sleep(0.5)
+    raise TimeoutError("what an administrator asked for could not be taken back")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import attrs
 from harness.odd_updates import Oddity
 from harness.odd_worlds import OddSource, Seen
 from harness.postgres import PostgresServer
+from soak.fault_runs import MOST_TOLD
 from soak.records import Records
 
 
@@ -86,7 +87,6 @@ CASES = (
 # on the pace and the batch itself.
 _BACKOFF_S = (5, 15, 30, 60)
 _LATER_S = 10
-_MOST_TOLD = 20
 # Among clients the neighbour has rests of its own: 9 s were seen, and 16 s after a batch that hung,
 # whose slowdown holds both at the least duty cycle for 15.
 _LONGEST_GAP_S = 20
@@ -122,8 +122,10 @@ def breaches(case: Case, seen: Seen) -> list[str]:
         found.append(f"half of its batches took {seen.batch_ms[0]} ms")
     if seen.told_s < case.update.hang_s - _TOLD_LATER_S:
         found.append(f"of a batch that hung the status told for {seen.told_s} s")
-    if seen.told > _MOST_TOLD:
+    if seen.told > MOST_TOLD:
         found.append(f"the module logged {seen.told} lines")
+    if seen.complaints:
+        found.append(f"{seen.complaints} complaints in the log")
     if seen.log_kib > _most_kib(seen):
         found.append(f"{seen.log_kib} KiB were logged")
     if seen.neighbour[1] > _LONGEST_GAP_S:

@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.internal_errors import OnInternalError
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Asker(Generic[T]):
         ask: Callable[[], Awaitable[T | None]],
         tell: Callable[[T], None],
         tell_problem: Callable[[str], None],
+        on_internal_error: OnInternalError,
     ) -> None:
         self._host = host
         self._description = description
@@ -46,6 +48,7 @@ class Asker(Generic[T]):
         self._ask = ask
         self._tell = tell
         self._tell_problem = tell_problem
+        self._on_internal_error = on_internal_error
         self._next_s = -math.inf
         self._asked_s: float | None = None
         self.told_s = -math.inf
@@ -71,7 +74,18 @@ class Asker(Generic[T]):
             self._next_s = now_s + self.period_s
 
     async def _run(self) -> None:
-        asked_s = self._host.now_s()
+        asked_s = -math.inf if self._asked_s is None else self._asked_s
+        try:
+            await self._answer()
+        except CancelledError:
+            raise
+        except Exception as error:  # what is asked next is told again
+            self._on_internal_error(f"with an answer to {self._description}", error)
+        finally:
+            self._asked_s = None
+            self.told_s = asked_s
+
+    async def _answer(self) -> None:
         try:
             answer = await self._ask()
         except CancelledError:
@@ -81,9 +95,6 @@ class Asker(Generic[T]):
         else:
             if answer is not None:
                 self._tell(answer)
-        finally:
-            self._asked_s = None
-            self.told_s = asked_s
 
 
 class Pending:

@@ -45,9 +45,12 @@ def note_calm(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
     """Since when pressures are waited for; another hold comes before that, and it begins anew.
 
     Not after a budget, nor after a database that answered late: what comes now and then would make
-    it wait for ever.
+    it wait for ever. But their time does not count.
     """
+    passing = (Cause.BUDGET, Cause.DATABASE)
+    if update.calm_since_s is not None and update.decision and update.decision.cause in passing:
+        update.calm_since_s += at.now_s - update.decided_s
     if verdict.cause is Cause.CALM:
         update.calm_since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
-    elif verdict.cause.is_hold and verdict.cause not in (Cause.BUDGET, Cause.DATABASE):
+    elif verdict.cause.is_hold and verdict.cause not in passing:
         update.calm_since_s = None

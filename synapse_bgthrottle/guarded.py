@@ -11,8 +11,12 @@ logger = logging.getLogger(__name__)
 
 def get(thing: Any, *names: str, default: Any = None) -> Any:
     """The attribute of the attribute ... of a thing, or the default where any is missing."""
-    for name in names:
-        thing = getattr(thing, name, None)
+    try:
+        for name in names:
+            thing = getattr(thing, name, None)
+    except Exception as error:  # a property of a later version, whatever it needs
+        logger.debug("Synapse's %s cannot be had: %r", ".".join(names), error)
+        return default
     return default if thing is None else thing
 
 

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
-from functools import partial
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
@@ -120,17 +119,20 @@ class Homeserver:
         answer: Deferred[T] = Deferred()
 
         async def run() -> None:
+            error: Exception | None = None
             try:
                 result = await function(*arguments)
             except CancelledError:
                 raise
-            except Exception as error:
-                settle = partial(answer.errback, error)
-            else:
-                settle = partial(answer.callback, result)
+            except Exception as raised:
+                error = raised
             with PreserveLoggingContext():  # whoever waits brings a context of their own
-                if not answer.called:
-                    settle()
+                if answer.called:
+                    return
+                if error is None:
+                    answer.callback(result)
+                else:
+                    answer.errback(error)
 
         async def give_up() -> None:
             with PreserveLoggingContext():

@@ -123,6 +123,8 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._sampler.end(self._database.name)
             if exc is not None:
                 await self._wait_for_database()
+            if not self._database.enabled:
+                self._throttle.loop_ends(self._database.name)
         except CancelledError:
             raise
         except Exception as error:
@@ -130,7 +132,10 @@ class Iteration(AbstractAsyncContextManager[int]):
             if stock is None:
                 stock = StockIteration(self._host)
                 # After an update's last batch Synapse asks the database, which may go meanwhile.
-                if not self._has_rest and self._database.current_update is not None:
+                if self._database.current_update is None:
+                    with suppress(Exception):  # told; it may be that no iteration comes after it
+                        self._leave()
+                elif not self._has_rest:
                     await stock.__aenter__()
         if stock is not None:
             await stock.__aexit__(exc_type, exc, tb)
@@ -195,13 +200,18 @@ class Iteration(AbstractAsyncContextManager[int]):
         # the database is gone, that fails too, five times within milliseconds: wait here.
         await self._watch.has_asked()
         try:
-            while self._watch.silent_since_s is not None and self._database.enabled:
+            while self._watch.silent_since_s is not None and self._is_waited_for():
                 decision = self._decided()
                 self._tell(decision)
                 await self._wait(decision, SLICE_S)
                 await self._watch.has_asked()
         finally:
             self._sampler.end(self._database.name)  # no iteration need come after this one
+
+    def _is_waited_for(self) -> bool:
+        # A loop that ends because updates are disabled asks nothing. Between two updates it would
+        # be begun anew, and ask, as soon as they are enabled.
+        return self._database.enabled or self._database.current_update is None
 
     async def _wait(self, decision: Decision, most_s: float) -> None:
         before_s = self._host.now_s()

@@ -1,11 +1,12 @@
 """Keeps what must outlive the process: reads it at the start, writes how updates come along.
 
-While an update is pending it looks at the queue now and then; while none is, at nothing, once that
-is known and written.
+While an update is pending it looks at the queue now and then, seldom where updates are disabled;
+while none is, at nothing, once that is known and written.
 """
 
 import logging
 import math
+from collections import defaultdict
 
 from twisted.internet.defer import CancelledError
 
@@ -81,6 +82,7 @@ class Keeper:
         self._again_s = FIRST_AGAIN_S
         self._again: Timer | None = None
         self._looked_s: dict[str, float] = {}
+        self._is_left: dict[str, bool] = defaultdict(bool)  # whether its queue has updates
         self._unknown_told: set[str] = set()
 
     def begin(self, database_name: str, update_name: str) -> None:
@@ -110,7 +112,21 @@ class Keeper:
 
     async def _look(self) -> None:
         self._again, self._is_behind = None, False
-        self._is_wanted = self._goes_on()  # what ends while we look, is seen by the next look
+        try:
+            self._is_wanted = self._goes_on()  # what ends while we look, is seen by the next look
+            await self._keep()
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._on_internal_error(WHERE, error)
+        finally:
+            self._is_called = False
+            try:
+                self._look_again()
+            except Exception as error:  # whoever begins has us called again
+                self._on_internal_error(WHERE, error)
+
+    async def _keep(self) -> None:
         try:
             queues = await self._look_at_queues()
             name = "bgthrottle_writing"
@@ -122,18 +138,25 @@ class Keeper:
             self._is_behind = True
             known = (StoreUnavailableError, ServerEndsError)
             if not isinstance(error, known) and not is_from_database(error):
-                self._on_internal_error(WHERE, error)
-        finally:
-            self._is_called = False
-            if not self._is_behind:
-                self._again_s = FIRST_AGAIN_S
-            if self._is_wanted or self._goes_on():
-                since_s = self._courses.newest_since_s(self._host.wall_s())
-                look_s = max(since_s * LOOK_AFTER_SHARE, SHORTEST_LOOK_S)
-                self._call_in(min(look_s, LONGEST_PAUSE_S))
-            elif self._is_behind:
-                self._again = self._call_in(self._again_s)
-                self._again_s = min(self._again_s * 2, LONGEST_AGAIN_S)
+                raise
+
+    def _look_again(self) -> None:
+        if not self._is_behind:
+            self._again_s = FIRST_AGAIN_S
+        if self._is_wanted or self._goes_on():
+            since_s = self._courses.newest_since_s(self._host.wall_s())
+            look_s = max(since_s * LOOK_AFTER_SHARE, SHORTEST_LOOK_S)
+            self._call_in(min(look_s, LONGEST_PAUSE_S))
+        elif self._is_behind:
+            self._again = self._call_in(self._again_s)
+            self._again_s = min(self._again_s * 2, LONGEST_AGAIN_S)
+        elif any(self._is_left[name] for name in self._off()):
+            # Nobody calls us, and when they are enabled Synapse may give up before it does.
+            self._again = self._call_in(LONGEST_AGAIN_S)
+
+    def _off(self) -> list[str]:
+        databases = self._host.databases.items()
+        return [name for name, database in databases if not database.enabled]
 
     def _goes_on(self) -> bool:
         # Also between two iterations: there Synapse waits for a database that does not answer, or
@@ -188,6 +211,7 @@ class Keeper:
     async def _look_at(self, database: Database) -> Queue:
         asked_s = self._host.wall_s()
         rows = await database.queue()
+        self._is_left[database.name] = bool(rows)
         self._see(database, rows)
         await self._progress.look(database, rows)
         return Queue(asked_s, frozenset(row.name for row in rows))

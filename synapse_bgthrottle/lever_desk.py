@@ -22,6 +22,10 @@ from synapse_bgthrottle.throttle import Throttle
 
 logger = logging.getLogger(__name__)
 
+# Pulls that wait for the one before them: while the main database is silent none ends. Then they
+# are done on each other's stack, which a hundred would overflow.
+MOST_WAITING = 20
+
 # After a write that may be done, what is in force is read until that has succeeded once the
 # database is surely no longer at it: soon at first, then doubled up to the longest.
 _SURE_AFTER_S = 5.0
@@ -67,9 +71,17 @@ class LeverDesk:
             TooManyLeversError: as many are in force as may be.
             StoreUnavailableError: nothing has changed, or it is not known; it says which.
         """
+        if len(self._lock.waiting) >= MOST_WAITING:
+            raise StoreUnavailableError("nothing has changed: many wait for the database already")
         async with self._alone() as levers:
             wall_s = self._host.wall_s()
-            in_force = levers.in_force(wall_s)
+            # A release that let its update go lasts, however little of that is written yet.
+            used = tuple(
+                attrs.evolve(lever, used_s=wall_s)
+                for lever in levers.all
+                if not lever.is_in_force(wall_s) and self._throttle.went_by(lever)
+            )
+            in_force = (*levers.in_force(wall_s), *used)
             made, ended = change(request, author, pending, in_force, wall_s, _new_id)
             use = Use(
                 secrets.token_hex(8),
@@ -82,7 +94,8 @@ class LeverDesk:
                 request.settings,
                 round(made[0].ends_s * 1000) if made else None,
             )
-            await self._write(made, ended, use)
+            kept = tuple(lever for lever in used if lever not in ended)
+            await self._write((*made, *kept), (*ended, *kept), use)
             changed = Levers(in_force).changed(made, ended)
             self._throttle.levers = changed
             return Pulled(made, ended, changed.in_force(wall_s))
@@ -187,8 +200,8 @@ class LeverDesk:
 
     async def _settle(self) -> None:
         """Read it, and again later until it is sure."""
-        now_s = self._host.now_s()
         try:
+            now_s = self._host.now_s()
             async with self._alone():
                 since_s = self._doubtful_since_s
                 if since_s is not None and now_s - since_s >= _SURE_AFTER_S:

@@ -218,7 +218,8 @@ class Metrics:
             self._series.drop(_OF_UPDATE, name)
         elif not state.is_open and (aborted or not database.enabled):
             self._stop(name)
-            self._hold(name, None if database.enabled else Cause.DISABLED)
+        if names and not database.enabled and (state is None or not state.is_open):
+            self._hold(name, Cause.DISABLED)
         if state is None or self._current.get(name) is None:
             return
         limits = self._throttle.updates[name, state.update_name].limits

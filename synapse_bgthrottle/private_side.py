@@ -57,7 +57,9 @@ def _missing_metrics() -> Iterator[MissingDetail]:
 
 def _is_there(api: ModuleApi, detail: Detail) -> bool:
     start = call(import_module, detail.module) if detail.module else api
-    return _leads(start, detail.path) or (bool(detail.instead) and _leads(api, detail.instead))
+    if call(_leads, start, detail.path):  # a property of a later version may raise anything
+        return True
+    return bool(detail.instead) and bool(call(_leads, api, detail.instead))
 
 
 def _leads(thing: Any, path: tuple[str, ...]) -> bool:

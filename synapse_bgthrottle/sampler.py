@@ -118,25 +118,30 @@ class Sampler:
         return tuple(self._host.databases)
 
     def _call_in(self, delay_s: float) -> None:
+        due_s = self._host.now_s() + delay_s
         timer = self._host.call_later(delay_s, "bgthrottle_sampling", self._look)
-        self._due_s = None if timer is None else self._host.now_s() + delay_s
+        self._due_s = None if timer is None else due_s
 
     async def _look(self) -> None:
-        now_s = self._host.now_s()
-        due_s = now_s if self._due_s is None else self._due_s
-        self._due_s = None
-        if not self._open and now_s - self._ended_s >= LINGER_S:
-            return
+        due_s, self._due_s = self._due_s, None  # from here on whoever begins has us called again
         try:
-            self._tell(None, self._process_sample(now_s, max(now_s - due_s, 0.0)))
-            for name in self._to_look_at():
-                self._databases[name].look(now_s)
-            for check in self._checks:
-                check.look(now_s)
+            now_s = self._host.now_s()
+            if not self._open and now_s - self._ended_s >= LINGER_S:
+                return
+            self._look_at_all(now_s, now_s if due_s is None else due_s)
         except Exception as error:
             self._on_internal_error("while looking at the server", error)
-        finally:
+        try:
             self._call_in(PERIOD_S[ProcessSample])
+        except Exception as error:
+            self._on_internal_error("while looking at the server", error)
+
+    def _look_at_all(self, now_s: float, due_s: float) -> None:
+        self._tell(None, self._process_sample(now_s, max(now_s - due_s, 0.0)))
+        for name in self._to_look_at():
+            self._databases[name].look(now_s)
+        for check in self._checks:
+            check.look(now_s)
 
     def _process_sample(self, now_s: float, late_s: float) -> ProcessSample:
         pool_wait_s, pool_waits = self._metrics.pool_wait() or (None, None)
@@ -184,6 +189,7 @@ class Sampler:
             ask,
             partial(self._tell, name),
             tell_problem,
+            self._on_internal_error,
         )
 
     def _check(self, name: str, check: Check) -> Asker[CheckSample]:
@@ -199,6 +205,7 @@ class Sampler:
             check,
             partial(self._tell, None),
             tell_problem,
+            self._on_internal_error,
         )
 
     def _batch_age_s(self, database_name: str) -> float | None:

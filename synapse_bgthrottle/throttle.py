@@ -197,6 +197,10 @@ class Throttle:
         """The iteration was cancelled: the server ends."""
         self.databases[database_name].is_open = False
 
+    def loop_ends(self, database_name: str) -> None:
+        """Updates were disabled: Synapse's next loop counts failures in a row from none."""
+        self.databases[database_name].failures = 0
+
     def ended(self, database_name: str, update_name: str) -> None:
         """An update has left the queue: should it come again, it is new."""
         database = self.databases[database_name]

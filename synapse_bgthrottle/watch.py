@@ -1,8 +1,10 @@
 """Whether a database answers: asked just before a batch, never twice at a time."""
 
+import math
 from functools import partial
 
 import attrs
+from synapse.module_api import run_in_background
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.failures import is_from_database
@@ -12,6 +14,9 @@ from synapse_bgthrottle.internal_errors import OnInternalError
 # A batch that ended well this long ago, or an answer, is proof enough that the database is there.
 PROOF_LASTS_S = 0.25
 
+# While updates are disabled nobody reads an answer.
+ANSWER_LASTS_S = 5.0
+
 # Between two questions to a database that did not answer the first: doubled up to the longest.
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 2.5
@@ -20,6 +25,7 @@ LONGEST_RETRY_S = 2.5
 @attrs.define(eq=False)
 class _Question:
     asked_s: float
+    answered_s: float = math.inf
     is_answered: bool = False
     complaint: str | None = None
     error: Exception | None = None
@@ -93,13 +99,13 @@ class DatabaseWatch:
         asked_s = self._host.now_s()
         self._next_s = asked_s + self._retry_s
         question = self._question
-        if question is None:
+        if question is None or asked_s - question.answered_s > ANSWER_LASTS_S:
             question = _Question(asked_s)
             # A process of its own: it outlives the updater's, which ends when updates are disabled,
             # and then its log context must not be used any more.
             process = partial(self._answer, question)
             if self._host.call_later(0, "bgthrottle_probe", process) is None:
-                return  # the server ends
+                run_in_background(process)  # the server ends, or this version has no such timers
             self._question = question
         pause_s = 0.001
         while not question.is_answered and pause_s < 1:
@@ -120,6 +126,7 @@ class DatabaseWatch:
     async def _answer(self, question: _Question) -> None:
         try:
             question.complaint = await self._ask()
+            question.answered_s = self._host.now_s()
         except CancelledError:
             raise
         except Exception as error:  # an error of ours: whoever waits tells it

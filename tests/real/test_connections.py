@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness import batches, faults
-from harness.kills import API, COMPLAINTS
+from harness.complaints import complaints
+from harness.kills import API
 from harness.odd_updates import Oddity
 from harness.odd_worlds import OddSource, OddWorld
 from harness.tcp_proxy import TcpProxy
@@ -102,4 +103,4 @@ def test_disabled_amid_a_question(odd_source: OddSource, proxy: TcpProxy, tmp_pa
             time.sleep(2)
         world.admin.set_updates_enabled(True)
         assert goes_on(world, begin) in (1, 2)
-        assert [] == [text for text in COMPLAINTS if text in world.server.log()]
+        assert [] == complaints(world.server.log())

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness import aftermath, batches, disks, faults
-from harness.kills import API, COMPLAINTS, end_while_running
+from harness.complaints import complaints
+from harness.kills import API, end_while_running
 from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
@@ -68,7 +69,7 @@ def ends_well(world: World) -> None:
     wait_until(lambda: world.pending() == 0)
     assert world.expected == world.rows()
     assert 0 == world.wrong()
-    assert [] == [text for text in COMPLAINTS if text in world.server.log()]
+    assert [] == complaints(world.server.log())
 
 
 def test_one_fault_after_another(source: PostgresSource, tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def test_unknown_version() -> None:
     [
         ([target.name for target in TARGETS], "tests/real/test_postgres.py"),
         ([target.name for target in TARGETS], "tests/real/test_faults.py"),
-        (["1.60-py3.11", "newest-py3.11"], "tests/real/test_signals.py"),
+        ([target.name for target in TARGETS], "tests/real/test_signals.py"),
+        (["1.60-py3.11", "newest-py3.11"], "tests/real/test_signals_questions.py"),
+        (["1.150-py3.11", "newest-py3.11"], "tests/real/test_connections.py"),
         (["1.150-py3.11", "newest-py3.11"], "tests/real/test_deployments.py"),
         (["1.150-py3.11", "newest-py3.11"], "tests/real/test_odd_updates.py"),
         (

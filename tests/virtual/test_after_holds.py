@@ -1,14 +1,18 @@
 """What is looked at before the first batch after a hold, or after another update, and in it."""
 
 import logging
+import math
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from harness.virtual import VirtualServer, Work
+from synapse_bgthrottle import homeserver
 from synapse_bgthrottle.database_sample import DatabaseQuestion
 from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
@@ -170,3 +174,35 @@ def test_the_first_batch_is_looked_at(virtual_server: MakeServer) -> None:
         server.advance(900)
     assert 1 == len(started_s)
     assert 4 * 290 < sum(look_s >= started_s[0] for look_s in looks_s)
+
+
+@pytest.mark.parametrize("what", ["budget", "database"])
+def test_time_of_other_holds_is_no_wait_for_calm(virtual_server: MakeServer, what: str) -> None:
+    """A build that waited half a minute for low pressures does not start in the rush after them."""
+    server = virtual_server()
+    pool = server.pools["master"]
+    oldest_s = 0.0
+
+    def busy(_: str | None) -> dict[str, Any]:
+        if pool.broken is not None:
+            return {"problem": "no answer"}
+        return {"pool_wait_s": 5.0, "longest_transaction_s": oldest_s}
+
+    clients = patch.object(
+        homeserver, "_requests", [SimpleNamespace(name="RoomSendServlet", start_ts=math.inf)]
+    )
+    with answering(server, busy), clients:
+        server.load({})
+        started_s = build_of(server)
+        server.start()
+        server.advance(30)
+        if what == "budget":
+            oldest_s = 86_400.0
+        else:
+            pool.broken = sqlite3.OperationalError("gone")
+        server.advance(7200)
+        oldest_s, pool.broken = 0.0, None
+        server.advance(600)
+        assert [] == started_s
+        server.advance(3600)
+        assert 1 == len(started_s)

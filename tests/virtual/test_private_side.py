@@ -169,7 +169,7 @@ def test_something_that_raises(
 ) -> None:
     """An error in looking is told, and the module starts."""
     server = virtual_server()
-    with patch.object(private_side, "_leads", side_effect=ZeroDivisionError):
+    with patch.object(private_side, "_is_there", side_effect=ZeroDivisionError):
         server.load({})
     assert "looking for what this Synapse lacks" in caplog.text
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis.strategies import DataObject
 
-from soak import configs
+from soak import configs, fuzz
 from synapse_bgthrottle import BackgroundUpdateThrottle, config, lever_requests
 from synapse_bgthrottle.config import InvalidConfigError, Problem
 from synapse_bgthrottle.lever_requests import Action
@@ -98,19 +98,34 @@ def test_all_requests_are_fuzzed(monkeypatch: pytest.MonkeyPatch) -> None:
         raise InvalidConfigError([Problem((), "no")])
 
     monkeypatch.setattr(lever_requests, "parse_lever_request", refuse)
-    configs.fuzzed("request", config, lever_requests).call({"for": "1h"})
+    fuzz.fuzzed("request", config, lever_requests).call({"for": "1h"})
     assert list(Action) == tried
 
 
 def test_what_a_fuzzer_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal is as it should be; any other error, and a function that takes long, is found."""
-    all_of = configs.fuzzed("config", config, lever_requests)
+    all_of = fuzz.fuzzed("config", config, lever_requests)
     all_of.call({"no such key": 1})
     processor = Processor(monkeypatch)
     processor.slow_down(config, "parse", 0.9)
-    configs.fuzzed("config", config, lever_requests).call({})
+    fuzz.fuzzed("config", config, lever_requests).call({})
     processor.slow_down(config, "parse", 0.2)
     with pytest.raises(AssertionError):
-        configs.fuzzed("config", config, lever_requests).call({})
+        fuzz.fuzzed("config", config, lever_requests).call({})
     with pytest.raises(ZeroDivisionError):
-        configs.Fuzzed([lambda raw: 1 // raw], InvalidConfigError).call(0)
+        fuzz.Fuzzed([lambda raw: 1 // raw], InvalidConfigError).call(0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"status": 77}, ["status 77"]),
+        ({"calls": 999}, ["only 999 calls with what is JSON"]),
+        ({"valid": 0}, ["none was valid"]),
+    ],
+)
+def test_fuzzed_in_vain(changes: dict[str, Any], expected: list[str]) -> None:
+    """Neither bytes that are no JSON nor refusals alone try anything."""
+    assert expected == fuzz.breaches({"status": 0, "calls": 1000, "valid": 1, **changes}, 10)
+    assert 2 == len(fuzz.breaches({"status": 0}, 10))

@@ -1,0 +1,30 @@
+"""Lines that no log must have: of lost log contexts, and of errors of the module's own."""
+
+from __future__ import annotations
+
+from harness.sentinel import WORD, not_of_synapse
+
+# Of Synapse, when a log context is lost or used after its end, and when a process of ours fails; of
+# Twisted; and of ours. Synapse's have been in a compiled part of it since 1.163.
+COMPLAINTS = (
+    "Expected logging context",
+    "Expected previous context",
+    "Re-starting finished log context",
+    "Re-starting already-active log context",
+    "Called stop on logcontext",
+    "on different thread",
+    "did not maintain the calling logcontext",
+    "re-entered without a proc",
+    "Background process 'bgthrottle",
+    "Unhandled error in Deferred",
+    "an error of its own",
+)
+
+
+def complaints(log: str) -> list[str]:
+    """The lines that must not be there, and those with "sentinel" that are not of Synapse's own."""
+    lines = [line for line in log.splitlines() if WORD not in line]
+    return [
+        *(line for line in lines if any(text in line for text in COMPLAINTS)),
+        *not_of_synapse(log),
+    ]

@@ -1,0 +1,87 @@
+"""One error of our own, at any moment: nothing of what goes on by itself ends with it."""
+
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from harness.virtual import VirtualServer, Work
+from synapse_bgthrottle.homeserver import Homeserver
+
+MakeServer = Callable[..., VirtualServer]
+
+_CLOSED_IF_UNREAD = {
+    "sleep": "1s",
+    "signals": {"disk_free": {"path": "/", "threshold": "1kB"}},
+}
+_LATER_S = 600
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "asker.Asker._answer",
+        "asker.Asker._run",
+        "keeper.Keeper._goes_on",
+        "keeper.Keeper._keep",
+        "keeper.Keeper._look_again",
+        "sampler.Sampler._call_in",
+        "sampler.Sampler._look_at_all",
+        "watch.DatabaseWatch._ask",
+    ],
+)
+def test_one_error(virtual_server: MakeServer, place: str) -> None:
+    """Budgets are read, the history is written, and batches run, as if there had been none."""
+    server = virtual_server()
+    work = Work(server, 10**9, cost_ms=1)
+    module = server.load(_CLOSED_IF_UNREAD)
+    server.pools["master"].queue("work", work)
+    server.start()
+    server.advance(60)
+    before = len(work.starts_s)
+    with failing_once(place):
+        server.advance(_LATER_S)
+    assert 500 < len(work.starts_s) - before < 600, repr(module)
+
+
+@pytest.mark.parametrize("number", range(0, 60, 7))
+def test_one_error_of_the_clock(virtual_server: MakeServer, number: int) -> None:
+    """Whoever reads it, in whatever place."""
+    server = virtual_server()
+    work = Work(server, 10**9, cost_ms=1)
+    module = server.load(_CLOSED_IF_UNREAD)
+    server.pools["master"].queue("work", work)
+    server.start()
+    server.advance(60)
+    before = len(work.starts_s)
+    now_s = Homeserver.now_s
+    calls: list[None] = []
+
+    def read(host: Homeserver) -> float:
+        calls.append(None)
+        if len(calls) == number + 1:
+            raise ZeroDivisionError("an error of our own")
+        return now_s(host)
+
+    with patch.object(Homeserver, "now_s", read):
+        server.advance(_LATER_S)
+    assert 500 < len(work.starts_s) - before < 600, repr(module)
+    assert [] == server.failures
+
+
+def failing_once(place: str) -> Any:
+    """The method, which is not run the next time; it raises instead."""
+    module, name, method = place.split(".")
+    imported = __import__(f"synapse_bgthrottle.{module}", fromlist=[name])
+    original = getattr(getattr(imported, name), method)
+    has_failed = False
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        nonlocal has_failed
+        if has_failed:
+            return original(*arguments, **options)
+        has_failed = True
+        raise ZeroDivisionError("an error of our own")
+
+    return patch(f"synapse_bgthrottle.{place}", fail)
