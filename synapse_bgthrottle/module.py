@@ -163,7 +163,12 @@ class BackgroundUpdateThrottle:
             return self._throttle.batch_items(database_name, update_name)[1]
         except Exception as error:
             self._tell_internal_error("for the least batch size", error)
-            return max(self._host.stock.min_batch_items, _floor(update_name))
+            items: float = self._host.stock.min_batch_items
+            update = self._throttle.updates.get((database_name, update_name))
+            if update is not None and update.limits.is_exact:
+                # The target is so short that this is the size: not of one item, then.
+                items = min(self._host.stock.default_batch_items, update.limits.max_batch_items)
+            return max(int(items), _floor(update_name))
 
     def __repr__(self) -> str:
         if not self._active:

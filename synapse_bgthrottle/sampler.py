@@ -128,7 +128,9 @@ class Sampler:
             now_s = self._host.now_s()
             if not self._open and now_s - self._ended_s >= LINGER_S:
                 return
-            self._look_at_all(now_s, now_s if due_s is None else due_s)
+            late_s = 0.0 if due_s is None else max(now_s - due_s, 0.0)
+            for look in self._looks(now_s, late_s):
+                self._guarded(look)
         except Exception as error:
             self._on_internal_error("while looking at the server", error)
         try:
@@ -136,12 +138,21 @@ class Sampler:
         except Exception as error:
             self._on_internal_error("while looking at the server", error)
 
-    def _look_at_all(self, now_s: float, due_s: float) -> None:
-        self._tell(None, self._process_sample(now_s, max(now_s - due_s, 0.0)))
+    def _looks(self, now_s: float, late_s: float) -> Iterable[Callable[[], None]]:
+        yield lambda: self._tell(None, self._process_sample(now_s, late_s))
+        yield partial(self._look_at_databases, now_s)
+        for check in self._checks:
+            yield partial(check.look, now_s)
+
+    def _guarded(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Exception as error:  # what else is to be looked at does not depend on it
+            self._on_internal_error("while looking at the server", error)
+
+    def _look_at_databases(self, now_s: float) -> None:
         for name in self._to_look_at():
             self._databases[name].look(now_s)
-        for check in self._checks:
-            check.look(now_s)
 
     def _process_sample(self, now_s: float, late_s: float) -> ProcessSample:
         pool_wait_s, pool_waits = self._metrics.pool_wait() or (None, None)

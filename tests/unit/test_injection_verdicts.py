@@ -8,6 +8,7 @@ from soak.injection import ALWAYS, ONCE, not_forgiven
 from soak.one_life import Lived
 
 _BUDGET = "checks:1:2 shutil.disk_usage(path)"
+_READ = "board_level:1:2 math.isfinite(value)"
 _SERVED = "web.resource:1:2 run_in_background(self._serve, request)"
 _ANY = "iteration:1:2 self._start()"
 
@@ -29,6 +30,9 @@ def lived(**changes: Any) -> Lived:
         (_BUDGET, ALWAYS, {"held": ["late"], "is_closed": True, "tracebacks": 1}, ["late"]),
         (_BUDGET, ALWAYS, {"failed": ["aborted"], "is_closed": True}, ["aborted"]),
         (_BUDGET, ALWAYS, {"told": ["twice"], "is_closed": True}, ["twice"]),
+        (_READ, ALWAYS, {"held": ["late"], "is_closed": True, "tracebacks": 1}, []),
+        (_READ, ALWAYS, {"held": ["late"]}, ["late"]),
+        (_READ, ONCE, {"held": ["left"], "is_closed": True, "tracebacks": 1}, ["left"]),
         (_BUDGET, ONCE, {"held": ["left"], "is_closed": True}, ["left"]),
         (_SERVED, ALWAYS, {"told": ["twice"]}, []),
         (_SERVED, ONCE, {"told": ["twice"]}, ["twice"]),

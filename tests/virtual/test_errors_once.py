@@ -27,7 +27,8 @@ _LATER_S = 600
         "keeper.Keeper._keep",
         "keeper.Keeper._look_again",
         "sampler.Sampler._call_in",
-        "sampler.Sampler._look_at_all",
+        "sampler.Sampler._look_at_databases",
+        "sampler.Sampler._process_sample",
         "watch.DatabaseWatch._ask",
     ],
 )
