@@ -66,6 +66,13 @@ _BY_DESIGN = {
 }
 # The same of what is told with a traceback: errors of ours on the way from looking to a value.
 _TOLD_BY_DESIGN = {
+    "asker": (
+        "self.ask(",
+        "self._host.call_later(",
+        "self._answer()",
+        "self._ask()",
+        "self._tell(",
+    ),
     "board": ("",),
     "board_level": ("",),
     "guarded": ("getattr(thing, name",),  # Synapse's timers, and all else
@@ -79,6 +86,11 @@ _TOLD_BY_DESIGN = {
         "partial(",
         "look()",
         "self._observe(",
+    ),
+    "throttle": (
+        "isinstance(sample, DatabaseSample)",
+        "self.databases.items()",
+        "database.board.observe(",
     ),
 }
 
