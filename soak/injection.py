@@ -22,96 +22,13 @@ from typing import Any
 
 import attrs
 
+from soak.forgiven import ALWAYS, ONCE, not_forgiven
 from soak.instrument import SITES, instrument
 from soak.records import Records
-
-# A budget that is set and cannot be read holds updates: that is its promise. By file, the
-# beginnings of the calls without which there is no value of a budget that the lives set: nothing
-# else of these files may hold.
-_BY_DESIGN = {
-    "checks": (
-        "self._host.",
-        "self._questions.",
-        "CheckSample(",
-        "shutil.disk_usage(",
-        "min(",
-        "float(",
-        "os.stat(",
-        "getattr(txn, 'txn'",
-        "engine_of(txn)",
-        "cursor.",
-        "_sqlite_limits(",
-        "connection.set_progress_handler(",
-        "int(query_only)",
-        "now_s()",
-        "math.isnan(",
-        "txn.",
-    ),
-    "database_sample": (
-        "txn.",
-        "len(_STATEMENTS)",
-        "bool(vacuum)",
-        "self._lock_wait_s(",
-        "max(active - ours",
-        "_float(build[1])",
-        "float(value)",
-    ),
-    # The queue, without which nothing can be released.
-    "database": ("txn.execute('SET LOCAL lock_timeout",),
-    "homeserver": (
-        "self._api.http_client.get_raw(",
-        "self._api.defer_to_thread(",
-        "self._api.run_db_interaction(",
-    ),
-}
-# The same of what is told with a traceback: errors of ours on the way from looking to a value.
-_TOLD_BY_DESIGN = {
-    "asker": (
-        "self.ask(",
-        "self._host.call_later(",
-        "self._answer()",
-        "self._ask()",
-        "self._tell(",
-    ),
-    "board": ("",),
-    "board_level": ("",),
-    "guarded": ("getattr(thing, name",),  # Synapse's timers, and all else
-    "homeserver": ("delayed(delay_s",),
-    "module": ("self._throttle.observe(",),
-    "sampler": (
-        "self._host.now_s()",
-        "max(now_s - due_s",
-        "self._looks(",
-        "self._guarded(",
-        "partial(",
-        "look()",
-        "self._observe(",
-    ),
-    "throttle": (
-        "isinstance(sample, DatabaseSample)",
-        "self.databases.items()",
-        "database.board.observe(",
-    ),
-}
-
-# Synapse's own, with which answering begins, and with which answers are waited for: Twisted tells
-# of each request, and of each answer that nobody took.
-_TAKEN_FOR_GRANTED = (
-    "run_in_background(self._serve, request)",
-    "make_deferred_yieldable(running[0])",
-    "make_deferred_yieldable(answer)",
-    "PreserveLoggingContext()",
-    "answer.callback(result)",
-    "answer.errback(error)",
-)
 
 # How many of all calls are made in some life. The others are mostly of the configuration and of the
 # start, where an error is to be seen. With fewer than these, lives no longer try what they did.
 _LEAST_MADE = 0.68
-
-# How often a call fails.
-ALWAYS = 10**9
-ONCE = 1
 
 
 @attrs.frozen
@@ -226,23 +143,6 @@ def _lived(life: Any, a_try: Try, faultless_s: float) -> Any:
         return life.Lived([], [], [f"raised {error!r}"], 0.0, 0, is_closed=False)
     finally:
         signal.alarm(0)
-
-
-def not_forgiven(name: str, times: int, lived: Any) -> list[str]:
-    """What is wrong with the life in which this call failed so often.
-
-    By design, only an error that stays may hold updates, or be told again; and nothing may fail.
-    """
-    place, _, called = name.partition(" ")
-    file = place.split(":")[0]
-    may_hold = called.startswith(_BY_DESIGN.get(file, ("never",))) and not lived.tracebacks
-    may_hold = may_hold or called.startswith(_TOLD_BY_DESIGN.get(file, ("never",)))
-    wrong = list(lived.failed)
-    if not (times == ALWAYS and may_hold and lived.is_closed):
-        wrong += lived.held
-    if not (times == ALWAYS and name.endswith(_TAKEN_FOR_GRANTED)):
-        wrong += lived.told
-    return wrong
 
 
 def _tell_never_made(made: set[int]) -> None:

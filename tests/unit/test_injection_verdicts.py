@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from soak.injection import ALWAYS, ONCE, not_forgiven
+from soak.forgiven import ALWAYS, ONCE, not_forgiven
 from soak.one_life import Lived
 
 _BUDGET = "checks:1:2 shutil.disk_usage(path)"
