@@ -3,13 +3,16 @@
 A client that changes its name again ends the task `update_join_states` of the time before. If that
 is still under way, as where the database was locked, the rest of the request has no context
 (Synapse 1.163.2, `ProfileHandler._update_join_states`): it writes down that the task has ended and
-the next one, gives up its lock, and answers. Stock Synapse logs the same seven lines.
+the next one, gives up its lock, and answers. Stock Synapse logs the same seven lines. Where the
+database is gone for a while, what such a task had asked it comes back after its end: "Re-starting
+finished log context task-update_join_states-...", with and without the module.
 """
 
 from __future__ import annotations
 
 WORD = "sentinel"
-_TASK_FAILED = "Background process 'task-update_join_states' threw an exception"
+TASK = "task-update_join_states"
+_TASK_FAILED = f"Background process '{TASK}' threw an exception"
 _TRANSACTIONS = tuple(
     f"Starting db txn '{name}' from sentinel context"
     for name in ("update_scheduled_task", "insert_scheduled_task", "drop_lock")

@@ -40,6 +40,10 @@ def test_complaints() -> None:
         assert [f"x {text} y"] == complaints(f"Running background update\nx {text} y\n")
     assert ["from sentinel context"] == complaints("from sentinel context\n")
     assert [] == complaints(_LOST_BY_SYNAPSE)
+    again = "Re-starting finished log context"
+    assert [] == complaints(f"{again} task-update_join_states-148-iqqc\n")
+    ours = f"{again} background_updates-1"
+    assert [ours] == complaints(ours)
 
 
 _LOST_BY_SYNAPSE = """\
