@@ -22,7 +22,7 @@ COMPLAINTS = (
 
 
 def complaints(log: str) -> list[str]:
-    """The lines that must not be there; not those about a task of Synapse's that it loses itself."""
+    """The lines that must not be there; not those about a task that Synapse loses by itself."""
     lines = [line for line in log.splitlines() if WORD not in line and f" {TASK}-" not in line]
     return [
         *(line for line in lines if any(text in line for text in COMPLAINTS)),
