@@ -29,9 +29,9 @@ def proxy(odd_source: OddSource) -> Iterator[TcpProxy]:
 
 
 @contextmanager
-def running(source: OddSource, folder: Path, proxy: TcpProxy) -> Iterator[OddWorld]:
+def running(source: OddSource, folder: Path, proxy: TcpProxy, name: str) -> Iterator[OddWorld]:
     """A server that reaches its databases through the proxy, some batches after its start."""
-    world = source.world(folder, "connections", _BRISKLY, (_ODD,))
+    world = source.world(folder, name, _BRISKLY, (_ODD,))
     proxy.lead(world.server.config_path)
     with world.server:
         wait_until(lambda: len(batches.batches(world.server.log(), "odd")) > 1)
@@ -67,7 +67,7 @@ def goes_on(world: OddWorld, begin: int) -> int:
 
 def test_one_fault_after_another(odd_source: OddSource, proxy: TcpProxy, tmp_path: Path) -> None:
     """Reset, silent, silent and then reset, restarted: each in a batch, and it goes on."""
-    with running(odd_source, tmp_path, proxy) as world:
+    with running(odd_source, tmp_path, proxy, "faults") as world:
         begin = wait_for_a_batch(world)
         assert proxy.reset() >= 4  # both ends of two databases
         assert goes_on(world, begin) in (1, 2)  # the neighbour may have been in one too
@@ -92,7 +92,7 @@ def test_one_fault_after_another(odd_source: OddSource, proxy: TcpProxy, tmp_pat
 
 def test_disabled_amid_a_question(odd_source: OddSource, proxy: TcpProxy, tmp_path: Path) -> None:
     """The updater's loop ends while the database is still asked: the late answer harms nothing."""
-    with running(odd_source, tmp_path, proxy) as world:
+    with running(odd_source, tmp_path, proxy, "disabled") as world:
         world.admin.call("GET", f"{API}/status")  # so that the token is known by heart
         begin = wait_for_a_batch(world)
         with proxy.silent():
