@@ -10,7 +10,7 @@ from hypothesis import settings
 from harness.virtual import VirtualServer
 
 # An example may take as long as the machine makes it take: nothing here is about speed.
-settings.register_profile("no deadline")
+settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 
