@@ -18,10 +18,10 @@ Synapse and that Python, and the module of that revision (with `+`, files differ
 - **virtual**: Synapse's own updater, and the HTTP API, in virtual time. All of these tests on the
   oldest and the newest Synapse; on the others the updater, what it asks, and missing details.
 - **real**: Synapse's processes, on SQLite and on PostgreSQL. On every version the API, levers,
-  history, rules, outages and other faults, the adaptive pace and a worker; on the oldest and the
-  newest also signals and tokens; on {OF_TODAY[0]} and the newest split databases, more workers,
-  little privilege, a replica and updates that misbehave; on the newest whole upgrades from old
-  ones.
+  history, rules, outages and other faults, signals, the adaptive pace, a worker, a replica and
+  little privilege; on the oldest and the newest also tokens; on {OF_TODAY[0]} and the newest split
+  databases, more workers, lost connections and updates that misbehave; on the newest whole
+  upgrades from old ones.
   `make test` has the rest, on the newest.
 
 Numbers are passed / failed / skipped.
