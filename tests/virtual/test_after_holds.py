@@ -200,9 +200,7 @@ def test_time_of_other_holds_is_no_wait_for_calm(virtual_server: MakeServer, wha
             oldest_s = 86_400.0
         else:
             pool.broken = sqlite3.OperationalError("gone")
-        server.advance(7200)
+        server.advance(3700)
         oldest_s, pool.broken = 0.0, None
         server.advance(600)
-        assert [] == started_s
-        server.advance(3600)
-        assert 1 == len(started_s)
+    assert [] == started_s
