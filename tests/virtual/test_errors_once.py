@@ -8,6 +8,7 @@ import pytest
 
 from harness.virtual import VirtualServer, Work
 from synapse_bgthrottle.homeserver import Homeserver
+from tests.virtual.kept import run
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -36,14 +37,11 @@ def test_one_error(virtual_server: MakeServer, place: str) -> None:
     """Budgets are read, the history is written, and batches run, as if there had been none."""
     server = virtual_server()
     work = Work(server, 10**9, cost_ms=1)
-    module = server.load(_CLOSED_IF_UNREAD)
-    server.pools["master"].queue("work", work)
-    server.start()
-    server.advance(60)
+    run(server, _CLOSED_IF_UNREAD, work, 60)
     before = len(work.starts_s)
     with failing_once(place):
         server.advance(_LATER_S)
-    assert 150 < len(work.starts_s) - before < 200, repr(module)
+    assert 150 < len(work.starts_s) - before < 200
 
 
 @pytest.mark.parametrize("number", range(0, 60, 7))
@@ -51,10 +49,7 @@ def test_one_error_of_the_clock(virtual_server: MakeServer, number: int) -> None
     """Whoever reads it, in whatever place."""
     server = virtual_server()
     work = Work(server, 10**9, cost_ms=1)
-    module = server.load(_CLOSED_IF_UNREAD)
-    server.pools["master"].queue("work", work)
-    server.start()
-    server.advance(60)
+    run(server, _CLOSED_IF_UNREAD, work, 60)
     before = len(work.starts_s)
     now_s = Homeserver.now_s
     calls: list[None] = []
@@ -67,7 +62,7 @@ def test_one_error_of_the_clock(virtual_server: MakeServer, number: int) -> None
 
     with patch.object(Homeserver, "now_s", read):
         server.advance(_LATER_S)
-    assert 150 < len(work.starts_s) - before < 200, repr(module)
+    assert 150 < len(work.starts_s) - before < 200
     assert [] == server.failures
 
 
