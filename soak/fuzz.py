@@ -23,7 +23,7 @@ PARSED = ("config", "request")
 
 # Of the processor, for any one call: what tells which code is reached is slow itself.
 _LONGEST_TRACED_S = 1.0
-# A tenth of what two busy cores do.
+# 5,800 and 20,000 were seen.
 _LEAST_CALLS_PER_S = 100
 _COUNTED_EVERY = 1000
 
