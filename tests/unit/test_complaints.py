@@ -42,6 +42,8 @@ def test_complaints() -> None:
     assert [] == complaints(_LOST_BY_SYNAPSE)
     again = "Re-starting finished log context"
     assert [] == complaints(f"{again} task-update_join_states-148-iqqc\n")
+    other = "Background process re-entered without a proc: task-update_join_states-148-iqqc"
+    assert [other] == complaints(other)
     ours = f"{again} background_updates-1"
     assert [ours] == complaints(ours)
 
