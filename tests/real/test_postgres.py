@@ -62,10 +62,11 @@ def test_an_outage(postgres: PostgresServer, name: str, tmp_path: Path, how: str
 
 def test_terminated_in_an_outage(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     """SIGTERM while the database is gone ends the server within 2 s, with exit status 0."""
-    # In a rest: right after an update's last batch Synapse asks the database by itself, and aborts.
     server = SynapseServer(tmp_path, {"sleep": "2s"}, database(postgres, name))
     with server:
         wait_until(lambda: batches.batches(server.log()))
+        # In a rest: right after an update's last batch Synapse asks by itself, and aborts.
+        time.sleep(0.5)
         postgres.stop()
         try:
             wait_until(lambda: "the database does not answer" in server.log())
