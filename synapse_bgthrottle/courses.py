@@ -73,8 +73,8 @@ class Courses:
         if course is None:
             return
         if course.entry.update not in queued:
-            failures = self._throttle.databases[database_name].failures
-            self._end(database_name, Outcome.GONE if failures else Outcome.DONE, wall_s)
+            has_failed = self._throttle.databases[database_name].has_failed
+            self._end(database_name, Outcome.GONE if has_failed else Outcome.DONE, wall_s)
         elif aborted and course.entry.outcome is Outcome.RUNNING:
             entry = attrs.evolve(course.entry, outcome=Outcome.ABORTED, ended_s=wall_s)
             self.running[database_name] = attrs.evolve(course, entry=entry)

@@ -129,13 +129,14 @@ class Iteration(AbstractAsyncContextManager[int]):
             raise
         except Exception as error:
             self._on_internal_error("after a batch", error)
+            is_last = self._database.current_update is None
+            if is_last:
+                with suppress(Exception):  # told; it may be that no iteration comes after it
+                    self._leave()
             if stock is None:
                 stock = StockIteration(self._host)
                 # After an update's last batch Synapse asks the database, which may go meanwhile.
-                if self._database.current_update is None:
-                    with suppress(Exception):  # told; it may be that no iteration comes after it
-                        self._leave()
-                elif not self._has_rest:
+                if not is_last and not self._has_rest:
                     await stock.__aenter__()
         if stock is not None:
             await stock.__aexit__(exc_type, exc, tb)

@@ -1,7 +1,7 @@
 """The module as Synapse loads it: configuration, registration, the three callbacks."""
 
 import logging
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 from synapse.module_api import ModuleApi
@@ -147,6 +147,9 @@ class BackgroundUpdateThrottle:
             )
         except Exception as error:
             self._tell_internal_error("at the start of an iteration", error)
+            with suppress(Exception):  # told; what nobody will end is not under way
+                self._sampler.end(database_name)
+                self._throttle.leave(database_name)
             return StockIteration(self._host)
 
     async def default_batch_size(self, update_name: str, database_name: str) -> int:

@@ -36,6 +36,7 @@ def settle(
     work_s = pacing.work_s(took_s, lock_wait_s, update.limits.target_duration_ms)
     database.batch_end_s, database.batch_s = now_s, work_s
     database.failures = database.failures + 1 if failed else 0
+    database.has_failed = failed
     update.target_ceiling = pacing.target_ceiling(update.target_ceiling, failed=failed)
     update.charged_items = 0
     # How long a lock was waited for is not seen to the ms: what is left may be mostly error.

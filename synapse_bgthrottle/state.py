@@ -44,7 +44,8 @@ class DatabaseState:
         batch_s: how long it took, without waits for locks; None before the first.
         hushed_s: how much of the time before its end was hushes, of all comparisons.
         has_ended: whether the update whose iteration came last has left the queue.
-        failures: failed iterations in a row.
+        failures: failed iterations in a row, as Synapse's loop counts them.
+        has_failed: whether the last batch did, whatever loop it was of.
         failure_kind: why the last of them failed.
         update_name: the update whose iteration came last.
         board: what the signals say of it.
@@ -57,6 +58,7 @@ class DatabaseState:
     hushed_s: float = 0.0
     has_ended: bool = False
     failures: int = 0
+    has_failed: bool = False
     failure_kind: FailureKind = FailureKind.OTHER
     update_name: str = ""
     is_open: bool = False

@@ -8,7 +8,7 @@ import pytest
 
 from harness.virtual import VirtualServer, Work
 from synapse_bgthrottle.homeserver import Homeserver
-from tests.virtual.kept import run
+from tests.virtual.kept import answer, run, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -64,6 +64,37 @@ def test_one_error_of_the_clock(virtual_server: MakeServer, number: int) -> None
         server.advance(_LATER_S)
     assert 150 < len(work.starts_s) - before < 200
     assert [] == server.failures
+
+
+@pytest.mark.parametrize("at_work", [True, False])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "database.Database.items_done",
+        "iteration.Iteration.__init__",
+        "keeper.Keeper.begin",
+        "sampler.Sampler.has_looked_of_late",
+    ],
+)
+def test_always_from_the_last_batch_on(
+    virtual_server: MakeServer, place: str, at_work: bool
+) -> None:
+    """One place that fails before the last batch and after it: then nothing is polled."""
+    server = virtual_server()
+    work = Work(server, 300, cost_ms=1)
+    module = server.load({"sleep": "1s"})
+    server.pools["master"].queue("work", work)
+    server.start()
+    least = 100 if at_work else 0
+    while work.left_items > least:
+        server.advance(0.1)
+    with patch(f"synapse_bgthrottle.{place}", side_effect=ZeroDivisionError):
+        server.advance(60)
+    assert 0 == work.left_items
+    server.advance(60)
+    assert not module._throttle.databases["master"].is_open
+    assert [] == server.clock.reactor.getDelayedCalls()
+    assert "done" == answer(server, steering_of(server).history(9, None, None), 3)[0]["outcome"]
 
 
 def failing_once(place: str) -> Any:

@@ -169,3 +169,25 @@ def test_a_version_without_timers(virtual_server: MakeServer) -> None:
     server.pools["master"].broken = None
     server.advance(60)
     assert before < len(work.starts_s)
+
+
+def test_a_failed_build_that_is_removed(virtual_server: MakeServer) -> None:
+    """It fails while updates are disabled, and somebody removes it: it is not told as done."""
+    server = virtual_server()
+    pool = server.pools["master"]
+
+    async def build(*_: Any) -> int:
+        await server.clock.sleep(600)
+        raise ZeroDivisionError("a deadlock")
+
+    server.load({})
+    pool.queue("build", build, one_shot=True)
+    server.start()
+    server.advance(300)
+    pool.updates.enabled = False
+    server.advance(360)
+    with pool.connection:
+        pool.connection.execute("DELETE FROM background_updates")
+    server.advance(1300)
+    (entry,) = answer(server, steering_of(server).history(9, None, None), 3)
+    assert ("gone", 1) == (entry["outcome"], entry["failures"])
