@@ -85,7 +85,7 @@ def test_always_from_the_last_batch_on(
     module = server.load({"sleep": "1s"})
     server.pools["master"].queue("work", work)
     server.start()
-    least = 100 if at_work else 0
+    least = 200 if at_work else 0
     while work.left_items > least:
         server.advance(0.1)
     with patch(f"synapse_bgthrottle.{place}", side_effect=ZeroDivisionError):
