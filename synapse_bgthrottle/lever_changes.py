@@ -83,12 +83,7 @@ def change(
         if not made:
             raise NothingMatchesError(_no_update(request, pending))
     else:
-        kinds = _ENDED_BY[request.action]
-        ended = tuple(
-            lever
-            for lever in in_force
-            if lever.kind in kinds and lever.is_meant_by(request.update, request.database)
-        )
+        ended = meant_by(request, in_force)
         if not ended:
             raise NothingMatchesError(_no_lever(request, in_force))
     if len(in_force) + len(made) - len(ended) > MOST_LEVERS:
@@ -97,6 +92,16 @@ def change(
             f" {len(made) - len(ended)}, and {MOST_LEVERS} may be: end some"
         )
     return made, ended
+
+
+def meant_by(request: LeverRequest, levers: Iterable[Lever]) -> tuple[Lever, ...]:
+    """Those of them that it ends by their kind, update and database."""
+    kinds = _ENDED_BY.get(request.action, ())
+    return tuple(
+        lever
+        for lever in levers
+        if lever.kind in kinds and lever.is_meant_by(request.update, request.database)
+    )
 
 
 def found_later(before: Sequence[Lever], after: Sequence[Lever]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from synapse_bgthrottle.failures import FailureKind, kind_of
 from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.lever_changes import Pulled, UpdateKey, change, found_later
+from synapse_bgthrottle.lever_changes import Pulled, UpdateKey, change, found_later, meant_by
 from synapse_bgthrottle.lever_requests import LeverRequest, StoreUnavailableError
 from synapse_bgthrottle.levers import Lever, LeverKind, Levers, Use
 from synapse_bgthrottle.store import Store
@@ -95,9 +95,11 @@ class LeverDesk:
                 round(made[0].ends_s * 1000) if made else None,
             )
             kept = tuple(lever for lever in used if lever not in ended)
-            await self._write((*made, *kept), (*ended, *kept), use)
-            changed = Levers(in_force).changed(made, ended)
-            self._throttle.levers = changed
+            # What has ended by the clock is over for good: it may be set back.
+            over = meant_by(request, levers.all)
+            await self._write((*made, *kept), (*ended, *over, *kept), use)
+            changed = levers.changed((*made, *kept), (*ended, *over, *kept))
+            self._throttle.levers = changed.kept(wall_s)
             return Pulled(made, ended, changed.in_force(wall_s))
 
     async def follow(self, ended_runs: Iterable[HistoryEntry], queues: Mapping[str, Queue]) -> None:

@@ -20,6 +20,9 @@ from synapse_bgthrottle.limits import Settings
 # More of them at a time are a mistake, and each is looked at for each update.
 MOST_LEVERS = 100
 
+# Of those that have ended by the clock so many are kept: it may have been ahead, and be set back.
+MOST_ENDED = 100
+
 # How many uses are remembered.
 MOST_USES = 1000
 
@@ -116,6 +119,11 @@ class Levers:
     def in_force(self, wall_s: float, kind: LeverKind | None = None) -> tuple[Lever, ...]:
         """Those that have not ended; of one kind, or of all."""
         return tuple(v for v in self.all if kind in (None, v.kind) and v.is_in_force(wall_s))
+
+    def kept(self, wall_s: float) -> "Levers":
+        """Without those that ended before the last `MOST_ENDED` did."""
+        ended = sorted((v for v in self.all if not v.is_in_force(wall_s)), key=lambda v: v.ends_s)
+        return self.changed(ended=ended[:-MOST_ENDED])
 
     def changed(self, made: Iterable[Lever] = (), ended: Iterable[Lever] = ()) -> "Levers":
         """With and without some."""

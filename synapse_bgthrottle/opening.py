@@ -110,8 +110,8 @@ class Opening:
         self.problem = ""
         for line in stored.unreadable:
             logger.error("this cannot be read any more, and is over: %s", line)
-        self._throttle.levers = Levers(stored.levers)
-        for lever in stored.levers:
+        self._throttle.levers = levers = Levers(stored.levers)
+        for lever in levers.in_force(self._host.wall_s()):
             logger.info(
                 "still in force: %s of %s%s %s",
                 lever.kind.value,

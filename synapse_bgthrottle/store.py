@@ -13,7 +13,7 @@ import attrs
 from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.levers import MOST_USES, Lever, Use
+from synapse_bgthrottle.levers import MOST_ENDED, MOST_USES, Lever, Use
 from synapse_bgthrottle.seen_week import SeenHour
 from synapse_bgthrottle.store_rows import entries_of, hour_of, lever_of, to_ms
 from synapse_bgthrottle.store_tables import make_tables
@@ -25,7 +25,12 @@ _ENTRY = (
     " waited_ms, failures, last_failure, first_progress"
 )
 _HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
-_DELETE_ENDED = "DELETE FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
+_ENDED = "FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
+# As `Levers.kept` does.
+_DELETE_ENDED = (
+    f"DELETE {_ENDED} AND lever_id NOT IN"
+    f" (SELECT lever_id {_ENDED} ORDER BY ends_ms DESC LIMIT {MOST_ENDED})"
+)
 _MOST = 2**63 - 1
 
 
@@ -34,7 +39,7 @@ class Stored:
     """What was there at the start.
 
     Attributes:
-        levers: those that have not ended.
+        levers: those that are written, also such as have ended by the clock.
         unreadable: what could not be read, each in a line for people.
         open_entries: the history of updates that had not ended.
         hours: what was seen of the week.
@@ -92,7 +97,7 @@ class Store:
 
 def _open(txn: Any, now_ms: int) -> Stored:
     make_tables(txn)
-    txn.execute(_DELETE_ENDED, (now_ms,))
+    txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     levers, unreadable = _levers(txn)
     txn.execute(
         f"SELECT {_ENTRY} FROM bgthrottle_history WHERE outcome IN (?, ?) ORDER BY started_ms",
@@ -124,7 +129,7 @@ def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
 def _change(
     txn: Any, now_ms: int, made: Sequence[Lever], ended: Sequence[Lever], use: Use | None
 ) -> None:
-    txn.execute(_DELETE_ENDED, (now_ms,))
+    txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     for lever in (*ended, *made):
         txn.execute("DELETE FROM bgthrottle_levers WHERE lever_id = ?", (lever.lever_id,))
     for lever in made:

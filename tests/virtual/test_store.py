@@ -100,13 +100,19 @@ def test_changed_and_ended_levers(server: VirtualServer) -> None:
     assert (used,) == answer(server, store.open()).levers
 
 
-def test_levers_that_have_ended_are_removed(server: VirtualServer) -> None:
-    """Opening deletes what has ended; a release in use outlives its end."""
-    used = _lever("b2", kind=LeverKind.RELEASE, used_s=EPOCH_S)
-    answer(server, store_of(server).change([_lever(), used], [], None))
+def test_the_last_levers_that_have_ended_are_kept(server: VirtualServer) -> None:
+    """Opening and changing delete what ended before the last hundred; one in use outlives all."""
+    store = store_of(server)
+    used = _lever("used", kind=LeverKind.RELEASE, used_s=EPOCH_S)
+    ended = [_lever(f"{number:03}", ends_s=EPOCH_S + 1 + number) for number in range(103)]
+    answer(server, store.change([*ended, used], [], None))
     server.advance(3600)
-    assert (used,) == answer(server, store_of(server).open()).levers
-    assert [("b2",)] == rows(server, "SELECT lever_id FROM bgthrottle_levers")
+    kept = [lever.lever_id for lever in ended[3:]]
+    assert [*kept, "used"] == sorted(v.lever_id for v in answer(server, store.open()).levers)
+    answer(server, store.change([_lever("latest", ends_s=EPOCH_S + 3599)], [], None))
+    answer(server, store.change([], [], None))
+    kept = [*kept[1:], "latest", "used"]
+    assert kept == sorted(lever.lever_id for lever in answer(server, store.levers()))
 
 
 @pytest.mark.parametrize(
