@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import threading
@@ -179,6 +180,28 @@ def suspended(process: SynapseProcess) -> Iterator[None]:
         yield
     finally:
         process.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def frozen_in_a_batch(postgres: PostgresServer, server: SynapseProcess) -> Iterator[None]:
+    """As a virtual machine that is moved: its sessions stay, and nothing of it does anything."""
+    deadline = time.monotonic() + 60
+    while not _is_at_work(server):
+        if time.monotonic() > deadline:
+            raise TimeoutError("no batch was seen at work")
+    processes = postgres.processes()
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def _is_at_work(server: SynapseProcess) -> bool:
+    log = server.log()
+    return log.count("Starting update batch") > log.count("Running background update")
 
 
 def end_sessions(postgres: PostgresServer, name: str) -> None:

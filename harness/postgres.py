@@ -122,9 +122,13 @@ class PostgresServer:
 
     def cpu_s(self) -> float:
         """CPU time of all its processes so far, in seconds (Linux)."""
+        return sum(cpu_s(process) for process in self.processes())
+
+    def processes(self) -> list[int]:
+        """The IDs of its processes, the first one first (Linux)."""
         first = self.process.pid
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-        return cpu_s(first) + sum(cpu_s(int(child)) for child in children)
+        return [first, *map(int, children)]
 
     def connection(self, database: str) -> dict[str, Any]:
         """What psycopg2, and Synapse's `args:`, need to connect."""

@@ -80,7 +80,11 @@ def _of_the_database(
         run.on_postgres(
             Case("silent", outage_s, ALL), lambda w: faults.silent(postgres, w.database)
         )
-    # The first batch to end is the one that waits for the lock: that it ends tells nothing.
+    # The first batch to end is the one that hung, or waits for the lock: it tells nothing.
+    run.on_postgres(
+        Case("frozen in a batch", 20, ALL, batch=2),
+        lambda w: faults.frozen_in_a_batch(postgres, w.server),
+    )
     run.on_postgres(
         Case("queue locked", 60, ALL, batch=2), lambda w: faults.queue_locked(postgres, w.database)
     )

@@ -137,12 +137,17 @@ class _Answer:
 
 
 class DatabaseQuestion:
-    """Asks one database how it is; remembers what it does not understand."""
+    """Asks one database how it is; remembers what it does not understand.
+
+    Attributes:
+        is_asked: whether the database has the question, and has not answered it yet.
+    """
 
     def __init__(self, database: Database, now_s: Callable[[], float]) -> None:
         self._database = database
         self._now_s = now_s
         self._level = 0
+        self.is_asked = False
 
     async def ask(
         self, update_name: str | None, batch_age_s: Callable[[], float | None]
@@ -157,8 +162,9 @@ class DatabaseQuestion:
         """
         tables = None if update_name is None else self._database.tables_of(update_name)
         asked_s = self._now_s()
+        names = None if tables is None else sorted(tables)
         answer: _Answer = await self._database.run(
-            "bgthrottle_sample", self._look, batch_age_s, None if tables is None else sorted(tables)
+            "bgthrottle_sample", self._asked, batch_age_s, names
         )
         at_s = self._now_s()
         if answer.problem:
@@ -183,10 +189,20 @@ class DatabaseQuestion:
             index_build=None if build is None else (build[0], _float(build[1])),
         )
 
+    def _asked(
+        self, txn: Any, batch_age_s: Callable[[], float | None], tables: list[str] | None
+    ) -> _Answer:
+        # In a database thread, which has a connection.
+        self.is_asked = True
+        try:
+            return self._look(txn, batch_age_s, tables)
+        finally:
+            self.is_asked = False
+
     def _look(
         self, txn: Any, batch_age_s: Callable[[], float | None], tables: list[str] | None
     ) -> _Answer:
-        # In a database thread. Errors are caught here, as with the probe: Synapse would try again.
+        # Errors are caught here, as with the probe: Synapse would try again.
         started_s = self._now_s()
         age_s = batch_age_s()
         try:

@@ -96,7 +96,7 @@ class Observer:
         """What was seen of a database: its batch's lock; and who is there, if no request can be."""
         at_work = working(databases, updates)
         if name in at_work and at_work[name].batch_start_s is not None:
-            at_work[name].lock_wait.look(sample)
+            at_work[name].look(sample)
         if self._facts.sees_requests:
             return
         if sample.transactions is not None and self._own_transactions is not None:

@@ -39,13 +39,13 @@ def rest_s(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
     return pace.duration_ms / 1000
 
 
-def work_s(took_s: float, lock_wait_s: float, target_ms: float) -> float:
-    """What of a batch is paid for with a rest: not its wait for somebody's lock.
+def work_s(took_s: float, idle_s: float, target_ms: float) -> float:
+    """What of a batch is paid for with a rest: not its wait for somebody's lock, nor a standstill.
 
     One that waited counts as one on target at least, because it is not seen exactly how long it
     did.
     """
-    return max(took_s - lock_wait_s, min(took_s, target_ms / 1000))
+    return max(took_s - idle_s, min(took_s, target_ms / 1000))
 
 
 def target_scale(yielded_ms: float, took_ms: float) -> float:

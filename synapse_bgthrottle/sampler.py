@@ -188,8 +188,12 @@ class Sampler:
             )
 
         def tell_problem(problem: str) -> None:
-            now_s, is_of_clients = self._host.now_s(), name not in self._open
-            sample = DatabaseSample(at_s=now_s, problem=problem, is_of_clients=is_of_clients)
+            sample = DatabaseSample(
+                at_s=self._host.now_s(),
+                problem=problem,
+                is_unanswered=question.is_asked,
+                is_of_clients=name not in self._open,
+            )
             self._tell(name, sample)
 
         return Asker(

@@ -30,17 +30,17 @@ def settle(
     """
     start_s = now_s if update.batch_start_s is None else update.batch_start_s
     took_s = max(now_s - start_s, 0.0)
-    lock_wait_s = update.lock_wait.total_s(now_s)
+    idle_s = update.idle_s(now_s)
     update.batch_start_s = None
     database.is_open = False
-    work_s = pacing.work_s(took_s, lock_wait_s, update.limits.target_duration_ms)
+    work_s = pacing.work_s(took_s, idle_s, update.limits.target_duration_ms)
     database.batch_end_s, database.batch_s = now_s, work_s
     database.failures = database.failures + 1 if failed else 0
     database.has_failed = failed
     update.target_ceiling = pacing.target_ceiling(update.target_ceiling, failed=failed)
     update.charged_items = 0
-    # How long a lock was waited for is not seen to the ms: what is left may be mostly error.
-    teaches = not failed and lock_wait_s <= work_s
+    # How long it was is not seen to the ms: what is left may be mostly error.
+    teaches = not failed and idle_s <= work_s
     decision = update.decision  # the limits may be others than when the batch was decided
     if decision is not None and decision.is_exact:
         asked_items = decision.min_batch_items

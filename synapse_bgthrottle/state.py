@@ -13,6 +13,8 @@ from synapse_bgthrottle.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.lock_wait import LockWait
 from synapse_bgthrottle.pacing import LARGEST_SCALE, BatchSizer
 from synapse_bgthrottle.profiles import PROFILES, Profile
+from synapse_bgthrottle.signals.samples import DatabaseSample
+from synapse_bgthrottle.standstill import Standstill
 
 # Where requests cannot be seen, there are no gaps to be found: less to start from.
 _BLIND_START = 0.5
@@ -94,6 +96,7 @@ class UpdateState:
         duty_ratio: the duty cycle that its pace allows now; None: it has none, or is not known.
         batch_start_s: when the batch that now runs started; None: none runs.
         lock_wait: what that batch, or else the last one, waited for somebody's lock.
+        standstill: for how long its database stood still.
         batches, items, batch_s: what ran so far, without waits for locks. `items` is inexact where
             Synapse does not tell.
         last_batch_s: how long the last batch took; None before the first.
@@ -128,6 +131,7 @@ class UpdateState:
     duty_ratio: float | None = None
     batch_start_s: float | None = None
     lock_wait: LockWait = attrs.field(factory=lambda: LockWait(0.0))
+    standstill: Standstill = attrs.field(factory=lambda: Standstill(0.0))
     batches: int = 0
     items: int = 0
     batch_s: float = 0.0
@@ -149,6 +153,15 @@ class UpdateState:
             start_ratio = profile.start_duty_ratio * (1 if self.sees_requests else _BLIND_START)
             self._harm[name] = Harm(start_ratio, profile.tolerance_ratio)
         return self._harm[name]
+
+    def look(self, sample: DatabaseSample) -> None:
+        """Its database was looked at while its batch ran."""
+        self.lock_wait.look(sample)
+        self.standstill.look(sample)
+
+    def idle_s(self, end_s: float) -> float:
+        """Of its batch, that ended then: what was no work of its own."""
+        return self.lock_wait.total_s(end_s) + self.standstill.total_s(end_s)
 
     def note(self, decision: Decision, now_s: float) -> None:
         """This was decided for it."""

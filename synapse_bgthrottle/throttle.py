@@ -23,6 +23,7 @@ from synapse_bgthrottle.limits import (
 from synapse_bgthrottle.lock_wait import LockWait
 from synapse_bgthrottle.observing import Observer, is_measured, working
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
+from synapse_bgthrottle.standstill import Standstill
 from synapse_bgthrottle.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.update_limits import UpdateLimits
 
@@ -190,7 +191,7 @@ class Throttle:
         update = self.updates[database_name, update_name]
         update.batch_start_s, update.calm_since_s = now_s, None
         update.went_by |= update.let_go_by
-        update.lock_wait = LockWait(now_s)
+        update.lock_wait, update.standstill = LockWait(now_s), Standstill(now_s)
         self.pacer.comparison.works(database_name, now_s)
 
     def leave(self, database_name: str) -> None:
@@ -228,8 +229,8 @@ class Throttle:
         comparison = self.pacer.comparison
         comparison.worked(database_name, now_s)
         database.hushed_s = comparison.hushed_s(now_s)
-        if update.lock_wait.total_s(now_s):
-            comparison.forget(now_s)  # clients may have waited for the same lock
+        if update.idle_s(now_s):
+            comparison.forget(now_s)  # clients may have waited for the same
         settling.settle(database, update, self.pacer.presence, now_s, items, failed=failed)
 
     def failed(

@@ -41,7 +41,9 @@ class DatabaseSample:
 
     Attributes:
         at_s: when the answer came, monotonic.
-        problem: why there is no answer; empty: there is one. Nothing below is set then.
+        problem: why there is no answer; empty: there is one. Nothing that is read is set then.
+        is_unanswered: whether it has had a connection, and the question, for so long that it is
+            taken not to answer.
         pool_wait_s: how long the question waited for a connection.
         query_s: how long the database then took.
         transactions: transactions of everybody since the database's statistics began.
@@ -66,6 +68,7 @@ class DatabaseSample:
 
     at_s: float
     problem: str = ""
+    is_unanswered: bool = False
     pool_wait_s: float | None = None
     query_s: float | None = None
     transactions: float | None = None

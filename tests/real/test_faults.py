@@ -123,6 +123,22 @@ def test_a_batch_that_waits_for_a_lock(
     assert "Error doing update" not in world.server.log()
 
 
+def test_a_batch_that_hangs_with_its_database(source: PostgresSource, tmp_path: Path) -> None:
+    """PostgreSQL stands still amid a batch: the rest after it is not that after so long a one."""
+    module = {"duty_cycle": "4%", "target_duration": "200ms"}
+    world = source.world(tmp_path, "frozen", module)
+    with world.server:
+        wait_until(lambda: batches.batches(world.server.log()))
+        with faults.frozen_in_a_batch(source.postgres, world.server):
+            begin = len(world.server.log().encode())
+            time.sleep(6)
+        # The batch that hung, and the next.
+        wait_until(lambda: len(batches.batches(world.server.log(begin))) > 1, 10)
+        assert max(batch.took_s for batch in batches.batches(world.server.log())) > 5.5
+        ends_well(world)
+    assert "Error doing update" not in world.server.log()
+
+
 @contextmanager
 def a_small_tablespace(postgres: PostgresServer) -> Iterator[Path]:
     """The tablespace `small`, on a disk that can be filled, for the database `crowded`."""

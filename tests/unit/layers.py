@@ -60,6 +60,7 @@ PURE = (
             "signal_settings",
             "sizing",
             "spacing",
+            "standstill",
             "state",
             "status",
             "status_problems",
