@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness import odd_worlds
 from harness.aftermath import Seen
 from harness.kills import RunningKills
-from harness.odd_updates import Oddity
-from soak import fault_runs, iterations, kills, memory, records, updates
+from soak import fault_runs, iterations, kills, memory, records
 from soak.__main__ import PARTS, run
 from soak.records import Records
 from synapse_bgthrottle.config import parse
@@ -123,62 +121,6 @@ def test_iterations(changes: dict[str, Any], expected: list[str]) -> None:
         "RSS late at most": 135.0,
     }
     assert expected == iterations.breaches({**as_promised, **changes}, 100)
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, []),
-        ({"done": False}, ["it did not come to its end"]),
-        ({"aborted": True}, ["Synapse gave it up"]),
-        ({"wrong": 2}, ["2 rows are missing or there twice"]),
-        ({"failed": 3}, ["3 iterations failed"]),
-        ({"tries_s": [6.0, 7.0, 0.1]}, ["it was tried again after [6.0, 7.0] s"]),
-        ({"tries_s": [6.0]}, ["it was tried again after [6.0] s"]),
-        ({"tries_s": [16.0, 16.0]}, ["it was tried again after [16.0, 16.0] s"]),
-        ({"rests_ratio": 0.9}, ["it rested 0.9 s for each second in batches"]),
-        ({"batch_ms": (301.0, 400.0)}, ["half of its batches took 301.0 ms"]),
-        ({"told_s": 4.9}, ["of a batch that hung the status told for 4.9 s"]),
-        ({"told": 21}, ["the module logged 21 lines"]),
-        ({"log_kib": 401.0}, ["401.0 KiB were logged"]),
-        ({"neighbour": (170, 20.1)}, ["the neighbour had no batch for 20.1 s"]),
-        ({"clients_ms": (51.0, 60.0)}, ["half of the clients' requests took 51.0 ms"]),
-    ],
-)
-def test_odd_updates(changes: dict[str, Any], expected: list[str]) -> None:
-    """The end that it must have, waits that grow, few lines, and nobody else harmed."""
-    as_promised: dict[str, Any] = {
-        "done": True,
-        "aborted": False,
-        "s": 80.0,
-        "failed": 2,
-        "tries_s": [6.5, 16.0, 0.1],
-        "batch_ms": (90.0, 110.0),
-        "rests_ratio": 1.0,
-        "told_s": 5.0,
-        "told": 10,
-        "complaints": 0,
-        "log_kib": 200.0,
-        "wrong": 0,
-        "neighbour": (170, 9.0),
-        "clients_ms": (6.0, 200.0),
-    }
-    odd = Oddity("odd", 100, failures=2, hang_s=10)
-    case = updates.Case("odd", odd, most_failed=2, least_rests_ratio=1.0, most_batch_ms=300)
-    seen = odd_worlds.Seen(**{**as_promised, **changes})
-    assert expected == updates.breaches(case, seen)
-
-
-def test_odd_updates_that_never_end() -> None:
-    """One that always fails must be given up, as without the module."""
-    case = updates.CASES[3]
-    assert "fails always" == case.name
-    tries_s = [6.0, 15.0, 31.0, 61.0]
-    seen = odd_worlds.Seen(
-        *(False, True, 113.0, 5, tries_s, (0.0, 0.0), 0.0, 0.0),
-        *(13, 0, 254.0, 0, (337, 2.6), (6.1, 114.7)),
-    )
-    assert [] == updates.breaches(case, seen)
 
 
 _WELL: Mapping[str, Any] = {"progressed": 6, "rows": 100, "expected": 100, "is_intact": True}
