@@ -20,7 +20,7 @@ import attrs
 from harness.odd_updates import Oddity
 from harness.odd_worlds import OddSource, Seen
 from harness.postgres import PostgresServer
-from soak.fault_runs import MOST_TOLD
+from soak.fault_verdicts import MOST_TOLD
 from soak.records import Records
 
 

@@ -6,67 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.aftermath import Seen
 from harness.kills import RunningKills
-from soak import fault_runs, iterations, kills, memory, records
+from soak import iterations, kills, memory, records
 from soak.__main__ import PARTS, run
 from soak.records import Records
-from synapse_bgthrottle.config import parse
-
-
-def after_a_fault(**changes: Any) -> Seen:
-    """All rows are there, after 2 s."""
-    as_promised: dict[str, Any] = {
-        "recovered_s": 2.0,
-        "aborted": False,
-        "failed": 1,
-        "told": 4,
-        "complaints": 0,
-        "left": 0,
-        "rows_before": 10,
-        "rows_after": 10,
-        "rows": 100,
-        "expected": 100,
-        "wrong": 0,
-    }
-    return Seen(**{**as_promised, **changes})
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, []),
-        ({"recovered_s": 10.0}, []),
-        ({"recovered_s": 10.1}, ["updates went on after 10.1 s, not 10 s"]),
-        ({"recovered_s": None}, ["updates did not go on after it"]),
-        ({"rows_after": 100}, ["all was done before it ended"]),
-        ({"aborted": True}, ["Synapse gave up all updates"]),
-        ({"left": 2}, ["2 updates are left"]),
-        ({"wrong": 3}, ["3 rows are missing or there twice"]),
-        ({"rows": 99}, ["99 rows at the end, of 100"]),
-        ({"told": 21}, ["the module logged 21 lines"]),
-        ({"complaints": 1}, ["1 complaints in the log"]),
-    ],
-)
-def test_faults(changes: dict[str, Any], expected: list[str]) -> None:
-    """No abort, no row missing, all done, and the next batch within ten seconds."""
-    assert expected == fault_runs.breaches(after_a_fault(**changes))
-
-
-def test_a_full_disk_that_is_seen() -> None:
-    """Updates that `disk_free` holds may wait for its hold and for its next look, no longer."""
-    limit_s = fault_runs.DISK_SEEN_WITHIN_S
-    assert 20 == limit_s
-    assert [] == fault_runs.breaches(after_a_fault(recovered_s=20.0), limit_s)
-    assert 1 == len(fault_runs.breaches(after_a_fault(recovered_s=20.1), limit_s))
-
-
-def test_the_default_of_a_fault() -> None:
-    """Nothing but the most of the time is set: the pace and the budgets are as they come."""
-    for arm in (*fault_runs.DEFAULT, *fault_runs.SLOW_DEFAULT):
-        assert arm.module is not None
-        assert {"max_duty_cycle"} == set(arm.module)
-        parse(arm.module)  # is valid
 
 
 def test_the_status_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
