@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from harness.aftermath import Seen
 from soak import fault_runs
 from soak.fault_verdicts import Expected, breaches, breaches_of_stock, unlike_the_table
+from soak.records import Records
 from synapse_bgthrottle.config import parse
 
 _UNFELT = "nothing was seen of the fault: 2 batches ended in it, none failed"
@@ -112,3 +117,22 @@ def test_the_default_of_a_fault() -> None:
         assert arm.module is not None
         assert {"max_duty_cycle"} == set(arm.module)
         parse(arm.module)  # is valid
+
+
+def test_each_server_is_judged(tmp_path: Path) -> None:
+    """Both with the module, and stock by what the table says of it."""
+    records = Records(tmp_path / "seen", "Some faults")
+    nothing: Any = None
+    run = fault_runs.Run(tmp_path, nothing, records)
+    seen = after_a_fault(failed=1, recovered_s=11.0)
+    with (
+        patch("soak.fault_runs.PostgresSource.make"),
+        patch("soak.fault_runs.aftermath.go_through", return_value=seen),
+    ):
+        run.on_postgres(fault_runs.Case("gone", 10, fault_runs.ALL), lambda _: nullcontext())
+    judged = map(json.loads, (tmp_path / "seen.jsonl").read_text().splitlines())
+    late, survived = "updates went on after 11.0 s, not 10 s", "stock did not abort"
+    assert [("default", late), ("module", late), ("stock", survived)] == [
+        (record["server"], record["not well"]) for record in judged
+    ]
+    assert 1 == records.status()
