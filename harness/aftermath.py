@@ -22,6 +22,8 @@ class Seen:
             None: there is none.
         aborted: whether Synapse gave up all updates.
         failed: iterations that failed, by Synapse's log.
+        batches_in_it: batches that ended while the fault lasted.
+        holds: lines of the module that updates are held, from the fault on.
         told: lines of the module above DEBUG, from the fault on.
         complaints: lines of the log that must not be there.
         left: updates pending at the end.
@@ -33,6 +35,8 @@ class Seen:
     recovered_s: float | None
     aborted: bool
     failed: int
+    batches_in_it: int
+    holds: int
     told: int
     complaints: int
     left: int
@@ -61,8 +65,11 @@ def go_through(
         wait_until(lambda: _batches(server, 0) >= 3)
         begin = len(server.log().encode())
         rows_before = world.rows()
-        with fault, suppress(TimeoutError):  # nothing more happens to one that has aborted
-            wait_until(lambda: False, outage_s, give_up=lambda: has_aborted(server))
+        with fault:
+            from_fault = len(server.log().encode())
+            with suppress(TimeoutError):  # nothing more happens to one that has aborted
+                wait_until(lambda: False, outage_s, give_up=lambda: has_aborted(server))
+            batches_in_it = _batches(server, from_fault)
         ended = time.monotonic()
         from_then = len(server.log().encode())
         rows_after = world.rows()
@@ -77,11 +84,14 @@ def go_through(
         with suppress(TimeoutError):
             wait_until(lambda: world.pending() == 0, 120, give_up=lambda: has_aborted(server))
     log = server.log(begin)
+    told = [line for line in log.splitlines() if is_told(line)]
     return Seen(
         None if recovered_s is None else round(recovered_s, 1),
         has_aborted(server),
         log.count("Error doing update"),
-        len([line for line in log.splitlines() if is_told(line)]),
+        batches_in_it,
+        sum("Holding " in line for line in told),
+        len(told),
         len(complaints(log)),
         world.pending(),
         rows_before,

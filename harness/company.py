@@ -6,32 +6,57 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
+
+import attrs
 
 from harness import faults
 from harness.kills import API
 from harness.matrix import MatrixClient
 
+_NAME = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
+
+
+@attrs.define
+class Requests:
+    """What became of what clients asked.
+
+    Attributes:
+        took_ms: how long each took that was answered well.
+        failed: how many were answered with an error, not within the client's 30 s, or not at all.
+    """
+
+    took_ms: list[float] = attrs.field(factory=list)
+    failed: int = 0
+
+    def ask(self, admin: MatrixClient, number: int) -> None:
+        """Write, or read, in turn."""
+        begin = time.monotonic()
+        try:
+            if number % 2:
+                admin.call("PUT", _NAME, {"displayname": f"name {number}"})
+            else:
+                admin.call("GET", "/_matrix/client/v3/account/whoami")
+        except (OSError, HTTPException, ValueError):  # the last: an answer that is no JSON
+            self.failed += 1
+        else:
+            self.took_ms.append((time.monotonic() - begin) * 1000)
+
 
 @contextmanager
-def clients(admin: MatrixClient) -> Iterator[list[float]]:
-    """Somebody who reads and writes ten times a second; yields how long each took, in ms."""
-    took_ms: list[float] = []
+def clients(admin: MatrixClient) -> Iterator[Requests]:
+    """Somebody who reads and writes ten times a second."""
+    requests = Requests()
     end = threading.Event()
 
     def ask() -> None:
-        path = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
         number = 0
         while not end.wait(0.1):
-            begin, number = time.monotonic(), number + 1
-            with suppress(OSError):
-                if number % 2:
-                    admin.call("PUT", path, {"displayname": f"name {number}"})
-                else:
-                    admin.call("GET", "/_matrix/client/v3/account/whoami")
-                took_ms.append((time.monotonic() - begin) * 1000)
+            number += 1
+            requests.ask(admin, number)
 
     with faults.beside(ask, end):
-        yield took_ms
+        yield requests
 
 
 @contextmanager

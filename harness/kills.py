@@ -63,13 +63,17 @@ def kill_after_pauses(
         _kill(server)
     expected: set[str] = {"always"}
     ended: set[str] = set()
+
+    def look() -> None:
+        there = _levers(admin, "pause")
+        lost.extend(sorted(expected - there))
+        back.extend(sorted(ended & there))
+
     queue()
     before = progress()
     for number in range(times):
         with server:
-            there = _pauses(admin)
-            lost += sorted(expected - there)
-            back += sorted(ended & there)
+            look()
             if number % 4 == 3:  # the pauses by name, not that of everything
                 admin.call("POST", f"{API}/resume", {"update": f"{_KNOWN[:-1]}*"})
                 ended |= expected - {"always"}
@@ -83,6 +87,7 @@ def kill_after_pauses(
         ran += after != before
         before = after
     with server:
+        look()
         admin.call("POST", f"{API}/resume", {})
         deadline = time.monotonic() + 30
         while progress() and time.monotonic() < deadline:
@@ -93,10 +98,6 @@ def kill_after_pauses(
 def _pattern(number: int) -> str:
     """One of many for an update that is not pending here."""
     return f"{_KNOWN[:-1]}[{_KNOWN[-1]}{number}]"
-
-
-def _pauses(admin: MatrixClient) -> set[str]:
-    return _levers(admin, "pause")
 
 
 def _levers(admin: MatrixClient, *kinds: str) -> set[str]:
@@ -152,6 +153,12 @@ def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
     seen = RunningKills(expected=world.expected)
     expected: set[str] = set()
     ended: set[str] = set()
+
+    def look() -> None:
+        there = _levers(world.admin, "pause", "override")
+        seen.lost += len(expected - there)
+        seen.back += len(ended & there)
+
     for number in range(times):
         before = world.rows()
         if rng.random() < 0.2:
@@ -161,9 +168,7 @@ def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
             seen.killed_in_start += 1
         else:
             world.server.start()
-            there = _levers(world.admin, "pause", "override")
-            seen.lost += len(expected - there)
-            seen.back += len(ended & there)
+            look()
             if number % 10 == 9:
                 world.admin.call("POST", f"{API}/resume", {"update": f"{_KNOWN[:-1]}*"})
                 world.admin.call("POST", f"{API}/reset", {"update": f"{_KNOWN[:-1]}*"})
@@ -182,6 +187,7 @@ def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
         seen.progressed += after > before
         seen.wrong += _is_wrong(world)
     with world.server:
+        look()
         settings = {"sleep": 0, "target_duration": "100ms"}
         world.admin.call(
             "POST", f"{API}/override", {"update": "*", "settings": settings, "for": "1d"}

@@ -48,6 +48,7 @@ class Seen:
         neighbour: batches in the other database, and the longest time without the end of one, in
             seconds, from the server's start to the end.
         clients_ms: how long their requests took: in the middle, and the longest.
+        clients_answered, clients_failed: how many of them were answered well, and were not.
     """
 
     done: bool
@@ -64,6 +65,8 @@ class Seen:
     wrong: int
     neighbour: tuple[int, float]
     clients_ms: tuple[float, float]
+    clients_answered: int
+    clients_failed: int
 
 
 @attrs.frozen
@@ -160,7 +163,7 @@ class OddWorld:
     def live(self, patience_s: float) -> Seen:
         """Run it among clients until all of the first database is done, or given up."""
         server, name = self.server, self.updates[0].name
-        with server, clients(self.admin) as took_ms, told(self.admin, name) as told_s:
+        with server, clients(self.admin) as requests, told(self.admin, name) as told_s:
             begin, begin_s = time.monotonic(), time.time()
             with suppress(TimeoutError):
                 faults.wait_until(
@@ -185,7 +188,9 @@ class OddWorld:
             log_kib=round(len(log) / 1024, 1),
             wrong=self.wrong(),
             neighbour=(len(beside), _longest_gap_s(beside, begin_s, end_s)),
-            clients_ms=_middle_and_longest(took_ms),
+            clients_ms=_middle_and_longest(requests.took_ms or [0.0]),
+            clients_answered=len(requests.took_ms),
+            clients_failed=requests.failed,
         )
 
 

@@ -12,6 +12,7 @@ import attrs
 from harness import aftermath, disks
 from harness.postgres import PostgresServer
 from harness.worlds import PostgresSource, SqliteSource, World
+from soak.fault_verdicts import Expected, breaches, breaches_of_stock, unlike_the_table
 from soak.records import Records
 from synapse_bgthrottle.board_level import SHORTEST_HOLD_S
 from synapse_bgthrottle.signals.samples import CheckSample
@@ -23,14 +24,10 @@ SMALL_MIB, SMALL_CLUSTER_MIB = 400, 700
 ROOMY_MIB = 2200
 _LITTLE_LOG = {"min_wal_size": "32MB", "max_wal_size": "64MB"}
 
-# From the end of a fault to the end of the next batch, at most.
-WITHIN_S = 10.0
-# The same where `disk_free` holds updates: that is looked at every 10 s, and what closed it holds
-# for as long at least, so that a look which comes a moment too early leaves it to the next one.
+# From the end of a fault to the end of the next batch, where `disk_free` holds updates: that is
+# looked at every 10 s, and what closed it holds for as long at least, so that a look which comes a
+# moment too early leaves it to the next one.
 DISK_SEEN_WITHIN_S = SHORTEST_HOLD_S + PERIOD_S[CheckSample]
-
-# Lines above DEBUG from the fault on; six were seen.
-MOST_TOLD = 20
 
 Make = Callable[[World], AbstractContextManager[None]]
 
@@ -41,7 +38,7 @@ class Arm:
 
     Attributes:
         server: what it is called.
-        module: configuration of the module; None: stock Synapse, of which nothing is promised.
+        module: configuration of the module; None: stock Synapse.
         extra: further keys of homeserver.yaml.
     """
 
@@ -84,7 +81,7 @@ class Case:
         outage_s: how long it lasts.
         arms: the servers.
         batch: which one that ends after it shows that updates go on.
-        within_s: from its end to the end of that batch, at most.
+        expected: what it does to each of them.
         disk_mib: size of the disk, where that is the fault.
     """
 
@@ -92,7 +89,7 @@ class Case:
     outage_s: float
     arms: Sequence[Arm] = PAIR
     batch: int = 1
-    within_s: float = WITHIN_S
+    expected: Expected = attrs.field(factory=Expected)
     disk_mib: int = SMALL_MIB
 
 
@@ -204,31 +201,12 @@ class Run:
             **attrs.asdict(seen),
         }
         run = f"{case.name} on {database} for {case.outage_s:g} s, {arm.server}"
-        promised = None if arm.module is None else breaches(seen, case.within_s)
-        self.records.add(record, run, promised)
-
-
-def breaches(seen: aftermath.Seen, within_s: float = WITHIN_S) -> list[str]:
-    """What of a run with the module was not as promised."""
-    found = (
-        "Synapse gave up all updates" if seen.aborted else None,
-        f"{seen.left} updates are left" if seen.left else None,
-        f"{seen.wrong} rows are missing or there twice" if seen.wrong else None,
-        f"{seen.rows} rows at the end, of {seen.expected}" if seen.rows != seen.expected else None,
-        "all was done before it ended" if seen.rows_after >= seen.expected else None,
-        f"the module logged {seen.told} lines" if seen.told > MOST_TOLD else None,
-        f"{seen.complaints} complaints in the log" if seen.complaints else None,
-        _late(seen.recovered_s, within_s),
-    )
-    return [breach for breach in found if breach is not None]
-
-
-def _late(recovered_s: float | None, within_s: float) -> str | None:
-    if recovered_s is None:
-        return "updates did not go on after it"
-    if recovered_s > within_s:
-        return f"updates went on after {recovered_s} s, not {within_s:g} s"
-    return None
+        if arm.module is None:
+            record["unlike the table"] = unlike_the_table(seen, case.expected)
+            judge = breaches_of_stock
+        else:
+            judge = breaches
+        self.records.add(record, run, judge(seen, case.expected))
 
 
 @contextmanager

@@ -6,69 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness import odd_worlds
-from harness.aftermath import Seen
 from harness.kills import RunningKills
-from harness.odd_updates import Oddity
-from soak import fault_runs, iterations, kills, memory, records, updates
+from soak import iterations, kills, memory, records
 from soak.__main__ import PARTS, run
 from soak.records import Records
-from synapse_bgthrottle.config import parse
-
-
-def after_a_fault(**changes: Any) -> Seen:
-    """All rows are there, after 2 s."""
-    as_promised: dict[str, Any] = {
-        "recovered_s": 2.0,
-        "aborted": False,
-        "failed": 1,
-        "told": 4,
-        "complaints": 0,
-        "left": 0,
-        "rows_before": 10,
-        "rows_after": 10,
-        "rows": 100,
-        "expected": 100,
-        "wrong": 0,
-    }
-    return Seen(**{**as_promised, **changes})
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, []),
-        ({"recovered_s": 10.0}, []),
-        ({"recovered_s": 10.1}, ["updates went on after 10.1 s, not 10 s"]),
-        ({"recovered_s": None}, ["updates did not go on after it"]),
-        ({"rows_after": 100}, ["all was done before it ended"]),
-        ({"aborted": True}, ["Synapse gave up all updates"]),
-        ({"left": 2}, ["2 updates are left"]),
-        ({"wrong": 3}, ["3 rows are missing or there twice"]),
-        ({"rows": 99}, ["99 rows at the end, of 100"]),
-        ({"told": 21}, ["the module logged 21 lines"]),
-        ({"complaints": 1}, ["1 complaints in the log"]),
-    ],
-)
-def test_faults(changes: dict[str, Any], expected: list[str]) -> None:
-    """No abort, no row missing, all done, and the next batch within ten seconds."""
-    assert expected == fault_runs.breaches(after_a_fault(**changes))
-
-
-def test_a_full_disk_that_is_seen() -> None:
-    """Updates that `disk_free` holds may wait for its hold and for its next look, no longer."""
-    limit_s = fault_runs.DISK_SEEN_WITHIN_S
-    assert 20 == limit_s
-    assert [] == fault_runs.breaches(after_a_fault(recovered_s=20.0), limit_s)
-    assert 1 == len(fault_runs.breaches(after_a_fault(recovered_s=20.1), limit_s))
-
-
-def test_the_default_of_a_fault() -> None:
-    """Nothing but the most of the time is set: the pace and the budgets are as they come."""
-    for arm in (*fault_runs.DEFAULT, *fault_runs.SLOW_DEFAULT):
-        assert arm.module is not None
-        assert {"max_duty_cycle"} == set(arm.module)
-        parse(arm.module)  # is valid
 
 
 def test_the_status_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,60 +66,17 @@ def test_iterations(changes: dict[str, Any], expected: list[str]) -> None:
     assert expected == iterations.breaches({**as_promised, **changes}, 100)
 
 
+# Seconds, and MiB in the second and in the last fifth of 100,002 iterations: docs/reliability.md.
 @pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, []),
-        ({"done": False}, ["it did not come to its end"]),
-        ({"aborted": True}, ["Synapse gave it up"]),
-        ({"wrong": 2}, ["2 rows are missing or there twice"]),
-        ({"failed": 3}, ["3 iterations failed"]),
-        ({"tries_s": [6.0, 7.0, 0.1]}, ["it was tried again after [6.0, 7.0] s"]),
-        ({"tries_s": [6.0]}, ["it was tried again after [6.0] s"]),
-        ({"tries_s": [16.0, 16.0]}, ["it was tried again after [16.0, 16.0] s"]),
-        ({"rests_ratio": 0.9}, ["it rested 0.9 s for each second in batches"]),
-        ({"batch_ms": (301.0, 400.0)}, ["half of its batches took 301.0 ms"]),
-        ({"told_s": 4.9}, ["of a batch that hung the status told for 4.9 s"]),
-        ({"told": 21}, ["the module logged 21 lines"]),
-        ({"log_kib": 401.0}, ["401.0 KiB were logged"]),
-        ({"neighbour": (170, 20.1)}, ["the neighbour had no batch for 20.1 s"]),
-        ({"clients_ms": (51.0, 60.0)}, ["half of the clients' requests took 51.0 ms"]),
-    ],
+    ("took_s", "early_mib", "late_mib"),
+    [(322, 131.7, 133.8), (1451, 135.7, 145.5), (86, 127.2, 129.1), (222, 123.8, 126.9)],
 )
-def test_odd_updates(changes: dict[str, Any], expected: list[str]) -> None:
-    """The end that it must have, waits that grow, few lines, and nobody else harmed."""
-    as_promised: dict[str, Any] = {
-        "done": True,
-        "aborted": False,
-        "s": 80.0,
-        "failed": 2,
-        "tries_s": [6.5, 16.0, 0.1],
-        "batch_ms": (90.0, 110.0),
-        "rests_ratio": 1.0,
-        "told_s": 5.0,
-        "told": 10,
-        "complaints": 0,
-        "log_kib": 200.0,
-        "wrong": 0,
-        "neighbour": (170, 9.0),
-        "clients_ms": (6.0, 200.0),
-    }
-    odd = Oddity("odd", 100, failures=2, hang_s=10)
-    case = updates.Case("odd", odd, most_failed=2, least_rests_ratio=1.0, most_batch_ms=300)
-    seen = odd_worlds.Seen(**{**as_promised, **changes})
-    assert expected == updates.breaches(case, seen)
-
-
-def test_odd_updates_that_never_end() -> None:
-    """One that always fails must be given up, as without the module."""
-    case = updates.CASES[3]
-    assert "fails always" == case.name
-    tries_s = [6.0, 15.0, 31.0, 61.0]
-    seen = odd_worlds.Seen(
-        *(False, True, 113.0, 5, tries_s, (0.0, 0.0), 0.0, 0.0),
-        *(13, 0, 254.0, 0, (337, 2.6), (6.1, 114.7)),
-    )
-    assert [] == updates.breaches(case, seen)
+def test_a_leak(took_s: float, early_mib: float, late_mib: float) -> None:
+    """What was seen is let pass with some room; with 150 bytes an iteration more it is not."""
+    allowed_mib = iterations.most_growth_mib(took_s)
+    seen_mib = late_mib - early_mib
+    assert seen_mib + 2 < allowed_mib
+    assert seen_mib + 150 * 60_000 / 2**20 > allowed_mib
 
 
 _WELL: Mapping[str, Any] = {"progressed": 6, "rows": 100, "expected": 100, "is_intact": True}
