@@ -111,6 +111,7 @@ EDGE = frozenset(
         "stock_settings",
         "store",
         "store_tables",
+        "timers",
         "watch",
         "web.access",
         "web.crowd",
