@@ -10,11 +10,11 @@ from typing import Any
 import attrs
 import pytest
 
-from synapse_bgthrottle.board_level import SHORTEST_HOLD_S
+from synapse_bgthrottle.board_level import PANIC_S, SHORTEST_HOLD_S
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.holds import Conditions
-from synapse_bgthrottle.limits import Adaptive, Settings
+from synapse_bgthrottle.limits import Adaptive, Limits, Settings
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals import SIGNALS, Signal, SignalClass
 from synapse_bgthrottle.signals.samples import (
@@ -24,7 +24,7 @@ from synapse_bgthrottle.signals.samples import (
     ProcessSample,
     Sample,
 )
-from synapse_bgthrottle.signals.signal import PERIOD_S, STALE_PERIODS, Unit
+from synapse_bgthrottle.signals.signal import PERIOD_S, STALE_PERIODS, NotYet, Unit
 from synapse_bgthrottle.soft_law import BLIND_RATIO
 from synapse_bgthrottle.state import Facts
 from synapse_bgthrottle.telling import Teller
@@ -103,6 +103,8 @@ class Life:
         self.now_s = 0.0
         self.wall_s = SUNDAY_S
         self.late_s = 0.0
+        self.batch_s: float | None = None  # for so long each batch takes; None: none is run
+        self.batches = 0
         self.lines: list[str] = []
         self._ticks = self._reads = 0
         self._teller, self._sample_teller = Teller(DB), SampleTeller(DB)
@@ -118,6 +120,14 @@ class Life:
         """For so long its samples are apart."""
         return PERIOD_S[self.signal.source]
 
+    def stuck(self, n: int) -> float:
+        """What says that it is short, the same each time; where sums are read, what is added is."""
+        threshold = _threshold(self.signal)
+        value = threshold / 1000 if self.signal.less_is_worse else threshold * 1000
+        one = _sample(self.signal.source, self.signal.name, 0.0, value)
+        needs_two = self.signal.read(one, None) in (None, NotYet.NOT_YET)
+        return value * n if needs_two else value
+
     @property
     def healthy(self) -> float:
         """What says that nothing is short."""
@@ -129,6 +139,11 @@ class Life:
         for _ in range(math.ceil(periods * self.sample_s / _TICK_S)):
             self._observe(read or (lambda n: self.healthy))
             decisions.append(self.decide())
+            if decisions[-1].wait_s <= 0 and self.batch_s is not None:
+                self.throttle.start(DB, NAME, self.now_s)
+                self.throttle.finish(DB, NAME, self.now_s + self.batch_s, 100, failed=False)
+                self.throttle.begin(DB, NAME, False, self.now_s + self.batch_s)
+                self.batches += 1
             self._ticks += 1
             self.now_s += _TICK_S
             self.wall_s += _TICK_S
@@ -245,22 +260,46 @@ def test_a_panic_needs_to_be_read(signal: Signal, fault: str) -> None:
     assert Cause.RUN is life.decide().cause
 
 
-@pytest.mark.parametrize("signal", SIGNALS.values(), ids=SIGNALS)
-def test_one_that_never_changes(signal: Signal) -> None:
-    """It is believed."""
+@_SOFT
+def test_a_soft_signal_that_is_stuck_above_its_threshold(signal: Signal) -> None:
+    """It is believed, so that batches are at the least duty cycle, and never at less."""
     life = Life(signal)
     life.live(3)
-    assert [] == _held(life.live(20))
+    life.batch_s = 0.025
+    ticks = math.ceil(240 / life.sample_s)
+    assert [] == _held(life.live(ticks, life.stuck))
+    assert Limits().min_duty_ratio == life.duty_ratio
+    before = life.batches
+    assert [] == _held(life.live(ticks, life.stuck))
+    worked = (life.batches - before) * life.batch_s / 240
+    assert 0.5 * Limits().min_duty_ratio < worked < 2 * Limits().min_duty_ratio
 
 
-@pytest.mark.parametrize("signal", SIGNALS.values(), ids=SIGNALS)
-@pytest.mark.parametrize("jump_s", [_DAY_S * 365, -_DAY_S * 365], ids=["forward", "back"])
-def test_a_clock_on_the_wall_that_jumps(signal: Signal, jump_s: float) -> None:
-    """It is nothing to signals."""
+@_BUDGETS
+def test_a_budget_that_is_stuck_above_its_threshold(signal: Signal) -> None:
+    """It holds for as long as it may, tells why, and is open once it is well for long enough."""
     life = Life(signal)
     life.live(3)
-    life.wall_s += jump_s
-    assert [] == _held(life.live(10))
+    life.lines.clear()
+    life.live(2, life.stuck)  # a rate needs two readings
+    decisions = life.live(20, life.stuck)
+    assert {Cause.BUDGET} == {decision.cause for decision in decisions}
+    assert all(decision.reason.startswith(signal.name) for decision in decisions)
+    assert 1 == len(life.told("Holding")) == len(life.lines)
+    life.live(SHORTEST_HOLD_S / life.sample_s + 3)
+    assert Cause.RUN is life.decide().cause
+
+
+@_PANICS
+def test_a_panic_that_is_stuck(signal: Signal) -> None:
+    """It holds for as long as it is so, and no longer than its while."""
+    life = Life(signal)
+    life.live(3)
+    decisions = life.live(60, life.stuck)
+    assert {Cause.PANIC} == {decision.cause for decision in decisions}
+    assert all(decision.reason.startswith(signal.name) for decision in decisions)
+    life.live(PANIC_S / life.sample_s + 1)
+    assert Cause.RUN is life.decide().cause
 
 
 @pytest.mark.parametrize("signal", SIGNALS.values(), ids=SIGNALS)

@@ -15,7 +15,7 @@ from harness.virtual import VirtualServer, Work
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.signal_settings import SignalSettings
-from synapse_bgthrottle.signals.samples import ProcessSample
+from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample, ProcessSample
 from tests.virtual.kept import answer, rows, steering_of
 
 MakeServer = Callable[..., VirtualServer]
@@ -68,6 +68,27 @@ def test_what_is_looked_at_is_of_now(virtual_server: MakeServer) -> None:
         free["free"] = 1 << 40
         server.advance(60)
         assert len(work.starts_s) > before
+
+
+@pytest.mark.parametrize("jump_s", [_HOUR_S, -_HOUR_S], ids=["forward", "back"])
+def test_each_signal_is_read_on(virtual_server: MakeServer, jump_s: float) -> None:
+    """All that are read at fixed times, as often as ever; no more is held than before."""
+    server = virtual_server()
+    work = Work(server, 10**9, 1)
+    module = server.load(_BUDGET)
+    server.pools["master"].queue("work", work)
+    server.start()
+    server.advance(30)
+    _until_in_batch(server, work)
+    server.clock.set_forward(jump_s)
+    server.advance(12)
+    now_s = server.clock.monotonic()
+    levels = module._throttle.databases["master"].board.levels.values()
+    timed = [level for level in levels if level.is_timed and level.at_s is not None]
+    assert {ProcessSample, DatabaseSample, CheckSample} == {v.signal.source for v in timed}
+    stale = [level.signal.name for level in timed if level.is_stale(now_s)]
+    assert [] == stale
+    assert now_s - work.starts_s[-1] < 5
 
 
 def test_history_is_written(virtual_server: MakeServer) -> None:
