@@ -32,13 +32,18 @@ EPOCH_S = 1_767_571_200.0
 
 
 class VirtualClock:
-    """What Synapse's clock and `time` offer, on a reactor that only `advance` moves."""
+    """What Synapse's clock and `time` offer, on a reactor that only `advance` moves.
+
+    `monotonic` is the reactor's own; the clock on the wall may be set.
+    """
 
     def __init__(self) -> None:
         self.reactor = Clock()
+        self._start_s = EPOCH_S  # on the wall
+        self._elsewhere: set[Any] = set()
 
     def time(self) -> float:
-        return EPOCH_S + float(self.reactor.seconds())
+        return self._start_s + float(self.reactor.seconds())
 
     def time_msec(self) -> int:
         return int(self.time() * 1000)
@@ -46,12 +51,36 @@ class VirtualClock:
     def monotonic(self) -> float:
         return float(self.reactor.seconds())
 
+    def set_forward(self, seconds: float) -> None:
+        """Set the clock on the wall; back, where this is negative.
+
+        Twisted's reactor goes by `time.time`: what it is to call, it calls that much sooner, or
+        later.
+        """
+        self._start_s += seconds
+        calls: Any = self.reactor.getDelayedCalls()
+        for call in calls:
+            if call not in self._elsewhere:
+                call.reset(max(call.getTime() - self.monotonic() - seconds, 0.0))
+
     async def sleep(self, seconds: float) -> None:
         waiter: Deferred[None] = Deferred()
         call: Any = self.reactor.callLater(seconds, waiter.callback, None)
         try:
             await waiter
         finally:
+            if call.active():
+                call.cancel()
+
+    async def work(self, seconds: float) -> None:
+        """What takes this long elsewhere, as in a thread or a database: no timer of the reactor."""
+        waiter: Deferred[None] = Deferred()
+        call: Any = self.reactor.callLater(seconds, waiter.callback, None)
+        self._elsewhere.add(call)
+        try:
+            await waiter
+        finally:
+            self._elsewhere.discard(call)
             if call.active():
                 call.cancel()
 
@@ -204,7 +233,7 @@ class Work:
         if full is not None:
             raise full
         done = min(batch_size, self.left_items)
-        await clock.sleep(done * self.cost_ms / 1000)
+        await clock.work(done * self.cost_ms / 1000)
         self.took_s.append(clock.monotonic() - self.starts_s[-1])
         self.left_items -= done
         if not self.left_items:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from importlib import import_module
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from synapse import module_api
 from synapse.module_api import ModuleApi, make_deferred_yieldable
@@ -22,6 +22,7 @@ from synapse_bgthrottle.guarded import PreserveLoggingContext, call, get
 from synapse_bgthrottle.server_metrics import NOT_COUNTED, ServerMetrics
 from synapse_bgthrottle.state import Facts
 from synapse_bgthrottle.stock_settings import stock_settings
+from synapse_bgthrottle.timers import DelayedCall, Process, Timer, Timers
 
 __all__ = ["Database", "Homeserver"]
 
@@ -45,14 +46,6 @@ class ServerEndsError(RuntimeError):
     """Nothing is begun any more."""
 
 
-class Timer(Protocol):
-    """A call that is to come."""
-
-    def active(self) -> bool: ...
-
-    def cancel(self) -> None: ...
-
-
 class Homeserver:
     """The server that the module is loaded into.
 
@@ -73,7 +66,7 @@ class Homeserver:
         }
         self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
         self.stock = stock_settings(get(hs, "config", "background_updates"))
-        self.sleep = api.sleep
+        self._timers = Timers(self._delayed, self.now_s, self.wall_s)
         self._metrics = ServerMetrics()
         self._answered = 0
         self._count_again_s = -math.inf
@@ -85,22 +78,40 @@ class Homeserver:
             self.databases[name] = Database(self._api, name)
         return self.databases[name]
 
-    def call_later(
-        self, delay_s: float, description: str, process: Callable[[], Awaitable[None]]
-    ) -> Timer | None:
+    async def sleep(self, seconds: float) -> None:
+        """For so long by the clock on the wall: where that is set back meanwhile, for longer."""
+        self.call_overdue()
+        await self._api.sleep(seconds)
+
+    def call_later(self, delay_s: float, description: str, process: Process) -> Timer | None:
         """Run it later, in a log context of its own; None: this server cannot, or it ends."""
-        delayed = get(self._api, "delayed_background_call")
+        self.call_overdue()
         try:
-            if delayed is not None:
-                timer: Timer = delayed(delay_s * 1000, process, desc=description)
-            else:  # before Synapse 1.90
-                run: Any = get(module_api, "run_as_background_process")
-                clock = call(get(self._hs, "get_clock"))
-                timer = get(clock, "call_later")(delay_s, run, description, process)
+            return self._timers.call_later(delay_s, description, process)
         except Exception as error:  # the clock of a server that ends takes no more calls
             logger.debug("No %s any more, or in this version: %r", description, error)
             return None
-        return timer
+
+    def call_overdue(self) -> None:
+        """Have what the clock on the wall, set back, keeps from being called, called at once.
+
+        Whoever begins anything of ours does this: nobody else would before that time has passed.
+        """
+        try:
+            self._timers.call_overdue()
+        except Exception as error:  # as above
+            logger.debug("What is overdue cannot be called: %r", error)
+
+    def _delayed(self, delay_s: float, description: str, process: Process) -> DelayedCall | None:
+        delayed = get(self._api, "delayed_background_call")
+        call_in: DelayedCall | None
+        if delayed is not None:
+            call_in = delayed(delay_s * 1000, process, desc=description)
+        else:  # before Synapse 1.90
+            run: Any = get(module_api, "run_as_background_process")
+            clock = call(get(self._hs, "get_clock"))
+            call_in = get(clock, "call_later")(delay_s, run, description, process)
+        return call_in
 
     async def unbroken(
         self,

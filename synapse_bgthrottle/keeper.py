@@ -14,7 +14,7 @@ from synapse_bgthrottle.asker import Pending
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.failures import is_from_database
 from synapse_bgthrottle.history import HistoryEntry
-from synapse_bgthrottle.homeserver import Database, Homeserver, ServerEndsError, Timer
+from synapse_bgthrottle.homeserver import Database, Homeserver, ServerEndsError
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.lever_desk import LeverDesk, Queue
 from synapse_bgthrottle.lever_requests import StoreUnavailableError
@@ -24,6 +24,7 @@ from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.seen_week import SeenHour, SeenWeek
 from synapse_bgthrottle.store import Store, Stored
 from synapse_bgthrottle.throttle import Throttle
+from synapse_bgthrottle.timers import Timer
 
 logger = logging.getLogger(__name__)
 

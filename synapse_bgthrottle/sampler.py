@@ -17,6 +17,7 @@ from synapse_bgthrottle.server_metrics import ServerMetrics
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.signals.signal import PERIOD_S
+from synapse_bgthrottle.timers import Timer
 
 # How long it goes on when no iteration is open: between two of them there is a moment.
 LINGER_S = 1.0
@@ -59,14 +60,15 @@ class Sampler:
         self._asked_for: dict[str, str | None] = {}
         self._batches: dict[str, _Batch] = {}
         self._ended_s = -math.inf
-        self._due_s: float | None = None  # when our timer is to call us; None: there is none
+        self._timer: Timer | None = None
 
     def begin(self, database_name: str, update_name: str) -> None:
         """From now on an iteration of this update waits or runs."""
         if database_name not in self._databases:
             self._databases[database_name] = self._database(database_name)
         self._open[database_name] = update_name
-        if self._due_s is None:
+        self._host.call_overdue()  # batches without a rest in between never sleep
+        if self._timer is None:
             self._call_in(0)
 
     def end(self, database_name: str) -> None:
@@ -118,17 +120,15 @@ class Sampler:
         return tuple(self._host.databases)
 
     def _call_in(self, delay_s: float) -> None:
-        due_s = self._host.now_s() + delay_s
-        timer = self._host.call_later(delay_s, "bgthrottle_sampling", self._look)
-        self._due_s = None if timer is None else due_s
+        self._timer = self._host.call_later(delay_s, "bgthrottle_sampling", self._look)
 
     async def _look(self) -> None:
-        due_s, self._due_s = self._due_s, None  # from here on whoever begins has us called again
+        timer, self._timer = self._timer, None  # from here on whoever begins has us called again
         try:
             now_s = self._host.now_s()
             if not self._open and now_s - self._ended_s >= LINGER_S:
                 return
-            late_s = 0.0 if due_s is None else max(now_s - due_s, 0.0)
+            late_s = 0.0 if timer is None else timer.late_s(now_s, self._host.wall_s())
             for look in self._looks(now_s, late_s):
                 self._guarded(look)
         except Exception as error:

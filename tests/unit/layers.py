@@ -112,6 +112,7 @@ EDGE = frozenset(
         "stock_settings",
         "store",
         "store_tables",
+        "timers",
         "watch",
         "web.access",
         "web.crowd",

@@ -7,38 +7,19 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 import pytest
 
 from synapse_bgthrottle.board_level import SHORTEST_HOLD_S
-from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.holds import Conditions
-from synapse_bgthrottle.limits import Adaptive, Settings
-from synapse_bgthrottle.signal_settings import SignalSettings
-from synapse_bgthrottle.signals import SIGNALS, Signal, SignalClass
-from synapse_bgthrottle.signals.samples import (
-    BatchSample,
-    CheckSample,
-    DatabaseSample,
-    ProcessSample,
-    Sample,
-)
-from synapse_bgthrottle.signals.signal import PERIOD_S, STALE_PERIODS, Unit
+from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.signals import SIGNALS, Signal
+from synapse_bgthrottle.signals.samples import BatchSample, ProcessSample
+from synapse_bgthrottle.signals.signal import STALE_PERIODS, Unit
 from synapse_bgthrottle.soft_law import BLIND_RATIO
-from synapse_bgthrottle.state import Facts
-from synapse_bgthrottle.telling import Teller
-from synapse_bgthrottle.telling_samples import SampleTeller
-from synapse_bgthrottle.throttle import Throttle
-from tests.unit.throttled_server import DB, NAME, NO_REST, SUNDAY_S
-
-_TICK_S = PERIOD_S[ProcessSample]
-_DAY_S = 86_400.0
-_PROBLEM = "it is gone"
+from tests.unit.signal_life import BUDGETS, DAY_S, PANICS, PROBLEM, SOFT, Life, held, threshold_of
 
 # What is read instead, the n-th time; sums are read as they are, so what falls does so at each.
 _FAULTS: dict[str, Callable[[int], Any]] = {
-    "error": lambda n: _PROBLEM,
+    "error": lambda n: PROBLEM,
     "hang": lambda n: Ellipsis,
     "null": lambda n: None,
     "nan": lambda n: math.nan,
@@ -46,137 +27,17 @@ _FAULTS: dict[str, Callable[[int], Any]] = {
     "negative": lambda n: -1.0 - n,
 }
 
-
-def _of(signal_class: SignalClass) -> list[Any]:
-    return [
-        pytest.param(signal, id=name)
-        for name, signal in SIGNALS.items()
-        if signal.signal_class is signal_class
-    ]
-
-
 _EACH_FAULT = pytest.mark.parametrize("fault", _FAULTS)
-_SOFT = pytest.mark.parametrize("signal", _of(SignalClass.SOFT))
-_BUDGETS = pytest.mark.parametrize("signal", _of(SignalClass.BUDGET))
-_PANICS = pytest.mark.parametrize("signal", _of(SignalClass.PANIC))
 
 
-def _threshold(signal: Signal) -> float:
-    return signal.threshold or (1.0 if signal.unit is Unit.YES_NO else 100.0)
-
-
-def _sample(kind: type[Sample], name: str, at_s: float, value: Any) -> Sample | None:
-    """One in which every field has this value, or that tells a problem; None: there is none."""
-    if value is Ellipsis:
-        return None
-    names = {field.name for field in attrs.fields(kind)}
-    values: dict[str, Any] = {"at_s": at_s}
-    if value == _PROBLEM and "problem" in names:
-        values["problem"], value = _PROBLEM, None
-    elif value == _PROBLEM:  # what cannot complain has nothing to say
-        value = None
-    for field in names - {"at_s", "problem", "name", "is_of_clients", "index_build", "responses"}:
-        values[field] = value
-    if kind is ProcessSample and value is None:
-        values["timer_late_s"] = math.nan  # it is always read
-    if "name" in names:
-        values["name"] = name
-    sample: Sample = kind(**values)
-    return sample
-
-
-class Life:
-    """An update, a signal that may be read, and the clients of a server whose others are off."""
-
-    def __init__(self, signal: Signal, *, configured: bool = True, beside: str = "") -> None:
-        thresholds = {
-            name: _threshold(SIGNALS[name]) if name == beside else None for name in SIGNALS
-        }
-        del thresholds[signal.name]
-        if configured:
-            thresholds[signal.name] = _threshold(signal)
-        is_soft = signal.signal_class is SignalClass.SOFT
-        level = Settings(pace=Adaptive() if is_soft else NO_REST, max_hold_ms=10 * _DAY_S * 1000)
-        config = Config(level, (), SignalSettings(thresholds=thresholds))
-        self.signal = signal
-        self.throttle = Throttle(config, Settings(), Facts(sees_requests=True))
-        self.now_s = 0.0
-        self.wall_s = SUNDAY_S
-        self.late_s = 0.0
-        self.lines: list[str] = []
-        self._ticks = self._reads = 0
-        self._teller, self._sample_teller = Teller(DB), SampleTeller(DB)
-        self.throttle.begin(DB, NAME, not is_soft, self.now_s)
-
-    @property
-    def duty_ratio(self) -> float:
-        """What soft pressures allow."""
-        return self.throttle.pacer.law.ratio
-
-    @property
-    def sample_s(self) -> float:
-        """For so long its samples are apart."""
-        return PERIOD_S[self.signal.source]
-
-    @property
-    def healthy(self) -> float:
-        """What says that nothing is short."""
-        return _threshold(self.signal) * 1000 if self.signal.less_is_worse else 0.0
-
-    def live(self, periods: float, read: Callable[[int], Any] | None = None) -> list[Decision]:
-        """The decisions of so many of its samples' periods; without `read` all is well."""
-        decisions = []
-        for _ in range(math.ceil(periods * self.sample_s / _TICK_S)):
-            self._observe(read or (lambda n: self.healthy))
-            decisions.append(self.decide())
-            self._ticks += 1
-            self.now_s += _TICK_S
-            self.wall_s += _TICK_S
-        return decisions
-
-    def decide(self) -> Decision:
-        at = Conditions(self.now_s, self.wall_s, active_requests=1, requests_answered=self._ticks)
-        decision = self.throttle.decide(DB, NAME, at)
-        update = self.throttle.updates[DB, NAME]
-        self.lines += [text for _, text in self._teller.tell(NAME, update, decision, self.wall_s)]
-        assert decision.reason
-        return decision
-
-    def told(self, words: str) -> list[str]:
-        """The lines that have these words."""
-        return [line for line in self.lines if words in line]
-
-    def _observe(self, read: Callable[[int], Any]) -> None:
-        kind, name = self.signal.source, self.signal.name
-        if kind is not ProcessSample:
-            self.throttle.observe(None, ProcessSample(at_s=self.now_s, timer_late_s=0.0))
-        if self._ticks % round(self.sample_s / _TICK_S):
-            return
-        self._reads += 1
-        sample = _sample(kind, name, self.now_s - self.late_s, read(self._reads))
-        if sample is None:
-            return
-        if isinstance(sample, BatchSample):
-            self.throttle.databases[DB].board.observe(sample)
-        else:
-            self.throttle.observe(None if isinstance(sample, CheckSample) else DB, sample)
-        if isinstance(sample, DatabaseSample):
-            board = self.throttle.databases[DB].board
-            self.lines += [text for _, text in self._sample_teller.tell(NAME, board, sample)]
-
-
-def _held(decisions: list[Decision]) -> list[Decision]:
-    return [decision for decision in decisions if decision.cause.is_hold]
-
-
-@_SOFT
+@SOFT
 @_EACH_FAULT
 def test_a_soft_signal_that_is_lost_leaves_stocks_pace(signal: Signal, fault: str) -> None:
     """It is the only one there is: nothing is held, and clients have what stock leaves them."""
     life = Life(signal)
     life.live(3)
     before = life.duty_ratio
-    assert [] == _held(life.live(STALE_PERIODS + 2, _FAULTS[fault]))
+    assert [] == held(life.live(STALE_PERIODS + 2, _FAULTS[fault]))
     # Where this very process is not looked at, nobody decides anew.
     is_blind = not (fault == "hang" and signal.source is ProcessSample)
     assert life.duty_ratio == (BLIND_RATIO if is_blind else before)
@@ -186,7 +47,7 @@ def test_a_soft_signal_that_is_lost_leaves_stocks_pace(signal: Signal, fault: st
     assert life.throttle.pacer.soft.pressure is not None
 
 
-@_SOFT
+@SOFT
 def test_a_soft_signal_that_hangs_holds_the_duty_cycle(signal: Signal) -> None:
     """Beside one that is well nothing gets faster; where samples come by themselves only."""
     beside = "event_loop_lag" if signal.name != "event_loop_lag" else "reactor_tick"
@@ -199,7 +60,7 @@ def test_a_soft_signal_that_hangs_holds_the_duty_cycle(signal: Signal) -> None:
     assert (life.duty_ratio <= 0.1) is (signal.source is not BatchSample)
 
 
-@_BUDGETS
+@BUDGETS
 @_EACH_FAULT
 def test_a_budget_that_is_configured_closes(signal: Signal, fault: str) -> None:
     """Until it can be read, with a reason; told once at the start and once at the end."""
@@ -207,10 +68,10 @@ def test_a_budget_that_is_configured_closes(signal: Signal, fault: str) -> None:
     life.live(3)
     assert Cause.RUN is life.decide().cause
     life.lines.clear()  # at the start it is held until it has been read for the first time
-    held = _held(life.live(STALE_PERIODS + 20, _FAULTS[fault]))
+    decisions = held(life.live(STALE_PERIODS + 20, _FAULTS[fault]))
     assert Cause.BUDGET is life.decide().cause
     assert {f"{signal.name} is configured"} == {
-        " ".join(decision.reason.split()[:3]) for decision in held
+        " ".join(decision.reason.split()[:3]) for decision in decisions
     }
     life.live(SHORTEST_HOLD_S / life.sample_s + 3)
     assert Cause.RUN is life.decide().cause
@@ -220,18 +81,18 @@ def test_a_budget_that_is_configured_closes(signal: Signal, fault: str) -> None:
     assert 1 == len(life.told("Going on"))
 
 
-@_BUDGETS
+@BUDGETS
 @_EACH_FAULT
 def test_a_budget_by_default_is_left_out(signal: Signal, fault: str) -> None:
     """What nobody asked for holds nothing because it cannot be read."""
     life = Life(signal, configured=False)
     life.live(3)
-    assert [] == _held(life.live(STALE_PERIODS + 20, _FAULTS[fault]))
+    assert [] == held(life.live(STALE_PERIODS + 20, _FAULTS[fault]))
     assert 1 == len(life.told("Pacing"))
     assert len(life.lines) <= 2
 
 
-@_PANICS
+@PANICS
 @_EACH_FAULT
 def test_a_panic_needs_to_be_read(signal: Signal, fault: str) -> None:
     """What cannot be read is nobody who waits, and what can has a reason."""
@@ -239,28 +100,10 @@ def test_a_panic_needs_to_be_read(signal: Signal, fault: str) -> None:
     life.live(3)
     decisions = life.live(STALE_PERIODS + 20, _FAULTS[fault])
     assert {Cause.RUN} == {decision.cause for decision in decisions}
-    panic = life.live(1, lambda n: _threshold(signal))[-1]
+    panic = life.live(1, lambda n: threshold_of(signal))[-1]
     assert (Cause.PANIC, True) == (panic.cause, panic.reason.startswith(signal.name))
     life.live(3, _FAULTS[fault])
     assert Cause.RUN is life.decide().cause
-
-
-@pytest.mark.parametrize("signal", SIGNALS.values(), ids=SIGNALS)
-def test_one_that_never_changes(signal: Signal) -> None:
-    """It is believed."""
-    life = Life(signal)
-    life.live(3)
-    assert [] == _held(life.live(20))
-
-
-@pytest.mark.parametrize("signal", SIGNALS.values(), ids=SIGNALS)
-@pytest.mark.parametrize("jump_s", [_DAY_S * 365, -_DAY_S * 365], ids=["forward", "back"])
-def test_a_clock_on_the_wall_that_jumps(signal: Signal, jump_s: float) -> None:
-    """It is nothing to signals."""
-    life = Life(signal)
-    life.live(3)
-    life.wall_s += jump_s
-    assert [] == _held(life.live(10))
 
 
 @pytest.mark.parametrize("signal", SIGNALS.values(), ids=SIGNALS)
@@ -268,14 +111,14 @@ def test_a_machine_that_was_suspended(signal: Signal) -> None:
     """What was seen before is old; with the first look after it, all goes on."""
     life = Life(signal)
     life.live(3)
-    life.now_s += _DAY_S
-    life.wall_s += _DAY_S
+    life.now_s += DAY_S
+    life.wall_s += DAY_S
     assert life.decide().cause in (Cause.BUDGET, Cause.RUN, Cause.PACE, Cause.GAP, Cause.COMPARE)
     life.live(2)
-    assert [] == _held(life.live(10))
+    assert [] == held(life.live(10))
 
 
-@_BUDGETS
+@BUDGETS
 def test_samples_that_come_too_late(signal: Signal) -> None:
     """A budget that is configured is not kept by what was seen long ago."""
     life = Life(signal)

@@ -1,7 +1,8 @@
 """Windows shorter than batches, a wall clock that jumps, a suspended server: Synapse's own updater.
 
-The module reads both clocks in one place (`Homeserver.now_s`, `wall_s`), so that a virtual one is
-the whole of what it knows of the time.
+The module reads both clocks in one place (`Homeserver.now_s`, `wall_s`), and is called by a third,
+the reactor's, which goes by the one on the wall: where that jumps, timers come sooner or later.
+Those that come later: `test_clock_set_back.py`.
 """
 
 import logging
@@ -9,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.virtual import EPOCH_S, VirtualServer, Work
+from harness.virtual import VirtualServer, Work
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -66,36 +67,55 @@ def test_batches_shorter_than_their_window(virtual_server: MakeServer) -> None:
 
 @pytest.mark.parametrize("jump_s", [400 * 86_400.0, -400 * 86_400.0], ids=["forward", "back"])
 def test_a_wall_clock_that_jumps_while_nothing_depends_on_it(
-    virtual_server: MakeServer, jump_s: float, monkeypatch: pytest.MonkeyPatch
+    virtual_server: MakeServer, jump_s: float
 ) -> None:
-    """Rests are measured by the other clock: the pace stays as it was."""
+    """Rests are measured by the other clock: the pace stays as it was, if it jumps in a batch."""
     server = virtual_server()
     work = begin(server, {"duty_cycle": "10%"}, 1)
     server.advance(30)
+    while len(work.starts_s) == len(work.took_s):
+        server.advance(0.001)
     work.took_s.clear()
-    seconds = server.clock.reactor.seconds
-    monkeypatch.setattr(server.clock, "time", lambda: EPOCH_S + jump_s + float(seconds()))
+    server.clock.set_forward(jump_s)
     server.advance(60)
     assert 0.1 == pytest.approx(sum(work.took_s) / 60, abs=0.01)
     assert [] == server.failures
 
 
-def test_a_wall_clock_that_jumps_out_of_a_window_and_into_it(
-    virtual_server: MakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Within half a second of the jump the window is what the clock then says."""
+def test_a_wall_clock_that_jumps_out_of_a_window_and_into_it(virtual_server: MakeServer) -> None:
+    """Within half a second of the jump the window is what the clock then says.
+
+    Where it is set back that is so once the batch has ended, or else once the sleep has: see below.
+    """
     server = virtual_server()
     windows = [{"start": "00:00", "end": "01:00"}]
     work = begin(server, {"sleep": "1s", "windows": windows}, 1)
     server.advance(10)
-    seconds = server.clock.reactor.seconds
-    for jump_s, is_open in ((2 * _HOUR_S, False), (0.0, True), (-_HOUR_S, False), (0.0, True)):
-        at = EPOCH_S + jump_s
-        monkeypatch.setattr(server.clock, "time", lambda at=at: at + float(seconds()))
+    for jump_s, is_open in ((2 * _HOUR_S, False), (22 * _HOUR_S, True), (_HOUR_S, False)):
+        server.clock.set_forward(jump_s)
         server.advance(2)
         work.starts_s.clear()
         server.advance(10)
         assert is_open is bool(work.starts_s)
+
+
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_a_wall_clock_that_is_set_back_out_of_a_window(
+    virtual_server: MakeServer, in_batch: bool
+) -> None:
+    """In a sleep it ends by the same clock, as stock's does: nothing begins too soon."""
+    server = virtual_server()
+    windows = [{"start": "00:00", "end": "01:00"}]
+    work = begin(server, {"sleep": "1s", "windows": windows}, 1)
+    server.advance(60)
+    while (len(work.starts_s) > len(work.took_s)) is not in_batch:
+        server.advance(0.01)
+    server.clock.set_forward(-10 * _MINUTE_S)  # 23:51 of the day before
+    work.starts_s.clear()
+    server.advance(8.5 * _MINUTE_S)
+    assert [] == work.starts_s
+    server.advance(2 * _MINUTE_S)
+    assert work.starts_s
 
 
 @pytest.mark.parametrize(("in_batch", "longest_s"), [(False, 1), (True, 601)])
