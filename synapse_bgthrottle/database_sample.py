@@ -67,7 +67,10 @@ _VACUUM = """,
      FROM pg_stat_get_progress_info('VACUUM') WHERE datid = database)"""
 
 # Without the privilege there is a row, but without a state. A replica that has caught up has no
-# lag, and one that takes its first copy is nobody's to wait for.
+# lag, and one that takes its first copy is nobody's to wait for. PostgreSQL tells the lag as of the
+# replica's last reply, and log that arrives is replied to at once: so also, of each replica that
+# has not yet replied to all that it was sent, up to where it has. What receives the log and does
+# not replay it, or takes part of it (a logical slot), may well reply every ten seconds only.
 _LOG = """,
     (SELECT CASE WHEN pg_is_in_recovery() THEN NULL WHEN count(*) = 0 THEN 0
         WHEN bool_or(state IS NULL) THEN NULL
@@ -75,6 +78,10 @@ _LOG = """,
             CASE WHEN state = 'streaming' THEN coalesce(replay_lag, interval '0')
             ELSE replay_lag END)) END
      FROM pg_stat_get_wal_senders() WHERE state IS DISTINCT FROM 'backup'),
+    ARRAY(SELECT concat(pid, ' ', write_lsn) FROM pg_stat_get_wal_senders()
+        WHERE state <> 'backup' AND sent_lsn > write_lsn AND replay_lsn IS NOT NULL
+            AND pid NOT IN (SELECT active_pid FROM pg_get_replication_slots()
+                WHERE slot_type = 'logical' AND active_pid IS NOT NULL)),
     CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - CAST('0/0' AS pg_lsn) END,
     CASE WHEN NOT pg_is_in_recovery() THEN coalesce(
         (SELECT max(pg_current_wal_lsn() - restart_lsn) FROM pg_get_replication_slots()), 0) END"""
@@ -103,7 +110,7 @@ _STATEMENTS = (
     f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG} FROM asked",
     f"{_WITH}{_SESSIONS} FROM asked",
 )
-_COLUMNS = 10
+_COLUMNS = 11
 
 # Asked of a batch that has been running for this long; planning it takes 2 ms.
 _LONG_BATCH_S = 0.5
@@ -143,6 +150,8 @@ class DatabaseQuestion:
         self._database = database
         self._now_s = now_s
         self._level = 0
+        # Of replicas that owed a reply at the last look: since when they are seen to owe that one.
+        self._owed_since_s: dict[str, float] = {}
 
     async def ask(
         self, update_name: str | None, batch_age_s: Callable[[], float | None]
@@ -164,7 +173,8 @@ class DatabaseQuestion:
         if answer.problem:
             return DatabaseSample(at_s=at_s, problem=answer.problem)
         row = (*answer.row, *[None] * (_COLUMNS - len(answer.row)))
-        commits, active, oldest_s, blocked, hides, vacuum, lag_s, log_bytes, kept_bytes, build = row
+        commits, active, oldest_s, blocked, hides, vacuum, lag_s, owing, *log, build = row
+        log_bytes, kept_bytes = log
         return DatabaseSample(
             at_s=at_s,
             pool_wait_s=answer.started_s - asked_s,
@@ -173,7 +183,7 @@ class DatabaseQuestion:
             foreground_backends=active,
             blocked_sessions=blocked,
             hides_sessions=bool(hides),
-            replica_lag_s=_float(lag_s),
+            replica_lag_s=self._replica_lag_s(_float(lag_s), owing or (), at_s),
             wal_bytes=_float(log_bytes),
             retained_wal_bytes=_float(kept_bytes),
             autovacuum=None if tables is None or vacuum is None else bool(vacuum),
@@ -182,6 +192,16 @@ class DatabaseQuestion:
             lock_wait_s=answer.lock_wait_s,
             index_build=None if build is None else (build[0], _float(build[1])),
         )
+
+    def _replica_lag_s(
+        self, lag_s: float | None, owing: Sequence[str], now_s: float
+    ) -> float | None:
+        # By this clock: the time of a reply is by the replica's. One that hangs since is behind by
+        # at least so long; one that keeps up owes another reply, if any, at the next look.
+        self._owed_since_s = {reply: self._owed_since_s.get(reply, now_s) for reply in owing}
+        if lag_s is None:
+            return None
+        return max(lag_s, now_s - min(self._owed_since_s.values(), default=now_s))
 
     def _look(
         self, txn: Any, batch_age_s: Callable[[], float | None], tables: list[str] | None

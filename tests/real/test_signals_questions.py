@@ -13,7 +13,7 @@ from harness.postgres import PostgresServer
 from harness.server import SynapseServer
 from synapse_bgthrottle import database_sample
 from synapse_bgthrottle.checks import first_value, folder_of
-from tests.real.asked_postgres import TABLE, Asked, Others, connected
+from tests.real.asked_postgres import TABLE, Asked, Others, connected, hang
 from tests.real.conftest import wait_until
 
 
@@ -123,11 +123,3 @@ def test_in_a_server_on_sqlite(tmp_path: Path, query: str, problem: str) -> None
         assert server.stop() < 5
     for complaint in ("logging context", "Traceback", "sentinel"):
         assert complaint not in server.log()
-
-
-def hang(postgres: PostgresServer, how: signal.Signals) -> None:
-    """Stop all processes of the cluster, or let them go on."""
-    first = postgres.process.pid
-    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-    for pid in (first, *map(int, children)):
-        os.kill(pid, how)
