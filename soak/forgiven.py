@@ -32,7 +32,7 @@ _BY_DESIGN = {
     ),
     "database_sample": (
         "txn.",
-        "len(_STATEMENTS)",
+        "len(STATEMENTS)",
         "bool(vacuum)",
         "self._lock_wait_s(",
         "max(active - ours",

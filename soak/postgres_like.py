@@ -6,8 +6,20 @@ from typing import Any
 
 from harness.virtual_pool import Transaction, VirtualPool
 
-# As the one statement of `database_sample` answers on a server that is short of nothing.
-_LOAD = (100.0, 1, 0.5, 0, False, "", 0.0, 1000, 0, ["building index: scanning table", "0.5"])
+# As the one statement of `sample_statements` answers on a server that is short of nothing.
+_LOAD: tuple[Any, ...] = (
+    100.0,
+    1,
+    0.5,
+    0,
+    False,
+    "",
+    0.0,
+    [],
+    1000,
+    0,
+    ["building index: scanning table", "0.5"],
+)
 
 
 class PostgresEngine:

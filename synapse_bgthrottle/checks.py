@@ -12,9 +12,9 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.asker import Questions
 from synapse_bgthrottle.database import Database, complaint_of, engine_of
-from synapse_bgthrottle.database_sample import LIMIT_TIME, LONGEST_STATEMENT_MS
 from synapse_bgthrottle.guarded import get
 from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.sample_statements import LIMIT_TIME, LONGEST_STATEMENT_MS
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals.samples import CheckSample
 

@@ -43,7 +43,8 @@ class Observer:
         look = ProcessSample if facts.sees_requests else DatabaseSample
         pacer.comparison.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
-        # Of databases that were looked at since all of them were added up.
+        # As last counted; and of databases whose count has moved since all of them were added up.
+        self._counted: dict[str, float] = {}
         self._transactions: dict[str, float] = {}
         # The database's time for our questions, and how many there were; and whose are new.
         self._questions: dict[str, tuple[float, float]] = {}
@@ -99,15 +100,7 @@ class Observer:
             at_work[name].look(sample)
         if self._facts.sees_requests:
             return
-        if sample.transactions is not None and self._own_transactions is not None:
-            # What this process does is counted for all databases together, so theirs is too, from
-            # looks that were all taken within one period.
-            self._transactions[name] = sample.transactions
-            if self._facts.databases <= self._transactions.keys():
-                self._pacer.presence.look_at_transactions(
-                    sample.at_s, sum(self._transactions.values()), self._own_transactions
-                )
-                self._transactions.clear()
+        self._count(name, sample)
         if sample.query_s is not None and name in at_work:
             # Each compared with itself, and all of them looked at once in a period.
             total_s, count = self._questions.get(name, (0.0, 0))
@@ -116,3 +109,18 @@ class Observer:
             if at_work.keys() <= self._answered:
                 self._pacer.comparison.look(sample.at_s, self._questions)
                 self._answered.clear()
+
+    def _count(self, name: str, sample: DatabaseSample) -> None:
+        """Add up the transactions of all databases, from looks that were close to each other."""
+        # What this process does is counted for all of them together, so theirs is too. Our look is
+        # a transaction itself: a count that has not moved since the last one stands still, and read
+        # as it is, it would tell that nobody is there.
+        counted = sample.transactions
+        own = self._own_transactions
+        if counted is None or own is None or counted == self._counted.get(name):
+            return
+        self._counted[name] = self._transactions[name] = counted
+        if self._facts.databases <= self._transactions.keys():
+            total = sum(self._transactions.values())
+            self._pacer.presence.look_at_transactions(sample.at_s, total, own)
+            self._transactions.clear()

@@ -1,8 +1,8 @@
 """Replay lag of the slowest replica of PostgreSQL.
 
 Unit: ms. Cost: a share of one statement a second. Class: budget. Seen on the primary only; without
-the role `pg_monitor` (or `pg_read_all_stats`) not observable. A replica that is not connected is
-not seen: `retained_wal` sees its slot.
+the role `pg_monitor` (or `pg_read_all_stats`) not observable. One that is connected and hangs is
+seen by the reply that it owes. One that is not connected is not seen: `retained_wal` sees its slot.
 """
 
 from synapse_bgthrottle.signals.samples import DatabaseSample

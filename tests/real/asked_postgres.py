@@ -1,5 +1,7 @@
 """A real PostgreSQL that is asked as a server asks it, without a server, among other sessions."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,6 +99,14 @@ def connected(postgres: PostgresServer, **arguments: Any) -> Iterator[Any]:
         yield connection
     finally:
         connection.close()
+
+
+def hang(postgres: PostgresServer, how: signal.Signals) -> None:
+    """Stop all processes of the cluster, or let them go on."""
+    first = postgres.process.pid
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    for pid in (first, *map(int, children)):
+        os.kill(pid, how)
 
 
 @attrs.define

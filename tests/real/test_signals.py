@@ -1,12 +1,13 @@
 """What the sampler reads from a real PostgreSQL: sessions, locks, work on tables, replicas."""
 
+import signal
 import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from harness.postgres import PostgresServer
-from tests.real.asked_postgres import NAME, TABLE, Asked, Others, connected
+from tests.real.asked_postgres import NAME, TABLE, Asked, Others, connected, hang
 from tests.real.conftest import wait_until
 
 
@@ -230,3 +231,30 @@ def test_a_replica(asked: Asked, plain_postgres: PostgresServer, tmp_path: Path)
         )
         there.execute("SELECT pg_wal_replay_resume()")
         wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
+        hang(replica, signal.SIGSTOP)  # which PostgreSQL goes on to call connected, without lag
+        try:
+            with plain_postgres.session(NAME) as cursor:
+                cursor.execute(f"UPDATE {TABLE} SET value = 'hangs' WHERE key = 1")
+            wait_until(lambda: (asked.sample().replica_lag_s or 0) > 1.5, 5)
+            assert stranger.sample().replica_lag_s is None
+        finally:
+            hang(replica, signal.SIGCONT)
+        wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
+
+
+def test_a_replica_that_keeps_up(
+    asked: Asked, plain_postgres: PostgresServer, others: Others, tmp_path: Path
+) -> None:
+    """It has no lag of a second however much is written, nor when it rarely says how far it is."""
+    settings = {"wal_receiver_status_interval": "0"}
+    with PostgresServer(tmp_path / "replica", settings, primary=plain_postgres):
+        wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
+        statement = f"UPDATE {TABLE} SET value = 'written' WHERE key % 100 = 0"
+        others.in_thread(*[statement] * 2000)
+        behind_s = []
+        until_s = time.monotonic() + 4
+        while time.monotonic() < until_s:
+            behind_s.append(asked.sample().replica_lag_s or 0.0)
+            time.sleep(0.02)
+        assert max(behind_s) > 0  # it was looked at while something was on its way
+        assert max(behind_s) < 2

@@ -13,7 +13,8 @@ from harness.postgres import PostgresServer
 from harness.server import SynapseServer
 from synapse_bgthrottle import database_sample
 from synapse_bgthrottle.checks import first_value, folder_of
-from tests.real.asked_postgres import TABLE, Asked, Others, connected
+from synapse_bgthrottle.sample_statements import STATEMENTS
+from tests.real.asked_postgres import TABLE, Asked, Others, connected, hang
 from tests.real.conftest import wait_until
 
 
@@ -27,10 +28,10 @@ def test_locked_catalog(asked: Asked, others: Others) -> None:
 
 def test_a_postgres_that_knows_less(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not understood is not asked again, and the rest is."""
-    statements = list(database_sample._STATEMENTS)
+    statements = list(STATEMENTS)
     statements[0] = statements[0].replace("pg_stat_progress_create_index", "not_yet")
     statements[1] = statements[1].replace("pg_stat_get_wal_senders", "never")
-    monkeypatch.setattr(database_sample, "_STATEMENTS", statements)
+    monkeypatch.setattr(database_sample, "STATEMENTS", statements)
     assert 'relation "not_yet" does not exist' == asked.sample().problem
     assert "never" in asked.sample().problem
     sample = asked.sample()
@@ -123,11 +124,3 @@ def test_in_a_server_on_sqlite(tmp_path: Path, query: str, problem: str) -> None
         assert server.stop() < 5
     for complaint in ("logging context", "Traceback", "sentinel"):
         assert complaint not in server.log()
-
-
-def hang(postgres: PostgresServer, how: signal.Signals) -> None:
-    """Stop all processes of the cluster, or let them go on."""
-    first = postgres.process.pid
-    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-    for pid in (first, *map(int, children)):
-        os.kill(pid, how)

@@ -55,6 +55,7 @@ PURE = (
             "queue",
             "quirks",
             "remarks",
+            "sample_statements",
             "seen_week",
             "signal_config",
             "signal_settings",

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from synapse_bgthrottle.comparison import Comparison
 from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.profiles import PROFILES
-from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample
 from synapse_bgthrottle.soft_law import BLIND_RATIO
 from synapse_bgthrottle.state import Facts
 from tests.unit.adaptive_server import DB, NAME, Server
@@ -154,39 +153,6 @@ def test_databases_share() -> None:
     assert 0.021 * (1 / 0.105 - 1) == pytest.approx(server.decide().wait_s)
     server.throttle.finish("state", NAME, 1.0, None, failed=False)
     assert 0.021 * (1 / 0.21 - 1) == pytest.approx(server.decide().wait_s)
-
-
-def test_transactions_of_two_databases_are_added() -> None:
-    """Those of this process are known for both together only."""
-    server = Server(facts=Facts(sees_requests=False, databases=frozenset({DB, "state"})))
-    _transactions_for_a_while(server, {DB: 50.0, "state": 50.0}, own_per_s=100.0)
-    assert server.throttle.pacer.presence.is_quiet(server.now_s, 0.5)
-    _transactions_for_a_while(server, {DB: 50.0, "state": 60.0}, own_per_s=100.0)
-    assert not server.throttle.pacer.presence.is_quiet(server.now_s, 0.5)
-
-
-def test_transactions_of_some_databases_tell_nothing() -> None:
-    """Ours in the other one hid those of clients in this one: careful, as where nobody is seen."""
-    server = Server(facts=Facts(sees_requests=False, databases=frozenset({DB, "state"})))
-    _transactions_for_a_while(server, {"state": 40.0}, own_per_s=60.0)
-    assert not server.throttle.pacer.presence.is_known(server.now_s)
-    assert not server.throttle.pacer.presence.is_quiet(server.now_s, 0.5)
-
-
-def _transactions_for_a_while(
-    server: Server, per_s: dict[str, float], own_per_s: float, seconds: int = 20
-) -> None:
-    server.active = None
-    for _ in range(seconds):
-        server.now_s += 1
-        own = ProcessSample(
-            at_s=server.now_s, timer_late_s=0.0, pool_waits=own_per_s * server.now_s
-        )
-        server.throttle.observe(None, own)
-        for name, rate in per_s.items():
-            sample = DatabaseSample(at_s=server.now_s, transactions=1e9 + rate * server.now_s)
-            server.throttle.observe(name, sample)
-        server.decide()
 
 
 @pytest.mark.parametrize("looked", [False, True])

@@ -71,8 +71,8 @@ def test_transactions_that_are_no_longer_seen() -> None:
     presence = looked((0.0, None, 0))
     presence.look_at_transactions(0.0, 1000.0, 500.0)
     presence.look_at_transactions(1.0, 1002.0, 501.0)
-    assert presence.is_quiet(4.0, 1.0)
-    assert not presence.is_quiet(4.1, 1.0)
+    assert presence.is_quiet(6.0, 1.0)
+    assert not presence.is_quiet(6.1, 1.0)
 
 
 def test_one_look_at_the_transactions_tells_nothing() -> None:

@@ -1,0 +1,116 @@
+"""What PostgreSQL is asked at each look: statements of a few ms, which wait for nothing."""
+
+LONGEST_STATEMENT_MS = 250
+
+# In a trip of its own: before PostgreSQL 13 a time limit did not hold for what came with it.
+LIMIT_TIME = (
+    f"SET LOCAL statement_timeout = {LONGEST_STATEMENT_MS};"
+    f" SET LOCAL lock_timeout = {LONGEST_STATEMENT_MS}"
+)
+
+# Of the functions behind the views: with the views themselves, planning their joins takes 2 ms.
+# Of another role's session little more than its user is visible without the privilege. PostgreSQL's
+# own processes, such as an autovacuum, have no user.
+_WITH = """
+WITH asked AS (
+    SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) AS database,
+        CAST(? AS float8) * interval '1 second' AS batch_age,
+        ARRAY(SELECT CAST(to_regclass(name) AS oid)
+            FROM unnest(CAST(? AS text[])) AS name) AS tables
+), sessions AS (
+    SELECT pid, usesysid, state, xact_start, query_start, wait_event_type,
+        backend_type IS NULL AS is_hidden
+    FROM asked, pg_stat_get_activity(NULL)
+    WHERE datid = database AND pid <> pg_backend_pid() AND (backend_type = 'client backend'
+        OR backend_type IS NULL AND usesysid IS NOT NULL)
+)
+SELECT """
+
+# Since when a session waits. That is known since PostgreSQL 14; before, the column is missing.
+_WAITS_SINCE = """
+            (SELECT min(CAST(to_jsonb(locks) ->> 'waitstart' AS timestamptz))
+             FROM pg_lock_status() AS locks WHERE locks.pid = waiting.pid AND NOT granted)"""
+
+# `pg_blocking_pids` takes a lock that all of the server needs: it is asked only about sessions that
+# wait, and while a batch runs. Where it is not known since when they do, since when their statement
+# runs is taken for it.
+_SESSIONS = f"""
+    pg_stat_get_db_xact_commit(database) + pg_stat_get_db_xact_rollback(database),
+    (SELECT count(*) FROM sessions WHERE state = 'active'),
+    (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM sessions),
+    (SELECT count(DISTINCT waiting.pid)
+     FROM sessions AS waiting, LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocking (pid)
+        JOIN sessions AS blocker USING (pid)
+     WHERE waiting.wait_event_type = 'Lock' AND batch_age IS NOT NULL
+        AND blocker.xact_start >= clock_timestamp() - batch_age
+        AND clock_timestamp() - interval '100 ms' > coalesce({_WAITS_SINCE},
+            waiting.query_start)),
+    (SELECT coalesce(bool_or(is_hidden), FALSE) FROM sessions)"""
+
+# Which of the tables it is on. Without the privilege there is a row, but without a table.
+_VACUUM = """,
+    (SELECT coalesce(
+        min(CAST(CAST(relid AS regclass) AS text)) FILTER (WHERE relid = ANY (tables)),
+        CASE WHEN bool_or(relid IS NULL) THEN NULL ELSE '' END)
+     FROM pg_stat_get_progress_info('VACUUM') WHERE datid = database)"""
+
+# Without the privilege there is a row, but without a state. A replica that has caught up has no
+# lag, and one that takes its first copy is nobody's to wait for. PostgreSQL tells the lag as of the
+# replica's last reply, and log that arrives is replied to at once: so also, of each replica that
+# has not yet replied to all that it was sent, up to where it has. What receives the log and does
+# not replay it, or takes part of it (a logical slot), may well reply every ten seconds only.
+_LOG = """,
+    (SELECT CASE WHEN pg_is_in_recovery() THEN NULL WHEN count(*) = 0 THEN 0
+        WHEN bool_or(state IS NULL) THEN NULL
+        ELSE extract(epoch FROM max(
+            CASE WHEN state = 'streaming' THEN coalesce(replay_lag, interval '0')
+            ELSE replay_lag END)) END
+     FROM pg_stat_get_wal_senders() WHERE state IS DISTINCT FROM 'backup'),
+    ARRAY(SELECT concat(pid, ' ', write_lsn) FROM pg_stat_get_wal_senders()
+        WHERE state <> 'backup' AND sent_lsn > write_lsn AND replay_lsn IS NOT NULL
+            AND pid NOT IN (SELECT active_pid FROM pg_get_replication_slots()
+                WHERE slot_type = 'logical' AND active_pid IS NOT NULL)),
+    CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - CAST('0/0' AS pg_lsn) END,
+    CASE WHEN NOT pg_is_in_recovery() THEN coalesce(
+        (SELECT max(pg_current_wal_lsn() - restart_lsn) FROM pg_get_replication_slots()), 0) END"""
+
+# Tuples are counted in one phase only: where none is done yet, it may be another. The row is taken
+# first: the view's long expressions would be made anew for each use. Others may build indexes too:
+# ours is on a table of the update; where none is known, one that began with the batch comes first.
+_INDEX_BUILD = """,
+    (SELECT ARRAY[phase, CAST(CASE
+        WHEN left(phase, 7) = 'waiting' THEN NULL
+        WHEN blocks_total > 0 THEN CAST(blocks_done AS float8) / blocks_total
+        WHEN tuples_done > 0 AND tuples_total > 0 THEN CAST(tuples_done AS float8) / tuples_total
+        END AS text)]
+     FROM (SELECT * FROM pg_stat_progress_create_index
+        WHERE datid = database AND relid IS NOT NULL
+            AND (cardinality(tables) = 0 OR relid = ANY (tables))
+        ORDER BY pid IN (SELECT pid FROM sessions
+            WHERE usesysid = (SELECT usesysid FROM pg_stat_get_activity(pg_backend_pid()))
+                AND query_start >= clock_timestamp() - batch_age - interval '100 ms') DESC
+        LIMIT 1) AS build)"""
+
+# From all to nothing: what this PostgreSQL does not understand is not asked again. The progress of
+# index builds is known since 12; some that are compatible know nothing of the log.
+STATEMENTS = (
+    f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG}{_INDEX_BUILD} FROM asked",
+    f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG} FROM asked",
+    f"{_WITH}{_SESSIONS} FROM asked",
+)
+COLUMNS = 11
+
+# The batch is in one of this process's transactions that began since, or in none. So it waits if
+# all of them do; those of less than half a second that do not are mostly of requests. Its first one
+# begins as soon as itself, and its age was told a moment ago. Where it is not known since when a
+# session waits, no more is told than the time since the last look.
+LOCK_WAIT = f"""
+SELECT CASE WHEN bool_and(coalesce(wait_event_type = 'Lock', FALSE))
+    THEN extract(epoch FROM max(clock_timestamp() - coalesce({_WAITS_SINCE},
+        greatest(query_start, clock_timestamp() - interval '1 s')))) ELSE 0 END
+FROM pg_stat_get_activity(NULL) AS waiting
+WHERE pid = ANY (CAST(? AS int[])) AND pid <> pg_backend_pid()
+    AND xact_start >= clock_timestamp() - interval '100 ms'
+        - CAST(? AS float8) * interval '1 second'
+    AND (wait_event_type = 'Lock' OR xact_start < clock_timestamp() - interval '500 ms')
+"""
