@@ -48,20 +48,21 @@ class Lane:
         """Time of a core until the next of its jobs is done; inf where there is none."""
         if not self._jobs:
             return math.inf
-        return max(self._jobs[0][0] - self._served_s, 0.0) * self._weight
+        left_s = self._jobs[0][0] - self._served_s
+        return left_s * self._weight if left_s > 0.0 else 0.0
 
     def finished(self) -> Action | None:
         """Take out a job that is done, and tell what is to happen then."""
-        if self.needs_s() > _NOTHING_S and not self._is_rounding():
+        if not self._jobs:
+            return None
+        left_s = self._jobs[0][0] - self._served_s
+        is_nothing = left_s * self._weight <= _NOTHING_S
+        if not is_nothing and left_s > _ROUNDING * math.ulp(self._served_s):
             return None
         _, _, weight, done = heapq.heappop(self._jobs)
         self._weight = self._weight - weight if self._jobs else 0.0
         self._count()
         return done
-
-    def _is_rounding(self) -> bool:
-        left_s = self._jobs[0][0] - self._served_s if self._jobs else math.inf
-        return left_s <= _ROUNDING * math.ulp(self._served_s)
 
     def _count(self) -> None:
         jobs = len(self._jobs)
@@ -113,9 +114,12 @@ class Processors:
         for lane in self._lanes:
             if lane.runnable:
                 runnable += lane.runnable
-                left_s = min(left_s, lane.needs_s() / lane.runnable)
+                lane_s = lane.needs_s() / lane.runnable
+                if lane_s < left_s:
+                    left_s = lane_s
         if runnable:
-            self._speed = min(1.0, self._cores / runnable)  # until the next plan
+            # Until the next plan.
+            self._speed = self._cores / runnable if runnable > self._cores else 1.0
             # Some time must pass, or it would wake at the same moment again and again.
             shortest_s = _ROUNDING * math.ulp(self._agenda.now_s)
             delay_s = max(left_s / self._speed, shortest_s)
@@ -126,6 +130,6 @@ class Processors:
             return  # something has begun or ended since this was planned
         self._advance()
         for lane in self._lanes:
-            while (done := lane.finished()) is not None:
+            while lane.runnable and (done := lane.finished()) is not None:
                 self._agenda.after(0.0, done)
         self._plan()

@@ -105,10 +105,10 @@ def test_harm_is_bounded(update: UpdateModel, most: float) -> None:
 def test_profiles_are_in_order() -> None:
     """From gentle to finish, each profile is quicker than the one before, in the sum of some runs.
 
-    In a single one of three minutes the first experiments may be lucky or unlucky.
+    In a single one of two minutes the first experiments may be lucky or unlucky.
     """
     items = [
-        sum(world(EVENT_SEARCH, profile=p, seed=seed).run(200).items(60, 200) for seed in range(6))
+        sum(world(EVENT_SEARCH, profile=p, seed=seed).run(100).items(60, 100) for seed in range(4))
         for p in ("gentle", "balanced", "fast", "finish")
     ]
     assert items == sorted(items)
@@ -120,6 +120,6 @@ def test_quick_where_it_harms_nobody() -> None:
     How much is in part chance (docs/benchmarks.md, "Spare cores"): the mean of some runs counts.
     """
     update = UpdateModel(database_s=1e-4)  # on another machine, with cores to spare
-    records = [world(update, server=SPARE_CORES, seed=seed).run(600) for seed in range(1, 5)]
-    shares = [record.share_in_batches(400, 600) for record in records]
+    records = [world(update, server=SPARE_CORES, seed=seed).run(400) for seed in range(1, 5)]
+    shares = [record.share_in_batches(300, 400) for record in records]
     assert 4 * PROFILES["balanced"].start_duty_ratio < sum(shares) / len(shares)
