@@ -7,6 +7,7 @@ paces and not their digits. With the name of a document, the tables in it are ma
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping
@@ -19,8 +20,8 @@ from bench.other_laws import OTHER_LAWS, OtherLaw
 from bench.scenarios import SCENARIOS, Scenario
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep, Settings
-from synapse_bgthrottle.simulation.model import ServerModel, Streams
-from synapse_bgthrottle.simulation.record import Record
+from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, Streams
+from synapse_bgthrottle.simulation.record import Latencies, Record
 from synapse_bgthrottle.simulation.updater import Decider
 from synapse_bgthrottle.simulation.world import World
 from synapse_bgthrottle.state import Facts
@@ -91,7 +92,7 @@ def main() -> None:
 
 
 def _run(scenario: Scenario, law: str, seed: int) -> Cell:
-    alone = _record(scenario, None, seed).latencies(_DISCARDED_S)
+    alone = _alone(scenario.server, scenario.clients, seed)
     record = _record(scenario, _decider(law, scenario.server), seed)
     speed = record.items(_DISCARDED_S, _END_S) / (_END_S - _DISCARDED_S)
     share = record.share_in_batches(_DISCARDED_S, _END_S)
@@ -116,7 +117,13 @@ def _mean(cells: list[Cell]) -> Cell:
     )
 
 
-def _record(scenario: Scenario, throttle: Decider | None, seed: int) -> Record:
+@functools.cache
+def _alone(server: ServerModel, clients: ClientsModel, seed: int) -> Latencies:
+    """The same for each law."""
+    return World(server, clients, _streams(seed)).run(_END_S).latencies(_DISCARDED_S)
+
+
+def _record(scenario: Scenario, throttle: Decider, seed: int) -> Record:
     clients, update = scenario.clients, scenario.update
     return World(scenario.server, clients, _streams(seed), update, throttle).run(_END_S)
 

@@ -14,9 +14,9 @@ from tests.unit.adaptive_server import DB, NAME, Server
 def test_long_batches_are_compared(batch_s: float) -> None:
     """Those that outlast a moment too: what harms in them is learned, and they are rare enough."""
     server = Server()
-    _serve(server, 1800, {DB: batch_s}, slower=1.5)
+    _serve(server, 900, {DB: batch_s}, slower=1.5)
     begin_s, before_s = server.now_s, server.update.batch_s
-    _serve(server, 1800, {DB: batch_s}, slower=1.5)
+    _serve(server, 900, {DB: batch_s}, slower=1.5)
     assert server.update.harm.experiments > 10
     share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
     assert share * math.log(1.5) < 2 * 0.03
@@ -37,10 +37,10 @@ def test_a_long_batch_beside_short_ones_is_no_hush() -> None:
     """What harms in one database is not taken for what is usual while another one rests."""
     server = Server()
     server.throttle.begin("state", NAME, False, 0.0)
-    _serve(server, 1800, {DB: 10.0, "state": 0.1}, slower=1.5)
+    _serve(server, 600, {DB: 10.0, "state": 0.1}, slower=1.5)
     update = server.update
     before_s, begin_s = update.batch_s, server.now_s
-    _serve(server, 900, {DB: 10.0, "state": 0.1}, slower=1.5)
+    _serve(server, 600, {DB: 10.0, "state": 0.1}, slower=1.5)
     assert (update.batch_s - before_s) / (server.now_s - begin_s) * math.log(1.5) < 2 * 0.03
 
 

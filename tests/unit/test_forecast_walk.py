@@ -20,7 +20,7 @@ from synapse_bgthrottle.state import UpdateState
 from synapse_bgthrottle.throttle import Throttle
 from tests.unit.strategies import raw_configs
 
-SOME = settings(max_examples=60, derandomize=True)
+SOME = settings(max_examples=25, derandomize=True)
 START_S = 1_767_571_200.0  # Monday 2026-01-05, midnight UTC
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S

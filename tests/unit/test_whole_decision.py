@@ -6,6 +6,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import attrs
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
@@ -96,6 +97,7 @@ _STEPS = ("begin", "start", "finish", "fail", "sample", "sample", "levers", "wai
 ANY_LIFE = (configs(), st.booleans(), st.booleans(), st.data())
 
 
+@examples(max_examples=50)  # `make soak` has any number
 @given(*ANY_LIFE)
 def test_decision_is_usable_whatever_happens(
     config: Config, sees_requests: bool, is_sqlite: bool, data: st.DataObject
