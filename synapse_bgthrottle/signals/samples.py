@@ -42,8 +42,6 @@ class DatabaseSample:
     Attributes:
         at_s: when the answer came, monotonic.
         problem: why there is no answer; empty: there is one. Nothing that is read is set then.
-        is_unanswered: whether it has had a connection, and the question, for so long that it is
-            taken not to answer.
         pool_wait_s: how long the question waited for a connection.
         query_s: how long the database then took.
         transactions: transactions of everybody since the database's statistics began.
@@ -64,11 +62,12 @@ class DatabaseSample:
             the phase tells none), on a table of the current update where those are known; None:
             there is none.
         is_of_clients: whether it tells of clients only: nothing is pending there, or it is held.
+        is_unanswered: whether there was a connection for the question, and no answer for so long
+            that the database is taken to stand still.
     """
 
     at_s: float
     problem: str = ""
-    is_unanswered: bool = False
     pool_wait_s: float | None = None
     query_s: float | None = None
     transactions: float | None = None
@@ -85,6 +84,7 @@ class DatabaseSample:
     batch_transactions: int | None = None
     index_build: tuple[str, float | None] | None = None
     is_of_clients: bool = False
+    is_unanswered: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -85,6 +85,7 @@ def test_in_a_server(plain_postgres: PostgresServer, tmp_path: Path) -> None:
         hang(plain_postgres, signal.SIGSTOP)
         try:
             wait_until(lambda: "no answer for 3 s" in server.log(), 10)
+            wait_until(lambda: "is_unanswered=True" in server.log(), 1)
         finally:
             hang(plain_postgres, signal.SIGCONT)
         answered = server.log().count("problem='', pool_wait_s=")
