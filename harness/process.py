@@ -14,6 +14,8 @@ from pathlib import Path
 
 from typing_extensions import Self
 
+from harness.forks import APPS, ForkedProcess, ForkServer
+
 ROOT = Path(__file__).parent.parent
 
 # prctl(PR_SET_PDEATHSIG, SIGKILL) outlasts the exec, but not a change of user.
@@ -66,7 +68,12 @@ class SynapseProcess:
         port: where it answers.
         log_path: its log.
         python: of another virtual environment; None: ours.
+
+    Attributes:
+        forks: what forks those of our own environment; None: each imports Synapse itself.
     """
+
+    forks: ForkServer | None = None
 
     def __init__(
         self,
@@ -79,11 +86,12 @@ class SynapseProcess:
     ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = log_path
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self._folder = folder
         self._output_path = log_path.with_suffix(".output")
-        options = [option for path in config_paths for option in ("-c", str(path))]
-        self._command = ends_with_us(str(python or sys.executable), "-m", app, *options)
+        self._app = app if python is None else ""
+        self._options = [option for path in config_paths for option in ("-c", str(path))]
+        self._command = ends_with_us(str(python or sys.executable), "-m", app, *self._options)
 
     def start(self, timeout_s: float = 60) -> None:
         """Start it and wait until it answers.
@@ -106,6 +114,11 @@ class SynapseProcess:
 
     def launch(self) -> None:
         """Start it and do not wait."""
+        if self.forks is not None and self._app in APPS:
+            self.process = self.forks.launch(
+                self._app, self._options, self._folder, self._output_path
+            )
+            return
         with self._output_path.open("ab") as output:
             self.process = subprocess.Popen(
                 self._command,

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,10 +14,12 @@ import pytest
 
 from harness import data
 from harness.browser import Browser
+from harness.forks import ForkServer, is_possible
 from harness.kills import API
 from harness.matrix import MatrixClient
 from harness.odd_worlds import OddSource
 from harness.postgres import PostgresServer
+from harness.process import SynapseProcess, ends_with_us
 from harness.server import SynapseServer
 from tests.real import asked_postgres
 from tests.real.page_world import World
@@ -32,6 +35,19 @@ class Template:
 
     database: Path
     token: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Servers are forked from a process that has imported Synapse, where that is possible."""
+    if not is_possible():
+        yield
+        return
+    command = ends_with_us(sys.executable, "-m", "harness.forks")
+    SynapseProcess.forks = ForkServer(tmp_path_factory.mktemp("forks"), command)
+    yield
+    SynapseProcess.forks.stop()
+    SynapseProcess.forks = None
 
 
 @pytest.fixture(scope="session")
