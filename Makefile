@@ -32,7 +32,7 @@ demo: $(VENV)/.test
 
 # Real servers mostly wait, so that three files at a time take a third of the time on two cores.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 # Of the databases that old versions make, for which `make compat` or `compat-smoke` made environments.
