@@ -14,9 +14,6 @@ from harness.kills import API
 from synapse_bgthrottle.cli.commands import bgthrottle
 from tests.real.conftest import RealServer, wait_until
 
-# A steady pace is what it is about: nothing else may run beside it.
-pytestmark = pytest.mark.alone
-
 MakeServer = Callable[..., RealServer]
 
 # So many that batches of 20 ms take a while: shorter ones vary with each write to the disk.
@@ -104,6 +101,7 @@ def check_forecast(
     raise AssertionError("\n".join(told))
 
 
+@pytest.mark.alone  # a steady pace is what it is about
 @pytest.mark.parametrize(
     ("config", "queue"),
     [
@@ -119,6 +117,7 @@ def test_steady(
     check_forecast(make_server, tmp_path, config, queue)
 
 
+@pytest.mark.alone
 def test_adaptive_while_nobody_is_there(make_server: MakeServer, tmp_path: Path) -> None:
     """The adaptive pace on an idle server is met within 20 %."""
     # At most so much of the time, or these events would be done before anything is known.

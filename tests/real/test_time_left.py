@@ -16,7 +16,7 @@ from tests.real.conftest import RealServer, Template
 # A steady pace is what it is about: nothing else may run beside it.
 pytestmark = pytest.mark.alone
 
-_TAKES_S = 40.0
+_TAKES_S = 25.0
 _PUSHERS = 8000
 _COLUMNS = "id, user_name, access_token, profile_tag, kind, app_id, app_display_name"
 _MORE = "device_display_name, pushkey, ts, enabled"
