@@ -47,6 +47,7 @@ _BY_DESIGN = {
     # The queue, without which nothing can be released.
     "database": ("txn.execute('SET LOCAL lock_timeout",),
     "homeserver": (
+        "get(self._api, 'delayed_background_call')",
         "self._api.http_client.get_raw(",
         "self._api.defer_to_thread(",
         "self._api.run_db_interaction(",
@@ -82,7 +83,7 @@ _TOLD_BY_DESIGN = {
         "self._wall_s()",
         "Timer(",
         "self._pending.append(",
-        "max(min(",
+        "max(",
         "min(now_s",
     ),
     "throttle": (
