@@ -30,9 +30,9 @@ help:
 demo: $(VENV)/.test
 	$(BIN)/python -m demo
 
-# Real servers mostly wait, so that six files at a time suit two cores.
+# Real servers mostly wait, so that four files at a time suit two cores.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 6 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 # Of the databases that old versions make, for which `make compat` or `compat-smoke` made environments.
