@@ -47,7 +47,6 @@ _BY_DESIGN = {
     # The queue, without which nothing can be released.
     "database": ("txn.execute('SET LOCAL lock_timeout",),
     "homeserver": (
-        "get(self._api, 'delayed_background_call')",
         "self._api.http_client.get_raw(",
         "self._api.defer_to_thread(",
         "self._api.run_db_interaction(",
@@ -65,7 +64,11 @@ _TOLD_BY_DESIGN = {
     "board": ("",),
     "board_level": ("",),
     "guarded": ("getattr(thing, name",),  # Synapse's timers, and all else
-    "homeserver": ("delayed(delay_s", "self._timers.call_later("),
+    "homeserver": (
+        "get(self._api, 'delayed_background_call')",
+        "delayed(delay_s",
+        "self._timers.call_later(",
+    ),
     "module": ("self._throttle.observe(",),
     "sampler": (
         "self._host.now_s()",

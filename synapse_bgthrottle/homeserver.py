@@ -66,6 +66,7 @@ class Homeserver:
         }
         self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
         self.stock = stock_settings(get(hs, "config", "background_updates"))
+        self.sleep = api.sleep  # by the clock on the wall: where that is set back, for longer
         self._timers = Timers(self._delayed, self.now_s, self.wall_s)
         self._metrics = ServerMetrics()
         self._answered = 0
@@ -77,11 +78,6 @@ class Homeserver:
         if name not in self.databases:
             self.databases[name] = Database(self._api, name)
         return self.databases[name]
-
-    async def sleep(self, seconds: float) -> None:
-        """For so long by the clock on the wall: where that is set back meanwhile, for longer."""
-        self.call_overdue()
-        await self._api.sleep(seconds)
 
     def call_later(self, delay_s: float, description: str, process: Process) -> Timer | None:
         """Run it later, in a log context of its own; None: this server cannot, or it ends."""

@@ -222,6 +222,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._sampler.end(self._database.name)
         else:
             self._sampler.begin(self._database.name, self._update_name)
+        self._host.call_overdue()
         sleep_s = min(decision.wait_s, most_s, SLICE_S)
         await self._host.sleep(max(sleep_s, _SHORTEST_SLEEP_S))
         if is_unmeasured:

@@ -34,9 +34,9 @@ class Timer:
 
     description: str
     process: Process
-    call: DelayedCall
     due_s: float
     due_wall_s: float
+    call: DelayedCall | None = None
 
     def late_s(self, now_s: float, wall_s: float) -> float:
         """How late the reactor calls it now; not counting what that clock was set back by."""
@@ -44,10 +44,11 @@ class Timer:
 
     def active(self) -> bool:
         """Whether it is still to come."""
-        return self.call.active()
+        return self.call is not None and self.call.active()
 
     def cancel(self) -> None:
-        self.call.cancel()
+        if self.call is not None:
+            self.call.cancel()
 
 
 class Timers:
@@ -73,12 +74,11 @@ class Timers:
     def call_later(self, delay_s: float, description: str, process: Process) -> Timer | None:
         """Have it called; whatever `delayed` raises is raised."""
         due_s, due_wall_s = self._now_s() + delay_s, self._wall_s() + delay_s
-        call = self._delayed(delay_s, description, process)
-        if call is None:
-            return None
-        timer = Timer(description, process, call, due_s, due_wall_s)
+        timer = Timer(description, process, due_s, due_wall_s)
         self._pending.append(timer)
-        return timer
+        # Last: what fails before leaves no call that nobody knows of.
+        timer.call = self._delayed(delay_s, description, process)
+        return None if timer.call is None else timer
 
     def call_overdue(self) -> None:
         """Have those called now that the clock on the wall, set back, keeps from being called.
