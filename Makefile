@@ -4,12 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-upgrade compat compat-smoke lint format bench bench-full bench-sqlite bench-rules \
+.PHONY: help demo test test-figures test-upgrade compat compat-smoke lint format bench bench-full bench-sqlite bench-rules \
 	bench-laws bench-scaling bench-startup bench-status soak dist clean
 
 help:
 	@echo "make demo           a real Synapse with the module, and its pending updates"
-	@echo "make test           all tests"
+	@echo "make test           all tests but the figures"
+	@echo "make test-figures   the docs' tables and forecasts against whole simulations; a minute or two"
 	@echo "make test-upgrade   those of whole upgrades, from the old versions that are there"
 	@echo "make compat         the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make compat-smoke   a few of them on the oldest version"
@@ -32,8 +33,12 @@ demo: $(VENV)/.test
 
 # Real servers mostly wait, so that four files at a time suit two cores.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone"
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone and not figures"
+	$(BIN)/python -m pytest -n 2 -m alone
+
+# Tables of the docs and forecasts, against whole simulations of the same.
+test-figures: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 -m figures
 
 # Of the databases that old versions make, for which `make compat` or `compat-smoke` made environments.
 test-upgrade: $(VENV)/.test

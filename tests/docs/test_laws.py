@@ -24,6 +24,7 @@ def test_rows(scenario: Scenario) -> None:
 
 
 # One of each kind; all of them take some minutes.
+@pytest.mark.figures
 def test_figures() -> None:
     """A row that is computed again has the figures of the document."""
     scenario = SCENARIOS[3]

@@ -23,6 +23,7 @@ def test_rows(table: Table) -> None:
 
 
 # One of each table; all of them take some minutes.
+@pytest.mark.figures
 @pytest.mark.parametrize(
     "row",
     [ROWS[title] for title in ("push summaries, 113 M", "any, idle", "windows on weekends")],

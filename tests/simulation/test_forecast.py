@@ -22,6 +22,8 @@ from synapse_bgthrottle.state import Facts
 from synapse_bgthrottle.throttle import Throttle
 from tests.simulation.runs import streams
 
+pytestmark = pytest.mark.figures
+
 # Monday 2026-01-05, 09:45 UTC.
 START_S = 1_767_606_300.0
 UPDATE = "event_search"
