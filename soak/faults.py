@@ -107,7 +107,7 @@ def _of_the_database(
         )
     # The first batch to end is the one that hung, or waits for the lock: it tells nothing.
     run.on_postgres(
-        Case("frozen in a batch", 20, ALL, batch=2),
+        Case("frozen in a batch", 20, ALL, batch=2, expected=_STOCK_GOES_ON),
         lambda w: faults.frozen_in_a_batch(postgres, w.server),
     )
     run.on_postgres(
