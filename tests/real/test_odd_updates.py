@@ -58,7 +58,7 @@ def test_one_that_hangs(odd_source: OddSource, tmp_path: Path) -> None:
     assert 0 == world.wrong()
     log = world.server.log()
     assert "Error doing update" not in log
-    assert sum(map(faults.is_told, log.splitlines())) <= 15
+    assert sum(map(faults.is_told, log.splitlines())) <= 10
 
 
 def test_one_whose_batches_take_a_hundred_times_their_target(
