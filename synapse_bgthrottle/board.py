@@ -80,6 +80,10 @@ class Board:
             threshold = configured.get(name, default)
             if threshold is not None:
                 self.levels[name] = Level(signal, threshold, name in configured)
+        # Asked for several times a second, for as long as an update takes.
+        by_class = {of: self._of(of) for of in SignalClass}
+        self._soft, self._panics = by_class[SignalClass.SOFT], by_class[SignalClass.PANIC]
+        self._budgets = sorted(by_class[SignalClass.BUDGET], key=_may_be_let_go)
 
     def observe(self, sample: Sample) -> None:
         """A sample has been taken."""
@@ -99,7 +103,7 @@ class Board:
         """What the soft signals say together."""
         fresh: list[tuple[float, str]] = []
         stale = ""
-        for level in self._of(SignalClass.SOFT):
+        for level in self._soft:
             if level.value is None:
                 continue
             if level.is_stale(now_s):
@@ -111,8 +115,10 @@ class Board:
 
     def panics_until_s(self) -> tuple[float, str]:
         """Until when nothing may run because somebody is hurt for certain, and why."""
-        ends = [(level.panic_until_s, level.describe()) for level in self._of(SignalClass.PANIC)]
-        return max(ends, default=(-math.inf, ""))
+        last = max(self._panics, key=lambda level: level.panic_until_s, default=None)
+        if last is None or last.panic_until_s == -math.inf:
+            return -math.inf, ""
+        return last.panic_until_s, last.describe()
 
     def closed(self, now_s: float, *, one_shot: bool) -> Closed | None:
         """The first budget that holds an update now; None: all are open."""
@@ -123,7 +129,7 @@ class Board:
 
         Those that nothing lets go come first: no other may hide one, and be let go in its place.
         """
-        for level in sorted(self._of(SignalClass.BUDGET), key=_may_be_let_go):
+        for level in self._budgets:
             if level.signal.one_shot_only and not one_shot:
                 continue
             closed = level.closed(now_s)
@@ -137,8 +143,8 @@ class Board:
             if level.at_s is not None and level.value is None and not level.problem:
                 yield name
 
-    def _of(self, signal_class: SignalClass) -> Iterator[Level]:
-        return (v for v in self.levels.values() if v.signal.signal_class is signal_class)
+    def _of(self, signal_class: SignalClass) -> list[Level]:
+        return [v for v in self.levels.values() if v.signal.signal_class is signal_class]
 
 
 def _may_be_let_go(level: Level) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from synapse_bgthrottle import windows
+from synapse_bgthrottle import signal_metrics, windows
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import Database
 from synapse_bgthrottle.decision import Cause, Decision
@@ -22,7 +22,7 @@ from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.metric_series import ServerSeries
 from synapse_bgthrottle.progress import Progress
 from synapse_bgthrottle.queue import QueueRow
-from synapse_bgthrottle.signals.signal import SignalClass
+from synapse_bgthrottle.signal_metrics import SignalMetrics
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.time_left import TimeLeft
 
@@ -31,7 +31,6 @@ Arguments = ParamSpec("Arguments")
 _P = "synapse_bgthrottle_"
 _DATABASE = ("server_name", "database_name")
 _UPDATE = (*_DATABASE, "update_name")
-_SIGNAL = (*_DATABASE, "signal")
 _REASON = (*_DATABASE, "reason")
 
 # A batch has 100 ms by default, an index build may have hours.
@@ -65,20 +64,13 @@ LAST_PROGRESS = Gauge(
 TARGET = Gauge(f"{_P}target_duration_seconds", "How long a batch should take", _UPDATE)
 DUTY_CYCLE = Gauge(f"{_P}duty_cycle_ratio", "The share of the time that batches may take", _UPDATE)
 
-# Of signals.
-PRESSURE = Gauge(f"{_P}pressure_ratio", "A signal against its threshold: 1 is there", _SIGNAL)
-READ_AT = Gauge(f"{_P}signal_timestamp_seconds", "When a signal was last read", _SIGNAL)
-READABLE = Gauge(f"{_P}signal_readable", "0 if a signal cannot be read", _SIGNAL)
-CLOSED = Gauge(f"{_P}budget_closed", "1 while a budget holds the update", _SIGNAL)
-
 ALL = (
     *(ITEMS, BATCH, WAIT, FAILURES),
     *(PENDING, UNKNOWN, ABORTED, PAUSED, PAUSE_END, HELD, WINDOW_OPEN),
     *(CURRENT, STARTED, PROGRESS, ETA, LAST_PROGRESS, TARGET, DUTY_CYCLE),
-    *(PRESSURE, READ_AT, READABLE, CLOSED),
+    *signal_metrics.ALL,
 )
 _OF_UPDATE = frozenset((CURRENT, STARTED, PROGRESS, ETA, LAST_PROGRESS, TARGET, DUTY_CYCLE))
-_OF_SIGNALS = frozenset((PRESSURE, READ_AT, READABLE, CLOSED))
 _BY_HAND = frozenset((Cause.PAUSED, Cause.DISABLED))
 _HOLDS = MappingProxyType({cause: cause.value for cause in Cause if cause.is_hold})
 
@@ -117,6 +109,7 @@ class Metrics:
         self._series = ServerSeries(host.server_name)
         self._current: dict[str, str] = {}
         self._decided: dict[str, tuple[Any, ...]] = {}
+        self._of_signals = SignalMetrics(host, self._series)
 
     @_harmless
     def begin(self, database: str, update_name: str) -> None:
@@ -179,23 +172,7 @@ class Metrics:
             update = self._throttle.updates[name, state.update_name]
             if update.decision is None or update.decision.cause.is_unmeasured:
                 continue  # what was seen last would be shown for months
-            now_s = self._host.now_s()
-            epoch_s = self._host.wall_s() - now_s
-            closed = {v.name for v in state.board.all_closed(now_s, one_shot=update.one_shot)}
-            for signal, level in state.board.levels.items():
-                is_seen, is_closed = level.value is not None, signal in closed
-                if level.problem or (level.at_s is not None and (is_seen or level.is_configured)):
-                    readable = is_seen and not level.problem
-                    self._series.set(READABLE, readable, name, signal)
-                else:  # a look that failed said 0, which may be of a signal that is never seen here
-                    self._series.drop_one(READABLE, name, signal)
-                if is_seen and level.at_s is not None:
-                    self._series.set(READ_AT, epoch_s + level.at_s, name, signal)
-                counts = is_seen and (level.is_timed or not level.is_stale(now_s))
-                self._series.set(PRESSURE, level.pressure if counts else None, name, signal)
-                if level.signal.signal_class is SignalClass.BUDGET:
-                    shown = is_closed if is_seen or is_closed else None
-                    self._series.set(CLOSED, shown, name, signal)
+            self._of_signals.observed(name, state.board, one_shot=update.one_shot)
 
     @_harmless
     def looked(
@@ -237,7 +214,7 @@ class Metrics:
         self._current.pop(database, None)
         self._decided.pop(database, None)
         self._hold(database, None)
-        self._series.drop(_OF_SIGNALS, database)
+        self._of_signals.forget(database)
         self._series.drop_one(WINDOW_OPEN, database)
 
     def _hold(self, database: str, cause: Cause | None) -> None:
@@ -247,4 +224,4 @@ class Metrics:
         if cause is not Cause.PAUSED:
             self._series.drop_one(PAUSE_END, database)
         if cause is not None and cause.is_unmeasured:
-            self._series.drop(_OF_SIGNALS, database)
+            self._of_signals.forget(database)

@@ -108,6 +108,7 @@ EDGE = frozenset(
         "progress_watch",
         "sampler",
         "server_metrics",
+        "signal_metrics",
         "steering",
         "stock_iteration",
         "stock_settings",
