@@ -252,7 +252,7 @@ def wait_until(
     while not condition():
         if time.monotonic() > deadline or give_up():
             raise TimeoutError("the condition did not come true")
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def is_told(line: str) -> bool:

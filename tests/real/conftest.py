@@ -3,7 +3,6 @@
 import re
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,20 +20,11 @@ from harness.odd_worlds import OddSource
 from harness.postgres import PostgresServer
 from harness.process import SynapseProcess, ends_with_us
 from harness.server import SynapseServer
-from tests.real import asked_postgres
+from tests.real import asked_postgres, templates
 from tests.real.page_world import World
+from tests.real.templates import Template, database
 
 QUEUE = "SELECT update_name FROM background_updates ORDER BY ordering, update_name"
-
-_MESSAGES = 120
-
-
-@attrs.frozen
-class Template:
-    """A stopped server's database with nothing pending, and a token of its administrator."""
-
-    database: Path
-    token: str
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,17 +42,8 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """A database of 20000 events, made by a real server: users, rooms, messages, then clones."""
-    folder = tmp_path_factory.mktemp("template")
-    server = SynapseServer(folder, None, {"background_updates": {"sleep_enabled": False}})
-    with server:
-        admin = MatrixClient.register(server.url, "admin", admin=True)
-        room_id = admin.create_room("a room")
-        for number in range(_MESSAGES):
-            admin.send(room_id, f"message {number}")
-        wait_until(lambda: data.pending_updates(server.database_path) == 0)
-    data.multiply_events(server.database_path, 20_000)
-    return Template(server.database_path, admin.token)
+    """What `make_server` copies."""
+    return templates.template(tmp_path_factory)
 
 
 @attrs.define
@@ -123,13 +104,9 @@ def make_world(
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A cluster with the database `template`: Synapse's schema, its updates all pending."""
-    folder = tmp_path_factory.mktemp("postgres")
-    with PostgresServer(folder / "cluster") as postgres:
-        postgres.create_database("template")
-        stock = {"background_updates": {"sleep_duration_ms": 3_600_000}}
-        extra = {**database(postgres, "template"), **stock}
-        with SynapseServer(folder / "template", None, extra):
-            pass
+    folder = tmp_path_factory.mktemp("postgres") / "cluster"
+    templates.copy_cluster(tmp_path_factory, folder)
+    with PostgresServer(folder) as postgres:
         yield postgres
 
 
@@ -143,7 +120,7 @@ def odd_source(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactor
 def name(postgres: PostgresServer, request: pytest.FixtureRequest) -> str:
     """A fresh database."""
     name: str = re.sub(r"\W", "_", request.node.name)[:60]
-    postgres.create_database(name, "template")
+    postgres.create_database(name, templates.TEMPLATE)
     return name
 
 
@@ -243,21 +220,3 @@ def make_api(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
     yield make
     for api in made:
         api.synapse.stop()
-
-
-def database(postgres: PostgresServer, name: str) -> dict[str, Any]:
-    arguments = {**postgres.connection(name), "cp_min": 1, "cp_max": 5}
-    return {"database": {"name": "psycopg2", "args": arguments}}
-
-
-def wait_until(condition: Callable[[], Any], timeout_s: float = 60) -> None:
-    """Wait for a real server to come to where the condition holds.
-
-    Raises:
-        TimeoutError: it does not.
-    """
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the condition did not come true")
-        time.sleep(0.05)

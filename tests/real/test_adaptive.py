@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness import batches, data
-from tests.real.conftest import RealServer, wait_until
+from harness.faults import wait_until
+from tests.real.conftest import RealServer
 
 MakeServer = Callable[..., RealServer]
 

@@ -13,7 +13,8 @@ import httpx
 import pytest
 import yaml
 
-from tests.real.conftest import QUEUE, Api, wait_until
+from harness.faults import wait_until
+from tests.real.conftest import QUEUE, Api
 
 _OFFICIAL = "/_synapse/admin/v1/background_updates"
 _JOB = "populate_stats_process_rooms"

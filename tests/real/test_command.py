@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from harness.command import COMMAND, Command
+from harness.faults import wait_until
 from harness.matrix import MatrixClient
 from tests.real.caller import started
-from tests.real.conftest import Api, wait_until
+from tests.real.conftest import Api
 from tests.real.terminal import Terminal
 
 _ON_SQLITE = pytest.mark.parametrize("make_api", ["sqlite"], indirect=True)

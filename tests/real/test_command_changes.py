@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.faults import wait_until
 from tests.real.caller import started
-from tests.real.conftest import Api, wait_until
+from tests.real.conftest import Api
 
 _ADMIN = "@admin:bgthrottle.test"
 _HOSTILE = "look \x1b[2J\x1b]0;owned\x07\r\n\x9b31m\u202ehere"

@@ -9,11 +9,11 @@ import pytest
 
 from harness import batches, faults
 from harness.complaints import complaints
+from harness.faults import wait_until
 from harness.kills import API
 from harness.odd_updates import Oddity
 from harness.odd_worlds import OddSource, OddWorld
 from harness.tcp_proxy import TcpProxy
-from tests.real.conftest import wait_until
 
 _BATCH_S = 0.4
 _ODD = Oddity("odd", 100_000, cost_ms=_BATCH_S * 1000 / 50, batch_items=50)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.faults import wait_until
 from harness.kills import API
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
@@ -19,7 +20,7 @@ from harness.server import SynapseServer, SynapseWorker
 from synapse_bgthrottle.board_level import SHORTEST_HOLD_S
 from synapse_bgthrottle.signals.samples import DatabaseSample
 from synapse_bgthrottle.signals.signal import PERIOD_S
-from tests.real.conftest import database, wait_until
+from tests.real.templates import database
 
 _QUEUE = "SELECT update_name FROM background_updates ORDER BY ordering, update_name"
 _needs_redis = pytest.mark.skipif(

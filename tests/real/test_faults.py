@@ -10,13 +10,14 @@ import pytest
 
 from harness import aftermath, batches, disks, faults
 from harness.complaints import complaints
+from harness.faults import wait_until
 from harness.kills import API, end_while_running
 from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
 from harness.worlds import PostgresSource, SqliteSource, World
 from soak import kills
-from tests.real.conftest import Template, wait_until
+from tests.real.templates import Template
 
 _EVENTS = 15_000
 # Not done while things are broken; and rests, 24 times the batch, are short beside the 5 s after a

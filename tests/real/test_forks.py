@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.faults import wait_until
 from harness.forks import ForkServer, is_possible
 from harness.process import ends_with_us
-from tests.real.conftest import RealServer, wait_until
+from tests.real.conftest import RealServer
 
 pytestmark = pytest.mark.skipif(not is_possible(), reason="this Synapse has no stand-in")
 

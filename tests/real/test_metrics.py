@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness import data
+from harness.faults import wait_until
 from harness.kills import API
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
@@ -15,7 +16,8 @@ from harness.redis import RedisServer, is_installed
 from harness.scrape import PREFIX, Scrape
 from harness.server import SERVER_NAME, SynapseServer, SynapseWorker
 from synapse_bgthrottle import metrics
-from tests.real.conftest import RealServer, database, wait_until
+from tests.real.conftest import RealServer
+from tests.real.templates import database
 
 FAMILIES = frozenset(family.name for metric in metrics.ALL for family in metric.describe())
 LABELS = {"server_name": SERVER_NAME, "database_name": "master"}

@@ -8,11 +8,11 @@ import pytest
 
 from harness import batches, faults
 from harness.company import clients
+from harness.faults import wait_until
 from harness.kills import API
 from harness.odd_updates import Oddity
 from harness.odd_worlds import NEIGHBOUR, OddSource, OddWorld
 from soak.updates import Case, breaches
-from tests.real.conftest import wait_until
 
 _BRISKLY = {"sleep": "50ms"}
 _STOCK = {"background_updates": {"sleep_duration_ms": 50}}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from harness import data
-from tests.real.conftest import wait_until
+from harness.faults import wait_until
 from tests.real.page_world import ROOT, SLOW, World, needs_browser
 
 pytestmark = needs_browser

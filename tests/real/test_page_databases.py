@@ -10,8 +10,9 @@ from harness.browser import Browser
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
-from tests.real.conftest import QUEUE, database
+from tests.real.conftest import QUEUE
 from tests.real.page_world import World, needs_browser
+from tests.real.templates import database
 
 pytestmark = needs_browser
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from harness import batches
+from harness.faults import wait_until
 from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
 from harness.versions import is_at_least
-from tests.real.conftest import database, wait_until
+from tests.real.templates import database
 
 PENDING = "SELECT COUNT(*) FROM background_updates"
 # Of a new database: those since the snapshot that its version begins with; 10 in 1.74, 39 in 1.120.

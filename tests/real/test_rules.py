@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import batches, data
-from tests.real.conftest import RealServer, wait_until
+from harness.faults import wait_until
+from tests.real.conftest import RealServer
 
 MakeServer = Callable[..., RealServer]
 

@@ -6,9 +6,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from harness.faults import wait_until
 from harness.postgres import PostgresServer
 from tests.real.asked_postgres import NAME, TABLE, Asked, Others, connected, hang
-from tests.real.conftest import wait_until
 
 
 def test_nobody_there(asked: Asked) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.faults import wait_until
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
@@ -15,7 +16,6 @@ from synapse_bgthrottle import database_sample
 from synapse_bgthrottle.checks import first_value, folder_of
 from synapse_bgthrottle.sample_statements import STATEMENTS
 from tests.real.asked_postgres import TABLE, Asked, Others, connected, hang
-from tests.real.conftest import wait_until
 
 
 def test_locked_catalog(asked: Asked, others: Others) -> None:

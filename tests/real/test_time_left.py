@@ -11,7 +11,8 @@ import pytest
 from harness import data
 from harness.kills import API
 from harness.matrix import MatrixClient
-from tests.real.conftest import RealServer, Template
+from tests.real.conftest import RealServer
+from tests.real.templates import Template
 
 # A steady pace is what it is about: nothing else may run beside it.
 pytestmark = pytest.mark.alone

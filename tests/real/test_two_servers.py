@@ -15,10 +15,10 @@ import pytest
 from synapse.server import HomeServer
 
 from harness import data
+from harness.faults import wait_until
 from harness.kills import API
 from harness.matrix import MatrixClient
 from harness.server import SynapseServer
-from tests.real.conftest import wait_until
 
 pytestmark = pytest.mark.skipif(not hasattr(HomeServer, "shutdown"), reason="before Synapse 1.140")
 

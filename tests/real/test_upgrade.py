@@ -11,11 +11,12 @@ import pytest
 from compat import environments
 from compat.targets import TARGETS
 from harness import batches, data
+from harness.faults import wait_until
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
 from harness.versions import SYNAPSE, is_at_least
-from tests.real.conftest import database, wait_until
+from tests.real.templates import database
 
 # Of old Synapses that have an environment, which `make compat` makes.
 OLD = {target.synapse: environments.python_of(target) for target in TARGETS}
