@@ -101,9 +101,10 @@ STATEMENTS = (
 COLUMNS = 11
 
 # The batch is in one of this process's transactions that began since, or in none. So it waits if
-# all of them do; those of less than half a second that do not are mostly of requests. Its first one
-# begins as soon as itself, and its age was told a moment ago. Where it is not known since when a
-# session waits, no more is told than the time since the last look.
+# all of them do; those of less than a second that do not are mostly of requests, or of our looks at
+# a locked queue, which are ended after 250 ms. Its first one begins as soon as itself, and its age
+# was told a moment ago. Where it is not known since when a session waits, no more is told than the
+# time since the last look.
 LOCK_WAIT = f"""
 SELECT CASE WHEN bool_and(coalesce(wait_event_type = 'Lock', FALSE))
     THEN extract(epoch FROM max(clock_timestamp() - coalesce({_WAITS_SINCE},
@@ -112,5 +113,5 @@ FROM pg_stat_get_activity(NULL) AS waiting
 WHERE pid = ANY (CAST(? AS int[])) AND pid <> pg_backend_pid()
     AND xact_start >= clock_timestamp() - interval '100 ms'
         - CAST(? AS float8) * interval '1 second'
-    AND (wait_event_type = 'Lock' OR xact_start < clock_timestamp() - interval '500 ms')
+    AND (wait_event_type = 'Lock' OR xact_start < clock_timestamp() - interval '1 s')
 """
