@@ -76,7 +76,8 @@ _LOG = """,
 
 # Tuples are counted in one phase only: where none is done yet, it may be another. The row is taken
 # first: the view's long expressions would be made anew for each use. Others may build indexes too:
-# ours is on a table of the update; where none is known, one that began with the batch comes first.
+# the update's is on one of its tables; where none is known, one that began with the batch comes
+# first. The keys of the module's own tables are built with these: in no table that others see.
 _INDEX_BUILD = """,
     (SELECT ARRAY[phase, CAST(CASE
         WHEN left(phase, 7) = 'waiting' THEN NULL
@@ -86,6 +87,8 @@ _INDEX_BUILD = """,
      FROM (SELECT * FROM pg_stat_progress_create_index
         WHERE datid = database AND relid IS NOT NULL
             AND (cardinality(tables) = 0 OR relid = ANY (tables))
+            AND EXISTS (SELECT FROM pg_class WHERE pg_class.oid = relid
+                AND left(relname, 10) <> 'bgthrottle')
         ORDER BY pid IN (SELECT pid FROM sessions
             WHERE usesysid = (SELECT usesysid FROM pg_stat_get_activity(pg_backend_pid()))
                 AND query_start >= clock_timestamp() - batch_age - interval '100 ms') DESC

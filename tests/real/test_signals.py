@@ -6,6 +6,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from harness.faults import wait_until
 from harness.postgres import PostgresServer
 from tests.real.asked_postgres import NAME, TABLE, Asked, Others, connected, hang
@@ -181,6 +183,32 @@ def test_index_builds_of_others(
     others.in_thread(f"CREATE INDEX ON {TABLE} (slow(key))")
     wait_until(lambda: phase(None, "event_resign") == ours, 10)
     assert ours == phase(time.monotonic() - began_s, "unknown")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        # As `CREATE TABLE` with a key does.
+        "CREATE TABLE just_made AS SELECT generate_series(1, 20000) AS key",
+        "CREATE TABLE bgthrottle_made AS SELECT generate_series(1, 20000) AS key; COMMIT",
+    ],
+    ids=["just made", "made before"],
+)
+def test_index_builds_of_the_module(
+    asked: Asked, others: Others, plain_postgres: PostgresServer, made: str
+) -> None:
+    """Those on its own tables, as at the start, are no index build of an update."""
+    make_slow(plain_postgres)
+    others.in_thread(f"{made}; CREATE INDEX ON {made.split()[2]} (slow(key))")
+    with plain_postgres.session(NAME) as cursor:
+
+        def is_seen() -> bool:
+            cursor.execute("SELECT count(*) FROM pg_stat_progress_create_index WHERE relid > 0")
+            return bool(cursor.fetchone()[0])
+
+        wait_until(is_seen, 10)
+        assert asked.sample(None, "unknown").index_build is None
+        assert is_seen()
 
 
 def test_a_vacuum(asked: Asked, others: Others, plain_postgres: PostgresServer) -> None:
