@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo           a real Synapse with the module, and its pending updates"
 	@echo "make test           all tests but the figures"
-	@echo "make test-figures   the docs' tables and forecasts against whole simulations; a minute or two"
+	@echo "make test-figures   the docs' tables and forecasts against simulations and real paces; three minutes"
 	@echo "make test-upgrade   those of whole upgrades, from the old versions that are there"
 	@echo "make compat         the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make compat-smoke   a few of them on the oldest version"
@@ -38,11 +38,12 @@ demo: $(VENV)/.test
 # longest of them would be waited for at the end.
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder -m "not alone and not figures"
-	$(BIN)/python -m pytest -n 2 -m alone tests/real
 
-# Tables of the docs and forecasts, against whole simulations of the same.
+# Tables of the docs and forecasts, against whole simulations of the same, and against real servers,
+# which need the machine for themselves.
 test-figures: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 -m figures
+	$(BIN)/python -m pytest -n 2 -m alone tests/real
 
 # Of the databases that old versions make, for which `make compat` or `compat-smoke` made environments.
 test-upgrade: $(VENV)/.test
