@@ -20,9 +20,10 @@ from harness.odd_worlds import OddSource
 from harness.postgres import PostgresServer
 from harness.process import SynapseProcess, ends_with_us
 from harness.server import SynapseServer
+from harness.worlds import synapse_database
 from tests.real import asked_postgres, templates
 from tests.real.page_world import World
-from tests.real.templates import Template, database
+from tests.real.templates import Template
 
 QUEUE = "SELECT update_name FROM background_updates ORDER BY ordering, update_name"
 
@@ -202,7 +203,7 @@ def make_api(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
         else:
             postgres: PostgresServer = request.getfixturevalue("postgres")
             name: str = request.getfixturevalue("name")
-            extra = {**database(postgres, name), **(settings or {})}
+            extra = {**synapse_database(postgres, name), **(settings or {})}
 
             def query(sql: str) -> list[tuple[Any, ...]]:
                 with postgres.session(name) as cursor:

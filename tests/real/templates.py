@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
@@ -16,6 +15,7 @@ from harness.faults import wait_until
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
+from harness.worlds import synapse_database
 
 _EVENTS = 20_000
 _MESSAGES = 120
@@ -62,12 +62,6 @@ def copy_cluster(factory: pytest.TempPathFactory, folder: Path) -> None:
     subprocess.run(["cp", "-a", made / _CLUSTER / "data", folder], check=True)
 
 
-def database(postgres: PostgresServer, name: str) -> dict[str, Any]:
-    """What homeserver.yaml has for it."""
-    arguments = {**postgres.connection(name), "cp_min": 1, "cp_max": 5}
-    return {"database": {"name": "psycopg2", "args": arguments}}
-
-
 def _make_template(folder: Path) -> None:
     no_rests = {"background_updates": {"sleep_enabled": False}}
     with SynapseServer(folder / "server", None, no_rests) as server:
@@ -87,7 +81,9 @@ def _make_cluster(folder: Path) -> None:
     try:
         postgres.create_database(TEMPLATE)
         stock = {"background_updates": {"sleep_duration_ms": 3_600_000}}
-        with SynapseServer(folder / "server", None, {**database(postgres, TEMPLATE), **stock}):
+        with SynapseServer(
+            folder / "server", None, {**synapse_database(postgres, TEMPLATE), **stock}
+        ):
             pass
     finally:
         postgres.stop()

@@ -17,10 +17,10 @@ from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
+from harness.worlds import synapse_database
 from synapse_bgthrottle.board_level import SHORTEST_HOLD_S
 from synapse_bgthrottle.signals.samples import DatabaseSample
 from synapse_bgthrottle.signals.signal import PERIOD_S
-from tests.real.templates import database
 
 _QUEUE = "SELECT update_name FROM background_updates ORDER BY ordering, update_name"
 _needs_redis = pytest.mark.skipif(
@@ -80,7 +80,7 @@ def test_workers(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     as they are there; the API is on main alone, and the workers say where it is. What the module
     does in a worker is nothing (`test_in_a_worker`, `test_a_worker_shows_no_values`).
     """
-    extra = {**database(postgres, name), "run_background_tasks_on": "worker2"}
+    extra = {**synapse_database(postgres, name), "run_background_tasks_on": "worker2"}
     with RedisServer(tmp_path / "redis") as redis:
         server = SynapseServer(
             tmp_path, {"sleep": "1h"}, extra, redis_port=redis.port, event_writer="worker1"
@@ -118,8 +118,8 @@ def test_split_databases(postgres: PostgresServer, tmp_path: Path) -> None:
     for name in names:
         postgres.create_database(name)
     stores = {
-        "master": {**database(postgres, names[0])["database"], "data_stores": ["main"]},
-        "second": {**database(postgres, names[1])["database"], "data_stores": ["state"]},
+        "master": {**synapse_database(postgres, names[0])["database"], "data_stores": ["main"]},
+        "second": {**synapse_database(postgres, names[1])["database"], "data_stores": ["state"]},
     }
     extra = {"database": None, "databases": stores}
     server = SynapseServer(tmp_path, {"sleep": "1h"}, extra)
@@ -172,7 +172,7 @@ def test_replica_lag_is_a_budget(
     """While the replica does not keep up no batch runs, and they go on when it has caught up."""
     primary, replica = replicated
     module = {"sleep": "300ms", "signals": {"replica_lag": "1s"}}
-    server = SynapseServer(tmp_path / "server", module, database(primary, "synapse"))
+    server = SynapseServer(tmp_path / "server", module, synapse_database(primary, "synapse"))
     _ask(replica, "postgres", "SELECT pg_wal_replay_pause()")
     with server:
         admin = MatrixClient.register(server.url, "admin", admin=True)
@@ -196,7 +196,7 @@ def test_an_unprivileged_role(
     _ask(primary, "synapse", "CREATE ROLE lowly LOGIN")
     _ask(primary, "postgres", "ALTER DATABASE synapse OWNER TO lowly")
     _ask(primary, "synapse", "ALTER SCHEMA public OWNER TO lowly")
-    extra = database(primary, "synapse")
+    extra = synapse_database(primary, "synapse")
     extra["database"]["args"]["user"] = "lowly"
     server = SynapseServer(tmp_path / "server", {"sleep": "1h"}, extra)
     _ask(replica, "postgres", "SELECT pg_wal_replay_pause()")
@@ -219,7 +219,7 @@ def test_a_pool_of_one_with_a_short_statement_timeout(
     postgres: PostgresServer, name: str, tmp_path: Path
 ) -> None:
     """One connection for all, and statements that are cut: updates run, the API answers."""
-    extra = database(postgres, name)
+    extra = synapse_database(postgres, name)
     extra["database"]["args"].update(cp_min=1, cp_max=1)
     extra["database"]["statement_timeout"] = 1000
     server = SynapseServer(tmp_path, {"profile": "finish"}, extra)

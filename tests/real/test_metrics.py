@@ -15,9 +15,9 @@ from harness.process import free_port
 from harness.redis import RedisServer, is_installed
 from harness.scrape import PREFIX, Scrape
 from harness.server import SERVER_NAME, SynapseServer, SynapseWorker
+from harness.worlds import synapse_database
 from synapse_bgthrottle import metrics
 from tests.real.conftest import RealServer
-from tests.real.templates import database
 
 FAMILIES = frozenset(family.name for metric in metrics.ALL for family in metric.describe())
 LABELS = {"server_name": SERVER_NAME, "database_name": "master"}
@@ -177,7 +177,7 @@ def test_a_worker_shows_no_values(postgres: PostgresServer, name: str, tmp_path:
         server = SynapseServer(
             tmp_path / "server",
             {"sleep": "1h"},
-            database(postgres, name),
+            synapse_database(postgres, name),
             redis_port=redis.port,
             metrics_port=ports[0],
         )

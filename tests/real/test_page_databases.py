@@ -10,9 +10,9 @@ from harness.browser import Browser
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
+from harness.worlds import synapse_database
 from tests.real.conftest import QUEUE
 from tests.real.page_world import World, needs_browser
-from tests.real.templates import database
 
 pytestmark = needs_browser
 
@@ -31,7 +31,10 @@ def split(postgres: PostgresServer, browser: Browser, tmp_path: Path) -> Iterato
     databases = {}
     for store, name in names.items():
         postgres.create_database(name)
-        databases[store] = {**database(postgres, name)["database"], "data_stores": stores[store]}
+        databases[store] = {
+            **synapse_database(postgres, name)["database"],
+            "data_stores": stores[store],
+        }
     extra = {"database": None, "databases": databases}
     with SynapseServer(tmp_path, {"sleep": "1h"}, extra) as server:
         admin = MatrixClient.register(server.url, "admin", admin=True)

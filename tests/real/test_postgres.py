@@ -12,7 +12,7 @@ from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
 from harness.versions import is_at_least
-from tests.real.templates import database
+from harness.worlds import synapse_database
 
 PENDING = "SELECT COUNT(*) FROM background_updates"
 # Of a new database: those since the snapshot that its version begins with; 10 in 1.74, 39 in 1.120.
@@ -29,7 +29,7 @@ def pending(postgres: PostgresServer, name: str) -> int:
 def test_all_that_a_new_database_has(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     """Dozens of real updates run to the end, each paced, none failed."""
     count = pending(postgres, name)
-    server = SynapseServer(tmp_path, {"duty_cycle": "50%"}, database(postgres, name))
+    server = SynapseServer(tmp_path, {"duty_cycle": "50%"}, synapse_database(postgres, name))
     with server:
         wait_until(lambda: pending(postgres, name) == 0)
     names = {batch.update_name for batch in batches.module_batches(server.log())}
@@ -41,7 +41,7 @@ def test_all_that_a_new_database_has(postgres: PostgresServer, name: str, tmp_pa
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_an_outage(postgres: PostgresServer, name: str, tmp_path: Path, how: str) -> None:
     """PostgreSQL gone for 8 s: no abort, and within 10 s of its return the updates go on."""
-    server = SynapseServer(tmp_path, {"sleep": "260ms"}, database(postgres, name))
+    server = SynapseServer(tmp_path, {"sleep": "260ms"}, synapse_database(postgres, name))
     with server:
         wait_until(lambda: len(batches.batches(server.log())) > 3)
         time.sleep(0.1)  # in a rest: right after an update's last batch Synapse asks by itself
@@ -63,7 +63,7 @@ def test_an_outage(postgres: PostgresServer, name: str, tmp_path: Path, how: str
 
 def test_terminated_in_an_outage(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     """SIGTERM while the database is gone ends the server within 2 s, with exit status 0."""
-    server = SynapseServer(tmp_path, {"sleep": "2s"}, database(postgres, name))
+    server = SynapseServer(tmp_path, {"sleep": "2s"}, synapse_database(postgres, name))
     with server:
         wait_until(lambda: batches.batches(server.log()))
         # In a rest: right after an update's last batch Synapse asks by itself, and aborts.
@@ -79,7 +79,7 @@ def test_terminated_in_an_outage(postgres: PostgresServer, name: str, tmp_path: 
 
 def test_the_queue_is_locked(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     """While another session locks the queue's table, updates are held, and none fails."""
-    server = SynapseServer(tmp_path, {"sleep": "260ms"}, database(postgres, name))
+    server = SynapseServer(tmp_path, {"sleep": "260ms"}, synapse_database(postgres, name))
     with server:
         wait_until(lambda: len(batches.batches(server.log())) > 3)
         with postgres.session(name) as cursor:
@@ -93,7 +93,7 @@ def test_the_queue_is_locked(postgres: PostgresServer, name: str, tmp_path: Path
 
 def test_an_index_build_is_told(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     """While a build waits for another session's transaction, its phase is in the log."""
-    server = SynapseServer(tmp_path, {}, database(postgres, name))
+    server = SynapseServer(tmp_path, {}, synapse_database(postgres, name))
     with postgres.session(name) as cursor:
         cursor.execute("BEGIN")
         # Every version builds an index of one of them.
@@ -111,7 +111,7 @@ def test_a_long_transaction_holds_an_index_build(
 ) -> None:
     """One that is older than the limit, until it ends; with its age and the limit."""
     module = {"signals": {"longest_transaction": "2s"}}
-    server = SynapseServer(tmp_path, module, database(postgres, name))
+    server = SynapseServer(tmp_path, module, synapse_database(postgres, name))
     with postgres.session(name) as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SELECT COUNT(*) FROM background_updates")
@@ -130,7 +130,7 @@ def test_with_a_worker(postgres: PostgresServer, name: str, tmp_path: Path) -> N
     """The main process paces all updates; in the worker the module registers and does nothing."""
     with RedisServer(tmp_path / "redis") as redis:
         server = SynapseServer(
-            tmp_path, {"duty_cycle": "50%"}, database(postgres, name), redis_port=redis.port
+            tmp_path, {"duty_cycle": "50%"}, synapse_database(postgres, name), redis_port=redis.port
         )
         worker = SynapseWorker(server, "worker1")
         with server, worker:
@@ -146,7 +146,9 @@ def test_with_a_worker(postgres: PostgresServer, name: str, tmp_path: Path) -> N
 def test_adaptive_with_an_idle_worker(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
     """Nobody's requests are seen in the main process; the database tells that nobody is there."""
     with RedisServer(tmp_path / "redis") as redis:
-        server = SynapseServer(tmp_path, {}, database(postgres, name), redis_port=redis.port)
+        server = SynapseServer(
+            tmp_path, {}, synapse_database(postgres, name), redis_port=redis.port
+        )
         worker = SynapseWorker(server, "worker1")
         with server, worker:
             wait_until(lambda: pending(postgres, name) == 0)

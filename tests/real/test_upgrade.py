@@ -16,7 +16,7 @@ from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
 from harness.versions import SYNAPSE, is_at_least
-from tests.real.templates import database
+from harness.worlds import synapse_database
 
 # Of old Synapses that have an environment, which `make compat` makes.
 OLD = {target.synapse: environments.python_of(target) for target in TARGETS}
@@ -126,7 +126,7 @@ def upgrade(request: pytest.FixtureRequest, version: str, tmp_path: Path) -> Upg
         postgres: PostgresServer = request.getfixturevalue("postgres")
         name = f"old_{version.replace('.', '_')}"
         postgres.create_database(name)
-        extra = {**unthrottled, **database(postgres, name)}
+        extra = {**unthrottled, **synapse_database(postgres, name)}
         synapse = SynapseServer(old, None, extra, python=OLD[version])
 
         def ask(which: str) -> Query:
@@ -139,7 +139,7 @@ def upgrade(request: pytest.FixtureRequest, version: str, tmp_path: Path) -> Upg
 
         def copy(new: SynapseServer, label: str) -> tuple[Mapping[str, Any], Query]:
             postgres.create_database(f"{name}_{label}", name)
-            return database(postgres, f"{name}_{label}"), ask(f"{name}_{label}")
+            return synapse_database(postgres, f"{name}_{label}"), ask(f"{name}_{label}")
 
         query = ask(name)
     with synapse:
