@@ -42,7 +42,10 @@ _VIRTUAL = tuple(
 _REAL = (
     *(
         f"tests/real/test_{name}.py"
-        for name in ("adaptive", "api", "faults", "postgres", "rules", "safety", "signals")
+        for name in (
+            *("adaptive", "api", "faults", "index_builds"),
+            *("postgres", "rules", "safety", "signals"),
+        )
     ),
     "tests/real/test_deployments.py::test_replica_lag_is_a_budget",
     "tests/real/test_deployments.py::test_an_unprivileged_role",
