@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from synapse_bgthrottle.check_urls import shown
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals import SIGNALS, Unit
 from synapse_bgthrottle.units import (
@@ -124,7 +125,7 @@ class _Reader:
             elif name == "pause_file":
                 own["pause_file"] = self._switch(name, value, _FILE_ACCEPTED, _path)
             elif name == "http":
-                own["http_url"] = self._switch(name, value, _URL_ACCEPTED, _url)
+                own["http_url"] = self._http(value)
             elif name == "sql":
                 own["sql_query"] = self._sql(value)
             elif name == "disk_free" and isinstance(value, dict):
@@ -156,6 +157,13 @@ class _Reader:
         if found is not None:
             self._thresholds[name] = 1.0
         return found
+
+    def _http(self, value: Any) -> str | None:
+        before = len(self._problems)
+        url = self._switch("http", value, _URL_ACCEPTED, _url)
+        if isinstance(value, str):  # what is refused is shown, but no password in it
+            self._problems[before:] = [(p, shown(value), a) for p, _, a in self._problems[before:]]
+        return url
 
     def _sql(self, value: Any) -> str | None:
         if not isinstance(value, dict) or not {"query", "threshold"} <= set(value):
