@@ -14,6 +14,7 @@ from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.iteration import Iteration
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.log_lines import SampleTeller, Teller
 from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
@@ -24,8 +25,6 @@ from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sa
 from synapse_bgthrottle.steering import ModuleSteering
 from synapse_bgthrottle.stock_iteration import StockIteration
 from synapse_bgthrottle.store import Store
-from synapse_bgthrottle.telling import Teller
-from synapse_bgthrottle.telling_samples import SampleTeller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
 from synapse_bgthrottle.web.resource import ThrottleResource

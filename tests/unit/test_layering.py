@@ -41,7 +41,7 @@ _IMPURE_IMPORTS = frozenset(
     }
 )
 # They say of each line how loud it is; somebody else logs it.
-_TELLING = ("telling", "telling_samples")
+_TELLING = ("log_lines",)
 _PRIVATE_NAMES = re.compile(
     r"\b_hs\b|_background_update_handlers|_on_update_callback|_current_background_update"
     r"|\b_pool\b|_db_pool\b|_in_flight_requests|_names_to_collectors|\b_buckets\b|\b_labelnames\b"
