@@ -36,7 +36,7 @@ PURE = (
             "harm",
             "explanation",
             "failures",
-            "found",
+            "problems",
             "history",
             "holds",
             "internal_errors",
