@@ -11,13 +11,10 @@ PACKAGE = Path(synapse_bgthrottle.__file__).parent
 # A new module must be placed here: either it decides and is pure, or it acts and is an edge, of
 # the module that Synapse loads or of the command line, which runs without Synapse.
 _SIGNALS = frozenset(f"signals.{path.stem}" for path in (PACKAGE / "signals").glob("*.py"))
-# A modelled server, on which the core is tried: below it in nothing.
-SIMULATION = frozenset(f"simulation.{path.stem}" for path in (PACKAGE / "simulation").glob("*.py"))
-# On which the command forecasts: it leans on the model, and only the command line on it.
+# With which the command forecasts: only the command line leans on it.
 FORECAST = frozenset(f"forecast.{path.stem}" for path in (PACKAGE / "forecast").glob("*.py"))
 PURE = (
     _SIGNALS
-    | SIMULATION
     | FORECAST
     | frozenset(
         {

@@ -2,8 +2,8 @@
 
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.signals.samples import ProcessSample
-from synapse_bgthrottle.simulation.model import Uniform
 from synapse_bgthrottle.throttle import Throttle
+from testbed.simulation.model import Uniform
 
 _KEY = ("master", "an_update")
 _SLICE_S = 0.5
