@@ -8,7 +8,7 @@ from synapse.module_api import ModuleApi
 from synapse.module_api.errors import ConfigError
 
 from synapse_bgthrottle import private_side, remarks
-from synapse_bgthrottle.config import Config, InvalidConfigError, parse
+from synapse_bgthrottle.config import Config, parse
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.iteration import Iteration
@@ -17,6 +17,7 @@ from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.log_lines import SampleTeller, Teller
 from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.private_side import MissingDetail
+from synapse_bgthrottle.problems import InvalidConfigError
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler

@@ -33,7 +33,7 @@ PURE = (
             "harm",
             "explanation",
             "failures",
-            "found",
+            "problems",
             "history",
             "holds",
             "idle_time",
