@@ -4,6 +4,7 @@ import pytest
 
 from synapse_bgthrottle.check_urls import secret_in, shown
 from synapse_bgthrottle.config import parse
+from synapse_bgthrottle.problems import InvalidConfigError
 from synapse_bgthrottle.remarks import secrets
 from synapse_bgthrottle.signal_settings import SignalSettings
 
@@ -57,6 +58,14 @@ def test_a_secret_is_remarked() -> None:
     assert "hunter2" not in remark
     assert [] == list(secrets(parse({"signals": {"http": "http://h/go"}})))
     assert [] == list(secrets(parse({})))
+
+
+def test_a_password_that_is_refused_is_not_told() -> None:
+    """Neither in the error at the start, nor by check-config."""
+    with pytest.raises(InvalidConfigError) as raised:
+        parse({"signals": {"http": "http://me:hunter2@h/?token=hunter2"}})
+    assert str(raised.value).startswith("signals.http: found 'http://...@h/...'; accepted is ")
+    assert "hunter2" not in str(raised.value)
 
 
 def test_settings_do_not_show_it() -> None:
