@@ -43,18 +43,18 @@ test: $(VENV)/.test
 # which need the machine for themselves.
 test-figures: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 -m figures
-	$(BIN)/python -m pytest -n 2 -m alone tests/real
+	$(BIN)/python -m pytest -n 2 -m alone tests/end_to_end
 
 # Of the databases that old versions make, for which `make compat` or `compat-smoke` made environments.
 test-upgrade: $(VENV)/.test
-	$(BIN)/python -m pytest tests/real/test_upgrade.py
+	$(BIN)/python -m pytest tests/end_to_end/server/test_upgrade.py
 
 # Restartable: what has run is kept in .compat, and is run again with FRESH=1.
 compat: $(VENV)/.test
-	nice -n 10 $(BIN)/python -m compat $(if $(FRESH),--fresh) $(VERSIONS)
+	nice -n 10 $(BIN)/python -m compatibility $(if $(FRESH),--fresh) $(VERSIONS)
 
 compat-smoke: $(VENV)/.test
-	$(BIN)/python -m compat --smoke $(or $(VERSIONS),1.60)
+	$(BIN)/python -m compatibility --smoke $(or $(VERSIONS),1.60)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -71,37 +71,37 @@ STOCK_SWEEP := stock "stock 300/100" "stock 100/100" "stock 50/50" "stock 100/25
 SHORT_SWEEP := stock "stock 100/100"
 
 bench: $(VENV)/.test
-	$(BIN)/python -m bench.run --output $(BENCH_RESULT).json
-	$(BIN)/python -m bench.plot $(BENCH_RESULT).json $(BENCH_RESULT).svg
+	$(BIN)/python -m benchmarks.latency.run --output $(BENCH_RESULT).json
+	$(BIN)/python -m benchmarks.plots.front $(BENCH_RESULT).json $(BENCH_RESULT).svg
 
 bench-sqlite: $(VENV)/.test
-	$(BIN)/python -m bench.run --database sqlite --output $(BENCH_RESULT)-sqlite.json
+	$(BIN)/python -m benchmarks.latency.run --database sqlite --output $(BENCH_RESULT)-sqlite.json
 
 bench-full: $(VENV)/.test
-	$(BIN)/python -m bench.run --output $(BENCH_RESULT)-full.json --rounds 14 \
+	$(BIN)/python -m benchmarks.latency.run --output $(BENCH_RESULT)-full.json --rounds 14 \
 		--loads idle steady light burst saturation \
 		--arms control unthrottled $(STOCK_SWEEP) nice gentle balanced fast finish
-	$(BIN)/python -m bench.plot $(BENCH_RESULT)-full.json $(BENCH_RESULT)-full.svg
-	$(BIN)/python -m bench.run --output $(BENCH_RESULT)-updates.json --rounds 8 \
+	$(BIN)/python -m benchmarks.plots.front $(BENCH_RESULT)-full.json $(BENCH_RESULT)-full.svg
+	$(BIN)/python -m benchmarks.latency.run --output $(BENCH_RESULT)-updates.json --rounds 8 \
 		--updates event_resign events_populate_state_key_rejections --loads idle steady \
 		--arms control unthrottled $(SHORT_SWEEP) nice gentle balanced fast
-	$(BIN)/python -m bench.one_shot
-	$(BIN)/python -m bench.cost
+	$(BIN)/python -m benchmarks.cost.one_shot
+	$(BIN)/python -m benchmarks.cost.module_cost
 
 bench-rules: $(VENV)/.test
-	$(BIN)/python -m bench.rules
+	$(BIN)/python -m benchmarks.cost.rules
 
 bench-laws: $(VENV)/.test
-	$(BIN)/python -m bench.laws docs/laws.md
+	$(BIN)/python -m benchmarks.model.laws docs/laws.md
 
 bench-scaling: $(VENV)/.test
-	$(BIN)/python -m bench.scaling docs/scaling.md
+	$(BIN)/python -m benchmarks.model.scaling docs/scaling.md
 
 bench-startup: $(VENV)/.test
-	$(BIN)/python -m bench.startup
+	$(BIN)/python -m benchmarks.cost.startup
 
 bench-status: $(VENV)/.test
-	$(BIN)/python -m bench.status_time
+	$(BIN)/python -m benchmarks.cost.status_time
 
 # What is seen is kept in .soak, as JSON and as tables in Markdown. Each part is run, whatever became
 # of those before; at the end it tells which were not well.

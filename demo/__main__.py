@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 import yaml
 
 from demo.report import Report
-from harness import data
-from harness.command import COMMAND, Command
-from harness.matrix import MatrixClient
-from harness.server import SynapseServer
+from testbed.faults import sqlite_data
+from testbed.servers.cli_process import COMMAND, Command
+from testbed.servers.matrix import MatrixClient
+from testbed.servers.server import SynapseServer
 
 _FOLDER = Path(__file__).parent.parent / ".demo"
 _CONFIG = Path(__file__).parent / "module.yaml"
@@ -42,9 +42,9 @@ def main() -> int:
     config = yaml.safe_load(_CONFIG.read_text())
     server = SynapseServer(folder, config)
     command = Command.of(server.url, token, folder / "token")
-    state_keys = data.queue_state_keys(server.database_path, ordering=1_000_000)
-    rows = data.queue_search_reindex(server.database_path, ordering=1_000_001)
-    pending = data.pending_updates(server.database_path)
+    state_keys = sqlite_data.queue_state_keys(server.database_path, ordering=1_000_000)
+    rows = sqlite_data.queue_search_reindex(server.database_path, ordering=1_000_001)
+    pending = sqlite_data.pending_updates(server.database_path)
     print(f"\n{pending} updates are pending. Two were queued for this demo:")
     print(f"event_search ({rows} rows) and events_populate_state_key_rejections.")
     print(f"\nThe module's configuration ({_CONFIG.name}):\n\n{_indented(_CONFIG.read_text())}")
@@ -118,10 +118,10 @@ def _row_problems(database: Path, rows: int, state_keys: int) -> list[str]:
     problems = []
     for what, expected, sql in (
         ("rows in event_search", rows, "SELECT COUNT(*) FROM event_search"),
-        ("state keys in events", state_keys, data.STATE_KEYS_SQL),
+        ("state keys in events", state_keys, sqlite_data.STATE_KEYS_SQL),
         ("updates still pending", 0, "SELECT COUNT(*) FROM background_updates"),
     ):
-        found = data.count_rows(database, sql)
+        found = sqlite_data.count_rows(database, sql)
         if found != expected:
             problems.append(f"{what}: {found}, expected {expected}")
     return problems

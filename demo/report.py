@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness import batches
+from testbed.observe import batch_log
 
 
 class Report:
@@ -13,11 +13,11 @@ class Report:
     def __init__(self, log: str, elapsed_s: float) -> None:
         self._elapsed_s = elapsed_s
         self._log = log
-        self._ours = batches.module_batches(log)
-        self._synapses = batches.batches(log)
+        self._ours = batch_log.module_batches(log)
+        self._synapses = batch_log.batches(log)
         self.errors = [
             line.text
-            for line in batches.lines(log)
+            for line in batch_log.lines(log)
             if line.level in ("ERROR", "CRITICAL")
             and line.logger.startswith(("synapse_bgthrottle", "synapse.storage.background"))
         ]
@@ -56,7 +56,7 @@ class Report:
         ]
 
     def _checks(self) -> list[tuple[str, bool]]:
-        search = batches.batches(self._log, "event_search")
+        search = batch_log.batches(self._log, "event_search")
         populate = [b for b in self._synapses if b.update_name.startswith("events_populate_")]
         shots = self._rests_before_one_shots_ms()
         if not (search and populate and shots):
@@ -83,8 +83,8 @@ class Report:
         # By Synapse's log: what a busy machine takes between two iterations is rest, too.
         names = {
             line.text.split()[1]
-            for line in batches.lines(self._log)
+            for line in batch_log.lines(self._log)
             if line.text.startswith("Pacing ") and "one-shot" in line.text
         }
-        rests_s = batches.rests_s(self._synapses)
+        rests_s = batch_log.rests_s(self._synapses)
         return [rest_s * 1000 for name in names for rest_s in rests_s.get(name, ())]

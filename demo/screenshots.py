@@ -11,10 +11,10 @@ from typing import Any
 
 from PIL import Image  # Synapse needs it too
 
-from harness import data
-from harness.browser import Browser, missing
-from harness.matrix import MatrixClient
-from harness.server import SynapseServer
+from testbed.faults import sqlite_data
+from testbed.servers.browser import Browser, missing
+from testbed.servers.matrix import MatrixClient
+from testbed.servers.server import SynapseServer
 
 ROOT = Path(__file__).parent.parent
 PAGE = "/_synapse/bgthrottle/"
@@ -69,20 +69,20 @@ def _past(server: SynapseServer) -> MatrixClient:
         room = admin.create_room("a room")
         for number in range(_MESSAGES):
             admin.send(room, f"message {number}")
-        while data.pending_updates(server.database_path):
+        while sqlite_data.pending_updates(server.database_path):
             time.sleep(0.2)
         time.sleep(3)  # the last of the history is written
     path = server.database_path
-    data.multiply_events(path, _EVENTS)
-    data.queue_search_reindex(path, ordering=1)
-    data.queue_state_keys(path, ordering=2)
+    sqlite_data.multiply_events(path, _EVENTS)
+    sqlite_data.queue_search_reindex(path, ordering=1)
+    sqlite_data.queue_state_keys(path, ordering=2)
     for name in (
         "populate_stats_process_rooms",
         "populate_stats_process_users",
         "populate_user_directory_createtables",
         "event_push_actions_stream_highlight_index",
     ):
-        data.queue_update(path, name, {}, ordering=3)
+        sqlite_data.queue_update(path, name, {}, ordering=3)
     return admin
 
 

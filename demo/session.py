@@ -19,12 +19,12 @@ from typing import Any
 import attrs
 import yaml
 
-from bench import template, updates
-from bench.databases import Database, Postgres
-from bench.result import cache_folder
-from bench.updates import UPDATES
-from harness.command import Command
-from harness.server import SynapseServer
+from testbed.data import template, updates
+from testbed.data.databases import Database, Postgres
+from testbed.data.provenance import cache_folder
+from testbed.data.updates import UPDATES
+from testbed.servers.cli_process import Command
+from testbed.servers.server import SynapseServer
 
 _ROOT = Path(__file__).parent.parent
 _EVENTS = 40_000

@@ -16,17 +16,17 @@ from pathlib import Path
 from soak.records import Records
 
 PARTS: Mapping[str, Sequence[str]] = {
-    "faults": ("soak.faults",),
-    "updates": ("soak.updates",),
-    "kills": ("soak.kills",),
-    "pauses": ("bench.kills",),
-    "pauses-postgres": ("bench.kills", "--database", "postgres"),
-    "iterations": ("soak.iterations",),
-    "iterations-stock": ("soak.iterations", "--stock", "--output", ".soak/iterations-stock"),
-    "injection": ("soak.injection",),
-    "memory": ("soak.memory",),
-    "endurance": ("soak.endurance",),
-    "configs": ("soak.configs", "--fuzz", "300"),
+    "faults": ("soak.faults.server_faults",),
+    "updates": ("soak.faults.misbehaving_updates",),
+    "kills": ("soak.faults.kills",),
+    "pauses": ("benchmarks.cost.kills",),
+    "pauses-postgres": ("benchmarks.cost.kills", "--database", "postgres"),
+    "iterations": ("soak.faults.iterations",),
+    "iterations-stock": ("soak.faults.iterations", "--stock", "--output", ".soak/iterations-stock"),
+    "injection": ("soak.injection.inject",),
+    "memory": ("soak.fuzzing.memory",),
+    "endurance": ("soak.fuzzing.endurance",),
+    "configs": ("soak.fuzzing.configs", "--fuzz", "300"),
 }
 
 

@@ -7,28 +7,29 @@ from typing import Any
 from synapse.module_api import ModuleApi
 from synapse.module_api.errors import ConfigError
 
-from synapse_bgthrottle import private_side, remarks
-from synapse_bgthrottle.config import Config, parse
-from synapse_bgthrottle.courses import Courses
-from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.iteration import Iteration
-from synapse_bgthrottle.keeper import Keeper
-from synapse_bgthrottle.lever_desk import LeverDesk
-from synapse_bgthrottle.log_lines import SampleTeller, Teller
-from synapse_bgthrottle.metrics import Metrics
-from synapse_bgthrottle.private_side import MissingDetail
-from synapse_bgthrottle.problems import InvalidConfigError
-from synapse_bgthrottle.progress_watch import ProgressWatch
-from synapse_bgthrottle.quirks import least_batch_items
-from synapse_bgthrottle.sampler import Sampler
-from synapse_bgthrottle.seen_week import SeenWeek
-from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
-from synapse_bgthrottle.steering import ModuleSteering
-from synapse_bgthrottle.stock_iteration import StockIteration
-from synapse_bgthrottle.store import Store
-from synapse_bgthrottle.throttle import Throttle
-from synapse_bgthrottle.watch import DatabaseWatch
-from synapse_bgthrottle.web.resource import ThrottleResource
+from synapse_bgthrottle.api.resource import ThrottleResource
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
+from synapse_bgthrottle.core.config.parser import Config, parse
+from synapse_bgthrottle.core.config.problems import InvalidConfigError
+from synapse_bgthrottle.core.reports import config_warnings
+from synapse_bgthrottle.core.reports.log_lines import SampleTeller, Teller
+from synapse_bgthrottle.core.scheduling.quirks import least_batch_items
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
+from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.homeserver.fallback import StockIteration
+from synapse_bgthrottle.homeserver.internals import private_side
+from synapse_bgthrottle.homeserver.internals.private_side import MissingDetail
+from synapse_bgthrottle.homeserver.internals.server import Homeserver
+from synapse_bgthrottle.homeserver.iteration import Iteration
+from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
+from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
+from synapse_bgthrottle.homeserver.recorder import Keeper
+from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
+from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
+from synapse_bgthrottle.homeserver.service import ModuleSteering
+from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
+from synapse_bgthrottle.homeserver.storage.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -224,16 +225,16 @@ class BackgroundUpdateThrottle:
             ", ".join(databases) or "this server",
             len(config.rules),
         )
-        kept = ", ".join(remarks.taken_over(self._host.stock.tuned()))
+        kept = ", ".join(config_warnings.taken_over(self._host.stock.tuned()))
         if kept:
             logger.info("Unless the module's config says otherwise, background_updates: %s", kept)
         known = frozenset().union(*(database.known_updates() for database in databases.values()))
         first = next(iter(databases), "master")
         for remark in (
-            *remarks.unmatched(config, known, databases.keys()),
-            *remarks.too_small(config, self._throttle.limits_of, first),
-            *remarks.skipped(config, self._host.wall_s()),
-            *remarks.secrets(config),
+            *config_warnings.unmatched(config, known, databases.keys()),
+            *config_warnings.too_small(config, self._throttle.limits_of, first),
+            *config_warnings.skipped(config, self._host.wall_s()),
+            *config_warnings.secrets(config),
         ):
             logger.warning("%s", remark)
 

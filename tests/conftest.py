@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from harness.virtual import VirtualServer
+from testbed.virtual.server import VirtualServer
 
 # An example may take as long as the machine makes it take: nothing here is about speed.
 settings.register_profile("no deadline", deadline=None)

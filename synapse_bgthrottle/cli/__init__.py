@@ -7,7 +7,7 @@ from importlib import import_module
 def main() -> None:
     """The command's entry point."""
     try:
-        commands = import_module("synapse_bgthrottle.cli.commands")
+        commands = import_module("synapse_bgthrottle.cli.main")
     except ImportError as error:
         sys.exit(f"bgthrottle: {error}; install it with pip install 'synapse-bgthrottle[cli]'")
     except KeyboardInterrupt:

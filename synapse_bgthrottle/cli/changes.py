@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from synapse_bgthrottle.cli.lines import duration, moment
 from synapse_bgthrottle.cli.polling import Look
-from synapse_bgthrottle.cli.status_lines import change_lines
-from synapse_bgthrottle.cli.update_lines import official_line
+from synapse_bgthrottle.cli.render.status import change_lines
+from synapse_bgthrottle.cli.render.text import duration, moment
+from synapse_bgthrottle.cli.render.update import official_line
 
 _STILL_S = 300.0
 _STILL = (

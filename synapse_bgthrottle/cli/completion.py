@@ -2,8 +2,8 @@
 
 import click
 
-from synapse_bgthrottle.lever_requests import OVERRIDE_KEYS
-from synapse_bgthrottle.profiles import PROFILES
+from synapse_bgthrottle.core.config.profiles import PROFILES
+from synapse_bgthrottle.core.levers.request import OVERRIDE_KEYS
 
 # Values that are words; all others are numbers, spans or lists.
 _WORDS = {

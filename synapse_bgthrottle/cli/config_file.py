@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import yaml
 
-from synapse_bgthrottle.problems import did_you_mean
+from synapse_bgthrottle.core.config.problems import did_you_mean
 
 MODULE = "synapse_bgthrottle.BackgroundUpdateThrottle"
 _ENTRY_KEYS = ("module", "config")

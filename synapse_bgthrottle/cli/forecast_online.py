@@ -3,18 +3,18 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from synapse_bgthrottle import seen_week
-from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.forecast.forecasting import Observed
-from synapse_bgthrottle.forecast.learned import NOT_ENOUGH, LearnedLoad, Past, share_observed
-from synapse_bgthrottle.forecast.past import Went
+from synapse_bgthrottle.core.adaptive import weekly_activity
+from synapse_bgthrottle.core.config.limits import Adaptive, Rule, Settings
+from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.forecast.accuracy import Went
+from synapse_bgthrottle.forecast.forecast import Observed
+from synapse_bgthrottle.forecast.from_history import NOT_ENOUGH, LearnedLoad, Past, share_observed
 from synapse_bgthrottle.forecast.stated import settings_of
-from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad
-from synapse_bgthrottle.limits import Adaptive, Rule, Settings
-from synapse_bgthrottle.throttle import Throttle
+from synapse_bgthrottle.forecast.weekly_load import HOURS, WeeklyLoad
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry, SeenHour
+    from synapse_bgthrottle.client.models import Explanation, HistoryEntry, SeenHour
     from synapse_bgthrottle.client.throttle_status import RunningUpdate, ThrottleStatus
 
 _MOSTLY = 0.5
@@ -78,10 +78,10 @@ def went_of(history: "Iterable[HistoryEntry]") -> list[Went]:
     ]
 
 
-def week_of(load: "Iterable[SeenHour]") -> list[seen_week.SeenHour]:
+def week_of(load: "Iterable[SeenHour]") -> list[weekly_activity.SeenHour]:
     """What was seen of the week; all of it is as old as it is."""
     return [
-        seen_week.SeenHour(
+        weekly_activity.SeenHour(
             hour.hour,
             0,
             hour.watched_s,

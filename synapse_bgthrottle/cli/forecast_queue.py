@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from synapse_bgthrottle.cli import verdicts
-from synapse_bgthrottle.forecast.job import Job
+from synapse_bgthrottle.core.config.problems import did_you_mean
+from synapse_bgthrottle.core.levers.lever import LeverKind
+from synapse_bgthrottle.forecast.models import Job
 from synapse_bgthrottle.forecast.results import Forecast
-from synapse_bgthrottle.levers import LeverKind
-from synapse_bgthrottle.problems import did_you_mean
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client.throttle_status import (

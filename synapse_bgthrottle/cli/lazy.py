@@ -7,8 +7,8 @@ from importlib import import_module
 
 import click
 
-from synapse_bgthrottle.cli.failures import INTERRUPTED, CommandError
-from synapse_bgthrottle.cli.lines import escape
+from synapse_bgthrottle.cli.errors import INTERRUPTED, CommandError
+from synapse_bgthrottle.cli.render.text import escape
 
 
 class LazyCommands(MutableMapping[str, click.Command]):
@@ -25,7 +25,7 @@ class LazyCommands(MutableMapping[str, click.Command]):
 
     def __getitem__(self, name: str) -> click.Command:
         if name not in self._loaded:
-            module = import_module(f"synapse_bgthrottle.cli.{self._modules[name]}")
+            module = import_module(f"synapse_bgthrottle.cli.commands.{self._modules[name]}")
             self._loaded[name] = getattr(module, f"{name.replace('-', '_')}_command")
         return self._loaded[name]
 

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import click
 
-from synapse_bgthrottle.cli.lines import Line, escape
+from synapse_bgthrottle.cli.render.text import Line, escape
 
 FORMATS = ("human", "json", "yaml")
 _STYLES: dict[str, dict[str, Any]] = {

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from synapse_bgthrottle.cli import failures, output
-from synapse_bgthrottle.cli.failures import CommandError
-from synapse_bgthrottle.cli.lines import Line, escape
-from synapse_bgthrottle.cli.settings import (
+from synapse_bgthrottle.cli import errors as failures
+from synapse_bgthrottle.cli import output
+from synapse_bgthrottle.cli.connection_settings import (
     Settings,
     SettingsError,
     default_file,
     gather,
     parse_span_ms,
 )
+from synapse_bgthrottle.cli.errors import CommandError
+from synapse_bgthrottle.cli.render.text import Line, escape
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client, ClientError
@@ -102,8 +103,8 @@ class Session:
         `changes`: the command changes something, so that it matters whether it came to that.
         """
         from synapse_bgthrottle.client import Client, ClientError  # noqa: PLC0415
-        from synapse_bgthrottle.client.calls import MODULE_PREFIX  # noqa: PLC0415
         from synapse_bgthrottle.client.connection import TIMEOUT_S  # noqa: PLC0415
+        from synapse_bgthrottle.client.requests import MODULE_PREFIX  # noqa: PLC0415
 
         told = self.settings()
         if not told.url:

@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from synapse_bgthrottle.cli.update_lines import why
+from synapse_bgthrottle.cli.render.update import why
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client.levers import Lever

@@ -3,8 +3,7 @@
 Never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottle[cli]'`.
 """
 
-from synapse_bgthrottle.client.asynchronous import AsyncClient
-from synapse_bgthrottle.client.calls import JOBS
+from synapse_bgthrottle.client.async_client import AsyncClient
 from synapse_bgthrottle.client.errors import (
     ClientError,
     NoModuleError,
@@ -21,10 +20,11 @@ from synapse_bgthrottle.client.errors import (
     UnreachableError,
     WorkerError,
 )
-from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry, SeenHour
 from synapse_bgthrottle.client.levers import Lever, LeverAnswer, Use
+from synapse_bgthrottle.client.models import Explanation, HistoryEntry, SeenHour
+from synapse_bgthrottle.client.requests import JOBS
 from synapse_bgthrottle.client.results import CurrentUpdate, UpdatesStatus
-from synapse_bgthrottle.client.synchronous import Client
+from synapse_bgthrottle.client.sync_client import Client
 from synapse_bgthrottle.client.throttle_status import ThrottleStatus
 
 __all__ = [

@@ -12,9 +12,9 @@ import attrs
 import httpx
 
 from synapse_bgthrottle._version import __version__
-from synapse_bgthrottle.client import answers
-from synapse_bgthrottle.client.calls import MODULE_PREFIX, OFFICIAL_PREFIX, Call
+from synapse_bgthrottle.client import responses
 from synapse_bgthrottle.client.errors import TimedOutError, UnreachableError
+from synapse_bgthrottle.client.requests import MODULE_PREFIX, OFFICIAL_PREFIX, Call
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ class Connection:
     def result(self, call: Call[T], response: httpx.Response) -> T:
         """What the call was made for."""
         location = response.headers.get("Location", "")
-        return answers.result(call, response.status_code, response.content, location)
+        return responses.result(call, response.status_code, response.content, location)
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import attrs
 
-from synapse_bgthrottle.config import Config
+from synapse_bgthrottle.core.config.limits import Adaptive, FixedSleep, Settings
+from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.config.profiles import PROFILES
+from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.forecast.results import PRESENT
-from synapse_bgthrottle.limits import Adaptive, FixedSleep, Settings
-from synapse_bgthrottle.profiles import PROFILES
-from synapse_bgthrottle.signal_settings import SignalSettings
 
 STOCK = "stock"
 _STOCK = Settings(pace=FixedSleep(1000.0))

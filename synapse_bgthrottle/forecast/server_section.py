@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from synapse_bgthrottle.limits import FixedSleep, Settings
+from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
 
 
 def settings_of_section(section: object) -> Settings:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from html import escape
 
-from synapse_bgthrottle.forecast.plot import end_ms, shown, time_text
+from synapse_bgthrottle.forecast.charts import end_ms, shown, time_text
 from synapse_bgthrottle.forecast.results import OBSERVED, PRESENT, ConfigurationForecast, Forecast
 
 _WIDTH, _HEIGHT = 720, 380

@@ -1,8 +1,8 @@
 """Very many iterations of the decision code alone, with signals that say anything."""
 
-from synapse_bgthrottle.decision import Conditions
-from synapse_bgthrottle.signals.samples import ProcessSample
-from synapse_bgthrottle.throttle import Throttle
+from synapse_bgthrottle.core.scheduling.decision import Conditions
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.signals.samples import ProcessSample
 from testbed.simulation.model import Uniform
 
 _KEY = ("master", "an_update")

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.signals.samples import Sample
+from synapse_bgthrottle.core.signals.samples import Sample
 
 # What comes of one sample: usually one.
 Fault = Callable[[Sample], Iterable[Sample]]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.core.scheduling.decision import Cause
 
 
 @attrs.frozen

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
+from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from testbed.simulation.agenda import Agenda
 from testbed.simulation.clients import Clients
 from testbed.simulation.process import DatabaseServer, Process, Step

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-from synapse_bgthrottle.decision import Cause, Conditions, Decision
+from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
 from testbed.simulation.agenda import Action, Agenda
 from testbed.simulation.model import Uniform, UpdateModel
 from testbed.simulation.process import Process, Step
@@ -26,7 +26,7 @@ _PROBE = Step(0.0002, 0.0003)
 
 
 class Decider(Protocol):
-    """The decision code: `synapse_bgthrottle.throttle.Throttle`, or another law to compare."""
+    """The decision code: `synapse_bgthrottle.core.scheduling.throttle.Throttle`, or another law to compare."""
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None: ...
 

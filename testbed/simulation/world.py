@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from synapse_bgthrottle.decision import Conditions
-from synapse_bgthrottle.signals.samples import Sample
+from synapse_bgthrottle.core.scheduling.decision import Conditions
+from synapse_bgthrottle.core.signals.samples import Sample
 from testbed.simulation.agenda import Agenda
 from testbed.simulation.clients import Clients
 from testbed.simulation.faults import Fault, healthy

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from synapse_bgthrottle.cli.commands import bgthrottle
+from synapse_bgthrottle.cli.main import bgthrottle
 
 HOMESERVER = """\
 server_name: example.org
@@ -204,8 +204,8 @@ def test_explain_the_adaptive_pace(tmp_path: Path) -> None:
 def test_never_imports_synapse() -> None:
     """No command imports Synapse or Twisted, nor do the client and what is drawn."""
     script = (
-        "import sys, synapse_bgthrottle.client, synapse_bgthrottle.cli.drawing;"
-        "from synapse_bgthrottle.cli.commands import bgthrottle;"
+        "import sys, synapse_bgthrottle.client, synapse_bgthrottle.cli.render.terminal;"
+        "from synapse_bgthrottle.cli.main import bgthrottle;"
         "dict(bgthrottle.commands);"
         "sys.exit(bool({'synapse', 'twisted'} & set(sys.modules)))"
     )
@@ -216,9 +216,9 @@ def test_help_imports_nothing_slow() -> None:
     """The group's help needs no command, no HTTP, no YAML and nothing to draw with."""
     script = (
         "import sys; from click.testing import CliRunner;"
-        "from synapse_bgthrottle.cli.commands import bgthrottle;"
+        "from synapse_bgthrottle.cli.main import bgthrottle;"
         "assert 'check-config' in CliRunner().invoke(bgthrottle, ['--help']).output;"
-        "slow = {'httpx', 'rich', 'yaml', 'synapse_bgthrottle.cli.showing'};"
+        "slow = {'httpx', 'rich', 'yaml', 'synapse_bgthrottle.cli.commands.status'};"
         "sys.exit(bool(slow & set(sys.modules)))"
     )
     assert 0 == subprocess.run([sys.executable, "-c", script], check=False).returncode

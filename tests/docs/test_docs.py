@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from synapse_bgthrottle.cli.commands import bgthrottle
 from synapse_bgthrottle.cli.config_file import MODULE
-from synapse_bgthrottle.config import parse
-from synapse_bgthrottle.config_keys import MATCH_KEYS, SETTING_KEYS
-from synapse_bgthrottle.limits import BUILT_IN, merge
-from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.cli.main import bgthrottle
+from synapse_bgthrottle.core.config.keys import MATCH_KEYS, SETTING_KEYS
+from synapse_bgthrottle.core.config.limits import BUILT_IN, merge
+from synapse_bgthrottle.core.config.parser import parse
+from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -4,7 +4,7 @@ import re
 import sqlite3
 from pathlib import Path
 
-from synapse_bgthrottle.store_tables import make_tables
+from synapse_bgthrottle.homeserver.storage.tables import make_tables
 
 _TABLES = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"
 ROOT = Path(__file__).parent.parent.parent

@@ -1,10 +1,10 @@
-"""The tables of docs/laws.md are those that bench/laws.py makes."""
+"""The tables of docs/laws.md are those that benchmarks/model/laws.py makes."""
 
 import pytest
 
-from bench import document
-from bench.laws import COLUMNS, LAWS, cell, line
-from bench.scenarios import SCENARIOS, Scenario
+from benchmarks.model.laws import COLUMNS, LAWS, cell, line
+from benchmarks.model.scenarios import SCENARIOS, Scenario
+from benchmarks.plots import document
 from tests.docs.test_docs import ROOT
 
 PAGE = (ROOT / "docs" / "laws.md").read_text()

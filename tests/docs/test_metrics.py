@@ -15,7 +15,7 @@ import yaml
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-from synapse_bgthrottle import metrics, signal_metrics
+from synapse_bgthrottle.homeserver.prometheus import signal_metrics, update_metrics
 from tests.docs.test_docs import ROOT
 
 PREFIX = "synapse_bgthrottle_"
@@ -34,7 +34,7 @@ _SELECTED = re.compile(rf"\b({PREFIX}\w+){{([^}}]*)}}")
 def _series() -> dict[str, set[str]]:
     """The names that a query may have, with their labels."""
     names: dict[str, set[str]] = {}
-    for metric in metrics.ALL:
+    for metric in update_metrics.ALL:
         (family,) = metric.describe()
         labels = set(metric._labelnames)
         if isinstance(metric, Counter):
@@ -88,7 +88,7 @@ def test_every_metric_is_documented() -> None:
     """The reference has a row for each metric, with its type and labels, and no other."""
     rows = {name: (kind, labels) for name, kind, labels, _, _ in _ROW.findall(REFERENCE)}
     expected = {}
-    for metric in metrics.ALL:
+    for metric in update_metrics.ALL:
         (family,) = metric.describe()
         name = family.name.removeprefix(PREFIX) + "_total" * (family.type == "counter")
         labels = metric._labelnames[2:]
@@ -99,16 +99,16 @@ def test_every_metric_is_documented() -> None:
 
 def test_every_metric_is_listed() -> None:
     """`ALL` leaves none out."""
-    values = (*vars(metrics).values(), *vars(signal_metrics).values())
+    values = (*vars(update_metrics).values(), *vars(signal_metrics).values())
     defined = {value for value in values if isinstance(value, MetricWrapperBase)}
-    assert defined == set(metrics.ALL)
-    assert len(metrics.ALL) == len(defined)
+    assert defined == set(update_metrics.ALL)
+    assert len(update_metrics.ALL) == len(defined)
 
 
 def test_reasons_are_documented() -> None:
     """Each cause that can hold an update stands in the reference."""
     row = next(line for line in REFERENCE.splitlines() if line.startswith("| `held`"))
-    assert set(metrics._HOLDS.values()) <= set(re.findall(r"`(\w+)`", row))
+    assert set(update_metrics._HOLDS.values()) <= set(re.findall(r"`(\w+)`", row))
 
 
 def test_dashboard_asks_for_what_there_is() -> None:
@@ -120,7 +120,7 @@ def test_dashboard_asks_for_what_there_is() -> None:
         for selectors in _SELECTED.findall(expression):
             assert 'server_name="$server_name",job=~"$job",index=~"$index"' in selectors[1]
     shown = set(_NAME.findall(" ".join(expressions)))
-    for metric in metrics.ALL:
+    for metric in update_metrics.ALL:
         (family,) = metric.describe()
         assert any(name.startswith(family.name) for name in shown), family.name
     for legend in re.findall(r"{{(\w+)}}", " ".join(_legends(dashboard))):

@@ -1,8 +1,8 @@
-"""The tables of docs/scaling.md are those that bench/scaling.py makes."""
+"""The tables of docs/scaling.md are those that benchmarks/model/scaling.py makes."""
 
 import pytest
 
-from bench.scaling import Row, Table, tables
+from benchmarks.model.scaling import Row, Table, tables
 from tests.docs.test_docs import ROOT
 
 PAGE = (ROOT / "docs" / "scaling.md").read_text()

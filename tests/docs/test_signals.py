@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import yaml
 
-from synapse_bgthrottle.config import parse
-from synapse_bgthrottle.decision import Cause, Conditions
-from synapse_bgthrottle.limits import Limits, Settings
-from synapse_bgthrottle.profiles import PROFILES, Profile
-from synapse_bgthrottle.signals import SIGNALS
-from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample
-from synapse_bgthrottle.state import Facts
-from synapse_bgthrottle.throttle import Throttle
-from synapse_bgthrottle.units import format_duration_ms, format_ratio
+from synapse_bgthrottle.core.config.limits import Limits, Settings
+from synapse_bgthrottle.core.config.parser import parse
+from synapse_bgthrottle.core.config.profiles import PROFILES, Profile
+from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
+from synapse_bgthrottle.core.scheduling.state import Facts
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.signals import SIGNALS
+from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample
+from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "configuration.md").read_text()

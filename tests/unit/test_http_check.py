@@ -7,9 +7,14 @@ from unittest.mock import patch
 
 import pytest
 
-from harness.endpoints import HANG_S, Behaviour, endpoint, sends, sends_for_ever
-from synapse_bgthrottle import http_check
-from synapse_bgthrottle.http_check import MOST_BYTES, HttpCheck, NoStatusError, status_in
+from synapse_bgthrottle.homeserver.sampling import http_check
+from synapse_bgthrottle.homeserver.sampling.http_check import (
+    MOST_BYTES,
+    HttpCheck,
+    NoStatusError,
+    status_in,
+)
+from testbed.servers.endpoints import HANG_S, Behaviour, endpoint, sends, sends_for_ever
 
 _LIMIT_S = 0.5
 

@@ -1,0 +1,1 @@
+"""Laws compared on the modelled server."""

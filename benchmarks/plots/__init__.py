@@ -1,0 +1,1 @@
+"""Pictures and documents of what was measured."""

@@ -1,0 +1,80 @@
+"""What of a server that went through a fault was not as docs/reliability.md says."""
+
+from __future__ import annotations
+
+import attrs
+
+from testbed.faults.outcome import Seen
+
+# From the end of a fault to the end of the next batch, at most.
+WITHIN_S = 10.0
+# Lines above DEBUG from the fault on; six were seen.
+MOST_TOLD = 20
+# Two were seen, where connections were reset again and again; at five in a row Synapse aborts.
+MOST_FAILED = 3
+# The one that was at work as the fault began; in a second of its pace there are more.
+_MOST_BATCHES_IN_IT = 1
+
+
+@attrs.frozen
+class Expected:
+    """What a fault does, by the table.
+
+    Attributes:
+        within_s: from its end to the end of the batch that shows that updates go on, at most.
+        least_failed: iterations, where one must have failed for the fault to have been there.
+        stock_aborts: whether stock does, by the table.
+        is_stock_sure: whether it must; five failed batches in a row within a second need luck.
+    """
+
+    within_s: float = WITHIN_S
+    least_failed: int = 0
+    stock_aborts: bool = True
+    is_stock_sure: bool = True
+
+
+def breaches(seen: Seen, expected: Expected) -> list[str]:
+    """What of a run with the module was not as promised."""
+    found = (
+        _unfelt(seen, expected),
+        "Synapse gave up all updates" if seen.aborted else None,
+        f"{seen.failed} iterations failed" if seen.failed > MOST_FAILED else None,
+        f"{seen.left} updates are left" if seen.left else None,
+        f"{seen.wrong} rows are missing or there twice" if seen.wrong else None,
+        f"{seen.rows} rows at the end, of {seen.expected}" if seen.rows != seen.expected else None,
+        "all was done before it ended" if seen.rows_after >= seen.expected else None,
+        f"the module logged {seen.told} lines" if seen.told > MOST_TOLD else None,
+        f"{seen.complaints} complaints in the log" if seen.complaints else None,
+        _late(seen.recovered_s, expected.within_s),
+    )
+    return [breach for breach in found if breach is not None]
+
+
+def breaches_of_stock(seen: Seen, expected: Expected) -> list[str]:
+    """What of a run of stock shows that the fault was none, or less than the table says."""
+    survived = expected.stock_aborts and expected.is_stock_sure and not seen.aborted
+    found = (_unfelt(seen, expected), "stock did not abort" if survived else None)
+    return [breach for breach in found if breach is not None]
+
+
+def unlike_the_table(seen: Seen, expected: Expected) -> str | None:
+    """How stock ended, where the table says otherwise; told also where it is no breach."""
+    if seen.aborted == expected.stock_aborts:
+        return None
+    return "stock aborted" if seen.aborted else "stock did not abort"
+
+
+def _unfelt(seen: Seen, expected: Expected) -> str | None:
+    if seen.failed < expected.least_failed:
+        return f"{seen.failed} iterations failed"
+    if seen.failed or seen.holds or seen.batches_in_it <= _MOST_BATCHES_IN_IT:
+        return None
+    return f"nothing was seen of the fault: {seen.batches_in_it} batches ended in it, none failed"
+
+
+def _late(recovered_s: float | None, within_s: float) -> str | None:
+    if recovered_s is None:
+        return "updates did not go on after it"
+    if recovered_s > within_s:
+        return f"updates went on after {recovered_s} s, not {within_s:g} s"
+    return None

@@ -1,0 +1,214 @@
+"""Updates that misbehave on a real server, stock Synapse beside it: `python -m soak.faults.misbehaving_updates`.
+
+An update that is as it should be comes behind each of them, and another one runs in the server's
+other database; clients read and write ten times a second. The exit status is 1 unless each came,
+with the module, to the end that it must have, with waits that grow, few lines logged, no row
+missing, and the other one and the clients unharmed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from soak.faults.fault_verdicts import MOST_TOLD
+from soak.records import Records
+from testbed.faults.misbehaving_updates import Oddity
+from testbed.faults.misbehaving_worlds import OddSource, Seen
+from testbed.servers.postgres import PostgresServer
+
+
+@attrs.frozen
+class Case:
+    """An update that misbehaves, and how each of both servers is set.
+
+    Attributes:
+        ends: whether it comes to its end with the module.
+        most_failed, least_failed: iterations that fail with the module.
+        least_rests_ratio: of its rests to its batches with the module, all of them together.
+        most_batch_ms: of its batches with the module, in the middle.
+        least_longest_ms: of its batches with the module the longest, or else it did not misbehave.
+        module, stock: configuration of the module, and of a server without it.
+    """
+
+    name: str
+    update: Oddity
+    ends: bool = True
+    most_failed: int = 0
+    least_failed: int = 0
+    least_rests_ratio: float = 0.0
+    most_batch_ms: float = math.inf
+    least_longest_ms: float = 0.0
+    module: dict[str, Any] = attrs.field(factory=dict)
+    stock: dict[str, Any] = attrs.field(factory=dict)
+    statement_timeout_ms: int | None = None
+
+
+_NEVER = 10**9
+# A little less than is asked for: by the log's own times.
+_HALF, _QUARTER = 0.95, 2.9
+_20_MS = {"target_duration": "20ms"}
+_STOCK_20_MS = {"background_updates": {"background_update_duration_ms": 20}}
+
+CASES = (
+    Case("fails once", Oddity("odd", 1000, failures=1), most_failed=1, least_failed=1),
+    Case(
+        "fails four times in a row",
+        Oddity("odd", 1000, failures=4),
+        most_failed=4,
+        least_failed=4,
+    ),
+    Case(
+        "fails five times in a row",
+        Oddity("odd", 1000, failures=5),
+        ends=False,
+        most_failed=5,
+        least_failed=5,
+    ),
+    Case(
+        "fails always",
+        Oddity("odd", 1000, failures=_NEVER),
+        ends=False,
+        most_failed=5,
+        least_failed=5,
+    ),
+    Case(
+        "hangs for a minute",
+        Oddity("odd", 1000, hang_s=60),
+        # At most half of the time is its own: its neighbour works too.
+        least_rests_ratio=_HALF,
+        least_longest_ms=59_000,
+    ),
+    Case(
+        "each batch takes 100 times its target",
+        Oddity("odd", 500, cost_ms=20, batch_items=100),
+        least_rests_ratio=_HALF,
+        least_longest_ms=1900,
+        module=_20_MS,
+        stock=_STOCK_20_MS,
+    ),
+    Case(
+        "items cost 0.02 to 200 ms",
+        Oddity("odd", 800, cost_ms=0.02, spread_ratio=1e4),
+        least_rests_ratio=_QUARTER,
+        most_batch_ms=300,  # three times the target
+        least_longest_ms=1000,  # its first, of 100 items, took 2.2 s
+        module={"duty_cycle": "25%"},
+    ),
+    Case(
+        "first batch longer than statement_timeout",
+        Oddity("odd", 300, cost_ms=30),
+        most_failed=2,
+        least_failed=1,
+        statement_timeout_ms=1000,
+    ),
+)
+
+
+# How long it is not tried again after the first, second, ... failed iteration; some time is spent
+# on the pace and the batch itself.
+_BACKOFF_S = (5, 15, 30, 60)
+_LATER_S = 10
+# Among clients the neighbour has rests of its own: 9 s were seen, and 16 s after a batch that hung,
+# whose slowdown holds both at the least duty cycle for 15.
+_LONGEST_GAP_S = 20
+# Of a batch that hangs, by how much less may have been told: who looks comes now and then.
+_TOLD_LATER_S = 5
+# Twice what was seen. Synapse logs two lines for each batch, a traceback for each failure, and some
+# for what clients write.
+_KIB_AT_START, _KIB_PER_BATCH, _KIB_PER_FAILURE, _KIB_PER_S = 60, 1.0, 5, 2.0
+# In the middle, 9 ms were seen; the longest, 65 ms on two cores that others used too.
+_CLIENTS_MS, _LONGEST_CLIENT_MS = 50, 5000
+# They ask ten times; with fewer answered nobody was there to be harmed.
+_LEAST_ANSWERED_PER_S = 1.0
+
+
+def breaches(case: Case, seen: Seen) -> list[str]:
+    """What of a run with the module was not as promised."""
+    found = []
+    if seen.done is not case.ends:
+        found.append("it came to its end" if seen.done else "it did not come to its end")
+    if seen.aborted is case.ends:
+        found.append("Synapse gave it up" if seen.aborted else "Synapse did not give it up")
+    if seen.wrong:
+        found.append(f"{seen.wrong} rows are missing or there twice")
+    if not case.least_failed <= seen.failed <= case.most_failed:
+        found.append(f"{seen.failed} iterations failed")
+    waits_s = _BACKOFF_S[: case.update.failures]
+    tries_s = seen.tries_s[: len(waits_s)]
+    if len(tries_s) < len(waits_s) or not all(
+        wait_s <= try_s <= wait_s + _LATER_S for wait_s, try_s in zip(waits_s, tries_s, strict=True)
+    ):
+        found.append(f"it was tried again after {tries_s} s")
+    if seen.rests_ratio < case.least_rests_ratio:
+        found.append(f"it rested {seen.rests_ratio} s for each second in batches")
+    if seen.batch_ms[0] > case.most_batch_ms:
+        found.append(f"half of its batches took {seen.batch_ms[0]} ms")
+    if seen.batch_ms[1] < case.least_longest_ms:
+        found.append(f"the longest of its batches took {seen.batch_ms[1]} ms")
+    if seen.told_s < case.update.hang_s - _TOLD_LATER_S:
+        found.append(f"of a batch that hung the status told for {seen.told_s} s")
+    if seen.told > MOST_TOLD:
+        found.append(f"the module logged {seen.told} lines")
+    if seen.complaints:
+        found.append(f"{seen.complaints} complaints in the log")
+    if seen.log_kib > _most_kib(seen):
+        found.append(f"{seen.log_kib} KiB were logged")
+    if seen.neighbour[1] > _LONGEST_GAP_S:
+        found.append(f"the neighbour had no batch for {seen.neighbour[1]} s")
+    if seen.clients_ms[0] > _CLIENTS_MS:
+        found.append(f"half of the clients' requests took {seen.clients_ms[0]} ms")
+    if seen.clients_ms[1] > _LONGEST_CLIENT_MS:
+        found.append(f"a request of a client took {seen.clients_ms[1]} ms")
+    if seen.clients_failed:
+        found.append(f"{seen.clients_failed} requests of clients failed")
+    if seen.clients_answered < _LEAST_ANSWERED_PER_S * seen.s:
+        found.append(f"{seen.clients_answered} requests of clients were answered in {seen.s} s")
+    return found
+
+
+def _most_kib(seen: Seen) -> float:
+    batches = seen.neighbour[0]
+    by_event = _KIB_PER_BATCH * batches + _KIB_PER_FAILURE * seen.failed
+    return _KIB_AT_START + by_event + _KIB_PER_S * seen.s
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="soak.faults.misbehaving_updates", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path(".soak/updates"))
+    parser.add_argument("--only", nargs="*", help="names of cases")
+    parser.add_argument("--patience-s", type=float, default=900, help="for each server")
+    options = parser.parse_args()
+    records = Records(options.output, "Updates that misbehave, the module and stock beside it")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with PostgresServer(folder / "cluster") as postgres:
+            source = OddSource.make(postgres, folder / "source")
+            for number, case in enumerate(CASES):
+                if options.only and case.name not in options.only:
+                    continue
+                for is_ours in (True, False):
+                    run = f"{'ours' if is_ours else 'stock'}{number}"
+                    world = source.world(
+                        folder / run,
+                        run,
+                        case.module if is_ours else None,
+                        (case.update, Oddity("behind", 200)),
+                        {} if is_ours else case.stock,
+                        case.statement_timeout_ms,
+                    )
+                    seen = world.live(options.patience_s)
+                    server = "module" if is_ours else "stock"
+                    record = {"update": case.name, "server": server, **attrs.asdict(seen)}
+                    records.add(record, case.name, breaches(case, seen) if is_ours else None)
+    return records.status()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Random configurations, and very many iterations."""

@@ -1,0 +1,164 @@
+"""10^5 configurations and requests, valid or refused with their problems; 10^5 lives of decisions.
+
+`python -m soak.fuzzing.configs`, by hypothesis; `--fuzz SECONDS` by a fuzzer that is guided by what code is
+reached (needs the package `atheris`), on the configuration and on the requests for levers. The exit
+status is 1 where anything else than a value or its problems came of one, or where one call of the
+module took a quarter of a second of the processor: nobody is answered meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from synapse.module_api.errors import ConfigError
+
+from soak.fuzzing import fuzzer
+from soak.records import Records
+from synapse_bgthrottle import BackgroundUpdateThrottle
+from synapse_bgthrottle.core.config.problems import InvalidConfigError
+from synapse_bgthrottle.core.levers.request import Action, parse_lever_request
+from testbed.strategies.junk import ANYTHING, JUNK_LEVEL
+from testbed.strategies.strategies import raw_configs, raw_lever_requests
+from tests.unit.core.levers.test_lever_requests import JSON, KEYS, SETTINGS
+from tests.unit.core.scheduling.test_whole_decision import ANY_LIFE, live
+
+# Of the processor, for any one call.
+_LONGEST_S = 0.25
+KINDS = (
+    "any configuration",
+    "valid configurations",
+    "any request",
+    "valid requests",
+    "decisions",
+)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Tally:
+    """How many were valid (or were lived), refused; the slowest of all calls, and which it was."""
+
+    def __init__(self) -> None:
+        self.valid = 0
+        self.refused = 0
+        self.calls = 0
+        self.slowest_s = 0.0
+        self.slowest = ""
+
+    def config(self, raw: Any) -> None:
+        """As Synapse asks the module, which refuses with Synapse's own error."""
+        try:
+            self.call(BackgroundUpdateThrottle.parse_config, raw)
+            self.valid += 1
+        except ConfigError as error:
+            assert error.msg  # noqa: PT017 - either is right
+            self.refused += 1
+
+    def request(self, action: Action, raw: Any) -> None:
+        try:
+            self.call(parse_lever_request, action, raw)
+            self.valid += 1
+        except InvalidConfigError as error:
+            assert error.problems  # noqa: PT017 - either is right
+            self.refused += 1
+
+    def life(self, config: Any, sees_requests: bool, is_sqlite: bool, data: Any) -> None:
+        live(config, sees_requests, is_sqlite, data, self.call)
+        self.valid += 1
+
+    def call(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """What the function answers, or raises; the slowest is kept in mind."""
+        # A collection would count what 100,000 examples have left, which takes up to two seconds.
+        gc.disable()
+        begin = time.process_time()
+        try:
+            return function(*arguments, **named)
+        finally:
+            took_s = time.process_time() - begin
+            gc.enable()
+            self.calls += 1
+            if took_s > self.slowest_s:
+                self.slowest_s = took_s
+                self.slowest = f"{function.__qualname__} of {arguments!r}"[:200]
+
+
+def by_hypothesis(what: str, count: int) -> Tally:
+    """So many examples of one of `KINDS`."""
+    tally = Tally()
+    many = settings(
+        max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    if what == "any configuration":
+        rules = st.fixed_dictionaries({}, optional={"rules": st.lists(JUNK_LEVEL, max_size=3)})
+        levels = st.builds(lambda level, more: {**level, **more}, JUNK_LEVEL, rules)
+        many(given(ANYTHING | levels)(tally.config))()
+    elif what == "valid configurations":
+        many(given(raw_configs())(tally.config))()
+        assert not tally.refused
+    elif what == "any request":
+        bodies = JSON | st.dictionaries(KEYS, JSON | SETTINGS)
+        many(given(st.sampled_from(Action), bodies)(tally.request))()
+    elif what == "valid requests":
+        many(given(raw_lever_requests())(lambda drawn: tally.request(*drawn)))()
+        assert not tally.refused
+    else:
+        many(given(*ANY_LIFE)(tally.life))()
+    return tally
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="soak.fuzzing.configs", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path(".soak/configs"))
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--only", nargs="*", choices=KINDS, default=KINDS)
+    parser.add_argument("--fuzz", type=int, default=0, help="seconds, for each of both")
+    parser.add_argument("--fuzz-one", choices=fuzzer.PARSED, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.fuzz_one:
+        fuzzer.by_fuzzer(options.fuzz_one, options.output / options.fuzz_one, options.fuzz)
+    records = Records(options.output, "Configurations and requests")
+    for name in options.only if options.count else ():
+        _hypothesis(name, options.count, records)
+    if options.fuzz:
+        for what in fuzzer.PARSED:
+            row, breaches = fuzzer.run(what, Path(f"{options.output}_corpus"), options.fuzz)
+            records.add({"by": "fuzzer", "what": what, **row}, f"fuzzer, {what}", breaches)
+    return records.status()
+
+
+def _hypothesis(name: str, count: int, records: Records) -> None:
+    row: dict[str, Any] = {"by": "hypothesis", "what": name}
+    try:
+        tally = by_hypothesis(name, count)
+    except Exception as error:  # what was drawn is in it; the others are to be tried too
+        traceback.print_exc()
+        records.add(row, name, [f"{type(error).__name__} came of one"])
+        return
+    row |= {"valid": tally.valid, "refused": tally.refused}
+    row |= {"calls": tally.calls, "slowest call ms": round(tally.slowest_s * 1000, 1)}
+    records.add(row, name, breaches_of(tally, count))
+
+
+def breaches_of(tally: Tally, count: int) -> list[str]:
+    """What was not as promised, though each had its answer."""
+    found = []
+    if tally.slowest_s > _LONGEST_S:
+        found.append(f"{tally.slowest} took {tally.slowest_s * 1000:.0f} ms")
+    if tally.valid + tally.refused < count:
+        found.append(f"only {tally.valid + tally.refused} were tried")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""An error at every call in the module, one at a time."""

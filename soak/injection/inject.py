@@ -1,0 +1,159 @@
+"""An error of our own at every call in the module, one at a time: `python -m soak.injection.inject`.
+
+First runs in virtual time tell which calls are made; then each of them fails, always, once, or once
+later. Every time all updates must come to their end, no later than at stock's pace, without one
+failed iteration, and with few tracebacks. In some lives, as in those with an outage of the
+database, each call that is made fails, also where it has failed in another life. Which calls are
+never made is told by file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import logging
+import random
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from soak.injection.allowed_effects import ALWAYS, ONCE, not_forgiven
+from soak.records import Records
+from testbed.virtual.instrument import SITES, instrument
+
+# How many of all calls are made in some life. The others are mostly of the configuration, of the
+# start, where an error is to be seen, and of checks of a kind that no life has. With fewer than
+# these, lives no longer try what they did.
+_LEAST_MADE = 0.64
+
+
+@attrs.frozen
+class Try:
+    """A life in which a call fails.
+
+    Attributes:
+        kind: the life's number.
+        site: the call's.
+        how: `always`, `once`, or `later`, which is once after half of the times it is made.
+        skip: how often it does not fail before.
+    """
+
+    kind: int
+    site: int
+    how: str
+    skip: int = 0
+
+    @property
+    def times(self) -> int:
+        """How often it fails."""
+        return ALWAYS if self.how == "always" else ONCE
+
+
+HOWS = ("always", "once", "later")
+
+
+def _frozen(*_: object) -> None:
+    raise FrozenError("no time passes any more")
+
+
+class FrozenError(BaseException):
+    """Nothing of ours or of Synapse catches it."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="soak.injection.inject", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path(".soak/injection"))
+    parser.add_argument("--sample", type=int, help="so many runs only, drawn at random")
+    parser.add_argument("--how", choices=HOWS, help="all, where it is not said")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--files", nargs="*", help="calls in these files only, such as checks")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.CRITICAL)
+    logging.getLogger().setLevel(logging.DEBUG)
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.CRITICAL + 1)
+    signal.signal(signal.SIGALRM, _frozen)
+    instrument()
+    life: Any = importlib.import_module("testbed.virtual.one_life")  # only now: it loads the module
+    gc.collect()
+    gc.freeze()  # each life ends with a look at what it leaves only
+    tries: list[Try] = []
+    faultless_s: list[float] = []
+    for number, kind in enumerate(life.KINDS):
+        lived = life.run(kind, None, 0, None)
+        assert (lived.wrong, lived.tracebacks) == ([], 0), lived
+        faultless_s.append(lived.done_s)
+        tried = set() if kind.tries_all else {a_try.site for a_try in tries}
+        for site in sorted(SITES.hits.keys() - tried):
+            tries += [Try(number, site, "always"), Try(number, site, "once")]
+            if SITES.hits[site] > 1:
+                tries.append(Try(number, site, "later", SITES.hits[site] // 2))
+    made = {a_try.site for a_try in tries}
+    tries.sort(key=lambda a_try: a_try.how)  # what always fails first
+    if options.how is not None:
+        tries = [a_try for a_try in tries if a_try.how == options.how]
+    if options.files is not None:
+        tries = [t for t in tries if SITES.names[t.site].split(":")[0] in options.files]
+    if options.sample is not None:
+        tries = random.Random(options.seed).sample(tries, min(options.sample, len(tries)))
+    bad: set[int] = set()
+    by_design: set[int] = set()
+    most: Counter[int] = Counter()
+    for a_try in tries:
+        lived = _lived(life, a_try, faultless_s[a_try.kind])
+        most[lived.tracebacks] += 1
+        name = SITES.names[a_try.site]
+        wrong = not_forgiven(name, a_try.times, lived)
+        if lived.held and not wrong:
+            by_design.add(a_try.site)
+        for problem in wrong:
+            bad.add(a_try.site)
+            print(f"{name}\n    {a_try.how}, {a_try.kind}: {problem}", flush=True)
+    _tell_never_made(made)
+    print("tracebacks:", ", ".join(f"{most[n]} runs with {n}" for n in sorted(most)))
+    for site in sorted(by_design):
+        print(f"held by design: {SITES.names[site]}")
+    records = Records(options.output, "An error of our own at each call")
+    record = {
+        "calls": len(SITES.names),
+        "made": len(made),
+        "runs": len(tries),
+        "bad": len(bad),
+        "held by design": len(by_design),
+        "most tracebacks": max(most, default=0),
+        "runs without a traceback": most[0],
+    }
+    breaches = [f"bad: {SITES.names[site]}" for site in sorted(bad)]
+    if len(made) < _LEAST_MADE * len(SITES.names):
+        breaches.append(f"only {len(made)} of {len(SITES.names)} calls are made in any life")
+    records.add(record, "calls", breaches)
+    return records.status()
+
+
+def _lived(life: Any, a_try: Try, faultless_s: float) -> Any:
+    signal.alarm(60)  # a loop in which no time passes would freeze a server
+    try:
+        kind = life.KINDS[a_try.kind]
+        return life.run(kind, a_try.site, a_try.times, faultless_s, a_try.skip)
+    except (Exception, FrozenError) as error:
+        return life.Lived([], [], [f"raised {error!r}"], 0.0, 0, is_closed=False)
+    finally:
+        signal.alarm(0)
+
+
+def _tell_never_made(made: set[int]) -> None:
+    all_of = Counter(name.split(":")[0] for name in SITES.names)
+    never = Counter(
+        name.split(":")[0] for number, name in enumerate(SITES.names) if number not in made
+    )
+    told = ", ".join(f"{file} {number}/{all_of[file]}" for file, number in never.most_common())
+    print(f"never made, of all in the file: {told}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Only so many requests at work at a time, and only so many that wait for it."""
+
+from collections import deque
+
+from synapse.module_api import make_deferred_yieldable
+from twisted.internet.defer import CancelledError, Deferred
+
+from synapse_bgthrottle.api.responses import RefusedError
+from synapse_bgthrottle.homeserver.internals.guard import PreserveLoggingContext
+
+MOST_AT_WORK = 20
+MOST_WAITING = 100
+
+_RETRY_AFTER_S = 1
+
+
+class Crowd:
+    """Who is at work, and who waits, first come, first served."""
+
+    def __init__(self) -> None:
+        self._at_work = 0
+        self._waiting: deque[Deferred[None]] = deque()
+        self._is_admitting = False
+
+    async def enter(self) -> None:
+        """Wait for one's turn; whoever had it leaves.
+
+        Raises:
+            RefusedError: too many wait already.
+        """
+        if self._at_work < MOST_AT_WORK and not self._waiting:
+            self._at_work += 1
+            return
+        if len(self._waiting) >= MOST_WAITING:
+            raise RefusedError(
+                429,
+                "M_LIMIT_EXCEEDED",
+                "Too many requests at once",
+                {"Retry-After": str(_RETRY_AFTER_S)},
+                retry_after_ms=1000 * _RETRY_AFTER_S,
+            )
+        turn: Deferred[None] = Deferred()
+        self._waiting.append(turn)
+        try:
+            await make_deferred_yieldable(turn)
+        except CancelledError:
+            self._waiting.remove(turn)
+            raise
+
+    def leave(self) -> None:
+        """One who entered is done."""
+        self._at_work -= 1
+        if self._is_admitting:
+            return  # below on the stack, where a hundred that are quickly done would overflow it
+        self._is_admitting = True
+        try:
+            with PreserveLoggingContext():  # those who wait bring log contexts of their own
+                while self._waiting and self._at_work < MOST_AT_WORK:
+                    self._at_work += 1
+                    self._waiting.popleft().callback(None)
+        finally:
+            self._is_admitting = False

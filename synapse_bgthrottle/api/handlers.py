@@ -1,0 +1,104 @@
+"""What each path of the API does."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from synapse_bgthrottle.api.query import parse_query
+from synapse_bgthrottle.api.responses import Answer, RefusedError, encode, invalid
+from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, LOAD, STATUS, USES, Route
+from synapse_bgthrottle.api.service import Steering
+from synapse_bgthrottle.api.shared import Shared
+from synapse_bgthrottle.api.told import told
+from synapse_bgthrottle.core.config.problems import InvalidConfigError
+from synapse_bgthrottle.core.levers.request import (
+    Action,
+    NothingMatchesError,
+    StoreUnavailableError,
+    TooManyLeversError,
+    parse_lever_request,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Endpoints:
+    """Asks the steering for what administrators ask for.
+
+    Args:
+        steering: tells and changes what background updates do.
+        openapi: the API's description, as it is served.
+    """
+
+    def __init__(self, steering: Steering, openapi: bytes) -> None:
+        self._steering = steering
+        self._openapi = openapi
+        # Open pages ask for it every few seconds, all of them; encoding it is the half of its cost.
+        self._status = Shared(self._ask_status)
+
+    async def answer(
+        self, route: Route, query: bytes, body: Callable[[], object], author: str
+    ) -> Answer:
+        """The answer to a request that was let in.
+
+        Args:
+            route: the path.
+            query: as it was sent, without the question mark.
+            body: reads it; called for levers only.
+            author: the administrator who asks.
+
+        Raises:
+            RefusedError: what was asked for is not right, or cannot be done.
+        """
+        if route.action is not None:
+            content = body()
+            parse_query(route, query)
+            return await _done(self._pull(route.action, content, author))
+        return await _done(self._tell(route, query))
+
+    async def _tell(self, route: Route, query: bytes) -> Answer:
+        values = parse_query(route, query)
+        if route == STATUS:
+            return await self._status.answer()
+        if route == HISTORY:
+            return _ok({"history": await self._steering.history(**values)})
+        if route == USES:
+            return _ok({"uses": await self._steering.uses(**values)})
+        if route == LOAD:
+            return _ok({"load": await self._steering.load()})
+        if route == EXPLAIN:
+            return _ok(await self._steering.explain(**values))
+        return Answer(200, self._openapi)
+
+    async def _ask_status(self) -> Answer:
+        return _ok(await self._steering.status())
+
+    async def _pull(self, action: Action, content: object, author: str) -> Answer:
+        request = parse_lever_request(action, content)
+        try:
+            done = await self._steering.pull(request, author)
+        finally:
+            self._status.forget()
+        logger.info("%s", told(request, author, done))
+        return _ok(done)
+
+
+def _ok(content: object) -> Answer:
+    # Not in a thread, as Synapse does: the encoder holds the interpreter's lock all the while.
+    return Answer(200, encode(content))
+
+
+async def _done(answer: Awaitable[Answer]) -> Answer:
+    """The answer, or what the steering raises as HTTP has it."""
+    try:
+        return await answer
+    except InvalidConfigError as error:
+        raise invalid(error.problems) from None
+    except NothingMatchesError as error:
+        raise RefusedError(404, "M_NOT_FOUND", str(error) or "Nothing matches") from error
+    except TooManyLeversError as error:
+        told_error = str(error) or "Too many levers are in force"
+        raise RefusedError(429, "M_LIMIT_EXCEEDED", told_error) from error
+    except StoreUnavailableError as error:
+        told_error = str(error) or "The database does not answer; nothing has changed"
+        may_be_done = error.may_be_done
+        raise RefusedError(503, "M_UNKNOWN", told_error, may_be_done=may_be_done) from error

@@ -1,0 +1,166 @@
+"""What Synapse serves below the module's path, on every HTTP listener of the process."""
+
+import logging
+from contextlib import nullcontext, suppress
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from synapse.module_api import ModuleApi, run_in_background
+from twisted.internet.defer import CancelledError
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from synapse_bgthrottle.api.auth import administrator
+from synapse_bgthrottle.api.concurrency import Crowd
+from synapse_bgthrottle.api.handlers import Endpoints
+from synapse_bgthrottle.api.request_parsing import LARGEST_BYTES, check_size, parse_body
+from synapse_bgthrottle.api.responses import HEADERS, Answer, RefusedError
+from synapse_bgthrottle.api.routes import find
+from synapse_bgthrottle.api.service import Steering
+from synapse_bgthrottle.api.static_files import PageFiles
+from synapse_bgthrottle.core.scheduling.failures import is_from_database
+from synapse_bgthrottle.homeserver.internals.database import complaint_of
+from synapse_bgthrottle.homeserver.internals.guard import get
+from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+
+if TYPE_CHECKING:
+    from synapse.http.site import SynapseRequest
+
+logger = logging.getLogger(__name__)
+
+_FAILED = RefusedError(500, "M_UNKNOWN", "Internal server error").answer
+_CANCELLED = RefusedError(503, "M_UNKNOWN", "The server gave up on it").answer
+_UNAVAILABLE = RefusedError(503, "M_UNKNOWN", "The database does not answer").answer
+_ELSEWHERE = RefusedError(
+    404,
+    "M_UNRECOGNIZED",
+    "This is a worker. Background updates run in the main process, which answers this: send what"
+    " is below this path there.",
+    is_worker=True,
+).answer
+
+
+class ThrottleResource(Resource):
+    """The HTTP API, and the page that uses it.
+
+    Its class's name is what Synapse's metrics and logs of requests have as `servlet`. It is not one
+    of Synapse's own JSON resources because these allow every web page to read their answers (CORS).
+
+    Args:
+        api: the module API.
+        steering: tells and changes what background updates do; None: this is a worker, which
+            answers nothing but where to ask.
+        on_internal_error: gets what is answered with 500.
+    """
+
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def __init__(
+        self,
+        api: ModuleApi,
+        steering: Steering | None,
+        on_internal_error: OnInternalError,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._api = api
+        self._on_internal_error = on_internal_error
+        self._endpoints: Endpoints | None = None
+        if steering is not None:
+            self._page = PageFiles()
+            package = resources.files("synapse_bgthrottle.api")
+            self._endpoints = Endpoints(steering, package.joinpath("openapi.json").read_bytes())
+        self._crowd = Crowd()
+
+    def render(self, request: "SynapseRequest") -> int:
+        """Called by Twisted with a request that has arrived whole."""
+        run_in_background(self._serve, request)
+        return NOT_DONE_YET
+
+    async def _serve(self, request: "SynapseRequest") -> None:
+        try:
+            client = _Client(request)
+            processing = get(request, "processing", default=nullcontext)
+            with processing():  # until then its log context and its metrics are in use
+                answer = await self._answer(request, client)
+                if client.is_there:
+                    client.send(answer)
+        except CancelledError:
+            raise
+        except Exception as error:  # nobody is above who would tell it once only
+            self._on_internal_error("serving a request", error)
+            untyped: Any = request
+            with suppress(Exception):  # whoever asked need not wait for what does not come
+                untyped.loseConnection()
+
+    async def _answer(self, request: "SynapseRequest", client: "_Client") -> Answer:
+        if self._endpoints is None:
+            return _ELSEWHERE
+        where = "answering a request"
+        try:
+            path, _, query = request.uri.partition(b"?")
+            route = find(path, request.prepath or (), request.method)
+            where = f"answering {route.path or 'the page'}"
+            if route.file is not None:
+                return self._page.answer(route, path, client.header("If-None-Match"))
+            author = await administrator(self._api, request)
+            # Only now: strangers must never keep an administrator from the brake. A token costs
+            # the server what it costs at any other path; the lack of one costs nothing.
+            await self._crowd.enter()
+            try:
+                if not client.is_there:
+                    return _CANCELLED  # who hung up while waiting is not in the know: no lever
+                return await self._endpoints.answer(route, query, client.body, author)
+            finally:
+                self._crowd.leave()
+        except CancelledError:
+            return _CANCELLED  # nobody is above who could end it
+        except RefusedError as error:
+            return error.answer
+        except Exception as error:
+            if is_from_database(error):  # where a token that is not known by heart is looked up
+                logger.warning("synapse_bgthrottle: 503 while %s: %s", where, complaint_of(error))
+                return _UNAVAILABLE
+            self._on_internal_error(where, error)
+            return _FAILED
+
+
+class _Client:
+    """Who sent the request, and may hang up at any time.
+
+    Attributes:
+        is_there: the connection lasts.
+    """
+
+    def __init__(self, request: "SynapseRequest") -> None:
+        self._request = request
+        self.is_there = True
+        request.notifyFinish().addErrback(self._lost)
+
+    def _lost(self, _: object) -> None:
+        self.is_there = False
+
+    def header(self, name: str) -> str | None:
+        value: str | None = self._request.getHeader(name)
+        return value
+
+    def body(self) -> object:
+        """The body's JSON.
+
+        Raises:
+            RefusedError: it is too large, or not right.
+        """
+        length = self._request.getHeader("Content-Length")
+        if length is not None and length.isdigit():
+            check_size(int(length))
+        content = self._request.content
+        return parse_body(b"" if content is None else content.read(LARGEST_BYTES + 1))
+
+    def send(self, answer: Answer) -> None:
+        request: Any = self._request  # Twisted has no types for it
+        request.setResponseCode(answer.status)
+        for name, value in {**HEADERS, **answer.headers}.items():
+            request.setHeader(name, value)
+        if answer.status != 304:  # there it would be that of what is not sent
+            request.setHeader("Content-Length", str(len(answer.body)))
+        request.write(answer.body)
+        request.finish()

@@ -1,0 +1,1 @@
+"""One file for each command, imported when the command is used."""

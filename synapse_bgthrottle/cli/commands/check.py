@@ -1,0 +1,56 @@
+"""`bgthrottle check`."""
+
+import click
+
+from synapse_bgthrottle.cli import verdicts
+from synapse_bgthrottle.cli.errors import NOT_FINISHED
+from synapse_bgthrottle.cli.polling import Ending, Look, Poller
+from synapse_bgthrottle.cli.render.text import Line
+from synapse_bgthrottle.cli.session import Session, online
+
+_BETWEEN_LOOKS_S = 1.0
+
+
+@click.command("check")
+@online
+def check_command(session: Session) -> None:
+    """Tell whether it is safe to upgrade now.
+
+    The exit status is 0 if it is, and 5 if not: updates are pending, aborted or paused, are not
+    known to this version of Synapse, or the queue cannot be read. Without the module only the
+    update that runs now is known.
+
+    \b
+    Example:
+      bgthrottle check && apt-get install matrix-synapse-py3
+    """
+    with session.client() as client:
+        look = _look(session, Poller(client))
+    if look.full is not None:
+        reasons, untold = list(verdicts.against_upgrade(look.full)), ""
+    else:
+        assert look.official is not None
+        reasons = list(verdicts.against_upgrade_officially(look.official))
+        untold = verdicts.UNTOLD
+    if reasons:
+        lines = [Line("not safe to upgrade:", "problem"), *(Line(f"  {why}") for why in reasons)]
+    elif untold:
+        lines = [Line("nothing runs now: safe to upgrade, for all that is told", "held")]
+    else:
+        lines = [Line("safe to upgrade: nothing is pending", "good")]
+    if untold:
+        lines.append(Line(f"not told: {untold}", "faint"))
+    session.show({"safe": not reasons, "reasons": reasons, "not_told": untold}, lines)
+    if reasons:
+        raise click.exceptions.Exit(NOT_FINISHED)
+
+
+def _look(session: Session, poller: Poller) -> Look:
+    """Once, but where one look without an update may have met the moment between two."""
+    look, ending = poller.look(), Ending()
+    while not ending.has_come(look):
+        if look.official is None or not verdicts.is_done_officially(look.official):
+            return look
+        session.around.sleep(_BETWEEN_LOOKS_S)
+        look = poller.look()
+    return look

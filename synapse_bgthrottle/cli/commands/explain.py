@@ -1,0 +1,101 @@
+"""`bgthrottle explain`: by the server, or offline by a configuration."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from synapse_bgthrottle.cli.commands.check_config import FILE, parsed
+from synapse_bgthrottle.cli.render.levers import explanation_lines
+from synapse_bgthrottle.cli.render.text import Line
+from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.core.config.limits import Settings
+from synapse_bgthrottle.core.config.problems import did_you_mean
+from synapse_bgthrottle.core.reports.explain import explanation
+from synapse_bgthrottle.core.scheduling.decision import Conditions
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client import Client
+    from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+
+_ONLY_THE_SERVER = "only the server knows of pauses, budgets and pressures"
+_LEFT_OUT = "what the module's config leaves out comes from background_updates: there"
+
+
+@click.command("explain")
+@click.argument("update")
+@click.option("--config", "file", type=FILE, help="Offline, by homeserver.yaml, say.")
+@click.option("--database", default="master", show_default=True, help="The update's database.")
+@click.option("--one-shot", is_flag=True, help="The update is one that Synapse flags one-shot.")
+@online
+def explain_command(
+    session: Session, update: str, file: Path | None, database: str, one_shot: bool
+) -> None:
+    """Tell which limits an update gets, and what would hold it now.
+
+    The server is asked, if one is set, for the configuration it runs with. With --config nobody is
+    asked, and windows are all that is known of the moment.
+
+    \b
+    Examples:
+      bgthrottle explain event_search
+      bgthrottle explain event_search --config /etc/matrix-synapse/homeserver.yaml
+    """
+    if file is not None:
+        _offline(session, update, file, database, one_shot)
+        return
+    if not session.settings().url:
+        raise click.UsageError("use --config FILE to ask a configuration, or --url for a server")
+    with session.client() as client:
+        told = client.explain(update, database, one_shot)
+        status = _status(client) if session.is_human else None
+    lines = list(explanation_lines(told, session.around.wall_ms()))
+    if status is not None:
+        lines += _place(status, update, database)
+    session.show(told, lines)
+
+
+def _status(client: "Client") -> "ThrottleStatus | None":
+    """Where the update stands is told beside the answer: without it that is the answer still."""
+    from synapse_bgthrottle.client import ClientError  # noqa: PLC0415
+
+    try:
+        return client.throttle_status()
+    except ClientError:
+        return None
+
+
+def _place(status: "ThrottleStatus", update: str, database: str) -> Iterator[Line]:
+    """Its place in the queue, which no limit of its own tells."""
+    for each in status.databases:
+        if each.name != database or each.pending is None:
+            continue
+        names = [pending.name for pending in each.pending]
+        if update not in names:
+            told = f"{update} is not pending in {database} now; this is by its name alone"
+            yield Line(f"  {told}{did_you_mean(update, names)}")
+        elif place := names.index(update):
+            decision = None if each.current is None else each.current.decision
+            held = f" is held: {decision.reason}" if decision and decision.is_hold else " is first"
+            yield Line(f"  it waits behind {place} in the queue, of which {names[0]}{held}", "held")
+        return
+    if all(each.name != database for each in status.databases):
+        known = ", ".join(each.name for each in status.databases)
+        yield Line(f"  this server has no database {database}, but {known}", "held")
+
+
+def _offline(session: Session, update: str, file: Path, database: str, one_shot: bool) -> None:
+    from synapse_bgthrottle.client.decoding import decode  # noqa: PLC0415 - takes its time
+    from synapse_bgthrottle.client.models import Explanation  # noqa: PLC0415
+
+    config, found = parsed(file)
+    wall_ms = session.around.wall_ms()
+    throttle = Throttle(config, Settings())
+    at = Conditions(now_s=0.0, wall_s=wall_ms / 1000)
+    told = decode(Explanation, explanation(throttle, database, update, one_shot, at))
+    lines = [*explanation_lines(told, wall_ms), Line(f"  {_ONLY_THE_SERVER}")]
+    if found.server_section:
+        lines.append(Line(f"  {_LEFT_OUT}"))
+    session.show(told, lines)

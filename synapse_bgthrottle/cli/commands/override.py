@@ -1,0 +1,129 @@
+"""`bgthrottle release` and `bgthrottle set`."""
+
+import json
+from typing import Any
+
+import click
+
+from synapse_bgthrottle.cli import completion
+from synapse_bgthrottle.cli.commands.pause import (
+    database_option,
+    for_option,
+    is_wide,
+    lever_span,
+    tell_nothing,
+    yes_option,
+)
+from synapse_bgthrottle.cli.render.levers import answer_lines
+from synapse_bgthrottle.cli.render.text import duration
+from synapse_bgthrottle.cli.session import Session, online
+
+
+@click.command("release")
+@click.argument("update")
+@for_option
+@database_option
+@click.option("--reason", default="", help="Kept with the use of this lever.")
+@yes_option
+@online
+def release_command(
+    session: Session, update: str, for_ms: int, database: str | None, reason: str, yes: bool
+) -> None:
+    """Let a pending update go once, whatever windows say.
+
+    Closed windows, a required approval, the wait for calm before a one-shot and budgets (but
+    disk_free, pause_file, http and sql) no longer hold what UPDATE, a name or a pattern, matches. A
+    pattern for all is asked about.
+
+    \b
+    Example:
+      bgthrottle release event_search_postgres_gin --reason "maintenance tonight"
+    """
+    if is_wide(update):
+        session.confirm("Let all pending updates go?", yes)
+    with session.client(changes=True) as client:
+        answer = client.release(update, database=database, duration=for_ms, reason=reason)
+    session.show(answer, answer_lines(answer, session.around.wall_ms()))
+
+
+@click.command("set")
+@click.argument("update")
+@click.argument(
+    "settings_given", metavar="KEY=VALUE...", nargs=-1, shell_complete=completion.settings
+)
+@click.option("--reset", is_flag=True, help="End overrides and releases that UPDATE matches.")
+@click.option("--for", "for_ms", type=lever_span, metavar="SPAN", help="1s to 30d; default 24h.")
+@database_option
+@click.option("--reason", default="", help="Kept with the use of this lever.")
+@yes_option
+@online
+def set_command(
+    session: Session,
+    update: str,
+    settings_given: tuple[str, ...],
+    reset: bool,
+    for_ms: int | None,
+    database: str | None,
+    reason: str,
+    yes: bool,
+) -> None:
+    """Put other settings in force for a while.
+
+    Keys and values are those of a rule in the module's configuration. UPDATE is a name or a
+    pattern; one for all is asked about.
+
+    \b
+    Examples:
+      bgthrottle set event_search profile=finish --for 2h
+      bgthrottle set 'event_*' duty_cycle=5% max_batch_size=200
+      bgthrottle set event_search --reset
+    """
+    from synapse_bgthrottle.client.errors import NotFoundError  # noqa: PLC0415
+
+    if reset and (settings_given or for_ms is not None):
+        raise click.UsageError("--reset takes neither KEY=VALUE nor --for")
+    if not settings_given and not reset:
+        if "=" in update:
+            raise click.UsageError(
+                f"say of which update: bgthrottle set NAME {update} ('*': of all)"
+            )
+        raise click.UsageError("give KEY=VALUE, such as profile=finish, or --reset")
+    settings = dict(_setting(text) for text in settings_given)
+    span_ms = 24 * 3_600_000 if for_ms is None else for_ms
+    if is_wide(update) and not reset:
+        texts = " ".join(settings_given)
+        session.confirm(f"Set {texts} for all updates for {duration(span_ms)}?", yes)
+    with session.client(changes=True) as client:
+        if reset:
+            try:
+                answer = client.reset(update, database=database, reason=reason)
+            except NotFoundError as error:
+                if not is_wide(update) or database:
+                    raise
+                tell_nothing(session, client, str(error))
+                return
+        else:
+            answer = client.override(
+                update, settings, database=database, duration=span_ms, reason=reason
+            )
+    session.show(answer, answer_lines(answer, session.around.wall_ms()))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Read a value as the configuration's YAML would, if that is something JSON has.
+
+    But `off`, which YAML takes for false, stays as people wrote it: others will read it.
+    """
+    import yaml  # noqa: PLC0415
+
+    key, is_there, value = text.partition("=")
+    if not is_there or not key.isidentifier():
+        raise click.UsageError(f"{text!r} is not KEY=VALUE, such as profile=finish")
+    if value == "off":
+        return key, value
+    try:
+        read = yaml.safe_load(value)
+        json.dumps(read, allow_nan=False)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        return key, value  # `*` starts an alias in YAML: the server says what it makes of it
+    return key, read

@@ -1,0 +1,155 @@
+"""`bgthrottle pause` and `bgthrottle resume`, with or without the module."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from synapse_bgthrottle.cli import output
+from synapse_bgthrottle.cli.errors import CommandError
+from synapse_bgthrottle.cli.render.levers import answer_lines
+from synapse_bgthrottle.cli.render.text import Line, duration
+from synapse_bgthrottle.cli.render.update import why
+from synapse_bgthrottle.cli.session import Session, online, span
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client import Client
+
+_UNENDING = (
+    "The module does not answer here. Synapse's own switch has NO END, is FORGOTTEN at a restart,"
+    " and tells nobody who used it or why."
+)
+
+_SHORTEST_MS, _LONGEST_MS = 1000, 30 * 86_400_000  # the server's
+
+
+def lever_span(value: str | int) -> int:
+    """The type of --for: as `span`, within what the server takes, told in the words given."""
+    span_ms = span(value)
+    if not _SHORTEST_MS <= span_ms <= _LONGEST_MS:
+        raise click.BadParameter(f"{value!r} is not within 1s and 30d")
+    return span_ms
+
+
+# Of every lever that has them.
+for_option = click.option(
+    "--for",
+    "for_ms",
+    type=lever_span,
+    metavar="SPAN",
+    default="24h",
+    show_default=True,
+    help="1s to 30d.",
+)
+database_option = click.option("--database", help="Only in this database.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command("pause")
+@click.argument("update", default="*")
+@for_option
+@database_option
+@click.option("--reason", default="", help="Told to everybody who asks what holds it.")
+@yes_option
+@online
+def pause_command(
+    session: Session, update: str, for_ms: int, database: str | None, reason: str, yes: bool
+) -> None:
+    """Stop updates for a while.
+
+    UPDATE is a name, or a pattern such as 'event_*'; without it all are stopped, which is asked
+    about. A batch that runs is not stopped, nor is an index build. The pause lasts over restarts,
+    and ends by itself. Without the module: Synapse's own switch, which does neither.
+
+    \b
+    Examples:
+      bgthrottle pause --for 2h --reason "load test"
+      bgthrottle pause event_search
+    """
+    from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
+
+    if is_wide(update):
+        session.confirm(f"Stop all updates for {duration(for_ms)}?", yes)
+    with session.client(changes=True) as client:
+        try:
+            answer = client.pause(update, database=database, duration=for_ms, reason=reason)
+        except NoModuleError as error:
+            if not is_wide(update) or database:
+                raise CommandError(f"{error}; without it only all updates can be stopped") from None
+            _switch_off(session, client, yes)
+            return
+    session.show(answer, answer_lines(answer, session.around.wall_ms()))
+
+
+@click.command("resume")
+@click.argument("update", default="*")
+@database_option
+@click.option("--reason", default="", help="Kept with the use of this lever.")
+@online
+def resume_command(session: Session, update: str, database: str | None, reason: str) -> None:
+    """End pauses.
+
+    Those are ended that UPDATE, a name or a pattern, equals or matches; without it all. Then
+    Synapse's own switch is put on too, which also starts updates again that were aborted.
+
+    \b
+    Example:
+      bgthrottle resume event_search
+    """
+    from synapse_bgthrottle.client.errors import NoModuleError, NotFoundError  # noqa: PLC0415
+
+    is_all = is_wide(update) and not database
+    with session.client(changes=True) as client:
+        try:
+            answer = client.resume(update, database=database, reason=reason)
+        except NotFoundError as error:
+            if not is_all:
+                raise
+            if _needs_switch(client):
+                _switch_on(session, client)
+            else:
+                tell_nothing(session, client, str(error))
+            return
+        except NoModuleError as error:
+            if not is_all:
+                raise CommandError(f"{error}; without it all go on, or none") from None
+            _switch_on(session, client)
+            return
+        session.show(answer, answer_lines(answer, session.around.wall_ms()))
+        if is_all and _needs_switch(client):
+            switched = client.set_enabled(True)
+            output.say(f"background updates are switched {'on' if switched else 'off'}")
+
+
+def tell_nothing(session: Session, client: "Client", said: str) -> None:
+    """There was nothing to end: show that, and what holds updates if something does."""
+    from synapse_bgthrottle.client.levers import LeverAnswer  # noqa: PLC0415
+
+    status = client.throttle_status()
+    held = [database for database in status.databases if database.state == "held"]
+    lines = [Line(said), *(Line(f"{each.name}: {why(each)}", "held") for each in held)]
+    session.show(LeverAnswer(in_force=status.levers), lines)
+
+
+def is_wide(update: str) -> bool:
+    """Whether the pattern matches every name."""
+    return "*" in update and set(update) <= {"*"}
+
+
+def _needs_switch(client: "Client") -> bool:
+    status = client.throttle_status()
+    return not status.enabled or any(
+        database.state in ("aborted", "disabled") for database in status.databases
+    )
+
+
+def _switch_off(session: Session, client: "Client", yes: bool) -> None:
+    session.confirm(f"{_UNENDING} Switch all updates off?", yes)
+    enabled = client.set_enabled(False)
+    output.show([Line(f"WARNING: {_UNENDING}", "problem")], err=True)
+    text = "background updates are switched off; to put them on: bgthrottle resume"
+    session.show({"enabled": enabled}, [Line(text)])
+
+
+def _switch_on(session: Session, client: "Client") -> None:
+    enabled = client.set_enabled(True)
+    session.show({"enabled": enabled}, [Line("background updates are switched on")])

@@ -1,0 +1,67 @@
+"""`bgthrottle status` and `bgthrottle history`."""
+
+import click
+
+from synapse_bgthrottle.cli.polling import Look, Poller
+from synapse_bgthrottle.cli.render.levers import history_line, use_line
+from synapse_bgthrottle.cli.render.status import official_lines, status_lines
+from synapse_bgthrottle.cli.render.text import Line
+from synapse_bgthrottle.cli.session import Session, online
+
+
+@click.command("status")
+@online
+def status_command(session: Session) -> None:
+    """Tell what every database is at, and what holds it.
+
+    Problems come first. Without the module there is only what Synapse itself tells.
+
+    \b
+    Examples:
+      bgthrottle status
+      bgthrottle status -o json
+    """
+    with session.client() as client:
+        look = Poller(client).look()
+    session.show(look.result, lines_of(look, session.around.wall_ms()))
+
+
+@click.command("history")
+@click.argument("update", required=False)
+@click.option("--database", help="Only of this database.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--uses", is_flag=True, help="Who used which lever instead.")
+@online
+def history_command(
+    session: Session, update: str | None, database: str | None, limit: int, uses: bool
+) -> None:
+    """Tell how updates went, or who used which lever.
+
+    UPDATE is a name, or a pattern such as 'event_*'. The newest comes first.
+
+    \b
+    Examples:
+      bgthrottle history 'event_*' --limit 10
+      bgthrottle history --uses
+    """
+    if uses and (update or database):
+        raise click.UsageError("--uses tells of all updates: leave out UPDATE and --database")
+    with session.client() as client:
+        if uses:
+            used = client.uses(limit)
+            session.show(used, [Line(use_line(use)) for use in used] or [Line("no uses")])
+            return
+        entries = client.history(limit, update, database)
+    lines = [
+        Line(history_line(entry), "problem" if entry.outcome == "aborted" else "")
+        for entry in entries
+    ]
+    session.show(entries, lines or [Line("no history")])
+
+
+def lines_of(look: Look, now_ms: float, most_pending: int | None = None) -> list[Line]:
+    """A status in lines, whichever kind it is."""
+    if look.full is not None:
+        return list(status_lines(look.full, now_ms, most_pending))
+    assert look.official is not None
+    return list(official_lines(look.official))

@@ -1,0 +1,79 @@
+"""`bgthrottle wait`."""
+
+import functools
+import math
+from typing import TYPE_CHECKING
+
+import click
+
+from synapse_bgthrottle.cli import output, verdicts
+from synapse_bgthrottle.cli.changes import Changes
+from synapse_bgthrottle.cli.errors import NotFinishedCommandError
+from synapse_bgthrottle.cli.polling import Ending, Look, Poller
+from synapse_bgthrottle.cli.render.text import Line, duration, escape
+from synapse_bgthrottle.cli.session import Session, online, span_option
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client import Client
+
+_TELL_EVERY_S = 60.0
+
+
+@click.command("wait")
+@span_option(
+    "--timeout",
+    "longest_ms",
+    help="How long at most; default: no limit.",
+)
+@span_option("--interval", "interval_ms", default="10s", show_default=True)
+@functools.partial(online, with_timeout=False)
+def wait_command(session: Session, longest_ms: int | None, interval_ms: int) -> None:
+    """Wait until nothing is pending.
+
+    The exit status is 0 then, and 5 if that did not come in time, or will not come: updates are
+    paused, switched off or aborted, need approval, or are not known. Progress is told on stderr. A
+    server that does not answer for a while is waited for; one that never did, for 5 minutes, as it
+    may be starting. (How long one answer may take is set before the command: bgthrottle --timeout
+    5s wait.)
+
+    \b
+    Example:
+      bgthrottle wait --timeout 6h && bgthrottle check
+    """
+    with session.client() as client:
+        look = _wait(session, client, longest_ms, max(interval_ms, 100))
+    done = "nothing is pending" if look.full is not None else "nothing runs any more"
+    session.show(look.result, [Line(done, "good")])
+
+
+def _wait(session: Session, client: "Client", longest_ms: int | None, interval_ms: int) -> Look:
+    around, poller = session.around, Poller(client)
+    start_s = around.monotonic_s()
+    longest_s = math.inf if longest_ms is None else longest_ms / 1000
+    changes = Changes(_TELL_EVERY_S)
+    looked: object = poller.look_again(longest_s)
+    ending = Ending()
+    while True:
+        for line in changes.tell(looked, around.monotonic_s(), around.wall_ms()):
+            output.say(line)
+        if isinstance(looked, Look):
+            if ending.has_come(looked):
+                return looked
+            _raise_if_stopped(looked)
+        waited_s = around.monotonic_s() - start_s
+        poller.give_up(looked, waited_s, longest_s)
+        left_s = longest_s - waited_s
+        if left_s <= 0:
+            last = "; ".join(changes.last)
+            waited = duration(longest_ms)
+            raise NotFinishedCommandError(escape(f"not finished after {waited}: {last}"))
+        around.sleep(min(interval_ms / 1000, left_s))
+        looked = poller.look_again(longest_s - (around.monotonic_s() - start_s))
+
+
+def _raise_if_stopped(look: Look) -> None:
+    reasons = [] if look.full is None else list(verdicts.stopped(look.full))
+    if look.official is not None and not look.official.enabled:
+        reasons = ["background updates are switched off"]
+    if reasons:
+        raise NotFinishedCommandError(escape("; ".join(reasons)))

@@ -1,0 +1,99 @@
+"""Levers, their uses, and the history, in lines for people. Pure."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from synapse_bgthrottle.cli.render.text import Line, duration, moment, number
+from synapse_bgthrottle.cli.render.update import waited
+from synapse_bgthrottle.core.written import settings_in_words
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client.levers import Lever, LeverAnswer, Use
+    from synapse_bgthrottle.client.models import Explanation, HistoryEntry
+
+
+def lever_line(lever: "Lever", now_ms: float | None) -> str:
+    """What is in force, on what, until when, by whom and why."""
+    parts = [f"{lever.kind} {_target(lever.update, lever.database)}"]
+    if lever.settings:
+        parts.append(settings_in_words(lever.settings))
+    if lever.ends_ms is not None:
+        left = "" if now_ms is None else f" ({duration(lever.ends_ms - now_ms)} left)"
+        parts.append(f"until {moment(lever.ends_ms)}{left}")
+    if lever.used_ms is not None:
+        parts.append(f"used at {moment(lever.used_ms)}")
+    if lever.author:
+        parts.append(f"by {lever.author}")
+    return ", ".join(parts) + (f": {lever.reason}" if lever.reason else "")
+
+
+def answer_lines(answer: "LeverAnswer", now_ms: float | None) -> Iterator[Line]:
+    """What the use of a lever changed."""
+    for word, levers in (("made", answer.made), ("ended", answer.ended)):
+        for lever in levers:
+            yield Line(f"{word}: {lever_line(lever, now_ms)}")
+    for note in answer.notes:
+        yield Line(f"note: {note}", "held")
+    made = {lever.id for lever in answer.made}
+    for lever in answer.in_force:
+        if lever.id not in made:
+            yield Line(f"still in force: {lever_line(lever, now_ms)}")
+    yield from _which_counts(answer.in_force)
+
+
+def levers_lines(levers: "tuple[Lever, ...]", now_ms: float | None) -> Iterator[Line]:
+    """All that are in force."""
+    if levers:
+        yield Line("levers:", "title")
+    for lever in levers:
+        yield Line(f"  {lever_line(lever, now_ms)}")
+    yield from _which_counts(levers)
+
+
+def _which_counts(levers: "tuple[Lever, ...]") -> Iterator[Line]:
+    if sum(lever.kind == "override" for lever in levers) > 1:
+        yield Line("of overrides that match an update the newest counts, key by key", "faint")
+
+
+def use_line(use: "Use") -> str:
+    """Who did what, when."""
+    parts = [f"{moment(use.at_ms)} {use.author} {use.action} {_target(use.update, use.database)}"]
+    if use.settings:
+        parts.append(settings_in_words(use.settings))
+    if use.ends_ms is not None:
+        parts.append(f"until {moment(use.ends_ms)}")
+    return ", ".join(parts) + (f": {use.reason}" if use.reason else "")
+
+
+def history_line(entry: "HistoryEntry") -> str:
+    """How an update went."""
+    parts = [f"{moment(entry.started_ms)} {entry.update} in {entry.database}: {entry.outcome}"]
+    if entry.started_ms is not None and entry.ended_ms is not None:
+        parts[0] += f" after {duration(entry.ended_ms - entry.started_ms)}"
+    batches = "1 batch" if entry.batches == 1 else f"{number(entry.batches)} batches"
+    parts.append(f"{number(entry.items)} items in {batches}, {duration(entry.batch_time_ms)}")
+    if entry.waited_ms:
+        parts.append(f"waited: {waited(entry.waited_ms)}")
+    if entry.failures:
+        count = "1 failure" if entry.failures == 1 else f"{entry.failures} failures, the last"
+        parts.append(f"{count}: {entry.last_failure}")
+    return "; ".join(parts)
+
+
+def explanation_lines(told: "Explanation", now_ms: float | None) -> Iterator[Line]:
+    """What an update is subject to, and what would hold it now."""
+    yield Line(f"{told.update} in {told.database}: {told.description}", "title")
+    for detail in told.details:
+        yield Line(f"  {detail}")
+    for name, value in told.limits.items():
+        yield Line(f"  {name}: {value}", "faint")
+    for held in told.held_by:
+        yield Line(f"  would be held now by {held.cause}: {held.reason}", "held")
+    if not told.held_by:
+        yield Line("  nothing would hold it now", "good")
+    for lever in told.levers:
+        yield Line(f"  {lever_line(lever, now_ms)}")
+
+
+def _target(update: str, database: str | None) -> str:
+    return f"{update} in {database}" if database else update

@@ -1,0 +1,168 @@
+"""The whole status in lines for people: problems first. Pure."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from synapse_bgthrottle.cli.render.levers import levers_lines
+from synapse_bgthrottle.cli.render.text import Line, duration, moment, quantity, short_share, since
+from synapse_bgthrottle.cli.render.update import (
+    current_lines,
+    official_line,
+    pending_lines,
+    style,
+    update_line,
+)
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client.results import UpdatesStatus
+    from synapse_bgthrottle.client.throttle_status import (
+        DatabaseStatus,
+        StatedProblem,
+        StatedSignal,
+        ThrottleStatus,
+    )
+
+
+# From here on a signal is shown in full: half way to where it throttles.
+_WORTH_A_LINE = 0.5
+
+_NOT_OBSERVABLE = "not observable"
+
+
+def status_lines(
+    status: "ThrottleStatus", now_ms: float | None, most_pending: int | None = None
+) -> Iterator[Line]:
+    """Problems, each database, levers. `now_ms` counts where the server tells no time."""
+    now_ms = status.now_ms if status.now_ms is not None else now_ms
+    for problem in status.problems:
+        yield from problem_lines(problem)
+    switch = "" if status.enabled else ", background updates SWITCHED OFF"
+    duty = status.duty_cycle_ratio
+    pace = "" if duty is None else f", duty cycle {short_share(duty)}"
+    title = f"{status.server_name or 'server'}, module {status.version or 'unknown'}{switch}{pace}"
+    yield Line(title, "title" if status.enabled else "problem")
+    for database in status.databases:
+        yield from database_lines(database, now_ms, most_pending)
+    yield from levers_lines(status.levers, now_ms)
+    for detail in status.missing:
+        yield Line(f"this Synapse has no {detail.name}: {detail.cost}", "faint")
+
+
+def official_lines(status: "UpdatesStatus") -> Iterator[Line]:
+    """What a server without the module tells."""
+    if not status.enabled:
+        text = "PROBLEM: background updates are switched off, without end but for a restart"
+        yield Line(text, "problem")
+        yield Line("  do: bgthrottle resume", "problem")
+    for name, current in status.current_updates.items():
+        yield Line(official_line(name, current))
+    if not status.current_updates:
+        yield Line("no update is running now")
+    yield Line("without the module: no queue, no progress, no reasons", "faint")
+
+
+def problem_lines(problem: "StatedProblem") -> Iterator[Line]:
+    """What is the matter and what to do about it."""
+    where = f" in {problem.database}" if problem.database else ""
+    yield Line(f"PROBLEM{where}: {problem.message or problem.kind}", "problem")
+    if problem.advice:
+        yield Line(f"  do: {problem.advice}", "problem")
+
+
+def database_lines(
+    database: "DatabaseStatus", now_ms: float | None, most_pending: int | None
+) -> Iterator[Line]:
+    """One database: its state, what it is at, what waits, what its signals say."""
+    yield Line(_title(database, now_ms), style(database.state) or "title")
+    yield from current_lines(database, now_ms)
+    waiting = database.pending or ()
+    if database.current is not None and database.pending is None:
+        yield Line(f"  the queue could not be read: {database.queue_problem}", "problem")
+    if waiting and database.current is not None and waiting[0].name == database.current.name:
+        waiting = waiting[1:]
+    if waiting:
+        yield Line("  then:")
+        yield from pending_lines(waiting, most_pending)
+    failure = database.last_failure
+    if failure is not None:
+        row = f", {database.failures_in_row} in a row" if database.failures_in_row > 1 else ""
+        when = moment(failure.at_ms)
+        text = f"  last failure: {failure.update} at {when}{row}: {failure.message}"
+        yield Line(text, "problem" if database.failures_in_row else "faint")
+    if database.state != "idle":  # what was seen when the last update ended tells nothing now
+        yield from signal_lines(database.signals, is_held=database.state == "held")
+
+
+def signal_lines(signals: "tuple[StatedSignal, ...]", *, is_held: bool = False) -> Iterator[Line]:
+    """The signals that matter now in full, the others in short, with how old each is.
+
+    `is_held`: most are not read then, which is no fault of theirs.
+    """
+    unread = [signal for signal in signals if is_held and signal.is_stale and not signal.is_closed]
+    seen = [
+        signal
+        for signal in signals
+        if signal.is_closed or (signal.value is not None and signal not in unread)
+    ]
+    loud = [
+        signal for signal in seen if signal.is_closed or (signal.pressure or 0) >= _WORTH_A_LINE
+    ]
+    quiet = [_in_short(signal) for signal in seen if signal not in loud]
+    unseen = [
+        f"{signal.name} ({signal.problem})"
+        if signal.problem not in ("", _NOT_OBSERVABLE)
+        else signal.name
+        for signal in signals
+        if signal not in seen and signal not in unread
+    ]
+    for signal in loud:
+        yield _signal_line(signal)
+    if quiet:
+        yield Line(f"  pressures, and their age: {', '.join(quiet)}")
+    if unread:
+        names = ", ".join(signal.name for signal in unread)
+        yield Line(f"  not read while it is held: {names}", "faint")
+    if unseen:
+        yield Line(f"  not observable: {', '.join(unseen)}", "faint")
+
+
+def change_lines(status: "ThrottleStatus", now_ms: float | None) -> Iterator[str]:
+    """One line a database, for logs."""
+    now_ms = status.now_ms if status.now_ms is not None else now_ms
+    for database in status.databases:
+        yield f"{database.name}: {update_line(database, now_ms)}"
+
+
+def _title(database: "DatabaseStatus", now_ms: float | None) -> str:
+    decision = None if database.current is None else database.current.decision
+    count = "" if not database.pending else f", {len(database.pending)} pending"
+    stated = f"{database.name} ({database.engine}): {database.state}"
+    if decision is not None and decision.cause != "run":
+        stated += f" ({decision.cause})"
+        if decision.is_hold and decision.since_ms is not None:
+            lasts = duration(since(decision.since_ms, now_ms))
+            stated += f" since {moment(decision.since_ms)} ({lasts})"
+    return stated + count
+
+
+def _in_short(signal: "StatedSignal") -> str:
+    text = signal.name if signal.pressure is None else f"{signal.name} {signal.pressure:.2f}"
+    text += "" if signal.age_s is None else f" {duration(signal.age_s * 1000)}"
+    return f"{text} (stale)" if signal.is_stale else text
+
+
+def _signal_line(signal: "StatedSignal") -> Line:
+    pressure = "" if signal.pressure is None else f", pressure {signal.pressure:.2f}"
+    text = (
+        f"  {signal.name}: {quantity(signal.value, signal.unit)} of"
+        f" {quantity(signal.threshold, signal.unit)}{pressure}"
+    )
+    if signal.age_s is not None:
+        text += f", {duration(signal.age_s * 1000)} ago"
+    notes = [signal.kind] if signal.kind else []
+    notes += ["CLOSED"] * signal.is_closed + ["stale"] * signal.is_stale
+    notes += [signal.problem] if signal.problem else []
+    return Line(
+        f"{text} ({', '.join(notes)})" if notes else text,
+        "held" if signal.is_closed else "faint" if signal.is_stale else "",
+    )

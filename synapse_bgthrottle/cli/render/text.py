@@ -1,0 +1,99 @@
+"""Lines for people: what is made of a status, before anything is printed. Pure."""
+
+import math
+from datetime import datetime, timezone
+
+import attrs
+
+from synapse_bgthrottle.core.units import format_duration_ms, format_ratio, format_size_bytes
+
+
+@attrs.frozen
+class Line:
+    """One line.
+
+    Attributes:
+        text: as it came, control characters included: `escape` takes them out at the end.
+        style: `problem`, `held`, `good`, `title`, `faint`, or empty.
+        ratio: of a bar behind the text, 0 to 1, where bars are drawn; None: no bar.
+    """
+
+    text: str
+    style: str = ""
+    ratio: float | None = None
+
+
+def escape(text: str) -> str:
+    """The text without anything that a terminal obeys: control characters, line ends, direction.
+
+    A name or a reason comes from somebody else, and must neither move the cursor nor make a line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "replace").decode("ascii")
+        for char in text
+    )
+
+
+def duration(duration_ms: float | None) -> str:
+    """A span without blanks: `3h12m`."""
+    if duration_ms is None:
+        return "unknown"
+    return format_duration_ms(max(duration_ms, 0.0)).replace(" ", "")
+
+
+def since(at_ms: float | None, now_ms: float | None) -> float | None:
+    """How long ago that was, in ms; None: unknown."""
+    return None if at_ms is None or now_ms is None else now_ms - at_ms
+
+
+def moment(at_ms: float | None) -> str:
+    """A time, in UTC: `2026-01-05 21:58 UTC`."""
+    if at_ms is None:
+        return "unknown"
+    return _in_utc(at_ms, "%Y-%m-%d %H:%M")
+
+
+def time_of_day(at_ms: float) -> str:
+    """A time within hours, in UTC: `21:58:30 UTC`."""
+    return _in_utc(at_ms, "%H:%M:%S")
+
+
+def _in_utc(at_ms: float, shape: str) -> str:
+    try:
+        return f"{datetime.fromtimestamp(at_ms / 1000, timezone.utc):{shape}} UTC"
+    except (ValueError, OverflowError, OSError):
+        return "unknown"
+
+
+def number(value: float | None) -> str:
+    """A count without a needless point: `752865`."""
+    if value is None or not math.isfinite(value):
+        return "unknown"
+    return f"{value:.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:.3g}"
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """A signal's value in its unit."""
+    if value is None:
+        return "unknown"
+    if unit == "ms":
+        return duration(value)
+    if unit == "bytes":
+        return format_size_bytes(value)
+    if unit == "bytes/s":
+        return f"{format_size_bytes(value)}/s"
+    if unit == "yes or no":
+        return "yes" if value else "no"
+    return f"{number(value)} times" if unit == "times" else number(value)
+
+
+def share(ratio: float | None) -> str:
+    """A share: `66.0%`."""
+    return "unknown" if ratio is None else f"{ratio * 100:.1f}%"
+
+
+def short_share(ratio: float) -> str:
+    """A share that was set rather than measured: `7%`."""
+    return format_ratio(ratio)

@@ -1,0 +1,170 @@
+"""The update that a database is at, in lines for people. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from synapse_bgthrottle.cli.render.text import Line, duration, number, share, since, time_of_day
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client.results import CurrentUpdate
+    from synapse_bgthrottle.client.throttle_status import (
+        DatabaseStatus,
+        PendingUpdate,
+        Progress,
+        RunningUpdate,
+    )
+
+
+def update_line(database: "DatabaseStatus", now_ms: float | None) -> str:
+    """One line in gh-ost's shape: how far, since when, how long still, and what throttles it."""
+    current = database.current
+    if current is None:
+        return _without_current(database)
+    parts = [f"{current.name} {_extent(current)}".rstrip()]
+    if current.since_ms is not None:
+        parts.append(f"running {duration(since(current.since_ms, now_ms))}")
+    if not current.one_shot:
+        parts.append(_left(current))
+    parts.append(why(database))
+    if current.lock_wait_since_ms is not None:
+        parts.append(f"waits for a lock {duration(since(current.lock_wait_since_ms, now_ms))}")
+    return "; ".join(parts)
+
+
+def _left(current: "RunningUpdate") -> str:
+    """The time that is left; while it is held, of what runs, as that says nothing of the hold."""
+    left_s = current.time_left_s.at_this_pace
+    if left_s is None:
+        return "ETA unknown"
+    is_held = current.decision is not None and current.decision.is_hold
+    left = duration(left_s * 1000)
+    return f"{left} once it goes on" if is_held else f"ETA {left}"
+
+
+def why(database: "DatabaseStatus") -> str:
+    """What throttles the current update, or stops it."""
+    if database.state == "aborted":
+        return "aborted: Synapse gave up after failures in a row"
+    if database.state == "disabled":
+        return "disabled: background updates are switched off"
+    current = database.current
+    decision = None if current is None else current.decision
+    if decision is not None and decision.is_hold:
+        when = "" if decision.next_try_ms is None else f" ({time_of_day(decision.next_try_ms)})"
+        return f"held: {decision.reason or decision.cause}{when}"
+    if current is not None and current.is_in_batch:
+        return "in a batch"
+    if decision is None or decision.cause == "run":
+        return "not throttled"
+    return f"throttled: {decision.reason or decision.cause}"
+
+
+def current_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[Line]:
+    """The update at work in full, with a bar."""
+    current = database.current
+    if current is None:
+        if database.state != "idle":
+            yield Line(f"  {_without_current(database)}", style(database.state))
+        return
+    ratio = None if current.progress is None else current.progress.ratio
+    yield Line(f"  {update_line(database, now_ms)}", style(database.state), ratio)
+    yield Line(f"    {'; '.join(_work(current))}")
+    if current.waited_ms:
+        yield Line(f"    waited: {waited(current.waited_ms)}")
+    rule = current.rule or ""
+    limits = "; ".join(filter(None, (current.limits, "" if rule in current.limits else rule)))
+    if limits:
+        yield Line(f"    limits: {limits}")
+    if current.index_build is not None:
+        done = current.index_build.progress_ratio
+        far = "" if done is None else f", {share(done)} done"
+        yield Line(f"    index build: {current.index_build.phase}{far}", ratio=done)
+
+
+def pending_lines(pending: "tuple[PendingUpdate, ...]", most: int | None) -> Iterator[Line]:
+    """What waits, in order; with `most`, no more than so many and then a count."""
+    shown = pending[:most]
+    for place, update in enumerate(shown, start=2):
+        notes = []
+        if update.one_shot:
+            notes.append("one-shot")
+        if update.paused:
+            notes.append("paused")
+        if update.known is False:
+            notes.append("not known to this version of Synapse")
+        if update.progress is not None and update.progress.ratio is not None:
+            notes.append(f"{share(update.progress.ratio)} done")
+        if update.depends_on:
+            notes.append(f"depends on {update.depends_on}")
+        if update.waits_for and update.waits_for != update.depends_on:
+            notes.append(f"waits behind {update.waits_for}")
+        if not update.is_reachable:
+            notes.append("will never begin: updates wait for each other")
+        text = f"    {place}. {update.name}{': ' if notes else ''}{'; '.join(notes)}"
+        yield Line(text, "problem" if update.known is False else "")
+    if len(pending) > len(shown):
+        yield Line(f"    and {len(pending) - len(shown)} more", "faint")
+
+
+def official_line(name: str, current: "CurrentUpdate") -> str:
+    """What Synapse itself tells of an update."""
+    rate = current.average_items_per_ms
+    pace = "rate unknown" if rate is None else f"{number(rate * 1000)} items/s in batches"
+    return (
+        f"{name}: {current.name} {number(current.total_item_count)} items;"
+        f" {duration(current.total_duration_ms)} in batches; {pace}; ETA unknown"
+    )
+
+
+def waited(waited_ms: Mapping[str, float]) -> str:
+    """Times waited, longest first."""
+    longest = sorted(waited_ms.items(), key=lambda item: -item[1])
+    return ", ".join(f"{cause} {duration(time_ms)}" for cause, time_ms in longest)
+
+
+def style(state: str) -> str:
+    """How a state is shown."""
+    return {"aborted": "problem", "disabled": "problem", "held": "held", "running": "good"}.get(
+        state, ""
+    )
+
+
+def _without_current(database: "DatabaseStatus") -> str:
+    if database.pending is None:
+        return f"the queue could not be read: {database.queue_problem or 'no reason is known'}"
+    if not database.pending:
+        return "nothing pending"
+    return f"{database.pending[0].name} comes next; {why(database)}"
+
+
+def _extent(current: "RunningUpdate") -> str:
+    progress = current.progress
+    if progress is None or (progress.ratio is None and progress.done is None):
+        return "(one-shot)" if current.one_shot else f"{number(current.items)} items"
+    parts = [] if progress.ratio is None else [share(progress.ratio)]
+    parts.extend(_counts(progress))
+    return " ".join(parts)
+
+
+def _counts(progress: "Progress") -> Iterator[str]:
+    if progress.done is not None and progress.total is not None:
+        yield f"{number(progress.done)}/{number(progress.total)}"
+    elif progress.done is not None:
+        yield f"{number(progress.done)} done"
+    elif progress.left is not None:
+        yield f"{number(progress.left)} left"
+
+
+def _work(current: "RunningUpdate") -> Iterator[str]:
+    batches = "1 batch" if current.batches == 1 else f"{current.batches} batches"
+    yield f"{batches}, {number(current.items)} items, {duration(current.batch_time_ms)} in batches"
+    if current.progress is not None and current.progress.unit:
+        yield f"progress in {current.progress.unit}"
+    if current.last_batch_ms is not None:
+        yield f"last batch {duration(current.last_batch_ms)}"
+    if current.target_duration_ms is not None and not current.one_shot:
+        yield f"target {duration(current.target_duration_ms)}"
+    if current.items_per_second is not None:
+        yield f"{number(current.items_per_second)} items/s"
+    if current.time_left_s.unthrottled is not None:
+        yield f"unthrottled {duration(current.time_left_s.unthrottled * 1000)} left"

@@ -1,0 +1,142 @@
+"""From an HTTP answer to a result or an error. Pure: status and bytes in."""
+
+import json
+import re
+from typing import Any, TypeVar
+
+from synapse_bgthrottle.client.decoding import MismatchError
+from synapse_bgthrottle.client.errors import (
+    ClientError,
+    NoModuleError,
+    NotAdministratorError,
+    NotAllowedError,
+    NotFoundError,
+    NotUnderstoodError,
+    Problem,
+    RedirectedError,
+    RefusedError,
+    ServerFailedError,
+    TooManyError,
+    WorkerError,
+)
+from synapse_bgthrottle.client.requests import Call
+
+T = TypeVar("T")
+
+_MOST_OF_A_MESSAGE = 500
+
+
+def result(call: Call[T], status: int, body: bytes, location: str = "") -> T:
+    """What the call was made for.
+
+    Args:
+        call: that was sent.
+        status: of HTTP.
+        body: of the answer.
+        location: the header of that name.
+
+    Raises:
+        ClientError: the answer is no, or makes no sense.
+    """
+    if not 200 <= status < 300:
+        raise error(call, status, body, location)
+    if not body.strip():
+        if call.when_empty is not None:
+            return call.when_empty()
+        raise NotUnderstoodError("the answer is empty")
+    found = _json(body)
+    try:
+        return call.read(found)
+    except MismatchError as mismatch:
+        raise NotUnderstoodError(f"the answer is not understood: {mismatch}") from None
+
+
+def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError:
+    """The error that an answer with another status than 2xx stands for."""
+    try:
+        found = _json(body)
+    except NotUnderstoodError:
+        found = None
+    found = found if isinstance(found, dict) else {}
+    errcode, said = _text(found, "errcode"), _text(found, "error")
+    says = f": {said}" if said else ""
+    if 300 <= status < 400:
+        return RedirectedError(_redirected(location), status)
+    if status == 401:
+        message = f"the server does not accept the token{says or ': it is missing or unknown'}"
+        return NotAllowedError(message, status, errcode)
+    if status == 403:
+        return NotAdministratorError(_forbidden(errcode, says), status, errcode)
+    if status == 404 and errcode == "M_NOT_FOUND":
+        return NotFoundError(said or "nothing matches", status, errcode)
+    if status == 404 and found.get("is_worker") is True:
+        return WorkerError(said or "a worker answers, not the main process", status, errcode)
+    if status == 404:
+        return NoModuleError(_nothing_there(call), status, errcode)
+    if status == 429:
+        after = found.get("retry_after_ms")
+        after_ms = after if isinstance(after, int) and not isinstance(after, bool) else None
+        return TooManyError(f"too many{says or ' requests'}", status, errcode, after_ms)
+    if status >= 500:
+        what = said or "no reason was given, the server's log has one"
+        message = f"the server failed ({status}): {what}"
+        may_be_done = found.get("may_be_done") is True
+        return ServerFailedError(message, status, errcode, may_be_done=may_be_done)
+    return _refused(status, errcode, said, found.get("problems"))
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        start = body.lstrip()[:64].lower()
+        page = start.startswith((b"<!doctype", b"<html", b"<?xml"))
+        kind = "a web page, of a proxy perhaps," if page else "something else"
+        raise NotUnderstoodError(
+            f"the answer is {kind} where JSON was expected: does the URL lead to Synapse?"
+        ) from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
+
+
+def _text(found: dict[str, Any], key: str) -> str:
+    value = found.get(key)
+    return value[:_MOST_OF_A_MESSAGE] if isinstance(value, str) else ""
+
+
+def _redirected(location: str) -> str:
+    # What stands before an @ may be a password.
+    shown = re.sub(r"//[^/@]*@", "//", location)[:_MOST_OF_A_MESSAGE]
+    to = f" to {shown}" if shown else ""
+    return f"the server redirects{to}; not followed, the token would go there: mend the URL"
+
+
+def _forbidden(errcode: str, says: str) -> str:
+    if errcode:
+        return f"the token's user is no administrator of this server, or may not do this{says}"
+    return "refused (403), by a proxy before the server: use the server's own address"
+
+
+def _nothing_there(call: Call[T]) -> str:
+    if call.of_module:
+        return (
+            "the module does not answer there: it is not loaded, its HTTP API is off or has another"
+            " path, or a proxy does not pass the path on"
+        )
+    return "the server has no such path: a proxy does not pass /_synapse/admin on, perhaps"
+
+
+def _refused(status: int, errcode: str, said: str, listed: Any) -> RefusedError:
+    problems = tuple(
+        Problem(tuple(map(str, _list(item.get("path")))), _text(item, "message"))
+        for item in _list(listed)
+        if isinstance(item, dict)
+    )
+    message = f"the server refuses this ({status}){': ' + said if said else ''}"
+    return RefusedError(message, status, errcode, problems)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

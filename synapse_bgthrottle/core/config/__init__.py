@@ -1,0 +1,1 @@
+"""The configuration: YAML into frozen settings, with every problem at once. Imports `signals`, `units`."""

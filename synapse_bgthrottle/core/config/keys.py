@@ -1,0 +1,164 @@
+"""The keys that a level of the configuration may have: what each sets, accepts and reads."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep
+from synapse_bgthrottle.core.config.problems import LONGEST_NAME
+from synapse_bgthrottle.core.config.profiles import PROFILES
+from synapse_bgthrottle.core.units import parse_duration_ms, parse_ratio
+
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
+# Where Synapse answers itself, in any version from 1.60; a module's resource takes all below it.
+_SYNAPSES_OWN = (
+    "/_matrix/",
+    "/_synapse/admin/",
+    "/_synapse/client/",
+    "/_synapse/jwks/",
+    "/_synapse/mas/",
+    "/_synapse/metrics/",
+    "/_synapse/replication/",
+    "/.well-known/",
+    "/health/",
+)
+_LONGEST_MS = 365 * 86_400_000
+_MOST_ITEMS = 2**31 - 1  # a batch size ends in an SQL LIMIT
+
+
+@attrs.frozen
+class Key:
+    """A key of the configuration: the setting it makes, what is accepted, and how it is read."""
+
+    setting: str
+    accepted: str
+    parse: Callable[[Any], Any]
+
+
+def _within(value: float, low: float, high: float) -> Any:
+    if not low <= value <= high:
+        raise ValueError("out of range")
+    return value
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("not a whole number")
+    return int(_within(value, 1, _MOST_ITEMS))
+
+
+def _rate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError("not a number")
+    return float(_within(value, 0.001, _MOST_ITEMS))
+
+
+def _or_off(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    # YAML 1.1 reads an unquoted `off` as False.
+    return lambda value: math.inf if value is False or value == "off" else parse(value)
+
+
+def _zone(value: Any) -> ZoneInfo:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+        raise ValueError("not a name")
+    try:
+        return ZoneInfo(value)
+    except (KeyError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError; a folder: OSError
+        raise ValueError("not known") from error
+
+
+def _duty_ratio(value: Any) -> float:
+    return float(_within(parse_ratio(value), 0.001, 1))
+
+
+def _duty_cycle(value: Any) -> Adaptive | DutyCycle:
+    return Adaptive() if value == "adaptive" else DutyCycle(_duty_ratio(value))
+
+
+def _profile(value: Any) -> str:
+    if not isinstance(value, str) or value not in PROFILES:
+        raise ValueError("not a profile")
+    return value
+
+
+def _api_path(value: Any) -> str | None:
+    if value is False or value == "off":
+        return None
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
+        raise ValueError("no path")
+    path = value.rstrip("/")
+    if any(own.startswith(f"{path}/") or f"{path}/".startswith(own) for own in _SYNAPSES_OWN):
+        raise ValueError("taken")
+    return path
+
+
+def _approval(value: Any) -> bool:
+    if value is False or value == "off":  # YAML 1.1 reads an unquoted `off` as False
+        return False
+    if value != "required":
+        raise ValueError("neither")
+    return True
+
+
+_DURATION = "such as 250ms, 30s, 10m, 5d, or a whole number of ms"
+
+# What a level may set, beside `windows`, which has problems of its own (`config`).
+KEYS: dict[str, Key] = {
+    "target_duration": Key(
+        "target_duration_ms",
+        f"a duration from 1ms to 1h, {_DURATION}",
+        lambda value: _within(parse_duration_ms(value), 1, 3_600_000),
+    ),
+    "duty_cycle": Key(
+        "pace",
+        "a share from 0.1% to 100%, such as 10% or 0.1, or adaptive",
+        _duty_cycle,
+    ),
+    "sleep": Key(
+        "pace",
+        f"a duration up to 1d, {_DURATION}; 0 never waits",
+        lambda value: FixedSleep(_within(parse_duration_ms(value), 0, 86_400_000)),
+    ),
+    "profile": Key("profile", f"one of {', '.join(PROFILES)}", _profile),
+    "min_duty_cycle": Key(
+        "min_duty_ratio", "a share from 0.1% to 100%, such as 1% or 0.01", _duty_ratio
+    ),
+    "max_duty_cycle": Key(
+        "max_duty_ratio", "a share from 0.1% to 100%, such as 50% or 0.5", _duty_ratio
+    ),
+    "max_items_per_second": Key(
+        "max_items_per_second", "a number from 0.001, such as 200, or off", _or_off(_rate)
+    ),
+    "default_batch_size": Key(
+        "default_batch_items", "a whole number of items from 1, such as 100", _count
+    ),
+    "min_batch_size": Key("min_batch_items", "a whole number of items from 1, such as 10", _count),
+    "max_batch_size": Key(
+        "max_batch_items", "a whole number of items from 1, such as 1000, or off", _or_off(_count)
+    ),
+    "time_zone": Key(
+        "time_zone",
+        "the name of a time zone that this system knows (package tzdata), such as Europe/Berlin",
+        _zone,
+    ),
+    "max_hold": Key(
+        "max_hold_ms",
+        f"a duration from 1m to 1y, {_DURATION}",
+        lambda value: _within(parse_duration_ms(value), 60_000, _LONGEST_MS),
+    ),
+    "approval": Key("needs_approval", "required or off", _approval),
+}
+
+# What only the top level has, beside `signals` and `rules`.
+API_PATH = Key(
+    "api_path",
+    "a path such as /_synapse/bgthrottle, or off; none of Synapse's own, such as /_synapse/admin"
+    " or /health, nor above or below one",
+    _api_path,
+)
+SETTING_KEYS = (*KEYS, "windows")
+MATCH_KEYS = ("update", "database", "one_shot")

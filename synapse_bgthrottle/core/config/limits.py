@@ -1,0 +1,217 @@
+"""What limits an update: settings at each level, the first matching rule, and the merged result."""
+
+import fnmatch
+import re
+from collections.abc import Iterable, Sequence
+from datetime import timezone, tzinfo
+from re import Pattern
+from typing import Any
+
+import attrs
+
+from synapse_bgthrottle.core.config.windows import Window
+from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
+
+
+@attrs.frozen
+class DutyCycle:
+    """Rest after a batch in proportion to what it took, so that `ratio` of the time is work."""
+
+    ratio: float
+
+    def __str__(self) -> str:
+        return f"duty cycle {format_ratio(self.ratio)}"
+
+
+@attrs.frozen
+class FixedSleep:
+    """Rest the same time after every batch, as stock Synapse does. 0 never rests."""
+
+    duration_ms: float
+
+    def __str__(self) -> str:
+        return f"sleep {format_duration_ms(self.duration_ms)}"
+
+
+@attrs.frozen
+class Adaptive:
+    """Rest as what is measured allows (`adaptive`)."""
+
+    def __str__(self) -> str:
+        return "duty cycle adaptive"
+
+
+Pace = DutyCycle | FixedSleep | Adaptive
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What one level of the configuration says; None is left out.
+
+    Attributes:
+        target_duration_ms: wanted duration of one batch.
+        pace: how long to rest between batches.
+        profile: how careful the adaptive pace is, a name from `profiles.PROFILES`.
+        min_duty_ratio: least duty cycle of the adaptive pace.
+        max_duty_ratio: greatest duty cycle of the adaptive pace.
+        max_items_per_second: hard limit of the rate; inf is no limit.
+        default_batch_items: size of an update's first batch.
+        min_batch_items: least size of a later batch.
+        max_batch_items: hard limit of a batch's size; inf is no limit.
+        windows: weekly times in which updates may run; an empty tuple is always.
+        time_zone: the zone in which the windows are read.
+        max_hold_ms: how long closed windows may hold an update.
+        needs_approval: whether it waits until somebody releases it.
+    """
+
+    target_duration_ms: float | None = None
+    pace: Pace | None = None
+    profile: str | None = None
+    min_duty_ratio: float | None = None
+    max_duty_ratio: float | None = None
+    max_items_per_second: float | None = None
+    default_batch_items: int | None = None
+    min_batch_items: int | None = None
+    max_batch_items: float | None = None
+    windows: tuple[Window, ...] | None = None
+    time_zone: tzinfo | None = None
+    max_hold_ms: float | None = None
+    needs_approval: bool | None = None
+
+
+def with_pace(settings: Settings) -> Settings:
+    """What a level says, and the pace that goes with it.
+
+    Somebody who sets a profile wants its pace, whatever the levels above fix.
+    """
+    adaptive_only = (settings.profile, settings.min_duty_ratio, settings.max_duty_ratio)
+    if settings.pace is None and any(value is not None for value in adaptive_only):
+        return attrs.evolve(settings, pace=Adaptive())
+    return settings
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """Settings with nothing left out. The attributes are those of `Settings`."""
+
+    target_duration_ms: float = 100.0
+    pace: Pace = Adaptive()
+    profile: str = "balanced"
+    min_duty_ratio: float = 0.01
+    max_duty_ratio: float = 1.0
+    max_items_per_second: float = float("inf")
+    default_batch_items: int = 100
+    min_batch_items: int = 1
+    max_batch_items: float = float("inf")
+    windows: tuple[Window, ...] = ()
+    time_zone: tzinfo = timezone.utc
+    max_hold_ms: float = 7 * 86_400_000.0
+    needs_approval: bool = False
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a limit can only be kept by saying the exact size of each batch."""
+        return min(self.max_batch_items, self.max_items_per_second) < float("inf")
+
+
+# In the order of `Settings`; a stock server's values where a stock server has them.
+BUILT_IN = Limits()
+_FIELDS = tuple(field.name for field in attrs.fields(Settings))
+
+
+def merge(levels: Iterable[Settings], floor_items: int = 1) -> Limits:
+    """Each setting from the first level that has it, otherwise from `BUILT_IN`.
+
+    The bounds of a batch then give way in this order: the maximum holds over the minimum, the
+    minimum over the default. `floor_items` holds over all three. So do those of the duty cycle:
+    the maximum holds over the minimum.
+    """
+    found: dict[str, Any] = {}
+    for level in levels:
+        for name in _FIELDS:
+            value = getattr(level, name)
+            if value is not None:
+                found.setdefault(name, value)
+    limits = Limits(**found)
+    maximum = max(limits.max_batch_items, floor_items)
+    minimum = int(min(max(limits.min_batch_items, floor_items), maximum))
+    default = int(min(max(limits.default_batch_items, minimum), maximum))
+    return attrs.evolve(
+        limits,
+        max_batch_items=maximum,
+        min_batch_items=minimum,
+        default_batch_items=default,
+        min_duty_ratio=min(limits.min_duty_ratio, limits.max_duty_ratio),
+    )
+
+
+@attrs.frozen
+class Rule:
+    """Settings for the updates that it matches.
+
+    Attributes:
+        number: its place in the configuration's list, from 0.
+        patterns: names or globs of updates; empty matches every name.
+        database: the name of the only database that it matches; None matches every one.
+        one_shot: whether it matches only one-shots (or only the others); None matches both.
+        settings: what it sets.
+    """
+
+    number: int
+    patterns: tuple[str, ...] = ()
+    database: str | None = None
+    one_shot: bool | None = None
+    settings: Settings = attrs.field(factory=Settings)
+    _regex: Pattern[str] = attrs.field(init=False, eq=False, repr=False)
+
+    @_regex.default
+    def _compile(self) -> Pattern[str]:
+        return re.compile("|".join(fnmatch.translate(p) for p in self.patterns or ("*",)))
+
+    def matches(self, update_name: str, database_name: str, one_shot: bool) -> bool:
+        return (
+            self.database in (None, database_name)
+            and self.one_shot in (None, one_shot)
+            and self._regex.match(update_name) is not None
+        )
+
+    def __str__(self) -> str:
+        matched = [", ".join(self.patterns)] if self.patterns else []
+        if self.database is not None:
+            matched.append(f"database {self.database}")
+        if self.one_shot is not None:
+            matched.append("one-shots" if self.one_shot else "no one-shots")
+        return f"rule {self.number} ({'; '.join(matched) or 'everything'})"
+
+
+def first_match(
+    rules: Sequence[Rule], update_name: str, database_name: str, one_shot: bool
+) -> Rule | None:
+    """The first matching rule wins; None: none matches."""
+    return next((r for r in rules if r.matches(update_name, database_name, one_shot)), None)
+
+
+def is_shadowed(rule: Rule, earlier: Sequence[Rule]) -> bool:
+    """Whether earlier rules certainly take all that this one could match."""
+    kinds = (True, False) if rule.one_shot is None else (rule.one_shot,)
+    return all(
+        any(_takes_all(other, pattern, rule.database, kind) for other in earlier)
+        for pattern in rule.patterns or ("*",)
+        for kind in kinds
+    )
+
+
+# What a wildcard of the later pattern stands for: a character that no literal matches.
+_ANYTHING = "\0"
+
+
+def _takes_all(rule: Rule, pattern: str, database: str | None, one_shot: bool) -> bool:
+    # A `*` takes whatever a later wildcard may stand for; `?` and `[...]` do not, so a rule that
+    # has them counts only where the later pattern is a plain name.
+    stand_in = re.sub(r"\[!?\]?[^\]]*\]|\*|\?", _ANYTHING, pattern)
+    if rule.database not in (None, database) or rule.one_shot not in (None, one_shot):
+        return False
+    return any(
+        fnmatch.fnmatchcase(stand_in, taker) and (stand_in == pattern or not set(taker) & set("?["))
+        for taker in rule.patterns or ("*",)
+    )

@@ -1,0 +1,224 @@
+"""The configuration: a dict from YAML to a frozen `Config`, or all of its problems at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from synapse_bgthrottle.core.config.contradictions import contradictions
+from synapse_bgthrottle.core.config.keys import API_PATH, KEYS, MATCH_KEYS, SETTING_KEYS
+from synapse_bgthrottle.core.config.limits import Rule, Settings, is_shadowed, with_pace
+from synapse_bgthrottle.core.config.problems import (
+    LONGEST_NAME,
+    InvalidConfigError,
+    Path,
+    Problem,
+    refused,
+    unknown_keys,
+)
+from synapse_bgthrottle.core.config.signal_parser import NESTED_KEYS, parse_signals
+from synapse_bgthrottle.core.config.signal_settings import SignalSettings
+from synapse_bgthrottle.core.config.window_config import DAYS_ACCEPTED, parse_window
+from synapse_bgthrottle.core.signals import SIGNALS
+
+
+@attrs.frozen
+class Config:
+    """The module's whole configuration.
+
+    Attributes:
+        settings: what the top level says.
+        rules: the first one that matches an update goes before the top level.
+        signals: what is looked at, and from where on it matters.
+        api_path: where the HTTP API is; None: nowhere.
+    """
+
+    settings: Settings = attrs.field(factory=Settings)
+    rules: tuple[Rule, ...] = ()
+    signals: SignalSettings = attrs.field(factory=SignalSettings)
+    api_path: str | None = "/_synapse/bgthrottle"
+
+
+def parse(raw: object) -> Config:
+    """The configuration as it was written, checked.
+
+    Raises:
+        InvalidConfigError: something is wrong with it; tells everything that is.
+    """
+    reader = _Reader()
+    config = reader.config(raw)
+    if reader.problems:
+        raise InvalidConfigError(reader.problems)
+    return config
+
+
+def parse_settings(raw: object, path: Path, keys: Sequence[str] = SETTING_KEYS) -> Settings:
+    """What somebody sets outside of the configuration, checked as a level of it is.
+
+    Args:
+        raw: as it was written, from YAML or JSON.
+        path: where it stands in what was written; the problems' paths begin with it.
+        keys: which it may have.
+
+    Raises:
+        InvalidConfigError: something is wrong with it; tells everything that is.
+    """
+    reader = _Reader()
+    settings = reader.settings(raw, path, keys)
+    if reader.problems:
+        raise InvalidConfigError(reader.problems)
+    return settings
+
+
+class _Reader:
+    """Reads on after a problem, so that all are found in one go."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def _problem(self, path: Path, message: str) -> None:
+        self.problems.append(Problem(path, message))
+
+    def _refuse(self, path: Path, value: object, accepted: str) -> None:
+        self.problems.append(refused(path, value, accepted))
+
+    def config(self, raw: object) -> Config:
+        mapping = self._mapping(raw, (), (*SETTING_KEYS, "api_path", "signals", "rules"))
+        if mapping is None:
+            return Config()
+        settings = self._settings(mapping, (), Settings())
+        signals = self._signals(mapping.get("signals", {}))
+        rules = self._rules(mapping.get("rules", []), settings)
+        if "api_path" not in mapping:
+            return Config(settings, tuple(rules), signals)
+        return Config(settings, tuple(rules), signals, self._api_path(mapping["api_path"]))
+
+    def _api_path(self, value: object) -> str | None:
+        try:
+            path: str | None = API_PATH.parse(value)
+        except ValueError:
+            self._refuse((API_PATH.setting,), value, API_PATH.accepted)
+            return None
+        return path
+
+    def settings(self, raw: object, path: Path, keys: Sequence[str]) -> Settings:
+        mapping = self._mapping(raw, path, keys)
+        if mapping is None:
+            return Settings()
+        if not mapping:
+            self._refuse(path, raw, f"at least one of {', '.join(keys)}")
+        return self._settings(mapping, path, Settings())
+
+    def _mapping(self, raw: object, path: Path, keys: Sequence[str]) -> Mapping[str, Any] | None:
+        if not isinstance(raw, dict):
+            self._refuse(path, raw, f"a mapping with any of the keys {', '.join(keys)}")
+            return None
+        self.problems.extend(unknown_keys(path, raw, keys))
+        return raw
+
+    def _settings(self, raw: Mapping[str, Any], path: Path, above: Settings) -> Settings:
+        """One level's settings; `above` is the level that completes it."""
+        read: dict[str, Any] = {}
+        for name, key in KEYS.items():
+            if name in raw:
+                try:
+                    read.setdefault(key.setting, key.parse(raw[name]))
+                except ValueError:
+                    self._refuse((*path, name), raw[name], key.accepted)
+        if "windows" in raw:
+            read["windows"] = self._windows(raw["windows"], (*path, "windows"))
+        settings = Settings(**read)
+        for name, message in contradictions(raw, settings, above):
+            self._problem((*path, name), message)
+        return with_pace(settings)
+
+    def _windows(self, raw: object, path: Path) -> tuple[Any, ...] | None:
+        if raw == "always":
+            return ()
+        if not isinstance(raw, list) or not raw:
+            self._refuse(
+                path, raw, f"always, or a list of windows, each with any of {DAYS_ACCEPTED}"
+            )
+            return None
+        windows = []
+        for number, item in enumerate(raw):
+            at = (*path, f"<item {number}>")
+            mapping = self._mapping(item, at, ("days", "start", "end"))
+            if mapping is not None:
+                window, problems = parse_window(mapping)
+                for key, accepted in problems:
+                    place = (*at, key) if key in mapping else at
+                    self._refuse(place, mapping.get(key, item), accepted)
+                windows.append(window)
+        return tuple(windows) if windows and None not in windows else None
+
+    def _signals(self, raw: object) -> SignalSettings:
+        mapping = self._mapping(raw, ("signals",), tuple(SIGNALS))
+        if mapping is None:
+            return SignalSettings()
+        for name, keys in NESTED_KEYS.items():
+            if isinstance(mapping.get(name), dict):
+                self._mapping(mapping[name], ("signals", name), keys)
+        signals, problems = parse_signals(mapping)
+        self.problems.extend(problems)
+        return signals
+
+    def _rules(self, raw: object, top: Settings) -> list[Rule]:
+        if not isinstance(raw, list):
+            self._refuse(("rules",), raw, "a list of rules")
+            return []
+        rules: list[Rule] = []
+        for number, item in enumerate(raw):
+            path = ("rules", f"<item {number}>")
+            keys = (*MATCH_KEYS, *SETTING_KEYS)
+            mapping = self._mapping(item, path, keys)
+            if mapping is None:
+                continue
+            if not mapping:
+                self._refuse(path, item, f"at least one of {', '.join(keys)}")
+                continue
+            before = len(self.problems)
+            rule = Rule(
+                number,
+                patterns=self._patterns(mapping, path),
+                database=self._database(mapping, path),
+                one_shot=self._one_shot(mapping, path),
+                settings=self._settings(mapping, path, top),
+            )
+            if len(self.problems) > before:
+                continue  # what it would match is not known
+            if is_shadowed(rule, rules):
+                self._problem(
+                    path,
+                    f"{rule} can never match, because earlier rules take all that it could;"
+                    " accepted is to move it up, or to leave it out",
+                )
+            rules.append(rule)
+        return rules
+
+    def _patterns(self, raw: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+        if "update" not in raw:
+            return ()
+        value = raw["update"]
+        names = value if isinstance(value, list) and value else [value]
+        for number, name in enumerate(names):
+            if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+                at = (*path, "update", *((f"<item {number}>",) if names is value else ()))
+                self._refuse(
+                    at, name, "an update's name, a glob such as 'event_*', or a list of them"
+                )
+        return tuple(name for name in names if isinstance(name, str))
+
+    def _database(self, raw: Mapping[str, Any], path: Path) -> str | None:
+        value = raw.get("database")
+        if "database" in raw and (not isinstance(value, str) or not value):
+            self._refuse((*path, "database"), value, "the name of a database, such as master")
+            return None
+        return value
+
+    def _one_shot(self, raw: Mapping[str, Any], path: Path) -> bool | None:
+        value = raw.get("one_shot")
+        if "one_shot" in raw and not isinstance(value, bool):
+            self._refuse((*path, "one_shot"), value, "true or false")
+            return None
+        return value

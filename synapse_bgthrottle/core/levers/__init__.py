@@ -1,0 +1,1 @@
+"""What administrators do by hand: pause, override, release. Imports `config`, `units`."""

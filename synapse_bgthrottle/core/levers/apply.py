@@ -1,0 +1,167 @@
+"""What a request makes, and what it ends, of the levers in force. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from synapse_bgthrottle.core.levers.lever import MOST_LEVERS, Lever, LeverKind
+from synapse_bgthrottle.core.levers.request import (
+    Action,
+    LeverRequest,
+    NothingMatchesError,
+    TooManyLeversError,
+)
+
+_MADE_BY = {
+    Action.PAUSE: LeverKind.PAUSE,
+    Action.OVERRIDE: LeverKind.OVERRIDE,
+    Action.RELEASE: LeverKind.RELEASE,
+}
+_ENDED_BY = {
+    Action.RESUME: (LeverKind.PAUSE,),
+    Action.RESET: (LeverKind.OVERRIDE, LeverKind.RELEASE),
+}
+
+UpdateKey = tuple[str, str]
+
+
+@attrs.frozen
+class Pulled:
+    """What pulling a lever did.
+
+    Attributes:
+        made, ended: the levers that it made and ended.
+        in_force: all that are in force now.
+    """
+
+    made: tuple[Lever, ...]
+    ended: tuple[Lever, ...]
+    in_force: tuple[Lever, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As the HTTP API tells it, by these names."""
+        return {
+            name: [lever.to_json() for lever in levers]
+            for name, levers in attrs.asdict(self, recurse=False).items()
+        }
+
+
+def change(
+    request: LeverRequest,
+    author: str,
+    pending: Sequence[UpdateKey],
+    in_force: Sequence[Lever],
+    wall_s: float,
+    new_id: Callable[[], str],
+) -> tuple[tuple[Lever, ...], tuple[Lever, ...]]:
+    """The levers that it makes, and those that it ends.
+
+    Args:
+        request: what is asked for.
+        author: who asks, a Matrix user ID.
+        pending: the updates in the queues.
+        in_force: the levers.
+        wall_s: the time, in seconds since the epoch.
+        new_id: tells a lever from all others.
+
+    Raises:
+        NothingMatchesError: there is nothing that it is about.
+        TooManyLeversError: as many are in force as may be.
+    """
+    made: tuple[Lever, ...] = ()
+    if request.action in _MADE_BY:
+        made = tuple(_made(request, author, pending, wall_s, new_id))
+        # A release in force that is made anew gets the new end.
+        ended = tuple(
+            old
+            for old in in_force
+            for new in made
+            if old.kind is new.kind is LeverKind.RELEASE
+            and (old.update, old.database) == (new.update, new.database)
+        )
+        if not made:
+            raise NothingMatchesError(_no_update(request, pending))
+    else:
+        ended = meant_by(request, in_force)
+        if not ended:
+            raise NothingMatchesError(_no_lever(request, in_force))
+    if len(in_force) + len(made) - len(ended) > MOST_LEVERS:
+        raise TooManyLeversError(
+            f"{len(in_force)} pauses, overrides and releases are in force, this would add"
+            f" {len(made) - len(ended)}, and {MOST_LEVERS} may be: end some"
+        )
+    return made, ended
+
+
+def meant_by(request: LeverRequest, levers: Iterable[Lever]) -> tuple[Lever, ...]:
+    """Those of them that it ends by their kind, update and database."""
+    kinds = _ENDED_BY.get(request.action, ())
+    return tuple(
+        lever
+        for lever in levers
+        if lever.kind in kinds and lever.is_meant_by(request.update, request.database)
+    )
+
+
+def found_later(before: Sequence[Lever], after: Sequence[Lever]) -> Iterator[str]:
+    """What was done without an answer: what is in force, or no longer, a line each."""
+    for what, these, others in (("in force", after, before), ("over", before, after)):
+        ids = {lever.lever_id for lever in others}
+        for lever in these:
+            if lever.lever_id not in ids:
+                where = f" in {lever.database}" if lever.database else ""
+                told = f"{lever.kind.value} of {lever.update}{where} {lever.describe()}"
+                yield f"{what}, though its answer was lost: {told}"
+
+
+def _made(
+    request: LeverRequest,
+    author: str,
+    pending: Sequence[UpdateKey],
+    wall_s: float,
+    new_id: Callable[[], str],
+) -> Iterable[Lever]:
+    lever = Lever(
+        lever_id=new_id(),
+        kind=_MADE_BY[request.action],
+        update=request.update,
+        database=request.database,
+        settings=request.parsed,
+        written=request.settings,
+        reason=request.reason,
+        author=author,
+        created_s=wall_s,
+        ends_s=wall_s + request.duration_ms / 1000,
+    )
+    if request.action is not Action.RELEASE:
+        yield lever
+        return
+    for database_name, update_name in pending:  # once, so each by its name
+        if lever.matches(update_name, database_name):
+            yield attrs.evolve(
+                lever,
+                lever_id=new_id(),
+                update=update_name,
+                database=database_name,
+            )
+
+
+def _no_update(request: LeverRequest, pending: Sequence[UpdateKey]) -> str:
+    names = ", ".join(name for _, name in pending[:5]) + (", ..." if len(pending) > 5 else "")
+    what = f"no pending update matches {request.update}"
+    return f"{what}; pending are: {names}" if names else f"{what}: none is pending"
+
+
+def _no_lever(request: LeverRequest, in_force: Sequence[Lever]) -> str:
+    is_resume = request.action is Action.RESUME
+    names = ", ".join(
+        f"{lever.update} in {lever.database}" if lever.database else lever.update
+        for lever in in_force
+        if lever.kind in _ENDED_BY[request.action]
+    )
+    if not names:
+        return "nothing is paused" if is_resume else "no override and no release is in force"
+    what = "pause" if is_resume else "override or release"
+    where = f" in {request.database}" if request.database else ""
+    return f"no {what} matches {request.update}{where}; in force for: {names}"

@@ -1,0 +1,172 @@
+"""Which updates a lever is about, and what is in their way once it is in force. Pure."""
+
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import attrs
+
+from synapse_bgthrottle.core.config.problems import InvalidConfigError, did_you_mean, refused
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind
+from synapse_bgthrottle.core.levers.request import Action, LeverRequest, NothingMatchesError
+
+# What holds an update of a database, and its limits in a line: what `explain` tells.
+Explain = Callable[[str, str], tuple[Sequence[str], str]]
+
+_MAKING = frozenset({Action.PAUSE, Action.RELEASE, Action.OVERRIDE})
+_MOST_NAMES = 5
+
+
+@attrs.frozen
+class Target:
+    """The updates of one database.
+
+    Attributes:
+        database: its name.
+        pending: the names in its queue, in order; None: it could not be read, or nobody asked.
+        known: the names of the updates that the server can run; empty: unknown.
+    """
+
+    database: str
+    pending: tuple[str, ...] | None
+    known: frozenset[str]
+
+    def knows(self, update: str) -> bool:
+        """Whether the server can run it, for all that is known."""
+        return not self.known or update in self.known
+
+
+def is_known(request: LeverRequest, targets: Sequence[Target]) -> bool:
+    """Whether it needs no look at the queues to see that this server has what it is about."""
+    if request.action not in _MAKING or not _is_told(targets):
+        return True
+    return any(_matching(request.update, target.known) for target in _about(request, targets))
+
+
+def check_exists(database: str | None, targets: Sequence[Target]) -> None:
+    """Refuse a database that is not among these, where it is known which there are; None is all.
+
+    Raises:
+        InvalidConfigError: there is no such database.
+    """
+    names = [target.database for target in targets]
+    if database in (None, *names) or not _is_told(targets):
+        return
+    raise InvalidConfigError([refused(("database",), database, ", ".join(names))])
+
+
+def check(request: LeverRequest, targets: Sequence[Target]) -> None:
+    """Refuse what is about nothing that there is, where it is known what there is.
+
+    What is pending only after the next upgrade is not known before: a pattern for all matches it.
+
+    Raises:
+        InvalidConfigError: there is no such database.
+        NothingMatchesError: this server has no update that is named so, or cannot run it.
+    """
+    if request.action not in _MAKING or not _is_told(targets):
+        return
+    check_exists(request.database, targets)
+    about = _about(request, targets)
+    pending = [name for target in about for name in target.pending or ()]
+    if request.action is Action.RELEASE:
+        _check_release(request, about)
+    elif not is_known(request, targets) and not _matching(request.update, pending):
+        known = {name for target in about for name in target.known}
+        raise NothingMatchesError(_nothing_named(request, known, pending))
+
+
+def runnable(targets: Iterable[Target]) -> list[tuple[str, str]]:
+    """What is pending and can run: database and name."""
+    return [
+        (target.database, name)
+        for target in targets
+        for name in target.pending or ()
+        if target.knows(name)
+    ]
+
+
+def notes(
+    request: LeverRequest, made: Sequence[Lever], targets: Sequence[Target], explain: Explain
+) -> Iterator[str]:
+    """What whoever pulled this lever should know of it, a sentence each.
+
+    Args:
+        request: that was done.
+        made: the levers that it made.
+        targets: all databases; before it was done.
+        explain: as it is now.
+    """
+    if request.action not in _MAKING:
+        return
+    about = _about(request, targets)
+    pending = [name for target in about for name in target.pending or ()]
+    if not _matching(request.update, pending):
+        if all(target.pending is not None for target in about):
+            yield f"nothing pending matches {request.update} now"
+        if not _is_told(targets):
+            yield "which updates and databases this server knows is not told, so check the name"
+    for target in about:
+        yield from _of_database(request, made, target, explain)
+
+
+def _of_database(
+    request: LeverRequest, made: Sequence[Lever], target: Target, explain: Explain
+) -> Iterator[str]:
+    if not target.pending or request.action is Action.PAUSE:
+        return
+    head, where = target.pending[0], f"in {target.database}"
+    matching = _matching(request.update, target.pending)
+    strange = [name for name in matching if not target.knows(name)]
+    if strange and request.action is Action.RELEASE:
+        yield f"left out {where}, as this server does not know it: {_listed(strange)}"
+    if head in matching and head not in strange:
+        held_by, limits = explain(target.database, head)
+        if request.action is Action.OVERRIDE:
+            yield f"{head} {where} has now: {limits}"
+        if held_by:
+            yield f"{head} {where} is held still: {'; '.join(held_by)}"
+    behind = [
+        lever.update
+        for lever in made
+        if lever.kind is LeverKind.RELEASE
+        and (lever.database, lever.update == head) == (target.database, False)
+    ]
+    if behind and head not in matching:
+        held_by, _ = explain(target.database, head)
+        why = "which this server does not know" if not target.knows(head) else "; ".join(held_by)
+        wait = "waits" if len(behind) == 1 else "wait"
+        yield f"{_listed(behind)} {where} {wait} behind {head}" + (f", {why}" if why else "")
+
+
+def _is_told(targets: Sequence[Target]) -> bool:
+    # Where Synapse's private side is not as known, databases may show later, and names never.
+    return bool(targets) and all(target.known for target in targets)
+
+
+def _about(request: LeverRequest, targets: Sequence[Target]) -> list[Target]:
+    return [target for target in targets if request.database in (None, target.database)]
+
+
+def _matching(update: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if fnmatch.fnmatchcase(name, update)]
+
+
+def _check_release(request: LeverRequest, about: Sequence[Target]) -> None:
+    matching = [
+        name for target in about for name in _matching(request.update, target.pending or ())
+    ]
+    if matching and not _matching(request.update, [name for _, name in runnable(about)]):
+        message = f"this server does not know {_listed(matching)}, and cannot run it"
+        raise NothingMatchesError(message)
+
+
+def _nothing_named(request: LeverRequest, known: set[str], pending: Sequence[str]) -> str:
+    where = f" in {request.database}" if request.database is not None else ""
+    hint = did_you_mean(request.update, known)
+    waiting = f"pending are: {_listed(pending)}" if pending else "none is pending"
+    what = f"no update that this server knows matches {request.update}{where}"
+    return f"{what}{hint or ';'} {waiting}; for all of them: *"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")

@@ -1,0 +1,101 @@
+"""What an administrator should know of a valid configuration on this server. Pure."""
+
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+
+import attrs
+
+from synapse_bgthrottle.core.config.check_urls import secret_in
+from synapse_bgthrottle.core.config.limits import Limits, Rule, Settings, merge
+from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.config.problems import did_you_mean
+from synapse_bgthrottle.core.config.windows import skipped_days
+from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.core.signals import SIGNALS
+from synapse_bgthrottle.core.signals.samples import DatabaseSample
+from synapse_bgthrottle.core.signals.signal import SignalClass
+from synapse_bgthrottle.core.units import format_duration_ms
+
+LimitsOf = Callable[[str, str, bool], tuple[Rule | None, Limits]]
+
+
+def unmatched(
+    config: Config, known_updates: AbstractSet[str], databases: AbstractSet[str]
+) -> Iterator[str]:
+    """Names and databases in rules that this server does not have."""
+    for rule in config.rules:
+        for pattern in rule.patterns:
+            only = attrs.evolve(rule, patterns=(pattern,), database=None, one_shot=None)
+            if known_updates and not any(only.matches(name, "", False) for name in known_updates):
+                hint = did_you_mean(pattern, known_updates)
+                yield f"{rule}: this server knows no update called {pattern}{hint}"
+        if databases and rule.database is not None and rule.database not in databases:
+            yield f"{rule}: this server's databases are {', '.join(sorted(databases))}"
+
+
+def too_small(config: Config, limits_of: LimitsOf, database_name: str) -> Iterator[str]:
+    """Batches that the configuration asks for but must not get, lest rows be skipped."""
+    not_kept: dict[str, list[str]] = {}
+    for update_name, least_items in LEAST_BATCH_ITEMS.items():
+        rule, _ = limits_of(update_name, database_name, False)
+        levels = (rule.settings, config.settings) if rule is not None else (config.settings,)
+        for key, name in (
+            ("max_batch_size", "max_batch_items"),
+            ("default_batch_size", "default_batch_items"),
+        ):
+            asked = next((v for v in (getattr(s, name) for s in levels) if v is not None), None)
+            if asked is not None and asked < least_items:
+                not_kept.setdefault(f"{key} {asked}", []).append(f"{update_name} ({least_items})")
+    for setting, names in not_kept.items():
+        yield (
+            f"{setting} is not kept for these updates, whose batches have at least the number in"
+            f" brackets, because smaller ones can skip rows or never end: {', '.join(names)}"
+        )
+
+
+def unobservable_on_sqlite(config: Config) -> Iterator[str]:
+    """Budgets that hold everything, because they are configured and only PostgreSQL has them."""
+    for name, threshold in config.signals.thresholds.items():
+        signal = SIGNALS[name]
+        is_budget = signal.signal_class is SignalClass.BUDGET
+        if threshold is not None and is_budget and signal.source is DatabaseSample:
+            yield (
+                f"signals.{name} cannot be observed on SQLite, and a budget that is configured"
+                " holds all that it is for where it cannot: leave it out"
+            )
+
+
+def secrets(config: Config) -> Iterator[str]:
+    """What looks like a secret where more people read it than should."""
+    url = config.signals.http_url
+    secret = None if url is None else secret_in(url)
+    if secret is not None:
+        yield (
+            f"signals.http: the address has what looks like a secret ({secret}). Who reads the"
+            " configuration, or the log of what answers there, can read it: better let that answer"
+            " without a secret, at an address that only this server reaches, such as 127.0.0.1"
+        )
+
+
+def skipped(config: Config, wall_s: float) -> Iterator[str]:
+    """Windows that do not open on some day of the coming year, because clocks change."""
+    told = set()
+    for level in (config.settings, *(rule.settings for rule in config.rules)):
+        limits = merge((level, config.settings))
+        for window in limits.windows:
+            for day in skipped_days(window, limits.time_zone, wall_s):
+                told.add((day, f"{window} {limits.time_zone}"))
+    for day, window_name in sorted(told):
+        yield f"the window {window_name} does not open on {day}, when clocks change"
+
+
+def taken_over(tuned: Settings) -> Iterator[str]:
+    """What is kept of the server's own `background_updates:` section."""
+    if tuned.target_duration_ms is not None:
+        yield f"target duration {format_duration_ms(tuned.target_duration_ms)}"
+    if tuned.pace is not None:
+        yield str(tuned.pace)
+    if tuned.default_batch_items is not None:
+        yield f"default batch size {tuned.default_batch_items}"
+    if tuned.min_batch_items is not None:
+        yield f"min batch size {tuned.min_batch_items}"

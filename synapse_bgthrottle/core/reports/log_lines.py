@@ -1,0 +1,153 @@
+"""The log lines that an administrator wants to read. Pure.
+
+Of decisions one a change, none a batch; of samples, signals that cannot be seen and index builds.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+import attrs
+
+from synapse_bgthrottle.core.config.limits import Adaptive
+from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
+from synapse_bgthrottle.core.scheduling.state import UpdateState
+from synapse_bgthrottle.core.signals.samples import DatabaseSample
+from synapse_bgthrottle.core.signals.signal_set import Board
+from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
+
+Line = tuple[int, str]
+
+# An index build that goes on in one phase is told of again after this long.
+BUILD_AGAIN_S = 600.0
+
+# A rate needs two samples to be seen.
+_SAMPLES_UNTIL_SEEN = 3
+
+_LOUD = (
+    Cause.DATABASE,
+    Cause.PAUSED,
+    Cause.BACKOFF,
+    Cause.APPROVAL,
+    Cause.BUDGET,
+)
+
+
+@attrs.define
+class Teller:
+    """Remembers what was last told of one database.
+
+    Attributes:
+        database_name: the database.
+        update_name: the update that was told of.
+        cause: the cause that was told; RUN stands for every one that is no hold.
+        subject: what it was about.
+        since_wall_s: since when it holds, in seconds since the epoch.
+        released: whether it was told that the update is let go although its windows are closed.
+    """
+
+    database_name: str
+    update_name: str = ""
+    cause: Cause = Cause.RUN
+    subject: str = ""
+    since_wall_s: float = 0.0
+    released: bool = False
+
+    def tell(
+        self, update_name: str, update: UpdateState, decision: Decision, wall_s: float
+    ) -> Iterator[Line]:
+        """The lines, mostly none, that this decision is worth: level and text."""
+        name = f"{update_name} in {self.database_name}"
+        if update_name != self.update_name:
+            self.update_name, self.released = update_name, False
+            yield logging.INFO, f"Pacing {name}: {describe(update)}"
+        if update.released and not self.released:
+            hold = format_duration_ms(update.limits.max_hold_ms)
+            windows = Cause.WINDOW in update.held_since_s
+            held_by = "its windows are closed" if windows else "a budget is closed"
+            yield (
+                logging.WARNING,
+                f"Letting {name} go although {held_by}: that held it for {hold},"
+                f" which is max_hold; {decision.reason}",
+            )
+        self.released = update.released
+        cause = decision.cause if decision.cause.is_hold else Cause.RUN
+        if cause is Cause.LEVERS:  # for a moment at every start; where it lasts, the keeper tells
+            return
+        if cause is self.cause and decision.subject == self.subject:
+            return
+        if cause.is_hold:
+            level = logging.WARNING if cause in _LOUD else logging.INFO
+            yield level, f"Holding {name}, and all updates behind it: {decision.reason}"
+        else:
+            held = format_duration_ms(max(wall_s - self.since_wall_s, 0) * 1000)
+            since = datetime.fromtimestamp(self.since_wall_s, timezone.utc)
+            yield (
+                logging.INFO,
+                f"Going on with {name} after {held} on hold"
+                f" ({self.cause.value}, since {since:%Y-%m-%dT%H:%M:%SZ})",
+            )
+        if not (cause.is_hold and self.cause.is_hold):
+            self.since_wall_s = wall_s
+        self.cause, self.subject = cause, decision.subject
+
+
+def describe(update: UpdateState) -> str:
+    """How an update is limited, and by which rule."""
+    limits = update.limits
+    adaptive = isinstance(limits.pace, Adaptive)
+    parts = [f"{limits.pace}, {limits.profile}" if adaptive else str(limits.pace)]
+    if update.one_shot:
+        parts.append("one-shot, so that only its start can be chosen")
+    else:
+        parts.append(f"target duration {format_duration_ms(limits.target_duration_ms)}")
+        if limits.max_items_per_second < float("inf"):
+            parts.append(f"at most {limits.max_items_per_second:g} items/s")
+        if limits.max_batch_items < float("inf"):
+            parts.append(f"at most {limits.max_batch_items} items a batch")
+    if limits.windows:
+        parts.append(f"windows {'; '.join(map(str, limits.windows))} {limits.time_zone}")
+    return f"{', '.join(parts)}; {update.rule or 'no rule, the top level'}"
+
+
+@attrs.define
+class SampleTeller:
+    """Remembers what was last told of the samples of one database.
+
+    Attributes:
+        database_name: the database.
+    """
+
+    database_name: str
+    _samples: int = 0
+    _told: set[str] = attrs.field(factory=set)
+    _phase: str = ""
+    _told_s: float = 0.0
+
+    def tell(self, update_name: str, board: Board, sample: DatabaseSample) -> Iterator[Line]:
+        """The lines, mostly none, that this sample is worth: level and text."""
+        if sample.problem:
+            return
+        self._samples += 1
+        # Only PostgreSQL counts transactions: what SQLite does not have need not be told.
+        if self._samples >= _SAMPLES_UNTIL_SEEN and sample.transactions is not None:
+            for name in sorted(set(board.unobservable()) - self._told):
+                self._told.add(name)
+                left_out = "and is left out"
+                if board.levels[name].is_hidden:
+                    left_out = "but for sessions of the server's own role"
+                yield (
+                    logging.INFO,
+                    f"{name} is not observable in {self.database_name}, {left_out}:"
+                    " see the table of signals in the documentation",
+                )
+        yield from self._build(update_name, sample)
+
+    def _build(self, update_name: str, sample: DatabaseSample) -> Iterator[Line]:
+        phase, done_ratio = sample.index_build or ("", None)
+        if phase and (phase != self._phase or sample.at_s - self._told_s >= BUILD_AGAIN_S):
+            done = "" if done_ratio is None else f", {format_ratio(round(done_ratio, 3))} done"
+            name = f"{update_name} in {self.database_name}"
+            yield logging.INFO, f"Building an index for {name}: {phase}{done}"
+            self._told_s = sample.at_s
+        self._phase = phase

@@ -1,0 +1,197 @@
+"""What is wrong, or stands in the way, and what an administrator can do about it. Pure."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from synapse_bgthrottle.core.units import format_duration_ms
+
+Json = dict[str, Any]
+
+# A hold, or a batch, that is older is worth a word.
+_LONG_MS = 3_600_000
+
+_START_ANEW = (
+    "Mend the cause, then start the updates anew: `bgthrottle resume`, or POST"
+    ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled.'
+)
+
+# It never forgets what it is at, and nothing but its end makes it go on to another one.
+_RESTART = "Synapse is still at {name}, which is no longer in the queue: restart it."
+
+_TRIED_AGAIN = (
+    "It is tried again, after a wait; Synapse gives up after five failures in a row. The whole"
+    " error is in Synapse's log, at `Error doing update`."
+)
+
+# What no release ends, by the cause of the hold.
+_ENDINGS = {
+    "database": "It goes on when the database answers: look at that, and at Synapse's log.",
+    "levers": "It goes on when the module can read its tables bgthrottle_*: see Synapse's log.",
+    "backoff": _TRIED_AGAIN,
+}
+# And by the signal that is closed, whose budgets are never let go; then of those that hold because
+# they cannot be read.
+_STUBBORN = {
+    "disk_free": "Free space on the disk: no release ends this.",
+    "pause_file": "Remove the file; its path is `signals.pause_file` in the configuration.",
+    "http": "Mend what `signals.http` asks, or take it out of the configuration.",
+    "sql": "Look at what `signals.sql` asks the database for: no release ends this.",
+}
+_UNREAD = (
+    "Make it readable again, or take `signals.{name}` out of the configuration:"
+    " no release ends this."
+)
+
+
+def problems(
+    enabled: bool,
+    store_problem: str,
+    databases: Sequence[Json],
+    gone: Mapping[str, str],
+    levers: Sequence[Json],
+    now_ms: int,
+) -> Iterator[Json]:
+    """The worst first: of the server, then of each database, whose status is given.
+
+    `gone` are updates that Synapse is at though their queue has them no more, by name of database.
+    """
+    if store_problem:
+        yield _problem(
+            None,
+            "store",
+            f"what is paused and released cannot be kept: {store_problem}",
+            "See the server's log; the tables bgthrottle_* are made in its main database.",
+        )
+    if not enabled:
+        yield _problem(
+            None,
+            "disabled",
+            "background updates are disabled by Synapse's own switch, which is lost at a restart",
+            "Enable them with `bgthrottle resume`; to hold them for a while, pause them instead.",
+        )
+    for database in databases:
+        yield from _of_database(database, gone.get(database["name"]), now_ms)
+    pauses = [_paused(lever) for lever in levers if lever["kind"] == "pause"]
+    yield from (pause for at, pause in enumerate(pauses) if pause not in pauses[:at])
+
+
+def _paused(lever: Json) -> Json:
+    ends = datetime.fromtimestamp(lever["ends_ms"] / 1000, timezone.utc)
+    why = f": {lever['reason']}" if lever["reason"] else ""
+    words = ["bgthrottle", "resume", lever["update"]]
+    if lever["database"]:
+        words += ["--database", lever["database"]]
+    is_wide = words[2:] == ["*"]
+    return _problem(
+        lever["database"],
+        "paused",
+        f"{lever['update']} is paused by {lever['author']} until {ends:%Y-%m-%d %H:%M} UTC{why}",
+        "End it, and all other pauses, with `bgthrottle resume`."
+        if is_wide
+        else f"End it with `{shlex.join(words)}`.",
+    )
+
+
+def _of_database(database: Json, gone: str | None, now_ms: int) -> Iterator[Json]:
+    name, failure, current = database["name"], database["last_failure"], database["current"]
+    last = f"; the last was: {failure['message']}" if failure else ""
+    if database["state"] == "aborted":
+        yield _problem(
+            name,
+            "aborted",
+            f"Synapse gave up on {name} after five failures in a row{last}",
+            _START_ANEW if gone is None else _RESTART.format(name=gone),
+        )
+    elif database["failures_in_row"]:
+        yield _problem(name, "failing", _failing(database), _TRIED_AGAIN)
+    if database["queue_problem"]:
+        yield _problem(
+            name,
+            "database",
+            f"the queue of {name} cannot be read: {database['queue_problem']}",
+            "It is asked again; updates go on when the database answers.",
+        )
+    queue = database["pending"] or ()
+    unknown = [pending["name"] for pending in queue if not _known(pending)]
+    if unknown:
+        yield _problem(
+            name,
+            "unknown_update",
+            f"this server does not know {', '.join(unknown)}: it stops there",
+            "They belong to another version of Synapse, or to a module that is not loaded: install"
+            " that, or, if you are certain that they are not needed, delete their rows of the table"
+            f" background_updates in the database {name}. Then restart Synapse: until then it stays"
+            " at the first of them.",
+        )
+    circle = [pending["name"] for pending in queue if not pending["is_reachable"]]
+    if circle:
+        yield _problem(
+            name,
+            "circle",
+            f"these updates wait for each other, so that none of them begins: {', '.join(circle)}",
+            "Compare `depends_on` in the table background_updates with Synapse's schema files.",
+        )
+    if current and current["decision"]:
+        yield from _of_update(database, current, now_ms)
+
+
+def _failing(database: Json) -> str:
+    count, failure = database["failures_in_row"], database["last_failure"]
+    if failure is None:
+        return f"{count} failures in a row"
+    what = "failed" if count == 1 else f"failed {count} times in a row"
+    return f"{failure['update']} {what}; the last was: {failure['message']}"
+
+
+def _of_update(database: Json, current: Json, now_ms: int) -> Iterator[Json]:
+    name, decision = database["name"], current["decision"]
+    for_ms = now_ms - decision["since_ms"]
+    if decision["is_hold"] and decision["cause"] not in ("paused", "disabled"):
+        if decision["cause"] == "approval" or for_ms >= _LONG_MS:
+            yield _problem(
+                name,
+                "held",
+                f"{current['name']} has been held for {format_duration_ms(for_ms)}:"
+                f" {decision['reason']}",
+                _ending(database, current["name"], decision["cause"]),
+            )
+    elif current["batch_since_ms"] and not current["one_shot"]:
+        for_ms = now_ms - current["batch_since_ms"]
+        if for_ms >= _LONG_MS:
+            yield _problem(
+                name,
+                "stuck",
+                f"a batch of {current['name']} has been running for {format_duration_ms(for_ms)}"
+                f"{_lock_wait(current, now_ms)}",
+                "Look at what its query waits for in the database (pg_stat_activity).",
+            )
+
+
+def _lock_wait(current: Json, now_ms: int) -> str:
+    since_ms = current["lock_wait_since_ms"]
+    if since_ms is None:
+        return ""
+    return f", of which it has waited for a lock for {format_duration_ms(now_ms - since_ms)}"
+
+
+def _ending(database: Json, update: str, cause: str) -> str:
+    """What ends a hold."""
+    if cause in _ENDINGS:
+        return _ENDINGS[cause]
+    if cause == "budget":
+        for signal in database["signals"]:
+            name = signal["name"]
+            if signal["is_closed"] and name in _STUBBORN:
+                is_read = signal["value"] is not None and not signal["is_stale"]
+                return _STUBBORN[name] if is_read else _UNREAD.format(name=name)
+    return f"Let it go once with `{shlex.join(['bgthrottle', 'release', update])}`."
+
+
+def _known(pending: Json) -> bool:
+    return pending["known"] is not False
+
+
+def _problem(database: str | None, kind: str, message: str, advice: str) -> Json:
+    return {"database": database, "kind": kind, "message": message, "advice": advice}

@@ -1,0 +1,211 @@
+"""One signal over time: its last value, its pressure, and whether it is a closed budget."""
+
+import math
+
+import attrs
+
+from synapse_bgthrottle.core.signals.samples import BatchSample, CheckSample, DatabaseSample, Sample
+from synapse_bgthrottle.core.signals.signal import (
+    PERIOD_S,
+    STALE_PERIODS,
+    NotYet,
+    Signal,
+    SignalClass,
+    Unit,
+)
+from synapse_bgthrottle.core.units import format_duration_ms, format_size_bytes
+
+ENTER_PRESSURE = 1.0
+LEAVE_PRESSURE = 0.7
+SHORTEST_HOLD_S = 10.0
+PANIC_S = 2.0
+
+_ATTACK = 0.7
+_RELEASE = 0.3
+# Nothing yields faster to more than this, so that what is above it need not fade: after one batch
+# that took 400 times its time there would be ten more at the least duty cycle.
+_FADES_FROM = 4.0
+
+# No value means more than this: a division by next to nothing does not.
+_MOST_PRESSURE = 100.0
+
+
+@attrs.define
+class Level:
+    """One signal.
+
+    Attributes:
+        signal: which.
+        threshold: where its pressure is 1.0.
+        is_configured: whether an operator asked for it, so that it must be readable.
+        at_s: when it was last read; None: never yet.
+        value: what was last seen; None: not observable.
+        problem: why it could not be read; empty: it could.
+        about: what else was last found, where anything was.
+        is_hidden: whether it is not observable because of sessions of other roles.
+        pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
+        closed_since_s: since when it is a closed budget; None: it is open.
+        panic_until_s: until when nothing may run.
+    """
+
+    signal: Signal
+    threshold: float
+    is_configured: bool
+    at_s: float | None = None
+    value: float | None = None
+    problem: str = ""
+    about: str = ""
+    is_hidden: bool = False
+    pressure: float = 0.0
+    closed_since_s: float | None = None
+    panic_until_s: float = -math.inf
+    _unseen_s: float = 0.0
+    _let_go: bool = False
+    _base: float = math.inf
+    _base_at_s: float = -math.inf
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether samples are due at fixed times, so that one that is late is missing."""
+        return self.signal.source is not BatchSample
+
+    @property
+    def _holds_good_s(self) -> float:
+        return STALE_PERIODS * PERIOD_S[self.signal.source]
+
+    def observe(self, sample: Sample, before: Sample | None) -> None:
+        """A sample of this signal's source has been taken."""
+        problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
+        value = None if problem else self.signal.read(sample, before)
+        if isinstance(value, NotYet):
+            return  # what was known before, if anything, holds until the next look
+        self.problem = problem
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            value, self.problem = (
+                None,
+                f"it was read as {value}, which is no {self.signal.unit.value}",
+            )
+        if self.signal.about is not None:
+            self.about = self.signal.about(sample) or self.about
+        if self.problem and self._holds_as_seen(sample.at_s):
+            return
+        self._pass_over_gap(sample.at_s)
+        pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
+        known = 0.0 if self.is_stale(sample.at_s) else self.pressure
+        # The least that there is may be enough to yield to, but never tells that all is well.
+        self.is_hidden = value is not None and pressure < ENTER_PRESSURE and self._is_least(sample)
+        if self.is_hidden:
+            value, pressure = None, 0.0
+        self.at_s, self.value = sample.at_s, value
+        if self.signal.signal_class is SignalClass.SOFT:
+            known = min(known, max(pressure, _FADES_FROM))
+            share = _ATTACK if pressure > known else _RELEASE
+            self.pressure = known + share * (pressure - known)
+            return
+        self.pressure = pressure
+        if self.signal.signal_class is SignalClass.PANIC and pressure >= ENTER_PRESSURE:
+            self.panic_until_s = sample.at_s + PANIC_S
+        elif self.signal.signal_class is SignalClass.BUDGET:
+            self._open_or_close(sample.at_s)
+
+    def is_stale(self, now_s: float) -> bool:
+        """Whether it has not been seen for three periods."""
+        return self.at_s is None or now_s - self.at_s > self._holds_good_s
+
+    def closed(self, now_s: float) -> tuple[str, str] | None:
+        """Why this budget holds updates, in a word or two and in full; None: it does not."""
+        name = self.signal.name
+        if self.is_configured:
+            if self.at_s is None:
+                return "not read yet", f"{name} is configured and has not been read yet"
+            if self.is_stale(now_s):
+                ago = format_duration_ms((now_s - self.at_s) * 1000)
+                return "stale", f"{name} is configured and has not been read since {ago} ago"
+            if self.problem:
+                return "unreadable", f"{name} is configured and cannot be read: {self.problem}"
+            if self.value is None:
+                here = "here"
+                if self.is_hidden:
+                    here += " without pg_monitor: sessions of other roles are there"
+                return "not observable", f"{name} is configured and not observable {here}"
+        if self.at_s is None or self.closed_since_s is None or self._let_go:
+            return None
+        known_until_s = min(now_s, self.at_s + self._holds_good_s)
+        if known_until_s - self.closed_since_s - self._unseen_s > self.signal.longest_hold_s:
+            self._let_go = True
+            return None
+        return "closed", self.describe()
+
+    def describe(self) -> str:
+        """The value with its threshold, `replica_lag 12s >= 10s`, or what was found."""
+        name = self.signal.name
+        if self.value is None:
+            return f"{name} {self.problem or 'not observable'}"
+        if self.signal.unit is Unit.YES_NO:
+            over = ", but no longer" if self.pressure < ENTER_PRESSURE else ""
+            return f"{name} {self.about}".rstrip() + over
+        relation = "<=" if self.signal.less_is_worse else ">="
+        if self.pressure < ENTER_PRESSURE:
+            relation = ">" if self.signal.less_is_worse else "<"
+        return f"{name} {self._format(self.value)} {relation} {self._format(self.threshold)}"
+
+    def _holds_as_seen(self, now_s: float) -> bool:
+        """Whether a look that failed leaves what the last one saw, until that is stale.
+
+        Looks fail when a database or a disk is in trouble: no time to open what was just closed.
+        """
+        if self.signal.signal_class is SignalClass.SOFT:
+            return True
+        is_closed = self.closed_since_s is not None and not self.is_configured
+        return is_closed and not self.is_stale(now_s)
+
+    def _is_least(self, sample: Sample) -> bool:
+        hides = isinstance(sample, DatabaseSample) and sample.hides_sessions
+        return hides and self.signal.of_sessions
+
+    def _pressure(self, value: float, at_s: float) -> float:
+        signal = self.signal
+        if signal.less_is_worse:
+            return self.threshold / value if value else _MOST_PRESSURE
+        if signal.base_s:
+            # The least value of the last while: at once downwards, upwards when it is old.
+            if value <= self._base or at_s - self._base_at_s > signal.base_s:
+                self._base, self._base_at_s = value, at_s
+            excess = max(value - self._base, 0.0)
+            return excess / max(self.threshold, self._base)
+        return value / self.threshold
+
+    def _pass_over_gap(self, at_s: float) -> None:
+        # In a pause nobody looks: that is no time for which it is known to have been closed.
+        gap_s = 0.0 if self.at_s is None else at_s - self.at_s
+        self._unseen_s += max(gap_s - self._holds_good_s, 0.0)
+        if self._let_go and gap_s > self.signal.longest_hold_s:
+            # If it still is closed, that is for something else than what it was let go for.
+            self.closed_since_s, self._let_go = None, False
+
+    def _open_or_close(self, at_s: float) -> None:
+        if self.pressure >= ENTER_PRESSURE:
+            if self.closed_since_s is None:
+                self.closed_since_s, self._unseen_s, self._let_go = at_s, 0.0, False
+        elif self.closed_since_s is not None and (
+            self._let_go
+            or self._is_of_another()
+            or (self.pressure < LEAVE_PRESSURE and at_s - self.closed_since_s >= SHORTEST_HOLD_S)
+        ):
+            self.closed_since_s, self._let_go = None, False
+
+    def _is_of_another(self) -> bool:
+        # Not observable all of a sudden: of the update that is at the head now.
+        is_seen = self.value is not None or self.problem or self.is_hidden
+        return not (is_seen or self.is_configured)
+
+    def _format(self, value: float) -> str:
+        if self.signal.unit is Unit.DURATION:
+            return format_duration_ms(value)
+        if self.signal.unit is Unit.SIZE:
+            return format_size_bytes(value)
+        if self.signal.unit is Unit.RATE:
+            return f"{format_size_bytes(value)}/s"
+        if self.signal.unit is Unit.FACTOR:
+            return f"{value:.3g}x"
+        return f"{value:g}"

@@ -1,0 +1,150 @@
+"""The course of each update, from its first batch to its end, over restarts of the server. Pure.
+
+Synapse says when an iteration begins, never that an update is done: that shows when another one
+begins, or when it is no longer in the queue. Times are seconds since the epoch.
+"""
+
+import enum
+import fnmatch
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from synapse_bgthrottle.core.scheduling.state import UpdateState
+
+# What is kept.
+MOST_ENTRIES = 1000
+LONGEST_MESSAGE = 500
+
+
+class Outcome(enum.Enum):
+    """What became of an update."""
+
+    RUNNING = "running"
+    DONE = "done"
+    ABORTED = "aborted"
+    GONE = "gone"
+
+
+@attrs.frozen(kw_only=True)
+class HistoryEntry:
+    """One update, as far as it has come.
+
+    Attributes:
+        database, update: names.
+        started_s: since when.
+        ended_s: until when; None: it has not ended.
+        outcome: DONE; ABORTED by Synapse after five failures; GONE from the queue after a failure,
+            so that somebody else may have removed it; or RUNNING, which includes waiting.
+        items, batches, batch_s: what was done, and the time spent in batches.
+        waited_s: the time spent waiting, by cause.
+        failures: failed batches.
+        last_failure: the message of the last one.
+        first_progress: its progress_json when it was first seen.
+    """
+
+    database: str
+    update: str
+    started_s: float
+    ended_s: float | None = None
+    outcome: Outcome = Outcome.RUNNING
+    items: int = 0
+    batches: int = 0
+    batch_s: float = 0.0
+    waited_s: Mapping[str, float] = attrs.field(factory=dict)
+    failures: int = 0
+    last_failure: str = ""
+    first_progress: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Database and update."""
+        return self.database, self.update
+
+    def to_json(self) -> dict[str, Any]:
+        """As the HTTP API tells it: times in ms since the epoch."""
+        return {
+            "database": self.database,
+            "update": self.update,
+            "started_ms": round(self.started_s * 1000),
+            "ended_ms": None if self.ended_s is None else round(self.ended_s * 1000),
+            "outcome": self.outcome.value,
+            "items": self.items,
+            "batches": self.batches,
+            "batch_time_ms": round(self.batch_s * 1000),
+            "waited_ms": {cause: round(s * 1000) for cause, s in self.waited_s.items()},
+            "failures": self.failures,
+            "last_failure": self.last_failure,
+        }
+
+
+def newest_first(
+    entries: Iterable[HistoryEntry], update: str | None, database: str | None
+) -> list[HistoryEntry]:
+    """Each run once, as the last of those given tells it.
+
+    Args:
+        entries: in any order.
+        update: a glob: only of updates that match it; None: of all.
+        database: only of this one; None: of all.
+    """
+    # By the time as it is stored, so that what runs replaces what was written of it.
+    runs = {(entry.key, round(entry.started_s * 1000)): entry for entry in entries}
+    return [
+        entry
+        for entry in sorted(runs.values(), key=lambda entry: -entry.started_s)
+        if (update is None or fnmatch.fnmatchcase(entry.update, update))
+        and database in (None, entry.database)
+    ]
+
+
+@attrs.define
+class Course:
+    """An update that has begun and not ended.
+
+    Attributes:
+        entry: what was known of it when it began, or when the server did.
+    """
+
+    entry: HistoryEntry
+    _items: int
+    _batches: int
+    _batch_s: float
+    _failures: int
+    _waited_s: Mapping[str, float]
+
+    @classmethod
+    def begin(cls, entry: HistoryEntry, state: UpdateState) -> "Course":
+        """From here on, what `state` counts is added to `entry`."""
+        return cls(entry, state.items, state.batches, state.batch_s, state.failures, _waited(state))
+
+    def so_far(self, state: UpdateState) -> HistoryEntry:
+        """The entry, with what was done since."""
+        waited_s = dict(self.entry.waited_s)
+        for cause, total_s in _waited(state).items():
+            since_s = total_s - self._waited_s.get(cause, 0.0)
+            if since_s > 0:
+                waited_s[cause] = waited_s.get(cause, 0.0) + since_s
+        failures = state.failures - self._failures
+        return attrs.evolve(
+            self.entry,
+            items=self.entry.items + state.items - self._items,
+            batches=self.entry.batches + state.batches - self._batches,
+            batch_s=self.entry.batch_s + state.batch_s - self._batch_s,
+            waited_s=waited_s,
+            failures=self.entry.failures + failures,
+            last_failure=state.last_failure if failures else self.entry.last_failure,
+        )
+
+    def held_s(self, state: UpdateState) -> float:
+        """Of the time since it began, or since the server did, what holds took."""
+        return sum(
+            waited_s - self._waited_s.get(cause.value, 0.0)
+            for cause, waited_s in state.waited_s.items()
+            if cause.is_hold
+        )
+
+
+def _waited(state: UpdateState) -> dict[str, float]:
+    return {cause.value: waited_s for cause, waited_s in state.waited_s.items()}

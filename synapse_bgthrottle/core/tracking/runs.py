@@ -1,0 +1,148 @@
+"""Which updates are under way, and what is to be written of them. Pure."""
+
+import math
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+
+import attrs
+
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, Course, HistoryEntry, Outcome
+
+# How often the history of an update that goes on is written.
+WRITE_EVERY_S = 60.0
+
+
+class Courses:
+    """The update under way in each database, and those that have ended since somebody asked.
+
+    Attributes:
+        running: by name of database.
+    """
+
+    def __init__(self, throttle: Throttle) -> None:
+        self.running: dict[str, Course] = {}
+        self._throttle = throttle
+        self._recalled: dict[tuple[str, str], HistoryEntry] = {}
+        self._ended: list[HistoryEntry] = []
+        self._in_writing: list[HistoryEntry] = []
+        self._written_s: dict[str, float] = {}
+
+    def recall(self, entries: Iterable[HistoryEntry]) -> None:
+        """These had not ended when the server did; the newest of one update come last."""
+        self._recalled = {entry.key: entry for entry in entries}
+        for name, course in self.running.items():
+            before = self._recalled.pop(course.entry.key, None)
+            if before is not None:
+                self.running[name] = attrs.evolve(course, entry=_resumed(before))
+
+    def begin(self, database_name: str, update_name: str, wall_s: float) -> bool:
+        """An iteration of this update begins; answers whether that is news."""
+        course = self.running.get(database_name)
+        if course is not None and course.entry.update == update_name:
+            if course.entry.outcome is Outcome.RUNNING:
+                return False
+            self.running[database_name] = attrs.evolve(course, entry=_resumed(course.entry))
+            return True
+        if course is not None:  # Synapse goes on to another one only when one is done
+            self._end(database_name, _ended(course.entry), wall_s)
+        key = (database_name, update_name)
+        before = self._recalled.pop(key, None)
+        entry = HistoryEntry(database=database_name, update=update_name, started_s=wall_s)
+        if before is not None:
+            entry = _resumed(before)
+        self.running[database_name] = Course.begin(entry, self._throttle.updates[key])
+        return True
+
+    def see_recalled(self, database_name: str, queued: AbstractSet[str], wall_s: float) -> None:
+        """These are in the queue, so that what was there before the restart and is not has ended.
+
+        Also while an iteration is open: it is one of another update.
+        """
+        for key, entry in list(self._recalled.items()):
+            if entry.database == database_name and entry.update not in queued:
+                ended_s = entry.ended_s or wall_s
+                self._ended.append(attrs.evolve(entry, outcome=_ended(entry), ended_s=ended_s))
+                del self._recalled[key]
+
+    def see(
+        self, database_name: str, queued: AbstractSet[str], wall_s: float, *, aborted: bool
+    ) -> None:
+        """These are in the queue, and no iteration is open, so that what is not there has ended."""
+        course = self.running.get(database_name)
+        if course is None:
+            return
+        if course.entry.update not in queued:
+            has_failed = self._throttle.databases[database_name].has_failed
+            self._end(database_name, Outcome.GONE if has_failed else Outcome.DONE, wall_s)
+        elif aborted and course.entry.outcome is Outcome.RUNNING:
+            entry = attrs.evolve(course.entry, outcome=Outcome.ABORTED, ended_s=wall_s)
+            self.running[database_name] = attrs.evolve(course, entry=entry)
+            self._written_s.pop(database_name, None)
+
+    def newest_since_s(self, wall_s: float) -> float:
+        """For how long the newest of those under way has been so, in seconds."""
+        return min((wall_s - v.entry.started_s for v in self.running.values()), default=math.inf)
+
+    def first_seen(self, database_name: str, progress_json: str) -> None:
+        """How far the update under way there was when it was first seen."""
+        course = self.running[database_name]
+        entry = attrs.evolve(course.entry, first_progress=progress_json)
+        self.running[database_name] = attrs.evolve(course, entry=entry)
+
+    def so_far(self, database_name: str) -> HistoryEntry | None:
+        """The history of the update under way there."""
+        course = self.running.get(database_name)
+        if course is None:
+            return None
+        return course.so_far(self._throttle.updates[course.entry.key])
+
+    def ended(self) -> list[HistoryEntry]:
+        """Those that have ended since this was asked; until `written` or `put_back`, in writing."""
+        self._in_writing, self._ended = self._ended, []
+        return self._in_writing
+
+    def written(self) -> None:
+        """What was in writing is written, or never will be."""
+        self._in_writing = []
+
+    @property
+    def unwritten(self) -> tuple[HistoryEntry, ...]:
+        """Those that have ended and are not written yet."""
+        return (*self._in_writing, *self._ended)
+
+    def put_back(self, ended: Iterable[HistoryEntry], due: Iterable[HistoryEntry] = ()) -> None:
+        """These could not be written: those that have ended, and those that were due."""
+        self._ended = [*ended, *self._ended][-MOST_ENTRIES:]
+        self._in_writing = []
+        for entry in due:
+            self._written_s.pop(entry.database, None)
+
+    def due(self, wall_s: float) -> list[HistoryEntry]:
+        """Those under way that are to be written (again); until `put_back`, taken as written."""
+        due = []
+        for name in self.running:
+            if abs(wall_s - self._written_s.get(name, 0.0)) >= WRITE_EVERY_S:
+                self._written_s[name] = wall_s
+                entry = self.so_far(name)
+                if entry is not None:
+                    due.append(entry)
+        return due
+
+    def _end(self, database_name: str, outcome: Outcome, wall_s: float) -> None:
+        entry = self.so_far(database_name)
+        course = self.running.pop(database_name)
+        self._throttle.ended(database_name, course.entry.update)
+        self._written_s.pop(database_name, None)
+        if entry is not None:
+            ended_s = entry.ended_s or wall_s
+            self._ended.append(attrs.evolve(entry, outcome=outcome, ended_s=ended_s))
+
+
+def _ended(entry: HistoryEntry) -> Outcome:
+    # Only a hand removes what was aborted.
+    return Outcome.GONE if entry.outcome is Outcome.ABORTED else Outcome.DONE
+
+
+def _resumed(entry: HistoryEntry) -> HistoryEntry:
+    return attrs.evolve(entry, outcome=Outcome.RUNNING, ended_s=None)

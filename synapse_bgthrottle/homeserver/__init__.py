@@ -1,0 +1,1 @@
+"""Runs inside Synapse's process: waits, asks and writes for `core`. Imports `core`."""

@@ -1,0 +1,281 @@
+"""Synapse's private side, as far as it is about one database and its queue of updates."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from inspect import getclosurevars
+from typing import Any
+
+import attrs
+from synapse.module_api import ModuleApi
+
+from synapse_bgthrottle.core.scheduling.failures import is_from_database, is_refusal
+from synapse_bgthrottle.core.scheduling.quirks import tables_of_batched
+from synapse_bgthrottle.core.tracking.queue import QueueRow
+from synapse_bgthrottle.homeserver.internals.guard import call, get
+
+# Changes nothing, but needs what the end of every batch needs: a connection, the lock of the
+# writer on SQLite, a lock on the queue's table and a server that is not read-only on PostgreSQL.
+_WRITE_NOTHING = "UPDATE background_updates SET update_name = update_name WHERE 1 = 0"
+_WRITE_NOTHING_TO_POSTGRES = (  # one trip, and a question that ends by itself
+    f"SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000; {_WRITE_NOTHING}"
+)
+
+# After a batch found the disk full, that says nothing: no page is written. This makes files grow
+# by about 16 MiB, as much as PostgreSQL adds to its log at a time, and leaves nothing behind. The
+# table is a temporary one, so that a log that is nearly full is not what this fills.
+_GROW_ON_POSTGRES = (
+    "SET LOCAL statement_timeout = 30000; SET LOCAL temp_tablespaces = '';"
+    " SAVEPOINT bgthrottle_room; CREATE TEMP TABLE bgthrottle_room (filler TEXT);"
+    " INSERT INTO bgthrottle_room SELECT repeat('x', 1900) FROM generate_series(1, 8192);"
+    " ROLLBACK TO SAVEPOINT bgthrottle_room; RELEASE SAVEPOINT bgthrottle_room"
+)
+# About 4 MiB, more than SQLite keeps in memory before it writes.
+_GROW_ON_SQLITE = (
+    "CREATE TABLE bgthrottle_room (filler BLOB)",
+    "INSERT INTO bgthrottle_room VALUES (zeroblob(4194304))",
+)
+
+_QUEUE = "SELECT update_name, progress_json, depends_on, ordering FROM background_updates"
+_ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
+_DRIVERS = ("psycopg2", "sqlite3")
+
+
+class ReadProblemError(Exception):
+    """Something could not be read; says why in a line."""
+
+
+@attrs.frozen
+class ConnectionSettings:
+    """How Synapse connects to a database.
+
+    Attributes:
+        is_sqlite: whether it is SQLite; PostgreSQL otherwise.
+        arguments: of the driver's `connect`, secrets included.
+    """
+
+    is_sqlite: bool
+    arguments: Mapping[str, Any] = attrs.field(repr=False)
+
+
+class Database:
+    """One database of the server, with its queue of updates.
+
+    Attributes:
+        name: Synapse's for it.
+        has_worked: whether a batch has begun there since the start.
+    """
+
+    def __init__(self, api: ModuleApi, name: str, pool: Any = None) -> None:
+        """`pool` is Synapse's DatabasePool, None where it cannot be had."""
+        self.name = name
+        self.has_worked = False
+        self._api = api
+        self._pool = pool
+
+    @property
+    def enabled(self) -> bool:
+        """Synapse's own switch; taken to be on where it cannot be read."""
+        return bool(get(self._pool, "updates", "enabled", default=True))
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite, where a batch holds the lock of the only writer."""
+        return self.engine == "sqlite"
+
+    def items_done(self) -> int | None:
+        """Items that Synapse counted for the current update since it started; None: unknown."""
+        current = call(get(self._pool, "updates", "get_current_update"))
+        items = get(current, "total_item_count")
+        return items if isinstance(items, int) else None
+
+    def known_updates(self) -> frozenset[str]:
+        """The names of all updates that this server can run; empty where that is unknown."""
+        return frozenset(self._handlers())
+
+    def tables_of(self, update_name: str) -> frozenset[str] | None:
+        """The tables that the update works on; None: unknown.
+
+        Synapse makes the handlers that build an index or validate a constraint in a function with
+        the argument `table`, which can be read from them.
+        """
+        tables = tables_of_batched(update_name)
+        if tables is not None:
+            return tables
+        handler = get(self._handlers().get(update_name), "callback")
+        variables = None if handler is None else call(getclosurevars, handler)
+        table = get(variables, "nonlocals", default={}).get("table")
+        return frozenset({table}) if isinstance(table, str) else None
+
+    def is_controlled_by(self, on_update: Callable[..., Any]) -> bool:
+        """Whether this callback is the registered one; taken for granted where it is unknown."""
+        return bool(
+            get(self._pool, "updates", "_on_update_callback", default=on_update) == on_update
+        )
+
+    async def run(self, description: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run the function in a transaction, in a thread, with a cursor as first argument.
+
+        Raises:
+            Exception: whatever the function, or a lost connection, makes of it. What is an error
+                of the database is tried four times more by Synapse before.
+        """
+        run = get(self._pool, "runInteraction", default=self._api.run_db_interaction)
+        return await run(description, function, *arguments)
+
+    def one_shots(self) -> frozenset[str]:
+        """The names of the updates that Synapse flags as one-shots."""
+        handlers = self._handlers().items()
+        return frozenset(name for name, handler in handlers if get(handler, "oneshot"))
+
+    @property
+    def is_running(self) -> bool:
+        """Whether Synapse is at its updates: amid an iteration, or about to look for the next."""
+        return bool(get(self._pool, "updates", "_running", default=False))
+
+    @property
+    def has_aborted(self) -> bool:
+        """Whether Synapse gave up after five failures, and does nothing here any more."""
+        updates = get(self._pool, "updates")
+        # It stays marked after somebody started the updates anew, and then ended or disabled them.
+        done = get(updates, "_all_done")
+        if get(updates, "_running", default=True) or done or not self.enabled:
+            return False
+        marked = get(updates, "_aborted")
+        if marked is None:  # before Synapse 1.86: it has stopped amidst an update, or after one
+            return self.has_worked or self.current_update is not None
+        return bool(marked)
+
+    @property
+    def current_update(self) -> str | None:
+        """The update that Synapse is at; None: none, or unknown."""
+        name = get(self._pool, "updates", "_current_background_update")
+        return name if isinstance(name, str) else None
+
+    @property
+    def engine(self) -> str:
+        """`postgres`, `sqlite` or `unknown`."""
+        return _ENGINES.get(type(get(self._pool, "engine")).__name__, "unknown")
+
+    def connection_settings(self) -> ConnectionSettings | None:
+        """How Synapse connects to it; None: unknown."""
+        pool = get(self._pool, "_db_pool")
+        arguments, driver = get(pool, "connkw"), get(pool, "dbapiName")
+        if not isinstance(arguments, dict) or driver not in _DRIVERS:
+            return None
+        return ConnectionSettings(driver == "sqlite3", arguments)
+
+    async def queue(self) -> tuple[QueueRow, ...]:
+        """The queue of updates, in no order.
+
+        Raises:
+            Exception: whatever a lost connection, or a database that refuses, makes of it.
+        """
+        return tuple(QueueRow(*row) for row in await self._read("bgthrottle_queue", _QUEUE))
+
+    def session_pids(self) -> list[int]:
+        """PostgreSQL's process for each connection of this process; those that are known.
+
+        They are asked of the driver, not of the database.
+        """
+        connections = call(list, call(get(self._pool, "_db_pool", "connections", "values")))
+        pids = (call(get(each, "get_backend_pid")) for each in connections or ())
+        return [pid for pid in pids if isinstance(pid, int)]
+
+    async def ask_row(self, sql: str) -> Sequence[Any] | None:
+        """The first row that a statement answers, within two seconds; None: there is none.
+
+        Raises:
+            Exception: whatever a lost connection, or a database that refuses, makes of it.
+        """
+        rows = await self._read("bgthrottle_ends", sql)
+        return rows[0] if rows else None
+
+    async def _read(self, description: str, sql: str) -> Sequence[Sequence[Any]]:
+        answer: Sequence[Sequence[Any]] | ReadProblemError = await self.run(description, _read, sql)
+        if isinstance(answer, ReadProblemError):
+            raise answer
+        return answer
+
+    async def probe(self, needs_room: bool = False) -> str | None:
+        """Ask the database whether a batch could end; None is yes, otherwise what it complains of.
+
+        With `needs_room`, some MiB are written, which is dear: for use after a full disk only.
+
+        Raises:
+            Exception: whatever a lost connection makes of it.
+        """
+        complaint: str | None = await self.run("bgthrottle_probe", _probe, needs_room)
+        return complaint
+
+    def _handlers(self) -> Any:
+        handlers = get(self._pool, "updates", "_background_update_handlers")
+        return handlers if isinstance(handlers, dict) else {}
+
+
+def engine_of(txn: Any) -> str:
+    """`PostgresEngine` or `Sqlite3Engine`, by the cursor of a transaction."""
+    return type(getattr(txn, "database_engine", None)).__name__
+
+
+def complaint_of(error: Exception) -> str:
+    """An error in one line for people, and as any database can keep it."""
+    line = str(error).strip().split("\n")[0] or type(error).__name__
+    return line.encode("utf-8", "replace").decode()
+
+
+def _read(txn: Any, sql: str) -> Sequence[Sequence[Any]] | ReadProblemError:
+    # As with the probe: no error of the database leaves this function, lest it is tried again.
+    try:
+        if engine_of(txn) == "PostgresEngine":
+            txn.execute("SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000")
+        txn.execute(sql)
+        rows: Sequence[Sequence[Any]] = txn.fetchall()
+        return rows
+    except Exception as error:  # in a database thread: nothing to be cancelled here
+        return ReadProblemError(complaint_of(error))
+
+
+def _probe(txn: Any, needs_room: bool) -> str | None:
+    # Errors are caught here, because what leaves this function as an error of the database is
+    # tried four times more by Synapse, in the thread that the foreground needs.
+    engine = engine_of(txn)
+    try:
+        if engine == "Sqlite3Engine":
+            _write_nothing_to_sqlite(txn)
+            if needs_room:
+                _grow_on_sqlite(txn)
+        elif engine == "PostgresEngine":
+            txn.execute(_WRITE_NOTHING_TO_POSTGRES)
+            if needs_room:
+                txn.execute(_GROW_ON_POSTGRES)
+        else:
+            txn.execute(_WRITE_NOTHING)
+    except Exception as error:  # in a database thread: nothing to be cancelled here
+        if is_refusal(error):
+            return None  # the question is not understood, but that is an answer
+        if not is_from_database(error):
+            raise
+        return complaint_of(error)
+    return None
+
+
+def _write_nothing_to_sqlite(txn: Any) -> None:
+    # Without waiting for a lock: the wait would be in the only thread that the server has.
+    txn.execute("PRAGMA busy_timeout")
+    (busy_timeout_ms,) = txn.fetchone()
+    txn.execute("PRAGMA busy_timeout = 0")
+    try:
+        txn.execute(_WRITE_NOTHING)
+    finally:
+        txn.execute(f"PRAGMA busy_timeout = {int(busy_timeout_ms)}")
+
+
+def _grow_on_sqlite(txn: Any) -> None:
+    txn.execute("SAVEPOINT bgthrottle_room")
+    try:
+        for statement in _GROW_ON_SQLITE:
+            txn.execute(statement)
+    finally:
+        with suppress(Exception):  # where SQLite has ended the transaction by itself
+            txn.execute("ROLLBACK TO SAVEPOINT bgthrottle_room")
+            txn.execute("RELEASE SAVEPOINT bgthrottle_room")

@@ -1,0 +1,226 @@
+"""Synapse's private side, as far as it is about the server; `database` has what is of one database.
+
+Nothing there is needed to throttle: each thing is asked for with a guard, and where a version of
+Synapse lacks it, the module works with less detail.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from importlib import import_module
+from typing import Any, TypeVar
+
+from synapse import module_api
+from synapse.module_api import ModuleApi, make_deferred_yieldable
+from twisted.internet.defer import CancelledError, Deferred
+
+from synapse_bgthrottle.core.scheduling.state import Facts
+from synapse_bgthrottle.homeserver.internals.database import Database
+from synapse_bgthrottle.homeserver.internals.guard import PreserveLoggingContext, call, get
+from synapse_bgthrottle.homeserver.internals.stock_settings import stock_settings
+from synapse_bgthrottle.homeserver.internals.synapse_metrics import NOT_COUNTED, ServerMetrics
+from synapse_bgthrottle.homeserver.internals.timers import DelayedCall, Process, Timer, Timers
+
+__all__ = ["Database", "Homeserver"]
+
+_request_metrics = call(import_module, "synapse.http.request_metrics")
+_requests: Any = get(_request_metrics, "_in_flight_requests")
+_requests_lock: Any = get(_request_metrics, "_in_flight_requests_lock", default=nullcontext())
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_LONGEST_WAIT_S = 1.0
+_COUNT_EVERY_S = 0.25
+
+# Looking at more, a hundred times a second, would cost more than a hundredth of a core: they are
+# looked at as often as answers are counted.
+_MANY_REQUESTS = 500
+
+
+class ServerEndsError(RuntimeError):
+    """Nothing is begun any more."""
+
+
+class Homeserver:
+    """The server that the module is loaded into.
+
+    Attributes:
+        databases: by name; complete only where Synapse's private side is as known.
+        main: the one with the main store, which `run_on_main` reaches too.
+        stock: what stock Synapse would do.
+        server_name: as in user IDs.
+    """
+
+    def __init__(self, api: ModuleApi) -> None:
+        self._api = api
+        self.server_name = str(get(api, "server_name", default=""))
+        self._hs = hs = get(api, "_hs")
+        stores = call(get(hs, "get_datastores"))
+        pools = call(list, get(stores, "databases")) or []
+        names = [(call(get(pool, "name")), pool) for pool in pools]
+        self.databases = {
+            name: Database(api, name, pool) for name, pool in names if isinstance(name, str)
+        }
+        self.main = Database(api, "main", get(stores, "main", "db_pool"))
+        self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
+        self.stock = stock_settings(get(hs, "config", "background_updates"))
+        self.sleep = api.sleep  # by the clock on the wall: where that is set back, for longer
+        self._timers = Timers(self._delayed, self.now_s, self.wall_s)
+        self._metrics = ServerMetrics()
+        self._answered = 0
+        self._count_again_s = -math.inf
+        self._active: int | None = None
+        self._look_again_s = -math.inf
+
+    def database(self, name: str) -> Database:
+        if name not in self.databases:
+            self.databases[name] = Database(self._api, name)
+        return self.databases[name]
+
+    def call_later(self, delay_s: float, description: str, process: Process) -> Timer | None:
+        """Run it later, in a log context of its own; None: this server cannot, or it ends."""
+        self.call_overdue()
+        try:
+            return self._timers.call_later(delay_s, description, process)
+        except Exception as error:  # the clock of a server that ends takes no more calls
+            logger.debug("No %s any more, or in this version: %r", description, error)
+            return None
+
+    def call_overdue(self) -> None:
+        """Have what the clock on the wall, set back, keeps from being called, called at once.
+
+        Whoever begins anything of ours does this: nobody else would before that time has passed.
+        """
+        try:
+            self._timers.call_overdue()
+        except Exception as error:  # as above
+            logger.debug("What is overdue cannot be called: %r", error)
+
+    def _delayed(self, delay_s: float, description: str, process: Process) -> DelayedCall | None:
+        delayed = get(self._api, "delayed_background_call")
+        call_in: DelayedCall | None
+        if delayed is not None:
+            call_in = delayed(delay_s * 1000, process, desc=description)
+        else:  # before Synapse 1.90
+            run: Any = get(module_api, "run_as_background_process")
+            clock = call(get(self._hs, "get_clock"))
+            call_in = get(clock, "call_later")(delay_s, run, description, process)
+        return call_in
+
+    async def unbroken(
+        self,
+        limit_s: float,
+        description: str,
+        function: Callable[..., Awaitable[T]],
+        *arguments: Any,
+    ) -> T:
+        """What the function answers; it goes on to its end whoever no longer waits for it.
+
+        Raises:
+            TimeoutError: it takes longer, and goes on.
+            ServerEndsError: nothing was done.
+            Exception: whatever the function raises.
+        """
+        answer: Deferred[T] = Deferred()
+
+        async def run() -> None:
+            error: Exception | None = None
+            try:
+                result = await function(*arguments)
+            except CancelledError:
+                raise
+            except Exception as raised:
+                error = raised
+            with PreserveLoggingContext():  # whoever waits brings a context of their own
+                if answer.called:
+                    return
+                if error is None:
+                    answer.callback(result)
+                else:
+                    answer.errback(error)
+
+        async def give_up() -> None:
+            with PreserveLoggingContext():
+                if not answer.called:
+                    answer.errback(TimeoutError(f"no answer within {limit_s:g} s"))
+
+        timer = self.call_later(limit_s, "bgthrottle_time_limit", give_up)
+        try:
+            if self.call_later(0, description, run) is None:
+                raise ServerEndsError("the server ends")
+            return await make_deferred_yieldable(answer)
+        finally:
+            if timer is not None and timer.active():
+                timer.cancel()
+
+    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run what may block in a thread, and answer what it answers."""
+        return await self._api.defer_to_thread(function, *arguments)
+
+    async def run_on_main(
+        self, description: str, function: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        """`Database.run` on the main database."""
+        return await self._api.run_db_interaction(description, function, *arguments)
+
+    def facts(self) -> Facts:
+        """What the server is like, as far as decisions need it."""
+        return Facts(
+            cores=os.cpu_count() or 1,
+            sees_requests=_requests is not None and not self._has_workers,
+            databases=frozenset(self.databases),
+            sqlite_databases=frozenset(
+                name for name, database in self.databases.items() if database.is_sqlite
+            ),
+        )
+
+    def active_requests(self) -> int | None:
+        """Requests of clients that somebody waits for; None: they cannot be seen.
+
+        Not long polls, of which a server always has dozens, nor looks at the updates, nor those
+        that have been in flight for longer than `_LONGEST_WAIT_S`, which mostly wait for other
+        servers. With workers, clients are elsewhere. With very many requests it is as of a quarter
+        of a second ago or less.
+        """
+        if _requests is None or self._has_workers:
+            return None
+        now_s = self.now_s()
+        if now_s >= self._look_again_s or (call(len, _requests) or 0) <= _MANY_REQUESTS:
+            self._look_again_s = now_s + _COUNT_EVERY_S
+            self._active = call(_waited_for, _requests, self.wall_s() - _LONGEST_WAIT_S)
+        return self._active
+
+    def requests_answered(self) -> int:
+        """How many requests were ever answered, as of a quarter of a second ago or less."""
+        now_s = self.now_s()
+        if now_s >= self._count_again_s:
+            self._count_again_s = now_s + _COUNT_EVERY_S
+            self._answered = self._metrics.answered()
+        return self._answered
+
+    def now_s(self) -> float:
+        """Seconds on a clock that only goes forward."""
+        return time.monotonic()
+
+    def wall_s(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+
+def _waited_for(requests: Any, started_after_s: float) -> int:
+    """How many of the requests count that started later than this.
+
+    Where this version does not tell when one started, it has just done so.
+    """
+    count = 0
+    with _requests_lock:
+        for request in requests:
+            start_s = getattr(request, "start_ts", None)
+            if start_s is None or start_s > started_after_s:
+                count += getattr(request, "name", None) not in NOT_COUNTED
+    return count

@@ -1,0 +1,284 @@
+"""The context manager around one batch: waits for its turn, then times it."""
+
+import logging
+import math
+from contextlib import AbstractAsyncContextManager, suppress
+from types import TracebackType
+
+from twisted.internet.defer import CancelledError
+
+from synapse_bgthrottle.core.reports.log_lines import Teller
+from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
+from synapse_bgthrottle.core.scheduling.failures import FailureKind, kind_of
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.history import LONGEST_MESSAGE
+from synapse_bgthrottle.homeserver.fallback import StockIteration
+from synapse_bgthrottle.homeserver.internals.database import complaint_of
+from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
+from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
+from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
+from synapse_bgthrottle.homeserver.sampling.sampler import PATIENCE_S, Sampler
+
+logger = logging.getLogger(__name__)
+
+# A change (the server's switch, a window) is seen within this time.
+SLICE_S = 0.5
+
+# How often it is looked whether there is an answer to what was asked.
+_LOOK_S = 0.05
+
+# After an outage each connection of Synapse's pool is dead until somebody has used it, in vain:
+# they are asked from so long before the wait after a failure ends, so that it is not our batch.
+_ASKED_BEFORE_S = 3.0
+
+# A batch that was due so long ago may have missed the moment that it was for.
+_DELAYED_S = 0.25
+
+# A database that has been silent for so long may be for days: it is looked at once it answers.
+_LONG_SILENCE_S = 60.0
+
+# What is left of a wait by rounding is not worth less than this.
+_SHORTEST_SLEEP_S = 0.0001
+
+
+class Iteration(AbstractAsyncContextManager[int]):
+    """One iteration of one update.
+
+    No error of ours leaves it, because Synapse aborts all updates of a database after five in a
+    row; cancellation does, because the server shuts down by it.
+    """
+
+    def __init__(
+        self,
+        host: Homeserver,
+        database: Database,
+        throttle: Throttle,
+        watch: DatabaseWatch,
+        sampler: Sampler,
+        metrics: Metrics,
+        teller: Teller,
+        on_internal_error: OnInternalError,
+        update_name: str,
+    ) -> None:
+        self._host = host
+        self._database = database
+        self._throttle = throttle
+        self._watch = watch
+        self._sampler = sampler
+        self._metrics = metrics
+        self._teller = teller
+        self._on_internal_error = on_internal_error
+        self._update_name = update_name
+        self._asked_s = host.now_s()
+        self._waited_for = "nothing"
+        self._started_s = self._asked_s
+        self._items_before: int | None = None
+        # What was seen before this moment is no longer so; None: it is. At first nothing was looked
+        # at, nor while nothing was pending.
+        self._seen_since_s: float | None = None
+        if not sampler.has_looked_of_late(database.name):
+            self._seen_since_s = self._asked_s
+        elif not sampler.has_looked(database.name, update_name, -math.inf):
+            self._seen_since_s = -math.inf
+        self._is_blind = False  # after a hold in which nothing is looked at, until it was
+        self._stock: StockIteration | None = None  # where waiting for a turn failed
+        self._has_rest = False  # where the throttle knows that the batch ended
+
+    async def __aenter__(self) -> int:
+        try:
+            target_ms = await self._wait_for_turn()
+            self._start()
+            return target_ms
+        except CancelledError:
+            self._leave()
+            raise
+        except Exception as error:
+            self._on_internal_error("waiting for a batch's turn", error)
+            self._stock = StockIteration(self._host, self._asked_s)
+            target_ms = await self._stock.__aenter__()
+            with suppress(Exception):  # told; and a batch that is not known of has no rest
+                self._start()
+            return target_ms
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        stock = self._stock
+        try:
+            if exc is not None and (
+                isinstance(exc, CancelledError) or not isinstance(exc, Exception)
+            ):
+                # The server ends, and there is no time to wait. Or it does not: then Synapse takes
+                # this for a failed batch, of which five in a row abort.
+                if isinstance(exc, CancelledError):
+                    self._finish(exc)
+                self._leave()
+                return
+            self._finish(exc)
+            self._sampler.end(self._database.name)
+            if exc is not None:
+                await self._wait_for_database()
+            if not self._database.enabled:
+                self._throttle.loop_ends(self._database.name)
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._on_internal_error("after a batch", error)
+            is_last = self._database.current_update is None
+            if is_last:
+                with suppress(Exception):  # told; it may be that no iteration comes after it
+                    self._leave()
+            if stock is None:
+                stock = StockIteration(self._host)
+                # After an update's last batch Synapse asks the database, which may go meanwhile.
+                if not is_last and not self._has_rest:
+                    await stock.__aenter__()
+        if stock is not None:
+            await stock.__aexit__(exc_type, exc, tb)
+
+    @property
+    def _is_one_shot(self) -> bool:
+        return self._throttle.updates[self._database.name, self._update_name].one_shot
+
+    def _start(self) -> None:
+        self._items_before = self._database.items_done()
+        self._started_s = self._host.now_s()
+        self._database.has_worked = True
+        self._sampler.begin(self._database.name, self._update_name)
+        self._throttle.start(self._database.name, self._update_name, self._started_s)
+        self._sampler.batch_runs(self._database.name, True)
+
+    def _leave(self) -> None:
+        self._sampler.end(self._database.name)
+        self._throttle.leave(self._database.name)
+
+    async def _wait_for_turn(self) -> int:
+        while True:
+            decision = self._decided()
+            if self._is_blind and decision.cause.is_of_signals:
+                self._is_blind = False
+                await self._look_first(self._seen_since_s or -math.inf)
+                continue
+            self._tell(decision)
+            asked_before_s = self._asked_before_s(decision)
+            is_time = decision.wait_s <= asked_before_s
+            if is_time and await self._watch.has_asked():
+                if decision.wait_s <= 0 and self._watch.took_s > _DELAYED_S:
+                    self._throttle.delayed(self._database.name, self._update_name)
+                continue  # that took time: decide anew
+            if decision.wait_s > 0:
+                await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
+            elif self._seen_since_s is None or not self._is_one_shot:
+                return decision.target_ms
+            else:
+                await self._look_first(self._seen_since_s)
+
+    def _asked_before_s(self, decision: Decision) -> float:
+        if decision.cause is Cause.DATABASE:
+            return math.inf
+        if decision.cause is Cause.BACKOFF:
+            return _ASKED_BEFORE_S
+        # Or else the moment for batches could be over before the answer is there, each time.
+        return self._watch.took_s if decision.cause is Cause.COMPARE else 0.0
+
+    async def _look_first(self, since_s: float) -> None:
+        self._seen_since_s = None
+        name, begin_s = self._database.name, self._host.now_s()
+        self._sampler.begin(name, self._update_name)
+        self._sampler.hurry(name, self._update_name, since_s)
+        while not self._sampler.has_looked(name, self._update_name, since_s):
+            if self._host.now_s() - begin_s >= PATIENCE_S:
+                return  # what cannot be seen is told elsewhere, and never holds for ever
+            await self._host.sleep(_LOOK_S)
+
+    async def _wait_for_database(self) -> None:
+        # Synapse looks for the next update before it calls us again. If the batch failed because
+        # the database is gone, that fails too, five times within milliseconds: wait here.
+        await self._watch.has_asked()
+        try:
+            while self._watch.silent_since_s is not None and self._is_waited_for():
+                decision = self._decided()
+                self._tell(decision)
+                await self._wait(decision, SLICE_S)
+                await self._watch.has_asked()
+        finally:
+            self._sampler.end(self._database.name)  # no iteration need come after this one
+
+    def _is_waited_for(self) -> bool:
+        # A loop that ends because updates are disabled asks nothing. Between two updates it would
+        # be begun anew, and ask, as soon as they are enabled.
+        return self._database.enabled or self._database.current_update is None
+
+    async def _wait(self, decision: Decision, most_s: float) -> None:
+        before_s = self._host.now_s()
+        self._waited_for = decision.reason
+        is_unmeasured = decision.cause.is_unmeasured or self._is_silent_for_long()
+        if is_unmeasured:
+            self._sampler.end(self._database.name)
+        else:
+            self._sampler.begin(self._database.name, self._update_name)
+        self._host.call_overdue()
+        sleep_s = min(decision.wait_s, most_s, SLICE_S)
+        await self._host.sleep(max(sleep_s, _SHORTEST_SLEEP_S))
+        if is_unmeasured:
+            self._seen_since_s, self._is_blind = self._host.now_s(), True
+        waited_s = self._host.now_s() - before_s
+        self._throttle.waited(self._database.name, self._update_name, decision.cause, waited_s)
+        self._metrics.waited(self._database.name, decision.cause, waited_s)
+
+    def _is_silent_for_long(self) -> bool:
+        since_s = self._watch.silent_since_s
+        return since_s is not None and self._host.now_s() - since_s > _LONG_SILENCE_S
+
+    def _decided(self) -> Decision:
+        name = self._database.name
+        state = self._throttle.updates[name, self._update_name]
+        at = Conditions(
+            now_s=self._host.now_s(),
+            wall_s=self._host.wall_s(),
+            enabled=self._database.enabled,
+            silent_since_s=self._watch.silent_since_s,
+            complaint=self._watch.complaint,
+            active_requests=self._host.active_requests() if state.is_adaptive else None,
+            requests_answered=self._host.requests_answered() if state.is_adaptive else 0,
+        )
+        return self._throttle.decide(name, self._update_name, at)
+
+    def _tell(self, decision: Decision) -> None:
+        name = self._database.name
+        state = self._throttle.updates[name, self._update_name]
+        self._metrics.decided(name, self._update_name, decision)
+        for level, text in self._teller.tell(
+            self._update_name, state, decision, self._host.wall_s()
+        ):
+            logger.log(level, "%s", text)
+
+    def _finish(self, exc: Exception | None) -> None:
+        now_s = self._host.now_s()
+        after, before = self._database.items_done(), self._items_before
+        # Synapse forgets the current update when it is done: its last batch is not counted.
+        items = None if after is None or before is None else after - before
+        update = (self._database.name, self._update_name)
+        self._throttle.finish(*update, now_s, items, failed=exc is not None)
+        self._has_rest = True
+        self._metrics.batch_ended(*update, items, failed=exc is not None)
+        if exc is None:
+            self._watch.answered(now_s)
+        else:
+            kind = kind_of(exc)
+            self._watch.failed(now_s, needs_room=kind is FailureKind.ROOM)
+            message = complaint_of(exc)[:LONGEST_MESSAGE]
+            self._throttle.failed(*update, self._host.wall_s(), message, kind)
+        logger.debug(
+            "Batch of %s in %s: took %.1fms, after a wait of %.1fms for %s; items counted: %s",
+            self._update_name,
+            self._database.name,
+            (now_s - self._started_s) * 1000,
+            (self._started_s - self._asked_s) * 1000,
+            self._waited_for,
+            "unknown" if items is None else items,
+        )

@@ -1,0 +1,235 @@
+"""Keeps what must outlive the process: reads it at the start, writes how updates come along.
+
+While an update is pending it looks at the queue now and then, seldom where updates are disabled;
+while none is, at nothing, once that is known and written.
+"""
+
+import logging
+import math
+from collections import defaultdict
+
+from twisted.internet.defer import CancelledError
+
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, SeenWeek
+from synapse_bgthrottle.core.levers.request import StoreUnavailableError
+from synapse_bgthrottle.core.scheduling.failures import is_from_database
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.history import HistoryEntry
+from synapse_bgthrottle.core.tracking.queue import QueueRow
+from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver, ServerEndsError
+from synapse_bgthrottle.homeserver.internals.timers import Timer
+from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
+from synapse_bgthrottle.homeserver.sampling.asker import Pending
+from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk, Queue
+from synapse_bgthrottle.homeserver.storage.loader import WHERE, Opening
+from synapse_bgthrottle.homeserver.storage.store import Store, Stored
+
+logger = logging.getLogger(__name__)
+
+# How often the queue is looked at: while its first update goes on, after a twentieth of the time
+# that it has taken so far, between these; while something holds it, seldom. Time left is told once
+# eight looks' worth of steps were seen, which is so before a tenth of the way.
+LOOK_AFTER_SHARE = 1 / 20
+SHORTEST_LOOK_S = 0.5
+LONGEST_PAUSE_S = 5.0
+LOOK_EVERY_HELD_S = 60.0
+
+# What takes longer goes on, and the rest with it: other databases may answer.
+LONGEST_LOOK_S = 3.0
+LONGEST_WRITE_S = 10.0
+
+# How soon it is tried again, once nothing goes on, to look or to write, if that failed: doubled up
+# to the longest, until it succeeds. What ended last would be told as running for ever.
+FIRST_AGAIN_S = 5.0
+LONGEST_AGAIN_S = 600.0
+
+# An iteration that ended, and none after it for this long, was the last one for now.
+_LINGER_S = 1.0
+
+
+class Keeper:
+    """Has the store read, then follows the updates.
+
+    Attributes:
+        opening: how it is read.
+    """
+
+    def __init__(
+        self,
+        host: Homeserver,
+        throttle: Throttle,
+        store: Store,
+        courses: Courses,
+        progress: ProgressWatch,
+        desk: LeverDesk,
+        week: SeenWeek,
+        on_internal_error: OnInternalError,
+    ) -> None:
+        self._host = host
+        self._throttle = throttle
+        self._store = store
+        self._courses = courses
+        self._progress = progress
+        self._desk = desk
+        self._week = week
+        self._on_internal_error = on_internal_error
+        self.opening = Opening(host, throttle, store, self._take, on_internal_error)
+        self._pending = Pending(host)
+        self._is_called = False
+        self._is_wanted = False
+        self._is_behind = False
+        self._again_s = FIRST_AGAIN_S
+        self._again: Timer | None = None
+        self._looked_s: dict[str, float] = {}
+        self._is_left: dict[str, bool] = defaultdict(bool)  # whether its queue has updates
+        self._unknown_told: set[str] = set()
+
+    def begin(self, database_name: str, update_name: str) -> None:
+        """An iteration of this update begins."""
+        try:
+            if self._courses.begin(database_name, update_name, self._host.wall_s()):
+                self._looked_s.pop(database_name, None)
+            self._is_wanted = True
+            if self._again is not None and self._again.active():
+                self._again.cancel()
+                self._again, self._is_called = None, False
+            if not self._is_called:
+                self._call_in(_LINGER_S)
+        except Exception as error:  # the update goes on without
+            self._on_internal_error(WHERE, error)
+
+    def _take(self, stored: Stored) -> None:
+        if not self._is_called:
+            self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
+        self._courses.recall(stored.open_entries)
+        self._week.recall(stored.hours)
+
+    def _call_in(self, delay_s: float) -> Timer | None:
+        timer = self._host.call_later(delay_s, "bgthrottle_keeping", self._look)
+        self._is_called = timer is not None
+        return timer
+
+    async def _look(self) -> None:
+        self._again, self._is_behind = None, False
+        try:
+            self._is_wanted = self._goes_on()  # what ends while we look, is seen by the next look
+            await self._keep()
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._on_internal_error(WHERE, error)
+        finally:
+            self._is_called = False
+            try:
+                self._look_again()
+            except Exception as error:  # whoever begins has us called again
+                self._on_internal_error(WHERE, error)
+
+    async def _keep(self) -> None:
+        try:
+            queues = await self._look_at_queues()
+            name = "bgthrottle_writing"
+            await self._pending.within(LONGEST_WRITE_S, name, self._write, queues)
+        except CancelledError:
+            raise
+        except Exception as error:  # what was not written is kept for the next time
+            logger.debug("Could not write the history: %r", error)
+            self._is_behind = True
+            known = (StoreUnavailableError, ServerEndsError)
+            if not isinstance(error, known) and not is_from_database(error):
+                raise
+
+    def _look_again(self) -> None:
+        if not self._is_behind:
+            self._again_s = FIRST_AGAIN_S
+        if self._is_wanted or self._goes_on():
+            since_s = self._courses.newest_since_s(self._host.wall_s())
+            look_s = max(since_s * LOOK_AFTER_SHARE, SHORTEST_LOOK_S)
+            self._call_in(min(look_s, LONGEST_PAUSE_S))
+        elif self._is_behind:
+            self._again = self._call_in(self._again_s)
+            self._again_s = min(self._again_s * 2, LONGEST_AGAIN_S)
+        elif any(self._is_left[name] for name in self._off()):
+            # Nobody calls us, and when they are enabled Synapse may give up before it does.
+            self._again = self._call_in(LONGEST_AGAIN_S)
+
+    def _off(self) -> list[str]:
+        databases = self._host.databases.items()
+        return [name for name, database in databases if not database.enabled]
+
+    def _goes_on(self) -> bool:
+        # Also between two iterations: there Synapse waits for a database that does not answer, or
+        # counts the failures until it gives up.
+        return any(state.is_open for state in self._throttle.databases.values()) or any(
+            database.is_running for database in self._host.databases.values()
+        )
+
+    async def _write(self, queues: dict[str, Queue]) -> None:
+        ended = self._courses.ended()
+        if self.opening.problem:
+            self._courses.written()
+            return
+        due: list[HistoryEntry] = []
+        hours: list[SeenHour] = []
+        try:
+            # First: an update that comes again must not find the release that let it go before.
+            await self._desk.follow(ended, queues)
+            due = self._courses.due(self._host.wall_s())
+            entries = [*ended, *due]
+            if entries:
+                hours = self._week.changed()
+                await self._store.write(entries, hours)
+        except BaseException:
+            self._courses.put_back(ended, due)
+            self._week.put_back(hours)
+            raise
+        self._courses.written()
+
+    async def _look_at_queues(self) -> dict[str, Queue]:
+        queues = {}
+        for name, database in tuple(self._host.databases.items()):
+            now_s = self._host.now_s()
+            state = self._throttle.databases.get(name)
+            goes_on = state is not None and (state.is_open or database.is_running)
+            held = goes_on and self._throttle.is_held(name)
+            if held and now_s - self._looked_s.get(name, -math.inf) < LOOK_EVERY_HELD_S:
+                continue
+            self._looked_s[name] = now_s
+            process = f"bgthrottle_looking_at_{name}"
+            try:
+                queues[name] = await self._pending.within(
+                    LONGEST_LOOK_S, process, self._look_at, database
+                )
+            except CancelledError:
+                raise
+            except Exception as error:  # there is a next time; the watch tells of a silent one
+                logger.debug("Could not look at the queue of %s: %r", name, error)
+                self._is_behind = True
+        return queues
+
+    async def _look_at(self, database: Database) -> Queue:
+        asked_s = self._host.wall_s()
+        rows = await database.queue()
+        self._is_left[database.name] = bool(rows)
+        self._see(database, rows)
+        await self._progress.look(database, rows)
+        return Queue(asked_s, frozenset(row.name for row in rows))
+
+    def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
+        names = frozenset(row.name for row in rows)
+        known = database.known_updates()
+        if known and not names - known <= self._unknown_told:
+            self._unknown_told |= names - known
+            logger.warning(
+                "this server does not know, and will stop at, these updates in"
+                " the queue of %s: %s. They belong to another version of Synapse, or to a module.",
+                database.name,
+                ", ".join(sorted(names - known)),
+            )
+        wall_s = self._host.wall_s()
+        self._courses.see_recalled(database.name, names, wall_s)
+        state = self._throttle.databases.get(database.name)
+        if state is None or not state.is_open:
+            self._courses.see(database.name, names, wall_s, aborted=database.has_aborted)

@@ -1,0 +1,1 @@
+"""Timers and queries that produce samples. Imports `internals` and `core`."""

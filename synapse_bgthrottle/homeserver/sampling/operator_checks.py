@@ -1,0 +1,133 @@
+"""What is looked at outside the database's own views: the disk, and the operator's own checks."""
+
+import logging
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+
+from synapse_bgthrottle.core.config.signal_settings import SignalSettings
+from synapse_bgthrottle.core.signals.samples import CheckSample
+from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of, engine_of
+from synapse_bgthrottle.homeserver.internals.server import Homeserver
+from synapse_bgthrottle.homeserver.sampling.asker import Questions
+from synapse_bgthrottle.homeserver.sampling.database_queries import LIMIT_TIME
+from synapse_bgthrottle.homeserver.sampling.http_check import HttpCheck
+from synapse_bgthrottle.homeserver.sampling.sql_check import first_value
+
+logger = logging.getLogger(__name__)
+
+# A database that is silent must not keep the disks of the others from being looked at.
+_LONGEST_QUESTION_S = 2.0
+
+Check = Callable[[], Awaitable[CheckSample | None]]
+
+# Where the server's files are, where the role may know it, and whether we are on its machine: by a
+# socket, or with one address at both ends. So a pooler in between is no disguise.
+_POSTGRES_FOLDER = """
+SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
+    inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr()"""
+
+
+class Checks:
+    """What is to be checked, by these settings."""
+
+    def __init__(self, host: Homeserver, settings: SignalSettings) -> None:
+        self._host = host
+        self._questions = Questions(host)
+        self._settings = settings
+        url = settings.http_url
+        self._http_check = None if url is None else HttpCheck(url, host.now_s)
+        self._folders: dict[str, str | None] = {}
+
+    def by_signal(self) -> dict[str, Check]:
+        """The checks, by the name of the signal that each is for."""
+        settings = self._settings
+        checks: dict[str, Check] = {"disk_free": self._disk_free}
+        if settings.pause_file is not None:
+            checks["pause_file"] = self._pause_file
+        if self._http_check is not None:
+            checks["http"] = self._http
+        if settings.sql_query is not None:
+            checks["sql"] = self._sql
+        return checks
+
+    async def _disk_free(self) -> CheckSample | None:
+        path = self._settings.disk_path
+        paths = [path] if path is not None else await self._database_folders()
+        if not paths:
+            return None
+        value, problem = await self._host.in_thread(_free_bytes, paths)
+        return CheckSample(at_s=self._host.now_s(), name="disk_free", value=value, problem=problem)
+
+    async def _database_folders(self) -> list[str]:
+        for name, database in self._host.databases.items():
+            if name not in self._folders:
+                try:
+                    self._folders[name] = await self._questions.within(
+                        _LONGEST_QUESTION_S, f"folder of {name}", self._database_folder, database
+                    )
+                except CancelledError:
+                    raise
+                except Exception as error:  # asked again the next time
+                    logger.debug("Where %s is kept is not known: %s", name, complaint_of(error))
+        return [folder for folder in self._folders.values() if folder is not None]
+
+    async def _database_folder(self, database: Database) -> str | None:
+        folder: str | None = await database.run("bgthrottle_folder", folder_of)
+        if folder is None or not await self._host.in_thread(os.path.exists, folder):
+            return None
+        return folder
+
+    async def _pause_file(self) -> CheckSample:
+        path = self._settings.pause_file or ""
+        value, problem = await self._host.in_thread(_is_there, path)
+        return CheckSample(
+            at_s=self._host.now_s(), name="pause_file", value=value, problem=problem, about=path
+        )
+
+    async def _http(self) -> CheckSample:
+        check: Any = self._http_check
+        status = await self._host.in_thread(check.status)
+        about = "" if 200 <= status <= 299 else f"answers {status}"
+        if 300 <= status <= 399:
+            about += " (redirects are not followed)"
+        value = 1.0 if about else 0.0
+        return CheckSample(at_s=self._host.now_s(), name="http", value=value, about=about)
+
+    async def _sql(self) -> CheckSample:
+        settings = self._host.main.connection_settings()
+        query = self._settings.sql_query
+        value, problem = await self._host.in_thread(first_value, settings, query)
+        return CheckSample(at_s=self._host.now_s(), name="sql", value=value, problem=problem)
+
+
+def folder_of(txn: Any) -> str | None:
+    """The folder of the database's files, if it is on this machine and may be known."""
+    if engine_of(txn) == "Sqlite3Engine":
+        txn.execute("PRAGMA database_list")
+        files = [file for _, name, file in txn.fetchall() if name == "main"]
+        return os.path.dirname(files[0]) if files and files[0] else None
+    txn.execute(LIMIT_TIME)
+    txn.execute(_POSTGRES_FOLDER)
+    folder, is_here = txn.fetchone()
+    return folder if is_here else None
+
+
+def _free_bytes(paths: list[str]) -> tuple[float | None, str]:
+    try:
+        return float(min(shutil.disk_usage(path).free for path in paths)), ""
+    except OSError as error:
+        return None, complaint_of(error)
+
+
+def _is_there(path: str) -> tuple[float, str]:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0.0, ""
+    except OSError as error:
+        return 1.0, complaint_of(error)
+    return 1.0, ""

@@ -1,0 +1,240 @@
+"""Looks at the server while updates are pending, and at nothing while none is."""
+
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import attrs
+
+from synapse_bgthrottle.core.config.signal_settings import SignalSettings
+from synapse_bgthrottle.core.signals.samples import (
+    CheckSample,
+    DatabaseSample,
+    ProcessSample,
+    Sample,
+)
+from synapse_bgthrottle.core.signals.signal import PERIOD_S
+from synapse_bgthrottle.homeserver.internals.guard import count_transactions
+from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.server import Homeserver
+from synapse_bgthrottle.homeserver.internals.synapse_metrics import ServerMetrics
+from synapse_bgthrottle.homeserver.internals.timers import Timer
+from synapse_bgthrottle.homeserver.sampling.asker import Asker
+from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseQuestion
+from synapse_bgthrottle.homeserver.sampling.operator_checks import Check, Checks
+
+# How long it goes on when no iteration is open: between two of them there is a moment.
+LINGER_S = 1.0
+
+# A database that is asked and does not answer for this long is one that does not answer.
+PATIENCE_S = 3.0
+
+Observe = Callable[[str | None, Sample], None]
+
+
+@attrs.frozen
+class _Batch:
+    start_s: float
+    count_transactions: Callable[[], int | None]
+
+
+class Sampler:
+    """Takes all samples but those of batches, as long as an iteration is open.
+
+    Each sample goes to `observe`, with the name of its database, None where it is about all.
+    """
+
+    def __init__(
+        self,
+        host: Homeserver,
+        settings: SignalSettings,
+        observe: Observe,
+        on_internal_error: OnInternalError,
+    ) -> None:
+        self._host = host
+        self._observe = observe
+        self._on_internal_error = on_internal_error
+        self._metrics = ServerMetrics()
+        self._sees_requests = host.facts().sees_requests
+        self._checks = [
+            self._check(name, check) for name, check in Checks(host, settings).by_signal().items()
+        ]
+        self._databases: dict[str, Asker[DatabaseSample]] = {}
+        self._open: dict[str, str] = {}
+        self._asked_for: dict[str, str | None] = {}
+        self._batches: dict[str, _Batch] = {}
+        self._ended_s = -math.inf
+        self._timer: Timer | None = None
+
+    def begin(self, database_name: str, update_name: str) -> None:
+        """From now on an iteration of this update waits or runs."""
+        if database_name not in self._databases:
+            self._databases[database_name] = self._database(database_name)
+        self._open[database_name] = update_name
+        self._host.call_overdue()  # batches without a rest in between never sleep
+        if self._timer is None:
+            self._call_in(0)
+
+    def end(self, database_name: str) -> None:
+        """That iteration has ended."""
+        self._batches.pop(database_name, None)
+        if self._open.pop(database_name, None) is not None:  # a long hold ends it again and again
+            self._ended_s = self._host.now_s()
+
+    def has_looked(self, database_name: str, update_name: str, since_s: float) -> bool:
+        """Whether all was asked since and answered, of the database for this update.
+
+        Of its tables: the update before it may have had others.
+        """
+        is_its_own = self._asked_for.get(database_name) == update_name
+        return is_its_own and all(asker.told_s >= since_s for asker in self._asked(database_name))
+
+    def hurry(self, database_name: str, update_name: str, since_s: float) -> None:
+        """Ask what was not asked since, or of the database for another update, at once."""
+        now_s, database = self._host.now_s(), self._databases[database_name]
+        for asker in self._asked(database_name):
+            is_of_another = asker is database and self._asked_for.get(database_name) != update_name
+            if is_of_another or asker.told_s < since_s:
+                asker.ask(now_s)
+
+    def has_looked_of_late(self, database_name: str) -> bool:
+        """Whether what is known of this database, and for it, is of now."""
+        now_s = self._host.now_s()
+        askers = self._asked(database_name)
+        return all(now_s - asker.told_s <= 2 * asker.period_s for asker in askers)
+
+    def _asked(self, database_name: str) -> list[Asker[Any]]:
+        return [self._databases[database_name], *self._checks]
+
+    def batch_runs(self, database_name: str, runs: bool) -> None:
+        """Whether a batch of ours, in the log context of now, is in the database from now on."""
+        if runs:
+            self._batches[database_name] = _Batch(self._host.now_s(), count_transactions())
+        else:
+            self._batches.pop(database_name, None)
+
+    def _to_look_at(self) -> Iterable[str]:
+        # Where clients are known by the transactions of others: what this process does is counted
+        # for all databases together, so that theirs has to be too.
+        if self._sees_requests:
+            return tuple(self._open)
+        for name in self._host.databases:
+            if name not in self._databases:
+                self._databases[name] = self._database(name)
+        return tuple(self._host.databases)
+
+    def _call_in(self, delay_s: float) -> None:
+        self._timer = self._host.call_later(delay_s, "bgthrottle_sampling", self._look)
+
+    async def _look(self) -> None:
+        timer, self._timer = self._timer, None  # from here on whoever begins has us called again
+        try:
+            now_s = self._host.now_s()
+            if not self._open and now_s - self._ended_s >= LINGER_S:
+                return
+            late_s = 0.0 if timer is None else timer.late_s(now_s, self._host.wall_s())
+            for look in self._looks(now_s, late_s):
+                self._guarded(look)
+        except Exception as error:
+            self._on_internal_error("while looking at the server", error)
+        try:
+            self._call_in(PERIOD_S[ProcessSample])
+        except Exception as error:
+            self._on_internal_error("while looking at the server", error)
+
+    def _looks(self, now_s: float, late_s: float) -> Iterable[Callable[[], None]]:
+        yield lambda: self._tell(None, self._process_sample(now_s, late_s))
+        yield partial(self._look_at_databases, now_s)
+        for check in self._checks:
+            yield partial(check.look, now_s)
+
+    def _guarded(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Exception as error:  # what else is to be looked at does not depend on it
+            self._on_internal_error("while looking at the server", error)
+
+    def _look_at_databases(self, now_s: float) -> None:
+        for name in self._to_look_at():
+            self._databases[name].look(now_s)
+
+    def _process_sample(self, now_s: float, late_s: float) -> ProcessSample:
+        pool_wait_s, pool_waits = self._metrics.pool_wait() or (None, None)
+        tick_s, ticks = self._metrics.ticks() or (None, None)
+        return ProcessSample(
+            at_s=now_s,
+            timer_late_s=late_s,
+            pool_wait_s=pool_wait_s,
+            pool_waits=pool_waits,
+            tick_s=tick_s,
+            ticks=ticks,
+            responses=self._metrics.responses(),
+            active_requests=self._host.active_requests(),
+            requests_answered=self._host.requests_answered(),
+        )
+
+    def _database(self, name: str) -> Asker[DatabaseSample]:
+        question = DatabaseQuestion(self._host.database(name), self._host.now_s)
+
+        async def ask() -> DatabaseSample | None:
+            if not self._open:
+                return None
+            update_name = self._open.get(name)
+            try:
+                sample = await question.ask(update_name, partial(self._batch_age_s, name))
+            finally:
+                self._asked_for[name] = update_name
+            batch = self._batches.get(name)
+            transactions = None if batch is None else batch.count_transactions()
+            is_of_clients = name not in self._open
+            return attrs.evolve(
+                sample, batch_transactions=transactions, is_of_clients=is_of_clients
+            )
+
+        def tell_problem(problem: str) -> None:
+            sample = DatabaseSample(
+                at_s=self._host.now_s(),
+                problem=problem,
+                is_unanswered=question.is_asked,
+                is_of_clients=name not in self._open,
+            )
+            self._tell(name, sample)
+
+        return Asker(
+            self._host,
+            "bgthrottle_database_sample",
+            PERIOD_S[DatabaseSample],
+            PATIENCE_S,
+            ask,
+            partial(self._tell, name),
+            tell_problem,
+            self._on_internal_error,
+        )
+
+    def _check(self, name: str, check: Check) -> Asker[CheckSample]:
+        def tell_problem(problem: str) -> None:
+            self._tell(None, CheckSample(at_s=self._host.now_s(), name=name, problem=problem))
+
+        period_s = PERIOD_S[CheckSample]
+        return Asker(
+            self._host,
+            f"bgthrottle_check_{name}",
+            period_s,
+            period_s,
+            check,
+            partial(self._tell, None),
+            tell_problem,
+            self._on_internal_error,
+        )
+
+    def _batch_age_s(self, database_name: str) -> float | None:
+        # Called in a thread of the database.
+        batch = self._batches.get(database_name)
+        return None if batch is None else self._host.now_s() - batch.start_s
+
+    def _tell(self, database_name: str | None, sample: Sample) -> None:
+        try:
+            self._observe(database_name, sample)
+        except Exception as error:
+            self._on_internal_error("with a sample", error)

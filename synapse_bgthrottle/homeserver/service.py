@@ -1,0 +1,256 @@
+"""What the HTTP API asks for: the status, the history, the levers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
+from synapse_bgthrottle.core.levers.apply import Pulled
+from synapse_bgthrottle.core.levers.request import (
+    Action,
+    LeverRequest,
+    NothingMatchesError,
+    StoreUnavailableError,
+)
+from synapse_bgthrottle.core.levers.targets import (
+    Target,
+    check,
+    check_exists,
+    is_known,
+    notes,
+    runnable,
+)
+from synapse_bgthrottle.core.reports.explain import explanation
+from synapse_bgthrottle.core.reports.status import DatabaseLook, status
+from synapse_bgthrottle.core.reports.update_status import Moment
+from synapse_bgthrottle.core.scheduling.decision import Conditions
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
+from synapse_bgthrottle.core.tracking.queue import in_order
+from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.homeserver.internals.database import complaint_of
+from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.private_side import MissingDetail
+from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
+from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
+from synapse_bgthrottle.homeserver.recorder import Keeper
+from synapse_bgthrottle.homeserver.sampling.asker import Questions
+from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
+from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
+from synapse_bgthrottle.homeserver.storage.store import Store
+
+Json = dict[str, Any]
+
+# What takes longer is answered with that, and a lever may still be pulled then.
+_LONGEST_LOOK_S = 3.0
+_LONGEST_WRITE_S = 10.0
+
+# What is asked for what is stored: the main database, which has a name of its own for its queue.
+_STORE = "store"
+
+
+class ModuleSteering:
+    """Tells and changes what background updates do. See `web.steering.Steering`."""
+
+    def __init__(
+        self,
+        host: Homeserver,
+        throttle: Throttle,
+        store: Store,
+        courses: Courses,
+        progress: ProgressWatch,
+        desk: LeverDesk,
+        keeper: Keeper,
+        week: SeenWeek,
+        watches: Mapping[str, DatabaseWatch],
+        on_internal_error: OnInternalError,
+        missing: Sequence[MissingDetail] = (),
+    ) -> None:
+        self._host = host
+        self._questions = Questions(host)
+        self._throttle = throttle
+        self._store = store
+        self._courses = courses
+        self._progress = progress
+        self._desk = desk
+        self._keeper = keeper
+        self._week = week
+        self._watches = watches
+        self._on_internal_error = on_internal_error
+        self._missing = [detail.to_json() for detail in missing]
+
+    async def status(self) -> Json:
+        """What goes on, and what waits; also while no database answers."""
+        problem = await self._keeper.opening.opened(_LONGEST_LOOK_S)  # right after the start
+        databases = tuple(self._host.databases.values())  # more may show while these are asked
+        looks = [await self._look(database) for database in databases]
+        return status(
+            self._throttle,
+            self._courses,
+            looks,
+            Moment(self._host.now_s(), self._host.wall_s()),
+            server_name=self._host.server_name,
+            enabled=all(database.enabled for database in databases),
+            store_problem=problem,
+            missing=self._missing,
+        )
+
+    async def history(self, limit: int, update: str | None, database: str | None) -> list[Json]:
+        """The courses of updates, newest first; those under way as they are now.
+
+        Raises:
+            InvalidConfigError: there is no such database, and there was none.
+            StoreUnavailableError: the database does not answer.
+        """
+        # Also before the question: what is written meanwhile is not in its answer, nor unwritten.
+        before = self._unwritten()
+        stored = await self._ask(_STORE, self._store.history)
+        entries = newest_first((*before, *stored, *self._unwritten()), update, database)
+        if not entries:
+            check_exists(database, self._targets())
+        return [entry.to_json() for entry in entries[:limit]]
+
+    def _unwritten(self) -> list[HistoryEntry]:
+        running = [self._courses.so_far(name) for name in self._courses.running]
+        return [*self._courses.unwritten, *(entry for entry in running if entry is not None)]
+
+    async def uses(self, limit: int) -> list[Json]:
+        """Who pulled which lever, newest first.
+
+        Raises:
+            StoreUnavailableError: the database does not answer.
+        """
+        return [use.to_json() for use in await self._ask(_STORE, self._store.uses, limit)]
+
+    async def load(self) -> list[Json]:
+        """What was seen of the hours of the week, by number."""
+        await self._keeper.opening.opened(_LONGEST_LOOK_S)
+        return self._week.to_json()
+
+    async def explain(self, update: str, database: str, one_shot: bool) -> Json:
+        """What an update of this name is, or would be, limited and held by.
+
+        Raises:
+            InvalidConfigError: there is no such database.
+        """
+        check_exists(database, self._targets())
+        return self._explain(update, database, one_shot)
+
+    def _explain(self, update: str, database: str, one_shot: bool) -> Json:
+        known = self._host.databases.get(database)  # a name that is none must not become one
+        enabled = known is None or known.enabled
+        # What was seen of it last is old where nothing goes on.
+        watch = self._watches.get(database) if known is not None and known.is_running else None
+        at = Conditions(
+            self._host.now_s(),
+            self._host.wall_s(),
+            enabled=enabled,
+            silent_since_s=None if watch is None else watch.silent_since_s,
+            complaint="" if watch is None else watch.complaint,
+        )
+        one_shot = one_shot or (known is not None and update in known.one_shots())
+        return explanation(self._throttle, database, update, one_shot, at)
+
+    async def pull(self, request: LeverRequest, author: str) -> Json:
+        """Do what is asked for; answers when it is written.
+
+        Raises:
+            NothingMatchesError, TooManyLeversError, InvalidConfigError: nothing has changed.
+            StoreUnavailableError: nothing has changed, or it is not known; the message says which.
+        """
+        problem = await self._keeper.opening.opened(_LONGEST_LOOK_S)
+        if problem:
+            raise StoreUnavailableError(problem)
+        # A pause of what is known asks no queue before it holds: a database may be silent.
+        asks_first = request.action is Action.RELEASE or not is_known(request, self._targets())
+        targets = await self._asked_targets(request) if asks_first else self._targets()
+        check(request, targets)
+        try:
+            pulled = await self._host.unbroken(
+                _LONGEST_WRITE_S,
+                "bgthrottle_pull",
+                self._desk.pull,
+                request,
+                author,
+                runnable(targets),
+            )
+        except NothingMatchesError:  # of what had a database that is gone, something may be kept
+            check_exists(request.database, targets)
+            raise
+        except TimeoutError:
+            raise StoreUnavailableError(
+                f"no answer for {_LONGEST_WRITE_S:.0f} s: it may still be done, see the status",
+                may_be_done=True,
+            ) from None
+        told = await self._notes(request, pulled, targets if asks_first else None)
+        return {**pulled.to_json(), "notes": told}
+
+    async def _notes(
+        self, request: LeverRequest, pulled: Pulled, targets: Sequence[Target] | None
+    ) -> list[str]:
+        """What to know of it; it is done, so no error here may look as if it were not."""
+        try:
+            if targets is None:
+                targets = await self._asked_targets(request) if pulled.made else ()
+            return list(notes(request, pulled.made, targets, self._explained))
+        except CancelledError:
+            raise
+        except Exception as error:
+            self._on_internal_error("with the notes on a lever", error)
+            return []
+
+    def _targets(self) -> list[Target]:
+        databases = tuple(self._host.databases.values())
+        return [Target(each.name, None, each.known_updates()) for each in databases]
+
+    async def _asked_targets(self, request: LeverRequest) -> list[Target]:
+        targets = []
+        for database in tuple(self._host.databases.values()):
+            pending = None
+            if request.database in (None, database.name):  # another one may be silent
+                try:
+                    rows = await self._ask(database.name, database.queue)
+                    pending = tuple(v.row.name for v in in_order(rows, database.current_update))
+                except StoreUnavailableError:
+                    if request.action is Action.RELEASE:  # which is of what is pending alone
+                        raise
+            targets.append(Target(database.name, pending, database.known_updates()))
+        return targets
+
+    def _explained(self, database: str, update: str) -> tuple[list[str], str]:
+        told = self._explain(update, database, False)
+        return [held["reason"] for held in told["held_by"]], told["description"]
+
+    async def _look(self, database: Database) -> DatabaseLook:
+        rows, problem = None, ""
+        try:
+            rows = await self._within(database.name, database.queue)
+            await self._within(database.name, self._progress.look, database, rows)
+        except CancelledError:
+            raise
+        except Exception as error:  # whatever it is, the rest of the status is there
+            problem = complaint_of(error)
+        return DatabaseLook(
+            name=database.name,
+            engine=database.engine,
+            rows=rows,
+            queue_problem=problem,
+            current=database.current_update,
+            has_aborted=database.has_aborted,
+            known=database.known_updates(),
+            one_shots=database.one_shots(),
+            progress=self._progress.progress(database.name, rows or ()),
+            time_left=self._progress.time_left(database.name),
+        )
+
+    async def _ask(self, asked: str, question: Any, *arguments: Any) -> Any:
+        try:
+            return await self._within(asked, question, *arguments)
+        except CancelledError:
+            raise
+        except Exception as error:
+            raise StoreUnavailableError(complaint_of(error)) from error
+
+    async def _within(self, asked: str, question: Any, *arguments: Any) -> Any:
+        return await self._questions.within(_LONGEST_LOOK_S, asked, question, *arguments)

@@ -1,0 +1,227 @@
+"""Where levers are pulled: one at a time, written before it is answered."""
+
+import logging
+import secrets
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import attrs
+from synapse.module_api import make_deferred_yieldable
+from twisted.internet.defer import CancelledError, DeferredLock
+
+from synapse_bgthrottle.core.levers.apply import Pulled, UpdateKey, change, found_later, meant_by
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, Use
+from synapse_bgthrottle.core.levers.request import LeverRequest, StoreUnavailableError
+from synapse_bgthrottle.core.scheduling.failures import FailureKind, kind_of
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.history import HistoryEntry
+from synapse_bgthrottle.homeserver.internals.database import complaint_of
+from synapse_bgthrottle.homeserver.internals.guard import PreserveLoggingContext
+from synapse_bgthrottle.homeserver.internals.server import Homeserver
+from synapse_bgthrottle.homeserver.storage.store import Store
+
+logger = logging.getLogger(__name__)
+
+# Pulls that wait for the one before them: while the main database is silent none ends. Then they
+# are done on each other's stack, which a hundred would overflow.
+MOST_WAITING = 20
+
+# After a write that may be done, what is in force is read until that has succeeded once the
+# database is surely no longer at it: soon at first, then doubled up to the longest.
+_SURE_AFTER_S = 5.0
+_FIRST_READ_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+
+
+@attrs.frozen
+class Queue:
+    """What was in the queue of a database.
+
+    Attributes:
+        asked_s: when that was asked, in seconds since the epoch: what came later may be in it.
+        names: of the updates.
+    """
+
+    asked_s: float
+    names: frozenset[str]
+
+
+class LeverDesk:
+    """Changes the levers, in the store first and then in the throttle.
+
+    Where a connection is lost it is not known whether a write was done. Until it is, each change
+    begins with what the store has, and that is read by a timer too.
+    """
+
+    def __init__(self, host: Homeserver, throttle: Throttle, store: Store) -> None:
+        self._host = host
+        self._throttle = throttle
+        self._store = store
+        self._lock = DeferredLock()
+        self._doubtful_since_s: float | None = None
+        self._read_in_s = _FIRST_READ_S
+
+    async def pull(
+        self, request: LeverRequest, author: str, pending: Sequence[UpdateKey]
+    ) -> Pulled:
+        """Do what is asked for. `pending` are the updates in the queues: database and name.
+
+        Raises:
+            NothingMatchesError: there is nothing that it is about.
+            TooManyLeversError: as many are in force as may be.
+            StoreUnavailableError: nothing has changed, or it is not known; it says which.
+        """
+        if len(self._lock.waiting) >= MOST_WAITING:
+            raise StoreUnavailableError("nothing has changed: many wait for the database already")
+        async with self._alone() as levers:
+            wall_s = self._host.wall_s()
+            # A release that let its update go lasts, however little of that is written yet.
+            used = tuple(
+                attrs.evolve(lever, used_s=wall_s)
+                for lever in levers.all
+                if not lever.is_in_force(wall_s) and self._throttle.went_by(lever)
+            )
+            in_force = (*levers.in_force(wall_s), *used)
+            made, ended = change(request, author, pending, in_force, wall_s, _new_id)
+            use = Use(
+                secrets.token_hex(8),
+                round(wall_s * 1000),
+                author,
+                request.action.value,
+                request.update,
+                request.database,
+                request.reason,
+                request.settings,
+                round(made[0].ends_s * 1000) if made else None,
+            )
+            kept = tuple(lever for lever in used if lever not in ended)
+            # What has ended by the clock is over for good: it may be set back.
+            over = meant_by(request, levers.all)
+            await self._write((*made, *kept), (*ended, *over, *kept), use)
+            changed = levers.changed((*made, *kept), (*ended, *over, *kept))
+            self._throttle.levers = changed.kept(wall_s)
+            return Pulled(made, ended, changed.in_force(wall_s))
+
+    async def follow(self, ended_runs: Iterable[HistoryEntry], queues: Mapping[str, Queue]) -> None:
+        """Releases of updates that have ended end too; those that let one go are in use.
+
+        Args:
+            ended_runs: those known to have ended; the update may be in the queue again, and have
+                another release.
+            queues: by name of database. What is not there has ended, whoever saw it: the process
+                may have been killed between the end of an update and that of its release.
+
+        Raises:
+            StoreUnavailableError: nothing has changed, or it is not known; it says which.
+        """
+        ended_s: dict[tuple[str | None, str], float] = {
+            entry.key: entry.ended_s or 0.0 for entry in ended_runs
+        }
+        if self._throttle.levers is None or not self._throttle.levers.all:
+            return
+        async with self._alone() as levers:
+            wall_s = self._host.wall_s()
+            releases = tuple(
+                lever
+                for lever in levers.all
+                if lever.kind is LeverKind.RELEASE
+                and (lever.is_in_force(wall_s) or self._throttle.went_by(lever))
+            )
+            ended = tuple(
+                lever
+                for lever in releases
+                if lever.created_s < ended_s.get((lever.database, lever.update), 0.0)
+                or _has_left(lever, queues)
+            )
+            used = tuple(
+                attrs.evolve(lever, used_s=wall_s)
+                for lever in releases
+                if lever not in ended
+                and lever.used_s is None
+                and lever.database is not None
+                and (
+                    self._throttle.goes_on(lever.database, lever.update)
+                    or self._throttle.went_by(lever)
+                )
+            )
+            if ended or used:
+                await self._write(used, ended, None)
+                self._throttle.levers = levers.changed(used, (*ended, *used))
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[Levers]:
+        await make_deferred_yieldable(self._lock.acquire())
+        try:
+            if self._throttle.levers is None:
+                raise StoreUnavailableError("what is in force has not been read yet")
+            if self._doubtful_since_s is not None:
+                await self._read(self._throttle.levers)
+            yield self._throttle.levers
+        finally:
+            with PreserveLoggingContext():  # whoever is next brings a log context of their own
+                self._lock.release()
+
+    async def _write(
+        self, made: tuple[Lever, ...], ended: tuple[Lever, ...], use: Use | None
+    ) -> None:
+        try:
+            await self._store.change(made, ended, use)
+        except CancelledError:
+            raise
+        except Exception as error:
+            # Perhaps between COMMIT and its answer.
+            is_lost = kind_of(error) is FailureKind.CONNECTION
+            if is_lost:
+                self._doubt()
+            told = "it may be done, see the status in some seconds"
+            told = f"{told if is_lost else 'nothing has changed'}: {complaint_of(error)}"
+            raise StoreUnavailableError(told, may_be_done=is_lost) from error
+
+    async def _read(self, before: Levers) -> None:
+        try:
+            found = Levers(await self._store.levers())
+        except CancelledError:
+            raise
+        except Exception as error:
+            raise StoreUnavailableError(f"nothing has changed: {complaint_of(error)}") from error
+        self._throttle.levers = found
+        wall_s = self._host.wall_s()
+        for line in found_later(before.in_force(wall_s), found.in_force(wall_s)):
+            logger.info("%s", line)
+
+    def _doubt(self) -> None:
+        was_doubtful = self._doubtful_since_s is not None
+        self._doubtful_since_s = self._host.now_s()
+        if not was_doubtful:
+            self._read_in_s = _FIRST_READ_S
+            self._read_later()
+
+    def _read_later(self) -> None:
+        self._host.call_later(self._read_in_s, "bgthrottle_reading_levers", self._settle)
+        self._read_in_s = min(self._read_in_s * 2, _LONGEST_PAUSE_S)
+
+    async def _settle(self) -> None:
+        """Read it, and again later until it is sure."""
+        try:
+            now_s = self._host.now_s()
+            async with self._alone():
+                since_s = self._doubtful_since_s
+                if since_s is not None and now_s - since_s >= _SURE_AFTER_S:
+                    self._doubtful_since_s = None
+        except CancelledError:
+            raise
+        except Exception as error:  # there is a next time
+            logger.debug("Could not read what is in force: %r", error)
+        if self._doubtful_since_s is not None:
+            self._read_later()
+
+
+def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:
+    queue = queues.get(release.database or "")
+    if queue is None or release.created_s >= queue.asked_s:
+        return False
+    return release.update not in queue.names
+
+
+def _new_id() -> str:
+    return secrets.token_hex(4)

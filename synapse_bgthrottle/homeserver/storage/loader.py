@@ -1,0 +1,122 @@
+"""Reads what was stored before the start; until that is done, every update is held."""
+
+import logging
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError
+
+from synapse_bgthrottle.core.levers.lever import Levers
+from synapse_bgthrottle.core.scheduling.failures import is_from_database, is_refusal
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.homeserver.internals.database import complaint_of
+from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.server import Homeserver
+from synapse_bgthrottle.homeserver.storage.store import Store, Stored
+
+logger = logging.getLogger(__name__)
+
+# One traceback for all places.
+WHERE = "keeping levers and history"
+
+_NOT_READ = "not read yet"
+_OPEN_LOOK_S = 0.02
+_RETRY_S = (0.5, 1.0, 2.0, 5.0)
+
+
+class Opening:
+    """Opens the store, and hands the levers to the throttle, the rest to `then`.
+
+    Attributes:
+        problem: why nothing can be kept; empty: it can.
+    """
+
+    def __init__(
+        self,
+        host: Homeserver,
+        throttle: Throttle,
+        store: Store,
+        then: Callable[[Stored], None],
+        on_internal_error: OnInternalError,
+    ) -> None:
+        self._host = host
+        self._throttle = throttle
+        self._store = store
+        self._then = then
+        self._on_internal_error = on_internal_error
+        self.problem = _NOT_READ
+        self._tries = 0
+
+    def start(self) -> None:
+        """Read what was stored; until that is done, every update is held."""
+        self._throttle.levers = None
+        if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
+            # Nothing can be read, ever: updates must not wait for it.
+            self._throttle.levers = Levers()
+            self.problem = "this version of Synapse has no timers that the module knows"
+
+    async def opened(self, limit_s: float) -> str:
+        """Why nothing can be kept, once that is known or after this time; empty: it can."""
+        until_s = self._host.now_s() + limit_s
+        while self.problem == _NOT_READ and self._host.now_s() < until_s:
+            await self._host.sleep(_OPEN_LOOK_S)
+        return self.problem
+
+    async def _open(self) -> None:
+        try:
+            stored = await self._store.open()
+        except CancelledError:
+            raise
+        except Exception as error:
+            try:
+                self._failed(error)
+            except Exception as own:  # nobody would try again, and updates must not wait for ever
+                self.problem = "an error of the module's own"
+                self._throttle.levers = Levers()
+                self._on_internal_error(WHERE, own)
+            return
+        try:
+            self._take(stored)
+        except Exception as error:
+            self._throttle.levers = self._throttle.levers or Levers()
+            self._on_internal_error(WHERE, error)
+
+    def _failed(self, error: Exception) -> None:
+        self.problem = complaint_of(error)
+        ours = not is_from_database(error)
+        if ours:
+            self._on_internal_error(WHERE, error)
+        if is_refusal(error) or (ours and self._tries >= len(_RETRY_S)):
+            # A right that is missing, or an error of ours that stays: no use in waiting, and
+            # updates must not wait for ever.
+            self._throttle.levers = Levers()
+            logger.error(
+                "its tables can be neither made nor read, so that nothing"
+                " can be paused or released, and there is no history: %s",
+                self.problem,
+            )
+            return
+        if not self._tries:
+            logger.warning(
+                "what was paused cannot be read yet, which holds all"
+                " updates; trying again until it can: %s",
+                self.problem,
+            )
+        retry_s = _RETRY_S[min(self._tries, len(_RETRY_S) - 1)]
+        self._tries += 1
+        if self._host.call_later(retry_s, "bgthrottle_open_store", self._open) is None:
+            self._throttle.levers = Levers()  # as at the start
+
+    def _take(self, stored: Stored) -> None:
+        self.problem = ""
+        for line in stored.unreadable:
+            logger.error("this cannot be read any more, and is over: %s", line)
+        self._throttle.levers = levers = Levers(stored.levers)
+        for lever in levers.in_force(self._host.wall_s()):
+            logger.info(
+                "still in force: %s of %s%s %s",
+                lever.kind.value,
+                lever.update,
+                f" in {lever.database}" if lever.database else "",
+                lever.describe(),
+            )
+        self._then(stored)

@@ -1,0 +1,1 @@
+"""Databases with history, and the load of clients."""

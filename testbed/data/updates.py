@@ -1,0 +1,133 @@
+"""The updates that are measured: how each is queued anew, and what is left of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from testbed.data.databases import Database
+from testbed.data.history import OLD_KEY_ID
+from testbed.data.template import Span
+
+Progress = dict[str, Any]
+
+_NEW_KEY_ID = "ed25519:a_test"  # of testbed.servers.server
+
+
+@attrs.frozen
+class Update:
+    """A batched update over the history.
+
+    Attributes:
+        begin: its progress when nothing is done.
+        end: its progress when all is done, but not yet known to be: its next batch is its last.
+        left_items: what is still to do.
+        reset: makes the work of what was done undone.
+        is_slow_to_reset: seconds, and not milliseconds: between rounds only.
+    """
+
+    name: str
+    begin: Callable[[Span], Progress]
+    end: Callable[[Span], Progress]
+    left_items: Callable[[Span, Progress], int]
+    reset: Callable[[Database, Span], None]
+    is_slow_to_reset: bool = False
+
+
+def queue(database: Database, update: Update, progress: Progress) -> None:
+    """Put it into the queue, or where it is there already, at another progress."""
+    if progress_of(database, update) is None:
+        database.execute(
+            "INSERT INTO background_updates (update_name, progress_json) VALUES (%s, %s)",
+            update.name,
+            json.dumps(progress),
+        )
+    else:
+        database.execute(
+            "UPDATE background_updates SET progress_json = %s WHERE update_name = %s",
+            json.dumps(progress),
+            update.name,
+        )
+
+
+def progress_of(database: Database, update: Update) -> Progress | None:
+    """Its progress; None when it is not in the queue."""
+    rows = database.execute(
+        "SELECT progress_json FROM background_updates WHERE update_name = %s", update.name
+    )
+    return json.loads(rows[0][0]) if rows else None
+
+
+def left_items(database: Database, update: Update, span: Span) -> int:
+    """What it has still to do; 0 where it is not in the queue."""
+    progress = progress_of(database, update)
+    return 0 if progress is None else update.left_items(span, progress)
+
+
+def _reset_search(database: Database, span: Span) -> None:
+    postgres = database.synapse_config()["name"] == "psycopg2"
+    database.execute("TRUNCATE event_search" if postgres else "DELETE FROM event_search")
+
+
+def _reset_signatures(database: Database, span: Span) -> None:
+    # Only the key's name: the update does not look at the signature that it replaces.
+    database.execute(
+        "UPDATE event_json SET json = REPLACE(json, %s, %s) WHERE event_id IN"
+        " (SELECT event_id FROM events WHERE stream_ordering BETWEEN %s AND %s)"
+        " AND json LIKE %s",
+        f'"{_NEW_KEY_ID}":',
+        f'"{OLD_KEY_ID}":',
+        span.low,
+        span.high,
+        f'%"{_NEW_KEY_ID}":%',
+    )
+    database.vacuum("event_json")
+
+
+def _reset_nothing(database: Database, span: Span) -> None:
+    # Writing the same value again is the same work. Dead rows are left to pages' own pruning.
+    del database, span
+
+
+UPDATES = {
+    update.name: update
+    for update in (
+        Update(
+            "event_search",
+            begin=lambda span: {
+                "target_min_stream_id_inclusive": span.low,
+                "max_stream_id_exclusive": span.high + 1,
+            },
+            end=lambda span: {
+                "target_min_stream_id_inclusive": span.low,
+                "max_stream_id_exclusive": span.low,
+            },
+            left_items=lambda span, progress: progress["max_stream_id_exclusive"] - span.low,
+            reset=_reset_search,
+        ),
+        Update(
+            "event_resign",
+            begin=lambda span: {"last_stream_pos": span.low - 1, "before_ts": span.end_ms},
+            end=lambda span: {"last_stream_pos": span.high, "before_ts": span.end_ms},
+            left_items=lambda span, progress: span.high - progress["last_stream_pos"],
+            reset=_reset_signatures,
+            is_slow_to_reset=True,
+        ),
+        Update(
+            "events_populate_state_key_rejections",
+            begin=lambda span: {
+                "min_stream_ordering_exclusive": span.low - 1,
+                "max_stream_ordering_inclusive": span.high,
+            },
+            end=lambda span: {
+                "min_stream_ordering_exclusive": span.high,
+                "max_stream_ordering_inclusive": span.high,
+            },
+            left_items=lambda span, progress: span.high - progress["min_stream_ordering_exclusive"],
+            reset=_reset_nothing,
+        ),
+    )
+}

@@ -1,0 +1,262 @@
+"""Ways to make things go wrong around a real server. Each is a context: it ends with the block."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
+
+import psycopg2
+
+from testbed.servers.postgres import PostgresServer
+from testbed.servers.process import SynapseProcess
+from testbed.servers.tcp_proxy import TcpProxy
+
+Fault = Callable[[], AbstractContextManager[None]]
+
+
+@contextmanager
+def stopped(postgres: PostgresServer) -> Iterator[None]:
+    """As `systemctl stop` does."""
+    postgres.stop()
+    try:
+        yield
+    finally:
+        postgres.start()
+
+
+@contextmanager
+def stopped_in_a_batch(postgres: PostgresServer, name: str) -> Iterator[None]:
+    """The same while a batch of `event_search` is at work, which a lock sees to."""
+    with postgres.session(name) as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE event_search IN SHARE MODE")
+        wait_until(lambda: _waits_for_event_search(postgres, name))
+        postgres.stop()
+    try:
+        yield
+    finally:
+        postgres.start()
+
+
+def _waits_for_event_search(postgres: PostgresServer, name: str) -> bool:
+    with postgres.session(name) as cursor:
+        cursor.execute(
+            "SELECT COUNT(*) FROM pg_locks"
+            " WHERE NOT granted AND relation = 'event_search'::regclass"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+@contextmanager
+def resets(proxy: TcpProxy, every_s: float = 0.3) -> Iterator[None]:
+    """All connections through the proxy are reset, again and again."""
+    end = threading.Event()
+
+    def reset() -> None:
+        while not end.is_set():
+            proxy.reset()
+            end.wait(every_s)
+
+    with beside(reset, end):
+        yield
+
+
+@contextmanager
+def crashed(postgres: PostgresServer) -> Iterator[None]:
+    """It ends at once, all sessions with it, and has to recover when it starts."""
+    postgres.kill()
+    try:
+        yield
+    finally:
+        postgres.start()
+
+
+@contextmanager
+def killed(postgres: PostgresServer) -> Iterator[None]:
+    """Kill -9 of its first process."""
+    postgres.process.kill()
+    postgres.process.wait()
+    try:
+        yield
+    finally:
+        postgres.start()
+
+
+@contextmanager
+def cut_off(postgres: PostgresServer, name: str, every_s: float = 0.3) -> Iterator[None]:
+    """Its sessions are ended, again and again, so that they have to be made anew."""
+    end = threading.Event()
+
+    def cut() -> None:
+        while not end.is_set():
+            end_sessions(postgres, name)
+            end.wait(every_s)
+
+    with beside(cut, end):
+        yield
+
+
+@contextmanager
+def silent(postgres: PostgresServer, name: str) -> Iterator[None]:
+    """Its sessions are ended, and new ones wait for an answer: nobody is told that it is gone."""
+    with postgres.session("postgres") as cursor:
+        postgres.process.send_signal(signal.SIGSTOP)
+        try:
+            _end_sessions(cursor, name)
+            yield
+        finally:
+            postgres.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def without_slots(postgres: PostgresServer, name: str) -> Iterator[None]:
+    """Others take all connections that it has, and the server's own are ended."""
+    end = threading.Event()
+    taken: list[Any] = []
+
+    def take() -> None:
+        with postgres.session("postgres") as cursor:
+            while not end.is_set():
+                _end_sessions(cursor, name)
+                with suppress(psycopg2.OperationalError):
+                    while True:
+                        taken.append(psycopg2.connect(**postgres.connection("postgres")))
+                end.wait(0.3)
+
+    try:
+        with beside(take, end):
+            yield
+    finally:
+        for connection in taken:
+            connection.close()
+
+
+@contextmanager
+def read_only(postgres: PostgresServer, name: str) -> Iterator[None]:
+    """Every transaction in this database may only read."""
+    _alter(postgres, name, "SET default_transaction_read_only = on")
+    try:
+        yield
+    finally:
+        _alter(postgres, name, "RESET default_transaction_read_only")
+
+
+@contextmanager
+def queue_locked(postgres: PostgresServer, name: str) -> Iterator[None]:
+    """Another session holds the lock on the queue's table."""
+    with postgres.session(name) as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE background_updates IN ACCESS EXCLUSIVE MODE")
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+@contextmanager
+def file_locked(path: str) -> Iterator[None]:
+    """Another process holds SQLite's lock."""
+    other = sqlite3.connect(path, isolation_level=None, timeout=60)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+
+
+@contextmanager
+def suspended(process: SynapseProcess) -> Iterator[None]:
+    """As a laptop's lid, or a moved machine, does to a server."""
+    assert process.process is not None
+    process.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def frozen_in_a_batch(postgres: PostgresServer, server: SynapseProcess) -> Iterator[None]:
+    """As a virtual machine that is moved: its sessions stay, and nothing of it does anything."""
+    deadline = time.monotonic() + 60
+    while not _is_at_work(server):
+        if time.monotonic() > deadline:
+            raise TimeoutError("no batch was seen at work")
+    processes = postgres.processes()
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def _is_at_work(server: SynapseProcess) -> bool:
+    log = server.log()
+    return log.count("Starting update batch") > log.count("Running background update")
+
+
+def end_sessions(postgres: PostgresServer, name: str) -> None:
+    """End all sessions in a database; there may be no server to ask."""
+    with suppress(psycopg2.Error), postgres.session("postgres") as cursor:
+        _end_sessions(cursor, name)
+
+
+def _end_sessions(cursor: Any, name: str) -> None:
+    cursor.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+    )
+
+
+def _alter(postgres: PostgresServer, name: str, what: str) -> None:
+    with postgres.session("postgres") as cursor:
+        cursor.execute(f'ALTER DATABASE "{name}" {what}')
+        _end_sessions(cursor, name)  # it counts for new sessions only
+
+
+@contextmanager
+def beside(work: Callable[[], None], end: threading.Event) -> Iterator[None]:
+    """The work in a thread of its own, which must end when it is told to."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(30)
+
+
+def has_aborted(server: SynapseProcess) -> bool:
+    return "back-to-back background update failures; aborting" in server.log()
+
+
+def wait_until(
+    condition: Callable[[], Any],
+    timeout_s: float = 60,
+    give_up: Callable[[], bool] = lambda: False,
+) -> None:
+    """Wait until it holds.
+
+    Raises:
+        TimeoutError: it does not, or there is no use in waiting.
+    """
+    deadline = time.monotonic() + timeout_s
+    pause_s = 0.05
+    while not condition():
+        if time.monotonic() > deadline or give_up():
+            raise TimeoutError("the condition did not come true")
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.2, 0.25)  # asked often, a server has little else to do
+
+
+def is_told(line: str) -> bool:
+    """Whether a line of the log is the module's, above DEBUG."""
+    return " synapse_bgthrottle" in line and " DEBUG " not in line

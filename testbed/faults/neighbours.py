@@ -1,0 +1,77 @@
+"""Who is there beside a server under test. Each is a context: who it is leaves with it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+
+import attrs
+
+from testbed.faults import faults
+from testbed.faults.restarts import API
+from testbed.servers.matrix import MatrixClient
+
+_NAME = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
+
+
+@attrs.define
+class Requests:
+    """What became of what clients asked.
+
+    Attributes:
+        took_ms: how long each took that was answered well.
+        failed: how many were answered with an error, not within the client's 30 s, or not at all.
+    """
+
+    took_ms: list[float] = attrs.field(factory=list)
+    failed: int = 0
+
+    def ask(self, admin: MatrixClient, number: int) -> None:
+        """Write, or read, in turn."""
+        begin = time.monotonic()
+        try:
+            if number % 2:
+                admin.call("PUT", _NAME, {"displayname": f"name {number}"})
+            else:
+                admin.call("GET", "/_matrix/client/v3/account/whoami")
+        except (OSError, HTTPException, ValueError):  # the last: an answer that is no JSON
+            self.failed += 1
+        else:
+            self.took_ms.append((time.monotonic() - begin) * 1000)
+
+
+@contextmanager
+def clients(admin: MatrixClient) -> Iterator[Requests]:
+    """Somebody who reads and writes ten times a second."""
+    requests = Requests()
+    end = threading.Event()
+
+    def ask() -> None:
+        number = 0
+        while not end.wait(0.1):
+            number += 1
+            requests.ask(admin, number)
+
+    with faults.beside(ask, end):
+        yield requests
+
+
+@contextmanager
+def told(admin: MatrixClient, name: str) -> Iterator[list[float]]:
+    """Somebody who looks at the status; yields for how long a batch was told to run, each time."""
+    told_s: list[float] = []
+    end = threading.Event()
+
+    def look() -> None:
+        while not end.wait(2):
+            with suppress(OSError):  # of stock there is none
+                for database in admin.call("GET", f"{API}/status")["databases"]:
+                    current = database["current"]
+                    if current and current["name"] == name and current["batch_since_ms"]:
+                        told_s.append(time.time() - current["batch_since_ms"] / 1000)
+
+    with faults.beside(look, end):
+        yield told_s

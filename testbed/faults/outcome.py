@@ -1,0 +1,106 @@
+"""What becomes of a server's updates when something happens to it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, suppress
+
+import attrs
+
+from testbed.faults.faults import has_aborted, is_told, wait_until
+from testbed.faults.reindex_worlds import World
+from testbed.observe.forbidden_log_lines import complaints
+from testbed.servers.process import SynapseProcess
+
+
+@attrs.frozen
+class Seen:
+    """What became of the updates of a server to which something happened.
+
+    Attributes:
+        recovered_s: from the fault's end to the end of the batch that shows that updates go on;
+            None: there is none.
+        aborted: whether Synapse gave up all updates.
+        failed: iterations that failed, by Synapse's log.
+        batches_in_it: batches that ended while the fault lasted.
+        holds: lines of the module that updates are held, from the fault on.
+        told: lines of the module above DEBUG, from the fault on.
+        complaints: lines of the log that must not be there.
+        left: updates pending at the end.
+        rows_before, rows_after: rows of the index when the fault began, and when it had ended.
+        rows, expected: rows of the index at the end, and how many there must be once it is done.
+        wrong: rows too many or too few at the end, by where the update says to be.
+    """
+
+    recovered_s: float | None
+    aborted: bool
+    failed: int
+    batches_in_it: int
+    holds: int
+    told: int
+    complaints: int
+    left: int
+    rows_before: int
+    rows_after: int
+    rows: int
+    expected: int
+    wrong: int
+
+
+def go_through(
+    world: World,
+    fault: AbstractContextManager[None],
+    outage_s: float,
+    patience_s: float = 60,
+    batch: int = 1,
+) -> Seen:
+    """What happens to a running server's updates from a fault on, until they are done or aborted.
+
+    The server has run some batches before, and is stopped at the end. `batch` says which one that
+    ends after the fault shows that updates go on: the second, where the first may wait for the
+    fault's end and be nothing but late.
+    """
+    server = world.server
+    with server:
+        wait_until(lambda: _batches(server, 0) >= 3)
+        begin = len(server.log().encode())
+        rows_before = world.rows()
+        with fault:
+            from_fault = len(server.log().encode())
+            with suppress(TimeoutError):  # nothing more happens to one that has aborted
+                wait_until(lambda: False, outage_s, give_up=lambda: has_aborted(server))
+            batches_in_it = _batches(server, from_fault)
+        ended = time.monotonic()
+        from_then = len(server.log().encode())
+        rows_after = world.rows()
+        recovered_s: float | None = None
+        with suppress(TimeoutError):
+            wait_until(
+                lambda: _batches(server, from_then) >= batch or world.pending() == 0,
+                patience_s,
+                give_up=lambda: has_aborted(server),
+            )
+            recovered_s = time.monotonic() - ended
+        with suppress(TimeoutError):
+            wait_until(lambda: world.pending() == 0, 120, give_up=lambda: has_aborted(server))
+    log = server.log(begin)
+    told = [line for line in log.splitlines() if is_told(line)]
+    return Seen(
+        None if recovered_s is None else round(recovered_s, 1),
+        has_aborted(server),
+        log.count("Error doing update"),
+        batches_in_it,
+        sum("Holding " in line for line in told),
+        len(told),
+        len(complaints(log)),
+        world.pending(),
+        rows_before,
+        rows_after,
+        world.rows(),
+        world.expected,
+        world.wrong(),
+    )
+
+
+def _batches(server: SynapseProcess, begin: int) -> int:
+    return server.log(begin).count("Running background update")

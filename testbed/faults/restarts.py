@@ -1,0 +1,218 @@
+"""A real server that is ended again and again: what it acknowledged and did is still there."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from testbed.faults.faults import has_aborted
+from testbed.faults.reindex_worlds import World
+from testbed.observe.forbidden_log_lines import complaints
+from testbed.servers.matrix import MatrixClient
+from testbed.servers.server import SynapseServer
+
+API = "/_synapse/bgthrottle/v1"
+
+# An update that every version knows, and that is pending in no world here: nothing else is paused.
+_KNOWN = "user_ips_device_index"
+
+
+@attrs.frozen
+class Kills:
+    """What was seen.
+
+    Attributes:
+        kills: how often the server was killed.
+        lost: reasons of acknowledged pauses that were not there afterwards.
+        back: reasons of pauses that were ended, acknowledged, and were there again.
+        ran: how often the update had gone on although it was paused.
+        ran_after: whether it ran to its end once that was resumed.
+    """
+
+    kills: int
+    lost: tuple[str, ...]
+    back: tuple[str, ...]
+    ran: int
+    ran_after: bool
+
+
+def kill_after_pauses(
+    server: SynapseServer,
+    token: str,
+    queue: Callable[[], None],
+    progress: Callable[[], str],
+    times: int,
+    seed: int = 0,
+) -> Kills:
+    """Start the server, pause everything anew, kill it within the next second; again and again.
+
+    `queue` puts an update into the database, once everything is paused, so that it must never
+    begin; `progress` answers how far it is, empty when it is done.
+    """
+    rng = random.Random(seed)
+    admin = MatrixClient(server.url, token)
+    lost: list[str] = []
+    back: list[str] = []
+    ran = 0
+    with server:
+        admin.call("POST", f"{API}/pause", {"for": "1d", "reason": "always"})
+        _kill(server)
+    expected: set[str] = {"always"}
+    ended: set[str] = set()
+
+    def look() -> None:
+        there = _levers(admin, "pause")
+        lost.extend(sorted(expected - there))
+        back.extend(sorted(ended & there))
+
+    queue()
+    before = progress()
+    for number in range(times):
+        with server:
+            look()
+            if number % 4 == 3:  # the pauses by name, not that of everything
+                admin.call("POST", f"{API}/resume", {"update": f"{_KNOWN[:-1]}*"})
+                ended |= expected - {"always"}
+                expected = {"always"}
+            reason = f"kill {number}"
+            admin.call("POST", f"{API}/pause", {"update": _pattern(number), "reason": reason})
+            expected.add(reason)
+            time.sleep(rng.uniform(0, 1) if number % 2 else 0)
+            _kill(server)
+        after = progress()
+        ran += after != before
+        before = after
+    with server:
+        look()
+        admin.call("POST", f"{API}/resume", {})
+        deadline = time.monotonic() + 30
+        while progress() and time.monotonic() < deadline:
+            time.sleep(0.1)
+    return Kills(times, tuple(lost), tuple(back), ran, not progress())
+
+
+def _pattern(number: int) -> str:
+    """One of many for an update that is not pending here."""
+    return f"{_KNOWN[:-1]}[{_KNOWN[-1]}{number}]"
+
+
+def _levers(admin: MatrixClient, *kinds: str) -> set[str]:
+    """The reasons of those that are there."""
+    status: Any = admin.call("GET", f"{API}/status")
+    return {lever["reason"] for lever in status["levers"] if lever["kind"] in kinds}
+
+
+def _kill(server: SynapseServer) -> None:
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait()
+
+
+@attrs.define
+class RunningKills:
+    """What was seen of a server that was ended again and again while an update ran.
+
+    Attributes:
+        terminated, killed, killed_in_start: how often, by SIGTERM and by kill -9.
+        lost, back: acknowledged pauses and overrides that were gone after, or ended ones that
+            were there again.
+        wrong: how often the rows were not those of what the update says to have done.
+        backwards: how often the update was not as far as before.
+        progressed: how often it was further.
+        slowest_stop_s: the longest that SIGTERM took.
+        bad_exits: how often the exit status after SIGTERM was not 0.
+        left, rows, expected: after it was let run to its end.
+        is_intact: whether the database finds nothing wrong with itself then.
+        complaints: lines of the log that must not be there.
+    """
+
+    terminated: int = 0
+    killed: int = 0
+    killed_in_start: int = 0
+    lost: int = 0
+    back: int = 0
+    wrong: int = 0
+    backwards: int = 0
+    progressed: int = 0
+    slowest_stop_s: float = 0.0
+    bad_exits: int = 0
+    left: int = 0
+    rows: int = 0
+    expected: int = 0
+    is_intact: bool = False
+    complaints: int = 0
+
+
+def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
+    """Let the update run, pull a lever, end the server at random; again and again."""
+    rng = random.Random(seed)
+    seen = RunningKills(expected=world.expected)
+    expected: set[str] = set()
+    ended: set[str] = set()
+
+    def look() -> None:
+        there = _levers(world.admin, "pause", "override")
+        seen.lost += len(expected - there)
+        seen.back += len(ended & there)
+
+    for number in range(times):
+        before = world.rows()
+        if rng.random() < 0.2:
+            world.server.launch()
+            time.sleep(rng.uniform(0, 2))
+            _kill(world.server)
+            seen.killed_in_start += 1
+        else:
+            world.server.start()
+            look()
+            if number % 10 == 9:
+                world.admin.call("POST", f"{API}/resume", {"update": f"{_KNOWN[:-1]}*"})
+                world.admin.call("POST", f"{API}/reset", {"update": f"{_KNOWN[:-1]}*"})
+                ended, expected = ended | expected, set()
+            reason = f"kill {number}"
+            body = {"update": _pattern(number), "reason": reason, "for": "1d"}
+            if rng.random() < 0.5:
+                world.admin.call("POST", f"{API}/pause", body)
+            else:
+                world.admin.call("POST", f"{API}/override", {**body, "settings": {"sleep": "1s"}})
+            expected.add(reason)
+            time.sleep(rng.uniform(0, 1))
+            _end(world.server, rng.random() < 0.5, seen)
+        after = world.rows()
+        seen.backwards += after < before
+        seen.progressed += after > before
+        seen.wrong += _is_wrong(world)
+    with world.server:
+        look()
+        settings = {"sleep": 0, "target_duration": "100ms"}
+        world.admin.call(
+            "POST", f"{API}/override", {"update": "*", "settings": settings, "for": "1d"}
+        )
+        deadline = time.monotonic() + 300
+        while world.pending() and time.monotonic() < deadline:
+            time.sleep(0.2)
+    seen.left, seen.rows, seen.is_intact = world.pending(), world.rows(), world.is_intact()
+    seen.complaints = len(complaints(world.server.log())) + has_aborted(world.server)
+    return seen
+
+
+def _is_wrong(world: World) -> bool:
+    for _ in range(3):  # what the server sent before its end may yet be at work in the database
+        if not world.wrong():
+            return False
+        time.sleep(1)
+    return True
+
+
+def _end(server: SynapseServer, gently: bool, seen: RunningKills) -> None:
+    if not gently:
+        _kill(server)
+        seen.killed += 1
+        return
+    seen.slowest_stop_s = max(seen.slowest_stop_s, round(server.stop(), 1))
+    seen.bad_exits += server.exit_status() != 0
+    seen.terminated += 1

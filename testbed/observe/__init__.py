@@ -1,0 +1,1 @@
+"""What servers leave to be looked at: logs, metrics, batches."""

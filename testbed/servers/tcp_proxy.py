@@ -1,0 +1,105 @@
+"""A TCP proxy on 127.0.0.1, whose connections can be reset, or carry nothing for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+from typing_extensions import Self
+
+from testbed.servers.process import free_port
+
+# Closing then sends RST instead of FIN, and throws away what was not sent.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class TcpProxy:
+    """Passes on what comes to `port` to another port of this machine; a context.
+
+    Attributes:
+        port: where it listens.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        self.port = free_port()
+        self._target_port = target_port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._open = asyncio.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def lead(self, config_path: Path) -> None:
+        """From its next start on, the server with this homeserver.yaml reaches PostgreSQL by us."""
+        config = yaml.safe_load(config_path.read_text())
+        for database in (config.get("databases") or {"": config["database"]}).values():
+            database["args"]["port"] = self.port
+        config_path.write_text(yaml.safe_dump(config))
+
+    def reset(self) -> int:
+        """Reset all connections, at both of their ends; how many ends there were."""
+        return int(self._run(self._reset()))
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Nothing comes through, and nobody is told: as if a cable had been pulled."""
+        self._loop.call_soon_threadsafe(self._open.clear)
+        try:
+            yield
+        finally:
+            self._loop.call_soon_threadsafe(self._open.set)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._run(self._listen())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reset()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _listen(self) -> None:
+        self._open.set()
+        await asyncio.start_server(self._connect, "127.0.0.1", self.port)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            there = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:  # nobody listens there
+            self._end(writer)
+            return
+        self._writers.add(there[1])
+        await asyncio.gather(self._pass_on(reader, there[1]), self._pass_on(there[0], writer))
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                await self._open.wait()
+                writer.write(data)
+                await writer.drain()
+        self._end(writer)
+
+    def _end(self, writer: asyncio.StreamWriter) -> None:
+        self._writers.discard(writer)
+        writer.close()
+
+    async def _reset(self) -> int:
+        ends = list(self._writers)
+        for writer in ends:
+            with suppress(OSError):
+                connection: socket.socket = writer.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            writer.transport.abort()
+        self._writers.clear()
+        return len(ends)

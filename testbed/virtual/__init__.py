@@ -1,0 +1,1 @@
+"""Synapse's own updater in virtual time."""

@@ -1,0 +1,257 @@
+"""The life of a server in virtual time, with all that the module does, and one fault in it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import attrs
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from synapse_bgthrottle.core.scheduling.decision import Cause
+from synapse_bgthrottle.homeserver.sampling.http_check import HttpCheck
+from testbed.virtual.instrument import SITES, InjectedError
+from testbed.virtual.postgres_like import make_postgres_like
+from testbed.virtual.server import VirtualServer, Work
+from testbed.virtual.virtual_life import KINDS, Clients, Kind, Walk
+from testbed.virtual.web_world import FakeApi, ProcessedRequest, request
+
+# One error of ours is told once for each place that it comes to, and what all of the module needs
+# (the time, its state) comes to several: an iteration's start, its wait and its end, its batch
+# sizes, a sample, the keeper; and, amid an outage, what is waited for after a batch. Answers to
+# administrators are told once for each of their routes.
+MOST_TRACEBACKS = 5
+# What stock does for the three updates here: at most 9 batches, each with a rest of a second.
+_STOCK_S = 9 * 1.1
+
+
+class _Errors(logging.Handler):
+    """Counts what is logged with a traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.tracebacks: list[str] = []
+        self.failed_iterations = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "Error doing update" in str(record.msg):
+            self.failed_iterations += 1
+        elif record.exc_info:
+            self.tracebacks.append(record.getMessage())
+
+    def unhandled(self, event: Any) -> None:
+        """What Twisted tells of a Deferred whose error nobody took."""
+        if "log_failure" in event:
+            self.tracebacks.append(str(event["log_failure"].value))
+
+
+@attrs.frozen
+class Lived:
+    """What became of it.
+
+    Attributes:
+        held: what came too late, or not at all, each in a line.
+        told: what was told too often.
+        failed: iterations, the whole loop, or the life itself.
+        done_s: when the last update was done.
+        tracebacks: how many were logged.
+        is_closed: whether a budget that cannot be read, the database, or an approval that nobody
+            could give without the queue holds updates at the end.
+    """
+
+    held: list[str]
+    told: list[str]
+    failed: list[str]
+    done_s: float
+    tracebacks: int
+    is_closed: bool
+
+    @property
+    def wrong(self) -> list[str]:
+        """All that is."""
+        return [*self.failed, *self.held, *self.told]
+
+
+@attrs.frozen
+class _Seen:
+    """What is known of a server that is no more: the updates left, and how Synapse's loop ended."""
+
+    left: list[str]
+    done_s: float
+    ended: str
+    is_closed: bool
+
+
+def run(
+    kind: Kind, failing: int | None, times: int, faultless_s: float | None, skip: int = 0
+) -> Lived:
+    """One life of a server; without a fault it took `faultless_s`, None where that is asked.
+
+    The call `failing` is made `skip` times before it fails, so many times.
+    """
+    errors = _Errors()
+    logging.getLogger().addHandler(errors)
+    observer: Any = errors.unhandled  # which Twisted types as an interface
+    globalLogPublisher.addObserver(observer)
+    SITES.hits.clear()
+    SITES.failing, SITES.skip, SITES.times, SITES.active = failing, skip, times, False
+    try:
+        seen = _live(kind)
+        gc.collect()  # what nobody took is told of only now
+    finally:
+        SITES.active = False
+        logging.getLogger().removeHandler(errors)
+        globalLogPublisher.removeObserver(observer)
+    held = [f"left: {seen.left}"] if seen.left else []
+    if faultless_s is not None and seen.done_s > faultless_s + _STOCK_S + kind.latest_s:
+        held.append(f"done after {seen.done_s:.0f} s, {faultless_s:.0f} s without the error")
+    failed = [f"ended by {seen.ended}"] if seen.ended else []
+    if errors.failed_iterations > kind.most_failed(times):
+        failed.append(f"{errors.failed_iterations} iterations failed")
+    again = {text for text in errors.tracebacks if errors.tracebacks.count(text) > 1}
+    of_updates = [text for text in errors.tracebacks if "an error of its own answering" not in text]
+    told = []
+    if again or len(of_updates) > MOST_TRACEBACKS + bool(kind.outages):
+        told.append(f"{len(errors.tracebacks)} tracebacks, more than once: {sorted(again)}")
+    return Lived(held, told, failed, seen.done_s, len(errors.tracebacks), seen.is_closed)
+
+
+def _live(kind: Kind) -> _Seen:
+    server = VirtualServer()
+    works = [Walk(server, 300), Work(server, 1, cost_ms=5), Work(server, 200, cost_ms=1)]
+    names = ("event_resign", "built", "more")
+    done_s: dict[str, float] = {}
+    ended: list[Any] = []
+    with ExitStack() as stack:
+        stack.enter_context(server.in_charge())
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        server.pools["master"].use_file(Path(folder) / "homeserver.db")
+        line = patch.object(HttpCheck, "_connected", lambda *_: nullcontext(_Line()))
+        stack.enter_context(line)
+        clients = stack.enter_context(Clients(server).there())
+        module: Any = _loaded(server, kind)
+        for name, work in zip(names, works, strict=True):
+            server.pools["master"].queue(name, work, one_shot=name == "built")
+        works[0].fail = kind.failures
+        SITES.active = not kind.from_s
+        server.start().addBoth(ended.append)
+        for at_s, (method, path, who, body) in enumerate(_requests()):
+            kind.meanwhile(server, at_s)
+            SITES.active = at_s >= kind.from_s
+            _ask(server, request(method, path, who, body if body else b""))
+            clients.are_there = kind.clients and at_s < 12
+            _advance(server, clients, 1, names, works, done_s)
+        with suppress(InjectedError):  # on nobody's way
+            repr(module)
+        for _ in range(40):
+            if not ended:
+                _advance(server, clients, 5, names, works, done_s)
+    SITES.active = False
+    left = [name for name, work in zip(names, works, strict=True) if work.left_items]
+    why = repr(ended[0]) if ended and ended[0] is not None else ""
+    return _Seen(left, max(done_s.values(), default=0.0), why, _is_closed(module))
+
+
+def _is_closed(module: Any) -> bool:
+    throttle = module._throttle
+    decisions = [
+        throttle.updates[name, database.update_name].decision
+        for name, database in throttle.databases.items()
+    ]
+    return any(
+        decision.cause in (Cause.DATABASE, Cause.APPROVAL)
+        or (decision.cause is Cause.BUDGET and "is configured and" in decision.reason)
+        for decision in decisions
+        if decision is not None
+    )
+
+
+class _Line:
+    """A connection to an endpoint that lets updates run."""
+
+    def __init__(self) -> None:
+        self._answer = [b"HTTP/1.1 204 No Content\r\n\r\n", b""]
+
+    def settimeout(self, timeout_s: float) -> None:
+        """It answers at once."""
+
+    def sendall(self, request: bytes) -> None:
+        """Whatever is asked."""
+
+    def recv(self, _: int) -> bytes:
+        return self._answer.pop(0)
+
+
+def _loaded(server: VirtualServer, kind: Kind) -> Any:
+    who = FakeApi()
+    server.api.get_user_by_req = who.get_user_by_req
+    server.api.is_user_admin = who.is_user_admin
+    if kind.postgres:
+        make_postgres_like(server.pools["master"])
+    return server.load(kind.config)
+
+
+def _advance(
+    server: VirtualServer,
+    clients: Clients,
+    seconds: float,
+    names: tuple[str, ...],
+    works: list[Work],
+    done_s: dict[str, float],
+) -> None:
+    for _ in range(round(seconds * 2)):
+        clients.answered()
+        server.advance(0.5)
+        for name, work in zip(names, works, strict=True):
+            if not work.left_items:
+                done_s.setdefault(name, server.clock.monotonic())
+
+
+def _ask(server: VirtualServer, raw: bytes) -> None:
+    root: Any = Resource()  # type: ignore[no-untyped-call]
+    synapse: Any = Resource()  # type: ignore[no-untyped-call]
+    root.putChild(b"_synapse", synapse)
+    for resource in server.resources.values():
+        synapse.putChild(b"bgthrottle", resource)
+    # The reactor's own timers would keep each of thousands of lives in memory.
+    site: Any = Site(root, requestFactory=ProcessedRequest, reactor=Clock())  # type: ignore[no-untyped-call]
+    channel = site.buildProtocol(None)
+    channel.makeConnection(StringTransport())  # type: ignore[no-untyped-call]
+    channel.dataReceived(raw)
+
+
+def _requests() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """What administrators and others do meanwhile, one a second."""
+    window = [{"start": "00:00", "end": "23:00"}]
+    for action, body in (
+        ("pause", {"update": "*", "for": "3s", "reason": "r"}),
+        ("override", {"update": "more", "settings": {"sleep": "5ms"}, "for": "5s"}),
+        ("override", {"update": "e*", "settings": {"windows": window}, "for": "5s"}),
+        ("resume", {}),
+        ("release", {"update": "built"}),
+        ("reset", {}),
+        ("pause", {"update": "", "for": "soon", "settings": {}}),
+    ):
+        yield "GET", "status", "admin", {}
+        yield "POST", action, "admin", body
+        yield "GET", "history?limit=10", "admin", {}
+        yield "GET", "explain?update=more", "admin", {}
+    for path in ("uses", "load", "openapi.json", "history?limit=no", "explain", "nothing"):
+        yield "GET", path, "admin", {}
+    for who in ("user", "guest", "narrow", "nobody"):
+        yield "GET", "status", who, {}
+    yield "GET", "/_synapse/bgthrottle/", "admin", {}
+    yield "GET", "/_synapse/bgthrottle/page/page.js", "admin", {}
+
+
+__all__ = ["KINDS", "MOST_TRACEBACKS", "Lived", "run"]

@@ -1,0 +1,67 @@
+"""SQLite that the module takes for PostgreSQL: its own statements are answered, or left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from testbed.virtual.pool import Transaction, VirtualPool
+
+# As the one statement of `sample_statements` answers on a server that is short of nothing.
+_LOAD: tuple[Any, ...] = (
+    100.0,
+    1,
+    0.5,
+    0,
+    False,
+    "",
+    0.0,
+    [],
+    1000,
+    0,
+    ["building index: scanning table", "0.5"],
+)
+
+
+class PostgresEngine:
+    """Known to the module by its name, as Synapse's is."""
+
+
+class _Transaction(Transaction):
+    database_engine: Any = PostgresEngine()
+
+    def __init__(self, pool: VirtualPool) -> None:
+        super().__init__(pool)
+        self._on_sqlite = self.execute
+        self._full = pool.full
+        self._row: tuple[Any, ...] | None = None
+        self.execute = self._execute
+
+    def _execute(self, sql: str, parameters: Any = ()) -> None:
+        if "pg_stat" in sql:
+            self._row = _LOAD
+        elif "pg_settings" in sql:
+            self._row = ("/", True)
+        elif "to_regclass" in sql:
+            self._on_sqlite("SELECT COUNT(*) FROM sqlite_master WHERE name = ?", parameters)
+        elif "bgthrottle_room" in sql:
+            if self._full is not None:
+                raise self._full
+        else:
+            last = sql.rpartition(";")[2].strip() if sql.startswith("SET ") else sql
+            if not last.startswith("SET "):
+                self._on_sqlite(last, parameters)
+
+    def fetchone(self) -> Any:
+        row, self._row = self._row, None
+        return self._cursor.fetchone() if row is None else row
+
+
+def make_postgres_like(pool: VirtualPool) -> None:
+    """From now on it is one."""
+    pool.engine = PostgresEngine()
+    pool.transaction = _Transaction
+
+
+def is_postgres_like(pool: VirtualPool) -> bool:
+    """Whether it is one."""
+    return isinstance(pool.engine, PostgresEngine)

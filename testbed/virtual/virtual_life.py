@@ -1,0 +1,187 @@
+"""What servers live through in virtual time: configurations, failures, clients, an update."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import attrs
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from testbed.virtual.outages import Full, Gone, Outage, Refusing, Silent
+from testbed.virtual.server import VirtualServer, Work
+
+_MARGIN_S = 2.0
+# What is waited after a second batch that found the disk full.
+_SECOND_FAILURE_S = 60.0
+
+
+@attrs.frozen
+class Kind:
+    """A kind of life.
+
+    Attributes:
+        config: the module's.
+        postgres: whether the database is taken for PostgreSQL.
+        clients: whether there are some, in the first seconds.
+        failures: how many of the first batches fail.
+        outages: of the database. Errors of ours come from the first one's beginning on.
+        tries_all: whether also calls fail here that failed in lives before.
+    """
+
+    config: dict[str, Any]
+    postgres: bool = False
+    clients: bool = False
+    failures: int = 0
+    outages: tuple[Outage, ...] = ()
+    tries_all: bool = False
+
+    @property
+    def from_s(self) -> int:
+        """From when on errors of ours come, in seconds since the start."""
+        return min((outage.from_s for outage in self.outages), default=0)
+
+    def most_failed(self, errors: int) -> int:
+        """How many batches may fail where there are so many errors of ours.
+
+        An outage fails the one in which it begins; and one more, if an error of ours is why the
+        module does not see it.
+        """
+        return self.failures + len(self.outages) + min(errors, len(self.outages))
+
+    @property
+    def latest_s(self) -> float:
+        """How much later than at stock's pace all may be done with an error of ours."""
+        return _MARGIN_S + (_SECOND_FAILURE_S if self.outages else 0.0)
+
+    def meanwhile(self, server: VirtualServer, at_s: int) -> None:
+        """What becomes of the database at this second."""
+        pool = server.pools["master"]
+        for outage in self.outages:
+            if at_s == outage.from_s:
+                outage.begin(pool)
+            elif at_s == outage.until_s:
+                outage.end(pool)
+
+
+KINDS = (
+    Kind({}, clients=True),
+    # What only PostgreSQL is asked: first where no approval waits for what the module cannot keep.
+    Kind({}, postgres=True),
+    Kind(
+        {"duty_cycle": "20%", "max_batch_size": 60, "rules": [{"update": "built", "sleep": "1ms"}]},
+        failures=2,
+    ),
+    Kind(
+        {
+            "max_items_per_second": 1000,
+            "rules": [{"update": "e*", "windows": [{"start": "00:00", "end": "23:00"}]}],
+            "signals": {
+                "disk_free": {"path": "/", "threshold": "1kB"},
+                "pause_file": "/nonexistent",
+                "http": "http://localhost/",
+                "sql": {"query": "SELECT 0", "threshold": 5},
+            },
+        },
+    ),
+    Kind(
+        {
+            "time_zone": "UTC",
+            "rules": [
+                {"update": "built", "approval": "required"},
+                {"update": "more", "windows": [{"start": "00:01", "end": "23:00"}]},
+            ],
+            "signals": {"disk_free": {"threshold": "1kB"}, "replica_lag": "10s"},
+        },
+        postgres=True,
+        clients=True,
+        failures=1,
+    ),
+    # So long that a budget that is not read any more would hold what is left.
+    Kind(
+        {
+            "sleep": "8s",
+            "max_batch_size": 60,
+            "signals": {"disk_free": {"path": "/", "threshold": "1kB"}},
+        },
+        tries_all=True,
+    ),
+    Kind({"sleep": "900ms"}, postgres=True, outages=(Silent(1, 4),), tries_all=True),
+    Kind({"duty_cycle": "5%"}, outages=(Gone(0, 2), Refusing(4, 7), Gone(13, 16)), tries_all=True),
+    Kind({"duty_cycle": "10%", "max_batch_size": 60}, outages=(Full(1, 8),), tries_all=True),
+    Kind(
+        {"duty_cycle": "10%"},
+        postgres=True,
+        outages=(Full(1, 8), Gone(10, 13)),
+        tries_all=True,
+    ),
+)
+
+
+class Walk(Work):
+    """An update that tells how far it is: `event_resign`, along the events."""
+
+    def __init__(self, server: VirtualServer, total_items: int) -> None:
+        super().__init__(server, total_items, cost_ms=1)
+        self._total_items = total_items
+        connection = server.pools["master"].connection
+        connection.execute("CREATE TABLE events (stream_ordering INTEGER PRIMARY KEY)")
+        rows = [(number,) for number in range(1, total_items + 1)]
+        connection.executemany("INSERT INTO events VALUES (?)", rows)
+
+    async def __call__(self, progress: dict[str, Any], batch_size: int) -> int:
+        done = await super().__call__(progress, batch_size)
+        connection = self._server.pools[self.database].connection
+        connection.execute(
+            "UPDATE background_updates SET progress_json = ? WHERE update_name = 'event_resign'",
+            (json.dumps({"last_stream_pos": self._total_items - self.left_items}),),
+        )
+        return done
+
+
+class Clients:
+    """Requests of clients, in flight and answered.
+
+    Attributes:
+        are_there: whether there are any now.
+    """
+
+    def __init__(self, server: VirtualServer) -> None:
+        self._server = server
+        self.are_there = False
+        labels = ("method", "servlet", "tag", "server_name")
+        self._registry = CollectorRegistry()
+        name = "synapse_http_server_response"
+        self._count = Counter(f"{name}_count", "", labels, registry=self._registry)
+        self._time = Histogram(
+            f"{name}_time_seconds", "", (*labels, "code"), registry=self._registry
+        )
+
+    @contextmanager
+    def there(self) -> Iterator[Clients]:
+        """The module sees these, and no others."""
+        of_these = "synapse_bgthrottle.homeserver.internals.synapse_metrics.ServerMetrics.__init__.__defaults__"
+        with (
+            patch("synapse_bgthrottle.homeserver.internals.server._requests", self),
+            patch(of_these, (self._registry,)),
+        ):
+            yield self
+
+    def __len__(self) -> int:
+        return int(self.are_there)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.are_there:
+            yield SimpleNamespace(start_ts=self._server.clock.time(), name="RoomSendServlet")
+
+    def answered(self) -> None:
+        """Half a second's worth of requests, if there are clients."""
+        if self.are_there:
+            labels = ("PUT", "RoomSendServlet", "", "virtual.test")
+            self._count.labels(*labels).inc(5)
+            for _ in range(5):
+                self._time.labels(*labels, "200").observe(0.01)

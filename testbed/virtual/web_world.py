@@ -1,0 +1,176 @@
+"""The HTTP API below a real Twisted site, without sockets: bytes come in, and bytes go out."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+from synapse.module_api.errors import SynapseError
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from synapse_bgthrottle.api.resource import ThrottleResource
+from testbed.virtual.fake_service import FakeSteering
+
+BASE = "/_synapse/bgthrottle/v1"
+GETS = ["status", "history", "uses", "load", "explain?update=x", "openapi.json"]
+LOST = Failure(ConnectionDone())  # type: ignore[no-untyped-call]
+POSTS = ["pause", "resume", "release", "override", "reset"]
+
+
+@attrs.define
+class Requester:
+    """As Synapse tells who asks."""
+
+    user: str
+    is_guest: bool = False
+    scope: frozenset[str] = frozenset()
+    app_service_id: str | None = None
+    authenticated_entity: str | None = None
+
+
+REQUESTERS = {
+    "admin": Requester("@admin:test"),
+    "user": Requester("@user:test"),
+    "guest": Requester("@guest:test", is_guest=True),
+    "bridge": Requester("@admin:test", app_service_id="bridge"),
+    "scoped": Requester("@x:test", scope=frozenset({"urn:synapse:admin:*", "other"})),
+    "narrow": Requester("@admin:test", scope=frozenset({"other"})),
+    "puppet": Requester("@admin:test", authenticated_entity="@boss:test"),
+}
+
+
+class FakeApi:
+    """As much of the module API as decides who may."""
+
+    async def get_user_by_req(self, request: Request) -> Requester:
+        (header,) = request.requestHeaders.getRawHeaders("Authorization") or []
+        name = header.removeprefix("Bearer ")
+        if name == "fail":
+            raise RuntimeError("told to fail")
+        if name == "lost":
+            raise sqlite3.OperationalError("the connection is closed")
+        if name not in REQUESTERS:
+            raise SynapseError(401, "Invalid access token passed.", "M_UNKNOWN_TOKEN")
+        return REQUESTERS[name]
+
+    async def is_user_admin(self, user_id: str) -> bool:
+        return user_id == "@admin:test"
+
+
+class ProcessedRequest(Request):
+    """What of Synapse's request the resource uses."""
+
+    ended = 0
+
+    @contextmanager
+    def processing(self) -> Iterator[None]:
+        yield
+        ProcessedRequest.ended += 1
+
+
+@attrs.define
+class Answered:
+    """An answer as it came."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class SlowSteering(FakeSteering):
+    """The status comes when told; one wait each."""
+
+    def __init__(self, tell: Any) -> None:
+        super().__init__(tell)
+        self.waits: list[Deferred[None]] = []
+
+    async def status(self) -> Any:
+        wait: Deferred[None] = Deferred()
+        self.waits.append(wait)
+        await wait
+        return await super().status()
+
+    async def uses(self, limit: int) -> Any:
+        wait: Deferred[None] = Deferred()
+        self.waits.append(wait)
+        await wait
+        return await super().uses(limit)
+
+
+class World:
+    """A site with the resource, and what was seen of it.
+
+    Attributes:
+        seen: what the steering was asked for.
+        errors: what was told as an error of ours.
+    """
+
+    def __init__(self, is_main: bool = True) -> None:
+        self.seen: list[str] = []
+        self.errors: list[tuple[str, Exception]] = []
+        self.steering = SlowSteering(self.seen.append)
+        self.resource = ThrottleResource(
+            FakeApi(),  # type: ignore[arg-type]
+            self.steering if is_main else None,
+            lambda where, error: self.errors.append((where, error)),
+        )
+        root: Any = Resource()  # type: ignore[no-untyped-call]
+        synapse: Any = Resource()  # type: ignore[no-untyped-call]
+        root.putChild(b"_synapse", synapse)
+        synapse.putChild(b"bgthrottle", self.resource)
+        self.site: Any = Site(root, requestFactory=ProcessedRequest)  # type: ignore[no-untyped-call]
+
+    def connect(self, raw: bytes) -> tuple[Any, Any]:
+        """A connection on which this was sent."""
+        channel: Any = self.site.buildProtocol(None)
+        transport = StringTransport()  # type: ignore[no-untyped-call]
+        channel.makeConnection(transport)
+        channel.dataReceived(raw)
+        return channel, transport
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        token: str | None = "admin",
+        body: bytes | str | dict[str, Any] = b"",
+        *headers: str,
+    ) -> Answered:
+        return answered(self.connect(request(method, path, token, body, *headers))[1].value())
+
+
+def request(
+    method: str,
+    path: str,
+    token: str | None = "admin",
+    body: bytes | str | dict[str, Any] = b"",
+    *headers: str,
+) -> bytes:
+    """The request's bytes; paths that begin without a slash are those of the API."""
+    content = json.dumps(body) if isinstance(body, dict) else body
+    raw = content.encode() if isinstance(content, str) else content
+    target = path if path.startswith("/") else f"{BASE}/{path}"
+    lines = [f"{method} {target} HTTP/1.1", "Host: test", *headers]
+    if token is not None:
+        lines.append(f"Authorization: Bearer {token}")
+    if raw and not any(header.lower().startswith("transfer") for header in headers):
+        lines.append(f"Content-Length: {len(raw)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + raw
+
+
+def answered(raw: bytes) -> Answered:
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return Answered(int(first.split()[1]), headers, body)

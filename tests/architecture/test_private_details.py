@@ -1,0 +1,160 @@
+"""What the module reads of Synapse's private side is in the list of it, and read with a guard."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import synapse_bgthrottle
+from synapse_bgthrottle.homeserver.internals.compatibility_table import DETAILS
+
+_PACKAGE = Path(synapse_bgthrottle.__file__).parent
+# They never meet Synapse.
+_ELSEWHERE = {"cli", "client", "forecast"}
+# The private names are those of prometheus_client: `unreadable` tells which metrics that costs.
+_METRICS = "server_metrics"
+# It follows the list itself.
+_LOOKS = "private_side"
+
+_LISTED = {step.removesuffix("()").removesuffix("=") for d in DETAILS for step in d.path} | {
+    step.removesuffix("()") for d in DETAILS for step in d.instead
+}
+# Asked for with a guard too, but documented, or none of Synapse's.
+_PUBLIC = {
+    "app_service",  # of Requester
+    "app_service_id",
+    "authenticated_entity",
+    "code",  # of HttpResponseException
+    "get_backend_pid",  # of psycopg2's connections
+    "nonlocals",  # of what `inspect` answers
+    "pgcode",  # of psycopg2's errors
+    "run_as_background_process",  # of synapse.module_api
+    "scope",
+    "server_name",  # of ModuleApi
+    "sqlstate",
+}
+_DOCUMENTED_API = {
+    "defer_to_thread",
+    "get_user_by_req",
+    "is_user_admin",
+    "register_background_update_controller_callbacks",
+    "register_web_resource",
+    "run_db_interaction",
+    "sleep",
+    "worker_app",
+}
+# All that the two files with Synapse's objects in hand read without a guard, but of `self`.
+_UNGUARDED = {
+    "homeserver": {
+        "answer.callback",
+        "answer.called",
+        "answer.errback",
+        "database.is_sqlite",
+        "self._metrics.answered",
+        "self.databases.items",
+        "timer.active",
+        "timer.cancel",
+    },
+    "database": {
+        "get(variables, 'nonlocals', default={}).get",
+        "self._handlers().get",
+        "self._handlers().items",
+        "line.encode",
+        "line.encode('utf-8', 'replace').decode",
+        "str(error).strip",
+        "str(error).strip().split",
+        "txn.execute",
+        "txn.fetchall",
+        "txn.fetchone",
+        "type(error).__name__",
+        "type(get(self._pool, 'engine')).__name__",
+        "type(getattr(txn, 'database_engine', None)).__name__",
+    },
+}
+
+
+def _modules() -> list[str]:
+    names = (path.relative_to(_PACKAGE).with_suffix("").parts for path in _PACKAGE.rglob("*.py"))
+    return sorted(".".join(parts) for parts in names if parts[0] not in _ELSEWHERE)
+
+
+def _tree(module: str) -> ast.Module:
+    return ast.parse(_PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
+
+
+def _guarded(module: str) -> Iterator[ast.expr]:
+    """Every name that is asked for with a guard."""
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id == "get":
+                yield from node.args[1:]
+            elif node.func.id in {"getattr", "hasattr"}:
+                yield node.args[1]
+
+
+def _read(module: str) -> Iterator[ast.Attribute]:
+    """Every attribute that is read without one."""
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            yield node
+
+
+def _is_self(thing: ast.expr) -> bool:
+    return isinstance(thing, ast.Name) and thing.id in {"self", "cls"}
+
+
+@pytest.mark.parametrize("module", sorted(set(_modules()) - {_METRICS, _LOOKS}))
+def test_what_is_asked_for_with_a_guard_is_listed(module: str) -> None:
+    """What it costs where it is missing is told at the start."""
+    asked = {node.value for node in _guarded(module) if isinstance(node, ast.Constant)}
+    assert set() == asked - _LISTED - _PUBLIC - {"__code__", "co_names"}
+
+
+@pytest.mark.parametrize("module", sorted(_UNGUARDED))
+def test_names_are_written_out(module: str) -> None:
+    """None is made up while the server runs, which this test would not see."""
+    assert all(isinstance(node, ast.Constant) for node in _guarded(module))
+
+
+@pytest.mark.parametrize("module", sorted(set(_modules()) - {_METRICS}))
+def test_nothing_private_is_read_without_a_guard(module: str) -> None:
+    """Neither a name that says so, nor one of the module API that is not documented."""
+    for node in _read(module):
+        if node.attr.startswith("_") and not node.attr.startswith("__"):
+            assert _is_self(node.value), ast.unparse(node)
+        if ast.unparse(node.value) in {"api", "self._api"}:
+            assert node.attr in _DOCUMENTED_API, ast.unparse(node)
+
+
+@pytest.mark.parametrize("module", sorted(_UNGUARDED))
+def test_what_has_synapses_objects_reads_nothing_of_them_without_a_guard(module: str) -> None:
+    """Whatever a name looks like: all that is read there is written down here."""
+    tree = _tree(module)
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    own = {"self", "self._api", "self._timers", "api", "logger", "_ENGINES"} | imported
+    read = {ast.unparse(node) for node in _read(module) if ast.unparse(node.value) not in own}
+    assert _UNGUARDED[module] == read
+
+
+def test_the_list_has_nothing_that_is_not_read() -> None:
+    """What each detail is called is asked for somewhere, or is the name of a class."""
+    asked = {
+        node.value
+        for module in set(_modules()) - {_LOOKS}
+        for node in ast.walk(_tree(module))
+        if isinstance(node, ast.Constant) and module != "private_details"
+    } | {alias for module in _modules() for alias in _imported_names(module)}
+    last = {d.path[-1].removesuffix("()").removesuffix("=") for d in DETAILS}
+    assert set() == last - asked
+
+
+def _imported_names(module: str) -> Iterator[str]:
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)

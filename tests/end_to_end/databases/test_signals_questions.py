@@ -1,0 +1,150 @@
+"""What the sampler's questions may do: they end soon, write nothing, and hold up no server."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from synapse_bgthrottle.homeserver.sampling import database_sampler
+from synapse_bgthrottle.homeserver.sampling.database_queries import STATEMENTS
+from synapse_bgthrottle.homeserver.sampling.operator_checks import folder_of
+from testbed.faults.faults import wait_until
+from testbed.servers.endpoints import endpoint, sends_for_ever
+from testbed.servers.matrix import MatrixClient
+from testbed.servers.postgres import PostgresServer
+from testbed.servers.server import SynapseServer
+from tests.end_to_end.databases.asked_postgres import Asked, Others, connected, hang
+
+
+def test_locked_catalog(asked: Asked, others: Others) -> None:
+    """A question that has to wait ends by itself after a quarter of a second."""
+    others.session().execute("LOCK TABLE pg_database IN ACCESS EXCLUSIVE MODE")
+    before_s = time.monotonic()
+    assert "canceling statement due to" in asked.sample().problem
+    assert time.monotonic() < before_s + 1
+
+
+def test_a_postgres_that_knows_less(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not understood is not asked again, and the rest is."""
+    statements = list(STATEMENTS)
+    statements[0] = statements[0].replace("pg_stat_progress_create_index", "not_yet")
+    statements[1] = statements[1].replace("pg_stat_get_wal_senders", "never")
+    monkeypatch.setattr(database_sampler, "STATEMENTS", statements)
+    assert 'relation "not_yet" does not exist' == asked.sample().problem
+    assert "never" in asked.sample().problem
+    sample = asked.sample()
+    assert ("", 0, None) == (sample.problem, sample.foreground_backends, sample.wal_bytes)
+    statements[2] = "SELECT of nothing"
+    assert "" != asked.sample().problem
+    sample = asked.sample()
+    assert ("", None) == (sample.problem, sample.foreground_backends)
+
+
+def test_where_the_files_are(asked: Asked, plain_postgres: PostgresServer) -> None:
+    """The folder is known to a role that may, and unknown to one that may not."""
+    assert os.path.isdir(asked.ask(folder_of))
+    with connected(plain_postgres, user="stranger") as connection:
+        assert Asked(connection).ask(folder_of) is None
+
+
+def test_in_a_server(plain_postgres: PostgresServer, tmp_path: Path) -> None:
+    """A real server with a pool of one samples without a complaint, also while PostgreSQL hangs."""
+    plain_postgres.create_database("server")
+    arguments = {**plain_postgres.connection("server"), "cp_min": 1, "cp_max": 1}
+    deaf = socket.create_server(("127.0.0.1", 0))  # takes connections, and never answers
+    checks = {
+        "sql_query": "SELECT 1",
+        "http_url": f"http://127.0.0.1:{deaf.getsockname()[1]}/",
+        "pause_file": str(tmp_path / "pause"),
+    }
+    module = {"module": "tests.end_to_end.databases.sampling.Sampling", "config": checks}
+    extra = {
+        "database": {"name": "psycopg2", "args": arguments},
+        "modules": [module],
+        "run_background_tasks_on": "another_worker",
+        "background_updates": {"sleep_duration_ms": 3_600_000},
+    }
+    server = SynapseServer(tmp_path, None, extra)
+    with deaf, server:
+        wait_until(lambda: server.log().count("DatabaseSample(") >= 4)
+        hang(plain_postgres, signal.SIGSTOP)
+        try:
+            wait_until(lambda: "no answer for 3 s" in server.log(), 10)
+            wait_until(lambda: "is_unanswered=True" in server.log(), 1)
+        finally:
+            hang(plain_postgres, signal.SIGCONT)
+        answered = server.log().count("problem='', pool_wait_s=")
+        wait_until(lambda: server.log().count("problem='', pool_wait_s=") > answered + 1, 10)
+        assert server.stop() < 5
+    log = server.log()
+    for complaint in ("logging context", "log context", "logcontext", "Traceback", "sentinel"):
+        assert complaint not in log
+    for told in (
+        "name='disk_free', value=",
+        "name='http', value=None, problem='no answer within 2 s'",
+        "name='pause_file', value=0.0",
+        "name='sql', value=1.0",
+        "responses={",
+        "ticks=",
+    ):
+        assert told in log
+
+
+def test_hostile_checks_in_a_server(plain_postgres: PostgresServer, tmp_path: Path) -> None:
+    """A query that takes the role away, and an endpoint that sends for ever: neither harms it."""
+    plain_postgres.create_database("hostile")
+    for_ever = sends_for_ever(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536)
+    with endpoint(for_ever) as there:
+        checks = {
+            "sql_query": "SET ROLE stranger; SELECT 1",
+            "http_url": f"http://127.0.0.1:{there.port}/",
+        }
+        arguments = {**plain_postgres.connection("hostile"), "cp_min": 1, "cp_max": 2}
+        extra = {
+            "database": {"name": "psycopg2", "args": arguments},
+            "modules": [
+                {"module": "tests.end_to_end.databases.sampling.Sampling", "config": checks}
+            ],
+        }
+        with SynapseServer(tmp_path, None, extra) as server:
+            client = MatrixClient.register(server.url, "alice", admin=False)
+            wait_until(lambda: "problem='the query is not one statement" in server.log())
+            for number in range(10):
+                assert client.create_room(f"room {number}")
+            wait_until(lambda: server.log().count("name='http', value=0.0") >= 2)
+            wait_until(lambda: there.ended_count >= 2)
+            assert 2 == len(there.asked)
+            with plain_postgres.session("hostile") as cursor:
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%check'"
+                )
+                assert (0,) == cursor.fetchone()
+        assert "Traceback" not in server.log()
+
+
+_COUNT_FOR_EVER = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("DELETE FROM users RETURNING 1", "not authorized"),
+        (f"{_COUNT_FOR_EVER} SELECT max(x) FROM n", "no answer within 250 ms"),
+    ],
+)
+def test_in_a_server_on_sqlite(tmp_path: Path, query: str, problem: str) -> None:
+    """The operator's query may not write, and not take long; the server writes after it."""
+    module = {
+        "module": "tests.end_to_end.databases.sampling.Sampling",
+        "config": {"sql_query": query},
+    }
+    server = SynapseServer(tmp_path, None, {"modules": [module]})
+    with server:
+        wait_until(lambda: f"name='sql', value=None, problem='{problem}'" in server.log())
+        MatrixClient.register(server.url, "alice", admin=False)
+        assert server.stop() < 5
+    for complaint in ("logging context", "Traceback", "sentinel"):
+        assert complaint not in server.log()

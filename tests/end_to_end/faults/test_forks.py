@@ -1,0 +1,50 @@
+"""Servers that are forked are like those that import Synapse themselves."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from testbed.faults.faults import wait_until
+from testbed.servers.forks import ForkServer, is_possible
+from testbed.servers.process import ends_with_us
+from tests.end_to_end.conftest import RealServer
+
+pytestmark = pytest.mark.skipif(not is_possible(), reason="this Synapse has no stand-in")
+
+APP = "synapse.app.homeserver"
+
+
+def fork_server(folder: Path) -> ForkServer:
+    return ForkServer(folder, ends_with_us(sys.executable, "-m", "testbed.servers.forks"))
+
+
+def test_ends(make_server: Callable[..., RealServer], tmp_path: Path) -> None:
+    """The status of each is its own, by its error, its signal, and the fork server's end."""
+    forks = fork_server(tmp_path)
+    server = make_server({}).synapse
+    output = tmp_path / "output"
+    try:
+        wrong = forks.launch(APP, ["-c", "nothing.yaml"], tmp_path, output)
+        assert wrong.wait(60)
+        assert "nothing.yaml" in output.read_text()
+        options = ["-c", str(server.config_path)]
+        killed, left = (forks.launch(APP, options, tmp_path, output) for _ in range(2))
+        assert (None, None) == (killed.poll(), left.poll())
+        with pytest.raises(subprocess.TimeoutExpired):
+            left.wait(0.01)
+        killed.kill()
+        assert -9 == killed.wait(10)
+        assert left.poll() is None
+    finally:
+        forks.stop()
+    assert -9 == left.wait(10)
+    wait_until(lambda: not Path(f"/proc/{left.pid}").exists(), 10)
+
+
+def test_our_module_is_not_imported_before(tmp_path: Path) -> None:
+    """A server imports it from its own path, once its configuration says so."""
+    code = "import sys, testbed.servers.forks; sys.exit('synapse_bgthrottle' in sys.modules)"
+    assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode

@@ -1,0 +1,150 @@
+"""A short sample of updates that misbehave on a real server; the longer is `soak.faults.misbehaving_updates`."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from soak.faults.misbehaving_updates import Case, breaches
+from testbed.faults import faults
+from testbed.faults.faults import wait_until
+from testbed.faults.misbehaving_updates import Oddity
+from testbed.faults.misbehaving_worlds import NEIGHBOUR, OddSource, OddWorld
+from testbed.faults.neighbours import clients
+from testbed.faults.restarts import API
+from testbed.observe import batch_log
+
+_BRISKLY = {"sleep": "50ms"}
+_STOCK = {"background_updates": {"sleep_duration_ms": 50}}
+_BEHIND = Oddity("behind", 50)
+
+
+def test_one_that_fails_once(odd_source: OddSource, tmp_path: Path) -> None:
+    """It is tried again after 5 s; it and the one behind it come to their ends; others go on."""
+    odd = Oddity("odd", 300, failures=1)
+    world = odd_source.world(tmp_path, "once", _BRISKLY, (odd, _BEHIND))
+    seen = world.live(30)
+    assert [] == breaches(Case("once", odd, most_failed=1), seen)
+    assert 1 == seen.failed
+    assert 5 <= seen.tries_s[0] < 6
+    assert seen.neighbour[1] < 2
+    assert seen.told <= 10
+
+
+def test_one_that_always_fails_on_stock(odd_source: OddSource, tmp_path: Path) -> None:
+    """Stock Synapse gives up its database within a second, and the one behind it; others go on."""
+    world = odd_source.world(
+        tmp_path, "always", None, (Oddity("odd", 300, failures=10**9), _BEHIND), _STOCK
+    )
+    seen = world.live(30)
+    assert (False, True, 5) == (seen.done, seen.aborted, seen.failed)
+    assert sum(seen.tries_s) < 2
+
+
+def test_one_that_hangs(odd_source: OddSource, tmp_path: Path) -> None:
+    """The status tells since when; other databases go on, levers answer, and it ends by itself."""
+    world = odd_source.world(tmp_path, "hangs", _BRISKLY, (Oddity("odd", 300, hang_s=4), _BEHIND))
+    with world.server:
+        wait_until(lambda: _batch_age_s(world) > 2)
+        begin = len(world.server.log().encode())
+        asked = time.monotonic()
+        world.admin.call("POST", f"{API}/pause", {"update": "behind", "for": "1h"})
+        assert time.monotonic() - asked < 1
+        wait_until(lambda: len(batch_log.batches(world.server.log(begin), NEIGHBOUR.name)) > 2, 2)
+        assert "odd" == _current(world)["name"]
+        wait_until(lambda: "Holding behind in master" in world.server.log(), 10)
+        world.admin.call("POST", f"{API}/resume", {})
+        wait_until(lambda: not world.pending(), 10)
+    assert 0 == world.wrong()
+    log = world.server.log()
+    assert "Error doing update" not in log
+    assert sum(map(faults.is_told, log.splitlines())) <= 10
+
+
+def test_one_whose_batches_take_a_hundred_times_their_target(
+    odd_source: OddSource, tmp_path: Path
+) -> None:
+    """With a duty cycle each is followed by its rest, not by one that the target would deserve."""
+    odd = Oddity("odd", 300, cost_ms=10, batch_items=100)
+    module = {"duty_cycle": "25%", "target_duration": "10ms"}
+    world = odd_source.world(tmp_path, "long", module, (odd,))
+    seen = world.live(30)
+    assert [] == breaches(Case("long", odd), seen)
+    assert all(4 <= between_s < 5 for between_s in seen.tries_s)
+    assert seen.clients_ms[1] < 1000
+
+
+def test_one_whose_items_are_not_alike(odd_source: OddSource, tmp_path: Path) -> None:
+    """Where one item costs 10^4 times another, most batches are near their target nevertheless."""
+    odd = Oddity("odd", 200, cost_ms=0.02, spread_ratio=1e4)
+    world = odd_source.world(tmp_path, "uneven", _BRISKLY, (odd, _BEHIND))
+    seen = world.live(40)
+    assert [] == breaches(Case("uneven", odd), seen)
+    assert seen.batch_ms[0] < 300
+
+
+def test_one_whose_batch_is_too_long_for_the_database(
+    odd_source: OddSource, tmp_path: Path
+) -> None:
+    """A batch that `statement_timeout` ends is smaller the next time, and then it is not ended."""
+    odd = Oddity("odd", 150, cost_ms=10)
+    module = {**_BRISKLY, "target_duration": "100ms"}
+    world = odd_source.world(tmp_path, "ended", module, (odd, _BEHIND), statement_timeout_ms=300)
+    seen = world.live(40)
+    assert [] == breaches(Case("ended", odd, most_failed=1), seen)
+    assert 1 == seen.failed
+
+
+_PINNED_RATIO = 0.2
+_PINNED = {
+    "profile": "fast",  # which compares the least
+    "min_duty_cycle": "20%",
+    "max_duty_cycle": "20%",
+    "target_duration": "20ms",
+}
+
+
+def test_two_databases_share_one_duty(odd_source: OddSource, tmp_path: Path) -> None:
+    """Among clients both together have the duty cycle that one alone has."""
+    world = odd_source.world(tmp_path, "shared", _PINNED, (Oddity("odd", 10**6),))
+    with world.server, clients(world.admin):
+        wait_until(lambda: "odd" in _running(world) and "neighbour" in _running(world))
+        together = sum(_busy_ratios(world, "odd", "neighbour"))
+        world.admin.call("POST", f"{API}/pause", {"database": "other", "for": "1h"})
+        wait_until(lambda: "Holding neighbour in other" in world.server.log())
+        (alone,) = _busy_ratios(world, "odd")
+    assert alone == pytest.approx(_PINNED_RATIO, rel=0.3)
+    assert together == pytest.approx(alone, rel=0.3)  # not twice
+
+
+def _running(world: OddWorld) -> str:
+    return "".join(batch.update_name for batch in batch_log.batches(world.server.log()))
+
+
+def _busy_ratios(world: OddWorld, *names: str, count: int = 100) -> list[float]:
+    """How much of the time so many batches take from now on, moments without any included."""
+    begin = len(world.server.log().encode())
+
+    def found(name: str) -> list[batch_log.Batch]:
+        return batch_log.batches(world.server.log(begin), name)
+
+    wait_until(lambda: all(len(found(name)) > count for name in names))
+    return [
+        sum(batch.took_s for batch in batched[1:]) / (batched[-1].end_s - batched[0].end_s)
+        for batched in map(found, names)
+    ]
+
+
+def _current(world: OddWorld) -> Any:
+    (status,) = (
+        database
+        for database in world.admin.call("GET", f"{API}/status")["databases"]
+        if database["name"] == "master"
+    )
+    return status["current"] or {"name": None, "batch_since_ms": None}
+
+
+def _batch_age_s(world: OddWorld) -> float:
+    since_ms = _current(world)["batch_since_ms"]
+    return 0.0 if since_ms is None else time.time() - since_ms / 1000

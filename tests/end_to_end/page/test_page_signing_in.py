@@ -1,0 +1,76 @@
+"""Who may see the page of a real server, and where the token goes."""
+
+import time
+from collections.abc import Callable
+
+from testbed.servers.matrix import MatrixClient
+from tests.end_to_end.page.page_world import ROOT, World, needs_browser
+
+pytestmark = needs_browser
+
+
+def test_who_may_not(make_world: Callable[..., World]) -> None:
+    """A wrong token, none that could be one, and a user's are told apart; nothing is shown."""
+    world = make_world({"sleep": "1h"})
+    browser = world.browser
+    user = MatrixClient.register(world.url, "user", admin=False)
+    world.open()
+    for token, expected in (
+        ("nonsense", r"does not know this token \(401\)"),
+        ("two words", "This is no access token"),
+        (user.token, r"may not use it \(403\): You are not a server admin"),
+    ):
+        world.sign_in(token)
+        world.sees(expected, "#refusal")
+        assert "" == browser.text("#board")
+        assert "token" == browser.run("return document.activeElement.id")
+    before = len(browser.requests())
+    time.sleep(3)
+    assert before == len(browser.requests())
+    world.sign_in()
+    world.sees("pending", ".headline")
+    assert "" == browser.text("#refusal")
+    browser.click("Sign out")
+    assert "" == browser.text("#board")
+    assert "" == browser.run("return document.querySelector('#databases').innerHTML")
+    before = len(browser.requests())
+    time.sleep(3)
+    assert before == len(browser.requests())
+    world.check_clean("status of 401", "status of 403")
+
+
+def test_a_token_that_ends(make_world: Callable[..., World]) -> None:
+    """Who is logged out elsewhere is signed out, and sees no more of it."""
+    world = make_world({"sleep": "1h"})
+    other = MatrixClient.register(world.url, "other", admin=True)
+    world.open()
+    world.sign_in(other.token)
+    world.sees("pending", ".headline")
+    world.browser.click("Pause all")
+    other.call("POST", "/_matrix/client/v3/logout", {})
+    world.sees("does not know this token", "#refusal")
+    assert not world.is_asking()
+    assert "" == world.browser.text("#board")
+    world.check_clean("status of 401")
+
+
+def test_what_it_asks_for(make_world: Callable[..., World]) -> None:
+    """One status every two seconds, and the rest seldom; the token in its header only."""
+    world = make_world({"sleep": "1h"})
+    browser = world.browser
+    world.enter()
+    world.sees("running", ".history")
+    time.sleep(8)
+    before = len(browser.requests())
+    time.sleep(10)
+    asked = browser.requests()[before:]
+    paths = [request["url"].removeprefix(world.url + ROOT) for request in asked]
+    assert {"v1/status"} == set(paths)
+    assert 4 <= len(paths) <= 6
+    assert {f"Bearer {world.admin.token}"} == {
+        request["headers"]["Authorization"] for request in asked
+    }
+    assert not [request for request in asked if "Cookie" in request["headers"]]
+    (page,) = [r for r in browser.requests() if r["url"] == world.url + ROOT]
+    assert "Authorization" not in page["headers"]
+    world.check_clean()

@@ -1,0 +1,73 @@
+"""What is asked of a database that the server does not have: refused, unless something is kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from synapse_bgthrottle.core.config.problems import InvalidConfigError
+from testbed.virtual.server import VirtualServer, Work
+from tests.integration.storage.kept import answer, levers_of, pull, queued, restarted, steering_of
+
+MakeServer = Callable[..., VirtualServer]
+
+_REFUSED = "database: found 'state'; accepted is master"
+
+
+@pytest.mark.parametrize(
+    ("end", "make", "settings"),
+    [("resume", "pause", {}), ("reset", "override", {"settings": {"sleep": 0}})],
+)
+def test_levers(
+    virtual_server: MakeServer, end: str, make: str, settings: dict[str, dict[str, Any]]
+) -> None:
+    """What was made while it was there can still be ended by its name."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load({})
+    server.advance(0)
+    pull(server, make, update="*", **settings)
+    with pytest.raises(InvalidConfigError, match=_REFUSED):
+        pull(server, end, database="state")
+    rename = "UPDATE bgthrottle_levers SET database_name = 'state'"
+    server.pools["master"].connection.execute(rename)
+    later = restarted(server, virtual_server())
+    later.pools["master"].updates.register_background_update_handler("work", Work(later, 1, 1))
+    module = later.load({})
+    later.advance(0)
+    assert ["state"] == [lever.database for lever in levers_of(module)]
+    pull(later, end, database="state")
+    assert () == levers_of(module)
+    with pytest.raises(InvalidConfigError, match=_REFUSED):
+        pull(later, end, database="state")
+
+
+def test_history(virtual_server: MakeServer) -> None:
+    """What ran while it was there is told."""
+    server = virtual_server()
+    queued(server, "work", 300)
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(60)
+
+    def told(database: str, update: str | None = None) -> list[str]:
+        entries = answer(server, steering_of(server).history(10, update, database))
+        return [entry["update"] for entry in entries]
+
+    assert [] == told("master", "other")
+    with pytest.raises(InvalidConfigError, match=_REFUSED):
+        told("state")
+    rename = "UPDATE bgthrottle_history SET database_name = 'state'"
+    server.pools["master"].connection.execute(rename)
+    assert ["work"] == told("state")
+
+
+def test_explanation(virtual_server: MakeServer) -> None:
+    """Limits and holds of what is not there would mean nothing."""
+    server = virtual_server(databases=("main", "state"))
+    for name in ("main", "state"):
+        server.pools[name].queue("work", Work(server, 1, 1))
+    server.load({})
+    server.advance(0)
+    with pytest.raises(InvalidConfigError, match="found 'master'; accepted is main, state"):
+        answer(server, steering_of(server).explain("work", "master", False))

@@ -1,0 +1,277 @@
+"""An error of our own, at each place of the module, one at a time: no update suffers."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from twisted.internet.defer import CancelledError, ensureDeferred
+
+from testbed.virtual.server import VirtualServer, Work
+
+MakeServer = Callable[..., VirtualServer]
+
+PLACES = [
+    "courses.Courses.begin",
+    "courses.Courses.recall",
+    "holds.by_levers",
+    "homeserver.Database.enabled",
+    "homeserver.Database.items_done",
+    "homeserver.Database.known_updates",
+    "homeserver.Homeserver.database",
+    "homeserver.Homeserver.now_s",
+    "homeserver.Homeserver.wall_s",
+    "iteration.Iteration.__init__",
+    "iteration.Iteration._decided",
+    "iteration.Iteration._tell",
+    "iteration.Iteration._finish",
+    "iteration.Iteration._wait",
+    "keeper.Keeper._take",
+    "opening.Opening._take",
+    "keeper.Keeper.begin",
+    "metric_series.ServerSeries.at",
+    "metric_series.ServerSeries.drop",
+    "metrics.Metrics._hold",
+    "pacing.BatchSizer.next_items",
+    "pacing.BatchSizer.record",
+    "remarks.unmatched",
+    "remarks.too_small",
+    "telling.Teller.tell",
+    "throttle.Throttle.batch_items",
+    "throttle.Throttle.begin",
+    "throttle.Throttle.decide",
+    "throttle.Throttle.finish",
+    "throttle.Throttle.start",
+    "throttle.Throttle.waited",
+    "watch.DatabaseWatch.answered",
+    "watch.DatabaseWatch.check",
+    "watch.DatabaseWatch.is_due",
+]
+# With the adaptive pace: a failing sample is told, and the update goes on.
+ADAPTIVE_PLACES = [
+    "adaptive.Pacer.go",
+    "adaptive.Pacer.look",
+    "board.Board.closed",
+    "board.Board.observe",
+    "board.Board.soft",
+    "board_level.Level.observe",
+    "homeserver.Homeserver.active_requests",
+    "homeserver.Homeserver.requests_answered",
+    "presence.Presence.is_quiet",
+    "presence.Presence.look",
+    "sampler.Sampler.batch_runs",
+    "sampler.Sampler.begin",
+    "sampler.Sampler.end",
+    "server_metrics.ServerMetrics.responses",
+    "throttle.Throttle.observe",
+]
+# Where the keeper looks and writes: it tries again the next time.
+QUIET_PLACES = [
+    "courses.Courses.due",
+    "courses.Courses.ended",
+    "courses.Courses.first_seen",
+    "courses.Courses.newest_since_s",
+    "courses.Courses.see",
+    "courses.Courses.see_recalled",
+    "courses.Courses.so_far",
+    "homeserver.Database.queue",
+    "keeper.Keeper._look",
+    "keeper.Keeper._look_at_queues",
+    "keeper.Keeper._see",
+    "keeper.Keeper._write",
+    "lever_desk.LeverDesk.follow",
+    "progress_watch.ProgressWatch.look",
+    "store.Store.write",
+    "throttle.Throttle.goes_on",
+    "throttle.Throttle.is_held",
+]
+
+# Five batches of a tenth of a second, each after a second's sleep.
+_STOCK_S = 5.5
+# What is asked before the first batch, and where a first batch is not a whole one.
+_MARGIN_S = 0.5
+
+
+def fail(*_: object, **__: object) -> Any:
+    raise ZeroDivisionError("an error of our own")
+
+
+CASES = [
+    *((place, {"duty_cycle": "10%"}) for place in PLACES if "BatchSizer" not in place),
+    *((place, {"duty_cycle": "10%", "max_batch_size": 100}) for place in PLACES),
+    *((place, {}) for place in ADAPTIVE_PLACES),
+]
+
+
+@pytest.mark.parametrize(("place", "config"), CASES)
+def test_the_update_goes_on(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, place: str, config: Any
+) -> None:
+    """With this place failing all the time, work goes on at stock's pace, and tracebacks are few.
+
+    No quicker either, but for a pace that has no rests while nobody is there.
+    """
+    server = virtual_server()
+    work = Work(server, 500, cost_ms=1)
+    faulty = property(fail) if place.endswith("enabled") else fail
+    with patch(f"synapse_bgthrottle.{place}", faulty):
+        server.load(config)
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(4.5)
+        assert 0 < work.left_items or not config
+        server.advance(_STOCK_S + _MARGIN_S - 4.5)
+    assert 0 == work.left_items
+    assert "Error doing update" not in caplog.text
+    tracebacks = [record for record in caplog.records if record.exc_info]
+    assert 1 <= len(tracebacks) <= 5
+    assert all("an error of our own" in str(record.exc_info) for record in tracebacks)
+
+
+@pytest.mark.parametrize("place", QUIET_PLACES)
+def test_the_update_goes_on_without_its_history(virtual_server: MakeServer, place: str) -> None:
+    """With this place of the keeper failing, batches are what and when they would be without."""
+    started: list[list[float]] = []
+    for faulty in (False, True):
+        server = virtual_server()
+        work = Work(server, 500, cost_ms=1)
+        with patch(f"synapse_bgthrottle.{place}", fail) if faulty else nullcontext():
+            server.load({"duty_cycle": "10%"})
+            server.pools["master"].queue("work", work)
+            server.start()
+            server.advance(3600)
+        assert 0 == work.left_items
+        started.append(work.starts_s)
+    assert started[0] == started[1]
+
+
+def test_a_question_that_raises(virtual_server: MakeServer) -> None:
+    """A question to the database that raises what a driver does is no error of ours: it is held."""
+    server = virtual_server()
+    work = Work(server, 500, cost_ms=1)
+    lost = patch(
+        "synapse_bgthrottle.homeserver.internals.server.Database.probe",
+        side_effect=sqlite3.OperationalError("unable to open"),
+    )
+    with lost:
+        module = server.load({"sleep": "1s"})
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(3600)
+    assert "does not answer: unable to open" in repr(module)
+    server.advance(60)
+    assert 0 == work.left_items
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["homeserver.Database.probe", "database._probe", "database._write_nothing_to_sqlite"],
+)
+def test_a_question_that_is_wrong(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    """An error of ours in the question does not hold updates for ever."""
+    server = virtual_server()
+    work = Work(server, 500, cost_ms=1)
+    with patch(f"synapse_bgthrottle.{place}", fail):
+        server.load({"sleep": "1s"})
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(60)
+    assert 0 == work.left_items
+    assert 1 == caplog.text.count("an error of its own asking the database")
+
+
+def test_what_was_paused_cannot_be_read(virtual_server: MakeServer) -> None:
+    """An error of ours there holds updates for a few tries, then not any more."""
+    server = virtual_server()
+    work = Work(server, 500, cost_ms=1)
+    with patch("synapse_bgthrottle.homeserver.storage.store._open", fail):
+        server.load({"sleep": 0})
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(5)
+        assert 500 == work.left_items
+        server.advance(10)
+    assert 0 == work.left_items
+
+
+@pytest.mark.parametrize("config", [{}, {"max_batch_size": 100}])
+def test_stocks_pace(virtual_server: MakeServer, config: Any) -> None:
+    """Where deciding fails, batches have the server's own sleep and target duration."""
+    server = virtual_server(background_updates={"sleep_duration_ms": 2000})
+    work = Work(server, 10**9, cost_ms=1)
+    with patch("synapse_bgthrottle.core.scheduling.throttle.Throttle.decide", fail):
+        server.load(config)
+        server.pools["master"].queue("work", work)
+        server.start()
+        server.advance(60)
+    assert 2.1 == pytest.approx(work.starts_s[-1] - work.starts_s[-2], abs=0.02)
+    assert 0.1 == pytest.approx(work.took_s[-1], abs=0.01)
+
+
+def test_batches_stay_large_enough(virtual_server: MakeServer) -> None:
+    """Where even the batch sizes fail, `event_search` gets a hundred, others at least one."""
+    server = virtual_server()
+    with patch("synapse_bgthrottle.core.scheduling.throttle.Throttle.batch_items", fail):
+        module = server.load({})
+        answers: list[int] = []
+        for name in ("event_search", "work"):
+            ensureDeferred(module.min_batch_size(name, "master")).addCallback(answers.append)
+            ensureDeferred(module.default_batch_size(name, "master")).addCallback(answers.append)
+    assert [100, 100, 1, 100] == answers
+
+
+def test_sleep_that_fails(virtual_server: MakeServer) -> None:
+    """Even where the API's sleep raises, the iteration starts."""
+    server = virtual_server()
+
+    async def no_sleep(_: float) -> None:
+        raise ZeroDivisionError("no sleep")
+
+    server.api.sleep = no_sleep
+    module = server.load({"sleep": "1s"})
+    targets: list[int] = []
+    ensureDeferred(module.on_update("work", "master", False).__aenter__()).addCallback(
+        targets.append
+    )
+    assert [100] == targets
+
+
+def test_cancelled_at_stocks_pace(virtual_server: MakeServer) -> None:
+    """Cancellation passes through stock's sleep too."""
+    server = virtual_server()
+    failures: list[Any] = []
+    with patch("synapse_bgthrottle.core.scheduling.throttle.Throttle.decide", fail):
+        module = server.load({})
+        waiting = ensureDeferred(module.on_update("work", "master", False).__aenter__())
+        waiting.addErrback(failures.append)
+        waiting.cancel()
+    assert CancelledError is failures[0].type
+
+
+@pytest.mark.parametrize(
+    "hs",
+    [
+        None,
+        SimpleNamespace(),
+        SimpleNamespace(get_datastores=fail, config=None),
+        SimpleNamespace(get_datastores=lambda: SimpleNamespace(databases=[object()])),
+    ],
+    ids=["nothing", "empty", "raising", "nameless"],
+)
+def test_without_the_private_side(virtual_server: MakeServer, hs: Any) -> None:
+    """On a Synapse whose inside is unknown, updates are paced by rules all the same."""
+    server = virtual_server()
+    server.api._hs = hs
+    work = Work(server, 1000, cost_ms=1)
+    server.load({"duty_cycle": "50%", "rules": [{"update": "work", "max_batch_size": 50}]})
+    server.pools["master"].queue("work", work)
+    server.start()
+    server.advance(60)
+    assert 0 == work.left_items
+    assert 50 == max(work.sizes)
+    assert 2 == pytest.approx(work.starts_s[-1] - work.starts_s[0], abs=0.2)

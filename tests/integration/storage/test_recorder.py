@@ -1,0 +1,190 @@
+"""What the keeper does at the start, and while updates come along, on the virtual server."""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from testbed.virtual.server import VirtualServer
+from tests.integration.storage.kept import answer, pull, queued, restarted, steering_of
+
+MakeServer = Callable[..., VirtualServer]
+
+
+def _told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+    return [
+        r.getMessage()
+        for r in caplog.records
+        if r.levelno >= level and r.name.endswith(("keeper", "opening"))
+    ]
+
+
+# --- the start ---
+
+
+def test_nothing_runs_until_what_was_paused_is_read(virtual_server: MakeServer) -> None:
+    """While the store does not answer no batch begins; when it does, one does within a second."""
+    server = virtual_server()
+    work = queued(server, "work")
+    pool = server.pools["master"]
+    module = server.load({"sleep": 0})
+    pool.silent = silent = list[Any]()
+    server.advance(0)  # the store is asked
+    pool.silent = None
+    server.start()
+    server.advance(600)
+    assert (1, []) == (len(silent), work.starts_s)
+    assert "has not been read yet" in repr(module)
+    silent[0].callback(None)
+    server.advance(1)
+    assert work.starts_s
+
+
+def test_lost_connection_at_the_start(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told once, everything is held, and tried again until it can be read."""
+    server = virtual_server()
+    work = queued(server, "work")
+    with patch(
+        "synapse_bgthrottle.homeserver.storage.store._open",
+        side_effect=sqlite3.OperationalError("locked"),
+    ):
+        module = server.load({"sleep": 0})
+        server.start()
+        server.advance(100)
+        (line,) = _told(caplog)
+        assert "which holds all updates; trying again until it can: locked" in line
+        told = answer(server, steering_of(server).status())
+        assert ("store", "locked") == (told["problems"][0]["kind"], module._keeper.opening.problem)
+    assert [] == work.starts_s
+    server.advance(6)
+    assert work.starts_s
+    assert [] == answer(server, steering_of(server).status())["problems"]
+    assert "" == module._keeper.opening.problem
+
+
+def test_missing_right_lets_updates_go_on(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where our tables may not be made, that is an error in the log, and updates are not held."""
+    server = virtual_server()
+    work = queued(server, "work")
+    error = sqlite3.ProgrammingError("permission denied for schema public")
+    with patch("synapse_bgthrottle.homeserver.storage.store._open", side_effect=error) as tried:
+        server.load({"sleep": 0})
+        server.start()
+        server.advance(100)
+    assert work.starts_s
+    assert 1 == tried.call_count
+    assert "permission denied" in _told(caplog, logging.ERROR)[0]
+    problems = answer(server, steering_of(server).status())["problems"]
+    assert [("store", True)] == [(v["kind"], "permission" in v["message"]) for v in problems]
+
+
+def test_server_without_timers(virtual_server: MakeServer) -> None:
+    """Where nothing can be read, since nothing can be called later, updates are not held."""
+    server = virtual_server()
+    work = queued(server, "work")
+    with patch(
+        "synapse_bgthrottle.homeserver.internals.server.Homeserver.call_later", return_value=None
+    ):
+        module = server.load({"sleep": 0})
+        server.start()
+        server.advance(60)
+    assert work.starts_s
+    assert "no timers" in module._keeper.opening.problem
+
+
+def test_what_was_paused_is_told(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a restart each lever in force is a line; what cannot be read is an error."""
+    server = virtual_server()
+    server.load({})
+    server.advance(0)
+    pull(server, "pause", update="event_*", database="master", reason="party")
+    pull(server, "override", update="*", settings={"sleep": 0})
+    server.pools["master"].connection.execute(
+        "UPDATE bgthrottle_levers SET settings = '{}' WHERE kind = 'override'"
+    )
+    later = restarted(server, virtual_server())
+    with caplog.at_level(logging.INFO, logger="synapse_bgthrottle.homeserver.storage.loader"):
+        later.load({})
+        later.advance(0)
+    error, pause = _told(caplog, logging.INFO)
+    assert "still in force: pause of event_* in master by @admin:virtual.test until" in pause
+    assert pause.endswith(" UTC: party")
+    assert "cannot be read any more, and is over: override of * by @admin" in error
+
+
+# --- the queue ---
+
+
+def test_unknown_name_is_warned_of_once(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A name in the queue that the server does not know is told, once, and in the status."""
+    server = virtual_server()
+    queued(server, "work")
+    server.pools["master"].connection.execute(
+        "INSERT INTO background_updates VALUES ('of_a_module', '{}', NULL, 9)"
+    )
+    server.load({})
+    server.advance(2)
+    (line,) = _told(caplog)  # also before anything begins: it may be the first
+    server.start()
+    server.advance(600)
+    (line,) = _told(caplog)
+    assert "in the queue of master: of_a_module. They belong to" in line
+    kinds = [v["kind"] for v in answer(server, steering_of(server).status())["problems"]]
+    assert "unknown_update" in kinds
+
+
+def test_nothing_is_polled_while_nothing_is_pending(virtual_server: MakeServer) -> None:
+    """After the start, and after the last update, no timer of ours is left."""
+    server = virtual_server()
+    server.load({})
+    server.advance(2)
+    assert [] == server.clock.reactor.getDelayedCalls()
+    queued(server, "work", 300)
+    server.start()
+    server.advance(100)
+    assert [] == server.clock.reactor.getDelayedCalls()
+    pull(server, "pause")
+    assert [] == server.clock.reactor.getDelayedCalls()
+
+
+def test_queue_is_looked_at_seldom_while_it_is_held(virtual_server: MakeServer) -> None:
+    """An update is looked at after a twentieth of its time, within 0.5 to 5 s; held, each minute.
+
+    That makes 20 looks in 10 s, 20 ln(10) more in 100 s, and then one in 5 s.
+    """
+    server = virtual_server()
+    queued(server, "work")
+    server.load({"sleep": 0})
+    looks: list[float] = []
+    pool = server.pools["master"]
+    run: Any = pool.runInteraction
+
+    async def counted(description: str, *arguments: Any) -> Any:
+        if description == "bgthrottle_queue":
+            looks.append(server.clock.monotonic())
+        return await run(description, *arguments)
+
+    def count(seconds: float) -> int:
+        before = len(looks)
+        server.advance(seconds)
+        return len(looks) - before
+
+    with patch.object(pool, "runInteraction", counted):
+        server.start()
+        assert 20 == pytest.approx(count(10), abs=2)
+        assert 46 == pytest.approx(count(90), abs=2)
+        assert 120 == pytest.approx(count(600), abs=2)
+        pull(server, "pause")
+        server.advance(10)
+        assert 10 == pytest.approx(count(600), abs=1)

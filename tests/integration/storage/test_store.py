@@ -1,0 +1,280 @@
+"""The store on SQLite: what is written is read, what cannot be read is told, and all is bounded."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
+from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Settings
+from synapse_bgthrottle.core.levers.lever import MOST_USES, Lever, LeverKind, Use
+from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
+from testbed.strategies.examples import lever
+from testbed.virtual.server import EPOCH_S, VirtualServer
+from tests.integration.storage.kept import answer, rows, store_of
+
+MakeServer = Callable[..., VirtualServer]
+
+_ENDS_S = EPOCH_S + 3600
+
+
+@pytest.fixture
+def server(virtual_server: MakeServer) -> VirtualServer:
+    """With the tables."""
+    made = virtual_server()
+    answer(made, store_of(made).open())
+    return made
+
+
+def _lever(lever_id: str = "a1", **changes: Any) -> Lever:
+    values = {"created_s": EPOCH_S, "ends_s": _ENDS_S, **changes}
+    return lever(lever_id=lever_id, **values)
+
+
+def _use(number: int = 0, **changes: Any) -> Use:
+    values = {"at_ms": number, "settings": {}, "use_id": f"{number:05}", **changes}
+    fixed = {"author": "@a:b", "action": "pause", "update": "*", "database": None}
+    return Use(**{**fixed, "reason": "", "ends_ms": None, **values})
+
+
+def _entry(number: int = 0, **changes: Any) -> HistoryEntry:
+    values = {"update": f"u{number}", "started_s": EPOCH_S + number, **changes}
+    return HistoryEntry(**{"database": "master", "outcome": Outcome.DONE, **values})
+
+
+def test_tables_are_made_once(server: VirtualServer) -> None:
+    """Opening makes the tables where they are missing, and leaves alone what is there."""
+    answer(server, store_of(server).change([_lever()], [], _use()))
+    assert (_lever(),) == answer(server, store_of(server).open()).levers
+    made = rows(server, "SELECT name FROM sqlite_master WHERE name LIKE 'bg%' AND type = 'table'")
+    names = {"levers", "uses", "history", "load"}
+    assert {f"bgthrottle_{name}" for name in names} == {v for (v,) in made}
+
+
+def test_table_that_a_version_did_not_have(server: VirtualServer) -> None:
+    """Opening adds it to those that are there, and they keep what they have."""
+    answer(server, store_of(server).change([_lever()], [], _use()))
+    server.pools["master"].connection.execute("DROP TABLE bgthrottle_load")
+    stored = answer(server, store_of(server).open())
+    assert ((_lever(),), ()) == (stored.levers, stored.hours)
+    answer(server, store_of(server).write([], [SeenHour(1, 2)]))
+    assert (SeenHour(1, 2),) == answer(server, store_of(server).open()).hours
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        _lever(),
+        _lever(update="event_*", database="state", reason="Überlast ☃ 'quoted'; --"),
+        _lever(kind=LeverKind.RELEASE, update="a", database="master", used_s=EPOCH_S + 1.5),
+        _lever(
+            kind=LeverKind.OVERRIDE,
+            settings=Settings(pace=DutyCycle(0.05)),
+            written={"duty_cycle": "5%"},
+        ),
+    ],
+)
+def test_levers_are_read_as_they_were_written(server: VirtualServer, written: Lever) -> None:
+    """Everything that a lever is outlives the process."""
+    answer(server, store_of(server).change([written], [], None))
+    stored = answer(server, store_of(server).open())
+    assert ((written,), ()) == (stored.levers, stored.unreadable)
+
+
+def test_levers_come_oldest_first(server: VirtualServer) -> None:
+    """The order in which they were made decides which override wins, after a restart too."""
+    levers = [_lever("c3", created_s=EPOCH_S), _lever("a1", created_s=EPOCH_S + 1)]
+    for one in reversed(levers):
+        answer(server, store_of(server).change([one], [], None))
+    assert levers == list(answer(server, store_of(server).open()).levers)
+
+
+def test_changed_and_ended_levers(server: VirtualServer) -> None:
+    """What is ended is deleted, and what is written again replaces what was there."""
+    store = store_of(server)
+    old, kept = _lever(kind=LeverKind.RELEASE), _lever("b2")
+    answer(server, store.change([old, kept], [], None))
+    used = attrs.evolve(old, used_s=EPOCH_S)
+    answer(server, store.change([used], [kept], None))
+    assert (used,) == answer(server, store.open()).levers
+
+
+def test_the_last_levers_that_have_ended_are_kept(server: VirtualServer) -> None:
+    """Opening and changing delete what ended before the last hundred; one in use outlives all."""
+    store = store_of(server)
+    used = _lever("used", kind=LeverKind.RELEASE, used_s=EPOCH_S)
+    ended = [_lever(f"{number:03}", ends_s=EPOCH_S + 1 + number) for number in range(103)]
+    answer(server, store.change([*ended, used], [], None))
+    server.advance(3600)
+    kept = [lever.lever_id for lever in ended[3:]]
+    assert [*kept, "used"] == sorted(v.lever_id for v in answer(server, store.open()).levers)
+    answer(server, store.change([_lever("latest", ends_s=EPOCH_S + 3599)], [], None))
+    answer(server, store.change([], [], None))
+    kept = [*kept[1:], "latest", "used"]
+    assert kept == sorted(lever.lever_id for lever in answer(server, store.levers()))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("kind", "catapult"),
+        ("settings", "{"),
+        ("settings", "[]"),
+        ("settings", '{"duty_cycle": "500%"}'),
+        ("settings", '{"no_such_key_any_more": 1}'),
+        ("created_ms", "yesterday"),
+        ("ends_ms", 10**15),
+    ],
+)
+def test_lever_that_cannot_be_read(server: VirtualServer, column: str, value: Any) -> None:
+    """What another version wrote, or a hand, is told in a line and skipped; the others hold."""
+    override = _lever(kind=LeverKind.OVERRIDE, update="event_*", written={"duty_cycle": "5%"})
+    pause = _lever("b2", created_s=EPOCH_S + 1)
+    answer(server, store_of(server).change([override, pause], [], None))
+    sql = f"UPDATE bgthrottle_levers SET {column} = ? WHERE lever_id = 'a1'"
+    server.pools["master"].connection.execute(sql, (value,))
+    stored = answer(server, store_of(server).open())
+    assert (pause,) == stored.levers
+    (line,) = stored.unreadable
+    assert " of event_* by @admin:example.org: " in line
+
+
+@pytest.mark.parametrize("written", ["5", "[]", "null", "{"])
+def test_pause_needs_no_settings(server: VirtualServer, written: str) -> None:
+    """A pause holds whatever stands where an override has its settings."""
+    answer(server, store_of(server).change([_lever()], [], None))
+    sql = "UPDATE bgthrottle_levers SET settings = ?"
+    server.pools["master"].connection.execute(sql, (written,))
+    assert (_lever(),) == answer(server, store_of(server).open()).levers
+
+
+# --- uses ---
+
+
+def test_uses_are_told_newest_first(server: VirtualServer) -> None:
+    """Who did what is read as it was written, as much as is asked for."""
+    uses = [
+        _use(number, reason="why", settings={"duty_cycle": "5%"}, database="state", ends_ms=9)
+        for number in range(3)
+    ]
+    for use in uses:
+        answer(server, store_of(server).change([], [], use))
+    assert uses[::-1] == answer(server, store_of(server).uses(10))
+    assert [uses[2]] == answer(server, store_of(server).uses(1))
+
+
+def test_uses_are_bounded(server: VirtualServer) -> None:
+    """Of more than a thousand uses the oldest are forgotten."""
+    for number in range(MOST_USES + 5):
+        answer(server, store_of(server).change([], [], _use(number)))
+    uses = answer(server, store_of(server).uses(10_000))
+    assert 1000 == MOST_USES == len(uses)
+    assert (MOST_USES + 4, 5) == (uses[0].at_ms, uses[-1].at_ms)
+
+
+def test_failing_change_leaves_nothing(server: VirtualServer) -> None:
+    """Levers and the record of who pulled them are written together or not at all."""
+    unwritable = _use(settings={"x": object()})
+    with pytest.raises(TypeError):
+        answer(server, store_of(server).change([_lever()], [], unwritable))
+    assert () == answer(server, store_of(server).open()).levers
+
+
+# --- history ---
+
+
+def test_history_is_read_as_it_was_written(server: VirtualServer) -> None:
+    """Everything of an entry outlives the process, but a NUL that PostgreSQL does not take."""
+    entry = _entry(
+        ended_s=EPOCH_S + 60,
+        items=2**40,
+        batches=7,
+        batch_s=1.25,
+        waited_s={"pace": 1.5, "window": 86_400.0},
+        failures=2,
+        last_failure="bad \0 byte: ☃",
+        first_progress='{"at": 1}',
+    )
+    answer(server, store_of(server).write([entry]))
+    expected = attrs.evolve(entry, last_failure="bad  byte: ☃")
+    assert [expected] == answer(server, store_of(server).history())
+
+
+def test_history_of_an_update_is_one_row(server: VirtualServer) -> None:
+    """What is written again replaces what was written of the same run."""
+    for batches in (1, 2):
+        answer(server, store_of(server).write([_entry(batches=batches), _entry(5)]))
+    assert [(5, 0), (0, 2)] == [
+        (round(entry.started_s - EPOCH_S), entry.batches)
+        for entry in answer(server, store_of(server).history())
+    ]
+
+
+def test_open_entries_are_those_that_have_not_ended(server: VirtualServer) -> None:
+    """What was running or given up is recalled, oldest first; what was done or gone is not."""
+    entries = [_entry(9 - number, outcome=outcome) for number, outcome in enumerate(Outcome)]
+    answer(server, store_of(server).write(entries))
+    expected = [Outcome.ABORTED, Outcome.RUNNING]
+    stored = answer(server, store_of(server).open())
+    assert expected == [entry.outcome for entry in stored.open_entries]
+
+
+def test_history_is_bounded(server: VirtualServer) -> None:
+    """Of more than a thousand entries the oldest are forgotten; the newest come first."""
+    answer(server, store_of(server).write(_entry(number) for number in range(1005)))
+    history = answer(server, store_of(server).history())
+    assert 1000 == MOST_ENTRIES == len(history)
+    assert ("u1004", "u5") == (history[0].update, history[-1].update)
+    assert [(1000,)] == rows(server, "SELECT COUNT(*) FROM bgthrottle_history")
+
+
+@pytest.mark.parametrize("change", ["waited_ms = '{'", "waited_ms = '[1]'"])
+def test_entry_that_cannot_be_read(server: VirtualServer, change: str) -> None:
+    """A broken row of the history is told and skipped: it must not hold all updates at a start."""
+    entries = [_entry(0, outcome=Outcome.RUNNING), _entry(1, outcome=Outcome.RUNNING)]
+    answer(server, store_of(server).write(entries))
+    sql = f"UPDATE bgthrottle_history SET {change} WHERE update_name = 'u0'"
+    server.pools["master"].connection.execute(sql)
+    stored = answer(server, store_of(server).open())
+    assert (entries[1],) == stored.open_entries
+    assert stored.unreadable[0].startswith("history of u0 in master: ")
+    assert entries[1:] == answer(server, store_of(server).history())
+
+
+# --- the week ---
+
+
+def test_hours_are_read_as_they_were_written(server: VirtualServer) -> None:
+    """Each hour of the week is one row, and what is written again replaces it."""
+    hours = [SeenHour(0, 2923, 60.25, 0.0, 0.0), SeenHour(167, 2923, 3600.0, 3599.999, 7200.0)]
+    answer(server, store_of(server).write([], [SeenHour(0, 1), *hours]))
+    assert tuple(hours) == answer(server, store_of(server).open()).hours
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["week = 'x'", "watched_ms = -1", "hour_of_week = 168", "hour_of_week = -1", "requests = 0.5"],
+)
+def test_hour_that_cannot_be_read(server: VirtualServer, change: str) -> None:
+    """A broken row of the week is skipped: it is seen again."""
+    answer(server, store_of(server).write([], [SeenHour(0, 1, 5.0), SeenHour(1, 1, 5.0)]))
+    sql = f"UPDATE bgthrottle_load SET {change} WHERE hour_of_week = 0"
+    server.pools["master"].connection.execute(sql)
+    stored = answer(server, store_of(server).open())
+    assert ((SeenHour(1, 1, 5.0),), ()) == (stored.hours, stored.unreadable)
+
+
+def test_more_present_than_watched(server: VirtualServer) -> None:
+    """A share is none above 1, whatever is in the table."""
+    answer(server, store_of(server).write([], [SeenHour(0, 1, 5.0, 9.0)]))
+    assert (SeenHour(0, 1, 5.0, 5.0),) == answer(server, store_of(server).open()).hours
+
+
+def test_profile_outlives_a_restart_with_its_pace(server: VirtualServer) -> None:
+    """An override to a profile brings the adaptive pace also when it is read again."""
+    written = {"profile": "finish"}
+    override = _lever(kind=LeverKind.OVERRIDE, written=written)
+    answer(server, store_of(server).change([override], [], None))
+    (stored,) = answer(server, store_of(server).open()).levers
+    assert Settings(profile="finish", pace=Adaptive()) == stored.settings

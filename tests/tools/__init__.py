@@ -1,0 +1,1 @@
+"""Tests of the tools: testbed, benchmarks, soak, compatibility."""

@@ -1,0 +1,156 @@
+"""The command `bgthrottle forecast` of a server: its pace, its load, and what is kept."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from synapse_bgthrottle.cli import forecast_inputs
+from tests.unit.cli.fakes import NOW_MS, FakeServer, current, database, pending, run, status
+from tests.unit.cli.forecasts import IDLE, server
+
+
+def test_of_a_server(env: dict[str, str]) -> None:
+    """Progress and speed are the server's; what is not known is told, and with it what to say."""
+    result = run(server(), "forecast", *IDLE, env=env)
+    assert 0 == result.exit_code
+    first, second = result.output.splitlines()[:2]
+    # 255965 in 420 s of batches.
+    assert first.startswith("event_search: 255965 stream positions left; done")
+    assert first.endswith("100.0% of the time in batches, at 609 stream positions/s")
+    assert second == "an_index: how much is left is not known: say --items"
+    assert "past forecasts: none has come to its end yet" in result.output
+
+
+def test_as_it_was_so_far(env: dict[str, str]) -> None:
+    """Without a load, and without enough history, the pace is as it was while nothing held it."""
+    found = status(
+        database(
+            pending=[pending("event_search")],
+            current=current(
+                since_ms=NOW_MS - 1_000_000,
+                batch_time_ms=100_000,
+                waited_ms={"pace": 300_000, "gap": 100_000, "paused": 500_000},
+            ),
+        )
+    )
+    fake = server()
+    fake.answers["GET status"] = found
+    result = run(fake, "forecast", "-o", "json", env=env)
+    told = json.loads(result.output)
+    assert 0.2 == pytest.approx(told["updates"][0]["share_in_batches"])
+    assert 420 / 0.2 * 1000 == pytest.approx(told["updates"][0]["ends_ms"] - NOW_MS)
+    assert any("not enough history" in note for note in told["notes"])
+    rows = {row["name"]: row["share_in_batches"] for row in told["configurations"]}
+    assert ["observed", "present", "gentle", "balanced"] == list(rows)[:4]
+    assert 0.2 == pytest.approx(rows["observed"])
+    assert rows["balanced"] == rows["present"] != pytest.approx(0.2, rel=0.05)
+
+
+def learned_from(*hours: tuple[int, float]) -> FakeServer:
+    """Half of the time in batches for a day, and these shares of hours with clients."""
+    fake = server()
+    fake.answers["GET load"] = {
+        "load": [
+            {
+                "hour": hour,
+                "watched_s": 3600.0,
+                "present_ratio": ratio,
+                "requests_per_second": 1.0,
+            }
+            for hour, ratio in hours
+        ]
+    }
+    fake.answers["GET status"] = status(
+        database(
+            pending=[pending("event_search")],
+            current=current(since_ms=NOW_MS - 86_400_000, batch_time_ms=43_200_000),
+        )
+    )
+    return fake
+
+
+def test_learned_load(env: dict[str, str]) -> None:
+    """The week that the server saw is the load of all rows; hours that it did not see are told."""
+    halves = learned_from(*((hour, float(hour % 24 >= 12)) for hour in range(168)))
+    told = json.loads(run(halves, "forecast", "--load", "learned", "-o", "json", env=env).output)
+    assert "learned" == told["load"]
+    assert any("learned from 168 of 168 hours" in note for note in told["notes"])
+    # It is 22:00: clients are there, of whom the model and the day before tell.
+    assert told["updates"][0]["share_in_batches"] < 0.2
+    few = run(learned_from((10, 0.5), (20, 0.5)), "forecast", env=env).output
+    assert "learned from 2 of 168 hours of the week" in few
+    assert "the others are taken for like the same hour of other days" in few
+    assert "observed: 50.0% of the time in batches so far" in few
+
+
+def test_an_older_module_does_not_tell_the_week(env: dict[str, str]) -> None:
+    """Without `v1/load` the load is flat, which is said, unless the learned one was asked for."""
+    fake = server()
+    del fake.answers["GET load"]
+    result = run(fake, "forecast", env=env)
+    assert 0 == result.exit_code
+    assert result.output.startswith("event_search: 255965 stream positions left; done")
+    why = "the server has no GET v1/load"
+    (note,) = (line for line in result.output.splitlines() if why in line)
+    assert note.startswith("load: taken for flat, as ")
+    assert 0 == run(fake, "forecast", *IDLE, env=env).exit_code
+    assert 1 == [key for key, _ in fake.sent].count("GET load")
+    result = run(fake, "forecast", "--load", "learned", env=env)
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert result.stderr.startswith(f"Error: --load learned: {why}")
+    del fake.answers["GET status"]
+    assert "the module does not answer there" in run(fake, "forecast", env=env).stderr
+
+
+def test_limits_of_another_version(env: dict[str, str]) -> None:
+    """Limits that are not understood are an error, not a guess."""
+    result = run(server(limits={"max_hold": "a week"}), "forecast", env=env)
+    assert 1 == result.exit_code
+    assert "not understood" in result.output
+
+
+def test_nothing_pending(env: dict[str, str]) -> None:
+    """With an empty queue there is nothing to tell."""
+    fake = server()
+    fake.answers["GET status"] = status(database(state="idle", pending=[], current=None))
+    result = run(fake, "forecast", env=env)
+    assert (0, "nothing pending") == (result.exit_code, result.output.splitlines()[0])
+
+
+def test_forecasts_are_kept_and_compared(env: dict[str, str]) -> None:
+    """Each is kept in a file of one's own, and compared once its update has ended."""
+    assert 0 == run(server(), "forecast", *IDLE, env=env).exit_code
+    file = forecast_inputs.default_file(env)
+    assert 0o600 == stat.S_IMODE(file.stat().st_mode)
+    assert 0o700 == stat.S_IMODE(file.parent.stat().st_mode)
+    (kept,) = forecast_inputs.read(file)
+    entry = {
+        "update": "event_search",
+        "database": "master",
+        "outcome": "done",
+        "started_ms": NOW_MS - 11_520_000,
+        "ended_ms": round(NOW_MS + (kept.ends_ms - NOW_MS) * 1.1),
+    }
+    result = run(server(entry), "forecast", *IDLE, env=env)
+    assert "past forecasts: 1 compared, median error 10.0%, worst 10.0%" in result.output
+    assert 2 == len(forecast_inputs.read(file))
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", "[1]", '[{"server": 1}]', "[" * 9999])
+def test_a_damaged_memory(env: dict[str, str], text: str) -> None:
+    """What cannot be read is as if there were nothing, and is written anew."""
+    file = forecast_inputs.default_file(env)
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert 0 == run(server(), "forecast", *IDLE, env=env).exit_code
+    assert 1 == len(forecast_inputs.read(file))
+
+
+def test_a_memory_that_cannot_be_written(tmp_path: Path) -> None:
+    """A forecast that cannot be kept is told all the same."""
+    (tmp_path / "state").touch()
+    result = run(server(), "forecast", *IDLE, env={"XDG_STATE_HOME": str(tmp_path / "state")})
+    assert 0 == result.exit_code
+    assert "this forecast is not kept" in result.stderr

@@ -1,0 +1,146 @@
+"""Single lines for people: an update, a lever, what happened, and text that a terminal obeys."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synapse_bgthrottle.cli.render import text as lines
+from synapse_bgthrottle.cli.render.levers import history_line, lever_line, use_line
+from synapse_bgthrottle.cli.render.update import update_line
+from synapse_bgthrottle.client.decoding import decode
+from synapse_bgthrottle.client.levers import Lever, Use
+from synapse_bgthrottle.client.models import HistoryEntry
+from synapse_bgthrottle.client.throttle_status import DatabaseStatus
+from tests.unit.cli.fakes import HOLD, IDLE, NOW_MS, current, database, pending
+
+
+def line(**more: Any) -> str:
+    """The line on a database's update."""
+    return update_line(decode(DatabaseStatus, database(**more)), NOW_MS)
+
+
+BACKOFF = {
+    "cause": "backoff",
+    "is_hold": True,
+    "reason": "the last iteration failed: next try after 60s",
+    "since_ms": NOW_MS - 15_000,
+    "next_try_ms": NOW_MS + 45_000,
+}
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"),
+    [
+        (
+            "event_search 66.0% 496900/752865; running 3h12m; ETA 1h40m;"
+            " throttled: active backends 26 >= 25",
+            {},
+        ),
+        (
+            "event_search 66.0% 496900/752865; running 3h12m; 1h40m once it goes on;"
+            " held: windows are closed",
+            {"current": current(decision=HOLD), "state": "held"},
+        ),
+        (
+            "event_search 66.0% 496900/752865; running 3h12m; 1h40m once it goes on;"
+            " held: the last iteration failed: next try after 60s (22:00:45 UTC)",
+            {"current": current(decision=BACKOFF), "state": "held"},
+        ),
+        (
+            "an_index (one-shot); running 3h12m; in a batch",
+            {
+                "current": current(
+                    name="an_index", one_shot=True, progress=None, decision=None, is_in_batch=True
+                )
+            },
+        ),
+        (
+            "e 5 items; ETA unknown; in a batch; waits for a lock 1m",
+            {
+                "current": {
+                    "name": "e",
+                    "items": 5,
+                    "is_in_batch": True,
+                    "lock_wait_since_ms": NOW_MS - 60_000,
+                }
+            },
+        ),
+        (
+            "e 496900 items; ETA unknown; not throttled",
+            {"current": {"name": "e", "items": 496_900}},
+        ),
+        (
+            "e 5 left; ETA unknown; aborted: Synapse gave up after failures in a row",
+            {
+                "current": {"name": "e", "progress": {"left": 5, "done": None, "ratio": 0.5}},
+                "state": "aborted",
+            },
+        ),
+        (
+            "e 7 done; ETA unknown; disabled: background updates are switched off",
+            {"current": {"name": "e", "progress": {"done": 7}}, "state": "disabled"},
+        ),
+        ("nothing pending", IDLE),
+        (
+            "an_index comes next; not throttled",
+            {"current": None, "pending": [pending("an_index")]},
+        ),
+        (
+            "the queue could not be read: locked",
+            {"current": None, "pending": None, "queue_problem": "locked"},
+        ),
+    ],
+)
+def test_the_line_on_an_update(expected: str, found: dict[str, Any]) -> None:
+    """In gh-ost's shape: how far, since when, how long still, and what throttles it."""
+    expected = expected.replace("e 5 left", "e 50.0% 5 left")
+    assert expected == line(**found)
+
+
+@given(st.text())
+def test_escape(text: str) -> None:
+    """No text keeps anything that a terminal obeys, and what is harmless stays as it is."""
+    escaped = lines.escape(text)
+    assert escaped.isprintable()
+    assert (escaped == text) == text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (r"\x1b[2J", "\x1b[2J"),
+        (r"a\nb", "a\nb"),
+        (r"\x9b2J", "\x9b2J"),
+        (r"\u202egnp", "\u202egnp"),
+        (r"\ud800", "\ud800"),
+        ("grün", "grün"),
+    ],
+)
+def test_escape_examples(expected: str, text: str) -> None:
+    """Escape sequences, line ends, 8-bit controls, right-to-left marks and half characters."""
+    assert expected == lines.escape(text)
+
+
+@pytest.mark.parametrize("at_ms", [None, 10**30, -(10**18)])
+def test_impossible_times(at_ms: int | None) -> None:
+    """A time that no calendar has is unknown."""
+    assert "unknown" == lines.moment(at_ms)
+
+
+def test_levers_uses_and_history() -> None:
+    """Each has one line, with who, until when and why."""
+    override = Lever("b2", "override", "e", "state", {"profile": "finish"}, used_ms=NOW_MS)
+    assert "override e in state, profile=finish, used at 2026-01-06 22:00 UTC" == lever_line(
+        override, NOW_MS
+    )
+    use = Use(NOW_MS, "@a:b", "pause", "*", None, "why", ends_ms=NOW_MS)
+    assert "2026-01-06 22:00 UTC @a:b pause *, until 2026-01-06 22:00 UTC: why" == use_line(use)
+    entry = HistoryEntry(
+        "e", "m", NOW_MS, NOW_MS + 5000, "aborted", 9, 3, 50.0, {"pace": 1.0}, 2, "x"
+    )
+    assert (
+        "2026-01-06 22:00 UTC e in m: aborted after 5s; 9 items in 3 batches, 50ms;"
+        " waited: pace 1ms; 2 failures, the last: x"
+    ) == history_line(entry)

@@ -1,0 +1,210 @@
+"""The client: what is sent, and what is understood."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from synapse_bgthrottle import client as client_package
+from synapse_bgthrottle.client import (
+    JOBS,
+    AsyncClient,
+    Client,
+    CurrentUpdate,
+    NotUnderstoodError,
+    UpdatesStatus,
+)
+from tests.unit.client.world import TOKEN, URL, Server
+
+OFFICIAL = "/_synapse/admin/v1/background_updates"
+MODULE = "/_synapse/bgthrottle/v1"
+LEVERS: dict[str, Any] = {"made": [], "ended": [], "in_force": [], "notes": []}
+
+
+@pytest.mark.parametrize(
+    ("expected", "answer", "call"),
+    [
+        (("GET", f"{OFFICIAL}/status", None), {"enabled": True}, lambda c: c.status()),
+        (("GET", f"{OFFICIAL}/enabled", None), {"enabled": True}, lambda c: c.enabled()),
+        (
+            ("POST", f"{OFFICIAL}/enabled", {"enabled": False}),
+            {"enabled": False},
+            lambda c: c.enabled(False),
+        ),
+        (
+            ("POST", f"{OFFICIAL}/enabled", {"enabled": True}),
+            {"enabled": True},
+            lambda c: c.set_enabled(True),
+        ),
+        *(
+            (("POST", f"{OFFICIAL}/start_job", {"job_name": job}), {}, lambda c, j=job: c.run(j))
+            for job in JOBS
+        ),
+        (
+            (
+                "POST",
+                f"{OFFICIAL}/start_job",
+                {"job_name": "event_resign", "old_key": "k", "before_ts": 5},
+            ),
+            {},
+            lambda c: c.run("event_resign", old_key="k", before_ts_ms=5),
+        ),
+        (
+            ("GET", f"{MODULE}/status", None),
+            {"enabled": True, "databases": []},
+            lambda c: c.throttle_status(),
+        ),
+        (
+            ("GET", f"{MODULE}/history?limit=7&update=event_%2A&database=master", None),
+            {"history": []},
+            lambda c: c.history(7, "event_*", "master"),
+        ),
+        (("GET", f"{MODULE}/uses?limit=100", None), {"uses": []}, lambda c: c.uses()),
+        (("GET", f"{MODULE}/load", None), {"load": []}, lambda c: c.load()),
+        (
+            ("GET", f"{MODULE}/explain?update=a%26b&database=master&one_shot=true", None),
+            {"update": "a&b"},
+            lambda c: c.explain("a&b", one_shot=True),
+        ),
+        (("POST", f"{MODULE}/pause", {"update": "*"}), LEVERS, lambda c: c.pause()),
+        (
+            (
+                "POST",
+                f"{MODULE}/pause",
+                {"update": "e*", "database": "state", "reason": "why", "for": "24h"},
+            ),
+            LEVERS,
+            lambda c: c.pause("e*", database="state", duration="24h", reason="why"),
+        ),
+        (("POST", f"{MODULE}/resume", {"update": "*"}), LEVERS, lambda c: c.resume()),
+        (
+            ("POST", f"{MODULE}/release", {"update": "e", "for": 1000}),
+            LEVERS,
+            lambda c: c.release("e", duration=1000),
+        ),
+        (
+            ("POST", f"{MODULE}/override", {"update": "e", "settings": {"profile": "finish"}}),
+            LEVERS,
+            lambda c: c.override("e", {"profile": "finish"}),
+        ),
+        (("POST", f"{MODULE}/reset", {"update": "e"}), LEVERS, lambda c: c.reset("e")),
+    ],
+)
+def test_what_is_sent(
+    expected: tuple[str, str, Any], answer: Any, call: Callable[[Client], Any]
+) -> None:
+    """Each method sends one request, the one of the API."""
+    server = Server(body=answer)
+    with server.client() as client:
+        call(client)
+    assert expected == server.sent
+
+
+def test_the_token_is_in_the_header_alone() -> None:
+    """The token is in no URL, no body and no representation."""
+    server = Server(body=LEVERS)
+    with server.client() as client:
+        client.pause()
+        (request,) = server.requests
+        assert f"Bearer {TOKEN}" == request.headers["Authorization"]
+        assert TOKEN not in f"{request.url} {request.content!r} {client._connection!r}"
+
+
+def test_other_paths() -> None:
+    """A path before `/_synapse` and another prefix of the module's API are kept."""
+    server = Server(body={"enabled": True, "databases": []})
+    transport = httpx.MockTransport(server)
+    with Client(f"{URL}/hs/", TOKEN, prefix="/_synapse/own", transport=transport) as client:
+        client.throttle_status()
+    assert "/hs/_synapse/own/v1/status" == server.sent[1]
+
+
+STATUS = {
+    "enabled": True,
+    "news": 1,
+    "current_updates": {
+        "master": {
+            "name": "event_search",
+            "total_item_count": 50,
+            "total_duration_ms": 10000,
+            "average_items_per_ms": None,
+            "db_name": "master",
+        }
+    },
+}
+
+
+def test_a_null_rate_and_extra_keys() -> None:
+    """The rate is null before the first batch, and a newer server may tell more."""
+    current = CurrentUpdate("event_search", 50, 10_000.0, None)
+    with Server(body=STATUS).client() as client:
+        assert UpdatesStatus(True, {"master": current}) == client.status()
+
+
+@pytest.mark.parametrize("body", [b"", b" \n"])
+def test_an_empty_body(body: bytes) -> None:
+    """An empty answer to a change is a yes, and to a question an error."""
+    with Server(body=body).client() as client:
+        client.run(JOBS[0])
+        assert client.enabled(False) is False
+        assert client.set_enabled(True) is True
+        for ask in (client.status, client.enabled, client.throttle_status, client.pause):
+            with pytest.raises(NotUnderstoodError, match="empty"):
+                ask()
+
+
+def run(steps: Any) -> Any:
+    """What a coroutine returns that never really waits."""
+    steps = steps.__await__()
+    try:
+        next(steps)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits")
+
+
+def methods() -> Iterator[str]:
+    """The public ones."""
+    return (
+        name
+        for name, value in vars(Client).items()
+        if callable(value) and not name.startswith("_") and name != "close"
+    )
+
+
+def test_both_clients_are_alike() -> None:
+    """The awaited methods have the names, arguments and docstrings of the others."""
+    for name in methods():
+        one, other = getattr(Client, name), getattr(AsyncClient, name)
+        assert one.__doc__ == other.__doc__
+        assert one.__annotations__ == other.__annotations__
+
+
+def test_the_awaited_client() -> None:
+    """It sends and understands the same."""
+    server = Server(body=STATUS)
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        return server(request)
+
+    async def use() -> list[Any]:
+        transport = httpx.MockTransport(handler)
+        async with AsyncClient(URL, TOKEN, transport=transport) as client:
+            await client.run(JOBS[0])
+            return [await client.status(), await client.enabled()]
+
+    status, enabled = run(use())
+    assert {"master"} == set(status.current_updates)
+    assert enabled is True
+    assert 3 == len(server.requests)
+
+
+def test_every_error_and_method_is_documented() -> None:
+    """The page has each of them."""
+    text = (Path(__file__).parents[3] / "docs" / "client.md").read_text("utf-8")
+    errors = {name for name in client_package.__all__ if name.endswith("Error")}
+    for name in sorted({*errors, *methods()}):
+        assert re.search(rf"`{name}\b", text), name
