@@ -27,6 +27,8 @@ from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals import SIGNALS
 from synapse_bgthrottle.window_config import DAYS_ACCEPTED, doubts, parse_window
 
+TOP_KEYS = (*SETTING_KEYS, API_PATH.setting, "signals", "rules")
+
 # What has parts, so that a configuration can have its name without any of them.
 SECTIONS = ("signals", "rules", "windows")
 
@@ -120,7 +122,7 @@ class _Reader:
             self.doubts.append(Problem(path, message))
 
     def config(self, raw: object) -> Config:
-        mapping = self._mapping(raw, (), (*SETTING_KEYS, "api_path", "signals", "rules"))
+        mapping = self._mapping(raw, (), TOP_KEYS)
         if mapping is None:
             return Config()
         # A section of which every line is commented out is as if it were left out.

@@ -34,6 +34,7 @@ PURE = (
             "explanation",
             "failures",
             "problems",
+            "update_names",
             "history",
             "holds",
             "internal_errors",
