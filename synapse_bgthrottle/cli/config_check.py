@@ -149,11 +149,11 @@ def _placed(file: ConfigFile, told: Iterable[Placed]) -> Iterator[str]:
 def _of_file(file: ConfigFile) -> Iterator[Placed]:
     """What is wrong with how it stands in the file, which its values do not show."""
     for again in file.doubled():
-        yield (
-            (again.line, again.column),
-            f"{again.key} stands in lines {again.first_line} and {again.line}; YAML keeps only the"
-            " last: accepted is once",
-        )
+        where = f"stands in lines {again.first_line} and {again.line}"
+        if again.first_line == again.line:
+            where = f"stands twice in line {again.line}"
+        message = f"{again.key} {where}; YAML keeps only the last: accepted is once"
+        yield (again.line, again.column), message
     for entry in file.entries:
         for key in entry.misplaced:
             yield (
@@ -178,7 +178,8 @@ def _warnings(config: Config, file: ConfigFile) -> Iterator[str]:
         doubts += remarks.unknown_names(config, *known_updates())
     doubts += remarks.unknown_databases(config, file.database_names)
     at = file.entries[0].path
-    placed = [(file.position((*at, *each.path)), str(each)) for each in doubts]
+    told = [Problem((*at, *each.path), each.message) for each in doubts]
+    placed = [(file.position(each.path), str(each)) for each in told]
     yield from _placed(file, sorted(placed, key=lambda each: each[0]))
     yield from remarks.too_small(config, Throttle(config, Settings()).limits_of, "master")
     if file.is_sqlite:
