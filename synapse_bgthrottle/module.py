@@ -15,6 +15,7 @@ from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.iteration import Iteration
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.log_lines import SampleTeller, Teller
 from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.problems import InvalidConfigError
@@ -26,8 +27,6 @@ from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sa
 from synapse_bgthrottle.steering import ModuleSteering
 from synapse_bgthrottle.stock_iteration import StockIteration
 from synapse_bgthrottle.store import Store
-from synapse_bgthrottle.telling import Teller
-from synapse_bgthrottle.telling_samples import SampleTeller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
 from synapse_bgthrottle.web.resource import ThrottleResource
@@ -240,6 +239,7 @@ class BackgroundUpdateThrottle:
         first = next(iter(databases), "master")
         yield from remarks.too_small(config, self._throttle.limits_of, first)
         yield from remarks.skipped(config, self._host.wall_s())
+        yield from remarks.secrets(config)
 
     def _introduce(self, config: Config, warnings: Sequence[str]) -> None:
         databases = self._host.databases

@@ -182,5 +182,6 @@ def _warnings(config: Config, file: ConfigFile) -> Iterator[str]:
     placed = [(file.position(each.path), str(each)) for each in told]
     yield from _placed(file, sorted(placed, key=lambda each: each[0]))
     yield from remarks.too_small(config, Throttle(config, Settings()).limits_of, "master")
+    yield from remarks.secrets(config)
     if file.is_sqlite:
         yield from remarks.unobservable_on_sqlite(config)

@@ -11,8 +11,8 @@ from synapse_bgthrottle.cli.config_file import ConfigFile
 from synapse_bgthrottle.cli.lever_lines import explanation_lines
 from synapse_bgthrottle.cli.lines import Line
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.explanation import explanation
-from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.problems import did_you_mean
 from synapse_bgthrottle.throttle import Throttle
