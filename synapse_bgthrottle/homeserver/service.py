@@ -66,6 +66,7 @@ class ModuleSteering:
         watches: Mapping[str, DatabaseWatch],
         on_internal_error: OnInternalError,
         missing: Sequence[MissingDetail] = (),
+        warnings: Sequence[str] = (),
     ) -> None:
         self._host = host
         self._questions = Questions(host)
@@ -78,6 +79,7 @@ class ModuleSteering:
         self._week = week
         self._watches = watches
         self._on_internal_error = on_internal_error
+        self._warnings = warnings
         self._missing = [detail.to_json() for detail in missing]
 
     async def status(self) -> Json:
@@ -94,6 +96,7 @@ class ModuleSteering:
             enabled=all(database.enabled for database in databases),
             store_problem=problem,
             missing=self._missing,
+            warnings=self._warnings,
         )
 
     async def history(self, limit: int, update: str | None, database: str | None) -> list[Json]:

@@ -35,6 +35,7 @@ PURE = (
             "explanation",
             "failures",
             "problems",
+            "update_names",
             "history",
             "holds",
             "idle_time",
