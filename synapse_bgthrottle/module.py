@@ -15,10 +15,10 @@ from synapse_bgthrottle.iteration import Iteration
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
 from synapse_bgthrottle.metrics import Metrics
-from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler
+from synapse_bgthrottle.schema import MissingDetail
 from synapse_bgthrottle.seen_week import SeenWeek
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.steering import ModuleSteering

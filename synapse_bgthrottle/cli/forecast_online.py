@@ -5,17 +5,23 @@ from typing import TYPE_CHECKING
 
 from synapse_bgthrottle import seen_week
 from synapse_bgthrottle.config import Config
+from synapse_bgthrottle.explanation import settings_of
 from synapse_bgthrottle.forecast.forecasting import Observed
 from synapse_bgthrottle.forecast.learned import NOT_ENOUGH, LearnedLoad, Past, share_observed
 from synapse_bgthrottle.forecast.past import Went
-from synapse_bgthrottle.forecast.stated import settings_of
 from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad
 from synapse_bgthrottle.limits import Adaptive, Rule, Settings
 from synapse_bgthrottle.throttle import Throttle
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.explanations import Explanation, HistoryEntry, SeenHour
-    from synapse_bgthrottle.client.throttle_status import RunningUpdate, ThrottleStatus
+    from synapse_bgthrottle.schema import (
+        Explanation,
+        HistoryEntry,
+        LimitValues,
+        RunningUpdate,
+        SeenHour,
+        ThrottleStatus,
+    )
 
 _MOSTLY = 0.5
 
@@ -36,11 +42,17 @@ def config_of(explanations: "Iterable[Explanation]") -> Config:
             number,
             patterns=(told.update.replace("[", "[[]"),),
             database=told.database,
-            settings=settings_of(told.limits),
+            settings=settings_of(_values(told)),
         )
         for number, told in enumerate(explanations)
     ]
     return Config(rules=tuple(rules))
+
+
+def _values(told: "Explanation") -> "LimitValues":
+    if told.limit_values is None:
+        raise ValueError("its module is older than this command, and states them in texts only")
+    return told.limit_values
 
 
 def pasts_of(history: "Iterable[HistoryEntry]", now_ms: float) -> list[Past]:

@@ -14,7 +14,7 @@ from synapse_bgthrottle.forecast.results import Forecast
 from synapse_bgthrottle.levers import LeverKind
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.throttle_status import (
+    from synapse_bgthrottle.schema import (
         DatabaseStatus,
         PendingUpdate,
         RunningUpdate,

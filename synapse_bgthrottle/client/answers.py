@@ -5,7 +5,6 @@ import re
 from typing import Any, TypeVar
 
 from synapse_bgthrottle.client.calls import Call
-from synapse_bgthrottle.client.decoding import MismatchError
 from synapse_bgthrottle.client.errors import (
     ClientError,
     NoModuleError,
@@ -20,6 +19,7 @@ from synapse_bgthrottle.client.errors import (
     TooManyError,
     WorkerError,
 )
+from synapse_bgthrottle.schema import MismatchError
 
 T = TypeVar("T")
 

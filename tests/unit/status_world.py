@@ -8,6 +8,7 @@ from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.limits import FixedSleep, Rule, Settings
 from synapse_bgthrottle.queue import QueueRow
+from synapse_bgthrottle.schema import to_json
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.status import DatabaseLook, status
 from synapse_bgthrottle.status_update import Moment
@@ -47,7 +48,7 @@ class StatusWorld:
     def status(self, at_s: float, *looks: DatabaseLook, **changes: Any) -> Any:
         given = {"server_name": "example.org", "enabled": True, "store_problem": "", **changes}
         moment = Moment(at_s, NOON_S + at_s)
-        return status(self.throttle, self.courses, looks, moment, **given)
+        return to_json(status(self.throttle, self.courses, looks, moment, **given))
 
 
 def look(*names: str, **changes: Any) -> DatabaseLook:

@@ -4,6 +4,7 @@ import pytest
 
 from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.history import HistoryEntry, Outcome
+from synapse_bgthrottle.schema import to_json
 from tests.unit.course_world import DB, CourseWorld, written
 from tests.unit.examples import NOON_S
 
@@ -143,4 +144,4 @@ def test_json() -> None:
         "waited_ms": {"pace": 30_000, "window": 5000},
         "failures": 1,
         "last_failure": "old",
-    } == entry.to_json()
+    } == to_json(entry.stated())

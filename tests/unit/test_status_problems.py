@@ -10,6 +10,7 @@ from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import FixedSleep, Settings
 from synapse_bgthrottle.queue import QueueRow
+from synapse_bgthrottle.schema import DatabaseStatus, decode
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample
 from synapse_bgthrottle.status_problems import problems
@@ -221,8 +222,9 @@ def test_what_ends_a_hold(expected: str, cause: str, closed: list[str]) -> None:
             {"name": name, "is_closed": True, "value": 1.0, "is_stale": False} for name in closed
         ],
     }  # fmt: skip
-    (problem,) = problems(True, "", [database], {}, [], 3_600_000)
-    assert expected in problem["advice"]
+    stated = decode(DatabaseStatus, database)
+    (problem,) = problems(True, "", [stated], {}, [], 3_600_000)
+    assert expected in problem.advice
 
 
 @pytest.mark.parametrize("name", ["sql", "http", "disk_free", "pause_file"])

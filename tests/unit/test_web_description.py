@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from synapse_bgthrottle.config import InvalidConfigError
+from synapse_bgthrottle.explanation import settings_of
 from synapse_bgthrottle.lever_requests import (
     OVERRIDE_KEYS,
     Action,
     accepted_keys,
     parse_lever_request,
 )
+from synapse_bgthrottle.limits import FixedSleep
 from synapse_bgthrottle.profiles import PROFILES
+from synapse_bgthrottle.schema import LimitValues, decode, to_json
 from synapse_bgthrottle.web.answers import Answer, RefusedError, invalid
 from synapse_bgthrottle.web.query import PARAMETERS, parse_query
 from synapse_bgthrottle.web.routes import ROUTES, Route
@@ -139,3 +142,12 @@ def test_refusal() -> None:
     refused: RefusedError = invalid(caught.value.problems)
     assert isinstance(refused.answer, Answer)
     assert refused.answer.body.startswith(b'{"errcode":"M_INVALID_PARAM","error":"for: found')
+
+
+def test_documented_values() -> None:
+    """The limits in the documentation have all keys, in their order, and are understood."""
+    (text,) = re.findall(r"^\{\"limit_values\": (.*?)\}\n```", DOCUMENTATION, re.S | re.M)
+    values = json.loads(text)
+    decoded = decode(LimitValues, values)
+    assert list(values) == list(to_json(decoded))
+    assert FixedSleep(1000) == settings_of(decoded).pace

@@ -16,7 +16,7 @@ from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample, ProcessSample
-from tests.virtual.kept import answer, rows, steering_of
+from tests.virtual.kept import rows, stated, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -130,7 +130,7 @@ def test_somebody_who_asks_has_timers_called(virtual_server: MakeServer) -> None
         looks.clear()
         server.advance(60)
         assert [] == looks
-        answer(server, steering_of(server).status(), within_s=5)
+        stated(server, steering_of(server).status(), within_s=5)
         server.advance(55)
         assert 5 <= len(looks) <= 7
 

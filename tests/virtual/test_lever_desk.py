@@ -10,7 +10,16 @@ from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.lever_desk import Queue
 from synapse_bgthrottle.lever_requests import NothingMatchesError, TooManyLeversError
 from synapse_bgthrottle.levers import MOST_LEVERS
-from tests.virtual.kept import ADMIN, answer, levers_of, pull, queued, restarted, steering_of
+from tests.virtual.kept import (
+    ADMIN,
+    answer,
+    levers_of,
+    pull,
+    queued,
+    restarted,
+    stated,
+    steering_of,
+)
 from tests.virtual.lever_world import World
 
 MakeServer = Callable[..., VirtualServer]
@@ -136,7 +145,7 @@ def test_profile_brings_its_pace(world: World, virtual_server: MakeServer) -> No
     later.load({"sleep": "1s"})
     later.advance(0)
     for server in (world.server, later):
-        told = answer(server, steering_of(server).explain("event_a", "master", False))
+        told = stated(server, steering_of(server).explain("event_a", "master", False))
         assert ("adaptive", "finish") == (told["limits"]["duty_cycle"], told["limits"]["profile"])
 
 

@@ -20,6 +20,7 @@ from synapse_bgthrottle.lever_requests import (
     StoreUnavailableError,
     parse_lever_request,
 )
+from synapse_bgthrottle.schema import to_json
 from synapse_bgthrottle.steering import ModuleSteering
 from tests.virtual.lacking import EVERYTHING, HIDDEN, UPDATER, lacking, without
 
@@ -41,7 +42,7 @@ def answer(server: VirtualServer, question: Any) -> Any:
         server.advance(0.1)
     if isinstance(getattr(answers[0], "value", None), BaseException):
         raise answers[0].value
-    return answers[0]
+    return to_json(answers[0])
 
 
 def check_all(server: VirtualServer, caplog: pytest.LogCaptureFixture) -> Any:
