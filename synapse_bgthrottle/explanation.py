@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep, Limits, Pace, Settings
+from synapse_bgthrottle.log_lines import describe
 from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.state import UpdateState
-from synapse_bgthrottle.telling import describe
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.units import format_duration_ms, format_ratio
 from synapse_bgthrottle.windows import DAYS, Window, is_open

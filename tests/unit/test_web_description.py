@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.explanation import settings_of
 from synapse_bgthrottle.lever_requests import (
     OVERRIDE_KEYS,
@@ -16,6 +15,7 @@ from synapse_bgthrottle.lever_requests import (
     parse_lever_request,
 )
 from synapse_bgthrottle.limits import FixedSleep
+from synapse_bgthrottle.problems import InvalidConfigError
 from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.schema import LimitValues, decode, to_json
 from synapse_bgthrottle.web.answers import Answer, RefusedError, invalid

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.virtual import VirtualServer, Work
-from synapse_bgthrottle.config import InvalidConfigError
+from synapse_bgthrottle.problems import InvalidConfigError
 from tests.virtual.kept import levers_of, pull, queued, restarted, stated, steering_of
 
 MakeServer = Callable[..., VirtualServer]
