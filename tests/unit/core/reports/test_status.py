@@ -98,7 +98,9 @@ def test_whole_status() -> None:
                     "lock_wait_since_ms": None,
                     "duty_cycle_ratio": 0.5,
                     "limits": "duty cycle 50%, target duration 100ms; rule 0 (event_*)",
-                    "limit_values": to_json(LimitValues(pace="duty_cycle", duty_cycle_ratio=0.5)),
+                    "limit_values": to_json(
+                        LimitValues(pace="duty_cycle", duty_cycle_ratio=0.5, min_batch_items=100)
+                    ),
                     "rule": "rule 0 (event_*)",
                     "index_build": None,
                 },
