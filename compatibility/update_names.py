@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from synapse_bgthrottle.cli.synapse_source import installed_update_names, update_names
-from synapse_bgthrottle.core.update_names import UPDATE_NAMES
+from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 
-FILE = Path(__file__).parent.parent / "synapse_bgthrottle" / "update_names.py"
+ROOT = Path(__file__).parent.parent
+FILE = ROOT / "synapse_bgthrottle" / "core" / "config" / "update_names.py"
 
 _TEXT = '''\
 """The names of Synapse's updates, of all versions from 1.60 on. Made by `make update-names`."""

@@ -18,9 +18,9 @@ from synapse_bgthrottle.cli.synapse_source import installed_update_names
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.config.problems import InvalidConfigError, Problem
+from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 from synapse_bgthrottle.core.reports import config_warnings
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.update_names import UPDATE_NAMES
 
 FILE = click.Path(exists=True, path_type=Path)
 

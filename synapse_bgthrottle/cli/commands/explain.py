@@ -13,14 +13,14 @@ from synapse_bgthrottle.cli.render.text import Line
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.problems import did_you_mean
+from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 from synapse_bgthrottle.core.reports.explain import explanation
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.update_names import UPDATE_NAMES
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
-    from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+    from synapse_bgthrottle.schema import ThrottleStatus
 
 _ONLY_THE_SERVER = "only the server knows of pauses, budgets and pressures"
 _LEFT_OUT = "what the module's config leaves out comes from background_updates: there"
@@ -103,14 +103,11 @@ def _unknown(update: str, database: str, found: ConfigFile) -> Iterator[str]:
 def _offline(
     session: Session, update: str, files: tuple[Path, ...], database: str, one_shot: bool
 ) -> None:
-    from synapse_bgthrottle.client.decoding import decode  # noqa: PLC0415 - takes its time
-    from synapse_bgthrottle.client.models import Explanation  # noqa: PLC0415
-
     config, found = parsed(files)
     wall_ms = session.around.wall_ms()
     throttle = Throttle(config, Settings())
     at = Conditions(now_s=0.0, wall_s=wall_ms / 1000)
-    told = decode(Explanation, explanation(throttle, database, update, one_shot, at))
+    told = explanation(throttle, database, update, one_shot, at)
     lines = [*explanation_lines(told, wall_ms), Line(f"  {_ONLY_THE_SERVER}")]
     lines += [Line(f"  {text}", "held") for text in _unknown(update, database, found)]
     if found.server_section:

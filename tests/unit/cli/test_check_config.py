@@ -7,7 +7,7 @@ import pytest
 
 from synapse_bgthrottle.cli.config_file import MODULE
 from synapse_bgthrottle.cli.synapse_source import installed_update_names
-from synapse_bgthrottle.core.update_names import UPDATE_NAMES
+from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 from tests.unit.cli.fakes import FakeServer, run
 
 _HOMESERVERS = Path(__file__).parent / "homeservers"
