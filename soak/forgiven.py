@@ -27,7 +27,6 @@ _BY_DESIGN = {
     "sql_check": ("",),
     "database_sample": (
         "txn.",
-        "len(STATEMENTS)",
         "bool(vacuum)",
         "self._look(",
         "self._lock_wait_s(",

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from harness import pgbouncer
 from harness.faults import wait_until
+from harness.pgbouncer import PgBouncer
 from harness.postgres import PostgresServer
 from synapse_bgthrottle.database import ConnectionSettings
 from synapse_bgthrottle.sql_check import first_value
@@ -136,16 +138,16 @@ def _kept(cursor: Any) -> Any:
     return cursor.fetchone()
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT 1 FROM set_config('role', 'pg_monitor', FALSE)",
-        "SELECT 1 FROM set_config('search_path', 'nowhere', FALSE)",
-        "SELECT 1 FROM pg_advisory_lock(42)",
-        "SELECT prepares()",
-        "SELECT listens()",
-    ],
+_LASTING = (
+    "SELECT 1 FROM set_config('role', 'pg_monitor', FALSE)",
+    "SELECT 1 FROM set_config('search_path', 'nowhere', FALSE)",
+    "SELECT 1 FROM pg_advisory_lock(42)",
+    "SELECT prepares()",
+    "SELECT listens()",
 )
+
+
+@pytest.mark.parametrize("query", _LASTING)
 def test_nothing_outlives_the_question(
     ask: Ask, functions: None, plain_postgres: PostgresServer, query: str
 ) -> None:
@@ -157,6 +159,27 @@ def test_nothing_outlives_the_question(
         assert (1, "") == ask(
             "SELECT 1 WHERE current_schema = 'public' AND current_user = 'synapse'"
         )
+
+
+@pytest.mark.skipif(
+    not pgbouncer.is_installed(), reason="NOT TESTED: PgBouncer is not installed (apt: pgbouncer)"
+)
+def test_nothing_outlives_the_question_behind_a_pooler(
+    functions: None, plain_postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """It ends the connection that it keeps, too: nobody else gets it."""
+    with (
+        PgBouncer(tmp_path, plain_postgres) as pooler,
+        plain_postgres.session(NAME) as cursor,
+    ):
+        settings = ConnectionSettings(False, pooler.connection(NAME))
+        before = _kept(cursor)
+        for query in _LASTING:
+            assert (1, "") == first_value(settings, query)
+            wait_until(lambda: _kept(cursor) == before)
+        assert (None, _NOT_ONE) == first_value(settings, "SET ROLE pg_monitor; SELECT 1")
+        assert (None, _TOO_LONG) == first_value(settings, "SELECT pg_sleep(60)")
+        wait_until(lambda: _kept(cursor) == before)
 
 
 def test_a_large_object(ask: Ask, plain_postgres: PostgresServer) -> None:
