@@ -42,6 +42,7 @@ class Level:
         value: what was last seen; None: not observable.
         problem: why it could not be read; empty: it could.
         about: what else was last found, where anything was.
+        refusal: why the database refuses what it needs; empty: it does not.
         is_hidden: whether it is not observable because of sessions of other roles.
         pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
         closed_since_s: since when it is a closed budget; None: it is open.
@@ -55,6 +56,7 @@ class Level:
     value: float | None = None
     problem: str = ""
     about: str = ""
+    refusal: str = ""
     is_hidden: bool = False
     pressure: float = 0.0
     closed_since_s: float | None = None
@@ -80,6 +82,8 @@ class Level:
         if isinstance(value, NotYet):
             return  # what was known before, if anything, holds until the next look
         self.problem = problem
+        if isinstance(sample, DatabaseSample) and not problem:
+            self.refusal = sample.refused.get(self.signal.name, "")
         if value is not None and not (math.isfinite(value) and value >= 0):
             value, self.problem = (
                 None,
@@ -127,6 +131,8 @@ class Level:
                 here = "here"
                 if self.is_hidden:
                     here += " without pg_monitor: sessions of other roles are there"
+                elif self.refusal:
+                    here += f", because the database refuses it: {self.refusal}"
                 return "not observable", f"{name} is configured and not observable {here}"
         if self.at_s is None or self.closed_since_s is None or self._let_go:
             return None
