@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import pytest
 
 from synapse_bgthrottle.homeserver.internals.database import ConnectionSettings
 from synapse_bgthrottle.homeserver.sampling.sql_check import first_value
-from testbed import pgbouncer
 from testbed.faults.faults import wait_until
-from testbed.pgbouncer import PgBouncer
+from testbed.servers import pgbouncer
+from testbed.servers.pgbouncer import PgBouncer
 from testbed.servers.postgres import PostgresServer
 from tests.end_to_end.databases.asked_postgres import NAME, TABLE, hang
 
@@ -130,6 +131,10 @@ def test_what_is_refused(
         wait_until(lambda: _kept(cursor) == before)
 
 
+def _answers_one(settings: ConnectionSettings, query: str) -> bool:
+    return first_value(settings, query) == (1, "")
+
+
 def _refusal(answer: tuple[float | None, str]) -> str:
     value, problem = answer
     assert value is None
@@ -179,7 +184,7 @@ def test_nothing_outlives_the_question_behind_a_pooler(
         settings = ConnectionSettings(False, pooler.connection(NAME))
         before = _kept(cursor)
         for query in _LASTING:
-            wait_until(lambda query=query: first_value(settings, query) == (1, ""))
+            wait_until(partial(_answers_one, settings, query))
             wait_until(lambda: _kept(cursor) == before)
         assert (None, _NOT_ONE) == first_value(settings, "SET ROLE pg_monitor; SELECT 1")
         assert (None, _TOO_LONG) == first_value(settings, "SELECT pg_sleep(60)")
