@@ -11,7 +11,7 @@ from synapse_bgthrottle.lever_requests import (
     NothingMatchesError,
     TooManyLeversError,
 )
-from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind
+from synapse_bgthrottle.levers import MOST_LEVERS, Lever, LeverKind, UpdateKey
 
 _MADE_BY = {
     Action.PAUSE: LeverKind.PAUSE,
@@ -22,8 +22,6 @@ _ENDED_BY = {
     Action.RESUME: (LeverKind.PAUSE,),
     Action.RESET: (LeverKind.OVERRIDE, LeverKind.RELEASE),
 }
-
-UpdateKey = tuple[str, str]
 
 
 @attrs.frozen

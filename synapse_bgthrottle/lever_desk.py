@@ -14,9 +14,9 @@ from synapse_bgthrottle.failures import FailureKind, kind_of
 from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.lever_changes import Pulled, UpdateKey, change, found_later, meant_by
+from synapse_bgthrottle.lever_changes import Pulled, change, found_later, meant_by
 from synapse_bgthrottle.lever_requests import LeverRequest, StoreUnavailableError
-from synapse_bgthrottle.levers import Lever, LeverKind, Levers, Use
+from synapse_bgthrottle.levers import Lever, LeverKind, Levers, UpdateKey, Use
 from synapse_bgthrottle.store import Store
 from synapse_bgthrottle.throttle import Throttle
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Limits, Rule
 from synapse_bgthrottle.log_lines import Line, Teller, describe
-from synapse_bgthrottle.state import UpdateState
+from synapse_bgthrottle.state import HoldClock, UpdateState
+from synapse_bgthrottle.update_limits import EffectiveLimits
 from synapse_bgthrottle.windows import Window
 from tests.unit.strategies import utc_s
 
@@ -25,7 +26,8 @@ _SPACES = tuple(cause for cause in Cause if not cause.is_hold)
 
 def _state(released: bool = False) -> UpdateState:
     held_since_s = {Cause.WINDOW: 0.0} if released else {}
-    return UpdateState(Limits(), None, False, released=released, held_since_s=held_since_s)
+    holds = HoldClock(held_since_s, released)
+    return UpdateState(EffectiveLimits(Limits()), False, holds=holds)
 
 
 def _tell(
@@ -239,4 +241,4 @@ def test_update_is_described_by_what_limits_it(
     expected: str, limits: Limits, rule: Rule | None, one_shot: bool
 ) -> None:
     """What applies is told, with the rule that gave it; what does not apply is left out."""
-    assert expected == describe(UpdateState(limits, rule, one_shot))
+    assert expected == describe(UpdateState(EffectiveLimits(limits, rule), one_shot))
