@@ -16,9 +16,10 @@ FLOOR_PACE = DutyCycle(0.01)
 
 def by_panic(database: DatabaseState, at: Conditions) -> Verdict | None:
     """Somebody who waits for us, for certain."""
-    until_s, reason = database.board.panics_until_s()
-    if until_s <= at.now_s:
+    panic = database.board.panic(at.now_s)
+    if panic is None:
         return None
+    until_s, reason = panic
     return Verdict(Cause.PANIC, until_s - at.now_s, reason)
 
 
