@@ -5,7 +5,6 @@ of 1.0 and opens below 0.7 (the hysteresis of block/spirit's and GitLab's health
 closed for a while at least.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 
 import attrs

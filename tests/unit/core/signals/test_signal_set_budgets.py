@@ -1,7 +1,5 @@
 """Signals over time: budgets that close and open, and panics."""
 
-import math
-
 import attrs
 import pytest
 
