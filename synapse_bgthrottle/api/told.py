@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from synapse_bgthrottle.core.levers.request import Action, LeverRequest, escaped
-from synapse_bgthrottle.core.written import settings_in_words
+from synapse_bgthrottle.core.units import settings_in_words
 
 _DID = {
     Action.PAUSE: "paused",
