@@ -5,6 +5,7 @@ Never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottl
 
 from synapse_bgthrottle.client.async_client import AsyncClient
 from synapse_bgthrottle.client.errors import (
+    CertificatesError,
     ClientError,
     NoModuleError,
     NotAdministratorError,
@@ -37,6 +38,7 @@ from synapse_bgthrottle.schema import (
 __all__ = [
     "JOBS",
     "AsyncClient",
+    "CertificatesError",
     "Client",
     "ClientError",
     "CurrentUpdate",

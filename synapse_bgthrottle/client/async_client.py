@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+import anyio
 import httpx
 
 from synapse_bgthrottle.client import requests
-from synapse_bgthrottle.client.connection import TIMEOUT_S, Connection
+from synapse_bgthrottle.client.connection import TIMEOUT_S, Body, Connection
 from synapse_bgthrottle.client.requests import MODULE_PREFIX, Call
 from synapse_bgthrottle.schema import (
     Explanation,
@@ -42,8 +43,12 @@ class AsyncClient:
 
         Raises:
             ValueError: an argument can never work; the message does not contain the token.
+            CertificatesError: the file of SSL_CERT_FILE cannot be used.
         """
         self._connection = Connection(url, token, prefix, timeout_s)
+        path = self._connection.socket_path
+        if transport is None and path is not None:
+            transport = httpx.AsyncHTTPTransport(uds=path)
         self._http = httpx.AsyncClient(transport=transport, **self._connection.options)
 
     async def __aenter__(self) -> "AsyncClient":
@@ -172,6 +177,16 @@ class AsyncClient:
         return await self._send(requests.lever("reset", update, database, None, reason))
 
     async def _send(self, call: Call[T]) -> T:
-        with self._connection.errors():
-            response = await self._http.request(**self._connection.request(call))
-        return self._connection.result(call, response)
+        connection = self._connection
+        try:
+            with anyio.fail_after(connection.whole_s), connection.errors():
+                async with self._http.stream(**connection.request(call)) as response:
+                    body = Body(response.headers)
+                    if response.is_stream_consumed:  # of a transport that has no network
+                        body.add_decoded(response.content)
+                    else:
+                        async for part in response.aiter_raw():
+                            body.add(part)
+        except TimeoutError:
+            raise connection.too_slow() from None
+        return connection.result(call, response, body.content)

@@ -1,14 +1,17 @@
 """The client for programs that wait for each answer."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 import httpx
 
 from synapse_bgthrottle.client import requests
-from synapse_bgthrottle.client.connection import TIMEOUT_S, Connection
+from synapse_bgthrottle.client.connection import TIMEOUT_S, Body, Connection
 from synapse_bgthrottle.client.requests import MODULE_PREFIX, Call
 from synapse_bgthrottle.schema import (
     Explanation,
@@ -43,9 +46,18 @@ class Client:
 
         Raises:
             ValueError: an argument can never work; the message does not contain the token.
+            CertificatesError: the file of SSL_CERT_FILE cannot be used.
         """
         self._connection = Connection(url, token, prefix, timeout_s)
-        self._http = httpx.Client(transport=transport, **self._connection.options)
+        self._transport = transport
+        self._http = self._made()
+
+    def _made(self) -> httpx.Client:
+        path = self._connection.socket_path
+        transport = self._transport
+        if transport is None and path is not None:
+            transport = httpx.HTTPTransport(uds=path)
+        return httpx.Client(transport=transport, **self._connection.options)
 
     def __enter__(self) -> "Client":
         return self
@@ -64,13 +76,13 @@ class Client:
 
     @property
     def timeout_s(self) -> float:
-        """The longest wait for each part of an answer. Can be set; ValueError: not above 0 s."""
+        """The longest wait for an answer. Can be set; ValueError: not above 0 s."""
         return self._connection.timeout_s
 
     @timeout_s.setter
     def timeout_s(self, value: float) -> None:
         self._connection = attrs.evolve(self._connection, timeout_s=value)
-        self._http.timeout = httpx.Timeout(value)
+        self._http.timeout = self._connection.timeouts
 
     def status(self) -> UpdatesStatus:
         """What every database is at now, as far as Synapse itself tells."""
@@ -177,6 +189,37 @@ class Client:
         return self._send(requests.lever("reset", update, database, None, reason))
 
     def _send(self, call: Call[T]) -> T:
-        with self._connection.errors():
-            response = self._http.request(**self._connection.request(call))
-        return self._connection.result(call, response)
+        # In a thread, for nothing else ends an answer that drips: httpx waits anew for each byte.
+        box: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+        http, connection = self._http, self._connection
+        thread = Thread(target=_answer_into, args=(box, http, connection, call), daemon=True)
+        thread.start()
+        try:
+            answer, error = box.get(timeout=connection.whole_s)
+        except Empty:
+            self._http = self._made()
+            with suppress(Exception):  # the other thread is at it still, and ends by that
+                http.close()
+            raise connection.too_slow() from None
+        if error is not None:
+            raise error
+        return cast(T, answer)
+
+
+def _answer_into(
+    box: "SimpleQueue[tuple[T | None, BaseException | None]]",
+    http: httpx.Client,
+    connection: Connection,
+    call: Call[T],
+) -> None:
+    try:
+        with connection.errors(), http.stream(**connection.request(call)) as response:
+            body = Body(response.headers)
+            if response.is_stream_consumed:  # of a transport that has no network
+                body.add_decoded(response.content)
+            else:
+                for part in response.iter_raw():
+                    body.add(part)
+        box.put((connection.result(call, response, body.content), None))
+    except BaseException as error:
+        box.put((None, error))
