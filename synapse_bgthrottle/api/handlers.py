@@ -20,7 +20,7 @@ from synapse_bgthrottle.core.levers.request import (
     escaped,
     parse_lever_request,
 )
-from synapse_bgthrottle.core.written import settings_in_words
+from synapse_bgthrottle.core.units import settings_in_words
 from synapse_bgthrottle.schema import LeverAnswer
 
 logger = logging.getLogger(__name__)

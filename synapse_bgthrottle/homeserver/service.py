@@ -31,7 +31,7 @@ from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.homeserver.internals.database import complaint_of
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
 from synapse_bgthrottle.homeserver.recorder import Keeper
@@ -64,6 +64,7 @@ class ModuleSteering:
         watches: Mapping[str, DatabaseWatch],
         on_internal_error: OnInternalError,
         missing: Sequence[schema.MissingDetail] = (),
+        warnings: Sequence[str] = (),
     ) -> None:
         self._host = host
         self._questions = Questions(host)
@@ -76,6 +77,7 @@ class ModuleSteering:
         self._week = week
         self._watches = watches
         self._on_internal_error = on_internal_error
+        self._warnings = warnings
         self._missing = missing
 
     async def status(self) -> schema.ThrottleStatus:
@@ -92,6 +94,7 @@ class ModuleSteering:
             enabled=all(database.enabled for database in databases),
             store_problem=problem,
             missing=self._missing,
+            warnings=self._warnings,
         )
 
     async def history(

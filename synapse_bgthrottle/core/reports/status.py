@@ -7,7 +7,7 @@ import attrs
 from synapse_bgthrottle import schema
 from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
-from synapse_bgthrottle.core.reports.problems import problems
+from synapse_bgthrottle.core.reports.problems import of_configuration, problems
 from synapse_bgthrottle.core.reports.update_status import Moment, signals_status, update_status
 from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -56,8 +56,9 @@ def status(
     enabled: bool,
     store_problem: str,
     missing: Sequence[schema.MissingDetail] = (),
+    warnings: Sequence[str] = (),
 ) -> schema.ThrottleStatus:
-    """The whole status."""
+    """The whole status; `warnings` are of the configuration."""
     levers = (throttle.levers or Levers()).in_force(moment.wall_s)
     stated = tuple(lever.stated() for lever in levers)
     databases = tuple(_database(throttle, courses, look, levers, enabled, moment) for look in looks)
@@ -77,7 +78,10 @@ def status(
         duty_cycle_ratio=_duty_ratio(databases),
         databases=databases,
         levers=stated,
-        problems=tuple(problems(enabled, store_problem, databases, gone, stated, now_ms)),
+        problems=(
+            *problems(enabled, store_problem, databases, gone, stated, now_ms),
+            *of_configuration(warnings),
+        ),
         missing=tuple(missing),
     )
 
@@ -103,7 +107,7 @@ def _database(
     if entry is not None and state is not None and (names is None or entry.update in names):
         current = update_status(
             entry,
-            throttle.updates[entry.key],
+            throttle.as_of(entry.key, moment.wall_s),
             state,
             look.progress.get(entry.update),
             look.time_left,
@@ -171,9 +175,9 @@ def _state(look: DatabaseLook, current: schema.RunningUpdate | None, enabled: bo
 
 def _last_failure(throttle: Throttle, database_name: str) -> schema.LastFailure | None:
     failed = [
-        (update.last_failure_wall_s, name, update.last_failure)
+        (update.failures.last_wall_s, name, update.failures.last_message)
         for (database, name), update in throttle.updates.items()
-        if database == database_name and update.failures
+        if database == database_name and update.failures.count
     ]
     if not failed:
         return None
