@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-figures test-upgrade compat compat-smoke lint format bench bench-full bench-sqlite bench-rules \
-	bench-laws bench-scaling bench-startup bench-status soak dist clean
+	bench-laws bench-scaling bench-startup bench-status soak update-names dist clean
 
 help:
 	@echo "make demo           a real Synapse with the module, and its pending updates"
@@ -28,6 +28,7 @@ help:
 	@echo "make bench-startup  how long the command takes to start; a minute"
 	@echo "make bench-status   how long a status takes with 200 updates pending; a minute"
 	@echo "make soak           faults, kills, 10^5 iterations and configurations, to the end; three hours"
+	@echo "make update-names   adds the installed Synapse's updates to the list that the package ships"
 	@echo "make dist           sdist and wheel, checked"
 	@echo "make clean          removes .venv, the demo and what was built"
 
@@ -109,6 +110,10 @@ bench-status: $(VENV)/.test
 soak: $(VENV)/.test
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[soak]'
 	$(BIN)/python -m soak
+
+# SYNAPSES="folder ..." adds those of further versions, each the folder `synapse` of its wheel.
+update-names: $(VENV)/.test
+	$(BIN)/python -m compatibility.update_names $(SYNAPSES)
 
 dist: $(VENV)/.dev
 	rm -rf dist

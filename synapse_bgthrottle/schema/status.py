@@ -159,6 +159,7 @@ class StatedProblem:
         str,
         OneOf(
             *("store", "disabled", "aborted", "failing", "database", "unknown_update", "circle"),
+            "configuration",
             *("held", "stuck", "paused"),
         ),
     ] = ""

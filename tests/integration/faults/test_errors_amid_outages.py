@@ -14,7 +14,7 @@ MakeServer = Callable[..., VirtualServer]
 
 PLACES = [
     "homeserver.internals.database.Database.probe",
-    "core.scheduling.holds.by_failure",
+    "core.scheduling.holds.rulings",
     "homeserver.iteration.Iteration.__init__",
     "homeserver.iteration.Iteration._decided",
     "homeserver.iteration.Iteration._tell",

@@ -17,7 +17,7 @@ MakeServer = Callable[..., VirtualServer]
 PLACES = [
     "core.tracking.runs.Courses.begin",
     "core.tracking.runs.Courses.recall",
-    "core.scheduling.holds.by_levers",
+    "core.scheduling.holds.rulings",
     "homeserver.internals.server.Database.enabled",
     "homeserver.internals.server.Database.items_done",
     "homeserver.internals.server.Database.known_updates",
@@ -37,7 +37,7 @@ PLACES = [
     "homeserver.prometheus.update_metrics.Metrics._hold",
     "core.scheduling.pacing.BatchSizer.next_items",
     "core.scheduling.pacing.BatchSizer.record",
-    "core.reports.config_warnings.unmatched",
+    "core.reports.config_warnings.unknown_names",
     "core.reports.config_warnings.too_small",
     "core.reports.log_lines.Teller.tell",
     "core.scheduling.throttle.Throttle.batch_items",
