@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from synapse_bgthrottle.cli.lines import Line, duration, moment, number, share
-from synapse_bgthrottle.forecast.plot import plot
-from synapse_bgthrottle.forecast.results import (
+from synapse_bgthrottle.forecast.charts import plot
+from synapse_bgthrottle.forecast.models import (
     ConfigurationForecast,
     Forecast,
     PastForecasts,

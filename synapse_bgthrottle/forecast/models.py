@@ -3,7 +3,6 @@
 import attrs
 
 PRESENT = "present"
-OBSERVED = "observed"
 
 
 @attrs.frozen
@@ -38,7 +37,7 @@ class ConfigurationForecast:
     """All of the queue under one configuration.
 
     Attributes:
-        name: `observed` (the present one at the pace so far), `present`, a profile, or `stock`.
+        name: `present`, a profile, or `stock`.
         ends_ms, earliest_ms, latest_ms: of the last update that ends.
         share_in_batches: of the time in which nothing holds.
         clients_slower: by what share requests are slower while it goes; None: no clients.
@@ -81,7 +80,7 @@ class Forecast:
         made_ms: when.
         load: the name of the week's load.
         updates: in order, by database.
-        configurations: the observed one first, where there is one, then the present one.
+        configurations: the present one first.
         notes: what it rests on, and what it cannot know.
         past: None: there is nothing to compare.
     """
