@@ -18,6 +18,7 @@ is known no better than the time between two looks. Hence the law:
 
 import math
 from collections import deque
+from collections.abc import Iterable
 
 import attrs
 
@@ -25,8 +26,8 @@ from synapse_bgthrottle.expected_pace import Range, Shares
 
 HALF_LIFE_S = 180.0
 
-# How often what a step's instant may be off must fit into the time covered: 1/8, which leaves
-# room below 20 % for the instant of the last step.
+# How often what a step's instant may be off must fit into what is remembered, so that it is known
+# to a tenth or so.
 _LEAST_COVER = 8
 # A step that is more than so much faster than usual is a leap over what was not there to be done
 # (gaps, items that are skipped), of which the pace of what follows cannot be had.
@@ -35,8 +36,9 @@ _LEAP = 10.0
 # A change of the pace by this factor, seen over these steps, is one of the load.
 _RECENT_S, _RECENT_STEPS, _CHANGED = 20.0, 4, 1.5
 
-# What is expected counts for as much as so many seconds of what is measured.
-_EXPECTED_WEIGHT_S = 10.0
+# What is expected counts for as much as so many seconds of what is measured, and what the instant
+# of a step may be off.
+_EXPECTED_WEIGHT_S = 5.0
 
 # What is measured may be off by this.
 _ERROR = 0.25
@@ -132,14 +134,19 @@ class _Regime:
             sum(each.active_s for each in self._latest) - self._latest[0].active_s >= _RECENT_S
         ):
             self._latest.popleft()
-        recent = Sums()
-        for each in self._latest:
-            recent = recent.plus(each)
+        recent = _sum(self._latest)
         if recent.steps < _RECENT_STEPS or recent.active_s < _RECENT_S:
             return
-        old, new = self.sums.rate, recent.rate
-        if not old / _CHANGED <= new <= old * _CHANGED:
+        # One step may be a leap, or have waited for something.
+        by_rate = sorted(self._latest, key=lambda each: each.rate)
+        old, least, most = self.sums.rate, _sum(by_rate[:-1]).rate, _sum(by_rate[1:]).rate
+        if least > old * _CHANGED or most < old / _CHANGED:
             self.sums = recent
+
+    def set_back(self, by: float) -> None:
+        self.sums = attrs.evolve(self.sums, work=self.sums.work - by)
+        if self._latest:
+            self._latest[-1] = attrs.evolve(self._latest[-1], work=self._latest[-1].work - by)
 
 
 @attrs.define
@@ -188,30 +195,18 @@ class Pace:
         """All that is remembered."""
         return self._alone.sums.plus(self._among.sums)
 
-    @property
-    def is_covered(self) -> bool:
-        """Whether enough was seen to tell the pace by that alone."""
-        sums = self.totals
-        return sums.work > 0 and 0 < sums.active_s >= _LEAST_COVER * self._blur_s
-
     def per_batch_s(self) -> float | None:
         """Work for each second in batches, of late; None: not known."""
         sums = self.totals
         return sums.work / sums.batch_s if sums.work > 0 and sums.batch_s > 0 else None
 
-    def rates(self, expected: Shares | None, speed: float) -> Shares | None:
-        """Work for each second without clients and with them; None: not known.
+    def rates(self, expected: Shares, speed: float) -> Shares:
+        """Work for each second without clients and with them.
 
         Args:
-            expected: shares of the time, until they are measured; None: nothing is.
+            expected: shares of the time in batches, until they are measured.
             speed: work for each second in batches.
         """
-        if expected is None:
-            if not self.is_covered:
-                return None
-            among, alone = self._among.sums, self._alone.sums
-            known = (alone if alone.active_s else among, among if among.active_s else alone)
-            return Shares(*(_measured(sums) for sums in known))
         return Shares(
             self._filled(self._alone.sums, expected.alone.times(speed)),
             self._filled(self._among.sums, expected.among_clients.times(speed)),
@@ -228,8 +223,7 @@ class Pace:
     def _filled(self, sums: Sums, expected: Range) -> Range:
         if not sums.active_s:
             return expected
-        weight = sums.active_s / (sums.active_s + _EXPECTED_WEIGHT_S)
-        weight *= min(sums.active_s / (_LEAST_COVER * self._blur_s), 1.0) if self._blur_s else 1.0
+        weight = sums.active_s / (sums.active_s + _EXPECTED_WEIGHT_S + self._blur_s)
         measured = _measured(sums)
         pairs = zip(attrs.astuple(measured), attrs.astuple(expected), strict=True)
         return Range(*(one * weight + other * (1 - weight) for one, other in pairs))
@@ -273,13 +267,19 @@ class Pace:
         if _left(look) > self._most_left or by > _LEAP * self.totals.work > 0:
             self._forget()
             return
-        regime = max(self._alone, self._among, key=lambda each: each.sums.active_s)
-        regime.sums = attrs.evolve(regime.sums, work=regime.sums.work - by)
+        max(self._alone, self._among, key=lambda each: each.sums.active_s).set_back(by)
 
     def _forget(self) -> None:
         self._step, self._blur_s = None, 0.0
         self._alone, self._among = _Regime(), _Regime()
         self._most_left = 0.0 if self._look is None else _left(self._look)
+
+
+def _sum(steps: Iterable[Sums]) -> Sums:
+    found = Sums()
+    for step in steps:
+        found = found.plus(step)
+    return found
 
 
 def _left(look: Look) -> float:

@@ -143,8 +143,6 @@ def estimate(pace: Pace, known: Known) -> Estimate:
     if speed is None:
         return Estimate()
     rates = pace.rates(_expected(pace, known, is_seen=is_seen), speed)
-    if rates is None or rates.at(clients, LIKELY) <= 0:
-        return Estimate()
     # No limit of now was kept yet by what was measured before it was set.
     most = known.limits.max_items_per_second * _work_per_item(pace)
     rates = Shares(rates.alone.at_most(most), rates.among_clients.at_most(most))
@@ -153,6 +151,8 @@ def estimate(pace: Pace, known: Known) -> Estimate:
     if overdue_s:
         rates = _scaled(rates, active_s / (active_s + overdue_s))
     rate = rates.at(clients, LIKELY)
+    if rate <= 0 or not math.isfinite((pace.left or 0.0) / min(rate, speed)):
+        return Estimate()
     items_per_second = rate / _work_per_item(pace) if pace.totals.work > 0 else None
     if pace.left is None:
         return Estimate(items_per_second=items_per_second)
@@ -172,8 +172,8 @@ def estimate(pace: Pace, known: Known) -> Estimate:
             _ends_s(now, known, LIKELY),
             _ends_s(now, known, EARLY),
             _ends_s(now, known, LATE),
-            _finite(left / rate),
-            _finite(pace.left / speed) if is_seen else None,
+            left / rate,
+            pace.left / speed if is_seen else None,
         ),
         items_per_second,
         now,
@@ -210,7 +210,7 @@ def _speed(pace: Pace, known: Known) -> tuple[float | None, bool]:
     speed = pace.per_batch_s()
     if speed is not None:
         return speed, True
-    if known.done and known.entry.batch_s > 0:
+    if known.done is not None and known.done > 0 < known.entry.batch_s:
         return known.done / known.entry.batch_s, True
     # With a limit of items a second that is enough: it is a division.
     limit = known.limits.max_items_per_second
@@ -229,7 +229,8 @@ def _expected(pace: Pace, known: Known, *, is_seen: bool) -> Shares:
     found = expected_pace.shares(limits, per_batch_s, known.slope or UNKNOWN_SLOPE)
     alone, among = found.alone, found.among_clients
     was = entry.batch_s / _going_s(entry.waited_s, entry.batch_s) if entry.batch_s > 0 else 0.0
-    if known.slope is None and was and isinstance(limits.pace, Adaptive):
+    # Of before a restart: what was measured since tells more.
+    if known.slope is None and was and not sums.steps and isinstance(limits.pace, Adaptive):
         error = _HISTORY_ERROR
         among = Range(was, was * (1 - error), was * (1 + error)).at_most(alone.high)
     open_ratio = 1 - budgets_closed(entry.waited_s, entry.batch_s)
@@ -251,7 +252,3 @@ def _scaled(shares: Shares, factor: float) -> Shares:
 def _work_per_item(pace: Pace) -> float:
     sums = pace.totals
     return sums.work / sums.items if sums.items > 0 and sums.work > 0 else 1.0
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None

@@ -269,7 +269,7 @@ class _Week:
         self.weeks += is_whole
         if not is_whole or self.weeks < _WEEKS_ONE_BY_ONE or work_s <= 0:
             return 0, 0.0
-        weeks = min(int(left_s / work_s) - 1, int(HORIZON_S / _WEEK_S) + 1)
+        weeks = int(min(left_s / work_s, HORIZON_S / _WEEK_S + 2)) - 1
         if weeks <= 0:
             return 0, 0.0
         self._before = tuple(

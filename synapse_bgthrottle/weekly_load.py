@@ -57,6 +57,11 @@ class WeeklyLoad:
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     seen: Seen | None = None
+    _is_constant: bool = attrs.field(init=False, eq=False, repr=False)
+
+    @_is_constant.default
+    def _compare(self) -> bool:
+        return all(len(set(each)) == 1 for each in (self.values, self.low, self.high) if each)
 
     @property
     def most(self) -> float:
@@ -80,7 +85,7 @@ class WeeklyLoad:
         """When the level may be another one; inf: it never is."""
         ends_s = math.inf if self.seen is None else self.seen.at_s + _HOUR_S
         ends_s = ends_s if ends_s > wall_s else math.inf
-        if all(len(set(each)) == 1 for each in (self.values, self.low, self.high) if each):
+        if self._is_constant:
             return ends_s
         # Zones are whole quarters of an hour from UTC.
         quarter_s = _HOUR_S / 4

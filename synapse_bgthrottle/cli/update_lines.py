@@ -32,13 +32,14 @@ def update_line(database: "DatabaseStatus", now_ms: float | None) -> str:
 
 
 def _left(current: "RunningUpdate") -> str:
-    """The time that is left; while it is held, of what runs, as that says nothing of the hold."""
-    left_s = current.time_left_s.at_this_pace
-    if left_s is None:
+    """The time that is left, and its range; where a hold has no known end, of what runs."""
+    told = current.time_left_s
+    if told.expected is not None and told.earliest is not None:
+        latest = "never" if told.latest is None else duration(told.latest * 1000)
+        return f"ETA {duration(told.expected * 1000)} ({duration(told.earliest * 1000)} to {latest})"
+    if told.at_this_pace is None:
         return "ETA unknown"
-    is_held = current.decision is not None and current.decision.is_hold
-    left = duration(left_s * 1000)
-    return f"{left} once it goes on" if is_held else f"ETA {left}"
+    return f"{duration(told.at_this_pace * 1000)} once it goes on"
 
 
 def why(database: "DatabaseStatus") -> str:
