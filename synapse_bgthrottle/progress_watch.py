@@ -24,7 +24,7 @@ from synapse_bgthrottle.progress import Progress, read_progress
 from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.seen_week import SeenWeek
 from synapse_bgthrottle.throttle import Throttle
-from synapse_bgthrottle.time_left import Estimate, Known, estimate
+from synapse_bgthrottle.time_left import Estimate, Known, estimate, is_held
 from synapse_bgthrottle.weekly_load import Seen, learned
 
 logger = logging.getLogger(__name__)
@@ -176,6 +176,7 @@ class ProgressWatch:
                 wall_s=wall_s,
                 not_before_s=_ends_s(levers.in_force(wall_s, LeverKind.PAUSE)),
                 released_until_s=_ends_s(levers.in_force(wall_s, LeverKind.RELEASE)),
+                held=is_held(update.decision),
             ),
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from synapse_bgthrottle import expected_pace
-from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.expected_pace import EARLY, LATE, LIKELY, UNKNOWN_SLOPE, Range, Shares
 from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.limits import Adaptive, Limits, Settings
@@ -31,6 +31,8 @@ _HISTORY_ERROR = 0.5
 _FEWEST_BATCHES = 4
 
 _HOLDS = frozenset(cause.value for cause in Cause if cause.is_hold)
+# Of these the timeline knows the end, or that there is none.
+_FORETOLD = (Cause.PAUSED, Cause.APPROVAL, Cause.WINDOW)
 
 
 @attrs.frozen
@@ -109,6 +111,7 @@ class Known:
         load: of the week.
         wall_s: now, since the epoch.
         not_before_s, released_until_s: see `Job`.
+        held: whether something holds it of which no end is foretold, such as a budget.
     """
 
     limits: Limits
@@ -119,6 +122,7 @@ class Known:
     wall_s: float
     not_before_s: float = 0.0
     released_until_s: float = 0.0
+    held: bool = False
 
 
 @attrs.frozen
@@ -182,6 +186,8 @@ def estimate(pace: Pace, known: Known) -> Estimate:
 
 def _ends_s(now: PaceNow, known: Known, case: str) -> float | None:
     entry = known.entry
+    if known.held:
+        return None
     job = Job(
         database=entry.database,
         update=entry.update,
@@ -197,6 +203,11 @@ def _ends_s(now: PaceNow, known: Known, case: str) -> float | None:
         throttle, [job], lambda *_: (now.shares, 0.0), case, known.load, known.wall_s
     ).legs
     return None if leg.ends_s is None else max(leg.ends_s - known.wall_s, 0.0)
+
+
+def is_held(decision: Decision | None) -> bool:
+    """Whether something holds it now of which no end is foretold."""
+    return decision is not None and decision.cause.is_hold and decision.cause not in _FORETOLD
 
 
 def budgets_closed(waited_s: Mapping[str, float], batch_s: float) -> float:

@@ -226,7 +226,9 @@ def _range(stated: "StatedRange") -> Range:
 
 def _speed(current: "RunningUpdate") -> float | None:
     """In the unit of its progress, for each second in batches; None: not known yet."""
-    progress = current.progress
+    progress, left_s = current.progress, current.time_left_s.unthrottled
+    if progress is not None and progress.left and left_s:
+        return progress.left / left_s
     if current.batches < _FEWEST_BATCHES or current.batch_time_ms <= 0:
         return None
     done = current.items if progress is None or progress.done is None else progress.done

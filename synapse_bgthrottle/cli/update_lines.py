@@ -32,11 +32,10 @@ def update_line(database: "DatabaseStatus", now_ms: float | None) -> str:
 
 
 def _left(current: "RunningUpdate") -> str:
-    """The time that is left, and its range; where a hold has no known end, of what runs."""
+    """The time that is left; where a hold has no known end, of what runs."""
     told = current.time_left_s
-    if told.expected is not None and told.earliest is not None:
-        latest = "never" if told.latest is None else duration(told.latest * 1000)
-        return f"ETA {duration(told.expected * 1000)} ({duration(told.earliest * 1000)} to {latest})"
+    if told.expected is not None:
+        return f"ETA {duration(told.expected * 1000)}"
     if told.at_this_pace is None:
         return "ETA unknown"
     return f"{duration(told.at_this_pace * 1000)} once it goes on"
@@ -167,5 +166,8 @@ def _work(current: "RunningUpdate") -> Iterator[str]:
         yield f"target {duration(current.target_duration_ms)}"
     if current.items_per_second is not None:
         yield f"{number(current.items_per_second)} items/s"
+    if current.time_left_s.earliest is not None and current.time_left_s.latest is not None:
+        earliest, latest = current.time_left_s.earliest, current.time_left_s.latest
+        yield f"ETA between {duration(earliest * 1000)} and {duration(latest * 1000)}"
     if current.time_left_s.unthrottled is not None:
         yield f"unthrottled {duration(current.time_left_s.unthrottled * 1000)} left"

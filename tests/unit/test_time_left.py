@@ -437,6 +437,7 @@ def test_windows_and_pauses_are_in_it() -> None:
         (Limits(pace=DutyCycle(0.1), windows=night), {}, 2 * HOUR_S + 900),
         (Limits(pace=DutyCycle(0.1)), {"not_before_s": WALL_S + 300}, 300 + 900),
         (Limits(pace=DutyCycle(0.1), needs_approval=True), {}, None),
+        (Limits(pace=DutyCycle(0.1)), {"held": True}, None),
     ):
         pace = Watched(limits, known=known)
         left = _steady(pace, 100)
