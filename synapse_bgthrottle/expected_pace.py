@@ -16,9 +16,9 @@ import attrs
 
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep, Limits, Settings
+from synapse_bgthrottle.next_batch import FLOOR_PACE
 from synapse_bgthrottle.pacing import LONGEST_SPACING_S, rest_s
 from synapse_bgthrottle.profiles import PROFILES
-from synapse_bgthrottle.spacing import FLOOR_PACE
 from synapse_bgthrottle.state import UpdateState
 
 LIKELY, EARLY, LATE = "likely", "early", "late"

@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from synapse_bgthrottle import windows
-from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.decision import Cause, Conditions
 from synapse_bgthrottle.expected_pace import EARLY, LATE, Range, Shares
-from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.levers import Lever, LeverKind, Levers
 from synapse_bgthrottle.state import UpdateState
 from synapse_bgthrottle.throttle import Throttle

@@ -1,6 +1,5 @@
 """What a forecast rests on: what a server tells, its queue as jobs, and forecasts that are kept."""
 
-import difflib
 import json
 import math
 import os
@@ -22,6 +21,7 @@ from synapse_bgthrottle.forecast.from_history import Past
 from synapse_bgthrottle.forecast.models import Forecast
 from synapse_bgthrottle.levers import LeverKind
 from synapse_bgthrottle.limits import Rule
+from synapse_bgthrottle.problems import did_you_mean
 from synapse_bgthrottle.timeline import Job
 from synapse_bgthrottle.weekly_load import HOURS, Learned, Seen
 
@@ -160,9 +160,7 @@ def up_to(jobs: Iterable[Job], update: str) -> list[Job]:
         if place is not None:
             found += queue[: place + 1]
     if not found:
-        close = difflib.get_close_matches(update, names, n=1)
-        hint = f": did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{update} is not pending now{hint}")
+        raise ValueError(f"{update} is not pending now{did_you_mean(update, names)}")
     return found
 
 

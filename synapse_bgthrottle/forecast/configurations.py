@@ -9,10 +9,11 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.config import Config, InvalidConfigError, parse_settings
+from synapse_bgthrottle.config import Config, parse_settings
 from synapse_bgthrottle.config_keys import SETTING_KEYS
 from synapse_bgthrottle.forecast.models import PRESENT
 from synapse_bgthrottle.limits import Adaptive, FixedSleep, Settings
+from synapse_bgthrottle.problems import InvalidConfigError
 from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.signal_settings import SignalSettings
 

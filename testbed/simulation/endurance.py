@@ -1,6 +1,6 @@
 """Very many iterations of the decision code alone, with signals that say anything."""
 
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.signals.samples import ProcessSample
 from synapse_bgthrottle.throttle import Throttle
 from testbed.simulation.model import Uniform

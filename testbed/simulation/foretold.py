@@ -34,7 +34,7 @@ class Told:
     left: float
     in_batches_s: float
     slope: float | None
-    clients_ratio: float
+    clients_ratio: float | None
 
 
 class _Watched(Throttle):
@@ -96,7 +96,6 @@ class Foretold:
         update, week = self.state, self._throttle.week
         left = self._update.items - sum(batch.items for batch in self.world.record.batches)
         look = Look(now_s, left, update.batch_s, 0.0, update.items, week.watched_s, week.present_s)
-        before = self.told[-1] if self.told else None
         self._pace.observe(look)
         clients = self._pace.clients_ratio
         wall_s = WALL_S + now_s
@@ -129,6 +128,6 @@ class Foretold:
                 left,
                 update.batch_s,
                 None if slope is None else slope.likely,
-                clients if clients is not None or before is None else before.clients_ratio,
+                clients,
             )
         )

@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Cause, Conditions, Decision
 from testbed.simulation.agenda import Action, Agenda
 from testbed.simulation.model import Uniform, UpdateModel
 from testbed.simulation.process import Process, Step

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.signals.samples import Sample
 from testbed.simulation.agenda import Agenda
 from testbed.simulation.clients import Clients

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.limits import Adaptive
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample
 from synapse_bgthrottle.throttle import Throttle

@@ -6,10 +6,10 @@ import pytest
 
 from synapse_bgthrottle.cli.forecast_options import parse_count, parse_rate
 from synapse_bgthrottle.config import parse
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.explanation import explanation
 from synapse_bgthrottle.forecast.configurations import settings_of, settings_of_section
 from synapse_bgthrottle.forecast.from_history import Past, closed_ratio
-from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.limits import FixedSleep, Settings, merge
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.timeline import Job

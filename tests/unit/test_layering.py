@@ -40,7 +40,7 @@ _IMPURE_IMPORTS = frozenset(
     }
 )
 # They say of each line how loud it is; somebody else logs it.
-_TELLING = ("telling", "telling_samples")
+_TELLING = ("log_lines",)
 _PRIVATE_NAMES = re.compile(
     r"\b_hs\b|_background_update_handlers|_on_update_callback|_current_background_update"
     r"|\b_pool\b|_db_pool\b|_in_flight_requests|_names_to_collectors|\b_buckets\b|\b_labelnames\b"
@@ -158,8 +158,12 @@ def test_server_needs_no_command_line(module: str) -> None:
 
 @pytest.mark.parametrize("module", all_modules())
 def test_nobody_imports_asyncio_or_threading(module: str) -> None:
-    """Synapse runs on Twisted's reactor, and so do we."""
-    assert set() == top_imports(module) & {"asyncio", "threading"}
+    """Synapse runs on Twisted's reactor, and so do we; `sql_check` runs in one of its threads.
+
+    There it has to end what hangs in that thread.
+    """
+    allowed = {"threading"} if module == "sql_check" else set()
+    assert set() == top_imports(module) & {"asyncio", "threading"} - allowed
 
 
 @pytest.mark.parametrize("modules", [("config",), tuple(sorted(PURE))], ids=["config", "all"])
