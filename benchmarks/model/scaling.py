@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+from synapse_bgthrottle.forecast.results import ConfigurationForecast, Forecast
+from synapse_bgthrottle.forecast.weekly_load import WeeklyLoad, flat, office
 
 from benchmarks.plots import document
 from synapse_bgthrottle.cli.commands.forecast_options import seeds
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.forecast.forecast import Question, forecast
 from synapse_bgthrottle.forecast.models import Job
-from synapse_bgthrottle.forecast.results import ConfigurationForecast, Forecast
-from synapse_bgthrottle.forecast.weekly_load import WeeklyLoad, flat, office
 from testbed.simulation import presets
 from testbed.simulation.model import ServerModel
 

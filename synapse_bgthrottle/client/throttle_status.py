@@ -75,12 +75,48 @@ class TimeLeft:
     """Seconds that are left; None: unknown.
 
     Attributes:
-        at_this_pace: rests included.
-        unthrottled: without them.
+        expected: as is likely, through windows and pauses, by the hours of the week.
+        earliest, latest: between which it ends.
+        at_this_pace: as it goes now, rests included; holds are not in it.
+        unthrottled: in batches only.
     """
 
+    expected: float | None = None
+    earliest: float | None = None
+    latest: float | None = None
     at_this_pace: float | None = None
     unthrottled: float | None = None
+
+
+@attrs.frozen
+class StatedRange:
+    """What is likely, and between which it is."""
+
+    likely: float
+    low: float
+    high: float
+
+
+@attrs.frozen
+class StatedPace:
+    """The pace that the time left rests on, and forecasts.
+
+    Attributes:
+        left: how much is left, in the unit of the progress; rests under way are counted as done.
+        per_batch_second: of that for each second in batches.
+        speed_error: by what share that may be off.
+        without_clients, with_clients: shares of the time in batches.
+        clients_ratio: for how much of the last half minute clients were there; None: unknown.
+        slope: by what share requests are slower at full work; None: not learned yet.
+    """
+
+    left: float
+    per_batch_second: float
+    without_clients: StatedRange
+    with_clients: StatedRange
+    speed_error: float = 0.0
+    clients_ratio: float | None = None
+    slope: StatedRange | None = None
 
 
 @attrs.frozen
@@ -106,9 +142,9 @@ class RunningUpdate:
         since_ms: since the epoch.
         batches, items, batch_time_ms: what ran since then.
         last_batch_ms, target_duration_ms: how long a batch took, and should take.
-        items_per_second: rests included; None: unknown.
+        items_per_second: at the pace of now, rests included; None: unknown.
         waited_ms: by cause.
-        progress, time_left_s, decision: see there.
+        progress, time_left_s, pace, decision: see there; `pace` None: not known yet.
         is_in_batch: whether one runs now.
         batch_since_ms: since the epoch; None: none runs.
         lock_wait_since_ms: since when that batch waits for a lock; None: it is not seen to.
@@ -130,6 +166,7 @@ class RunningUpdate:
     waited_ms: Mapping[str, float] = attrs.field(factory=dict)
     progress: Progress | None = None
     time_left_s: TimeLeft = TimeLeft()
+    pace: StatedPace | None = None
     decision: StatedDecision | None = None
     is_in_batch: bool = False
     batch_since_ms: int | None = None

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from synapse_bgthrottle.forecast.simulated_run import PEAK_PER_S
+from synapse_bgthrottle.forecast.weekly_load import HOURS, WeeklyLoad, flat, office
 
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import parse
@@ -13,8 +15,6 @@ from synapse_bgthrottle.core.scheduling.state import Facts
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.forecast.forecast import Question, forecast
 from synapse_bgthrottle.forecast.models import Job
-from synapse_bgthrottle.forecast.simulated_run import PEAK_PER_S
-from synapse_bgthrottle.forecast.weekly_load import HOURS, WeeklyLoad, flat, office
 from testbed.simulation.loads import Load
 from testbed.simulation.model import ClientsModel, Streams, UpdateModel
 from testbed.simulation.presets import REALISTIC, TWO_CORES

@@ -13,7 +13,7 @@ from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.signal_state import Level
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.progress import Progress
-from synapse_bgthrottle.core.tracking.time_left import TimeLeft
+from synapse_bgthrottle.core.tracking.time_left import Estimate
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ def update_status(
     update: UpdateState,
     database: DatabaseState,
     progress: Progress | None,
-    time_left: TimeLeft,
+    estimate: Estimate,
     moment: Moment,
 ) -> Json:
     """The update under way; `entry` is its history, `progress` how far it is (None: unknown)."""
@@ -49,10 +49,11 @@ def update_status(
         "batch_time_ms": round(entry.batch_s * 1000),
         "last_batch_ms": None if update.last_batch_s is None else update.last_batch_s * 1000,
         "target_duration_ms": update.limits.target_duration_ms,
-        "items_per_second": _rate(entry, moment),
+        "items_per_second": estimate.items_per_second or _rate(entry, moment),
         "waited_ms": {cause: round(s * 1000) for cause, s in entry.waited_s.items()},
         "progress": None if progress is None else progress.to_json(),
-        "time_left_s": time_left.to_json(),
+        "time_left_s": estimate.time_left.to_json(),
+        "pace": None if estimate.pace is None else estimate.pace.to_json(),
         "decision": None
         if decision is None
         else {
@@ -107,7 +108,7 @@ def _lock_wait_since_ms(update: UpdateState, moment: Moment) -> int | None:
 
 
 def _rate(entry: HistoryEntry, moment: Moment) -> float | None:
-    # Over all of its time, so that it says how long the update takes, with all of its waits.
+    # Until a pace is measured: over all of its time, with all of its waits.
     took_s = moment.wall_s - entry.started_s
     return entry.items / took_s if entry.items and took_s > 0 else None
 

@@ -87,7 +87,7 @@ def test_a_key_that_python_cannot_name() -> None:
         (Use(), {"settings": None}),
         (HistoryEntry("e"), {"update": "e", "outcome": None}),
         (Explanation("e"), {"update": "e"}),
-        (TimeLeft(None, 3.0), {"unthrottled": 3}),
+        (TimeLeft(unthrottled=3.0), {"unthrottled": 3}),
     ],
 )
 def test_gaps_and_news(expected: Any, found: Any) -> None:

@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 
+from synapse_bgthrottle.cli.commands.forecast_options import parse_count, parse_rate
 from synapse_bgthrottle.core.config.limits import FixedSleep, Settings, merge
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.reports.explain import explanation
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.forecast.models import Job, parse_count, parse_rate
-from synapse_bgthrottle.forecast.server_section import settings_of_section
-from synapse_bgthrottle.forecast.stated import settings_of
+from synapse_bgthrottle.core.timeline import Job
+from synapse_bgthrottle.forecast.configurations import settings_of, settings_of_section
+from synapse_bgthrottle.forecast.from_history import Past, closed_ratio
 
 
 @pytest.mark.parametrize(
@@ -107,3 +108,10 @@ def test_stated_otherwise(value: str) -> None:
 def test_server_section(expected: Settings, section: object) -> None:
     """Synapse's own section is read as Synapse reads it."""
     assert expected == settings_of_section(section)
+
+
+def test_budgets_that_were_closed() -> None:
+    """A budget counts as the share of the time that it took, windows and pauses left out."""
+    spent = {"budget": 600.0, "window": 1200.0, "gap": 100.0}
+    assert 600 / 2400 == pytest.approx(closed_ratio([Past(batch_s=1700.0, waited_s=spent)]))
+    assert 0.0 == closed_ratio([])
