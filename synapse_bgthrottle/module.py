@@ -19,7 +19,6 @@ from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSampl
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.homeserver.fallback import StockIteration
 from synapse_bgthrottle.homeserver.internals import private_side
-from synapse_bgthrottle.homeserver.internals.private_side import MissingDetail
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.iteration import Iteration
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
@@ -30,6 +29,7 @@ from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from synapse_bgthrottle.homeserver.service import ModuleSteering
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
 from synapse_bgthrottle.homeserver.storage.store import Store
+from synapse_bgthrottle.schema import MissingDetail
 
 logger = logging.getLogger(__name__)
 

@@ -16,21 +16,24 @@ from synapse_bgthrottle.core.adaptive import weekly_activity
 from synapse_bgthrottle.core.config.limits import Rule
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.problems import did_you_mean
-from synapse_bgthrottle.core.expected_pace import Range, Shares
 from synapse_bgthrottle.core.levers.lever import LeverKind
-from synapse_bgthrottle.core.timeline import Job
-from synapse_bgthrottle.core.weekly_load import HOURS, Learned, Seen
+from synapse_bgthrottle.core.reports.explain import settings_of
+from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
+from synapse_bgthrottle.core.tracking.timeline import Job
+from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Learned, Seen
 from synapse_bgthrottle.forecast.accuracy import Kept, Went, bounded
-from synapse_bgthrottle.forecast.configurations import settings_of
 from synapse_bgthrottle.forecast.from_history import Past
 from synapse_bgthrottle.forecast.models import Forecast
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.models import Explanation, HistoryEntry, SeenHour
-    from synapse_bgthrottle.client.throttle_status import (
+    from synapse_bgthrottle.schema import (
         DatabaseStatus,
+        Explanation,
+        HistoryEntry,
+        LimitValues,
         PendingUpdate,
         RunningUpdate,
+        SeenHour,
         StatedRange,
         ThrottleStatus,
     )
@@ -61,11 +64,17 @@ def config_of(explanations: "Iterable[Explanation]") -> Config:
             number,
             patterns=(told.update.replace("[", "[[]"),),
             database=told.database,
-            settings=settings_of(told.limits),
+            settings=settings_of(_values(told)),
         )
         for number, told in enumerate(explanations)
     ]
     return Config(rules=tuple(rules))
+
+
+def _values(told: "Explanation") -> "LimitValues":
+    if told.limit_values is None:
+        raise ValueError("its module is older than this command, and states them in texts only")
+    return told.limit_values
 
 
 def pasts_of(history: "Iterable[HistoryEntry]") -> list[Past]:

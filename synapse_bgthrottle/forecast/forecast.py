@@ -9,11 +9,13 @@ from itertools import groupby
 
 import attrs
 
-from synapse_bgthrottle.core import expected_pace
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.profiles import PROFILES
-from synapse_bgthrottle.core.expected_pace import (
+from synapse_bgthrottle.core.scheduling.state import UpdateState
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking import expected_pace
+from synapse_bgthrottle.core.tracking.expected_pace import (
     CASES,
     EARLY,
     LATE,
@@ -22,10 +24,8 @@ from synapse_bgthrottle.core.expected_pace import (
     Range,
     Shares,
 )
-from synapse_bgthrottle.core.scheduling.state import UpdateState
-from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.timeline import Job, Leg, Walk, walk
-from synapse_bgthrottle.core.weekly_load import WeeklyLoad
+from synapse_bgthrottle.core.tracking.timeline import Job, Leg, Walk, walk
+from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
 from synapse_bgthrottle.forecast.configurations import configurations
 from synapse_bgthrottle.forecast.models import (
     PRESENT,

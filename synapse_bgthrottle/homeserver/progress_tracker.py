@@ -11,17 +11,17 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
 from synapse_bgthrottle.core.config.limits import Limits
-from synapse_bgthrottle.core.expected_pace import learned_slope
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
-from synapse_bgthrottle.core.measured_pace import Look, Pace
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.expected_pace import learned_slope
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
+from synapse_bgthrottle.core.tracking.measured_pace import Look, Pace
 from synapse_bgthrottle.core.tracking.progress import Progress, read_progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.core.tracking.table_bounds import Bounds, bounds_sql, read_bounds
 from synapse_bgthrottle.core.tracking.time_left import Estimate, Known, estimate, is_held
-from synapse_bgthrottle.core.weekly_load import Seen, learned
+from synapse_bgthrottle.core.tracking.weekly_load import Seen, learned
 from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics

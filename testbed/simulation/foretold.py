@@ -7,14 +7,14 @@ import attrs
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
-from synapse_bgthrottle.core.expected_pace import learned_slope
-from synapse_bgthrottle.core.measured_pace import Look, Pace
 from synapse_bgthrottle.core.scheduling.state import Facts, UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.signals.samples import ProcessSample, Sample
+from synapse_bgthrottle.core.tracking.expected_pace import learned_slope
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
+from synapse_bgthrottle.core.tracking.measured_pace import Look, Pace
 from synapse_bgthrottle.core.tracking.time_left import Estimate, Known, estimate
-from synapse_bgthrottle.core.weekly_load import Seen, learned
+from synapse_bgthrottle.core.tracking.weekly_load import Seen, learned
 from testbed.simulation.model import ClientsModel, ServerModel, Streams, UpdateModel
 from testbed.simulation.updater import DATABASE
 from testbed.simulation.world import World

@@ -26,11 +26,11 @@ from synapse_bgthrottle.cli.render.text import escape, share
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
-from synapse_bgthrottle.core.expected_pace import UNKNOWN_SLOPE, Range
 from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.timeline import Job
-from synapse_bgthrottle.core.weekly_load import learned
+from synapse_bgthrottle.core.tracking.expected_pace import UNKNOWN_SLOPE, Range
+from synapse_bgthrottle.core.tracking.timeline import Job
+from synapse_bgthrottle.core.tracking.weekly_load import learned
 from synapse_bgthrottle.forecast import accuracy
 from synapse_bgthrottle.forecast.charts import svg
 from synapse_bgthrottle.forecast.configurations import settings_of_section
@@ -40,8 +40,7 @@ from synapse_bgthrottle.forecast.models import Forecast
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
-    from synapse_bgthrottle.client.models import SeenHour
-    from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+    from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
 
 _FORMULA = "among clients the pace is by formula: tolerance by what full work costs them, which is"
 _OWN_SPEED = "the speed in batches is taken for the same from beginning to end"

@@ -10,8 +10,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from synapse_bgthrottle.cli.connection_settings import parse_span_ms
-from synapse_bgthrottle.core.expected_pace import Range
-from synapse_bgthrottle.core.weekly_load import WeeklyLoad, flat, office, parse_load
+from synapse_bgthrottle.core.tracking.expected_pace import Range
+from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad, flat, office, parse_load
 
 T = TypeVar("T")
 

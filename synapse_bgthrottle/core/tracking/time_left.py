@@ -9,19 +9,26 @@ pauses and releases (`timeline`). The range has the best and the worst of each.
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.core import expected_pace
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Settings
-from synapse_bgthrottle.core.expected_pace import EARLY, LATE, LIKELY, UNKNOWN_SLOPE, Range, Shares
-from synapse_bgthrottle.core.measured_pace import Pace
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.timeline import Job, walk
+from synapse_bgthrottle.core.tracking import expected_pace
+from synapse_bgthrottle.core.tracking.expected_pace import (
+    EARLY,
+    LATE,
+    LIKELY,
+    UNKNOWN_SLOPE,
+    Range,
+    Shares,
+)
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
-from synapse_bgthrottle.core.weekly_load import WeeklyLoad
+from synapse_bgthrottle.core.tracking.measured_pace import Pace
+from synapse_bgthrottle.core.tracking.timeline import Job, walk
+from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
 
 # What is expected may be off by this, whatever it rests on.
 _ERROR = 0.15
@@ -52,15 +59,15 @@ class TimeLeft:
     at_this_pace_s: float | None = None
     unthrottled_s: float | None = None
 
-    def to_json(self) -> dict[str, float | None]:
-        """As the HTTP API answers it."""
-        return {
-            "expected": self.expected_s,
-            "earliest": self.earliest_s,
-            "latest": self.latest_s,
-            "at_this_pace": self.at_this_pace_s,
-            "unthrottled": self.unthrottled_s,
-        }
+    def stated(self) -> schema.TimeLeft:
+        """As the HTTP API states it."""
+        return schema.TimeLeft(
+            expected=self.expected_s,
+            earliest=self.earliest_s,
+            latest=self.latest_s,
+            at_this_pace=self.at_this_pace_s,
+            unthrottled=self.unthrottled_s,
+        )
 
 
 NOT_KNOWN = TimeLeft()
@@ -86,17 +93,17 @@ class PaceNow:
     clients_ratio: float | None = None
     slope: Range | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """As the HTTP API answers it."""
-        return {
-            "left": self.left,
-            "per_batch_second": self.per_batch_s,
-            "speed_error": self.speed_error,
-            "without_clients": attrs.asdict(self.shares.alone),
-            "with_clients": attrs.asdict(self.shares.among_clients),
-            "clients_ratio": self.clients_ratio,
-            "slope": None if self.slope is None else attrs.asdict(self.slope),
-        }
+    def stated(self) -> schema.StatedPace:
+        """As the HTTP API states it."""
+        return schema.StatedPace(
+            left=self.left,
+            per_batch_second=self.per_batch_s,
+            speed_error=self.speed_error,
+            without_clients=_stated(self.shares.alone),
+            with_clients=_stated(self.shares.among_clients),
+            clients_ratio=self.clients_ratio,
+            slope=None if self.slope is None else _stated(self.slope),
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -263,3 +270,7 @@ def _scaled(shares: Shares, factor: float) -> Shares:
 def _work_per_item(pace: Pace) -> float:
     sums = pace.totals
     return sums.work / sums.items if sums.items > 0 and sums.work > 0 else 1.0
+
+
+def _stated(found: Range) -> schema.StatedRange:
+    return schema.StatedRange(likely=found.likely, low=found.low, high=found.high)

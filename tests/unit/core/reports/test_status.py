@@ -6,12 +6,13 @@ import pytest
 
 from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.core.config.limits import DutyCycle, Rule, Settings
-from synapse_bgthrottle.core.expected_pace import Range, Shares
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.scheduling.decision import Cause
+from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.time_left import Estimate, PaceNow, TimeLeft
+from synapse_bgthrottle.schema import LimitValues, to_json
 from testbed.strategies.examples import NOON_S, lever
 from tests.unit.core.reports.status_world import DB, NOON_MS, StatusWorld, look
 
@@ -117,6 +118,9 @@ def test_whole_status() -> None:
                     "lock_wait_since_ms": None,
                     "duty_cycle_ratio": 0.5,
                     "limits": "duty cycle 50%, target duration 100ms; rule 0 (event_*)",
+                    "limit_values": to_json(
+                        LimitValues(pace="duty_cycle", duty_cycle_ratio=0.5, min_batch_items=100)
+                    ),
                     "rule": "rule 0 (event_*)",
                     "index_build": None,
                 },
@@ -125,7 +129,7 @@ def test_whole_status() -> None:
                 "signals": server.status(7.0, seen)["databases"][0]["signals"],
             }
         ],
-        "levers": [pause.to_json()],
+        "levers": [to_json(pause.stated())],
         "missing": [],
         "problems": server.status(7.0, seen)["problems"],
     } == server.status(7.0, seen)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits
 from synapse_bgthrottle.core.config.windows import Window
-from synapse_bgthrottle.core.expected_pace import Range
-from synapse_bgthrottle.core.measured_pace import Look, Pace
+from synapse_bgthrottle.core.tracking.expected_pace import Range
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
+from synapse_bgthrottle.core.tracking.measured_pace import Look, Pace
 from synapse_bgthrottle.core.tracking.time_left import (
     NOT_KNOWN,
     Estimate,
@@ -21,7 +21,7 @@ from synapse_bgthrottle.core.tracking.time_left import (
     TimeLeft,
     estimate,
 )
-from synapse_bgthrottle.core.weekly_load import HOURS, Seen, WeeklyLoad, flat, learned
+from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Seen, WeeklyLoad, flat, learned
 
 # Monday 2026-01-05, midnight UTC.
 WALL_S = 1_767_571_200.0

@@ -7,7 +7,7 @@ from datetime import datetime, timezone, tzinfo
 import attrs
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
-from synapse_bgthrottle.core.expected_pace import EARLY, LATE, LIKELY
+from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, LIKELY
 
 HOURS = 168
 _HOUR_S = 3600.0

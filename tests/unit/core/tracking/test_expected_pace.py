@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits
 from synapse_bgthrottle.core.config.profiles import PROFILES
-from synapse_bgthrottle.core.expected_pace import (
+from synapse_bgthrottle.core.scheduling.state import UpdateState
+from synapse_bgthrottle.core.tracking.expected_pace import (
     EARLY,
     LATE,
     LIKELY,
@@ -19,7 +20,6 @@ from synapse_bgthrottle.core.expected_pace import (
     learned_slope,
     shares,
 )
-from synapse_bgthrottle.core.scheduling.state import UpdateState
 
 SLOPE = Range(0.3, 0.2, 0.6)
 

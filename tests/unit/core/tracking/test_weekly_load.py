@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
-from synapse_bgthrottle.core.expected_pace import EARLY, LATE, LIKELY
-from synapse_bgthrottle.core.weekly_load import (
+from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, LIKELY
+from synapse_bgthrottle.core.tracking.weekly_load import (
     HOURS,
     Seen,
     WeeklyLoad,

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import parse
-from synapse_bgthrottle.core.expected_pace import CASES, EARLY, LATE, LIKELY, Range, Shares
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.timeline import MOST_EVENTS, Job, Walk, walk
-from synapse_bgthrottle.core.weekly_load import HOURS, WeeklyLoad, flat, office
+from synapse_bgthrottle.core.tracking.expected_pace import CASES, EARLY, LATE, LIKELY, Range, Shares
+from synapse_bgthrottle.core.tracking.timeline import MOST_EVENTS, Job, Walk, walk
+from synapse_bgthrottle.core.tracking.weekly_load import HOURS, WeeklyLoad, flat, office
 from synapse_bgthrottle.forecast.configurations import configurations
 from testbed.strategies.strategies import raw_configs
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from synapse_bgthrottle.core.config import windows
-from synapse_bgthrottle.core.expected_pace import EARLY, LATE, Range, Shares
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.weekly_load import WeeklyLoad
+from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, Range, Shares
+from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
 
 _WEEK_S = 7 * 86400.0
 _WEEKS_ONE_BY_ONE = 3

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from synapse_bgthrottle.core.expected_pace import Range, Shares
+from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 
 HALF_LIFE_S = 180.0
 
