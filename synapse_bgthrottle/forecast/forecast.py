@@ -114,9 +114,10 @@ def _walks(
     open_ratio = 1 - question.closed_ratio
 
     def pace_of(job: Job, update: UpdateState) -> tuple[Shares, float]:
-        if is_present and job.shares is not None and not update.released:
+        let_go = update.holds.has_outlasted
+        if is_present and job.shares is not None and not let_go:
             return job.shares, slope.likely
-        found = expected_pace.shares(update.limits, job.per_batch_s, slope, let_go=update.released)
+        found = expected_pace.shares(update.limits, job.per_batch_s, slope, let_go=let_go)
         # Most budgets do not hold what is released; it has no other levers here.
         is_released = update.levers is not None and bool(update.levers.all)
         return found.times(1.0 if is_released else open_ratio, open_ratio), slope.likely

@@ -152,9 +152,9 @@ class ProgressWatch:
             Look(
                 self._host.now_s(),
                 left,
-                update.batch_s,
+                update.totals.batch_s,
                 self._courses.running[database_name].held_s(update),
-                update.items,
+                update.totals.items,
                 week.watched_s,
                 week.present_s,
             )

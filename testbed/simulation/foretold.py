@@ -95,7 +95,15 @@ class Foretold:
     def _look(self, now_s: float) -> None:
         update, week = self.state, self._throttle.week
         left = self._update.items - sum(batch.items for batch in self.world.record.batches)
-        look = Look(now_s, left, update.batch_s, 0.0, update.items, week.watched_s, week.present_s)
+        look = Look(
+            now_s,
+            left,
+            update.totals.batch_s,
+            0.0,
+            update.totals.items,
+            week.watched_s,
+            week.present_s,
+        )
         self._pace.observe(look)
         clients = self._pace.clients_ratio
         wall_s = WALL_S + now_s
@@ -103,10 +111,10 @@ class Foretold:
             database=DATABASE,
             update=self._update.name,
             started_s=WALL_S,
-            items=update.items,
-            batches=update.batches,
-            batch_s=update.batch_s,
-            waited_s={cause.value: s for cause, s in update.waited_s.items()},
+            items=update.totals.items,
+            batches=update.totals.batches,
+            batch_s=update.totals.batch_s,
+            waited_s={cause.value: s for cause, s in update.totals.waited_s.items()},
         )
         slope = learned_slope(update)
         now = None if clients is None else Seen(clients, wall_s)
@@ -126,7 +134,7 @@ class Foretold:
                 now_s,
                 found,
                 left,
-                update.batch_s,
+                update.totals.batch_s,
                 None if slope is None else slope.likely,
                 clients,
             )

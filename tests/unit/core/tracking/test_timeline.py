@@ -36,7 +36,7 @@ def gone(
     """A walk at the pace 1 without clients, and `at_peak` with most; let go it is 0.01."""
 
     def pace_of(job: Job, update: UpdateState) -> tuple[Shares, float]:
-        alone, among = (0.01, 0.01) if update.released else (1.0, at_peak)
+        alone, among = (0.01, 0.01) if update.holds.has_outlasted else (1.0, at_peak)
         return Shares(Range.exactly(alone), Range.exactly(among)), 0.0
 
     throttle = Throttle(parse(raw), Settings())
