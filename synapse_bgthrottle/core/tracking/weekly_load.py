@@ -12,7 +12,7 @@ from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, LIKELY
 HOURS = 168
 _HOUR_S = 3600.0
 
-# People at work from 8 to 18, a little before and after, and hardly anybody else.
+# Of the time with clients: all of it at work, a little before and after, hardly any at night.
 _OFFICE_DAY = (
     *(0.05,) * 6,
     *(0.2, 0.5, 0.9, 1.0, 1.0, 1.0, 0.8, 0.9, 1.0, 1.0, 0.9, 0.7, 0.4),
@@ -25,6 +25,9 @@ _LEAST_WATCHED_S = 60.0
 
 # Clients come for about so long.
 _VISIT_S = 300.0
+
+# For so long without a request, at the most, somebody is still there.
+_GAP_S = 5.0
 
 _WEEKDAYS = 5
 
@@ -168,7 +171,8 @@ def _is_weekend(hour: int) -> bool:
 def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
     """168 numbers, or a mapping of one of `KINDS` to them; bare numbers are rates.
 
-    A rate counts as its share of the week's greatest: so much of the time clients are there.
+    At x requests a second clients are there for 1 - exp(-5 x) of the time, x being 1 at most: the
+    share of the time with a request in the last five seconds, after which nobody is there.
 
     A text is numbers with blanks between them, which is what YAML makes of one on each line.
 
@@ -198,8 +202,9 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
         if not 0 <= value <= highest or math.isinf(value):
             raise ValueError(f"found {value!r:.50}; accepted is 0 to {highest:g}")
         numbers.append(float(value))
-    most = max(numbers) if kind == KINDS[0] else 1.0
-    return WeeklyLoad(name, tuple(number / (most or 1.0) for number in numbers), zone)
+    if kind == KINDS[0]:
+        numbers = [-math.expm1(-_GAP_S * min(rate, 1.0)) for rate in numbers]
+    return WeeklyLoad(name, tuple(numbers), zone)
 
 
 def _number(word: str) -> float:
