@@ -25,7 +25,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def test_load_of_a_file() -> None:
-    """168 numbers are rates, of which few leave time without clients; under `share_of_time` they are shares of the time."""
+    """168 numbers are rates, of which few leave time without clients; else shares of the time."""
     rates = parse_load(list(range(HOURS)), "a", timezone.utc)
     assert (0.0, 1.0) == pytest.approx((rates.level(1_767_571_200.0), rates.most), abs=0.01)
     few = parse_load([0.1] * HOURS, "a", timezone.utc)
