@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.reports.log_lines import doing
 from synapse_bgthrottle.core.scheduling.quirks import least_batch_items
 from synapse_bgthrottle.homeserver.composition import Parts, assembled
 from synapse_bgthrottle.homeserver.fallback import StockIteration
-from synapse_bgthrottle.homeserver.internals.internal_errors import InternalErrors
+from synapse_bgthrottle.homeserver.internals.guard import InternalErrors
 from synapse_bgthrottle.homeserver.introduction import introduce, start_notes
 from synapse_bgthrottle.homeserver.service import ModuleSteering
 

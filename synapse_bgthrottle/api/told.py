@@ -3,7 +3,7 @@
 from datetime import datetime, timezone
 
 from synapse_bgthrottle.core.levers.request import Action, LeverRequest, escaped
-from synapse_bgthrottle.core.written import settings_in_words
+from synapse_bgthrottle.core.units import settings_in_words
 from synapse_bgthrottle.schema import LeverAnswer
 
 _DID = {

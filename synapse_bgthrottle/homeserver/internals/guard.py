@@ -1,10 +1,10 @@
-"""Asking Synapse for what a version of it may lack."""
+"""Asking Synapse for what a version of it may lack; and who is told of errors of our own."""
 
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -48,3 +48,27 @@ current_context: Any = get(_contexts, "current_context")
 
 # In no log context: what goes on in there brings its own.
 PreserveLoggingContext: Any = get(_contexts, "PreserveLoggingContext", default=nullcontext)
+
+
+class OnInternalError(Protocol):
+    """Tells of an error of ours; must not raise."""
+
+    def __call__(self, where: str, error: Exception) -> None: ...
+
+
+class InternalErrors:
+    """Logs errors of ours, each kind once for each place."""
+
+    def __init__(self) -> None:
+        self._logged: set[tuple[str, type]] = set()
+
+    def __call__(self, where: str, error: Exception) -> None:
+        if (where, type(error)) in self._logged:
+            return
+        self._logged.add((where, type(error)))
+        logger.error(
+            "an error of its own %s; such updates go on at stock's pace."
+            " Further errors of this kind are not logged.",
+            where,
+            exc_info=error,
+        )
