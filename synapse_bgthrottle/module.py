@@ -109,7 +109,7 @@ class BackgroundUpdateThrottle:
     def _start(self, api: ModuleApi, config: Config, parts: Parts) -> None:
         """The module is in control: what was stored is read, and the API is served."""
         parts.recorder.start()
-        notes = start_notes(api, parts)
+        notes = start_notes(api, config, parts)
         self._serve(api, config.api_path, parts.service(notes))
         try:
             introduce(config, parts, notes)

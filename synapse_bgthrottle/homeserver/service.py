@@ -50,9 +50,11 @@ class StartNotes:
 
     Attributes:
         missing: what this version of Synapse lacks.
+        warnings: what is doubtful in the configuration.
     """
 
     missing: tuple[schema.MissingDetail, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class ModuleSteering:
@@ -90,6 +92,7 @@ class ModuleSteering:
             enabled=all(database.enabled for database in databases),
             store_problem=problem,
             missing=self._start_notes.missing,
+            warnings=self._start_notes.warnings,
         )
 
     async def history(
