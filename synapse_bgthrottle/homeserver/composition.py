@@ -64,17 +64,18 @@ def assembled(api: ModuleApi, config: Config, on_internal_error: OnInternalError
     runs = Courses(throttle)
     metrics = Metrics(host, throttle, runs, on_internal_error)
     store = Store(host)
+    week = SeenWeek(sees_requests=facts.sees_requests)
     records = Records(
         store=store,
         loader=Opening(host, throttle, store, on_internal_error),
         levers=LeverDesk(host, throttle, store),
         runs=runs,
-        progress=ProgressWatch(host, throttle, runs, metrics),
-        week=SeenWeek(sees_requests=facts.sees_requests),
+        progress=ProgressWatch(host, throttle, runs, metrics, week),
+        week=week,
     )
     recorder = Keeper(host, throttle, records, on_internal_error)
     # Looks at the load while an iteration is open, and hands on what it sees.
-    observations = Observations(host, throttle, metrics, records.week)
+    observations = Observations(host, throttle, metrics, week)
     sampler = Sampler(host, config.signals, observations.take, on_internal_error)
     # What Synapse enters.
     shared = Shared(host, throttle, sampler, metrics, on_internal_error)
