@@ -30,12 +30,12 @@ from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
 from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, questions
 from synapse_bgthrottle.homeserver.internals.database import complaint_of
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
 from synapse_bgthrottle.homeserver.recorder import Keeper
-from synapse_bgthrottle.homeserver.sampling.asker import Questions
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
 from synapse_bgthrottle.homeserver.storage.store import Store
@@ -66,7 +66,7 @@ class ModuleSteering:
         missing: Sequence[schema.MissingDetail] = (),
     ) -> None:
         self._host = host
-        self._questions = Questions(host)
+        self._questions = questions(host)
         self._throttle = throttle
         self._store = store
         self._courses = courses
@@ -168,14 +168,9 @@ class ModuleSteering:
         targets = await self._asked_targets(request) if asks_first else self._targets()
         check(request, targets)
         try:
-            pulled = await self._host.unbroken(
-                _LONGEST_WRITE_S,
-                "bgthrottle_pull",
-                self._desk.pull,
-                request,
-                author,
-                runnable(targets),
-            )
+            pull = self._desk.pull
+            call = Call(self._host, "bgthrottle_pull", pull, request, author, runnable(targets))
+            pulled = await call.within(_LONGEST_WRITE_S)
         except NothingMatchesError:  # of what had a database that is gone, something may be kept
             check_exists(request.database, targets)
             raise

@@ -22,8 +22,8 @@ _LATER_S = 200
 @pytest.mark.parametrize(
     "place",
     [
-        "asker.Asker._answer",
-        "asker.Asker._run",
+        "poller.Poller._answer",
+        "poller.Poller._run",
         "keeper.Keeper._goes_on",
         "keeper.Keeper._keep",
         "keeper.Keeper._look_again",
