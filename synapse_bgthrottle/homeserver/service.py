@@ -64,6 +64,7 @@ class ModuleSteering:
         watches: Mapping[str, DatabaseWatch],
         on_internal_error: OnInternalError,
         missing: Sequence[schema.MissingDetail] = (),
+        warnings: Sequence[str] = (),
     ) -> None:
         self._host = host
         self._questions = questions(host)
@@ -76,6 +77,7 @@ class ModuleSteering:
         self._week = week
         self._watches = watches
         self._on_internal_error = on_internal_error
+        self._warnings = warnings
         self._missing = missing
 
     async def status(self) -> schema.ThrottleStatus:
@@ -92,6 +94,7 @@ class ModuleSteering:
             enabled=all(database.enabled for database in databases),
             store_problem=problem,
             missing=self._missing,
+            warnings=self._warnings,
         )
 
     async def history(

@@ -159,7 +159,7 @@ class StatedProblem:
         str,
         OneOf(
             *("store", "disabled", "aborted", "failing", "database", "unknown_update", "circle"),
-            *("held", "stuck", "paused"),
+            *("configuration", "held", "stuck", "paused"),
         ),
     ] = ""
     message: Annotated[str, "What is the matter."] = ""

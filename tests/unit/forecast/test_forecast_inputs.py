@@ -1,21 +1,10 @@
-"""What a forecast is asked for: the job, and limits as servers state them."""
+"""What a forecast is asked for: the job, and the server's own section."""
 
-import json
-from typing import Any
-
-import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.config.limits import FixedSleep, Limits, Settings, merge
-from synapse_bgthrottle.core.config.parser import Config
-from synapse_bgthrottle.core.reports.explain import limit_values, settings_of
-from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
 from synapse_bgthrottle.forecast.models import Job, parse_count, parse_rate
 from synapse_bgthrottle.forecast.server_section import settings_of_section
-from synapse_bgthrottle.schema import LimitValues, WindowValues, decode, to_json
-from testbed.strategies.strategies import UPDATES, configs
 
 
 @pytest.mark.parametrize(
@@ -59,34 +48,6 @@ def test_no_counts(text: str) -> None:
 def test_what_is_missing(expected: str, job: Job) -> None:
     """A forecast that cannot be made says what it lacks."""
     assert expected == job.unknown
-
-
-@pytest.mark.parametrize(
-    ("said", "changes"),
-    [
-        ("no profile", {"profile": "careful"}),
-        ("no time zone", {"time_zone": "Nowhere/At_all"}),
-        ("no time zone", {"time_zone": "../etc"}),
-        ("no pace", {"pace": "sprint"}),
-        ("no pace", {"pace": "sleep", "sleep_ms": None}),
-        ("not in tuple", {"windows": (WindowValues(days=("someday",)),)}),
-    ],
-)
-def test_stated_otherwise(said: str, changes: dict[str, Any]) -> None:
-    """What another version has and this one does not know is not guessed."""
-    with pytest.raises(ValueError, match=said):
-        settings_of(attrs.evolve(limit_values(Limits()), **changes))
-
-
-@given(configs(), st.sampled_from(UPDATES), st.booleans())
-def test_values_are_all_that_limits_are(config: Config, name: str, one_shot: bool) -> None:
-    """Over JSON and back, any limits are what they were."""
-    throttle = Throttle(config, Settings())
-    limits = throttle.limits_of(name, "master", one_shot)[1]
-    sent = json.loads(json.dumps(to_json(limit_values(limits)), allow_nan=False))
-    again = merge([settings_of(decode(LimitValues, sent))])
-    assert str(limits.time_zone) == str(again.time_zone)
-    assert attrs.evolve(limits, time_zone=again.time_zone) == again
 
 
 @pytest.mark.parametrize(
