@@ -7,6 +7,10 @@ class ClientError(Exception):
     """A call did not come to its answer. The base of all errors here."""
 
 
+class CertificatesError(ClientError):
+    """The file of trusted certificates, SSL_CERT_FILE, cannot be used."""
+
+
 class UnreachableError(ClientError):
     """No connection, or one that broke.
 
