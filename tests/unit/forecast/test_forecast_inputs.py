@@ -2,9 +2,11 @@
 
 import pytest
 
+from synapse_bgthrottle.cli.commands.forecast_options import parse_count, parse_rate
 from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
-from synapse_bgthrottle.forecast.models import Job, parse_count, parse_rate
-from synapse_bgthrottle.forecast.server_section import settings_of_section
+from synapse_bgthrottle.core.tracking.timeline import Job
+from synapse_bgthrottle.forecast.configurations import settings_of_section
+from synapse_bgthrottle.forecast.from_history import Past, closed_ratio
 
 
 @pytest.mark.parametrize(
@@ -66,3 +68,10 @@ def test_what_is_missing(expected: str, job: Job) -> None:
 def test_server_section(expected: Settings, section: object) -> None:
     """Synapse's own section is read as Synapse reads it."""
     assert expected == settings_of_section(section)
+
+
+def test_budgets_that_were_closed() -> None:
+    """A budget counts as the share of the time that it took, windows and pauses left out."""
+    spent = {"budget": 600.0, "window": 1200.0, "gap": 100.0}
+    assert 600 / 2400 == pytest.approx(closed_ratio([Past(batch_s=1700.0, waited_s=spent)]))
+    assert 0.0 == closed_ratio([])
