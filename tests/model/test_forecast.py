@@ -118,7 +118,7 @@ def test_the_formula_is_the_share_of_the_time(scenario: Scenario) -> None:
             scenario.server,
             scenario.clients,
             streams(seed),
-            scenario.update,
+            attrs.evolve(scenario.update, items=1e9),
             Settings(pace=Adaptive(), profile="balanced"),
         )
         run.run(300)
@@ -133,6 +133,7 @@ def _by_formula(run: Foretold, told: Told) -> float:
     tolerance = PROFILES["balanced"].tolerance_ratio
     slope = Range.exactly(tolerance / pace.shares.among_clients.likely)
     clients = 1.0 if told.clients_ratio is None else told.clients_ratio
+    clients = min(clients / pace.shares.clients_ratio, 1.0)
     return shares(run.state.limits, pace.per_batch_s, slope).at(clients, LIKELY)
 
 
