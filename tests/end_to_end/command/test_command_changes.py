@@ -34,7 +34,7 @@ def test_levers(make_api: Callable[..., Api]) -> None:
     assert f"* is paused by {_ADMIN}: load test" in call(5, "check").stdout
     begin_s = time.monotonic()
     assert f"master: {name} is paused by {_ADMIN}" in call(5, "wait").stderr
-    assert time.monotonic() - begin_s < 5
+    assert time.monotonic() - begin_s < 60  # and not for the two hours of the pause
     (lever,) = call.json("pause", name, "--for", "90s")["made"]
     assert ("pause", name, 90_000) == (
         lever["kind"],
