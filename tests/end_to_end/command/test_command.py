@@ -52,8 +52,8 @@ def test_what_it_tells(make_api: Callable[..., Api]) -> None:
     assert "  nothing would hold it now\n" in explained
     assert call.api.get(f"explain?update={names[0]}") == call.json("explain", names[0])
 
-    started, update = call(0, "history").stdout.splitlines()[1].split("  ")[:2]
-    assert (True, names[0]) == (started.endswith(" UTC"), update)
+    began, update = call(0, "history").stdout.splitlines()[1].split("  ")[:2]
+    assert (True, names[0]) == (began.endswith(" UTC"), update)
     assert "no history\n" == call(0, "history", "no_such_*").stdout
     (entry,) = call.json("history", names[0], "--limit", "5")
     assert (names[0], "running") == (entry["update"], entry["outcome"])
