@@ -7,7 +7,7 @@ import attrs
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.failures import FailureKind
-from synapse_bgthrottle.harm import Harm
+from synapse_bgthrottle.harm import Impact
 from synapse_bgthrottle.levers import Lever, Levers
 from synapse_bgthrottle.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.lock_wait import LockWait
@@ -15,10 +15,6 @@ from synapse_bgthrottle.pacing import LARGEST_SCALE, BatchSizer
 from synapse_bgthrottle.profiles import PROFILES, Profile
 from synapse_bgthrottle.signals.samples import DatabaseSample
 from synapse_bgthrottle.standstill import Standstill
-
-# Where requests cannot be seen, there are no gaps to be found: less to start from.
-_BLIND_START = 0.5
-
 
 @attrs.frozen
 class Facts:
@@ -44,7 +40,6 @@ class DatabaseState:
     Attributes:
         batch_end_s: when the last batch ended (or the first was asked for), monotonic.
         batch_s: how long it took, without waits for locks; None before the first.
-        hushed_s: how much of the time before its end was hushes, of all comparisons.
         has_ended: whether the update whose iteration came last has left the queue.
         failures: failed iterations in a row, as Synapse's loop counts them.
         has_failed: whether the last batch did, whatever loop it was of.
@@ -57,7 +52,6 @@ class DatabaseState:
     batch_end_s: float
     board: Board
     batch_s: float | None = None
-    hushed_s: float = 0.0
     has_ended: bool = False
     failures: int = 0
     has_failed: bool = False
@@ -140,19 +134,7 @@ class UpdateState:
     last_failure: str = ""
     last_failure_wall_s: float = 0.0
     waited_s: dict[Cause, float] = attrs.field(factory=dict)
-    _harm: dict[str, Harm] = attrs.field(factory=dict, init=False)
-
-    @property
-    def harm(self) -> Harm:
-        """What it is known to cost clients; only learned with an adaptive pace.
-
-        How much they may be asked to bear is the profile's, so each profile learns for itself.
-        """
-        name, profile = self.limits.profile, self.profile
-        if name not in self._harm:
-            start_ratio = profile.start_duty_ratio * (1 if self.sees_requests else _BLIND_START)
-            self._harm[name] = Harm(start_ratio, profile.tolerance_ratio)
-        return self._harm[name]
+    impact: Impact = attrs.field(factory=Impact)
 
     def look(self, sample: DatabaseSample) -> None:
         """Its database was looked at while its batch ran."""
