@@ -189,11 +189,11 @@ class Pacer:
             for worker in workers:
                 worker.way = way
             if self.switchback.is_suspicious:
-                self._last_short = 3
+                self._last_short = 2
             ratio = _bounded(min(impact.effort(way, budget, like_stock=profile.like_stock), self.law.ratio), limits)
             if self._last_short:
                 self._last_short -= 1
-                ratio = min(ratio, 0.3)
+                ratio = min(ratio, 0.5)
             self.switchback.is_suspicious = False
             self.switchback.begin_work(now_s, ratio)
         self._ratio = ratio

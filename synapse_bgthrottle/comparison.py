@@ -45,6 +45,7 @@ _LEAST_VARIANCE = 0.01
 # Suspicion: the last three seconds of work, in their own standard deviations.
 _SUSPICIOUS = 2.4
 _SUSPICION_LOOKS = 12
+_USUAL_SHARE = 0.3
 _QUEUEING = 2.5
 
 
@@ -112,6 +113,7 @@ class Switchback:
     _seen: dict[str, tuple[float, float]] = attrs.field(factory=dict)
     _base: dict[str, float] = attrs.field(factory=dict)
     _variance: float = _START_VARIANCE
+    _usual_work: float = 0.0
     _work: _Moments = attrs.field(factory=_Moments)
     _hush: _Moments = attrs.field(factory=_Moments)
     _latest: deque[tuple[float, float]] = attrs.field(
@@ -226,7 +228,8 @@ class Switchback:
         if now_s - self.began_s < _SUSPICION_LOOKS * self.look_s or self.is_suspicious:
             return
         total, requests = (sum(each) for each in zip(*self._latest, strict=True))
-        if requests and total / math.sqrt(requests * self._variance * _QUEUEING) > _SUSPICIOUS:
+        excess = total - requests * self._usual_work
+        if requests and excess / math.sqrt(requests * self._variance * _QUEUEING) > _SUSPICIOUS:
             self.is_suspicious = True
             self.ends_s = now_s
 
@@ -253,6 +256,8 @@ class Switchback:
             result = Result(
                 work.mean - hush.mean, self._variance * (1 / work.requests + 1 / hush.requests)
             )
+        if work.requests:
+            self._usual_work += _USUAL_SHARE * (work.mean - self._usual_work)
         turn = Turn(self._work_s, now_s - self.began_s, result)
         self._work, self._hush, self._work_s = _Moments(), _Moments(), 0.0
         return turn

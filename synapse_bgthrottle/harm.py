@@ -23,7 +23,7 @@ import attrs
 
 # Before anything is known: clients may be slower by a third, or by nothing, or by twice that.
 PRIOR_SLOPE = 0.3
-_PRIOR_PRECISION = 1.0
+GAP_MEAN, GAP_SE = 0.3, 0.15
 
 _HALF_LIFE_S = 1800.0
 
@@ -44,7 +44,7 @@ _DOUBT = 2.0
 STOCK_RATIO = 0.11
 STOCK_HARM_RATIO = 0.08
 
-START_RATIO = 0.4
+START_RATIO = 0.3
 DOUBT_RATIO = 0.3
 _FEW = 2
 _OPTIMISM = 1.0
@@ -53,8 +53,10 @@ _FIRST_TURNS = 3
 _OTHER_EVERY = 8
 _SPEED_MEMORY_S = 60.0
 _ACCOUNT_MEMORY_S = 180.0
-_PAID_BACK_S = 60.0
+_PAID_BACK_S = 180.0
 _ALLOWANCE_S = 3.0
+LEAST_OPT = 0.0
+C95, C80 = 5.0, 8.0
 _LEAST_LEFT = 0.3
 
 
@@ -103,6 +105,8 @@ class ImpactModel:
     """
 
     experiments: int = 0
+    prior_slope: float = PRIOR_SLOPE
+    prior_error: float = 1.0
     _evidence: _Evidence = attrs.field(factory=_Evidence)
     _up: _Cusum = attrs.field(factory=lambda: _Cusum(1.0, _ALARM_UP))
     _down: _Cusum = attrs.field(factory=lambda: _Cusum(-1.0, _ALARM_DOWN))
@@ -113,7 +117,7 @@ class ImpactModel:
     @property
     def slope(self) -> float:
         """By how much the log latency is higher at full work, as far as is known."""
-        prior = _PRIOR_PRECISION * PRIOR_SLOPE
+        prior = self.prior_slope / self.prior_error**2
         return (prior + self._evidence.weighted) / self._precision
 
     @property
@@ -128,7 +132,7 @@ class ImpactModel:
 
     @property
     def _precision(self) -> float:
-        return _PRIOR_PRECISION + self._evidence.precision
+        return 1 / self.prior_error**2 + self._evidence.precision
 
     @property
     def _inflation(self) -> float:
@@ -239,7 +243,7 @@ class Impact:
         model = self.ways[way].model
         debt_s = max(self._debt_s(budget_ratio), 0.0)
         left_ratio = max(budget_ratio - debt_s / _PAID_BACK_S, _LEAST_LEFT * budget_ratio)
-        optimism = _OPTIMISM * max(1 - debt_s / _ALLOWANCE_S, 0.0)
+        optimism = _OPTIMISM * max(1 - debt_s / _ALLOWANCE_S, LEAST_OPT)
         slope = max(model.slope - optimism * model.error, budget_ratio / 8)
         ratio = min(left_ratio / slope, self._most(model, budget_ratio))
         return max(ratio, self._least(way)) if like_stock else ratio
@@ -264,13 +268,20 @@ class Impact:
         pessimistic = max(model.slope, 0.0) + model.error
         if pessimistic < 2.5 * budget_ratio:
             return 0.95
-        if pessimistic < 5 * budget_ratio:
+        if pessimistic < C95 * budget_ratio:
+            return 0.9
+        if pessimistic < C80 * budget_ratio:
             return 0.8
         return 0.6
 
     def choose(self, budget_ratio: float, *, has_gaps: bool) -> Way:
         """The way of the next moment of work."""
         self._turns += 1
+        full, gaps = (self.ways[way].model for way in Way)
+        gaps.prior_slope, gaps.prior_error = PRIOR_SLOPE, 1.0
+        if full.slope > 2 * full.error:
+            gaps.prior_slope = GAP_MEAN * full.slope
+            gaps.prior_error = math.hypot(GAP_SE * full.slope, GAP_MEAN * full.error)
         if not has_gaps:
             return Way.BACK_TO_BACK
         first, other = Way.IN_GAPS, Way.BACK_TO_BACK
