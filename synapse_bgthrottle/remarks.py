@@ -1,13 +1,14 @@
 """What an administrator should know of a valid configuration on this server. Pure."""
 
-import difflib
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 
 import attrs
 
+from synapse_bgthrottle.check_urls import secret_in
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import Limits, Rule, Settings, merge
+from synapse_bgthrottle.problems import did_you_mean
 from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.signals import SIGNALS
 from synapse_bgthrottle.signals.samples import DatabaseSample
@@ -26,9 +27,8 @@ def unmatched(
         for pattern in rule.patterns:
             only = attrs.evolve(rule, patterns=(pattern,), database=None, one_shot=None)
             if known_updates and not any(only.matches(name, "", False) for name in known_updates):
-                close = difflib.get_close_matches(pattern, sorted(known_updates), n=1)
-                hint = f" Did you mean {close[0]}?" if close else ""
-                yield f"{rule}: this server knows no update called {pattern}.{hint}"
+                hint = did_you_mean(pattern, known_updates)
+                yield f"{rule}: this server knows no update called {pattern}{hint}"
         if databases and rule.database is not None and rule.database not in databases:
             yield f"{rule}: this server's databases are {', '.join(sorted(databases))}"
 
@@ -63,6 +63,18 @@ def unobservable_on_sqlite(config: Config) -> Iterator[str]:
                 f"signals.{name} cannot be observed on SQLite, and a budget that is configured"
                 " holds all that it is for where it cannot: leave it out"
             )
+
+
+def secrets(config: Config) -> Iterator[str]:
+    """What looks like a secret where more people read it than should."""
+    url = config.signals.http_url
+    secret = None if url is None else secret_in(url)
+    if secret is not None:
+        yield (
+            f"signals.http: the address has what looks like a secret ({secret}). Who reads the"
+            " configuration, or the log of what answers there, can read it: better let that answer"
+            " without a secret, at an address that only this server reaches, such as 127.0.0.1"
+        )
 
 
 def skipped(config: Config, wall_s: float) -> Iterator[str]:

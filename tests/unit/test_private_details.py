@@ -11,7 +11,7 @@ from synapse_bgthrottle.private_details import DETAILS
 
 _PACKAGE = Path(synapse_bgthrottle.__file__).parent
 # They never meet Synapse.
-_ELSEWHERE = {"cli", "client", "forecast", "simulation"}
+_ELSEWHERE = {"cli", "client", "forecast"}
 # The private names are those of prometheus_client: `unreadable` tells which metrics that costs.
 _METRICS = "server_metrics"
 # It follows the list itself.
@@ -37,7 +37,6 @@ _PUBLIC = {
 _DOCUMENTED_API = {
     "defer_to_thread",
     "get_user_by_req",
-    "http_client",
     "is_user_admin",
     "register_background_update_controller_callbacks",
     "register_web_resource",
@@ -52,7 +51,6 @@ _UNGUARDED = {
         "answer.called",
         "answer.errback",
         "database.is_sqlite",
-        "self._api.http_client.get_raw",
         "self._metrics.answered",
         "self.databases.items",
         "timer.active",
