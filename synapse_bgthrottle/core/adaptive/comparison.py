@@ -1,28 +1,52 @@
-"""Moments with batches against moments without: one experiment after the other. Pure.
+"""Work and hush by turns, and what clients' latency was in either. Pure.
 
-While somebody is there, short hushes are kept between longer spans of work, and the log latencies
-of the requests that ended in either are compared. A look that spans a change of phase belongs to
-neither and is dropped.
+A switchback experiment (Bojinov, Simchi-Levi, Zhao, 2023): for a while batches follow each other,
+then there is none, by assignment and whatever the load is. The mean log latencies of the requests
+that ended in either are compared. A regular pause that shows what is usual is also how Envoy's
+adaptive concurrency (minRTT) and LEDBAT++ keep their bases honest.
+
+    work        W = 6 looks, hush H = W (1/u - 1)            up to a duty cycle of u = 0.6
+    above       H = 4 looks, W = H u / (1 - u)
+    least duty  H = 30 s at most, and W = H u / (1 - u)
+    variance    v = V (1 / n_work + 1 / n_hush)              V of one request, n requests
+
+All work is at full contrast: information a second is u (x - u) / q at contrast x, greatest at 1.
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping
 
 import attrs
 
 # In looks: what spans a change of phase is lost, so a phase has several.
-CYCLE_LOOKS = 12
-LEAST_LOOKS = 4
-WORK_LOOKS_WHEN_CERTAIN = 76
+_HUSH_LOOKS = 4
+_WORK_LOOKS = 6
+_LONGEST_HUSH_S = 30.0
+LARGEST_TRIAL_RATIO = _WORK_LOOKS / (_WORK_LOOKS + _HUSH_LOOKS)
+
+# A batch may outlast its moment, and is paid for with a hush of at most this.
+_LONGEST_PAYMENT_S = 600.0
+
+# For so long others wait for a batch to end, so that there is a moment without any.
+_LONGEST_ENDING_S = 30.0
 
 # Of requests of one kind about whose latency little is known. (The log latencies of requests of
 # one kind have a standard deviation of 0.5 to 1 on real servers.)
 _START_VARIANCE = 0.5
 
-_BASE_SHARE = 0.02
+# For each request. At 2 % what is usual would follow work and hush, and hide a sixth of the
+# difference between them.
+_BASE_SHARE = 0.004
 _VARIANCE_SHARE = 0.02
 _MOST_DEVIATION = 2.0
 _LEAST_VARIANCE = 0.01
+
+# Suspicion: the last three seconds of work, in their own standard deviations.
+_SUSPICIOUS = 2.4
+_SUSPICION_LOOKS = 12
+_USUAL_SHARE = 0.3
+_QUEUEING = 2.5
 
 
 @attrs.define
@@ -43,128 +67,121 @@ class Result:
 
     Attributes:
         difference: of the mean log latencies, with batches less without.
-        variance: of that difference.
+        variance: of that difference, by formula.
     """
 
     difference: float
     variance: float
 
 
+@attrs.frozen
+class Turn:
+    """A work moment is over, and the hush after it.
+
+    Attributes:
+        work_s, hush_s: how long they were.
+        result: what they told; None: nothing.
+    """
+
+    work_s: float
+    hush_s: float
+    result: Result | None
+
+
 @attrs.define
-class Comparison:
-    """Phases, and what was seen in them.
+class Switchback:
+    """Phases, and what was seen in them. It begins with a hush.
 
     Attributes:
         look_s: time between two looks.
         is_hush: whether this is a moment without batches.
-        ends_s: when this phase ends.
+        began_s, ends_s: when this phase began and ends.
+        is_suspicious: whether clients were slower in this work than in work before.
     """
 
     look_s: float = 0.25
-    is_hush: bool = False
+    is_hush: bool = True
+    began_s: float = -math.inf
     ends_s: float = -math.inf
-    _began_s: float = -math.inf
-    _hushed_s: float = 0.0
+    is_suspicious: bool = False
+    _work_s: float = 0.0
+    _asked_s: float = -math.inf
     _looked_s: float = -math.inf
-    _worked_s: float = -math.inf
+    _has_worked: bool = False
     _running: set[str] = attrs.field(factory=set)
+    _ran_s: float = -math.inf
     _seen: dict[str, tuple[float, float]] = attrs.field(factory=dict)
     _base: dict[str, float] = attrs.field(factory=dict)
     _variance: float = _START_VARIANCE
-    _is_delayed: bool = False
-    _has_worked: bool = False
+    _usual_work: float = 0.0
     _work: _Moments = attrs.field(factory=_Moments)
     _hush: _Moments = attrs.field(factory=_Moments)
+    _latest: deque[tuple[float, float]] = attrs.field(
+        factory=lambda: deque(maxlen=_SUSPICION_LOOKS)
+    )
 
-    def spans_s(self, effort: float, *, is_certain: bool) -> tuple[float, float]:
-        """How long work lasts, and the hush after it, for an effort (1: all of the time).
+    def spans_s(self, ratio: float) -> tuple[float, float]:
+        """How long work lasts, and the hush after it, for a duty cycle."""
+        least_s = _HUSH_LOOKS * self.look_s
+        if ratio > LARGEST_TRIAL_RATIO:
+            return least_s * ratio / max(1 - ratio, 0.001), least_s
+        work_s = _WORK_LOOKS * self.look_s
+        hush_s = min(work_s * (1 / ratio - 1), max(_LONGEST_HUSH_S, least_s))
+        return min(work_s, hush_s * ratio / (1 - ratio)), hush_s
 
-        A small effort is concentrated in a third of the time, because what an experiment tells
-        grows with the square of the difference. Little is asked once much is known.
-        """
-        work, hush = WORK_LOOKS_WHEN_CERTAIN, LEAST_LOOKS
-        if not is_certain:
-            work = min(max(round(effort * CYCLE_LOOKS), LEAST_LOOKS), CYCLE_LOOKS - LEAST_LOOKS)
-            hush = CYCLE_LOOKS - work
-        return work * self.look_s, hush * self.look_s
-
-    def hushed_s(self, now_s: float) -> float:
-        """How much of the time so far was hushes."""
-        if not self.is_hush or not math.isfinite(self._began_s):
-            return self._hushed_s
-        return self._hushed_s + max(min(now_s, self.ends_s) - self._began_s, 0.0)
-
-    def is_prolonged(self, now_s: float) -> bool:
-        """Whether there is no hush although it is time, because another database's batch runs."""
-        return not self.is_hush and now_s >= self.ends_s and bool(self._running)
-
-    @property
-    def least_s(self) -> float:
-        """The shortest batch that is looked at more than once."""
-        return 3 * self.look_s
-
-    def turn(
-        self, now_s: float, work_s: float, hush_s: float, *, until_batch: bool = False
-    ) -> Result | None:
-        """Go on to the next phase if this one is over; the experiment that is complete, if any.
-
-        `until_batch`: work is the next batch, from its start to its end, whenever that is.
-        """
-        if now_s < self.ends_s or (until_batch and self._began_s == math.inf):
+    def turn(self, now_s: float, ratio: float) -> Turn | None:
+        """Go on to the next phase if this one is over; `ratio` is the duty cycle from now on."""
+        if now_s - self._asked_s > _LONGEST_PAYMENT_S:
+            self.restart(now_s)
+        self._asked_s = now_s
+        if self.began_s == -math.inf:
+            self._begin(now_s, _HUSH_LOOKS * self.look_s, is_hush=True)
             return None
-        if self._running and not self.is_hush:
-            return None  # of another database: there is no hush before its end
-        self._hushed_s = self.hushed_s(now_s)
-        ended_s = self.ends_s
-        if not self.is_hush and math.isfinite(ended_s):
-            # A batch may last beyond the moment that it belongs to.
-            ended_s = max(ended_s, self._worked_s)
-        if now_s - ended_s > hush_s:
-            # Nobody asked for a while: there was no such phase.
-            self._work, self._hush, self.is_hush = _Moments(), _Moments(), True
-        self.is_hush = not self.is_hush
-        until_batch = until_batch and not self.is_hush
-        self._began_s = math.inf if until_batch else now_s
-        self.ends_s = now_s if until_batch else now_s + (hush_s if self.is_hush else work_s)
         if self.is_hush:
-            if self._is_delayed and not self._has_worked:
-                self._work = _Moments()
-            return None
-        self._is_delayed = self._has_worked = False
-        if not (self._work.requests and self._hush.requests):
-            return None
-        result = Result(
-            self._work.mean - self._hush.mean,
-            self._variance * (1 / self._work.requests + 1 / self._hush.requests),
-        )
-        self._work, self._hush = _Moments(), _Moments()
-        return result
+            return self._end_hush(now_s, ratio)
+        if now_s >= self.ends_s and not self._is_ending(now_s):
+            self._work_s = now_s - self.began_s
+            self._begin(now_s, self._hush_s(ratio), is_hush=True)
+        return None
 
-    def delayed(self) -> None:
-        """A batch that was due waits; if none runs in this moment, nothing was tried in it."""
-        self._is_delayed = True
+    def begin_work(self, now_s: float, ratio: float) -> None:
+        """The moment of work that begins now is for this duty cycle."""
+        work_s, _ = self.spans_s(ratio)
+        self._begin(now_s, work_s, is_hush=False)
 
-    def works(self, database_name: str, now_s: float) -> None:
-        """A batch begins."""
-        self._running.add(database_name)
-        self._has_worked = True
-        if self._began_s == math.inf:
-            self._began_s = self.ends_s = now_s
+    def is_ending(self, now_s: float) -> bool:
+        """Whether work is over but for a batch of another database, that is waited for."""
+        return not self.is_hush and now_s >= self.ends_s and self._is_ending(now_s)
 
-    def worked(self, database_name: str, now_s: float) -> None:
-        """A batch has ended: while it ran, nobody asked for a turn."""
-        self._running.discard(database_name)
-        self._worked_s = now_s
+    def stand_still(self, passed_s: float) -> None:
+        """Nobody was there for so long: phases go on where they were."""
+        self.began_s += passed_s
+        self.ends_s += passed_s
 
     def restart(self, now_s: float) -> None:
-        """Another update works from now on: what was seen so far is not about it."""
-        self._hushed_s = self.hushed_s(now_s)
-        self._began_s = self.ends_s = -math.inf
+        """What was seen so far is not about what comes: begin with a hush."""
+        self._work, self._hush = _Moments(), _Moments()
+        self.began_s, self.is_hush, self.is_suspicious = -math.inf, True, False
+        self._latest.clear()
 
     def forget(self, now_s: float) -> None:
         """Clients waited for something else, so that not even what is usual is known any more."""
         self.restart(now_s)
         self._base.clear()
+
+    def works(self, database_name: str) -> None:
+        """A batch begins."""
+        self._running.add(database_name)
+        self._has_worked = True
+
+    def worked(self, database_name: str, now_s: float) -> None:
+        """A batch has ended."""
+        self._running.discard(database_name)
+        self._ran_s = now_s
+
+    def is_clean(self, since_s: float) -> bool:
+        """Whether no batch has run since."""
+        return not self._running and self._ran_s <= since_s
 
     def look(
         self, now_s: float, responses: Mapping[str, tuple[float, float]], late_s: float = 0.0
@@ -175,12 +192,21 @@ class Comparison:
         """
         since_s, self._looked_s = self._looked_s, now_s
         seen, self._seen = self._seen, dict(responses)
-        # Work goes on to the end of its last batch, amid which nobody asks for a turn.
-        is_over = now_s > self.ends_s and (self.is_hush or not self._running)
-        if since_s < self._began_s or is_over:
-            return
-        phase = self._hush if self.is_hush else self._work
-        for kind, (total_s, count) in responses.items():
+        deviations = self._deviations(seen, late_s)
+        if since_s < self.began_s:
+            return  # part of it was another phase
+        if self.is_hush:
+            if self.is_clean(since_s):
+                self._hush.total += deviations.total
+                self._hush.requests += deviations.requests
+        elif now_s <= self.ends_s or self._running:
+            self._work.total += deviations.total
+            self._work.requests += deviations.requests
+            self._suspect(now_s, deviations)
+
+    def _deviations(self, seen: Mapping[str, tuple[float, float]], late_s: float) -> _Moments:
+        found = _Moments()
+        for kind, (total_s, count) in self._seen.items():
             total_before_s, count_before = seen.get(kind, (0.0, 0.0))
             added, added_s = count - count_before, total_s - total_before_s
             latency_s = added_s / added + late_s if 0 < added < math.inf else math.nan
@@ -193,5 +219,45 @@ class Comparison:
             self._base[kind] = base + share * deviation
             spread = min(added * deviation**2, _MOST_DEVIATION**2)
             self._variance += _VARIANCE_SHARE * (max(spread, _LEAST_VARIANCE) - self._variance)
-            phase.total += added * deviation
-            phase.requests += added
+            found.total += added * deviation
+            found.requests += added
+        return found
+
+    def _suspect(self, now_s: float, deviations: _Moments) -> None:
+        self._latest.append((deviations.total, deviations.requests))
+        if now_s - self.began_s < _SUSPICION_LOOKS * self.look_s or self.is_suspicious:
+            return
+        total, requests = (sum(each) for each in zip(*self._latest, strict=True))
+        excess = total - requests * self._usual_work
+        if requests and excess / math.sqrt(requests * self._variance * _QUEUEING) > _SUSPICIOUS:
+            self.is_suspicious = True
+            self.ends_s = now_s
+
+    def _is_ending(self, now_s: float) -> bool:
+        return bool(self._running) and now_s - self.ends_s < _LONGEST_ENDING_S
+
+    def _hush_s(self, ratio: float) -> float:
+        paid_s = min(self._work_s * (1 / ratio - 1), _LONGEST_PAYMENT_S)
+        return max(paid_s, _HUSH_LOOKS * self.look_s)
+
+    def _begin(self, now_s: float, lasts_s: float, *, is_hush: bool) -> None:
+        self.is_hush, self.began_s, self.ends_s = is_hush, now_s, now_s + lasts_s
+        if not is_hush:
+            self._has_worked = False
+            self._latest.clear()
+
+    def _end_hush(self, now_s: float, ratio: float) -> Turn | None:
+        self.ends_s = self.began_s + self._hush_s(ratio)  # it may have changed since
+        if now_s < self.ends_s:
+            return None
+        work, hush = self._work, self._hush
+        result = None
+        if self._has_worked and not self.is_suspicious and work.requests and hush.requests:
+            result = Result(
+                work.mean - hush.mean, self._variance * (1 / work.requests + 1 / hush.requests)
+            )
+        if work.requests:
+            self._usual_work += _USUAL_SHARE * (work.mean - self._usual_work)
+        turn = Turn(self._work_s, now_s - self.began_s, result)
+        self._work, self._hush, self._work_s = _Moments(), _Moments(), 0.0
+        return turn

@@ -20,9 +20,8 @@ class Profile:
     """
 
     tolerance_ratio: float
-    start_duty_ratio: float
+    like_stock: bool
     busy_target_ms: float
-    longest_gate_s: float
     quiet_after_s: float
 
 
@@ -30,30 +29,26 @@ PROFILES = MappingProxyType(
     {
         "gentle": Profile(
             tolerance_ratio=0.01,
-            start_duty_ratio=0.03,
+            like_stock=False,
             busy_target_ms=50.0,
-            longest_gate_s=5.0,
             quiet_after_s=2.0,
         ),
         "balanced": Profile(
             tolerance_ratio=0.03,
-            start_duty_ratio=0.07,
+            like_stock=True,
             busy_target_ms=100.0,
-            longest_gate_s=2.0,
             quiet_after_s=0.5,
         ),
         "fast": Profile(
             tolerance_ratio=0.12,
-            start_duty_ratio=0.25,
+            like_stock=True,
             busy_target_ms=100.0,
-            longest_gate_s=0.5,
             quiet_after_s=0.3,
         ),
         "finish": Profile(
             tolerance_ratio=float("inf"),
-            start_duty_ratio=1.0,
+            like_stock=True,
             busy_target_ms=float("inf"),
-            longest_gate_s=0.0,
             quiet_after_s=0.0,
         ),
     }

@@ -17,6 +17,7 @@ def settle(
     items: int | None,
     *,
     failed: bool,
+    is_at_work: bool = False,
 ) -> None:
     """A batch of this update ended now.
 
@@ -55,6 +56,8 @@ def settle(
         update.target_scale = pacing.target_scale(decision.target_ms, work_s * 1000)
     if items and teaches and not update.one_shot:
         _compare_with_quiet(database, update, presence, now_s, work_s * 1000 / items)
+    if is_at_work and update.is_adaptive:
+        update.impact.now.did(items or 0, work_s)
     update.last_batch_s = took_s
     update.batches += 1
     update.items += items or 0

@@ -25,7 +25,7 @@ def by_spacing(
 ) -> Verdict:
     """Whichever of pace, rate and comparison waits longest, then the requests in flight."""
     limits = update.limits
-    pace = DutyCycle(going.ratio) if isinstance(limits.pace, Adaptive) else limits.pace
+    pace = DutyCycle(going.rest_ratio) if isinstance(limits.pace, Adaptive) else limits.pace
     batch_s = database.batch_s
     if batch_s is None:  # since the start: be as careful as after a batch on target
         batch_s = limits.target_duration_ms / 1000
@@ -34,22 +34,12 @@ def by_spacing(
     reason = going.reason
     if update.released and floor_s > rest_s:
         rest_s, reason = floor_s, str(FLOOR_PACE)
-    # What hushes take is given back between them, so that they are no part of the rest.
-    rests_from_s = database.batch_end_s + max(going.hushed_s - database.hushed_s, 0.0)
-    # A rest that was meant to be over soon is not begun anew when hushes become rare.
-    mean_rest_s = rest_s
-    if isinstance(limits.pace, Adaptive):
-        mean_rest_s = max(pacing.rest_s(DutyCycle(going.mean_ratio), batch_s), rest_s)
-    latest_s = database.batch_end_s + mean_rest_s + going.one_hush_s
-    pace_s = min(rests_from_s + rest_s, latest_s) - at.now_s
+    pace_s = database.batch_end_s + rest_s - at.now_s
     # By the limit of now: an override that has ended must not hold what it had slowed down.
     rate_s = update.charged_s + update.charged_items / limits.max_items_per_second - at.now_s
     waits_s = max(pace_s, rate_s, going.hush_s)
     if waits_s <= 0:
-        gate_s = min(
-            max(pace_s, rate_s) + going.gate_s,
-            rests_from_s + pacing.rest_s(DutyCycle(going.least_ratio), batch_s) - at.now_s,
-        )
+        gate_s = waits_s + going.gate_s
         if update.is_adaptive and at.active_requests and gate_s > 0:
             active = at.active_requests
             reason = f"waits for a gap between requests, of which {active} are active"
@@ -59,11 +49,13 @@ def by_spacing(
         rate = limits.max_items_per_second
         return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
     if waits_s == going.hush_s and going.hush_s > pace_s:
-        reason = "compares clients' latency with and without batches"
-        return Verdict(Cause.COMPARE, going.hush_s, reason)
-    batch = format_duration_ms(batch_s * 1000)
-    rest = format_duration_ms(rest_s * 1000)
-    return Verdict(Cause.PACE, pace_s, f"{reason}: rests {rest} after a batch of {batch}")
+        if going.is_comparison:
+            reason = "compares clients' latency with and without batches"
+            return Verdict(Cause.COMPARE, going.hush_s, reason)
+        rest = format_duration_ms(going.hush_s * 1000)
+        return Verdict(Cause.PACE, going.hush_s, f"resting {rest}: {reason}")
+    rest = format_duration_ms(pace_s * 1000)
+    return Verdict(Cause.PACE, pace_s, f"resting {rest}: {reason}")
 
 
 def decided(update: UpdateState, verdict: Verdict, target_ms: float, failures: int) -> Decision:

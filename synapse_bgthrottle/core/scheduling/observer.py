@@ -1,6 +1,5 @@
 """What samples tell the adaptive pace: who is there, how late we are, what is short. Pure."""
 
-import math
 from collections.abc import Mapping
 
 from synapse_bgthrottle.core.adaptive import controller
@@ -40,8 +39,9 @@ class Observer:
     def __init__(self, pacer: Pacer, facts: Facts) -> None:
         self._pacer = pacer
         self._facts = facts
+        pacer.sees_requests = facts.sees_requests
         look = ProcessSample if facts.sees_requests else DatabaseSample
-        pacer.comparison.look_s = PERIOD_S[look]
+        pacer.switchback.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
         # As last counted; and of databases whose count has moved since all of them were added up.
         self._counted: dict[str, float] = {}
@@ -49,7 +49,6 @@ class Observer:
         # The database's time for our questions, and how many there were; and whose are new.
         self._questions: dict[str, tuple[float, float]] = {}
         self._answered: set[str] = set()
-        self._looked_s = -math.inf
 
     def process(
         self,
@@ -60,13 +59,6 @@ class Observer:
         """What was seen of the process; the boards have it already."""
         self._own_transactions = sample.pool_waits
         at_work = working(databases, updates)
-        for name, update in at_work.items():
-            database = databases[name]
-            ran = update.batch_start_s is not None or database.batch_end_s >= self._looked_s
-            level = database.board.levels.get("event_loop_lag")
-            if ran and level is not None and level.value is not None:
-                update.harm.learn_lag(level.value / level.threshold)
-        self._looked_s = sample.at_s
         if not self._facts.sees_requests:
             self._pacer.presence.look(sample.at_s, None, 0)
         elif sample.requests_answered is not None:
@@ -81,9 +73,7 @@ class Observer:
             sample.responses if self._facts.sees_requests else None,
             max(sample.timer_late_s, 0.0),
             soft,
-            indulgence=min((update.harm.effort for update in paced), default=1.0),
             least_ratio=min((update.limits.min_duty_ratio for update in paced), default=0.0),
-            most_ratio=max((min(update.harm.effort, 1.0) for update in paced), default=1.0),
             quiet_after_s=min((update.profile.quiet_after_s for update in paced), default=0.0),
         )
 
@@ -107,7 +97,7 @@ class Observer:
             self._questions[name] = (total_s + sample.query_s, count + 1)
             self._answered.add(name)
             if at_work.keys() <= self._answered:
-                self._pacer.comparison.look(sample.at_s, self._questions)
+                self._pacer.switchback.look(sample.at_s, self._questions)
                 self._answered.clear()
 
     def _count(self, name: str, sample: DatabaseSample) -> None:

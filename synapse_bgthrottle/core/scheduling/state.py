@@ -4,7 +4,7 @@ import math
 
 import attrs
 
-from synapse_bgthrottle.core.adaptive.harm import Harm
+from synapse_bgthrottle.core.adaptive.harm import Impact
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.core.config.profiles import PROFILES, Profile
 from synapse_bgthrottle.core.levers.lever import Lever, Levers
@@ -14,9 +14,6 @@ from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill
 from synapse_bgthrottle.core.scheduling.pacing import LARGEST_SCALE, BatchSizer
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal_set import Board
-
-# Where requests cannot be seen, there are no gaps to be found: less to start from.
-_BLIND_START = 0.5
 
 
 @attrs.frozen
@@ -43,7 +40,6 @@ class DatabaseState:
     Attributes:
         batch_end_s: when the last batch ended (or the first was asked for), monotonic.
         batch_s: how long it took, without waits for locks; None before the first.
-        hushed_s: how much of the time before its end was hushes, of all comparisons.
         has_ended: whether the update whose iteration came last has left the queue.
         failures: failed iterations in a row, as Synapse's loop counts them.
         has_failed: whether the last batch did, whatever loop it was of.
@@ -56,7 +52,6 @@ class DatabaseState:
     batch_end_s: float
     board: Board
     batch_s: float | None = None
-    hushed_s: float = 0.0
     has_ended: bool = False
     failures: int = 0
     has_failed: bool = False
@@ -139,19 +134,7 @@ class UpdateState:
     last_failure: str = ""
     last_failure_wall_s: float = 0.0
     waited_s: dict[Cause, float] = attrs.field(factory=dict)
-    _harm: dict[str, Harm] = attrs.field(factory=dict, init=False)
-
-    @property
-    def harm(self) -> Harm:
-        """What it is known to cost clients; only learned with an adaptive pace.
-
-        How much they may be asked to bear is the profile's, so each profile learns for itself.
-        """
-        name, profile = self.limits.profile, self.profile
-        if name not in self._harm:
-            start_ratio = profile.start_duty_ratio * (1 if self.sees_requests else _BLIND_START)
-            self._harm[name] = Harm(start_ratio, profile.tolerance_ratio)
-        return self._harm[name]
+    impact: Impact = attrs.field(factory=Impact)
 
     def look(self, sample: DatabaseSample) -> None:
         """Its database was looked at while its batch ran."""

@@ -74,7 +74,7 @@ class Throttle:
             self.updates[key].calm_since_s = None
             self.updates[key].released = False
             self.updates[key].let_go_by = self.updates[key].went_by = frozenset()
-            self.pacer.comparison.restart(now_s)
+            self.pacer.switchback.restart(now_s)
         if database.failures >= FAILURES_UNTIL_ABORT:
             database.failures = 0  # somebody has started Synapse's loop anew, which forgot them too
 
@@ -184,7 +184,7 @@ class Throttle:
         update.batch_start_s, update.calm_since_s = now_s, None
         update.went_by |= update.let_go_by
         update.lock_wait, update.standstill = LockWait(now_s), Standstill(now_s)
-        self.pacer.comparison.works(database_name, now_s)
+        self.pacer.switchback.works(database_name)
 
     def leave(self, database_name: str) -> None:
         """The iteration was cancelled: the server ends."""
@@ -202,8 +202,6 @@ class Throttle:
 
     def delayed(self, database_name: str, update_name: str) -> None:
         """A batch that was due waits for the database's answer."""
-        if self.updates[database_name, update_name].is_adaptive:
-            self.pacer.comparison.delayed()
 
     def went_by(self, release: Lever) -> bool:
         """Whether its update had a batch while it was in force."""
@@ -218,12 +216,18 @@ class Throttle:
         """The batch ended; `items` is what it did, as far as that is known."""
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
-        comparison = self.pacer.comparison
-        comparison.worked(database_name, now_s)
-        database.hushed_s = comparison.hushed_s(now_s)
+        self.pacer.switchback.worked(database_name, now_s)
         if update.idle_s(now_s):
-            comparison.forget(now_s)  # clients may have waited for the same
-        batch_accounting.settle(database, update, self.pacer.presence, now_s, items, failed=failed)
+            self.pacer.switchback.forget(now_s)  # clients may have waited for the same
+        batch_accounting.settle(
+            database,
+            update,
+            self.pacer.presence,
+            now_s,
+            items,
+            failed=failed,
+            is_at_work=self.pacer.is_at_work,
+        )
 
     def failed(
         self,
@@ -242,18 +246,12 @@ class Throttle:
     def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
         limits, target_ms = update.limits, update.limits.target_duration_ms
         if not update.is_adaptive:
-            return Going(1.0, 1.0, 1.0, target_ms, 0.0, 0.0, str(limits.pace))
+            return Going(1.0, target_ms, str(limits.pace))
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, controller.SQLITE_TARGET_MS)
-        sharers = max(len(working(self.databases, self.updates)), 1)
-        batch_s = (self.databases[database_name].batch_s or 0.0) if update.batches else 0.0
-        going = self.pacer.go(limits, target_ms, update.harm, now_s, sharers, batch_s)
-        if going.result is not None:
-            for learner in working(self.databases, self.updates).values():
-                harm, result = learner.harm, going.result
-                if learner.is_adaptive and harm.tried_effort:
-                    harm.learn(now_s, harm.tried_effort, result.difference, result.variance)
-        return going
+        workers = [u for u in working(self.databases, self.updates).values() if u.is_adaptive]
+        impacts = [worker.impact for worker in workers]
+        return self.pacer.go(limits, target_ms, update.impact, impacts, now_s)
 
 
 def _duty_ratio(pace: Pace, going: Going) -> float | None:

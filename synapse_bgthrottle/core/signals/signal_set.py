@@ -23,6 +23,7 @@ class Soft:
     Attributes:
         pressure: the highest of those that are fresh; None: all are lost.
         name: of the signal that it comes from.
+        momentary: the highest now, without what was before; never above `pressure`.
         stale: name of a signal that was there and no longer is, so that nothing may get faster;
             empty: there is none.
     """
@@ -30,6 +31,7 @@ class Soft:
     pressure: float | None
     name: str = ""
     stale: str = ""
+    momentary: float = math.inf
 
 
 @attrs.frozen
@@ -102,6 +104,7 @@ class Board:
     def soft(self, now_s: float) -> Soft:
         """What the soft signals say together."""
         fresh: list[tuple[float, str]] = []
+        momentary = 0.0
         stale = ""
         for level in self._soft:
             if level.value is None:
@@ -110,8 +113,9 @@ class Board:
                 stale = level.signal.name if level.is_timed else stale
             else:
                 fresh.append((level.pressure, level.signal.name))
+                momentary = max(momentary, min(level.momentary, level.pressure))
         pressure, name = max(fresh, default=(None, ""))
-        return Soft(pressure, name, stale)
+        return Soft(pressure, name, stale, momentary)
 
     def panics_until_s(self) -> tuple[float, str]:
         """Until when nothing may run because somebody is hurt for certain, and why."""

@@ -44,6 +44,7 @@ class Level:
         about: what else was last found, where anything was.
         is_hidden: whether it is not observable because of sessions of other roles.
         pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
+        momentary: the same of the last look alone.
         closed_since_s: since when it is a closed budget; None: it is open.
         panic_until_s: until when nothing may run.
     """
@@ -57,6 +58,7 @@ class Level:
     about: str = ""
     is_hidden: bool = False
     pressure: float = 0.0
+    momentary: float = 0.0
     closed_since_s: float | None = None
     panic_until_s: float = -math.inf
     _unseen_s: float = 0.0
@@ -96,7 +98,7 @@ class Level:
         self.is_hidden = value is not None and pressure < ENTER_PRESSURE and self._is_least(sample)
         if self.is_hidden:
             value, pressure = None, 0.0
-        self.at_s, self.value = sample.at_s, value
+        self.at_s, self.value, self.momentary = sample.at_s, value, pressure
         if self.signal.signal_class is SignalClass.SOFT:
             known = min(known, max(pressure, _FADES_FROM))
             share = _ATTACK if pressure > known else _RELEASE
