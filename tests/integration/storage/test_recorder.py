@@ -18,7 +18,7 @@ def _told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> lis
     return [
         r.getMessage()
         for r in caplog.records
-        if r.levelno >= level and r.name.endswith(("keeper", "opening"))
+        if r.levelno >= level and r.name.endswith(("recorder", "loader"))
     ]
 
 
