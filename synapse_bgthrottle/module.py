@@ -192,7 +192,7 @@ class BackgroundUpdateThrottle:
         self._throttle.observe(database_name, sample)
         self._metrics.observed(database_name)
         if isinstance(sample, ProcessSample):
-            self._week.see(sample, self._throttle.pacer.presence, self._host.wall_s())
+            self._week.see(sample, self._throttle.pacer.activity, self._host.wall_s())
         if database_name is None or not isinstance(sample, DatabaseSample) or sample.is_of_clients:
             return
         if database_name not in self._sample_tellers:

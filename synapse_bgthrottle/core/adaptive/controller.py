@@ -1,13 +1,59 @@
-"""The adaptive pace: what is measured, turned into moments of work and of hush. Pure."""
+"""The adaptive pace: what is measured, turned into moments of work and of hush. Pure.
+
+Who is there is the first question (`client_activity`). While nobody is, there is no rest. Among
+clients, optimism in the face of uncertainty (UCB: Auer, Cesa-Bianchi, Fischer, 2002) decides on
+experiments at full contrast, and an account bounds what finding out costs.
+
+**Experiments** (`experiment`) are switchbacks (Bojinov, Simchi-Levi, Zhao, 2023): by assignment,
+moments of work, in which batches follow each other, and of hush, in which there is none. With a
+share u of the time for work,
+
+    W = 1.5 s, H = W (1/u - 1)                  up to u = 0.6; H is 30 s at most, and W then less
+    H = 1 s,   W = H u / (1 - u)                above
+
+The share is in the lengths, never in the contrast: an experiment's variance is q (1/W + 1/H), so
+that information a second is u (x - u) / q at a contrast of x, and what clients suffer until a slope
+s is known to z errors is z^2 q / (s (x - u)). Caution by dilution is slower and costs more.
+
+**Impact** (`impact_model`): by regression, clients are slower by exp(s) at full work, with an error
+SE judged by how much experiments differ; and a CUSUM (Page, 1954) says when s is no longer so.
+
+**Budget and effort** (`effort`), for the tolerance T of the profile:
+
+    budget      B = max(T, 0.08 (s - SE) of work back to back)     what stock Synapse costs, or T
+    debt        D = sum of s * time worked - B * time               with a memory of 180 s, >= 0
+    optimism    z = max(1 - D / 3 s, 0)
+    effort      u = max(B - D / 180 s, 0.3 B) / max(s - z SE, B/8)
+    at most     0.3 at first and in doubt; 0.6; 0.8, 0.9, 0.95 once s + SE < 8 B, 5 B, 2.5 B
+    at least    what does as much as stock Synapse, unless the profile is gentler than stock
+
+So an update that harms nobody has most of the time within a minute, one that harms is found out
+within seconds of work, and what that costs is 3 s (of requests twice as slow) and no more.
+
+**Ways of working**: back to back at the target, or 25 ms each begun in a gap, when no request is in
+flight. A request that meets a batch on the event loop waits for its end (Fuhrmann and Cooper, 1985,
+on queues with vacations), so that gaps lower what an item costs; where cores are spare, gaps only
+cost speed. Each is tried, and the one that does most within the budget is used: the greatest
+v min(1, B / s) by speed v in items a second, with half an error of optimism.
+
+**Suspicion**: the last 3 s of a long moment of work at 2.4 of their standard deviations above the
+work of before call a hush at once, and two short experiments.
+
+**Pressure** (`pressure_controller`): what is short although no batch of ours runs is somebody
+else's load. It bounds the effort, down to `min_duty_cycle`; stock never yields.
+
+**Workers**: where no request comes to this process, the database's answers are compared. Such a
+question is about a third of a request, so the tolerance is three times the profile's.
+"""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from synapse_bgthrottle.core.adaptive.comparison import Switchback, Turn
-from synapse_bgthrottle.core.adaptive.harm import Impact, Way
-from synapse_bgthrottle.core.adaptive.presence import Presence
+from synapse_bgthrottle.core.adaptive.client_activity import ClientActivity
+from synapse_bgthrottle.core.adaptive.effort import Impact, Way
+from synapse_bgthrottle.core.adaptive.experiment import LARGEST_TRIAL_RATIO, Switchback, Turn
 from synapse_bgthrottle.core.adaptive.pressure_controller import BLIND_RATIO, SoftLaw
 from synapse_bgthrottle.core.config.limits import Limits
 from synapse_bgthrottle.core.config.profiles import PROFILES, Profile
@@ -28,21 +74,37 @@ _BLIND_AFTER_S = 5.0
 # Batches on SQLite hold the lock of the only writer, and the only thread.
 SQLITE_TARGET_MS = 50.0
 
-# Once nobody has been seen for t, somebody comes within the next 0.04 t about once in 25 times.
-_TARGET_PER_QUIET = 0.04
-
-# A batch in a gap.
+# A batch in a gap, and how long a gap is waited for. Below the least ratio there is no time for it.
 GAP_TARGET_MS = 25.0
-_LONGEST_GAP_S = 0.5
+LONGEST_GAP_S = 0.5
+_LEAST_GAP_RATIO = 0.05
 
-# A pressure that was smoothed has mostly gone so long after the batch that made it.
-_SETTLED_S = 0.5
+_QUESTION_FACTOR = 3.0
 
-# Where only the database's answers are compared: they are about a third of a request.
-_QUESTION_SHARE = 3.0
-
-# After a longer time without clients phases begin anew.
+# After a longer time without clients experiments begin anew.
 _LONG_QUIET_S = 5.0
+
+# After suspicion: so many experiments, at no more than this.
+_SUSPICION_TURNS = 2
+_SUSPICION_RATIO = 0.5
+
+
+@attrs.frozen
+class Worker:
+    """An update at work: its limits, and what is known of it."""
+
+    limits: Limits
+    impact: Impact
+
+    @property
+    def profile(self) -> Profile:
+        """How careful it is."""
+        return PROFILES[self.limits.profile]
+
+    @property
+    def is_careful(self) -> bool:
+        """Whether it asks what it costs clients."""
+        return math.isfinite(self.profile.tolerance_ratio)
 
 
 @attrs.frozen
@@ -50,14 +112,16 @@ class Going:
     """How to go on now.
 
     Attributes:
-        ratio: duty cycle, for people.
+        ratio: share of the time that is for work.
         target_ms: wanted duration of the next batch.
         reason: why, for people.
-        rest_ratio: duty cycle that is kept by a rest after each batch; 1: by hushes.
+        rest_ratio: duty cycle that is kept by a rest after each batch; 1 where hushes keep it.
         gate_s: how long to wait for a gap between requests.
-        hush_s: how long there is no batch at all.
-        is_comparison: whether that is for the comparison's sake alone.
-        long_rest_ratio: of a batch that outlasts its moment.
+        hush_s: how long there will be no batch at all; negative: for how long there may be some.
+        rest_s: how long that is from its beginning.
+        is_comparison: whether a hush is for the comparison's sake alone.
+        is_experiment: whether this is a part of an experiment.
+        is_shared: whether others work too, whose moments no batch of this one can make longer.
     """
 
     ratio: float
@@ -66,7 +130,10 @@ class Going:
     rest_ratio: float = 1.0
     gate_s: float = 0.0
     hush_s: float = -math.inf
+    rest_s: float = 0.0
     is_comparison: bool = False
+    is_experiment: bool = False
+    is_shared: bool = False
 
 
 @attrs.define
@@ -74,13 +141,14 @@ class Pacer:
     """What all databases of one server share: its clients, and how much of the time is work.
 
     Attributes:
-        presence: whether anybody is there.
+        activity: whether anybody is there.
         switchback: moments with and without batches.
         law: the duty cycle that soft pressures allow.
         soft: what the soft signals said last.
+        sees_requests: whether clients' requests come to this process.
     """
 
-    presence: Presence = attrs.field(factory=Presence)
+    activity: ClientActivity = attrs.field(factory=ClientActivity)
     switchback: Switchback = attrs.field(factory=Switchback)
     law: SoftLaw = attrs.field(factory=SoftLaw)
     soft: Soft = attrs.field(factory=lambda: Soft(None))
@@ -88,9 +156,7 @@ class Pacer:
     _calm_since_s: float | None = None
     _looked_s: float = -math.inf
     _quiet_since_s: float | None = None
-    _ratio: float = 1.0
-    is_at_work: bool = False
-    _last_short: int = 0
+    _suspicion_turns: int = 0
 
     def calm_for_s(self, now_s: float) -> float:
         """For how long soft pressures have been seen to be low; what nobody looked at is not."""
@@ -104,9 +170,7 @@ class Pacer:
         responses: Mapping[str, tuple[float, float]] | None,
         late_s: float,
         soft: Soft,
-        *,
-        least_ratio: float,
-        quiet_after_s: float,
+        at_work: Sequence[Worker],
     ) -> None:
         """A look at this process, four times a second."""
         self.soft = soft
@@ -120,101 +184,120 @@ class Pacer:
         if responses is not None:
             self.switchback.look(now_s, responses, late_s)
         # Amid our own batches, or while nobody is there, it is us who make the pressure.
-        is_clean = self.switchback.is_clean(now_s - self.switchback.look_s)
-        if is_clean and not self.presence.is_quiet(now_s, quiet_after_s):
-            self.law.step(soft, least_ratio, max(self._ratio, least_ratio))
+        quiet_after_s = min((worker.profile.quiet_after_s for worker in at_work), default=0.0)
+        is_ours = not self.switchback.is_clean(now_s - self.switchback.look_s)
+        if not (is_ours or self.activity.is_quiet(now_s, quiet_after_s)):
+            least = min((worker.limits.min_duty_ratio for worker in at_work), default=0.0)
+            used = max((self._allowed(worker) for worker in at_work), default=1.0)
+            self.law.step(soft, least, used)
 
     def go(
-        self,
-        limits: Limits,
-        target_ms: float,
-        impact: Impact,
-        workers: Iterable[Impact],
-        now_s: float,
+        self, worker: Worker, at_work: Sequence[Worker], target_ms: float, now_s: float
     ) -> Going:
         """How to go on with this update.
 
         Args:
-            limits: of the update.
+            worker: the update.
+            at_work: all updates that work now, this one among them.
             target_ms: duration of its batches at most.
-            impact: what is known of it.
-            workers: of all that work now.
             now_s: the time.
         """
-        self.is_at_work = False
-        profile = PROFILES[limits.profile]
-        if math.isinf(profile.tolerance_ratio):
+        limits, profile = worker.limits, worker.profile
+        if not worker.is_careful:
             return _all_out("as fast as budgets allow", limits, target_ms)
-        quiet_s = self.presence.quiet_for_s(now_s)
-        if self.presence.is_quiet(now_s, profile.quiet_after_s):
+        if self.activity.is_quiet(now_s, profile.quiet_after_s):
             if self._quiet_since_s is None:
                 self._quiet_since_s = now_s
+            quiet_s = self.activity.quiet_for_s(now_s)
             seen = "no client seen so far"
             if math.isfinite(quiet_s):
                 seen = f"no client for {format_duration_ms(quiet_s * 1000)}"
             return _all_out(seen, limits, target_ms)
-        if self._quiet_since_s is not None:
-            passed_s = now_s - self._quiet_since_s
-            self._quiet_since_s = None
-            if passed_s > _LONG_QUIET_S:
-                self.switchback.restart(now_s)
-            else:
-                self.switchback.stand_still(passed_s)
+        self._end_quiet(now_s)
         if self.soft.pressure is None or now_s - self._looked_s > _BLIND_AFTER_S:
             ratio = _bounded(BLIND_RATIO, limits)
-            return _at(ratio, target_ms, f"nothing can be measured: {_percent(ratio)}")
-        return self._among_clients(limits, profile, target_ms, impact, workers, now_s)
+            why = f"nothing can be measured, updates may use {format_ratio(ratio)} of the time"
+            return Going(ratio, target_ms, why, rest_ratio=ratio)
+        return self._among_clients(worker, at_work, target_ms, now_s)
+
+    def _end_quiet(self, now_s: float) -> None:
+        if self._quiet_since_s is None:
+            return
+        passed_s, self._quiet_since_s = now_s - self._quiet_since_s, None
+        if passed_s > _LONG_QUIET_S:
+            self.switchback.restart()
+        else:
+            self.switchback.stand_still(passed_s)
 
     def _among_clients(
-        self,
-        limits: Limits,
-        profile: Profile,
-        target_ms: float,
-        impact: Impact,
-        workers: Iterable[Impact],
-        now_s: float,
+        self, worker: Worker, at_work: Sequence[Worker], target_ms: float, now_s: float
     ) -> Going:
-        tolerance = profile.tolerance_ratio * (1 if self.sees_requests else _QUESTION_SHARE)
-        budget = impact.budget_ratio(tolerance, like_stock=profile.like_stock)
-        ratio = _bounded(impact.effort(impact.way, budget, like_stock=profile.like_stock), limits)
-        ratio = _bounded(min(ratio, self.law.ratio), limits)
-        turn = self.switchback.turn(now_s, ratio)
+        turn = self.switchback.turn(now_s, self._ratio(at_work))
         if turn is not None:
-            for worker in workers:
-                worker.turned(turn.work_s, turn.hush_s)
-                if turn.result is not None:
-                    worker.now.model.learn(now_s, turn.result.difference, turn.result.variance)
-            budget = impact.budget_ratio(tolerance, like_stock=profile.like_stock)
-            way = impact.choose(budget, has_gaps=self.sees_requests)
-            for worker in workers:
-                worker.way = way
-            if self.switchback.is_suspicious:
-                self._last_short = 2
-            ratio = _bounded(
-                min(impact.effort(way, budget, like_stock=profile.like_stock), self.law.ratio),
-                limits,
-            )
-            if self._last_short:
-                self._last_short -= 1
-                ratio = min(ratio, 0.5)
-            self.switchback.is_suspicious = False
-            self.switchback.begin_work(now_s, ratio)
-        self._ratio = ratio
-        self.is_at_work = True
-        hush_s = self.switchback.began_s - now_s
-        if self.switchback.is_hush:
-            hush_s = max(self.switchback.ends_s - now_s, 0.0)
-        elif self.switchback.is_ending(now_s):
+            self._learn(turn, at_work, now_s)
+            way = worker.impact.choose(self._budget(worker), has_gaps=self.sees_requests)
+            for other in at_work:
+                other.impact.way = way
+            self.switchback.begin_work(now_s, self._ratio(at_work))
+        ratio, switchback = self._ratio(at_work), self.switchback
+        hush_s = switchback.began_s - now_s
+        if switchback.is_hush:
+            hush_s = max(switchback.ends_s - now_s, 0.0)
+        elif switchback.is_ending(now_s):
             hush_s = LOOK_EVERY_S
-        in_gaps = impact.way is Way.IN_GAPS and ratio > 0.05
+        in_gaps = worker.impact.way is Way.IN_GAPS and ratio > _LEAST_GAP_RATIO
         return Going(
             ratio,
-            min(GAP_TARGET_MS, target_ms) if in_gaps else min(target_ms, profile.busy_target_ms),
-            f"clients are here, updates may use {format_ratio(ratio)} of the time",
-            gate_s=_LONGEST_GAP_S if in_gaps else 0.0,
+            min(GAP_TARGET_MS if in_gaps else worker.profile.busy_target_ms, target_ms),
+            self._reason(ratio),
+            gate_s=LONGEST_GAP_S if in_gaps else 0.0,
             hush_s=hush_s,
-            is_comparison=ratio > 0.6,
+            rest_s=switchback.ends_s - switchback.began_s,
+            is_comparison=ratio > LARGEST_TRIAL_RATIO,
+            is_experiment=True,
+            is_shared=len(at_work) > 1,
         )
+
+    def _learn(self, turn: Turn, at_work: Sequence[Worker], now_s: float) -> None:
+        """All that worked learn what all of them cost together, whoever asked first."""
+        self._suspicion_turns = max(self._suspicion_turns - 1, 0)
+        if turn.is_suspicious:
+            self._suspicion_turns = _SUSPICION_TURNS
+        for worker in at_work:
+            worker.impact.turned(turn.work_s, turn.hush_s)
+            if turn.result is not None:
+                model = worker.impact.now.model
+                model.learn(now_s, turn.result.difference, turn.result.variance)
+
+    def _budget(self, worker: Worker) -> float:
+        factor = 1.0 if self.sees_requests else _QUESTION_FACTOR
+        tolerance = worker.profile.tolerance_ratio * factor
+        return worker.impact.budget_ratio(tolerance, like_stock=worker.profile.like_stock)
+
+    def _allowed(self, worker: Worker) -> float:
+        if not worker.is_careful:
+            return worker.limits.max_duty_ratio
+        budget = self._budget(worker)
+        effort = worker.impact.effort(budget, like_stock=worker.profile.like_stock)
+        return _bounded(effort, worker.limits)
+
+    def _ratio(self, at_work: Sequence[Worker]) -> float:
+        """The share of the time that all of them may use: they work in the same moments."""
+        most = _SUSPICION_RATIO if self._suspicion_turns else 1.0
+        most = min(most, self.law.ratio)
+        return min(
+            _bounded(min(self._allowed(worker), most), worker.limits)
+            for worker in at_work
+            if worker.is_careful
+        )
+
+    def _reason(self, ratio: float) -> str:
+        may = f"updates may use {format_ratio(round(ratio, 3))} of the time"
+        if self.law.ratio > ratio:
+            return f"clients are here, {may}"
+        if self.soft.stale and (self.soft.pressure or 0.0) < 1:
+            return f"{self.soft.stale} is not read any more, {may}"
+        return f"{self.soft.name} is at {self.soft.pressure:.2f} of its limit, {may}"
 
 
 def highest(softs: Iterable[Soft]) -> Soft:
@@ -232,16 +315,9 @@ def highest(softs: Iterable[Soft]) -> Soft:
 
 def _all_out(reason: str, limits: Limits, target_ms: float) -> Going:
     ratio = _bounded(1.0, limits)
-    return _at(ratio, target_ms, f"{reason}: {_percent(ratio)}")
-
-
-def _at(ratio: float, target_ms: float, reason: str) -> Going:
-    return Going(ratio, target_ms, reason, rest_ratio=ratio)
+    why = f"{reason}, updates may use {format_ratio(ratio)} of the time"
+    return Going(ratio, target_ms, why, rest_ratio=ratio)
 
 
 def _bounded(ratio: float, limits: Limits) -> float:
     return max(min(ratio, limits.max_duty_ratio), limits.min_duty_ratio)
-
-
-def _percent(ratio: float) -> str:
-    return f"duty cycle {format_ratio(ratio)}"

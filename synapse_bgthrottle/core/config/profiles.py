@@ -12,10 +12,9 @@ class Profile:
     Attributes:
         tolerance_ratio: by how much clients' requests may become slower, as Synapse measures them;
             clients, who also wait for it to read a request, see up to twice that; inf: anything.
-        start_duty_ratio: the duty cycle while clients are there and nothing is known of the update
-            yet.
+        like_stock: whether an update may always do as much as with stock Synapse, and cost clients
+            as much, unless the server is short of something.
         busy_target_ms: wanted duration of a batch while clients are there.
-        longest_gate_s: how long a batch waits for a gap between requests.
         quiet_after_s: the least time without requests after which nobody is there.
     """
 

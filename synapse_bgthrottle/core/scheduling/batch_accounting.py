@@ -1,6 +1,6 @@
 """What a batch that has ended leaves: the rest to pay, what it teaches, and counts. Pure."""
 
-from synapse_bgthrottle.core.adaptive.presence import Presence
+from synapse_bgthrottle.core.adaptive.client_activity import ClientActivity
 from synapse_bgthrottle.core.scheduling import pacing
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.samples import BatchSample
@@ -12,19 +12,18 @@ _QUIET_ITEM_SHARE = 0.2
 def settle(
     database: DatabaseState,
     update: UpdateState,
-    presence: Presence,
+    activity: ClientActivity,
     now_s: float,
     items: int | None,
     *,
     failed: bool,
-    is_at_work: bool = False,
 ) -> None:
     """A batch of this update ended now.
 
     Args:
         database: where.
         update: whose.
-        presence: whether anybody was there.
+        activity: whether anybody was there.
         now_s: the time.
         items: what it did; None: that is not known.
         failed: whether it raised.
@@ -55,8 +54,8 @@ def settle(
         # Not from the first batch, whose size has nothing to do with the target.
         update.target_scale = pacing.target_scale(decision.target_ms, work_s * 1000)
     if items and teaches and not update.one_shot:
-        _compare_with_quiet(database, update, presence, now_s, work_s * 1000 / items)
-    if is_at_work and update.is_adaptive:
+        _compare_with_quiet(database, update, activity, now_s, work_s * 1000 / items)
+    if update.impact.is_measured:
         update.impact.now.did(items or 0, work_s)
     update.last_batch_s = took_s
     update.batches += 1
@@ -65,10 +64,14 @@ def settle(
 
 
 def _compare_with_quiet(
-    database: DatabaseState, update: UpdateState, presence: Presence, now_s: float, item_ms: float
+    database: DatabaseState,
+    update: UpdateState,
+    activity: ClientActivity,
+    now_s: float,
+    item_ms: float,
 ) -> None:
     quiet_after_s = update.profile.quiet_after_s
-    if presence.is_quiet(now_s, quiet_after_s):
+    if activity.is_quiet(now_s, quiet_after_s):
         known = item_ms if update.quiet_item_ms is None else update.quiet_item_ms
         update.quiet_item_ms = known + _QUIET_ITEM_SHARE * (item_ms - known)
     elif update.quiet_item_ms:

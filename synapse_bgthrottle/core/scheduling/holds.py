@@ -182,8 +182,8 @@ def by_calm(update: UpdateState, pacer: Pacer, at: Conditions) -> Verdict | None
     """Before a one-shot that is paced by what is measured: pressures not low for long enough."""
     if not (update.one_shot and update.is_adaptive) or math.isinf(update.profile.tolerance_ratio):
         return None
-    is_quiet = pacer.presence.is_quiet(at.now_s, update.profile.quiet_after_s)
-    if is_quiet and pacer.presence.watched_for_s(at.now_s) >= CALM_S:
+    is_quiet = pacer.activity.is_quiet(at.now_s, update.profile.quiet_after_s)
+    if is_quiet and pacer.activity.watched_for_s(at.now_s) >= CALM_S:
         return None
     soft, calm_for_s = pacer.soft, pacer.calm_for_s(at.now_s)
     if calm_for_s >= CALM_S or soft.pressure is None or is_released(update, at):

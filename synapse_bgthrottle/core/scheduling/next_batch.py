@@ -11,6 +11,8 @@ from synapse_bgthrottle.core.units import format_duration_ms
 # The pace of an update that is let go although something holds it.
 FLOOR_PACE = DutyCycle(0.01)
 
+_LONG_BATCH_S = 2.0
+
 
 def by_panic(database: DatabaseState, at: Conditions) -> Verdict | None:
     """Somebody who waits for us, for certain."""
@@ -25,10 +27,14 @@ def by_spacing(
 ) -> Verdict:
     """Whichever of pace, rate and comparison waits longest, then the requests in flight."""
     limits = update.limits
-    pace = DutyCycle(going.rest_ratio) if isinstance(limits.pace, Adaptive) else limits.pace
     batch_s = database.batch_s
     if batch_s is None:  # since the start: be as careful as after a batch on target
         batch_s = limits.target_duration_ms / 1000
+    pace = limits.pace
+    if isinstance(pace, Adaptive):
+        # Amid a batch that outlasts all moments others may work on: then no hush pays for it.
+        is_long = going.is_shared and batch_s > _LONG_BATCH_S
+        pace = DutyCycle(going.ratio if is_long else going.rest_ratio)
     rest_s = pacing.rest_s(pace, batch_s)
     floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
     reason = going.reason
@@ -50,11 +56,11 @@ def by_spacing(
         return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
     if waits_s == going.hush_s and going.hush_s > pace_s:
         if going.is_comparison:
-            reason = "compares clients' latency with and without batches"
+            reason = "pauses to see how quick clients' requests are without updates"
             return Verdict(Cause.COMPARE, going.hush_s, reason)
-        rest = format_duration_ms(going.hush_s * 1000)
+        rest = format_duration_ms(going.rest_s * 1000)
         return Verdict(Cause.PACE, going.hush_s, f"resting {rest}: {reason}")
-    rest = format_duration_ms(pace_s * 1000)
+    rest = format_duration_ms(rest_s * 1000)
     return Verdict(Cause.PACE, pace_s, f"resting {rest}: {reason}")
 
 

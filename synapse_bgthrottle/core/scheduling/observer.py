@@ -60,21 +60,19 @@ class Observer:
         self._own_transactions = sample.pool_waits
         at_work = working(databases, updates)
         if not self._facts.sees_requests:
-            self._pacer.presence.look(sample.at_s, None, 0)
+            self._pacer.activity.look(sample.at_s, None, 0)
         elif sample.requests_answered is not None:
             # Amid a batch too, when nobody decides anything: it may last for hours.
             active, answered = sample.active_requests, sample.requests_answered
-            self._pacer.presence.look(sample.at_s, active, answered)
+            self._pacer.activity.look(sample.at_s, active, answered)
         boards = [database.board for database in databases.values() if database.is_open]
         soft = controller.highest([board.soft(sample.at_s) for board in boards])
-        paced = [update for update in at_work.values() if update.is_adaptive]
         self._pacer.look(
             sample.at_s,
             sample.responses if self._facts.sees_requests else None,
             max(sample.timer_late_s, 0.0),
             soft,
-            least_ratio=min((update.limits.min_duty_ratio for update in paced), default=0.0),
-            quiet_after_s=min((update.profile.quiet_after_s for update in paced), default=0.0),
+            [update.worker for update in at_work.values() if update.is_adaptive],
         )
 
     def database(
@@ -112,5 +110,5 @@ class Observer:
         self._counted[name] = self._transactions[name] = counted
         if self._facts.databases <= self._transactions.keys():
             total = sum(self._transactions.values())
-            self._pacer.presence.look_at_transactions(sample.at_s, total, own)
+            self._pacer.activity.look_at_transactions(sample.at_s, total, own)
             self._transactions.clear()

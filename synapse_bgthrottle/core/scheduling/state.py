@@ -4,7 +4,8 @@ import math
 
 import attrs
 
-from synapse_bgthrottle.core.adaptive.harm import Impact
+from synapse_bgthrottle.core.adaptive.controller import Worker
+from synapse_bgthrottle.core.adaptive.effort import Impact
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.core.config.profiles import PROFILES, Profile
 from synapse_bgthrottle.core.levers.lever import Lever, Levers
@@ -98,6 +99,7 @@ class UpdateState:
         last_failure: the message of the last failure.
         last_failure_wall_s: when that was, in seconds since the epoch.
         waited_s: seconds waited so far, by cause.
+        impact: what it costs clients; only learned with an adaptive pace.
     """
 
     limits: Limits
@@ -152,6 +154,11 @@ class UpdateState:
         held = before.cause if before is not None and before.cause.is_hold else None
         if before is None or holds is not held:
             self.since_s = now_s
+
+    @property
+    def worker(self) -> Worker:
+        """What the adaptive pace asks of it."""
+        return Worker(self.limits, self.impact)
 
     @property
     def profile(self) -> Profile:

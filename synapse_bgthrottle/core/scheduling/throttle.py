@@ -74,7 +74,7 @@ class Throttle:
             self.updates[key].calm_since_s = None
             self.updates[key].released = False
             self.updates[key].let_go_by = self.updates[key].went_by = frozenset()
-            self.pacer.switchback.restart(now_s)
+            self.pacer.switchback.restart()
         if database.failures >= FAILURES_UNTIL_ABORT:
             database.failures = 0  # somebody has started Synapse's loop anew, which forgot them too
 
@@ -101,7 +101,7 @@ class Throttle:
         update = self.updates[database_name, update_name]
         self._limits.apply(self.levers, update_name, database_name, update, at.wall_s)
         if update.is_adaptive:
-            self.pacer.presence.look(at.now_s, at.active_requests, at.requests_answered)
+            self.pacer.activity.look(at.now_s, at.active_requests, at.requests_answered)
         holds.note_openings(database, update, at)
         target_ms = update.limits.target_duration_ms
         verdict = (
@@ -184,7 +184,7 @@ class Throttle:
         update.batch_start_s, update.calm_since_s = now_s, None
         update.went_by |= update.let_go_by
         update.lock_wait, update.standstill = LockWait(now_s), Standstill(now_s)
-        self.pacer.switchback.works(database_name)
+        self.pacer.switchback.works(database_name, now_s)
 
     def leave(self, database_name: str) -> None:
         """The iteration was cancelled: the server ends."""
@@ -218,15 +218,14 @@ class Throttle:
         update = self.updates[database_name, update_name]
         self.pacer.switchback.worked(database_name, now_s)
         if update.idle_s(now_s):
-            self.pacer.switchback.forget(now_s)  # clients may have waited for the same
+            self.pacer.switchback.forget()  # clients may have waited for the same
         batch_accounting.settle(
             database,
             update,
-            self.pacer.presence,
+            self.pacer.activity,
             now_s,
             items,
             failed=failed,
-            is_at_work=self.pacer.is_at_work,
         )
 
     def failed(
@@ -249,9 +248,11 @@ class Throttle:
             return Going(1.0, target_ms, str(limits.pace))
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, controller.SQLITE_TARGET_MS)
-        workers = [u for u in working(self.databases, self.updates).values() if u.is_adaptive]
-        impacts = [worker.impact for worker in workers]
-        return self.pacer.go(limits, target_ms, update.impact, impacts, now_s)
+        others = working(self.databases, self.updates).values()
+        at_work = [u.worker for u in others if u.is_adaptive and u is not update]
+        going = self.pacer.go(update.worker, [update.worker, *at_work], target_ms, now_s)
+        update.impact.is_measured = going.is_experiment
+        return going
 
 
 def _duty_ratio(pace: Pace, going: Going) -> float | None:
