@@ -32,9 +32,6 @@ _LOOK_S = 0.05
 # they are asked from so long before the wait after a failure ends, so that it is not our batch.
 _ASKED_BEFORE_S = 3.0
 
-# A batch that was due so long ago may have missed the moment that it was for.
-_DELAYED_S = 0.25
-
 # A database that has been silent for so long may be for days: it is looked at once it answers.
 _LONG_SILENCE_S = 60.0
 
@@ -167,8 +164,6 @@ class Iteration(AbstractAsyncContextManager[int]):
             asked_before_s = self._asked_before_s(decision)
             is_time = decision.wait_s <= asked_before_s
             if is_time and await self._watch.has_asked():
-                if decision.wait_s <= 0 and self._watch.took_s > _DELAYED_S:
-                    self._throttle.delayed(self._database.name, self._update_name)
                 continue  # that took time: decide anew
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
@@ -183,7 +178,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         if decision.cause is Cause.BACKOFF:
             return _ASKED_BEFORE_S
         # Or else the moment for batches could be over before the answer is there, each time.
-        return self._watch.took_s if decision.cause is Cause.COMPARE else 0.0
+        return self._watch.took_s if decision.cause in (Cause.PACE, Cause.COMPARE) else 0.0
 
     async def _look_first(self, since_s: float) -> None:
         self._seen_since_s = None

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from synapse_bgthrottle.core.config.limits import Adaptive, FixedSleep
+from synapse_bgthrottle.core.config.limits import Adaptive, FixedSleep, Pace
 from testbed.simulation import faults, loads
 from testbed.simulation.model import ClientsModel, ServerModel, UpdateModel
 from testbed.simulation.presets import (
@@ -141,7 +141,8 @@ def test_quicker_than_stock_at_no_more_harm(update: UpdateModel) -> None:
     items, slower = [0.0, 0.0], [0.0, 0.0]
     for seed in (1, 2, 3):
         alone = World(TWO_CORES, clients, streams(seed)).run(300).latencies(60)
-        for number, pace in enumerate((FixedSleep(1000), Adaptive())):
+        paces: tuple[Pace, Pace] = (FixedSleep(1000), Adaptive())
+        for number, pace in enumerate(paces):
             record = world(update, pace, seed=seed).run(300)
             items[number] += record.items(60, 300)
             mean_s = record.latencies(60).geometric_mean_s

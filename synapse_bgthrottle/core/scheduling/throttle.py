@@ -200,9 +200,6 @@ class Throttle:
         if database.update_name == update_name:  # or else another one has begun
             database.has_ended = True
 
-    def delayed(self, database_name: str, update_name: str) -> None:
-        """A batch that was due waits for the database's answer."""
-
     def went_by(self, release: Lever) -> bool:
         """Whether its update had a batch while it was in force."""
         if release.database is None:

@@ -56,7 +56,7 @@ def test_pressure_of_our_own_batches_is_not_yielded_to() -> None:
             server.batch(0.01)
         server.late_s = 0.3 if works else 0.0
         server.pass_time(0.23, busy=True)
-    assert FIRST_RATIO == pytest.approx(server.update.duty_ratio)
+    assert 2 * server.update.duty_ratio < server.throttle.pacer.law.ratio
 
 
 def test_pressure_is_told() -> None:
