@@ -93,12 +93,19 @@ def test_load_goes() -> None:
     ids=["event_search", "event_resign"],
 )
 def test_harm_is_bounded(update: UpdateModel, most: float) -> None:
-    """Balanced, clients are hardly slower where unthrottled makes them slower by 0.7 and up."""
-    alone = World(TWO_CORES, ClientsModel(kinds=REALISTIC, load=loads.steady(15)), streams(1))
-    base = alone.run(300).latencies(60).geometric_mean_s
-    record = world(update).run(300)
-    assert most > record.latencies(60).geometric_mean_s / base
-    assert 0.03 < record.share_in_batches(60, 300)
+    """Balanced, clients are hardly slower where unthrottled makes them slower by 0.7 and up.
+
+    In the mean of some runs: early experiments may be lucky or unlucky.
+    """
+    slower = []
+    for seed in (1, 2, 3, 4):
+        clients = ClientsModel(kinds=REALISTIC, load=loads.steady(15))
+        base_s = World(TWO_CORES, clients, streams(seed)).run(300).latencies(60).geometric_mean_s
+        record = world(update, seed=seed).run(300)
+        slower.append(record.latencies(60).geometric_mean_s / base_s)
+        assert 0.03 < record.share_in_batches(60, 300)
+    assert most > sum(slower) / len(slower)
+    assert 1.2 > max(slower)
 
 
 def test_profiles_are_in_order() -> None:

@@ -22,9 +22,10 @@ SE judged by how much experiments differ; and a CUSUM (Page, 1954) says when s i
 
     budget      B = max(T, 0.08 (s - SE) of work back to back)     what stock Synapse costs, or T
     debt        D = sum of s * time worked - B * time               with a memory of 180 s, >= 0
-    optimism    z = max(1 - D / 3 s, 0)
+    optimism    z = 0.7 max(1 - D / 3 s, 0)
     effort      u = max(B - D / 180 s, 0.3 B) / max(s - z SE, B/8)
-    at most     0.3 at first and in doubt; 0.6; 0.8, 0.9, 0.95 once s + SE < 8 B, 5 B, 2.5 B
+    at most     0.3 at first and in doubt; 0.6; after 14 experiments 0.8, 0.9, 0.95
+                once s + SE < 8 B, 5 B, 2.5 B
     at least    what does as much as stock Synapse, unless the profile is gentler than stock
 
 So an update that harms nobody has most of the time within a minute, one that harms is found out

@@ -18,21 +18,21 @@ STOCK_RATIO = 0.11
 # the slope is measured inside the server, and clients also wait for it to read their requests.
 _STOCK_HARM_RATIO = 0.08
 
-# One standard error of optimism, for as long as finding out has cost less than the allowance: 3 s
-# of requests that take twice as long, or a minute that is 5 % slower.
-_OPTIMISM = 1.0
+# So many standard errors of optimism, for as long as finding out has cost less than the allowance:
+# 3 s of requests that take twice as long, or a minute that is 5 % slower.
+_OPTIMISM = 0.7
 _ALLOWANCE_S = 3.0
 _ACCOUNT_MEMORY_S = 180.0
 _LEAST_LEFT = 0.3
 
-# The most of the time: before two experiments, in doubt, and then by how many times the budget
-# clients may be slower at full work, one standard error included.
+# The most of the time: before two experiments, in doubt, before 14 of them; then by how many times
+# the budget clients may be slower at full work, one standard error included.
 FIRST_RATIO = 0.3
 DOUBT_RATIO = 0.3
 UNPROVEN_RATIO = 0.6
 _PROVEN_RATIOS = ((2.5, 0.95), (5.0, 0.9), (8.0, 0.8))
 _FEW = 2
-_SOME = 6
+_SOME = 14
 
 # Nothing is believed to cost less than this share of the budget.
 _LEAST_SLOPE = 1 / 8

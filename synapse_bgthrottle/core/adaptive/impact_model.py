@@ -20,9 +20,10 @@ import math
 
 import attrs
 
-# Before anything is known: clients may be slower by a third, or by nothing, or by twice that.
+# Before anything is known: clients may be slower by a third, by nothing, or by twice that (and the
+# error is inflated like any other).
 PRIOR_SLOPE = 0.3
-PRIOR_ERROR = 1.0
+PRIOR_ERROR = 0.5
 
 _HALF_LIFE_S = 1800.0
 

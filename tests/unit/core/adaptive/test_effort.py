@@ -97,7 +97,7 @@ def test_finding_out_is_paid_from_the_account() -> None:
     """An optimist with debts goes by what is probable."""
     known = Impact()
     for number in range(20):
-        known.ways[Way.BACK_TO_BACK].model.learn(number * 3.0, 0.2, 2.0)
+        known.ways[Way.BACK_TO_BACK].model.learn(number * 3.0, 0.2, 6.0)
     assert UNPROVEN_RATIO == known.effort(_BUDGET, like_stock=False)
     known.turned(30.0, 10.0)
     assert 0.2 > known.effort(_BUDGET, like_stock=False)
