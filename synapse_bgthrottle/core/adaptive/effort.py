@@ -80,17 +80,17 @@ class WayRecord:
 
     @property
     def speed(self) -> float | None:
-        """Items for each second of work, with the waits for gaps; None: unknown."""
-        return self._items / self._work_s if self._items and self._work_s else None
+        """Items for each second of work, with the waits for gaps; None: it was not tried."""
+        return self._items / self._work_s if self._work_s else None
 
     @property
     def batch_speed(self) -> float | None:
         """Items for each second in batches; None: unknown."""
         return self._items / self._batch_s if self._items and self._batch_s else None
 
-    def did(self, items: float, batch_s: float) -> None:
-        """A batch has ended."""
-        self._items += items
+    def did(self, items: float | None, batch_s: float) -> None:
+        """A batch has ended; where nobody tells of items, its time stands for them."""
+        self._items += batch_s if items is None else items
         self._batch_s += batch_s
 
     def worked(self, work_s: float) -> None:
@@ -204,7 +204,7 @@ class Impact:
     def _like_stock(self) -> float:
         """The share of the time in which it does as much as by stock Synapse."""
         speed = self.now.speed
-        if speed is None:
+        if not speed:
             return STOCK_RATIO
         return min(STOCK_RATIO * self._batch_speed() / speed, 2 * STOCK_RATIO)
 

@@ -56,7 +56,7 @@ def settle(
     if items and teaches and not update.one_shot:
         _compare_with_quiet(database, update, activity, now_s, work_s * 1000 / items)
     if update.impact.is_measured:
-        update.impact.now.did(items or 0, work_s)
+        update.impact.now.did(items, work_s)
     update.last_batch_s = took_s
     update.batches += 1
     update.items += items or 0
