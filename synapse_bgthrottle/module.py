@@ -1,6 +1,7 @@
 """The module as Synapse loads it: configuration, registration, the three callbacks."""
 
 import logging
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
@@ -19,7 +20,6 @@ from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSampl
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.homeserver.fallback import StockIteration
 from synapse_bgthrottle.homeserver.internals import private_side
-from synapse_bgthrottle.homeserver.internals.private_side import MissingDetail
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.iteration import Iteration
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
@@ -30,6 +30,7 @@ from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from synapse_bgthrottle.homeserver.service import ModuleSteering
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
 from synapse_bgthrottle.homeserver.storage.store import Store
+from synapse_bgthrottle.schema import MissingDetail
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,8 @@ class BackgroundUpdateThrottle:
         courses = Courses(self._throttle)
         desk = LeverDesk(self._host, self._throttle, store)
         self._metrics = Metrics(self._host, self._throttle, courses, self._tell_internal_error)
-        progress = ProgressWatch(self._host, self._throttle, courses, self._metrics)
         self._week = SeenWeek(sees_requests=facts.sees_requests)
+        progress = ProgressWatch(self._host, self._throttle, courses, self._metrics, self._week)
         self._keeper = Keeper(
             self._host,
             self._throttle,
@@ -80,6 +81,7 @@ class BackgroundUpdateThrottle:
         if self._active:
             self._keeper.opening.start()
             missing = self._missing(api)
+            warnings = self._warnings(config)
             steering = ModuleSteering(
                 self._host,
                 self._throttle,
@@ -92,10 +94,11 @@ class BackgroundUpdateThrottle:
                 self._watches,
                 self._tell_internal_error,
                 missing,
+                warnings,
             )
             self._serve(api, config.api_path, steering)
             try:
-                self._introduce(config)
+                self._introduce(config, warnings)
                 for detail in missing:
                     logger.info("this Synapse has no %s: %s", detail.name, detail.cost)
             except Exception as error:
@@ -180,11 +183,12 @@ class BackgroundUpdateThrottle:
         states = []
         for name, database in self._throttle.databases.items():
             update = self._throttle.updates[name, database.update_name]
-            doing = "running a batch" if update.batch_start_s is not None else "waiting"
+            ran = update.totals
+            doing = "running a batch" if update.batch.start_s is not None else "waiting"
             reason = update.decision.reason if update.decision is not None else "just begun"
             states.append(
-                f"{name}: {database.update_name} {doing} ({reason}), {update.batches} batches"
-                f" in {update.batch_s:.1f}s, {database.failures} failures in a row"
+                f"{name}: {database.update_name} {doing} ({reason}), {ran.batches} batches"
+                f" in {ran.batch_s:.1f}s, {database.failures} failures in a row"
             )
         return f"<BackgroundUpdateThrottle: {'; '.join(states) or 'no update seen so far'}>"
 
@@ -218,7 +222,28 @@ class BackgroundUpdateThrottle:
             self._tell_internal_error("looking for what this Synapse lacks", error)
             return ()
 
-    def _introduce(self, config: Config) -> None:
+    def _warnings(self, config: Config) -> tuple[str, ...]:
+        try:
+            return tuple(self._doubtful(config))
+        except Exception as error:  # the server starts without
+            self._tell_internal_error("looking for what is doubtful in the configuration", error)
+            return ()
+
+    def _doubtful(self, config: Config) -> Iterator[str]:
+        databases = self._host.databases
+        known = frozenset().union(*(database.known_updates() for database in databases.values()))
+        for doubt in (
+            *config.doubts,
+            *config_warnings.unknown_names(config, known),
+            *config_warnings.unknown_databases(config, databases.keys()),
+        ):
+            yield str(doubt)
+        first = next(iter(databases), "master")
+        yield from config_warnings.too_small(config, self._throttle.limits_of, first)
+        yield from config_warnings.skipped(config, self._host.wall_s())
+        yield from config_warnings.secrets(config)
+
+    def _introduce(self, config: Config, warnings: Sequence[str]) -> None:
         databases = self._host.databases
         logger.info(
             "synapse_bgthrottle controls the background updates of %s, with %d rules",
@@ -228,15 +253,8 @@ class BackgroundUpdateThrottle:
         kept = ", ".join(config_warnings.taken_over(self._host.stock.tuned()))
         if kept:
             logger.info("Unless the module's config says otherwise, background_updates: %s", kept)
-        known = frozenset().union(*(database.known_updates() for database in databases.values()))
-        first = next(iter(databases), "master")
-        for remark in (
-            *config_warnings.unmatched(config, known, databases.keys()),
-            *config_warnings.too_small(config, self._throttle.limits_of, first),
-            *config_warnings.skipped(config, self._host.wall_s()),
-            *config_warnings.secrets(config),
-        ):
-            logger.warning("%s", remark)
+        for warning in warnings:
+            logger.warning("%s", warning)
 
     def _tell_internal_error(self, where: str, error: Exception) -> None:
         if (where, type(error)) in self._errors_told:

@@ -3,7 +3,7 @@
 Never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottle[cli]'`.
 """
 
-from synapse_bgthrottle.client.async_client import AsyncClient
+from synapse_bgthrottle.client.clients import AsyncClient, Client
 from synapse_bgthrottle.client.errors import (
     ClientError,
     NoModuleError,
@@ -20,12 +20,18 @@ from synapse_bgthrottle.client.errors import (
     UnreachableError,
     WorkerError,
 )
-from synapse_bgthrottle.client.levers import Lever, LeverAnswer, Use
-from synapse_bgthrottle.client.models import Explanation, HistoryEntry, SeenHour
 from synapse_bgthrottle.client.requests import JOBS
-from synapse_bgthrottle.client.results import CurrentUpdate, UpdatesStatus
-from synapse_bgthrottle.client.sync_client import Client
-from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+from synapse_bgthrottle.schema import (
+    CurrentUpdate,
+    Explanation,
+    HistoryEntry,
+    Lever,
+    LeverAnswer,
+    SeenHour,
+    ThrottleStatus,
+    UpdatesStatus,
+    Use,
+)
 
 __all__ = [
     "JOBS",

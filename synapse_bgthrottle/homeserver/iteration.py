@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import LONGEST_MESSAGE
 from synapse_bgthrottle.homeserver.fallback import StockIteration
 from synapse_bgthrottle.homeserver.internals.database import complaint_of
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
@@ -178,7 +178,9 @@ class Iteration(AbstractAsyncContextManager[int]):
         if decision.cause is Cause.BACKOFF:
             return _ASKED_BEFORE_S
         # Or else the moment for batches could be over before the answer is there, each time.
-        return self._watch.took_s if decision.cause in (Cause.PACE, Cause.COMPARE) else 0.0
+        state = self._throttle.updates[self._database.name, self._update_name]
+        is_hush = state.is_adaptive and decision.cause in (Cause.PACE, Cause.COMPARE)
+        return self._watch.took_s if is_hush else 0.0
 
     async def _look_first(self, since_s: float) -> None:
         self._seen_since_s = None

@@ -12,10 +12,13 @@ from synapse_bgthrottle.core.levers.request import (
     StoreUnavailableError,
     TooManyLeversError,
 )
+from synapse_bgthrottle.schema.operations import OPERATIONS
 
 OPENAPI: Any = json.loads(
     resources.files("synapse_bgthrottle.api").joinpath("openapi.json").read_bytes()
 )
+
+_ANSWERS: dict[str, Any] = {operation.name: operation.answer for operation in OPERATIONS}
 
 # What it raises for updates of these names.
 ERRORS: dict[str, Exception] = {
@@ -46,30 +49,30 @@ class FakeSteering:
 
     async def status(self) -> Any:
         self._tell("status")
-        return example("get", "/v1/status")
+        return _ANSWERS["status"]
 
     async def history(self, limit: int, update: str | None, database: str | None) -> Any:
         self._tell(f"history {limit} {update} {database}")
         self._raise(update)
-        return example("get", "/v1/history")["history"]
+        return _ANSWERS["history"].history
 
     async def uses(self, limit: int) -> Any:
         self._tell(f"uses {limit}")
-        return example("get", "/v1/uses")["uses"]
+        return _ANSWERS["uses"].uses
 
     async def load(self) -> Any:
         self._tell("load")
-        return example("get", "/v1/load")["load"]
+        return _ANSWERS["load"].load
 
     async def explain(self, update: str, database: str, one_shot: bool) -> Any:
         self._tell(f"explain {update} {database} {one_shot}")
         self._raise(update)
-        return example("get", "/v1/explain")
+        return _ANSWERS["explain"]
 
     async def pull(self, request: LeverRequest, author: str) -> Any:
         self._tell(f"{request.action.value} {request.update} by {author}")
         self._raise(request.update)
-        return example("post", f"/v1/{request.action.value}")
+        return _ANSWERS[request.action.value]
 
     def _raise(self, update: str | None) -> None:
         if update in ERRORS:

@@ -267,7 +267,7 @@ class Pacer:
         for worker in at_work:
             worker.impact.turned(turn.work_s, turn.hush_s)
             if turn.result is not None:
-                model = worker.impact.now.model
+                model = worker.impact.current.model
                 model.learn(now_s, turn.result.difference, turn.result.variance)
 
     def _budget(self, worker: Worker) -> float:

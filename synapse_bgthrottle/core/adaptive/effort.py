@@ -127,7 +127,7 @@ class Impact:
 
     def describe(self) -> str:
         """What is known, for people."""
-        model, many = self.now.model, self.experiments
+        model, many = self.current.model, self.experiments
         least, most = (math.expm1(model.slope + side * model.error) for side in (-2, 2))
         return (
             f"slows clients by {max(least, 0.0):.0%} to {max(most, 0.0):.0%} at full work"
@@ -135,7 +135,7 @@ class Impact:
         )
 
     @property
-    def now(self) -> WayRecord:
+    def current(self) -> WayRecord:
         """Of the way in which it works in this moment."""
         return self.ways[self.way]
 
@@ -148,7 +148,7 @@ class Impact:
 
     def effort(self, budget_ratio: float, *, like_stock: bool) -> float:
         """The share of the time that costs clients so much, by what is known."""
-        model = self.now.model
+        model = self.current.model
         debt_s = self.debt_s(budget_ratio)
         left = max(budget_ratio - debt_s / _ACCOUNT_MEMORY_S, _LEAST_LEFT * budget_ratio)
         optimism = _OPTIMISM * max(1 - debt_s / _ALLOWANCE_S, 0.0)
@@ -169,7 +169,7 @@ class Impact:
             record.exposure_s *= fading
         self._elapsed_s = self._elapsed_s * fading + passed_s
         if work_s:
-            self.now.worked(work_s)
+            self.current.worked(work_s)
 
     def choose(self, budget_ratio: float, *, has_gaps: bool) -> Way:
         """The way of the next moment of work."""
@@ -203,7 +203,7 @@ class Impact:
 
     def _like_stock(self) -> float:
         """The share of the time in which it does as much as by stock Synapse."""
-        speed = self.now.speed
+        speed = self.current.speed
         if not speed:
             return STOCK_RATIO
         return min(STOCK_RATIO * self._batch_speed() / speed, 2 * STOCK_RATIO)

@@ -103,6 +103,8 @@ class Switchback:
     began_s: float = -math.inf
     ends_s: float = -math.inf
     _work_s: float = 0.0
+    _batch_s: float = 0.0
+    _is_short: bool = False  # too short to be looked at: paid for by its batches alone
     _asked_s: float = -math.inf
     _looked_s: float = -math.inf
     _is_suspicious: bool = False
@@ -134,7 +136,7 @@ class Switchback:
             if now_s >= self.ends_s:
                 return self._result(now_s)
         elif now_s >= self.ends_s and not self.is_ending(now_s):
-            self._work_s = now_s - self.began_s
+            self._work_s = self._batch_s if self._is_short else now_s - self.began_s
             self._begin(now_s, self._hush_s(ratio), is_hush=True)
         return None
 
@@ -146,7 +148,8 @@ class Switchback:
             longest_s = max(_LONGEST_HUSH_S, hush_s) * ratio / (1 - ratio)
             work_s = min(_WORK_LOOKS * self.look_s, longest_s)
         self._begin(now_s, work_s, is_hush=False)
-        self._has_worked = False
+        self._is_short = work_s < hush_s
+        self._has_worked, self._batch_s = False, 0.0
         self._latest.clear()
 
     def is_ending(self, now_s: float) -> bool:
@@ -176,7 +179,7 @@ class Switchback:
 
     def worked(self, database_name: str, now_s: float) -> None:
         """A batch has ended."""
-        self._running.pop(database_name, None)
+        self._batch_s += now_s - self._running.pop(database_name, now_s)
         self._ran_s = now_s
 
     def is_clean(self, since_s: float) -> bool:

@@ -7,10 +7,10 @@ seen of it two weeks ago counts for half of what was seen today.
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import attrs
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.client_activity import ClientActivity
 from synapse_bgthrottle.core.signals.samples import ProcessSample
 
@@ -75,11 +75,14 @@ class SeenWeek:
 
     Attributes:
         hours: by number.
+        watched_s: how long it was watched since the start.
+        present_s: for how much of that clients were there.
     """
 
     def __init__(self, *, sees_requests: bool = True) -> None:
         """`sees_requests` is whether clients' requests come to this process."""
         self.hours: dict[int, SeenHour] = {}
+        self.watched_s = self.present_s = 0.0
         self._sees_requests = sees_requests
         self._changed: set[int] = set()
         self._before: ProcessSample | None = None
@@ -108,24 +111,26 @@ class SeenWeek:
         is_quiet = activity.is_quiet(sample.at_s, _QUIET_AFTER_S)
         came = max(answered(sample) - answered(before), 0)
         new = SeenHour(number, week, span_s, 0.0 if is_quiet else span_s, came)
+        self.watched_s += new.watched_s
+        self.present_s += new.present_s
         old = self.hours.get(number)
         self.hours[number] = new if old is None else old.and_also(new)
         self._changed.add(number)
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """As the HTTP API tells it, by number; hours that were never watched are left out."""
-        return [
-            {
-                "hour": hour.hour,
-                "watched_s": round(hour.watched_s, 3),
-                "present_ratio": round(hour.present_s / hour.watched_s, 4),
-                "requests_per_second": round(hour.requests / hour.watched_s, 4)
+    def stated(self) -> tuple[schema.SeenHour, ...]:
+        """As the HTTP API states it, by number; hours that were never watched are left out."""
+        return tuple(
+            schema.SeenHour(
+                hour=hour.hour,
+                watched_s=round(hour.watched_s, 3),
+                present_ratio=round(hour.present_s / hour.watched_s, 4),
+                requests_per_second=round(hour.requests / hour.watched_s, 4)
                 if self._sees_requests
                 else None,
-            }
+            )
             for _, hour in sorted(self.hours.items())
             if hour.watched_s > 0
-        ]
+        )
 
     def changed(self) -> list[SeenHour]:
         """Those that changed since this was asked: to be written."""

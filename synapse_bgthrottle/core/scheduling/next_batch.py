@@ -11,57 +11,81 @@ from synapse_bgthrottle.core.units import format_duration_ms
 # The pace of an update that is let go although something holds it.
 FLOOR_PACE = DutyCycle(0.01)
 
+# A batch that lasts longer than a moment of work.
 _LONG_BATCH_S = 2.0
 
 
 def by_panic(database: DatabaseState, at: Conditions) -> Verdict | None:
     """Somebody who waits for us, for certain."""
-    until_s, reason = database.board.panics_until_s()
-    if until_s <= at.now_s:
+    panic = database.board.panic(at.now_s)
+    if panic is None:
         return None
+    until_s, reason = panic
     return Verdict(Cause.PANIC, until_s - at.now_s, reason)
 
 
 def by_spacing(
     database: DatabaseState, update: UpdateState, going: Going, at: Conditions
 ) -> Verdict:
-    """Whichever of pace, rate and comparison waits longest, then the requests in flight."""
-    limits = update.limits
+    """Whichever of pace, rate and comparison waits longest, then the requests in flight.
+
+    Args:
+        database: where.
+        update: whose next batch it is.
+        going: how to go on.
+        at: the moment.
+    """
+    rest_s, pace = _rest(database, update, going)
+    pace_s = database.batch_end_s + rest_s - at.now_s
+    rate_s = _rate_wait_s(update, pace_s, at.now_s)
+    longest_s = max(pace_s, rate_s, going.hush_s)
+    if longest_s <= 0:
+        return _by_gap(update, longest_s + going.gate_s, pace, at)
+    if rate_s == longest_s and rate_s > pace_s:
+        rate = update.limits.max_items_per_second
+        return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
+    if going.hush_s == longest_s and going.hush_s > pace_s:
+        if going.is_comparison:
+            reason = "pauses to see how quick clients' requests are without updates"
+            return Verdict(Cause.COMPARE, going.hush_s, reason)
+        return Verdict(Cause.PACE, going.hush_s, _resting(going.rest_s, pace))
+    return Verdict(Cause.PACE, pace_s, _resting(rest_s, pace))
+
+
+def _resting(rest_s: float, pace: str) -> str:
+    return f"resting {format_duration_ms(rest_s * 1000)}: {pace}"
+
+
+def _rest(database: DatabaseState, update: UpdateState, going: Going) -> tuple[float, str]:
+    """How long the rest after the last batch is, and what asks for it."""
+    pace = update.limits.pace
     batch_s = database.batch_s
     if batch_s is None:  # since the start: be as careful as after a batch on target
-        batch_s = limits.target_duration_ms / 1000
-    pace = limits.pace
+        batch_s = update.limits.target_duration_ms / 1000
     if isinstance(pace, Adaptive):
         # Amid a batch that outlasts all moments others may work on: then no hush pays for it.
         is_long = going.is_shared and batch_s > _LONG_BATCH_S
         pace = DutyCycle(going.ratio if is_long else going.rest_ratio)
     rest_s = pacing.rest_s(pace, batch_s)
     floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
-    reason = going.reason
-    if update.released and floor_s > rest_s:
-        rest_s, reason = floor_s, str(FLOOR_PACE)
-    pace_s = database.batch_end_s + rest_s - at.now_s
+    if update.holds.has_outlasted and floor_s > rest_s:
+        return floor_s, str(FLOOR_PACE)
+    return rest_s, going.reason
+
+
+def _rate_wait_s(update: UpdateState, pace_s: float, now_s: float) -> float:
+    """How long the items per second make it wait; as long as its pace, where they do not count."""
     # By the limit of now: an override that has ended must not hold what it had slowed down.
-    rate_s = update.charged_s + update.charged_items / limits.max_items_per_second - at.now_s
-    waits_s = max(pace_s, rate_s, going.hush_s)
-    if waits_s <= 0:
-        gate_s = waits_s + going.gate_s
-        if update.is_adaptive and at.active_requests and gate_s > 0:
-            active = at.active_requests
-            reason = f"waits for a gap between requests, of which {active} are active"
-            return Verdict(Cause.GAP, min(controller.LOOK_EVERY_S, gate_s), reason)
-        return Verdict(Cause.RUN, 0.0, reason)
-    if waits_s == rate_s and rate_s > pace_s:
-        rate = limits.max_items_per_second
-        return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
-    if waits_s == going.hush_s and going.hush_s > pace_s:
-        if going.is_comparison:
-            reason = "pauses to see how quick clients' requests are without updates"
-            return Verdict(Cause.COMPARE, going.hush_s, reason)
-        rest = format_duration_ms(going.rest_s * 1000)
-        return Verdict(Cause.PACE, going.hush_s, f"resting {rest}: {reason}")
-    rest = format_duration_ms(rest_s * 1000)
-    return Verdict(Cause.PACE, pace_s, f"resting {rest}: {reason}")
+    free_from_s = update.pace.free_from_s(update.limits.max_items_per_second)
+    return pace_s if free_from_s is None else free_from_s - now_s
+
+
+def _by_gap(update: UpdateState, gate_s: float, pace: str, at: Conditions) -> Verdict:
+    """A gap between requests, which is waited for so long at most."""
+    if update.is_adaptive and at.active_requests and gate_s > 0:
+        reason = f"waits for a gap between requests, of which {at.active_requests} are active"
+        return Verdict(Cause.GAP, min(controller.LOOK_EVERY_S, gate_s), reason)
+    return Verdict(Cause.RUN, 0.0, pace)
 
 
 def decided(update: UpdateState, verdict: Verdict, target_ms: float, failures: int) -> Decision:
@@ -76,11 +100,10 @@ def decided(update: UpdateState, verdict: Verdict, target_ms: float, failures: i
     limits = update.limits
     first, least = limits.default_batch_items, limits.min_batch_items
     if update.is_exact:
-        exact = _shrunk_items(update.sizer.next_items(limits, target_ms), least, failures)
+        exact = _shrunk_items(update.sizes.sizer.next_items(limits, target_ms), least, failures)
         yielded_ms, first, least = 0, exact, exact
     else:
-        scale = min(update.target_scale, update.target_ceiling)
-        yielded_ms = max(round(target_ms * scale), 1)
+        yielded_ms = max(round(target_ms * update.sizes.scale), 1)
         first = _shrunk_items(first, least, failures)
     return Decision(
         verdict.cause, verdict.reason, verdict.wait_s, yielded_ms, first, least, verdict.subject

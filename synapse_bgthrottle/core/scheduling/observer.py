@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Pacer
+from synapse_bgthrottle.core.levers.lever import UpdateKey
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample
 from synapse_bgthrottle.core.signals.signal import PERIOD_S
-
-UpdateKey = tuple[str, str]
 
 
 def working(
@@ -20,7 +19,7 @@ def working(
         for name, database in databases.items()
         if database.is_open
         and (update := updates[name, database.update_name])
-        and not (update.decision is not None and update.decision.cause.is_hold)
+        and update.decided.hold is None
     }
 
 
@@ -29,8 +28,8 @@ def is_measured(database: DatabaseState, head: UpdateState | None) -> bool:
 
     `head` is the update at the head of the queue.
     """
-    decision = None if head is None else head.decision
-    return database.is_open and decision is not None and not decision.cause.is_unmeasured
+    cause = None if head is None else head.decided.cause
+    return database.is_open and cause is not None and not cause.is_unmeasured
 
 
 class Observer:
@@ -39,8 +38,8 @@ class Observer:
     def __init__(self, pacer: Pacer, facts: Facts) -> None:
         self._pacer = pacer
         self._facts = facts
-        pacer.sees_requests = facts.sees_requests
         look = ProcessSample if facts.sees_requests else DatabaseSample
+        pacer.sees_requests = facts.sees_requests
         pacer.switchback.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
         # As last counted; and of databases whose count has moved since all of them were added up.
@@ -59,12 +58,7 @@ class Observer:
         """What was seen of the process; the boards have it already."""
         self._own_transactions = sample.pool_waits
         at_work = working(databases, updates)
-        if not self._facts.sees_requests:
-            self._pacer.activity.look(sample.at_s, None, 0)
-        elif sample.requests_answered is not None:
-            # Amid a batch too, when nobody decides anything: it may last for hours.
-            active, answered = sample.active_requests, sample.requests_answered
-            self._pacer.activity.look(sample.at_s, active, answered)
+        self._look_for_clients(sample)
         boards = [database.board for database in databases.values() if database.is_open]
         soft = controller.highest([board.soft(sample.at_s) for board in boards])
         self._pacer.look(
@@ -75,6 +69,14 @@ class Observer:
             [update.worker for update in at_work.values() if update.is_adaptive],
         )
 
+    def _look_for_clients(self, sample: ProcessSample) -> None:
+        if not self._facts.sees_requests:
+            self._pacer.activity.look(sample.at_s, None, 0)
+        elif sample.requests_answered is not None:
+            # Amid a batch too, when nobody decides anything: it may last for hours.
+            active, answered = sample.active_requests, sample.requests_answered
+            self._pacer.activity.look(sample.at_s, active, answered)
+
     def database(
         self,
         name: str,
@@ -84,8 +86,8 @@ class Observer:
     ) -> None:
         """What was seen of a database: its batch's lock; and who is there, if no request can be."""
         at_work = working(databases, updates)
-        if name in at_work and at_work[name].batch_start_s is not None:
-            at_work[name].look(sample)
+        if name in at_work and at_work[name].batch.start_s is not None:
+            at_work[name].batch.look(sample)
         if self._facts.sees_requests:
             return
         self._count(name, sample)

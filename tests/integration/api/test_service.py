@@ -8,7 +8,7 @@ import pytest
 
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from testbed.virtual.server import EPOCH_S, VirtualServer
-from tests.integration.storage.kept import answer, pull, queued, rows, steering_of
+from tests.integration.storage.kept import pull, queued, rows, stated, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -16,12 +16,12 @@ _NOW_MS = round(EPOCH_S * 1000)
 
 
 def _status(server: VirtualServer, within_s: float = 0) -> Any:
-    return answer(server, steering_of(server).status(), within_s)
+    return stated(server, steering_of(server).status(), within_s)
 
 
 def _history(server: VirtualServer, **filters: Any) -> list[tuple[str, str, str]]:
     asked = {"limit": 100, "update": None, "database": None, **filters}
-    entries = answer(server, steering_of(server).history(**asked))
+    entries = stated(server, steering_of(server).history(**asked))
     return [(entry["update"], entry["outcome"], entry["database"]) for entry in entries]
 
 
@@ -109,6 +109,24 @@ def test_switch_and_abort(virtual_server: MakeServer) -> None:
     assert ("idle", []) == (_status(server)["databases"][0]["state"], _status(server)["problems"])
 
 
+def test_what_the_configuration_hardly_means(virtual_server: MakeServer) -> None:
+    """Unknown names, unknown databases and bare numbers are told in the status, after the rest."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load({"rules": [{"update": "wrok", "database": "mastre", "sleep": 1}]})
+    server.start()
+    server.advance(5)
+    at = "rules.<item 0>"
+    told = _status(server)["problems"]
+    assert [("configuration", None)] * 3 == [(each["kind"], each["database"]) for each in told]
+    assert {
+        f"{at}.sleep: 1 is 1 ms; write 1s if you mean seconds, otherwise 1ms",
+        f"{at}.update: this server knows no update called wrok; did you mean work?",
+        f"{at}.database: no database mastre in this server, but master; did you mean master?",
+    } == {each["message"] for each in told}
+    assert "`bgthrottle check-config` shows the line" in told[0]["advice"]
+
+
 def test_abort_at_an_update_that_was_deleted(virtual_server: MakeServer) -> None:
     """Synapse is still at it: starting anew aborts again, so a restart is advised, and ends it."""
     server = virtual_server()
@@ -184,11 +202,11 @@ def test_what_is_stored_needs_the_database(virtual_server: MakeServer, question:
 
     server.pools["master"].silent = []
     with pytest.raises(StoreUnavailableError, match="no answer within 3 s"):
-        answer(server, ask(), 3)
+        stated(server, ask(), 3)
     server.pools["master"].silent = None
     server.pools["master"].broken = sqlite3.OperationalError("disk I/O error")
     with pytest.raises(StoreUnavailableError, match="disk I/O error"):
-        answer(server, ask())
+        stated(server, ask())
 
 
 # --- explanations ---
@@ -202,11 +220,11 @@ def test_explanation(virtual_server: MakeServer) -> None:
     server.load({"sleep": "1s", "rules": [{"one_shot": True, "approval": "required"}]})
     server.advance(0)
     pull(server, "pause", update="an_*")
-    told = answer(server, steering_of(server).explain("an_index", "master", False))
+    told = stated(server, steering_of(server).explain("an_index", "master", False))
     assert ["paused", "approval"] == [hold["cause"] for hold in told["held_by"]]
     assert (True, "rule 0 (one-shots)") == (told["one_shot"], told["rule"])
     server.pools["master"].updates.enabled = False
-    told = answer(server, steering_of(server).explain("work", "master", False))
+    told = stated(server, steering_of(server).explain("work", "master", False))
     assert ["disabled"] == [hold["cause"] for hold in told["held_by"]]
 
 
@@ -219,7 +237,7 @@ def test_explanation_while_the_database_is_silent(virtual_server: MakeServer) ->
     server.advance(5)
 
     def held_by(database: str) -> list[str]:
-        told = answer(server, steering_of(server).explain("work", database, False))
+        told = stated(server, steering_of(server).explain("work", database, False))
         return [hold["reason"] for hold in told["held_by"]]
 
     pool = server.pools["master"]
@@ -238,6 +256,6 @@ def test_explanation_makes_no_database(virtual_server: MakeServer) -> None:
     server.load({})
     server.advance(0)
     assert (
-        "nowhere" == answer(server, steering_of(server).explain("x", "nowhere", False))["database"]
+        "nowhere" == stated(server, steering_of(server).explain("x", "nowhere", False))["database"]
     )
     assert ["master"] == [database["name"] for database in _status(server)["databases"]]

@@ -18,6 +18,7 @@ from tests.integration.storage.kept import (
     pull,
     queued,
     restarted,
+    stated,
     steering_of,
 )
 
@@ -144,7 +145,7 @@ def test_profile_brings_its_pace(world: World, virtual_server: MakeServer) -> No
     later.load({"sleep": "1s"})
     later.advance(0)
     for server in (world.server, later):
-        told = answer(server, steering_of(server).explain("event_a", "master", False))
+        told = stated(server, steering_of(server).explain("event_a", "master", False))
         assert ("adaptive", "finish") == (told["limits"]["duty_cycle"], told["limits"]["profile"])
 
 
@@ -253,7 +254,7 @@ def test_override_tells_what_still_holds(virtual_server: MakeServer) -> None:
     assert "items/s" not in limits
 
 
-@pytest.mark.parametrize("place", ["steering.notes", "steering.in_order"])
+@pytest.mark.parametrize("place", ["homeserver.service.notes", "homeserver.service.in_order"])
 def test_notes_that_fail(world: World, caplog: pytest.LogCaptureFixture, place: str) -> None:
     """What is written is answered as done, without notes; why they fail is logged once."""
     with patch(f"synapse_bgthrottle.{place}", side_effect=ZeroDivisionError("of our own")):

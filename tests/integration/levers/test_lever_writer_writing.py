@@ -27,6 +27,7 @@ from tests.integration.storage.kept import (
     pull,
     restarted,
     rows,
+    stated,
     steering_of,
 )
 
@@ -118,7 +119,7 @@ def test_one_at_a_time(world: World) -> None:
     pool.silent = None
     silent[0].callback(None)
     world.server.advance(0)
-    by_update = {each["made"][0]["update"]: len(each["in_force"]) for each in told}
+    by_update = {each.made[0].update: len(each.in_force) for each in told}
     assert {"event_a": 1, "event_b": 2} == by_update
     assert ["event_a", "event_b"] == [lever.update for lever in levers_of(world.module)]
 
@@ -129,7 +130,7 @@ def test_uses_tell_who_did_what(world: World) -> None:
     world.server.advance(60)
     pull(world.server, "override", update="*", settings={"duty_cycle": "5%"}, duration="1m")
     pull(world.server, "resume", reason="over")
-    told = answer(world.server, steering_of(world.server).uses(10))
+    told = stated(world.server, steering_of(world.server).uses(10))
     assert "pause" == told[-1]["action"]
     by_action = {use.pop("action"): use for use in told}
     now_ms = round(EPOCH_S * 1000)

@@ -18,7 +18,7 @@ MakeServer = Callable[..., VirtualServer]
 
 
 def test_adaptive_in_virtual_time(virtual_server: MakeServer) -> None:
-    """Alone, all of the time is work; with a request at every moment what little is known allows."""
+    """Alone, all of the time is work; with a request at every moment as little as is known."""
     server = virtual_server()
     work = Work(server, 10**9, cost_ms=1)
     server.load({"duty_cycle": "adaptive"})

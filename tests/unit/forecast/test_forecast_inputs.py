@@ -1,17 +1,12 @@
-"""What a forecast is asked for: the job, and limits as servers state them."""
-
-from typing import Any
+"""What a forecast is asked for: the job, and the server's own section."""
 
 import pytest
 
-from synapse_bgthrottle.core.config.limits import FixedSleep, Settings, merge
-from synapse_bgthrottle.core.config.parser import parse
-from synapse_bgthrottle.core.reports.explain import explanation
-from synapse_bgthrottle.core.scheduling.decision import Conditions
-from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.forecast.models import Job, parse_count, parse_rate
-from synapse_bgthrottle.forecast.server_section import settings_of_section
-from synapse_bgthrottle.forecast.stated import settings_of
+from synapse_bgthrottle.cli.commands.forecast_options import parse_count, parse_rate
+from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
+from synapse_bgthrottle.core.tracking.timeline import Job
+from synapse_bgthrottle.forecast.configurations import settings_of_section
+from synapse_bgthrottle.forecast.from_history import Past, closed_ratio
 
 
 @pytest.mark.parametrize(
@@ -57,40 +52,6 @@ def test_what_is_missing(expected: str, job: Job) -> None:
     assert expected == job.unknown
 
 
-CONFIGS: list[Any] = [
-    {},
-    {"sleep": "1500ms", "target_duration": "250ms"},
-    {"duty_cycle": "12.5%", "max_items_per_second": 0.5, "max_batch_size": 500},
-    {"profile": "fast", "min_duty_cycle": "2%", "max_duty_cycle": "60%", "approval": "required"},
-    {
-        "time_zone": "Europe/Berlin",
-        "max_hold": "36h",
-        "windows": [{"days": "mon-fri", "start": "22:00", "end": "06:00"}, {"start": "12:00"}],
-    },
-]
-
-
-@pytest.mark.parametrize("raw", CONFIGS, ids=str)
-def test_stated_limits_are_understood(raw: Any) -> None:
-    """The limits that a server states in texts are the limits that it has."""
-    throttle = Throttle(parse(raw), Settings())
-    told = explanation(throttle, "master", "an_update", False, Conditions(0.0, 0.0))
-    _, limits = throttle.limits_of("an_update", "master", False)
-    again = merge([settings_of(told["limits"])])
-    assert str(limits.time_zone) == str(again.time_zone)
-    for name in ("pace", "target_duration_ms", "windows", "max_hold_ms", "needs_approval"):
-        assert getattr(limits, name) == getattr(again, name), name
-    for name in ("max_items_per_second", "min_batch_items", "max_batch_items"):
-        assert getattr(limits, name) == getattr(again, name), name
-
-
-@pytest.mark.parametrize("value", ["soon", "1x", "", "2h later"])
-def test_stated_otherwise(value: str) -> None:
-    """What another version states in another way is not guessed."""
-    with pytest.raises(ValueError, match="duration"):
-        settings_of({"max_hold": value})
-
-
 @pytest.mark.parametrize(
     ("expected", "section"),
     [
@@ -107,3 +68,10 @@ def test_stated_otherwise(value: str) -> None:
 def test_server_section(expected: Settings, section: object) -> None:
     """Synapse's own section is read as Synapse reads it."""
     assert expected == settings_of_section(section)
+
+
+def test_budgets_that_were_closed() -> None:
+    """A budget counts as the share of the time that it took, windows and pauses left out."""
+    spent = {"budget": 600.0, "window": 1200.0, "gap": 100.0}
+    assert 600 / 2400 == pytest.approx(closed_ratio([Past(batch_s=1700.0, waited_s=spent)]))
+    assert 0.0 == closed_ratio([])

@@ -14,10 +14,10 @@ def test_long_batches_are_compared(batch_s: float) -> None:
     """Those that outlast a moment too: what harms in them is learned, and they are rare enough."""
     server = Server()
     _serve(server, 900, {DB: batch_s}, slower=1.5)
-    begin_s, before_s = server.now_s, server.update.batch_s
+    begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 900, {DB: batch_s}, slower=1.5)
     assert server.update.impact.experiments > 10
-    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
     # By stock such batches have 33 %, 75 % and 92 % of the time.
     assert share * math.log(1.5) < 0.07
 
@@ -30,7 +30,7 @@ def test_what_two_databases_cost_is_learned_by_both() -> None:
     impacts = [server.throttle.updates[name, NAME].impact for name in (DB, "state")]
     assert impacts[0].experiments > 20
     assert 1 >= abs(impacts[0].experiments - impacts[1].experiments)
-    slopes = [impact.now.model.slope for impact in impacts]
+    slopes = [impact.current.model.slope for impact in impacts]
     assert slopes[0] == pytest.approx(slopes[1], rel=0.25)
 
 
@@ -40,9 +40,9 @@ def test_a_long_batch_beside_short_ones_is_no_hush() -> None:
     server.throttle.begin("state", NAME, False, 0.0)
     _serve(server, 600, {DB: 10.0, "state": 0.1}, slower=1.5)
     update = server.update
-    before_s, begin_s = update.batch_s, server.now_s
+    before_s, begin_s = update.totals.batch_s, server.now_s
     _serve(server, 600, {DB: 10.0, "state": 0.1}, slower=1.5)
-    assert (update.batch_s - before_s) / (server.now_s - begin_s) * math.log(1.5) < 2 * 0.03
+    assert (update.totals.batch_s - before_s) / (server.now_s - begin_s) * math.log(1.5) < 2 * 0.03
 
 
 def test_moments_go_on_while_no_comparison_can_be() -> None:
@@ -53,9 +53,9 @@ def test_moments_go_on_while_no_comparison_can_be() -> None:
     server.throttle.start("state", "an_index", server.now_s)
     _serve(server, 60, {DB: 0.1}, slower=1.0)
     experiments = server.update.impact.experiments
-    begin_s, before_s = server.now_s, server.update.batch_s
+    begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 300, {DB: 0.1}, slower=1.0)
-    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
     assert 0.1 < share < 0.97
     assert server.update.impact.experiments == experiments
 
@@ -64,9 +64,9 @@ def test_the_most_is_of_all_time() -> None:
     """Hushes are part of it: with a maximum of 5 % that much is work."""
     server = Server({"max_duty_cycle": "5%"})
     _serve(server, 30, {DB: 0.1}, slower=1.0)
-    begin_s, before_s = server.now_s, server.update.batch_s
+    begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 600, {DB: 0.1}, slower=1.0)
-    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
     assert share == pytest.approx(0.05, rel=0.15)
 
 
@@ -87,7 +87,7 @@ def test_a_lock_that_clients_wait_for_too_is_no_harm_of_ours() -> None:
     server = Server()
     _serve(server, 60, {DB: 0.1}, slower=1.0)
     impact = server.update.impact
-    slope, experiments = impact.now.model.slope, impact.experiments
+    slope, experiments = impact.current.model.slope, impact.experiments
     server.throttle.start(DB, NAME, server.now_s)
     for transactions in range(60):
         server.now_s += 1
@@ -100,7 +100,7 @@ def test_a_lock_that_clients_wait_for_too_is_no_harm_of_ours() -> None:
     server.begin()
     _serve(server, 60, {DB: 0.1}, slower=1.0)
     assert impact.experiments > experiments
-    assert slope + 0.05 > impact.now.model.slope
+    assert slope + 0.05 > impact.current.model.slope
 
 
 def test_another_update_is_compared_anew() -> None:

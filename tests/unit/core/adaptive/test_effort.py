@@ -97,7 +97,7 @@ def test_finding_out_is_paid_from_the_account() -> None:
     """An optimist with debts goes by what is probable."""
     known = Impact()
     for number in range(20):
-        known.ways[Way.BACK_TO_BACK].model.learn(number * 3.0, 0.15, 0.4)
+        known.ways[Way.BACK_TO_BACK].model.learn(number * 3.0, 0.08, 0.4)
     before = known.effort(_BUDGET, like_stock=False)
     assert 0.5 < before
     known.turned(30.0, 10.0)
@@ -110,7 +110,7 @@ def worked(known: Impact, speeds: dict[Way, float], turns: int) -> dict[Way, int
     for _ in range(turns):
         known.way = known.choose(_BUDGET, has_gaps=True)
         chosen[known.way] += 1
-        known.now.did(speeds[known.way] * 1.5, 1.0)
+        known.current.did(speeds[known.way] * 1.5, 1.0)
         known.turned(1.5, 1.5)
     return chosen
 

@@ -42,7 +42,7 @@ class World:
                 self.worked_s += _LOOK_S
             self._now_s += _LOOK_S
             if not self.switchback.is_hush:
-                self.switchback.worked(_DB, self._now_s - _LOOK_S / 2)
+                self.switchback.worked(_DB, self._now_s)
             self._serve()
 
     def _serve(self) -> None:

@@ -73,8 +73,8 @@ def test_busiest_database_tells_the_duty_cycle() -> None:
     server.begin("a", 0)
     server.throttle.begin("state", "b", False, 0)
     server.courses.begin("state", "b", NOON_S)
-    server.throttle.updates[DB, "a"].duty_ratio = 0.1
-    server.throttle.updates["state", "b"].duty_ratio = 0.3
+    server.throttle.updates[DB, "a"].pace.allow(0.1)
+    server.throttle.updates["state", "b"].pace.allow(0.3)
     looks = (look("a"), look("b", name="state"))
     assert 0.3 == server.status(1, *looks)["duty_cycle_ratio"]
     assert 0.1 == server.status(1, look("a"))["duty_cycle_ratio"]
@@ -88,7 +88,8 @@ def test_signals() -> None:
     server.throttle.observe(DB, CheckSample(at_s=0.0, name="disk_free", value=5e8))
     server.throttle.observe(DB, CheckSample(at_s=0.0, name="sql", problem="no such table"))
     build = ("building index", 0.25)
-    server.throttle.observe(DB, DatabaseSample(at_s=1.0, index_build=build))
+    refused = {"autovacuum": "no such function"}
+    server.throttle.observe(DB, DatabaseSample(at_s=1.0, index_build=build, refused=refused))
     server.throttle.start(DB, "a", 1.0)
     database = server.status(3, look("a"))["databases"][0]
     told = {signal["name"]: signal for signal in database["signals"]}
@@ -108,6 +109,7 @@ def test_signals() -> None:
     } == told["disk_free"]
     assert (None, "no such table") == (told["sql"]["value"], told["sql"]["problem"])
     assert "not observable" == told["replica_lag"]["problem"]
+    assert "refused by the database: no such function" == told["autovacuum"]["problem"]
     assert (None, "") == (told["event_loop_lag"]["age_s"], told["event_loop_lag"]["problem"])
     assert {"phase": "building index", "progress_ratio": 0.25} == database["current"]["index_build"]
     server.throttle.finish(DB, "a", 4.0, None, failed=False)

@@ -189,7 +189,7 @@ def test_profile_changes_the_pace_and_keeps_what_was_learned() -> None:
     world = _World(Settings(pace=Adaptive(), profile="gentle"))
     world.decide()
     impact = world.throttle.updates[_DB, _NAME].impact
-    impact.now.model.learn(0.0, 1.0, 0.01)
+    impact.current.model.learn(0.0, 1.0, 0.01)
     world.throttle.levers = Levers((override(Settings(profile="finish")),))
     assert Cause.RUN is world.decide(1000).cause
     expected = "as fast as budgets allow, updates may use 100% of the time"
