@@ -34,6 +34,9 @@ _GROW_ON_SQLITE = (
     "INSERT INTO bgthrottle_room VALUES (zeroblob(4194304))",
 )
 
+# Of an error: as much as the history keeps.
+LONGEST_COMPLAINT = 500
+
 _QUEUE = "SELECT update_name, progress_json, depends_on, ordering FROM background_updates"
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
 
@@ -195,8 +198,21 @@ def engine_of(txn: Any) -> str:
 
 
 def complaint_of(error: Exception) -> str:
-    """An error in one line for people, and as any database can keep it."""
-    line = str(error).strip().split("\n")[0] or type(error).__name__
+    """An error in one line for people, and as any database can keep it.
+
+    It has PostgreSQL's DETAIL, which says which row or which process it is about, and at most
+    `LONGEST_COMPLAINT` characters.
+    """
+    first, *others = str(error).strip().split("\n")
+    detail = get(error, "diag", "message_detail")
+    if not isinstance(detail, str):  # an error of the driver's own repeats it
+        found = (line.partition("DETAIL:")[2] for line in others if line.startswith("DETAIL:"))
+        detail = next(found, "")
+    detail = " ".join(detail.split())
+    line = first or type(error).__name__
+    line = f"{line} ({detail})" if detail else line
+    if len(line) > LONGEST_COMPLAINT:
+        line = f"{line[: LONGEST_COMPLAINT - 3]}..."
     return line.encode("utf-8", "replace").decode()
 
 

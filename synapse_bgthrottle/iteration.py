@@ -9,8 +9,7 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.failures import FailureKind, kind_of
-from synapse_bgthrottle.history import LONGEST_MESSAGE
+from synapse_bgthrottle.failures import NEEDS_WRITING, kind_of
 from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
@@ -271,8 +270,8 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._watch.answered(now_s)
         else:
             kind = kind_of(exc)
-            self._watch.failed(now_s, needs_room=kind is FailureKind.ROOM)
-            message = complaint_of(exc)[:LONGEST_MESSAGE]
+            self._watch.failed(now_s, needs_room=kind in NEEDS_WRITING)
+            message = complaint_of(exc)
             self._throttle.failed(*update, self._host.wall_s(), message, kind)
         logger.debug(
             "Batch of %s in %s: took %.1fms, after a wait of %.1fms for %s; items counted: %s",

@@ -9,7 +9,7 @@ from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.levers import Lever, LeverKind, Levers
 from synapse_bgthrottle.progress import Progress
-from synapse_bgthrottle.queue import Pending, QueueRow, in_order
+from synapse_bgthrottle.queue import Pending, QueueRow, in_order, why_it_stays
 from synapse_bgthrottle.quirks import runs_in_one_go
 from synapse_bgthrottle.status_problems import problems
 from synapse_bgthrottle.status_update import Moment, signals_status, update_status
@@ -64,12 +64,8 @@ def status(
     told = [lever.to_json() for lever in levers]
     databases = [_database(throttle, courses, look, levers, enabled, moment) for look in looks]
     now_ms = round(moment.wall_s * 1000)
-    gone = {
-        look.name: look.current
-        for look in looks
-        if look.rows is not None
-        and look.current is not None
-        and look.current not in {row.name for row in look.rows}
+    stays = {
+        look.name: why_it_stays(look.rows, look.current) for look in looks if look.rows is not None
     }
     return {
         "version": __version__,
@@ -79,7 +75,7 @@ def status(
         "duty_cycle_ratio": _duty_ratio(databases),
         "databases": databases,
         "levers": told,
-        "problems": list(problems(enabled, store_problem, databases, gone, told, now_ms)),
+        "problems": list(problems(enabled, store_problem, databases, stays, told, now_ms)),
         "missing": list(missing),
     }
 

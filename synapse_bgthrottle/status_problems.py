@@ -17,8 +17,7 @@ _START_ANEW = (
     ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled.'
 )
 
-# It never forgets what it is at, and nothing but its end makes it go on to another one.
-_RESTART = "Synapse is still at {name}, which is no longer in the queue: restart it."
+_RESTART = "{why}. Restart Synapse: `bgthrottle resume` would fail again."
 
 _TRIED_AGAIN = (
     "It is tried again, after a wait; Synapse gives up after five failures in a row. The whole"
@@ -49,13 +48,13 @@ def problems(
     enabled: bool,
     store_problem: str,
     databases: Sequence[Json],
-    gone: Mapping[str, str],
+    stays: Mapping[str, str],
     levers: Sequence[Json],
     now_ms: int,
 ) -> Iterator[Json]:
     """The worst first: of the server, then of each database, whose status is given.
 
-    `gone` are updates that Synapse is at though their queue has them no more, by name of database.
+    `stays` tells by name of database why Synapse cannot go on from the update that it is at.
     """
     if store_problem:
         yield _problem(
@@ -72,7 +71,7 @@ def problems(
             "Enable them with `bgthrottle resume`; to hold them for a while, pause them instead.",
         )
     for database in databases:
-        yield from _of_database(database, gone.get(database["name"]), now_ms)
+        yield from _of_database(database, stays.get(database["name"], ""), now_ms)
     pauses = [_paused(lever) for lever in levers if lever["kind"] == "pause"]
     yield from (pause for at, pause in enumerate(pauses) if pause not in pauses[:at])
 
@@ -94,7 +93,7 @@ def _paused(lever: Json) -> Json:
     )
 
 
-def _of_database(database: Json, gone: str | None, now_ms: int) -> Iterator[Json]:
+def _of_database(database: Json, stays: str, now_ms: int) -> Iterator[Json]:
     name, failure, current = database["name"], database["last_failure"], database["current"]
     last = f"; the last was: {failure['message']}" if failure else ""
     if database["state"] == "aborted":
@@ -102,10 +101,11 @@ def _of_database(database: Json, gone: str | None, now_ms: int) -> Iterator[Json
             name,
             "aborted",
             f"Synapse gave up on {name} after five failures in a row{last}",
-            _START_ANEW if gone is None else _RESTART.format(name=gone),
+            _RESTART.format(why=stays) if stays else _START_ANEW,
         )
     elif database["failures_in_row"]:
-        yield _problem(name, "failing", _failing(database), _TRIED_AGAIN)
+        advice = _RESTART.format(why=stays) if stays else _TRIED_AGAIN
+        yield _problem(name, "failing", _failing(database), advice)
     if database["queue_problem"]:
         yield _problem(
             name,
