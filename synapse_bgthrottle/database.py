@@ -76,6 +76,12 @@ class Database:
         items = get(current, "total_item_count")
         return items if isinstance(items, int) else None
 
+    def start(self) -> bool:
+        """Have Synapse work on its updates, as its admin API does; False: it cannot be had to."""
+        start = get(self._pool, "updates", "start_doing_background_updates")
+        call(start)
+        return start is not None
+
     def known_updates(self) -> frozenset[str]:
         """The names of all updates that this server can run; empty where that is unknown."""
         return frozenset(self._handlers())

@@ -20,6 +20,7 @@ from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.problems import InvalidConfigError
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.quirks import least_batch_items
+from synapse_bgthrottle.restarter import Restarter
 from synapse_bgthrottle.sampler import Sampler
 from synapse_bgthrottle.seen_week import SeenWeek
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
@@ -55,6 +56,14 @@ class BackgroundUpdateThrottle:
         self._metrics = Metrics(self._host, self._throttle, courses, self._tell_internal_error)
         progress = ProgressWatch(self._host, self._throttle, courses, self._metrics)
         self._week = SeenWeek(sees_requests=facts.sees_requests)
+        restarter = Restarter(
+            self._host,
+            self._throttle,
+            self._sampler,
+            store,
+            self._metrics,
+            config.restart_aborted_s,
+        )
         self._keeper = Keeper(
             self._host,
             self._throttle,
@@ -63,6 +72,7 @@ class BackgroundUpdateThrottle:
             progress,
             desk,
             self._week,
+            restarter,
             self._tell_internal_error,
         )
         self._watches: dict[str, DatabaseWatch] = {}
@@ -89,6 +99,7 @@ class BackgroundUpdateThrottle:
                 self._keeper,
                 self._week,
                 self._watches,
+                restarter,
                 self._tell_internal_error,
                 missing,
             )

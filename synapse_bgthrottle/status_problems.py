@@ -12,9 +12,9 @@ Json = dict[str, Any]
 # A hold, or a batch, that is older is worth a word.
 _LONG_MS = 3_600_000
 
-_START_ANEW = (
-    "Mend the cause, then start the updates anew: `bgthrottle resume`, or POST"
-    ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled.'
+_START = (
+    "`bgthrottle resume`, or POST"
+    ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled'
 )
 
 _RESTART = "{why}. Restart Synapse: `bgthrottle resume` would fail again."
@@ -101,7 +101,16 @@ def _of_database(database: Json, stays: str, now_ms: int) -> Iterator[Json]:
             name,
             "aborted",
             f"Synapse gave up on {name} after five failures in a row{last}",
-            _RESTART.format(why=stays) if stays else _START_ANEW,
+            _RESTART.format(why=stays) if stays else _start_anew(database["restart"]),
+        )
+    elif database["state"] == "stopped":
+        count = len(database["pending"] or ())
+        yield _problem(
+            name,
+            "stopped",
+            f"Synapse is not working on the queue of {name}, in which"
+            f" {count} {'update is' if count == 1 else 'updates are'} pending",
+            f"{_itself(database['restart'])} At once: {_START}.",
         )
     elif database["failures_in_row"]:
         advice = _RESTART.format(why=stays) if stays else _TRIED_AGAIN
@@ -135,6 +144,21 @@ def _of_database(database: Json, stays: str, now_ms: int) -> Iterator[Json]:
         )
     if current and current["decision"]:
         yield from _of_update(database, current, now_ms)
+
+
+def _start_anew(restart: Json | None) -> str:
+    return f"{_itself(restart)} Mend the cause, then start the updates at once: {_START}."
+
+
+def _itself(restart: Json | None) -> str:
+    """What the module does by itself, and when."""
+    if restart is None or restart["due_ms"] is None:
+        return "The module does not start them by itself."
+    if restart["held_by"]:
+        return f"The module starts them once this does not hold them: {restart['held_by']}."
+    due = datetime.fromtimestamp(restart["due_ms"] / 1000, timezone.utc)
+    again = f" (start {restart['count'] + 1} in a row)" if restart["count"] else ""
+    return f"The module starts them at {due:%Y-%m-%d %H:%M} UTC{again}."
 
 
 def _failing(database: Json) -> str:

@@ -26,6 +26,7 @@ from synapse_bgthrottle.lever_targets import Target, check, check_exists, is_kno
 from synapse_bgthrottle.private_side import MissingDetail
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.queue import in_order
+from synapse_bgthrottle.restarter import Restarter
 from synapse_bgthrottle.seen_week import SeenWeek
 from synapse_bgthrottle.status import DatabaseLook, status
 from synapse_bgthrottle.status_update import Moment
@@ -57,6 +58,7 @@ class ModuleSteering:
         keeper: Keeper,
         week: SeenWeek,
         watches: Mapping[str, DatabaseWatch],
+        restarter: Restarter,
         on_internal_error: OnInternalError,
         missing: Sequence[MissingDetail] = (),
     ) -> None:
@@ -70,6 +72,7 @@ class ModuleSteering:
         self._keeper = keeper
         self._week = week
         self._watches = watches
+        self._restarter = restarter
         self._on_internal_error = on_internal_error
         self._missing = [detail.to_json() for detail in missing]
 
@@ -220,6 +223,7 @@ class ModuleSteering:
         try:
             rows = await self._within(database.name, database.queue)
             await self._within(database.name, self._progress.look, database, rows)
+            await self._restarter.look(database, rows)
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, the rest of the status is there
@@ -231,6 +235,7 @@ class ModuleSteering:
             queue_problem=problem,
             current=database.current_update,
             has_aborted=database.has_aborted,
+            restarts=self._restarter.of(database.name),
             known=database.known_updates(),
             one_shots=database.one_shots(),
             progress=self._progress.progress(database.name, rows or ()),

@@ -154,7 +154,7 @@ def test_an_error_after_the_last_batch(virtual_server: MakeServer, place: str) -
     assert 0 == work.left_items
     assert "idle" == answer(server, steering_of(server).status(), 3)["databases"][0]["state"]
     assert not module._throttle.databases["master"].is_open
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_a_version_without_timers(virtual_server: MakeServer) -> None:
