@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from synapse.module_api import make_deferred_yieldable, run_in_background
 from twisted.internet.defer import CancelledError, Deferred
 
-from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.failures import complaint_of
 from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError

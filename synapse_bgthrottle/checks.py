@@ -11,7 +11,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.asker import Questions
-from synapse_bgthrottle.database import Database, complaint_of, engine_of
+from synapse_bgthrottle.database import Database, engine_of
+from synapse_bgthrottle.failures import complaint_of
 from synapse_bgthrottle.guarded import get
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.sample_statements import LIMIT_TIME, LONGEST_STATEMENT_MS

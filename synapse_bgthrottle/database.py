@@ -7,7 +7,7 @@ from typing import Any
 
 from synapse.module_api import ModuleApi
 
-from synapse_bgthrottle.failures import is_from_database, is_refusal
+from synapse_bgthrottle.failures import complaint_of, is_from_database, is_refusal
 from synapse_bgthrottle.guarded import call, get
 from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.quirks import tables_of_batched
@@ -33,9 +33,6 @@ _GROW_ON_SQLITE = (
     "CREATE TABLE bgthrottle_room (filler BLOB)",
     "INSERT INTO bgthrottle_room VALUES (zeroblob(4194304))",
 )
-
-# Of an error: as much as the history keeps.
-LONGEST_COMPLAINT = 500
 
 _QUEUE = "SELECT update_name, progress_json, depends_on, ordering FROM background_updates"
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
@@ -127,6 +124,11 @@ class Database:
         return bool(get(self._pool, "updates", "_running", default=False))
 
     @property
+    def stands(self) -> bool:
+        """Whether Synapse certainly is not at its updates; not where that cannot be read."""
+        return not get(self._pool, "updates", "_running", default=True)
+
+    @property
     def has_aborted(self) -> bool:
         """Whether Synapse gave up after five failures, and does nothing here any more."""
         updates = get(self._pool, "updates")
@@ -201,25 +203,6 @@ class Database:
 def engine_of(txn: Any) -> str:
     """`PostgresEngine` or `Sqlite3Engine`, by the cursor of a transaction."""
     return type(getattr(txn, "database_engine", None)).__name__
-
-
-def complaint_of(error: Exception) -> str:
-    """An error in one line for people, and as any database can keep it.
-
-    It has PostgreSQL's DETAIL, which says which row or which process it is about, and at most
-    `LONGEST_COMPLAINT` characters.
-    """
-    first, *others = str(error).strip().split("\n")
-    detail = get(error, "diag", "message_detail")
-    if not isinstance(detail, str):  # an error of the driver's own repeats it
-        found = (line.partition("DETAIL:")[2] for line in others if line.startswith("DETAIL:"))
-        detail = next(found, "")
-    detail = " ".join(detail.split())
-    line = first or type(error).__name__
-    line = f"{line} ({detail})" if detail else line
-    if len(line) > LONGEST_COMPLAINT:
-        line = f"{line[: LONGEST_COMPLAINT - 3]}..."
-    return line.encode("utf-8", "replace").decode()
 
 
 def _read(txn: Any, sql: str) -> Sequence[Sequence[Any]] | ReadProblemError:

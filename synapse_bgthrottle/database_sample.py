@@ -9,7 +9,8 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.database import Database, complaint_of, engine_of
+from synapse_bgthrottle.database import Database, engine_of
+from synapse_bgthrottle.failures import complaint_of
 from synapse_bgthrottle.sample_statements import COLUMNS, LIMIT_TIME, LOCK_WAIT, STATEMENTS
 from synapse_bgthrottle.signals.samples import DatabaseSample
 

@@ -75,8 +75,30 @@ _BY_WORDS = {
     "interrupted": FailureKind.TIMEOUT,
 }
 
+# Of an error: as much as the history keeps.
+LONGEST_COMPLAINT = 500
+
 # Whose errors tell of the database, or of the way to it.
 _SPEAKERS = frozenset({"sqlite3", "_sqlite3", "psycopg", "psycopg2", "synapse", "twisted"})
+
+
+def complaint_of(error: BaseException) -> str:
+    """An error in one line for people, and as any database can keep it.
+
+    It has PostgreSQL's DETAIL, which says which row or which process it is about, and at most
+    `LONGEST_COMPLAINT` characters.
+    """
+    first, *others = str(error).strip().split("\n")
+    detail = getattr(getattr(error, "diag", None), "message_detail", None)
+    if not isinstance(detail, str):  # an error of the driver's own repeats the server's lines
+        found = (line.partition("DETAIL:")[2] for line in others if line.startswith("DETAIL:"))
+        detail = next(found, "")
+    detail = " ".join(detail.split())
+    line = first or type(error).__name__
+    line = f"{line} ({detail})" if detail else line
+    if len(line) > LONGEST_COMPLAINT:
+        line = f"{line[: LONGEST_COMPLAINT - 3]}..."
+    return line.encode("utf-8", "replace").decode()
 
 
 def is_from_database(error: BaseException) -> bool:

@@ -7,9 +7,8 @@ from types import TracebackType
 
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.database import complaint_of
 from synapse_bgthrottle.decision import Cause, Conditions, Decision
-from synapse_bgthrottle.failures import NEEDS_WRITING, kind_of
+from synapse_bgthrottle.failures import NEEDS_WRITING, complaint_of, kind_of
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.log_lines import Teller

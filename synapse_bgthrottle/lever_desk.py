@@ -9,8 +9,7 @@ import attrs
 from synapse.module_api import make_deferred_yieldable
 from twisted.internet.defer import CancelledError, DeferredLock
 
-from synapse_bgthrottle.database import complaint_of
-from synapse_bgthrottle.failures import FailureKind, kind_of
+from synapse_bgthrottle.failures import FailureKind, complaint_of, kind_of
 from synapse_bgthrottle.guarded import PreserveLoggingContext
 from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.homeserver import Homeserver

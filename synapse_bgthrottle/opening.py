@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.database import complaint_of
-from synapse_bgthrottle.failures import is_from_database, is_refusal
+from synapse_bgthrottle.failures import complaint_of, is_from_database, is_refusal
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.levers import Levers

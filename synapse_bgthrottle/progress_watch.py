@@ -12,7 +12,8 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle.asker import Questions
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.cursors import Bounds, bounds_sql, read_bounds
-from synapse_bgthrottle.database import Database, complaint_of
+from synapse_bgthrottle.database import Database
+from synapse_bgthrottle.failures import complaint_of
 from synapse_bgthrottle.history import HistoryEntry
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.metrics import Metrics

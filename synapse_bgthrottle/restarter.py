@@ -91,7 +91,7 @@ class Restarter:
 
     @staticmethod
     def _works(database: Database, rows: Sequence[QueueRow]) -> bool:
-        return database.is_running or not rows or not database.enabled
+        return not database.stands or not rows or not database.enabled
 
     def _stands(self, database: Database, rows: Sequence[QueueRow], *, is_aborted: bool) -> None:
         restarts = self.of(database.name)

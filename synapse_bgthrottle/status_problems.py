@@ -166,7 +166,9 @@ def _failing(database: Json) -> str:
     if failure is None:
         return f"{count} failures in a row"
     what = "failed" if count == 1 else f"failed {count} times in a row"
-    return f"{failure['update']} {what}; the last was: {failure['message']}"
+    restart = database["restart"]
+    started = "" if restart is None else f" after the module's start {restart['count']} in a row"
+    return f"{failure['update']} {what}{started}; the last was: {failure['message']}"
 
 
 def _of_update(database: Json, current: Json, now_ms: int) -> Iterator[Json]:

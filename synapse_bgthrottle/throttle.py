@@ -197,7 +197,7 @@ class Throttle:
         self.databases[database_name].is_open = False
 
     def loop_ends(self, database_name: str) -> None:
-        """Updates were disabled, or given up: Synapse's next loop counts failures in a row from none."""
+        """Updates are off, or given up: Synapse's next loop counts failures in a row from none."""
         database = self.databases.get(database_name)
         if database is not None:
             database.failures = 0

@@ -7,8 +7,7 @@ import attrs
 from synapse.module_api import run_in_background
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.database import complaint_of
-from synapse_bgthrottle.failures import is_from_database
+from synapse_bgthrottle.failures import complaint_of, is_from_database
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 

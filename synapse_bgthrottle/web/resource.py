@@ -10,8 +10,7 @@ from twisted.internet.defer import CancelledError
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from synapse_bgthrottle.database import complaint_of
-from synapse_bgthrottle.failures import is_from_database
+from synapse_bgthrottle.failures import complaint_of, is_from_database
 from synapse_bgthrottle.guarded import get
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.web.access import administrator

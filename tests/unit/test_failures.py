@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2 import errors
 
-from synapse_bgthrottle.database import LONGEST_COMPLAINT, complaint_of
-from synapse_bgthrottle.failures import FailureKind, kind_of
+from synapse_bgthrottle.failures import LONGEST_COMPLAINT, FailureKind, complaint_of, kind_of
 from synapse_bgthrottle.holds import BACKOFFS_S
 
 

@@ -110,7 +110,7 @@ def test_abort_between_two_updates_is_told(virtual_server: MakeServer) -> None:
 
     pool.queue("work", last)
     queued(server, "next")
-    server.load({"sleep": 0})
+    server.load({"sleep": 0, "restart_aborted": "off"})
     server.start().addErrback(lambda _: None)
     server.advance(3600)
     pool.silent, pool.broken = None, sqlite3.OperationalError("gone")

@@ -115,7 +115,7 @@ def test_what_ends_while_it_is_off(virtual_server: MakeServer) -> None:
         await pool.updates._end_background_update("build")
         return 1
 
-    server.load({})
+    server.load({"restart_aborted": "off"})
     pool.queue("build", build, one_shot=True)
     pool.queue("next", Work(server, 100, cost_ms=1))
     server.start()
