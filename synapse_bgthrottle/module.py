@@ -13,6 +13,7 @@ from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.reports import config_warnings
 from synapse_bgthrottle.core.reports.log_lines import SampleTeller, Teller
+from synapse_bgthrottle.core.restarter import Restarter
 from synapse_bgthrottle.core.scheduling.quirks import least_batch_items
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
@@ -56,6 +57,14 @@ class BackgroundUpdateThrottle:
         self._metrics = Metrics(self._host, self._throttle, courses, self._tell_internal_error)
         progress = ProgressWatch(self._host, self._throttle, courses, self._metrics)
         self._week = SeenWeek(sees_requests=facts.sees_requests)
+        restarter = Restarter(
+            self._host,
+            self._throttle,
+            self._sampler,
+            store,
+            self._metrics,
+            config.restart_aborted_s,
+        )
         self._keeper = Keeper(
             self._host,
             self._throttle,
@@ -64,6 +73,7 @@ class BackgroundUpdateThrottle:
             progress,
             desk,
             self._week,
+            restarter,
             self._tell_internal_error,
         )
         self._watches: dict[str, DatabaseWatch] = {}
@@ -90,6 +100,7 @@ class BackgroundUpdateThrottle:
                 self._keeper,
                 self._week,
                 self._watches,
+                restarter,
                 self._tell_internal_error,
                 missing,
             )

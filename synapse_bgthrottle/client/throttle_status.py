@@ -185,18 +185,37 @@ class StatedSignal:
 
 
 @attrs.frozen
+class Restart:
+    """What the module does about updates that Synapse gave up, or does not work on.
+
+    Attributes:
+        due_ms: when it starts them again, since the epoch; None: it does not.
+        held_by: why it has not, although that was due.
+        count: how often it did in a row, without a batch that ended well since.
+        last_ms: when it last did, since the epoch.
+    """
+
+    due_ms: int | None = None
+    held_by: str = ""
+    count: int = 0
+    last_ms: int | None = None
+
+
+@attrs.frozen
 class DatabaseStatus:
     """One database.
 
     Attributes:
         name: of the database.
         engine: `postgres`, `sqlite` or `unknown`.
-        state: `running`, `waiting`, `held`, `aborted`, `disabled` or `idle`.
+        state: `running`, `waiting`, `held`, `aborted`, `stopped` (Synapse does not work on a
+            queue that has updates), `disabled` or `idle`.
         pending: in the order in which they will run; None: the queue could not be read.
         queue_problem: why not.
         current: None: it is at none.
         failures_in_row: of the current update; 0 once what failed has left the queue.
         last_failure: None: none is known of.
+        restart: None: they go on as ever, or the module is an older one.
         signals: all that count here.
     """
 
@@ -208,6 +227,7 @@ class DatabaseStatus:
     current: RunningUpdate | None = None
     failures_in_row: int = 0
     last_failure: LastFailure | None = None
+    restart: Restart | None = None
     signals: tuple[StatedSignal, ...] = ()
 
 

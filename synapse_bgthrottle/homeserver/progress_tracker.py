@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.progress import Progress, read_progress
@@ -16,7 +17,7 @@ from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.core.tracking.table_bounds import Bounds, bounds_sql, read_bounds
 from synapse_bgthrottle.core.tracking.time_left import NOT_KNOWN, Pace, TimeLeft
-from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of
+from synapse_bgthrottle.homeserver.internals.database import Database
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 from synapse_bgthrottle.homeserver.sampling.asker import Questions

@@ -1,17 +1,17 @@
 """Keeps what must outlive the process: reads it at the start, writes how updates come along.
 
-While an update is pending it looks at the queue now and then, seldom where updates are disabled;
-while none is, at nothing, once that is known and written.
+While an update is pending it looks at the queue now and then; while none is, once a minute whether
+somebody has put rows into it by hand, and at nothing else.
 """
 
 import logging
 import math
-from collections import defaultdict
 
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, SeenWeek
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
+from synapse_bgthrottle.core.restarter import Restarter
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
@@ -35,6 +35,9 @@ LOOK_AFTER_SHARE = 1 / 20
 SHORTEST_LOOK_S = 0.5
 LONGEST_PAUSE_S = 5.0
 LOOK_EVERY_HELD_S = 60.0
+
+# And while nothing goes on: somebody may have put rows in by hand, which nobody tells.
+LOOK_EVERY_IDLE_S = 55.0
 
 # What takes longer goes on, and the rest with it: other databases may answer.
 LONGEST_LOOK_S = 3.0
@@ -65,6 +68,7 @@ class Keeper:
         progress: ProgressWatch,
         desk: LeverDesk,
         week: SeenWeek,
+        restarter: Restarter,
         on_internal_error: OnInternalError,
     ) -> None:
         self._host = host
@@ -74,6 +78,7 @@ class Keeper:
         self._progress = progress
         self._desk = desk
         self._week = week
+        self._restarter = restarter
         self._on_internal_error = on_internal_error
         self.opening = Opening(host, throttle, store, self._take, on_internal_error)
         self._pending = Pending(host)
@@ -83,7 +88,6 @@ class Keeper:
         self._again_s = FIRST_AGAIN_S
         self._again: Timer | None = None
         self._looked_s: dict[str, float] = {}
-        self._is_left: dict[str, bool] = defaultdict(bool)  # whether its queue has updates
         self._unknown_told: set[str] = set()
 
     def begin(self, database_name: str, update_name: str) -> None:
@@ -132,6 +136,8 @@ class Keeper:
             queues = await self._look_at_queues()
             name = "bgthrottle_writing"
             await self._pending.within(LONGEST_WRITE_S, name, self._write, queues)
+            if not self._is_behind:
+                await self._restarter.start_due()
         except CancelledError:
             raise
         except Exception as error:  # what was not written is kept for the next time
@@ -151,13 +157,8 @@ class Keeper:
         elif self._is_behind:
             self._again = self._call_in(self._again_s)
             self._again_s = min(self._again_s * 2, LONGEST_AGAIN_S)
-        elif any(self._is_left[name] for name in self._off()):
-            # Nobody calls us, and when they are enabled Synapse may give up before it does.
-            self._again = self._call_in(LONGEST_AGAIN_S)
-
-    def _off(self) -> list[str]:
-        databases = self._host.databases.items()
-        return [name for name, database in databases if not database.enabled]
+        else:
+            self._again = self._call_in(self._restarter.next_look_s(LOOK_EVERY_IDLE_S))
 
     def _goes_on(self) -> bool:
         # Also between two iterations: there Synapse waits for a database that does not answer, or
@@ -212,8 +213,8 @@ class Keeper:
     async def _look_at(self, database: Database) -> Queue:
         asked_s = self._host.wall_s()
         rows = await database.queue()
-        self._is_left[database.name] = bool(rows)
         self._see(database, rows)
+        await self._restarter.look(database, rows)
         await self._progress.look(database, rows)
         return Queue(asked_s, frozenset(row.name for row in rows))
 

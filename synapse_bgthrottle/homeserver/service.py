@@ -24,12 +24,13 @@ from synapse_bgthrottle.core.levers.targets import (
 from synapse_bgthrottle.core.reports.explain import explanation
 from synapse_bgthrottle.core.reports.status import DatabaseLook, status
 from synapse_bgthrottle.core.reports.update_status import Moment
+from synapse_bgthrottle.core.restarter import Restarter
 from synapse_bgthrottle.core.scheduling.decision import Conditions
+from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
 from synapse_bgthrottle.core.tracking.runs import Courses
-from synapse_bgthrottle.homeserver.internals.database import complaint_of
 from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
 from synapse_bgthrottle.homeserver.internals.private_side import MissingDetail
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
@@ -64,6 +65,7 @@ class ModuleSteering:
         keeper: Keeper,
         week: SeenWeek,
         watches: Mapping[str, DatabaseWatch],
+        restarter: Restarter,
         on_internal_error: OnInternalError,
         missing: Sequence[MissingDetail] = (),
     ) -> None:
@@ -77,6 +79,7 @@ class ModuleSteering:
         self._keeper = keeper
         self._week = week
         self._watches = watches
+        self._restarter = restarter
         self._on_internal_error = on_internal_error
         self._missing = [detail.to_json() for detail in missing]
 
@@ -227,6 +230,7 @@ class ModuleSteering:
         try:
             rows = await self._within(database.name, database.queue)
             await self._within(database.name, self._progress.look, database, rows)
+            await self._restarter.look(database, rows)
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, the rest of the status is there
@@ -238,6 +242,7 @@ class ModuleSteering:
             queue_problem=problem,
             current=database.current_update,
             has_aborted=database.has_aborted,
+            restarts=self._restarter.of(database.name),
             known=database.known_updates(),
             one_shots=database.one_shots(),
             progress=self._progress.progress(database.name, rows or ()),

@@ -191,14 +191,24 @@ class Throttle:
         self.databases[database_name].is_open = False
 
     def loop_ends(self, database_name: str) -> None:
-        """Updates were disabled: Synapse's next loop counts failures in a row from none."""
-        self.databases[database_name].failures = 0
+        """Updates are off, or given up: Synapse's next loop counts failures in a row from none."""
+        database = self.databases.get(database_name)
+        if database is not None:
+            database.failures = 0
 
     def ended(self, database_name: str, update_name: str) -> None:
         """An update has left the queue: should it come again, it is new."""
         database = self.databases[database_name]
         if database.update_name == update_name:  # or else another one has begun
             database.has_ended = True
+
+    def good_batches(self, database_name: str) -> int:
+        """How many batches have ended without failure."""
+        return sum(
+            update.batches - update.failures
+            for (name, _), update in self.updates.items()
+            if name == database_name
+        )
 
     def delayed(self, database_name: str, update_name: str) -> None:
         """A batch that was due waits for the database's answer."""

@@ -7,7 +7,7 @@ import attrs
 from synapse.module_api import run_in_background
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.scheduling.failures import is_from_database
+from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database
 from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 
@@ -141,7 +141,7 @@ class DatabaseWatch:
             raise
         except Exception as error:  # the database is not usable now, or our question is wrong
             if is_from_database(error):
-                return str(error).strip().split("\n")[0] or type(error).__name__
+                return complaint_of(error)
             self._on_internal_error("asking the database", error)
             return None
 
