@@ -13,24 +13,24 @@ from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.reports import config_warnings
 from synapse_bgthrottle.core.reports.log_lines import SampleTeller, Teller
-from synapse_bgthrottle.core.restarter import Restarter
 from synapse_bgthrottle.core.scheduling.quirks import least_batch_items
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.homeserver.fallback import StockIteration
 from synapse_bgthrottle.homeserver.internals import private_side
-from synapse_bgthrottle.homeserver.internals.private_side import MissingDetail
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.iteration import Iteration
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 from synapse_bgthrottle.homeserver.recorder import Keeper
+from synapse_bgthrottle.homeserver.restarter import Restarter
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
 from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from synapse_bgthrottle.homeserver.service import ModuleSteering
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
 from synapse_bgthrottle.homeserver.storage.store import Store
+from synapse_bgthrottle.schema import MissingDetail
 
 logger = logging.getLogger(__name__)
 

@@ -11,16 +11,16 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, SeenWeek
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
-from synapse_bgthrottle.core.restarter import Restarter
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import Courses
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver, ServerEndsError
 from synapse_bgthrottle.homeserver.internals.timers import Timer
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
+from synapse_bgthrottle.homeserver.restarter import Restarter
 from synapse_bgthrottle.homeserver.sampling.asker import Pending
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk, Queue
 from synapse_bgthrottle.homeserver.storage.loader import WHERE, Opening

@@ -106,16 +106,18 @@ def test_every_command_is_documented() -> None:
         assert f"bgthrottle {name} " in (command.help or "")
 
 
-def test_every_file_is_documented() -> None:
-    """The design page's table has each file and folder of the package, once, and no other."""
-    text = (ROOT / "docs" / "design.md").read_text()
-    structure = text.split("\n## Structure\n")[1].split("\n## ")[0]
-    cells = re.findall(r"^\| (`.*?) \|", structure, re.M)
+@pytest.mark.parametrize("page", ["docs/design.md", "CONTRIBUTING.md"])
+def test_every_folder_is_documented(page: str) -> None:
+    """The tree of the package names each of its folders, at its place, and no other."""
+    (tree,) = re.findall(r"```text\nsynapse_bgthrottle/\n(.*?)```", (ROOT / page).read_text(), re.S)
+    named: list[str] = []
+    path: list[str] = []
+    for indent, name in re.findall(r"^( +)(\w+)/(?: |$)", tree, re.M):
+        path[len(indent) // 2 - 1 :] = [name]
+        named.append("/".join(path))
     package = ROOT / "synapse_bgthrottle"
-    there = {path.parent for path in package.glob("*/__init__.py")} | set(package.glob("*.py"))
-    assert sorted(path.stem for path in there if path.name[0] != "_") == sorted(
-        name for cell in cells for name in re.findall(r"`(\w+)`", cell)
-    )
+    folders = {path.parent for path in package.rglob("*.*") if "__pycache__" not in path.parts}
+    assert sorted(str(f.relative_to(package)) for f in folders - {package}) == sorted(named)
 
 
 def test_every_make_target_is_documented() -> None:

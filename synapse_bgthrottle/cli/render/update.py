@@ -14,8 +14,8 @@ from synapse_bgthrottle.cli.render.text import (
 )
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.results import CurrentUpdate
-    from synapse_bgthrottle.client.throttle_status import (
+    from synapse_bgthrottle.schema import (
+        CurrentUpdate,
         DatabaseStatus,
         PendingUpdate,
         Progress,

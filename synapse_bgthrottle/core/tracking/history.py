@@ -7,10 +7,10 @@ begins, or when it is no longer in the queue. Times are seconds since the epoch.
 import enum
 import fnmatch
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import attrs
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 
 # What is kept.
@@ -61,21 +61,26 @@ class HistoryEntry:
         """Database and update."""
         return self.database, self.update
 
-    def to_json(self) -> dict[str, Any]:
-        """As the HTTP API tells it: times in ms since the epoch."""
-        return {
-            "database": self.database,
-            "update": self.update,
-            "started_ms": round(self.started_s * 1000),
-            "ended_ms": None if self.ended_s is None else round(self.ended_s * 1000),
-            "outcome": self.outcome.value,
-            "items": self.items,
-            "batches": self.batches,
-            "batch_time_ms": round(self.batch_s * 1000),
-            "waited_ms": {cause: round(s * 1000) for cause, s in self.waited_s.items()},
-            "failures": self.failures,
-            "last_failure": self.last_failure,
-        }
+    @property
+    def waited_ms(self) -> dict[str, float]:
+        """The time spent waiting, by cause, in whole ms."""
+        return {cause: round(s * 1000) for cause, s in self.waited_s.items()}
+
+    def stated(self) -> schema.HistoryEntry:
+        """As the HTTP API states it: times in ms since the epoch."""
+        return schema.HistoryEntry(
+            database=self.database,
+            update=self.update,
+            started_ms=round(self.started_s * 1000),
+            ended_ms=None if self.ended_s is None else round(self.ended_s * 1000),
+            outcome=self.outcome.value,
+            items=self.items,
+            batches=self.batches,
+            batch_time_ms=round(self.batch_s * 1000),
+            waited_ms=self.waited_ms,
+            failures=self.failures,
+            last_failure=self.last_failure,
+        )
 
 
 def newest_first(

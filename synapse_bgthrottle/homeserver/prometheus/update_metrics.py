@@ -21,7 +21,7 @@ from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.core.tracking.time_left import TimeLeft
 from synapse_bgthrottle.homeserver.internals.database import Database
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus import signal_metrics
 from synapse_bgthrottle.homeserver.prometheus.series import ServerSeries

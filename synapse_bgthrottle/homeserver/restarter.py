@@ -9,10 +9,10 @@ import attrs
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.levers.lever import Use
-from synapse_bgthrottle.core.restarts import Restarts
 from synapse_bgthrottle.core.scheduling import holds
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
+from synapse_bgthrottle.core.scheduling.restarts import Restarts
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.queue import QueueRow, in_order
 from synapse_bgthrottle.core.units import format_duration_ms
