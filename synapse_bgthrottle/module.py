@@ -191,11 +191,12 @@ class BackgroundUpdateThrottle:
         states = []
         for name, database in self._throttle.databases.items():
             update = self._throttle.updates[name, database.update_name]
-            doing = "running a batch" if update.batch_start_s is not None else "waiting"
+            ran = update.totals
+            doing = "running a batch" if update.batch.start_s is not None else "waiting"
             reason = update.decision.reason if update.decision is not None else "just begun"
             states.append(
-                f"{name}: {database.update_name} {doing} ({reason}), {update.batches} batches"
-                f" in {update.batch_s:.1f}s, {database.failures} failures in a row"
+                f"{name}: {database.update_name} {doing} ({reason}), {ran.batches} batches"
+                f" in {ran.batch_s:.1f}s, {database.failures} failures in a row"
             )
         return f"<BackgroundUpdateThrottle: {'; '.join(states) or 'no update seen so far'}>"
 

@@ -207,7 +207,7 @@ class Restarter:
             # No batch failed: it was Synapse's own look at the queue, amid an outage.
             return FailureKind.CONNECTION, _UNKNOWN_FAILURE
         update = self._throttle.updates[database_name, state.update_name]
-        return state.failure_kind, update.last_failure
+        return state.failure_kind, update.failures.last_message
 
     def _note(self, database_name: str, head: str, why: str) -> None:
         at_ms = round(self._host.wall_s() * 1000)

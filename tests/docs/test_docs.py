@@ -12,6 +12,8 @@ from synapse_bgthrottle.cli.main import bgthrottle
 from synapse_bgthrottle.core.config.keys import MATCH_KEYS, SETTING_KEYS, TOP_KEYS
 from synapse_bgthrottle.core.config.limits import BUILT_IN, merge
 from synapse_bgthrottle.core.config.parser import parse
+from synapse_bgthrottle.core.scheduling.decision import Cause
+from synapse_bgthrottle.core.scheduling.holds import PRECEDENCE
 from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -96,6 +98,23 @@ def test_every_quirk_is_documented() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     for name in LEAST_BATCH_ITEMS:
         assert f"`{name}`" in text
+
+
+def test_precedence_is_documented_in_the_words_of_the_code() -> None:
+    """What holds an update is documented in the order and in the words of the list that decides."""
+    page = (ROOT / "docs" / "operation.md").read_text()
+    documented = re.findall(r"^(\d)\. \*\*(\w+)\*\*: ([^.\n]*)", page, re.M)
+    assert len(PRECEDENCE) == len(documented)
+    for (cause, words, _), (number, name, text), place in zip(
+        PRECEDENCE, documented, range(1, 10), strict=True
+    ):
+        assert (cause.value, str(place)) == (name, number)
+        assert text.startswith(words)
+
+
+def test_precedence_is_the_order_of_causes() -> None:
+    """Causes are listed in the order in which they take precedence: all that hold an update."""
+    assert [cause for cause in Cause if cause.is_hold] == [cause for cause, _, _ in PRECEDENCE]
 
 
 def test_every_command_is_documented() -> None:

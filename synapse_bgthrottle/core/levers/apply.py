@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import attrs
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.core.levers.lever import MOST_LEVERS, Lever, LeverKind
+from synapse_bgthrottle.core.levers.lever import MOST_LEVERS, Lever, LeverKind, UpdateKey
 from synapse_bgthrottle.core.levers.request import (
     Action,
     LeverRequest,
@@ -22,8 +22,6 @@ _ENDED_BY = {
     Action.RESUME: (LeverKind.PAUSE,),
     Action.RESET: (LeverKind.OVERRIDE, LeverKind.RELEASE),
 }
-
-UpdateKey = tuple[str, str]
 
 
 @attrs.frozen

@@ -27,6 +27,9 @@ MOST_ENDED = 100
 # How many uses are remembered.
 MOST_USES = 1000
 
+# Database and name of an update.
+UpdateKey = tuple[str, str]
+
 
 class LeverKind(enum.Enum):
     """What a lever does."""

@@ -103,7 +103,7 @@ def _database(
     if entry is not None and state is not None and (names is None or entry.update in names):
         current = update_status(
             entry,
-            throttle.updates[entry.key],
+            throttle.as_of(entry.key, moment.wall_s),
             state,
             look.progress.get(entry.update),
             look.time_left,
@@ -188,9 +188,9 @@ def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
 
 def _last_failure(throttle: Throttle, database_name: str) -> schema.LastFailure | None:
     failed = [
-        (update.last_failure_wall_s, name, update.last_failure)
+        (update.failures.last_wall_s, name, update.failures.last_message)
         for (database, name), update in throttle.updates.items()
-        if database == database_name and update.failures
+        if database == database_name and update.failures.count
     ]
     if not failed:
         return None
