@@ -1,6 +1,7 @@
 """The module as Synapse loads it: configuration, registration, the three callbacks."""
 
 import logging
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
@@ -90,6 +91,7 @@ class BackgroundUpdateThrottle:
         if self._active:
             self._keeper.opening.start()
             missing = self._missing(api)
+            warnings = self._warnings(config)
             steering = ModuleSteering(
                 self._host,
                 self._throttle,
@@ -103,10 +105,11 @@ class BackgroundUpdateThrottle:
                 restarter,
                 self._tell_internal_error,
                 missing,
+                warnings,
             )
             self._serve(api, config.api_path, steering)
             try:
-                self._introduce(config)
+                self._introduce(config, warnings)
                 for detail in missing:
                     logger.info("this Synapse has no %s: %s", detail.name, detail.cost)
             except Exception as error:
@@ -230,7 +233,28 @@ class BackgroundUpdateThrottle:
             self._tell_internal_error("looking for what this Synapse lacks", error)
             return ()
 
-    def _introduce(self, config: Config) -> None:
+    def _warnings(self, config: Config) -> tuple[str, ...]:
+        try:
+            return tuple(self._doubtful(config))
+        except Exception as error:  # the server starts without
+            self._tell_internal_error("looking for what is doubtful in the configuration", error)
+            return ()
+
+    def _doubtful(self, config: Config) -> Iterator[str]:
+        databases = self._host.databases
+        known = frozenset().union(*(database.known_updates() for database in databases.values()))
+        for doubt in (
+            *config.doubts,
+            *config_warnings.unknown_names(config, known),
+            *config_warnings.unknown_databases(config, databases.keys()),
+        ):
+            yield str(doubt)
+        first = next(iter(databases), "master")
+        yield from config_warnings.too_small(config, self._throttle.limits_of, first)
+        yield from config_warnings.skipped(config, self._host.wall_s())
+        yield from config_warnings.secrets(config)
+
+    def _introduce(self, config: Config, warnings: Sequence[str]) -> None:
         databases = self._host.databases
         logger.info(
             "synapse_bgthrottle controls the background updates of %s, with %d rules",
@@ -240,15 +264,8 @@ class BackgroundUpdateThrottle:
         kept = ", ".join(config_warnings.taken_over(self._host.stock.tuned()))
         if kept:
             logger.info("Unless the module's config says otherwise, background_updates: %s", kept)
-        known = frozenset().union(*(database.known_updates() for database in databases.values()))
-        first = next(iter(databases), "master")
-        for remark in (
-            *config_warnings.unmatched(config, known, databases.keys()),
-            *config_warnings.too_small(config, self._throttle.limits_of, first),
-            *config_warnings.skipped(config, self._host.wall_s()),
-            *config_warnings.secrets(config),
-        ):
-            logger.warning("%s", remark)
+        for warning in warnings:
+            logger.warning("%s", warning)
 
     def _tell_internal_error(self, where: str, error: Exception) -> None:
         if (where, type(error)) in self._errors_told:

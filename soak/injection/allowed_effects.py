@@ -27,7 +27,6 @@ _BY_DESIGN = {
     "homeserver.sampling.sql_check": ("",),
     "homeserver.sampling.database_sampler": (
         "txn.",
-        "len(STATEMENTS)",
         "bool(vacuum)",
         "self._look(",
         "self._lock_wait_s(",

@@ -3,7 +3,7 @@
 Never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottle[cli]'`.
 """
 
-from synapse_bgthrottle.client.async_client import AsyncClient
+from synapse_bgthrottle.client.clients import AsyncClient, Client
 from synapse_bgthrottle.client.errors import (
     ClientError,
     NoModuleError,
@@ -21,7 +21,6 @@ from synapse_bgthrottle.client.errors import (
     WorkerError,
 )
 from synapse_bgthrottle.client.requests import JOBS
-from synapse_bgthrottle.client.sync_client import Client
 from synapse_bgthrottle.schema import (
     CurrentUpdate,
     Explanation,

@@ -66,6 +66,7 @@ class ModuleSteering:
         restarter: Restarter,
         on_internal_error: OnInternalError,
         missing: Sequence[schema.MissingDetail] = (),
+        warnings: Sequence[str] = (),
     ) -> None:
         self._host = host
         self._questions = Questions(host)
@@ -79,6 +80,7 @@ class ModuleSteering:
         self._watches = watches
         self._restarter = restarter
         self._on_internal_error = on_internal_error
+        self._warnings = warnings
         self._missing = missing
 
     async def status(self) -> schema.ThrottleStatus:
@@ -95,6 +97,7 @@ class ModuleSteering:
             enabled=all(database.enabled for database in databases),
             store_problem=problem,
             missing=self._missing,
+            warnings=self._warnings,
         )
 
     async def history(

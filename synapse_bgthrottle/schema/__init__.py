@@ -5,6 +5,7 @@ JSON; `openapi` makes the API's description of them.
 """
 
 from synapse_bgthrottle.schema.codec import MismatchError, decode, to_json
+from synapse_bgthrottle.schema.errors import ErrorAnswer, ErrorProblem
 from synapse_bgthrottle.schema.explanation import (
     DAYS,
     Explanation,
@@ -36,6 +37,8 @@ __all__ = [
     "CurrentUpdate",
     "DatabaseStatus",
     "Enabled",
+    "ErrorAnswer",
+    "ErrorProblem",
     "Explanation",
     "HeldBy",
     "History",

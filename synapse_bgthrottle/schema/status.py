@@ -171,7 +171,7 @@ class StatedProblem:
         str,
         OneOf(
             *("store", "disabled", "aborted", "stopped", "failing", "database", "unknown_update"),
-            *("circle", "held", "stuck", "paused"),
+            *("circle", "configuration", "held", "stuck", "paused"),
         ),
     ] = ""
     message: Annotated[str, "What is the matter."] = ""

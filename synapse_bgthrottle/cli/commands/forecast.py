@@ -10,7 +10,7 @@ import attrs
 import click
 
 from synapse_bgthrottle.cli import forecast_inputs, forecast_online, forecast_queue, output
-from synapse_bgthrottle.cli.commands.check_config import FILE, parsed
+from synapse_bgthrottle.cli.commands.check_config import config_option, parsed
 from synapse_bgthrottle.cli.commands.forecast_options import (
     LEARNED,
     items_option,
@@ -63,7 +63,7 @@ class _Asked:
 
 
 @click.command("forecast")
-@click.option("--config", "file", type=FILE, help="Offline, by homeserver.yaml, say.")
+@config_option
 @items_option
 @rate_option
 @click.option("--update", metavar="NAME", help="Only this update; offline, which rules match.")
@@ -74,7 +74,7 @@ class _Asked:
 @online
 def forecast_command(
     session: Session,
-    file: Path | None,
+    files: tuple[Path, ...],
     items: float | None,
     rate: float | None,
     update: str | None,
@@ -97,10 +97,10 @@ def forecast_command(
     """
     model = None if server is None else _SERVERS[server]
     asked = _Asked(update, items, rate, one_shot, load, model)
-    if file is None and items is None and (one_shot is None or session.settings().url):
+    if not files and items is None and (one_shot is None or session.settings().url):
         told = _of_server(session, asked)
     else:
-        told = _of_numbers(session, asked, file)
+        told = _of_numbers(session, asked, files)
     if picture is not None:
         try:
             picture.write_text(svg(told), encoding="utf-8")
@@ -109,10 +109,10 @@ def forecast_command(
     session.show(told, forecast_lines(told))
 
 
-def _of_numbers(session: Session, asked: _Asked, file: Path | None) -> Forecast:
+def _of_numbers(session: Session, asked: _Asked, files: tuple[Path, ...]) -> Forecast:
     config, server_settings = Config(), Settings()
-    if file is not None:
-        config, found = parsed(file)
+    if files:
+        config, found = parsed(files)
         server_settings = settings_of_section(found.server_section)
     name = asked.update or UNNAMED
     one_shot = asked.one_shot_s is not None or runs_in_one_go(name)

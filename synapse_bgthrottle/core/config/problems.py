@@ -12,6 +12,8 @@ LONGEST_NAME = 200
 
 _SHORT = reprlib.Repr()  # whole values may be huge: YAML aliases multiply
 _SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxlevel = 3  # each level multiplies by six again
+_LONGEST_FOUND = 300
 
 
 @attrs.frozen
@@ -67,7 +69,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def found(value: object) -> str:
     """In short, as Python writes it."""
-    return text(value, _SHORT.repr)
+    written = text(value, _SHORT.repr)
+    return written if len(written) <= _LONGEST_FOUND else f"{written[:_LONGEST_FOUND]}..."
 
 
 def text(value: object, write: Callable[[object], str] = str) -> str:

@@ -129,9 +129,10 @@ class SampleTeller:
         if sample.problem:
             return
         self._samples += 1
+        yield from self._refused(sample)
         # Only PostgreSQL counts transactions: what SQLite does not have need not be told.
         if self._samples >= _SAMPLES_UNTIL_SEEN and sample.transactions is not None:
-            for name in sorted(set(board.unobservable()) - self._told):
+            for name in sorted(set(board.unobservable()) - self._told - sample.refused.keys()):
                 self._told.add(name)
                 left_out = "and is left out"
                 if board.levels[name].is_hidden:
@@ -142,6 +143,18 @@ class SampleTeller:
                     " see the table of signals in the documentation",
                 )
         yield from self._build(update_name, sample)
+
+    def _refused(self, sample: DatabaseSample) -> Iterator[Line]:
+        for complaint in sorted(set(sample.refused.values())):
+            names = {name for name, why in sample.refused.items() if why == complaint} - self._told
+            if names:
+                self._told |= names
+                yield (
+                    logging.WARNING,
+                    f"the database {self.database_name} refuses what tells"
+                    f" {', '.join(sorted(names))}: {complaint}. It is left out, and tried again"
+                    " every hour",
+                )
 
     def _build(self, update_name: str, sample: DatabaseSample) -> Iterator[Line]:
         phase, done_ratio = sample.index_build or ("", None)

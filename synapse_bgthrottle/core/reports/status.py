@@ -8,7 +8,7 @@ import attrs
 from synapse_bgthrottle import schema
 from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
-from synapse_bgthrottle.core.reports.problems import problems
+from synapse_bgthrottle.core.reports.problems import of_configuration, problems
 from synapse_bgthrottle.core.reports.update_status import Moment, signals_status, update_status
 from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.restarts import Restarts
@@ -60,8 +60,9 @@ def status(
     enabled: bool,
     store_problem: str,
     missing: Sequence[schema.MissingDetail] = (),
+    warnings: Sequence[str] = (),
 ) -> schema.ThrottleStatus:
-    """The whole status."""
+    """The whole status; `warnings` are of the configuration."""
     levers = (throttle.levers or Levers()).in_force(moment.wall_s)
     stated = tuple(lever.stated() for lever in levers)
     databases = tuple(_database(throttle, courses, look, levers, enabled, moment) for look in looks)
@@ -77,7 +78,10 @@ def status(
         duty_cycle_ratio=_duty_ratio(databases),
         databases=databases,
         levers=stated,
-        problems=tuple(problems(enabled, store_problem, databases, stays, stated, now_ms)),
+        problems=(
+            *problems(enabled, store_problem, databases, stays, stated, now_ms),
+            *of_configuration(warnings),
+        ),
         missing=tuple(missing),
     )
 

@@ -142,4 +142,4 @@ def _index_build(database: DatabaseState, update: UpdateState) -> schema.IndexBu
 def _problem(level: Level) -> str:
     if level.problem or level.at_s is None or level.value is not None:
         return level.problem
-    return "not observable"
+    return f"refused by the database: {level.refusal}" if level.refusal else "not observable"

@@ -14,7 +14,7 @@ from synapse_bgthrottle.homeserver.internals.compatibility_table import DETAILS
 from testbed.virtual.server import VirtualServer
 
 # They bring log contexts of their own.
-_ANSWERING = ("api.concurrency", "api.shared")
+_ANSWERING = ("api.concurrency",)
 
 _METRICS = (
     "synapse_storage_schedule_time",

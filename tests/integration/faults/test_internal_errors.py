@@ -37,7 +37,7 @@ PLACES = [
     "metrics.Metrics._hold",
     "pacing.BatchSizer.next_items",
     "pacing.BatchSizer.record",
-    "remarks.unmatched",
+    "remarks.unknown_names",
     "remarks.too_small",
     "telling.Teller.tell",
     "throttle.Throttle.batch_items",
