@@ -254,7 +254,7 @@ def test_override_tells_what_still_holds(virtual_server: MakeServer) -> None:
     assert "items/s" not in limits
 
 
-@pytest.mark.parametrize("place", ["steering.notes", "steering.in_order"])
+@pytest.mark.parametrize("place", ["homeserver.service.notes", "homeserver.service.in_order"])
 def test_notes_that_fail(world: World, caplog: pytest.LogCaptureFixture, place: str) -> None:
     """What is written is answered as done, without notes; why they fail is logged once."""
     with patch(f"synapse_bgthrottle.{place}", side_effect=ZeroDivisionError("of our own")):

@@ -27,6 +27,7 @@ from tests.integration.storage.kept import (
     pull,
     restarted,
     rows,
+    stated,
     steering_of,
 )
 
@@ -129,7 +130,7 @@ def test_uses_tell_who_did_what(world: World) -> None:
     world.server.advance(60)
     pull(world.server, "override", update="*", settings={"duty_cycle": "5%"}, duration="1m")
     pull(world.server, "resume", reason="over")
-    told = answer(world.server, steering_of(world.server).uses(10))
+    told = stated(world.server, steering_of(world.server).uses(10))
     assert "pause" == told[-1]["action"]
     by_action = {use.pop("action"): use for use in told}
     now_ms = round(EPOCH_S * 1000)
