@@ -221,6 +221,16 @@ def test_rows_inserted_by_hand_are_started_by_the_module(
     assert [] == complaints(world.server.log())
 
 
+def test_the_second_database_is_worked_on(odd_source: OddSource, tmp_path: Path) -> None:
+    """Also by Synapse up to 1.128, which starts the updates of the main one only."""
+    world = odd_source.world(tmp_path, "second", _BRISKLY, (_ODD,))
+    with world.server:
+        wait_until(is_done(world), _LONG_S)
+        wait_until(lambda: world.query("SELECT 1 FROM odd_items LIMIT 1", "other"), _LONG_S)
+    assert 0 == world.wrong()
+    assert [] == complaints(world.server.log())
+
+
 def test_rows_inserted_by_hand_on_sqlite(make_server: Callable[..., Any]) -> None:
     """Told at once, and started by Synapse's own switch, as the page's button does."""
     server = make_server({"sleep": "50ms"})
