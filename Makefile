@@ -25,7 +25,7 @@ help:
 	@echo "make bench-sqlite   the same on SQLite; ten minutes"
 	@echo "make bench-rules    are limits kept, and what does the module cost; six minutes"
 	@echo "make bench-laws     laws compared on a modelled server, docs/laws.md anew; six minutes"
-	@echo "make bench-scaling  the tables of docs/scaling.md anew, by forecast; two minutes"
+	@echo "make bench-scaling  the tables of docs/scaling.md anew, by forecast; a second"
 	@echo "make bench-startup  how long the command takes to start; a minute"
 	@echo "make bench-status   how long a status takes with 200 updates pending; a minute"
 	@echo "make soak           faults, kills, 10^5 iterations and configurations, to the end; three hours"

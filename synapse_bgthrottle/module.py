@@ -56,7 +56,6 @@ class BackgroundUpdateThrottle:
         courses = Courses(self._throttle)
         desk = LeverDesk(self._host, self._throttle, store)
         self._metrics = Metrics(self._host, self._throttle, courses, self._tell_internal_error)
-        progress = ProgressWatch(self._host, self._throttle, courses, self._metrics)
         self._week = SeenWeek(sees_requests=facts.sees_requests)
         restarter = Restarter(
             self._host,
@@ -66,6 +65,7 @@ class BackgroundUpdateThrottle:
             self._metrics,
             config.restart_aborted_s,
         )
+        progress = ProgressWatch(self._host, self._throttle, courses, self._metrics, self._week)
         self._keeper = Keeper(
             self._host,
             self._throttle,

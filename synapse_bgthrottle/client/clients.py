@@ -32,7 +32,7 @@ class _Sent(Generic[P, T]):
 
         @wraps(self._make)
         def send(*args: P.args, **kwargs: P.kwargs) -> T:
-            return client.send(self._make(*args, **kwargs))
+            return client._send(self._make(*args, **kwargs))
 
         return send
 
@@ -53,7 +53,7 @@ class _Awaited(Generic[P, T]):
 
         @wraps(self._make)
         async def send(*args: P.args, **kwargs: P.kwargs) -> T:
-            return await client.send(self._make(*args, **kwargs))
+            return await client._send(self._make(*args, **kwargs))
 
         return send
 
@@ -122,8 +122,7 @@ class Client:
         self._connection = attrs.evolve(self._connection, timeout_s=value)
         self._http.timeout = httpx.Timeout(value)
 
-    def send(self, call: Call[T]) -> T:
-        """Send any call."""
+    def _send(self, call: Call[T]) -> T:
         with self._connection.errors():
             response = self._http.request(**self._connection.request(call))
         return self._connection.result(call, response)
@@ -175,8 +174,7 @@ class AsyncClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def send(self, call: Call[T]) -> T:
-        """Send any call."""
+    async def _send(self, call: Call[T]) -> T:
         with self._connection.errors():
             response = await self._http.request(**self._connection.request(call))
         return self._connection.result(call, response)

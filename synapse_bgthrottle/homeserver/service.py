@@ -249,7 +249,7 @@ class ModuleSteering:
             known=database.known_updates(),
             one_shots=database.one_shots(),
             progress=self._progress.progress(database.name, rows or ()),
-            time_left=self._progress.time_left(database.name),
+            estimate=self._progress.estimate(database.name),
         )
 
     async def _ask(self, asked: str, question: Any, *arguments: Any) -> Any:

@@ -120,13 +120,19 @@ def attributes(record: Any) -> tuple[Attribute, ...]:
     return tuple(found)
 
 
+# A status has thousands of these, and Synapse's main thread makes JSON of it every few seconds.
+_PLAIN = frozenset({str, int, float, bool, types.NoneType})
+
+
 def to_json(value: object) -> Any:
     """A record, or what has records in it, as JSON is made from; the inverse of `decode`."""
     record: Any = type(value)
+    if record in _PLAIN:
+        return value
     if attrs.has(record):
         pairs = ((each, getattr(value, each.name)) for each in attributes(record))
         return {
-            each.key: to_json(item)
+            each.key: item if type(item) in _PLAIN else to_json(item)
             for each, item in pairs
             if item is not None or not each.may_be_left_out
         }

@@ -14,6 +14,8 @@ from synapse_bgthrottle.schema.status import (
     Progress,
     RunningUpdate,
     StatedDecision,
+    StatedPace,
+    StatedRange,
     StatedSignal,
     ThrottleStatus,
     TimeLeft,
@@ -68,7 +70,18 @@ _CURRENT = RunningUpdate(
     items_per_second=66.7,
     waited_ms={"pace": 55_900},
     progress=_PROGRESS,
-    time_left_s=TimeLeft(at_this_pace=3837.5, unthrottled=262.4),
+    time_left_s=TimeLeft(
+        expected=3837.5, earliest=1210.0, latest=5620.0, at_this_pace=3837.5, unthrottled=262.4
+    ),
+    pace=StatedPace(
+        left=255_965.0,
+        per_batch_second=975.5,
+        speed_error=0.16,
+        without_clients=StatedRange(likely=1.0, low=0.85, high=1.15),
+        with_clients=StatedRange(likely=0.0684, low=0.0513, high=0.0855),
+        clients_ratio=1.0,
+        slope=StatedRange(likely=0.43, low=0.3, high=0.56),
+    ),
     decision=StatedDecision(
         cause="pace",
         reason="clients are there, clients are 2% slower by it: duty cycle 7%: rests 369ms after a"

@@ -16,7 +16,7 @@ from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import Pending, QueueRow, in_order, why_it_stays
 from synapse_bgthrottle.core.tracking.runs import Courses
-from synapse_bgthrottle.core.tracking.time_left import NOT_KNOWN, TimeLeft
+from synapse_bgthrottle.core.tracking.time_left import Estimate
 
 
 @attrs.frozen(kw_only=True)
@@ -34,7 +34,7 @@ class DatabaseLook:
         known: names of the updates that the server can run; empty: unknown.
         one_shots: names of those that Synapse flags so.
         progress: how far updates are, by name; those that are not in it are unknown.
-        time_left: of the update under way.
+        estimate: how long the update under way takes.
     """
 
     name: str
@@ -47,7 +47,7 @@ class DatabaseLook:
     known: frozenset[str] = frozenset()
     one_shots: frozenset[str] = frozenset()
     progress: Mapping[str, Progress] = attrs.field(factory=dict)
-    time_left: TimeLeft = NOT_KNOWN
+    estimate: Estimate = attrs.field(factory=Estimate)
 
 
 def status(
@@ -110,7 +110,7 @@ def _database(
             throttle.as_of(entry.key, moment.wall_s),
             state,
             look.progress.get(entry.update),
-            look.time_left,
+            look.estimate,
             moment,
         )
     first = current.name if current else look.current

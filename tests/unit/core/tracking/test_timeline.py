@@ -1,4 +1,4 @@
-"""The walk through a queue, with paces that are given: ends, holds, and what may never happen."""
+"""The way through a queue, at paces that are given: ends, holds, and what may never happen."""
 
 import math
 from datetime import timezone
@@ -13,11 +13,10 @@ from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.expected_pace import CASES, EARLY, LATE, LIKELY, Range, Shares
+from synapse_bgthrottle.core.tracking.timeline import MOST_EVENTS, Job, Walk, walk
+from synapse_bgthrottle.core.tracking.weekly_load import HOURS, WeeklyLoad, flat, office
 from synapse_bgthrottle.forecast.configurations import configurations
-from synapse_bgthrottle.forecast.models import Job
-from synapse_bgthrottle.forecast.pace_curve import Knot, Pace, Paces, falling, slowed, wanted_loads
-from synapse_bgthrottle.forecast.timeline import MOST_EVENTS, Walk, walk
-from synapse_bgthrottle.forecast.weekly_load import HOURS, WeeklyLoad, flat, office
 from testbed.strategies.strategies import raw_configs
 
 SOME = settings(max_examples=25, derandomize=True)
@@ -32,16 +31,20 @@ def gone(
     *jobs: Job,
     load: WeeklyLoad | None = None,
     at_peak: float = 0.1,
-    case: str = "share",
+    case: str = LIKELY,
 ) -> Walk:
     """A walk at the pace 1 without clients, and `at_peak` with most; let go it is 0.01."""
-    paces = Paces(falling([Knot(0.0, 1.0, 1.0, 1.0), Knot(1.0, at_peak, at_peak, at_peak)]))
 
-    def pace_of(job: Job, update: UpdateState, level: float) -> Pace:
-        return Pace(0.01, 0.01, 0.01) if update.holds.has_outlasted else paces.at(level)
+    def pace_of(job: Job, update: UpdateState) -> tuple[Shares, float]:
+        alone, among = (0.01, 0.01) if update.holds.has_outlasted else (1.0, at_peak)
+        return Shares(Range.exactly(alone), Range.exactly(among)), 0.0
 
     throttle = Throttle(parse(raw), Settings())
     return walk(throttle, jobs, pace_of, case, load or flat(), START_S)
+
+
+def _shares(share: float) -> Shares:
+    return Shares(Range.exactly(share), Range.exactly(share))
 
 
 def took_s(raw: dict[str, Any], work_s: float, **more: Any) -> float:
@@ -101,7 +104,7 @@ def test_holds_without_end() -> None:
 def test_a_speed_that_may_be_off() -> None:
     """Early and late are also as far apart as the speed may be off."""
     job = Job(update="a", items=90, per_batch_s=1.0, speed_error=0.1)
-    cases = [gone({}, job, load=flat(value=0.0), case=case) for case in ("high", "share", "low")]
+    cases = [gone({}, job, load=flat(value=0.0), case=case) for case in (EARLY, LIKELY, LATE)]
     ends_s = [walked.points[-1][0] - START_S for walked in cases]
     assert [90 / 1.1, 90, 100] == pytest.approx(ends_s)
 
@@ -121,13 +124,6 @@ def test_a_release(raw: dict[str, Any], until_s: float) -> None:
     assert START_S + DAY_S == pytest.approx(one.ends_s)
     if "approval" in raw:
         assert "approval is required" in other.why
-
-
-def test_budgets_and_releases() -> None:
-    """A budget slows down what is released only at worst, as it may be one that still holds it."""
-    paces = Paces(falling([Knot(0.0, 0.8, 0.6, 0.9)]))
-    assert Knot(0.0, 0.4, 0.3, 0.9) == slowed(paces, 0.5).knots[0]
-    assert Knot(0.0, 0.8, 0.3, 0.9) == slowed(paces, 0.5, only_at_worst=True).knots[0]
 
 
 def test_a_release_that_ends_before_its_turn() -> None:
@@ -179,7 +175,7 @@ def test_more_load_never_ends_sooner(
     """With more clients in any of the week's hours no update ends sooner."""
     higher = tuple(map(max, values, more))
     calm, busy = (
-        took_s({}, work_s, load=WeeklyLoad("a week", each, is_share=True, zone=timezone.utc))
+        took_s({}, work_s, load=WeeklyLoad("a week", each, zone=timezone.utc))
         for each in (values, higher)
     )
     assert calm <= busy + 1
@@ -201,7 +197,7 @@ def test_more_items_never_end_sooner(
     values: tuple[float, ...], work_s: float, more_s: float, found: list[tuple[int, int, int]]
 ) -> None:
     """The more there is to do, the later it ends; after decades it is not followed any further."""
-    load = WeeklyLoad("a week", values, is_share=True)
+    load = WeeklyLoad("a week", values)
     few, many = (
         gone(
             configured(found),
@@ -217,32 +213,19 @@ def test_more_items_never_end_sooner(
     assert few <= many + 1
 
 
-@given(
-    st.lists(
-        st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
-        min_size=1,
-        max_size=5,
-        unique_by=lambda knot: knot[0],
-    ),
-    st.floats(0, 1),
-    st.floats(0, 1),
-)
-def test_paces_never_grow_with_the_load(
-    found: list[tuple[float, float, float, float]], one: float, other: float
-) -> None:
-    """Whatever was measured, and between it too."""
-    knots = falling([Knot(*each) for each in found])
-    for is_share in (False, True):
-        low, high = (Paces(knots, is_share).at(load) for load in sorted((one, other)))
-        for case in ("share", "low", "high"):
-            assert low.of(case) >= high.of(case) - 1e-9
-
-
-def test_wanted_loads() -> None:
-    """All that occur where they are few, else some that span them; of shares all and nothing."""
-    assert (0.0,) == wanted_loads(flat(value=0.0).levels(), False)
-    assert (1.0, 0.525, 0.05) == wanted_loads((1.0, 0.3, 0.2, 0.05), False)
-    assert (1.0, 0.0) == wanted_loads((0.4, 0.1), True)
+def test_what_clients_bear() -> None:
+    """Of the time with clients, by how much they are slower; a range is walked at its ends."""
+    shares = Shares(Range(1.0, 0.5, 1.0), Range(0.1, 0.05, 0.2))
+    job = Job(update="a", items=100.0, per_batch_s=1.0)
+    took = {}
+    for case in CASES:
+        throttle = Throttle(parse({}), Settings())
+        (leg,) = walk(throttle, [job], lambda *_: (shares, 0.5), case, flat(), START_S).legs
+        took[case] = (leg.ends_s or 0) - START_S
+        assert math.expm1(0.5 * shares.among_clients.of(case)) == pytest.approx(
+            leg.slower_s / leg.clients_s
+        )
+    assert {LIKELY: 1000, EARLY: 500, LATE: 2000} == pytest.approx(took)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +244,7 @@ def test_budgets_are_open(signals: dict[str, Any]) -> None:
     name, config, server = next(configurations(parse({"signals": signals}), Settings()))
     throttle = Throttle(config, server)
     job = Job(update="a", items=100.0, per_batch_s=1.0)
-    (leg,) = walk(throttle, [job], lambda *_: Pace(0.1, 0.1, 0.1), "share", flat(), START_S).legs
+    (leg,) = walk(throttle, [job], lambda *_: (_shares(0.1), 0.0), LIKELY, flat(), START_S).legs
     assert ("present", 1000) == (name, leg.ends_s and leg.ends_s - START_S)
 
 
@@ -271,9 +254,15 @@ def test_it_comes_to_an_end(raw: dict[str, Any], share: float) -> None:
     """Whatever is configured, a walk ends, within some thousand events."""
     _, config, server = next(configurations(parse(raw), Settings()))
     job = Job(update="rule0", items=1e6, per_batch_s=100.0)
-    pace = Pace(share, share, share)
     (leg,), points = attrs.astuple(
-        walk(Throttle(config, server), [job], lambda *_: pace, "share", office(), START_S),
+        walk(
+            Throttle(config, server),
+            [job],
+            lambda *_: (_shares(share), 0.0),
+            LIKELY,
+            office(),
+            START_S,
+        ),
         recurse=False,
     )
     assert (leg.ends_s is None) == bool(leg.why)
@@ -283,8 +272,7 @@ def test_it_comes_to_an_end(raw: dict[str, Any], share: float) -> None:
 def test_no_pace_at_all() -> None:
     """Where nothing is ever done, that is said after some thousand events."""
     job = Job(update="a", items=1.0, per_batch_s=1.0)
-    nothing = Pace(0.0, 0.0, 0.0)
     throttle = Throttle(parse({}), Settings())
-    (leg,) = walk(throttle, [job], lambda *_: nothing, "share", office(), START_S).legs
+    (leg,) = walk(throttle, [job], lambda *_: (_shares(0.0), 0.0), LIKELY, office(), START_S).legs
     assert leg.ends_s is None
     assert f"no end within {MOST_EVENTS} " in leg.why
