@@ -62,7 +62,7 @@ _TOLD_BY_DESIGN = {
         "delayed(delay_s",
         "self._timers.call_later(",
     ),
-    "module": ("self._throttle.observe(",),
+    "homeserver.observations": ("self._throttle.observe(",),
     "homeserver.sampling.sampler": (
         "self._host.now_s()",
         "self._host.wall_s()",

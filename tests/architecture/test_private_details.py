@@ -15,7 +15,7 @@ _ELSEWHERE = {"cli", "client", "forecast"}
 # The private names are those of prometheus_client: `unreadable` tells which metrics that costs.
 _METRICS = "homeserver.internals.synapse_metrics"
 # It follows the list itself.
-_LOOKS = "homeserver.internals.private_side"
+_LOOKS = "homeserver.internals.compatibility"
 
 _LISTED = {step.removesuffix("()").removesuffix("=") for d in DETAILS for step in d.path} | {
     step.removesuffix("()") for d in DETAILS for step in d.instead

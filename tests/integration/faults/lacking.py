@@ -126,7 +126,7 @@ def without(server: VirtualServer, *names: str) -> Iterator[Requests]:
         if name.removesuffix("_total").removesuffix("_sum") not in gone
     }
     places: dict[str, Any] = {
-        "synapse_bgthrottle.homeserver.internals.private_side.import_module": import_what_is_there
+        "synapse_bgthrottle.homeserver.internals.compatibility.import_module": import_what_is_there
     }
     unseen = "_in_flight_requests" in last
     places["synapse_bgthrottle.homeserver.internals.server._requests"] = (

@@ -17,7 +17,7 @@ from synapse_bgthrottle.core.levers.request import (
     StoreUnavailableError,
     parse_lever_request,
 )
-from synapse_bgthrottle.homeserver.internals import private_side
+from synapse_bgthrottle.homeserver.internals import compatibility
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.service import ModuleSteering
 from synapse_bgthrottle.schema import to_json
@@ -172,7 +172,7 @@ def test_something_that_raises(
 ) -> None:
     """An error in looking is told, and the module starts."""
     server = virtual_server()
-    with patch.object(private_side, "_is_there", side_effect=ZeroDivisionError):
+    with patch.object(compatibility, "_is_there", side_effect=ZeroDivisionError):
         server.load({})
     assert "looking for what this Synapse lacks" in caplog.text
 
