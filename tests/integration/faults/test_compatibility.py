@@ -167,6 +167,11 @@ def test_all_of_the_updater_is_missing(
     assert sorted(names) == sorted(told["name"] for told in status["missing"])
 
 
+def test_the_details_are_those_that_are_hidden_here() -> None:
+    """Each detail of the list is hidden by these tests, and nothing else is."""
+    assert sorted(HIDDEN) == sorted(detail.name for detail in compatibility.DETAILS)
+
+
 def test_something_that_raises(
     virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
