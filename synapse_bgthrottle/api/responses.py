@@ -8,7 +8,7 @@ import attrs
 
 from synapse_bgthrottle.core.config.problems import Problem
 from synapse_bgthrottle.core.levers.request import escaped
-from synapse_bgthrottle.schema import ErrorAnswer, ErrorProblem, to_json
+from synapse_bgthrottle.schema import ErrorAnswer, to_json
 
 # On every answer. It is for programs, and for nobody else's pages: no header allows another origin.
 HEADERS: Mapping[str, str] = {
@@ -75,5 +75,5 @@ def invalid(problems: Sequence[Problem]) -> RefusedError:
         400,
         "M_INVALID_PARAM",
         "; ".join(map(str, shown)),
-        problems=tuple(ErrorProblem(path=p.path, message=p.message) for p in shown),
+        problems=tuple(shown),
     )

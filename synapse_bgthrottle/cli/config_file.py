@@ -1,7 +1,5 @@
 """Finds the module's configuration in YAML files, and the place of each part of it."""
 
-import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,8 @@ from typing import Any
 import attrs
 import yaml
 
-from synapse_bgthrottle.core.config.parser import TOP_KEYS
+from synapse_bgthrottle.cli.files import UnusableFileError, read_file
+from synapse_bgthrottle.core.config.keys import TOP_KEYS
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME, did_you_mean, found, text
 
 MODULE = "synapse_bgthrottle.BackgroundUpdateThrottle"
@@ -269,7 +268,7 @@ def _no_modules(files: Sequence[Path], ignored: Sequence[Path]) -> str:
 
 def _read(file: Path) -> _Text:
     try:
-        loader = yaml.SafeLoader(_content(file))
+        loader = yaml.SafeLoader(read_file(file, _LARGEST_BYTES)[0].decode("utf-8"))
         try:
             root = loader.get_single_node()
             # Before the values are made, for that changes mappings with `<<`.
@@ -279,23 +278,10 @@ def _read(file: Path) -> _Text:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         raise NotAConfigError(_of_yaml(file, error)) from error
-    except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, UnusableFileError, RecursionError) as error:
         told = str(error).replace('"<unicode string>", ', "")
-        if isinstance(error, OSError):
-            told = error.strerror or told
         raise NotAConfigError(f"{file}: cannot be read: {told}") from error
     return _Text(file, root, content, doubled)
-
-
-def _content(file: Path) -> str:
-    # Opened so that a pipe without a writer does not make it wait.
-    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise ValueError("it is no regular file; save it as one first")
-        content = opened.read(_LARGEST_BYTES + 1)
-    if len(content) > _LARGEST_BYTES:
-        raise ValueError(f"it has more than {_LARGEST_BYTES >> 20} MiB")
-    return content.decode("utf-8")
 
 
 def _doubled(root: Any) -> Iterator[tuple[int, list[Doubled]]]:

@@ -5,13 +5,13 @@ Never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottl
 
 from synapse_bgthrottle.client.clients import AsyncClient, Client
 from synapse_bgthrottle.client.errors import (
+    CertificatesError,
     ClientError,
     NoModuleError,
     NotAdministratorError,
     NotAllowedError,
     NotFoundError,
     NotUnderstoodError,
-    Problem,
     RedirectedError,
     RefusedError,
     ServerFailedError,
@@ -27,6 +27,7 @@ from synapse_bgthrottle.schema import (
     HistoryEntry,
     Lever,
     LeverAnswer,
+    Problem,
     SeenHour,
     ThrottleStatus,
     UpdatesStatus,
@@ -36,6 +37,7 @@ from synapse_bgthrottle.schema import (
 __all__ = [
     "JOBS",
     "AsyncClient",
+    "CertificatesError",
     "Client",
     "ClientError",
     "CurrentUpdate",

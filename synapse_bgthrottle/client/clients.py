@@ -1,15 +1,19 @@
 """Both clients: one waits for each answer, the other is awaited. Their methods are `requests`."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import wraps
+from queue import Empty, SimpleQueue
+from threading import Thread
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
+import anyio
 import attrs
 import httpx
 
 from synapse_bgthrottle.client import requests
-from synapse_bgthrottle.client.connection import TIMEOUT_S, Connection
+from synapse_bgthrottle.client.connection import TIMEOUT_S, Body, Connection
 from synapse_bgthrottle.client.requests import MODULE_PREFIX, Call
 
 P = ParamSpec("P")
@@ -93,9 +97,18 @@ class Client:
 
         Raises:
             ValueError: an argument can never work; the message does not contain the token.
+            CertificatesError: the file of SSL_CERT_FILE cannot be used.
         """
         self._connection = Connection(url, token, prefix, timeout_s)
-        self._http = httpx.Client(transport=transport, **self._connection.options)
+        self._transport = transport
+        self._http = self._made()
+
+    def _made(self) -> httpx.Client:
+        path = self._connection.socket_path
+        transport = self._transport
+        if transport is None and path is not None:
+            transport = httpx.HTTPTransport(uds=path)
+        return httpx.Client(transport=transport, **self._connection.options)
 
     def __enter__(self) -> "Client":
         return self
@@ -114,18 +127,49 @@ class Client:
 
     @property
     def timeout_s(self) -> float:
-        """The longest wait for each part of an answer. Can be set; ValueError: not above 0 s."""
+        """The longest wait for an answer. Can be set; ValueError: not above 0 s."""
         return self._connection.timeout_s
 
     @timeout_s.setter
     def timeout_s(self, value: float) -> None:
         self._connection = attrs.evolve(self._connection, timeout_s=value)
-        self._http.timeout = httpx.Timeout(value)
+        self._http.timeout = self._connection.timeouts
 
     def _send(self, call: Call[T]) -> T:
-        with self._connection.errors():
-            response = self._http.request(**self._connection.request(call))
-        return self._connection.result(call, response)
+        # In a thread, for nothing else ends an answer that drips: httpx waits anew for each byte.
+        box: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+        http, connection = self._http, self._connection
+        thread = Thread(target=_answer_into, args=(box, http, connection, call), daemon=True)
+        thread.start()
+        try:
+            answer, error = box.get(timeout=connection.whole_s)
+        except Empty:
+            self._http = self._made()
+            with suppress(Exception):  # the other thread is at it still, and ends by that
+                http.close()
+            raise connection.too_slow() from None
+        if error is not None:
+            raise error
+        return cast(T, answer)
+
+
+def _answer_into(
+    box: "SimpleQueue[tuple[T | None, BaseException | None]]",
+    http: httpx.Client,
+    connection: Connection,
+    call: Call[T],
+) -> None:
+    try:
+        with connection.errors(), http.stream(**connection.request(call)) as response:
+            body = Body(response.headers)
+            if response.is_stream_consumed:  # of a transport that has no network
+                body.add_decoded(response.content)
+            else:
+                for part in response.iter_raw():
+                    body.add(part)
+        box.put((connection.result(call, response, body.content), None))
+    except BaseException as error:
+        box.put((None, error))
 
 
 class AsyncClient:
@@ -157,6 +201,9 @@ class AsyncClient:
     ) -> None:
         """As for `Client`."""
         self._connection = Connection(url, token, prefix, timeout_s)
+        path = self._connection.socket_path
+        if transport is None and path is not None:
+            transport = httpx.AsyncHTTPTransport(uds=path)
         self._http = httpx.AsyncClient(transport=transport, **self._connection.options)
 
     async def __aenter__(self) -> "AsyncClient":
@@ -175,6 +222,16 @@ class AsyncClient:
         await self._http.aclose()
 
     async def _send(self, call: Call[T]) -> T:
-        with self._connection.errors():
-            response = await self._http.request(**self._connection.request(call))
-        return self._connection.result(call, response)
+        connection = self._connection
+        try:
+            with anyio.fail_after(connection.whole_s), connection.errors():
+                async with self._http.stream(**connection.request(call)) as response:
+                    body = Body(response.headers)
+                    if response.is_stream_consumed:  # of a transport that has no network
+                        body.add_decoded(response.content)
+                    else:
+                        async for part in response.aiter_raw():
+                            body.add(part)
+        except TimeoutError:
+            raise connection.too_slow() from None
+        return connection.result(call, response, body.content)

@@ -1,30 +1,28 @@
 """Keeps what must outlive the process: reads it at the start, writes how updates come along.
 
-While an update is pending it looks at the queue now and then, seldom where updates are disabled;
-while none is, at nothing, once that is known and written.
+While an update is pending it looks at the queue now and then; while none is, once a minute whether
+somebody has put rows into it by hand, and at nothing else.
 """
 
 import logging
 import math
-from collections import defaultdict
 
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, SeenWeek
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.queue import QueueRow
-from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.homeserver.internals.bounded_calls import BoundedCalls, ServerEndsError
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
-from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver, ServerEndsError
+from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.internals.timers import Timer
-from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
-from synapse_bgthrottle.homeserver.sampling.asker import Pending
-from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk, Queue
-from synapse_bgthrottle.homeserver.storage.loader import WHERE, Opening
-from synapse_bgthrottle.homeserver.storage.store import Store, Stored
+from synapse_bgthrottle.homeserver.records import Records
+from synapse_bgthrottle.homeserver.storage.lever_writer import Queue
+from synapse_bgthrottle.homeserver.storage.loader import WHERE
+from synapse_bgthrottle.homeserver.storage.store import Stored
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +33,9 @@ LOOK_AFTER_SHARE = 1 / 20
 SHORTEST_LOOK_S = 0.5
 LONGEST_PAUSE_S = 5.0
 LOOK_EVERY_HELD_S = 60.0
+
+# And while nothing goes on: somebody may have put rows in by hand, which nobody tells.
+LOOK_EVERY_IDLE_S = 55.0
 
 # What takes longer goes on, and the rest with it: other databases may answer.
 LONGEST_LOOK_S = 3.0
@@ -50,46 +51,36 @@ _LINGER_S = 1.0
 
 
 class Keeper:
-    """Has the store read, then follows the updates.
-
-    Attributes:
-        opening: how it is read.
-    """
+    """Has the store read, then follows the updates."""
 
     def __init__(
         self,
         host: Homeserver,
         throttle: Throttle,
-        store: Store,
-        courses: Courses,
-        progress: ProgressWatch,
-        desk: LeverDesk,
-        week: SeenWeek,
+        records: Records,
         on_internal_error: OnInternalError,
     ) -> None:
         self._host = host
         self._throttle = throttle
-        self._store = store
-        self._courses = courses
-        self._progress = progress
-        self._desk = desk
-        self._week = week
+        self._records = records
         self._on_internal_error = on_internal_error
-        self.opening = Opening(host, throttle, store, self._take, on_internal_error)
-        self._pending = Pending(host)
+        self._calls = BoundedCalls(host, "bgthrottle_recording")
         self._is_called = False
         self._is_wanted = False
         self._is_behind = False
         self._again_s = FIRST_AGAIN_S
         self._again: Timer | None = None
         self._looked_s: dict[str, float] = {}
-        self._is_left: dict[str, bool] = defaultdict(bool)  # whether its queue has updates
         self._unknown_told: set[str] = set()
+
+    def start(self) -> None:
+        """Read what was stored."""
+        self._records.loader.start(self._take)
 
     def begin(self, database_name: str, update_name: str) -> None:
         """An iteration of this update begins."""
         try:
-            if self._courses.begin(database_name, update_name, self._host.wall_s()):
+            if self._records.runs.begin(database_name, update_name, self._host.wall_s()):
                 self._looked_s.pop(database_name, None)
             self._is_wanted = True
             if self._again is not None and self._again.active():
@@ -103,8 +94,8 @@ class Keeper:
     def _take(self, stored: Stored) -> None:
         if not self._is_called:
             self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
-        self._courses.recall(stored.open_entries)
-        self._week.recall(stored.hours)
+        self._records.runs.recall(stored.open_entries)
+        self._records.week.recall(stored.hours)
 
     def _call_in(self, delay_s: float) -> Timer | None:
         timer = self._host.call_later(delay_s, "bgthrottle_keeping", self._look)
@@ -130,8 +121,9 @@ class Keeper:
     async def _keep(self) -> None:
         try:
             queues = await self._look_at_queues()
-            name = "bgthrottle_writing"
-            await self._pending.within(LONGEST_WRITE_S, name, self._write, queues)
+            await self._calls.within(LONGEST_WRITE_S, "the history", self._write, queues)
+            if not self._is_behind:
+                await self._records.restarter.start_due()
         except CancelledError:
             raise
         except Exception as error:  # what was not written is kept for the next time
@@ -145,19 +137,14 @@ class Keeper:
         if not self._is_behind:
             self._again_s = FIRST_AGAIN_S
         if self._is_wanted or self._goes_on():
-            since_s = self._courses.newest_since_s(self._host.wall_s())
+            since_s = self._records.runs.newest_since_s(self._host.wall_s())
             look_s = max(since_s * LOOK_AFTER_SHARE, SHORTEST_LOOK_S)
             self._call_in(min(look_s, LONGEST_PAUSE_S))
         elif self._is_behind:
             self._again = self._call_in(self._again_s)
             self._again_s = min(self._again_s * 2, LONGEST_AGAIN_S)
-        elif any(self._is_left[name] for name in self._off()):
-            # Nobody calls us, and when they are enabled Synapse may give up before it does.
-            self._again = self._call_in(LONGEST_AGAIN_S)
-
-    def _off(self) -> list[str]:
-        databases = self._host.databases.items()
-        return [name for name, database in databases if not database.enabled]
+        else:
+            self._again = self._call_in(self._records.restarter.next_look_s(LOOK_EVERY_IDLE_S))
 
     def _goes_on(self) -> bool:
         # Also between two iterations: there Synapse waits for a database that does not answer, or
@@ -167,25 +154,25 @@ class Keeper:
         )
 
     async def _write(self, queues: dict[str, Queue]) -> None:
-        ended = self._courses.ended()
-        if self.opening.problem:
-            self._courses.written()
+        ended = self._records.runs.ended()
+        if self._records.loader.problem:
+            self._records.runs.written()
             return
         due: list[HistoryEntry] = []
         hours: list[SeenHour] = []
         try:
             # First: an update that comes again must not find the release that let it go before.
-            await self._desk.follow(ended, queues)
-            due = self._courses.due(self._host.wall_s())
+            await self._records.levers.follow(ended, queues)
+            due = self._records.runs.due(self._host.wall_s())
             entries = [*ended, *due]
             if entries:
-                hours = self._week.changed()
-                await self._store.write(entries, hours)
+                hours = self._records.week.changed()
+                await self._records.store.write(entries, hours)
         except BaseException:
-            self._courses.put_back(ended, due)
-            self._week.put_back(hours)
+            self._records.runs.put_back(ended, due)
+            self._records.week.put_back(hours)
             raise
-        self._courses.written()
+        self._records.runs.written()
 
     async def _look_at_queues(self) -> dict[str, Queue]:
         queues = {}
@@ -197,10 +184,9 @@ class Keeper:
             if held and now_s - self._looked_s.get(name, -math.inf) < LOOK_EVERY_HELD_S:
                 continue
             self._looked_s[name] = now_s
-            process = f"bgthrottle_looking_at_{name}"
             try:
-                queues[name] = await self._pending.within(
-                    LONGEST_LOOK_S, process, self._look_at, database
+                queues[name] = await self._calls.within(
+                    LONGEST_LOOK_S, f"queue of {name}", self._look_at, database
                 )
             except CancelledError:
                 raise
@@ -212,9 +198,9 @@ class Keeper:
     async def _look_at(self, database: Database) -> Queue:
         asked_s = self._host.wall_s()
         rows = await database.queue()
-        self._is_left[database.name] = bool(rows)
         self._see(database, rows)
-        await self._progress.look(database, rows)
+        await self._records.restarter.look(database, rows)
+        await self._records.progress.look(database, rows)
         return Queue(asked_s, frozenset(row.name for row in rows))
 
     def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
@@ -229,7 +215,7 @@ class Keeper:
                 ", ".join(sorted(names - known)),
             )
         wall_s = self._host.wall_s()
-        self._courses.see_recalled(database.name, names, wall_s)
+        self._records.runs.see_recalled(database.name, names, wall_s)
         state = self._throttle.databases.get(database.name)
         if state is None or not state.is_open:
-            self._courses.see(database.name, names, wall_s, aborted=database.has_aborted)
+            self._records.runs.see(database.name, names, wall_s, aborted=database.has_aborted)

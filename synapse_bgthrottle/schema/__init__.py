@@ -5,7 +5,7 @@ JSON; `openapi` makes the API's description of them.
 """
 
 from synapse_bgthrottle.schema.codec import MismatchError, decode, to_json
-from synapse_bgthrottle.schema.errors import ErrorAnswer, ErrorProblem
+from synapse_bgthrottle.schema.errors import ErrorAnswer, Problem
 from synapse_bgthrottle.schema.explanation import (
     DAYS,
     Explanation,
@@ -23,6 +23,7 @@ from synapse_bgthrottle.schema.status import (
     MissingDetail,
     PendingUpdate,
     Progress,
+    Restart,
     RunningUpdate,
     StatedDecision,
     StatedPace,
@@ -39,7 +40,6 @@ __all__ = [
     "DatabaseStatus",
     "Enabled",
     "ErrorAnswer",
-    "ErrorProblem",
     "Explanation",
     "HeldBy",
     "History",
@@ -53,7 +53,9 @@ __all__ = [
     "MismatchError",
     "MissingDetail",
     "PendingUpdate",
+    "Problem",
     "Progress",
+    "Restart",
     "RunningUpdate",
     "SeenHour",
     "StatedDecision",

@@ -7,12 +7,15 @@ import attrs
 from synapse_bgthrottle.schema.codec import LeftOut
 
 
-@attrs.frozen(kw_only=True)
-class ErrorProblem:
-    """One thing that is wrong with a request."""
+@attrs.frozen
+class Problem:
+    """Something that a configuration or a request gets wrong."""
 
-    path: Annotated[tuple[str, ...], "Keys and places of items that lead to it."] = ()
-    message: str = ""
+    path: Annotated[tuple[str, ...], "The keys that lead there."] = ()
+    message: Annotated[str, "What was found, and what is accepted."] = ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (".".join(self.path), self.message) if part)
 
 
 @attrs.frozen(kw_only=True)
@@ -33,9 +36,9 @@ class ErrorAnswer:
         "With 503: what was asked for may have been done, or still be. Where it is left out, it is"
         " not.",
     ] = None
-    problems: Annotated[
-        tuple[ErrorProblem, ...] | None, LeftOut(), "With 400: all that is wrong."
-    ] = None
+    problems: Annotated[tuple[Problem, ...] | None, LeftOut(), "With 400: all that is wrong."] = (
+        None
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +69,7 @@ ERRORS = (
         example=ErrorAnswer(
             errcode="M_INVALID_PARAM",
             error=f"settings.duty_cycle: {_WRONG}",
-            problems=(ErrorProblem(path=("settings", "duty_cycle"), message=_WRONG),),
+            problems=(Problem(("settings", "duty_cycle"), _WRONG),),
         ),
     ),
     ErrorStatus(

@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from synapse_bgthrottle.cli.connection_settings import parse_span_ms
+from synapse_bgthrottle.cli.files import PIPE_S, UnusableFileError, read_file
 from synapse_bgthrottle.core.tracking.expected_pace import Range
 from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad, flat, office, parse_load
 
@@ -127,11 +128,10 @@ def read_load(name: str, zone: tzinfo) -> WeeklyLoad:
 
     path = Path(name)
     try:
-        with path.open("rb") as opened:
-            raw = yaml.safe_load(opened.read(_LARGEST_FILE))
-    except OSError as error:
+        raw = yaml.safe_load(read_file(path, _LARGEST_FILE, PIPE_S)[0])
+    except UnusableFileError as error:
         known = ", ".join((*_LOADS, LEARNED))
-        message = f"--load {name}: {error.strerror}; accepted is {known}, or a file"
+        message = f"--load {name}: {error}; accepted is {known}, or a file"
         raise click.UsageError(message) from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise click.UsageError(f"--load {name}: is neither YAML nor JSON") from None

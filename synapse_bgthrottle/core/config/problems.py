@@ -4,9 +4,10 @@ import difflib
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
 
-import attrs
+from synapse_bgthrottle import schema
 
 Path = tuple[str, ...]
+Problem = schema.Problem
 
 LONGEST_NAME = 200
 
@@ -14,17 +15,6 @@ _SHORT = reprlib.Repr()  # whole values may be huge: YAML aliases multiply
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3  # each level multiplies by six again
 _LONGEST_FOUND = 300
-
-
-@attrs.frozen
-class Problem:
-    """Something that a configuration or a request gets wrong: where, and what to do about it."""
-
-    path: Path
-    message: str
-
-    def __str__(self) -> str:
-        return ": ".join(part for part in (".".join(self.path), self.message) if part)
 
 
 class InvalidConfigError(Exception):

@@ -11,7 +11,7 @@ import attrs
 
 from synapse_bgthrottle.core.config.limits import Adaptive
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
-from synapse_bgthrottle.core.scheduling.state import UpdateState
+from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal_set import Board
 from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
@@ -90,6 +90,16 @@ class Teller:
         if not (cause.is_hold and self.cause.is_hold):
             self.since_wall_s = wall_s
         self.cause, self.subject = cause, decision.subject
+
+
+def doing(database_name: str, database: DatabaseState, update: UpdateState) -> str:
+    """What the update at the head of a database's queue is doing."""
+    does = "running a batch" if update.batch.start_s is not None else "waiting"
+    reason = update.decision.reason if update.decision is not None else "just begun"
+    return (
+        f"{database_name}: {database.update_name} {does} ({reason}), {update.totals.batches}"
+        f" batches in {update.totals.batch_s:.1f}s, {database.failures} failures in a row"
+    )
 
 
 def describe(update: UpdateState) -> str:

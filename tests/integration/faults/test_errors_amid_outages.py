@@ -17,7 +17,7 @@ PLACES = [
     "core.scheduling.holds.rulings",
     "homeserver.iteration.Iteration.__init__",
     "homeserver.iteration.Iteration._decided",
-    "homeserver.iteration.Iteration._tell",
+    "homeserver.iteration.Iteration._report",
     "homeserver.iteration.Iteration._finish",
     "homeserver.iteration.Iteration._wait",
     "homeserver.iteration.Iteration._wait_for_database",

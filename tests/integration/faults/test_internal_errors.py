@@ -26,7 +26,7 @@ PLACES = [
     "homeserver.internals.server.Homeserver.wall_s",
     "homeserver.iteration.Iteration.__init__",
     "homeserver.iteration.Iteration._decided",
-    "homeserver.iteration.Iteration._tell",
+    "homeserver.iteration.Iteration._report",
     "homeserver.iteration.Iteration._finish",
     "homeserver.iteration.Iteration._wait",
     "homeserver.recorder.Keeper._take",

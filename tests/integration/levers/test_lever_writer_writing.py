@@ -52,7 +52,7 @@ def test_levers_outlive_the_process(world: World, virtual_server: MakeServer) ->
     before = levers_of(world.module)
     later = restarted(world.server, virtual_server())
     module = later.load({})
-    assert None is module._throttle.levers
+    assert None is module._parts.throttle.levers
     later.advance(0)
     assert before == levers_of(module)
     in_force = Levers(before).in_force(later.clock.time())
@@ -183,7 +183,7 @@ def test_log_contexts_of_those_who_wait_for_each_other(virtual_server: MakeServe
         except TypeError:  # before it knew its server
             context = _CONTEXT.LoggingContext(name=name)
         with context:
-            await module._keeper._desk.pull(request, ADMIN, [])
+            await module._parts.records.levers.pull(request, ADMIN, [])
             seen.append((name, str(_CONTEXT.current_context())))
 
     with patch.object(server.api, "run_db_interaction", slow):

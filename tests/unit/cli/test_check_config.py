@@ -263,7 +263,7 @@ def test_a_huge_file(tmp_path: Path) -> None:
     path = tmp_path / "huge.yaml"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    assert (1, [f"{path}: cannot be read: it has more than 8 MiB"]) == _checked(path)
+    assert (1, [f"{path}: cannot be read: it has more than 8MiB"]) == _checked(path)
 
 
 def test_nested_aliases(tmp_path: Path) -> None:

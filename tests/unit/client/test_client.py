@@ -1,5 +1,6 @@
 """The client: what is sent, and what is understood."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from inspect import isfunction, signature
@@ -158,16 +159,6 @@ def test_an_empty_body(body: bytes) -> None:
                 ask()
 
 
-def run(steps: Any) -> Any:
-    """What a coroutine returns that never really waits."""
-    steps = steps.__await__()
-    try:
-        next(steps)
-    except StopIteration as end:
-        return end.value
-    raise AssertionError("it waits")
-
-
 def methods() -> dict[str, Any]:
     """The calls that can be made, by name."""
     return {
@@ -200,7 +191,7 @@ def test_the_awaited_client() -> None:
             await client.run(JOBS[0])
             return [await client.status(), await client.enabled()]
 
-    status, enabled = run(use())
+    status, enabled = asyncio.run(use())
     assert {"master"} == set(status.current_updates)
     assert enabled is True
     assert 3 == len(server.requests)
