@@ -125,8 +125,8 @@ def test_quick_where_it_harms_nobody() -> None:
     update = UpdateModel(database_s=1e-4)  # on another machine, with cores to spare
     records = [world(update, server=SPARE_CORES, seed=seed).run(300) for seed in range(1, 5)]
     shares = [record.share_in_batches(120, 300) for record in records]
-    assert 0.7 < sum(shares) / len(shares)
-    assert 0.4 < min(shares)
+    assert 0.6 < sum(shares) / len(shares)
+    assert 0.35 < min(shares)
 
 
 def test_finding_out_is_bounded() -> None:
