@@ -141,13 +141,13 @@ class ProgressWatch:
         self, database_name: str, seen: _Seen, entry: HistoryEntry, first: Progress | None
     ) -> None:
         """Its pace, and how long it takes; `first` is how far it was when it was first seen."""
-        update = self._throttle.updates[entry.key]
+        wall_s, week = self._host.wall_s(), self._week
+        update = self._throttle.as_of(entry.key, wall_s)
         if update.one_shot:
             return
         if update.limits != seen.limits:  # what was measured under others does not count
             seen.limits, seen.pace = update.limits, Pace()
         left = None if seen.progress is None else seen.progress.left
-        wall_s, week = self._host.wall_s(), self._week
         seen.pace.observe(
             Look(
                 self._host.now_s(),
