@@ -22,10 +22,10 @@ from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.core.tracking.table_bounds import Bounds, bounds_sql, read_bounds
 from synapse_bgthrottle.core.tracking.time_left import Estimate, Known, estimate, is_held
 from synapse_bgthrottle.core.tracking.weekly_load import Seen, learned
+from synapse_bgthrottle.homeserver.internals.bounded_calls import questions
 from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
-from synapse_bgthrottle.homeserver.sampling.asker import Questions
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class ProgressWatch:
         self._courses = courses
         self._metrics = metrics
         self._week = week
-        self._questions = Questions(host)
+        self._questions = questions(host)
         self._seen: dict[str, _Seen] = {}
 
     async def look(self, database: Database, rows: Sequence[QueueRow]) -> None:
