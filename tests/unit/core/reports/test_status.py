@@ -110,7 +110,7 @@ def test_whole_status() -> None:
                     "decision": {
                         "cause": "pace",
                         "is_hold": False,
-                        "reason": "duty cycle 50%: rests 2s after a batch of 2s",
+                        "reason": "resting 2s: duty cycle 50%",
                         "since_ms": NOON_MS,
                         "next_try_ms": None,
                     },
@@ -127,6 +127,7 @@ def test_whole_status() -> None:
                 },
                 "failures_in_row": 0,
                 "last_failure": None,
+                "restart": None,
                 "signals": server.status(7.0, seen)["databases"][0]["signals"],
             }
         ],
