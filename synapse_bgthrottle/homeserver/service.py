@@ -23,17 +23,17 @@ from synapse_bgthrottle.core.levers.targets import (
     runnable,
 )
 from synapse_bgthrottle.core.reports.explain import explanation
-from synapse_bgthrottle.core.reports.status import DatabaseLook, status
+from synapse_bgthrottle.core.reports.status import DatabaseLook, ServerLook, status
 from synapse_bgthrottle.core.reports.update_status import Moment
 from synapse_bgthrottle.core.scheduling.decision import Conditions
+from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
-from synapse_bgthrottle.homeserver.internals.database import complaint_of
+from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, questions
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.records import Records
-from synapse_bgthrottle.homeserver.sampling.asker import Questions
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
 
 # What takes longer is answered with that, and a lever may still be pulled then.
@@ -71,7 +71,7 @@ class ModuleSteering:
     ) -> None:
         """`probes` tell by name of database whether it answers; `notes` are for the status."""
         self._host = host
-        self._questions = Questions(host)
+        self._questions = questions(host)
         self._throttle = throttle
         self._records = records
         self._probes = probes
@@ -88,11 +88,13 @@ class ModuleSteering:
             self._records.runs,
             looks,
             Moment(self._host.now_s(), self._host.wall_s()),
-            server_name=self._host.server_name,
-            enabled=all(database.enabled for database in databases),
-            store_problem=problem,
-            missing=self._start_notes.missing,
-            warnings=self._start_notes.warnings,
+            ServerLook(
+                server_name=self._host.server_name,
+                enabled=all(database.enabled for database in databases),
+                store_problem=problem,
+                missing=self._start_notes.missing,
+                warnings=self._start_notes.warnings,
+            ),
         )
 
     async def history(
@@ -169,14 +171,9 @@ class ModuleSteering:
         targets = await self._asked_targets(request) if asks_first else self._targets()
         check(request, targets)
         try:
-            pulled = await self._host.unbroken(
-                _LONGEST_WRITE_S,
-                "bgthrottle_pull",
-                self._records.levers.pull,
-                request,
-                author,
-                runnable(targets),
-            )
+            pull = self._records.levers.pull
+            call = Call(self._host, "bgthrottle_pull", pull, request, author, runnable(targets))
+            pulled = await call.within(_LONGEST_WRITE_S)
         except NothingMatchesError:  # of what had a database that is gone, something may be kept
             check_exists(request.database, targets)
             raise
@@ -228,6 +225,7 @@ class ModuleSteering:
         try:
             rows = await self._within(database.name, database.queue)
             await self._within(database.name, self._records.progress.look, database, rows)
+            await self._records.restarter.look(database, rows)
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, the rest of the status is there
@@ -239,6 +237,7 @@ class ModuleSteering:
             queue_problem=problem,
             current=database.current_update,
             has_aborted=database.has_aborted,
+            restarts=self._records.restarter.of(database.name),
             known=database.known_updates(),
             one_shots=database.one_shots(),
             progress=self._records.progress.progress(database.name, rows or ()),

@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from synapse_bgthrottle.cli.render.text import Line, duration, number, share, since, time_of_day
+from synapse_bgthrottle.cli.render.text import (
+    Line,
+    duration,
+    moment,
+    number,
+    share,
+    since,
+    time_of_day,
+)
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.schema import (
@@ -44,10 +52,17 @@ def _left(current: "RunningUpdate") -> str:
 def why(database: "DatabaseStatus") -> str:
     """What throttles the current update, or stops it."""
     if database.state == "aborted":
-        return "aborted: Synapse gave up after failures in a row"
+        failure = database.last_failure
+        last = f", the last: {failure.message}" if failure is not None else ""
+        return f"aborted: Synapse gave up after failures in a row{last}{_again(database)}"
+    if database.state == "stopped":
+        return f"stopped: Synapse is not working on this queue{_again(database)}"
     if database.state == "disabled":
         return "disabled: background updates are switched off"
-    current = database.current
+    return _why_current(database.current)
+
+
+def _why_current(current: "RunningUpdate | None") -> str:
     decision = None if current is None else current.decision
     if decision is not None and decision.is_hold:
         when = "" if decision.next_try_ms is None else f" ({time_of_day(decision.next_try_ms)})"
@@ -57,6 +72,16 @@ def why(database: "DatabaseStatus") -> str:
     if decision is None or decision.cause == "run":
         return "not throttled"
     return f"throttled: {decision.reason or decision.cause}"
+
+
+def _again(database: "DatabaseStatus") -> str:
+    """When the module starts it again, if it does."""
+    restart = database.restart
+    if restart is None or restart.due_ms is None:
+        return ""
+    if restart.held_by:
+        return f"; the module starts it again after this hold: {restart.held_by}"
+    return f"; the module starts it again at {moment(restart.due_ms)}"
 
 
 def current_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[Line]:
@@ -85,25 +110,24 @@ def pending_lines(pending: "tuple[PendingUpdate, ...]", most: int | None) -> Ite
     """What waits, in order; with `most`, no more than so many and then a count."""
     shown = pending[:most]
     for place, update in enumerate(shown, start=2):
-        notes = []
-        if update.one_shot:
-            notes.append("one-shot")
-        if update.paused:
-            notes.append("paused")
-        if update.known is False:
-            notes.append("not known to this version of Synapse")
-        if update.progress is not None and update.progress.ratio is not None:
-            notes.append(f"{share(update.progress.ratio)} done")
-        if update.depends_on:
-            notes.append(f"depends on {update.depends_on}")
-        if update.waits_for and update.waits_for != update.depends_on:
-            notes.append(f"waits behind {update.waits_for}")
-        if not update.is_reachable:
-            notes.append("will never begin: updates wait for each other")
+        notes = [note for applies, note in _pending_notes(update) if applies]
         text = f"    {place}. {update.name}{': ' if notes else ''}{'; '.join(notes)}"
         yield Line(text, "problem" if update.known is False else "")
     if len(pending) > len(shown):
         yield Line(f"    and {len(pending) - len(shown)} more", "faint")
+
+
+def _pending_notes(update: "PendingUpdate") -> Iterator[tuple[bool, str]]:
+    """What may be said of an update that waits, and whether it applies."""
+    ratio = None if update.progress is None else update.progress.ratio
+    yield bool(update.one_shot), "one-shot"
+    yield update.paused, "paused"
+    yield update.known is False, "not known to this version of Synapse"
+    yield ratio is not None, f"{share(ratio or 0.0)} done"
+    yield bool(update.depends_on), f"depends on {update.depends_on}"
+    is_other = bool(update.waits_for) and update.waits_for != update.depends_on
+    yield is_other, f"waits behind {update.waits_for}"
+    yield not update.is_reachable, "will never begin: updates wait for each other"
 
 
 def official_line(name: str, current: "CurrentUpdate") -> str:
@@ -124,9 +148,9 @@ def waited(waited_ms: Mapping[str, float]) -> str:
 
 def style(state: str) -> str:
     """How a state is shown."""
-    return {"aborted": "problem", "disabled": "problem", "held": "held", "running": "good"}.get(
-        state, ""
-    )
+    if state in ("aborted", "stopped", "disabled"):
+        return "problem"
+    return {"held": "held", "running": "good"}.get(state, "")
 
 
 def _without_current(database: "DatabaseStatus") -> str:

@@ -63,33 +63,39 @@ class Shares:
     Attributes:
         alone: while no client is there.
         among_clients: while clients are.
+        clients_ratio: for how much of the time they were there when the latter was measured.
     """
 
     alone: Range
     among_clients: Range
+    clients_ratio: float = 1.0
 
     def at(self, clients_ratio: float, case: str) -> float:
         """While clients are there for this share of the time."""
+        clients_ratio = min(clients_ratio / self.clients_ratio, 1.0)
         alone, among = self.alone.of(case), self.among_clients.of(case)
         return alone + (among - alone) * clients_ratio
 
     def times(self, likely: float, low: float) -> "Shares":
         """With a hold for part of the time: the rest likely, and at worst."""
-        found = (
+        alone, among = (
             Range(each.likely * likely, each.low * low, each.high)
             for each in (self.alone, self.among_clients)
         )
-        return Shares(*found)
+        return Shares(alone, among, self.clients_ratio)
 
 
 def learned_slope(update: UpdateState) -> Range | None:
     """By what share requests are slower while its batches take all of the time; None: not known."""
-    harm = update.harm
-    if not update.is_adaptive or not harm.experiments or math.isinf(harm.tolerance_ratio):
+    impact, profile = update.impact, update.profile
+    tolerance = profile.tolerance_ratio
+    if not update.is_adaptive or not impact.experiments or math.isinf(tolerance):
         return None
     # What it works by, so that the formula and the law agree.
-    slope = harm.tolerance_ratio / harm.effort
-    return Range(slope, max(slope - harm.error, 0.0), slope + harm.error)
+    budget = impact.budget_ratio(tolerance, like_stock=profile.like_stock)
+    slope = tolerance / impact.effort(budget, like_stock=profile.like_stock)
+    error = impact.current.model.error
+    return Range(slope, max(slope - error, 0.0), slope + error)
 
 
 def shares(

@@ -22,8 +22,8 @@ _LATER_S = 200
 @pytest.mark.parametrize(
     "place",
     [
-        "homeserver.sampling.asker.Asker._answer",
-        "homeserver.sampling.asker.Asker._run",
+        "homeserver.sampling.poller.Poller._answer",
+        "homeserver.sampling.poller.Poller._run",
         "homeserver.recorder.Keeper._goes_on",
         "homeserver.recorder.Keeper._keep",
         "homeserver.recorder.Keeper._look_again",
@@ -93,7 +93,7 @@ def test_always_from_the_last_batch_on(
     assert 0 == work.left_items
     server.advance(60)
     assert not module._parts.throttle.databases["master"].is_open
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
     assert "done" == stated(server, steering_of(server).history(9, None, None), 3)[0]["outcome"]
 
 

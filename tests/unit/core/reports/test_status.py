@@ -103,13 +103,14 @@ def test_whole_status() -> None:
                         "speed_error": 0.1,
                         "without_clients": {"likely": 1.0, "low": 1.0, "high": 1.0},
                         "with_clients": {"likely": 0.2, "low": 0.1, "high": 0.3},
+                        "with_clients_ratio": 1.0,
                         "clients_ratio": 0.5,
                         "slope": None,
                     },
                     "decision": {
                         "cause": "pace",
                         "is_hold": False,
-                        "reason": "duty cycle 50%: rests 2s after a batch of 2s",
+                        "reason": "resting 2s: duty cycle 50%",
                         "since_ms": NOON_MS,
                         "next_try_ms": None,
                     },
@@ -126,6 +127,7 @@ def test_whole_status() -> None:
                 },
                 "failures_in_row": 0,
                 "last_failure": None,
+                "restart": None,
                 "signals": server.status(7.0, seen)["databases"][0]["signals"],
             }
         ],

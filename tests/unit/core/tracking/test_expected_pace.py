@@ -60,6 +60,14 @@ def test_a_range_of_slopes() -> None:
     assert 0.55 == pytest.approx(found.at(0.5, LIKELY))
 
 
+def test_measured_among_clients_who_pause() -> None:
+    """What was measured with clients there for most of the time counts for just that."""
+    found = Shares(Range.exactly(1.0), Range.exactly(0.2), clients_ratio=0.8)
+    assert [1.0, 0.6, 0.2, 0.2] == pytest.approx(
+        [found.at(clients, LIKELY) for clients in (0.0, 0.4, 0.8, 1.0)]
+    )
+
+
 def test_a_hold_that_is_over() -> None:
     """What `max_hold` lets go has a hundredth of the time."""
     found = shares(Limits(), 1000.0, SLOPE, let_go=True)
@@ -101,10 +109,10 @@ def test_the_learned_slope() -> None:
     assert learned_slope(state()) is None
     update = state()
     for number in range(50):
-        update.harm.learn(10.0 * number, 0.1, 0.1 * 0.5, 0.001)
+        update.impact.current.model.learn(10.0 * number, 0.25, 0.001)
     found = learned_slope(update)
     assert found is not None
-    assert 0.5 == pytest.approx(found.likely, rel=0.2)
+    assert 0.25 == pytest.approx(found.likely, rel=0.2)
     assert 0 <= found.low < found.likely < found.high < math.inf
     assert learned_slope(state(pace=DutyCycle(0.5))) is None
     assert learned_slope(state(profile="finish")) is None
