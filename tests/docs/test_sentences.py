@@ -62,7 +62,9 @@ def test_sentences_are_short(page: str, heading: str) -> None:
     """In pages that say what to do, sentences have below 20 words in the mean, and 40 at most."""
     found = sentences(section((ROOT / page).read_text(), heading))
     mean, longest = fmean(map(words, found)), max(found, key=words)
-    print(f"{page} {heading}: {len(found)} sentences, mean {mean:.1f} words, longest {words(longest)}")
+    print(
+        f"{page} {heading}: {len(found)} sentences, mean {mean:.1f} words, longest {words(longest)}"
+    )
     assert mean < MEAN_WORDS
     assert words(longest) <= MOST_WORDS, longest
 
