@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from harness.odd_updates import MODULE as ODD_MODULE
 from harness.odd_updates import TABLE, Oddity
 from harness.postgres import PostgresServer
 from harness.server import MODULE, SynapseServer
+from harness.waiting import HANG_S, within
 from harness.worlds import synapse_database
 
 # Synapse's names of databases, and which of its stores is where.
@@ -160,15 +160,12 @@ class OddWorld:
                     wrong += abs(expected - items) + count - items
         return wrong
 
-    def live(self, patience_s: float) -> Seen:
+    def live(self, patience_s: float = HANG_S) -> Seen:
         """Run it among clients until all of the first database is done, or given up."""
         server, name = self.server, self.updates[0].name
         with server, clients(self.admin) as requests, told(self.admin, name) as told_s:
             begin, begin_s = time.monotonic(), time.time()
-            with suppress(TimeoutError):
-                faults.wait_until(
-                    lambda: not self.pending(), patience_s, lambda: faults.has_aborted(server)
-                )
+            within(patience_s, lambda: not self.pending(), lambda: faults.has_aborted(server))
             lasted_s = time.monotonic() - begin
             aborted, end_s = faults.has_aborted(server), time.time()
         log = server.log()

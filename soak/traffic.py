@@ -19,7 +19,8 @@ def paused(admin: MatrixClient) -> Iterator[bool]:
     Raises:
         TimeoutError: it cannot be ended.
     """
-    is_there = _is_done(lambda: admin.call("POST", f"{API}/pause", {"reason": "soak", "for": "1h"}))
+    admin, body = admin.impatient(), {"reason": "soak", "for": "1h"}
+    is_there = _is_done(lambda: admin.call("POST", f"{API}/pause", body))
     yield is_there
     _take_back(lambda: admin.call("POST", f"{API}/resume", {}))
 
@@ -31,6 +32,7 @@ def disabled(admin: MatrixClient) -> Iterator[bool]:
     Raises:
         TimeoutError: it cannot be ended.
     """
+    admin = admin.impatient()
     yield _is_done(lambda: admin.set_updates_enabled(False))
     _take_back(lambda: admin.set_updates_enabled(True))
 
@@ -58,7 +60,7 @@ def _take_back(ask: Callable[[], object]) -> None:
 @contextmanager
 def load(admin: MatrixClient, is_calm: bool) -> Iterator[Counter[str]]:
     """Some requests a second, of clients and, unless it is calm, of who looks at the status."""
-    counts: Counter[str] = Counter()
+    admin, counts = admin.impatient(), Counter[str]()
     end = threading.Event()
 
     def ask() -> None:

@@ -3,7 +3,7 @@
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from harness import data
+from harness import data, waiting
 from harness.browser import Browser
 from harness.forks import ForkServer, is_possible
 from harness.kills import API
@@ -39,6 +39,24 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     SynapseProcess.forks.stop()
     SynapseProcess.forks = None
+
+
+@pytest.fixture(autouse=True)
+def own_servers() -> None:
+    """The report of a failure has nothing of the servers of earlier tests."""
+    waiting.forget_ended()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure is reported with the state of the servers."""
+    report = yield
+    is_told = call.excinfo is not None and call.excinfo.errisinstance(waiting.HangError)
+    if report.failed and not is_told:
+        report.sections.append(("servers", waiting.states()))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ import attrs
 import pytest
 
 from harness import data
-from harness.faults import wait_until
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
+from harness.waiting import wait_until
 from harness.worlds import synapse_database
 
 _EVENTS = 20_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import batches, data
-from harness.faults import wait_until
+from harness.waiting import wait_until
 from tests.real.conftest import RealServer
 
 MakeServer = Callable[..., RealServer]
@@ -47,7 +47,7 @@ def test_idle_server_has_no_rests(make_server: MakeServer) -> None:
     server = make_server({})
     rows = data.queue_search_reindex(server.synapse.database_path)
     with server.synapse:
-        wait_until(lambda: data.pending_updates(server.synapse.database_path) == 0, 60)
+        wait_until(lambda: data.pending_updates(server.synapse.database_path) == 0)
     log = server.synapse.log()
     assert "duty cycle adaptive, balanced" in log
     assert batches.duty_cycle(batches.batches(log, REINDEX)) > 0.9
@@ -74,14 +74,14 @@ def test_budgets_of_the_operator(make_server: MakeServer, check_url: str, tmp_pa
     rows = data.queue_search_reindex(path)
     with held.synapse:
         wait_until(lambda: "Holding event_search" in held.synapse.log())
-        wait_until(lambda: f"behind it: pause_file {pause_file}\n" in held.synapse.log(), 30)
+        wait_until(lambda: f"behind it: pause_file {pause_file}\n" in held.synapse.log())
         assert [] == batches.batches(held.synapse.log(), REINDEX)
         pause_file.unlink()
-        wait_until(lambda: "behind it: http answers 503\n" in held.synapse.log(), 30)
+        wait_until(lambda: "behind it: http answers 503\n" in held.synapse.log())
         assert [] == batches.batches(held.synapse.log(), REINDEX)
         Check.status = 200
-        wait_until(lambda: "Going on with event_search" in held.synapse.log(), 30)
-        wait_until(lambda: data.pending_updates(path) == 0, 60)
+        wait_until(lambda: "Going on with event_search" in held.synapse.log())
+        wait_until(lambda: data.pending_updates(path) == 0)
     assert rows == data.count_rows(path, "SELECT COUNT(*) FROM event_search")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from harness.faults import wait_until
 from harness.kills import API, kill_after_pauses
+from harness.waiting import wait_until
 from tests.real.conftest import QUEUE, Api
 
 _UPDATE = "populate_stats_process_rooms"

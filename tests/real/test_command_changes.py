@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.faults import wait_until
+from harness.waiting import HANG_S, wait_until
 from tests.real.caller import started
 from tests.real.conftest import Api
 
@@ -32,9 +32,8 @@ def test_levers(make_api: Callable[..., Api]) -> None:
     assert status.startswith("PROBLEM: ")
     assert f"paused by {_ADMIN}" in status
     assert f"* is paused by {_ADMIN}: load test" in call(5, "check").stdout
-    begin_s = time.monotonic()
+    # At once: the pause lasts for longer than the command is waited for.
     assert f"master: {name} is paused by {_ADMIN}" in call(5, "wait").stderr
-    assert time.monotonic() - begin_s < 5
     (lever,) = call.json("pause", name, "--for", "90s")["made"]
     assert ("pause", name, 90_000) == (
         lever["kind"],
@@ -97,7 +96,7 @@ def test_to_the_end(make_api: Callable[..., Api], tmp_path: Path) -> None:
     call.api.start()
     wait_until(lambda: "windows are closed" in call.api.state()[1])
     call(0, "release", "populate_stats_*")
-    assert (0, 0) == (watch.wait(60), wait.wait(60))
+    assert (0, 0) == (watch.wait(HANG_S), wait.wait(HANG_S))
     followed, waited = watch_path.read_text(), wait_path.read_text()
     assert waited.endswith("\nnothing is pending\n")
     for lines in (followed, waited.removesuffix("nothing is pending\n")):
@@ -127,7 +126,7 @@ def test_without_the_module(make_api: Callable[..., Api]) -> None:
     assert "without the module: no queue, no progress, no reasons\n" in status
     assert api.admin.updates_status() == call.json("status")
     assert f"  {current} runs in master\n" in call(5, "check").stdout
-    assert "not finished after 300ms" in call(5, "wait", "--timeout", "300ms").stderr
+    assert "not finished after " in call.late().stderr
     paused = call(0, "pause", "--yes")
     assert "NO END" in paused.stderr
     assert "switched off" in paused.stdout

@@ -9,11 +9,11 @@ import pytest
 
 from harness import batches, faults
 from harness.complaints import complaints
-from harness.faults import wait_until
 from harness.kills import API
 from harness.odd_updates import Oddity
 from harness.odd_worlds import OddSource, OddWorld
 from harness.tcp_proxy import TcpProxy
+from harness.waiting import wait_until
 
 _BATCH_S = 0.4
 _ODD = Oddity("odd", 100_000, cost_ms=_BATCH_S * 1000 / 50, batch_items=50)
@@ -56,7 +56,7 @@ def _works(world: OddWorld, since_s: float) -> bool:
 
 def goes_on(world: OddWorld, begin: int) -> int:
     """Another batch, and no row is missing or there twice; how many iterations failed since."""
-    wait_until(lambda: batches.batches(world.server.log(begin), "odd"), _WITHIN_S)
+    wait_until(lambda: batches.batches(world.server.log(begin), "odd"))
     failed = world.server.log(begin).count("Error doing update")
     assert not faults.has_aborted(world.server)
     world.admin.call("POST", f"{API}/pause", {"for": "1h"})

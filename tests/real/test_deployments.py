@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from harness.faults import wait_until
 from harness.kills import API
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
+from harness.waiting import wait_until
 from harness.worlds import synapse_database
 from synapse_bgthrottle.board_level import SHORTEST_HOLD_S
 from synapse_bgthrottle.signals.samples import DatabaseSample
@@ -182,7 +182,7 @@ def test_replica_lag_is_a_budget(
         assert _BATCH not in server.log(begin)
         assert _ask(primary, "synapse", _QUEUE)
         _ask(replica, "postgres", "SELECT pg_wal_replay_resume()")
-        wait_until(lambda: _BATCH in server.log(begin), _LET_GO_WITHIN_S)
+        wait_until(lambda: _BATCH in server.log(begin))
         admin.call("POST", f"{API}/override", {"update": "*", "settings": _FINISH})
         wait_until(lambda: _ask(primary, "synapse", _QUEUE) == [])
     assert "Error doing update" not in server.log()
@@ -228,9 +228,9 @@ def test_a_pool_of_one_with_a_short_statement_timeout(
         cursor.execute("LOCK TABLE rooms IN ACCESS EXCLUSIVE MODE")
         with server:
             admin = MatrixClient.register(server.url, "admin", admin=True)
-            wait_until(lambda: "statement timeout" in server.log(), 90)
+            wait_until(lambda: "statement timeout" in server.log())
             admin.call("POST", f"{API}/pause", {"for": "1s"})
             assert "failing" in {p["kind"] for p in admin.call("GET", f"{API}/status")["problems"]}
             cursor.execute("ROLLBACK")
-            wait_until(lambda: _ask(postgres, name, _QUEUE) == [], 90)
+            wait_until(lambda: _ask(postgres, name, _QUEUE) == [])
     assert "aborting" not in server.log()

@@ -10,11 +10,11 @@ import pytest
 
 from harness import aftermath, batches, disks, faults
 from harness.complaints import complaints
-from harness.faults import wait_until
 from harness.kills import API, end_while_running
 from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
+from harness.waiting import wait_until
 from harness.worlds import PostgresSource, SqliteSource, World
 from soak import kills
 from tests.real.templates import Template
@@ -59,7 +59,7 @@ def goes_on_after(world: World, fault: AbstractContextManager[None], outage_s: f
     with fault:
         time.sleep(outage_s)
     begin = len(world.server.log().encode())
-    wait_until(lambda: batches.batches(world.server.log(begin)), 10)
+    wait_until(lambda: batches.batches(world.server.log(begin)))
     assert not faults.has_aborted(world.server)
 
 
@@ -111,14 +111,14 @@ def test_a_batch_that_waits_for_a_lock(
         wait_until(lambda: len(batches.batches(world.server.log())) > 2)
         with faults.queue_locked(source.postgres, world.database):
             begin = len(world.server.log().encode())
-            wait_until(lambda: waits_for_a_lock(world), 5)
+            wait_until(lambda: waits_for_a_lock(world))
             time.sleep(8)
             (database,) = world.admin.call("GET", f"{API}/status")["databases"]
             assert waits_for_a_lock(world)
             since_ms = database["current"]["lock_wait_since_ms"]
             assert 7 < time.time() - since_ms / 1000 < 12
         # The batch that waited, and the next.
-        wait_until(lambda: len(batches.batches(world.server.log(begin))) > 1, 10)
+        wait_until(lambda: len(batches.batches(world.server.log(begin))) > 1)
         assert max(batch.took_s for batch in batches.batches(world.server.log(begin))) > 8
         ends_well(world)
     assert "Error doing update" not in world.server.log()
@@ -134,7 +134,7 @@ def test_a_batch_that_hangs_with_its_database(source: PostgresSource, tmp_path: 
             begin = len(world.server.log().encode())
             time.sleep(6)
         # The batch that hung, and the next.
-        wait_until(lambda: len(batches.batches(world.server.log(begin))) > 1, 10)
+        wait_until(lambda: len(batches.batches(world.server.log(begin))) > 1)
         assert max(batch.took_s for batch in batches.batches(world.server.log())) > 5.5
         ends_well(world)
     assert "Error doing update" not in world.server.log()
@@ -213,7 +213,7 @@ def test_ended_at_random_moments_on_postgres(source: PostgresSource, tmp_path: P
 
 def _check_ended_at_random_moments(world: World, stock: World) -> None:
     with stock.server:
-        wait_until(lambda: not stock.pending(), 60)
+        wait_until(lambda: not stock.pending())
     seen = end_while_running(world, 3)
     is_same = world.fingerprint() == stock.fingerprint()
     assert [] == kills.breaches(seen, 3, is_same=is_same)
@@ -232,7 +232,7 @@ def test_redis_and_a_worker_gone(source: PostgresSource, tmp_path: Path) -> None
             worker.process.wait()
             redis.stop()
             begin = len(world.server.log().encode())
-            wait_until(lambda: len(batches.batches(world.server.log(begin))) > 2, 5)
+            wait_until(lambda: len(batches.batches(world.server.log(begin))) > 2)
             wait_until(lambda: world.pending() == 0)
     assert "Error doing update" not in world.server.log()
     assert world.expected == world.rows()

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from harness import data
-from harness.faults import wait_until
 from harness.kills import API
+from harness.waiting import wait_until
 from synapse_bgthrottle.cli.commands import bgthrottle
 from tests.real.conftest import RealServer
 from tests.real.templates import template_of
@@ -69,7 +69,7 @@ def error_of_forecast(server: RealServer, folder: Path, *options: str) -> tuple[
     with server.synapse:
         (told, *_) = wait_until_told(server, folder, *options)["updates"]
         made_s, before_s = time.time(), in_batches_s(server, told["update"])
-        wait_until(lambda: data.pending_updates(path) == 0, 90)
+        wait_until(lambda: data.pending_updates(path) == 0)
         took_s = time.time() - made_s
         batches_s = in_batches_s(server, told["update"]) - before_s
     ahead_s = told["ends_ms"] / 1000 - made_s

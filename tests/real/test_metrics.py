@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from harness import data
-from harness.faults import wait_until
 from harness.kills import API
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
@@ -15,6 +14,7 @@ from harness.process import free_port
 from harness.redis import RedisServer, is_installed
 from harness.scrape import PREFIX, Scrape
 from harness.server import SERVER_NAME, SynapseServer, SynapseWorker
+from harness.waiting import wait_until
 from harness.worlds import synapse_database
 from synapse_bgthrottle import metrics
 from tests.real.conftest import RealServer

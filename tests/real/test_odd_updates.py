@@ -8,10 +8,10 @@ import pytest
 
 from harness import batches, faults
 from harness.company import clients
-from harness.faults import wait_until
 from harness.kills import API
 from harness.odd_updates import Oddity
 from harness.odd_worlds import NEIGHBOUR, OddSource, OddWorld
+from harness.waiting import wait_until
 from soak.updates import Case, breaches
 
 _BRISKLY = {"sleep": "50ms"}
@@ -50,11 +50,11 @@ def test_one_that_hangs(odd_source: OddSource, tmp_path: Path) -> None:
         asked = time.monotonic()
         world.admin.call("POST", f"{API}/pause", {"update": "behind", "for": "1h"})
         assert time.monotonic() - asked < 1
-        wait_until(lambda: len(batches.batches(world.server.log(begin), NEIGHBOUR.name)) > 2, 2)
+        wait_until(lambda: len(batches.batches(world.server.log(begin), NEIGHBOUR.name)) > 2)
         assert "odd" == _current(world)["name"]
-        wait_until(lambda: "Holding behind in master" in world.server.log(), 10)
+        wait_until(lambda: "Holding behind in master" in world.server.log())
         world.admin.call("POST", f"{API}/resume", {})
-        wait_until(lambda: not world.pending(), 10)
+        wait_until(lambda: not world.pending())
     assert 0 == world.wrong()
     log = world.server.log()
     assert "Error doing update" not in log

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness import batches
-from harness.faults import wait_until
 from harness.postgres import PostgresServer
 from harness.redis import RedisServer, is_installed
 from harness.server import SynapseServer, SynapseWorker
 from harness.versions import is_at_least
+from harness.waiting import wait_until
 from harness.worlds import synapse_database
 
 PENDING = "SELECT COUNT(*) FROM background_updates"
@@ -52,7 +52,7 @@ def test_an_outage(postgres: PostgresServer, name: str, tmp_path: Path, how: str
             assert "the database does not answer" in server.log()
         finally:
             postgres.start()
-        wait_until(lambda: len(batches.batches(server.log())) > done, 10)
+        wait_until(lambda: len(batches.batches(server.log())) > done)
         wait_until(lambda: pending(postgres, name) == 0)
     assert "aborting" not in server.log()
     assert server.log().count("Error doing update") <= 1

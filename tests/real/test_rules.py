@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import batches, data
-from harness.faults import wait_until
+from harness.waiting import wait_until
 from tests.real.conftest import RealServer
 
 MakeServer = Callable[..., RealServer]
@@ -16,7 +16,7 @@ STATE_KEYS_GLOB = f"{STATE_KEYS[:-3]}*"
 
 def run_to_the_end(server: RealServer) -> None:
     with server.synapse:
-        wait_until(lambda: data.pending_updates(server.synapse.database_path) == 0, 120)
+        wait_until(lambda: data.pending_updates(server.synapse.database_path) == 0)
 
 
 def test_rules_by_name_glob_and_kind(make_server: MakeServer) -> None:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from harness import batches, data
-from harness.faults import wait_until
+from harness.waiting import wait_until
 from tests.real.conftest import RealServer
 
 MakeServer = Callable[..., RealServer]
@@ -32,7 +32,7 @@ def test_disabled_during_a_wait(make_server: MakeServer) -> None:
         time.sleep(3)
         assert 1 == batches_so_far(server)
         server.admin.set_updates_enabled(True)
-        wait_until(lambda: batches_so_far(server) == 2, 5)
+        wait_until(lambda: batches_so_far(server) == 2)
         assert "Going on with" in server.synapse.log()
 
 
@@ -98,9 +98,9 @@ def test_a_locked_database(make_server: MakeServer) -> None:
             assert count == batches_so_far(server)
             other.execute("ROLLBACK")
         unlocked = time.monotonic()
-        wait_until(lambda: batches_so_far(server) > count, 10)
+        wait_until(lambda: batches_so_far(server) > count)
         assert time.monotonic() - unlocked < 10
-        wait_until(lambda: data.pending_updates(path) == 0, 90)
+        wait_until(lambda: data.pending_updates(path) == 0)
     assert "Error doing update" not in server.synapse.log()
     assert state_keys == data.count_rows(path, data.STATE_KEYS_SQL)
 
@@ -111,9 +111,9 @@ def test_a_failing_update(make_server: MakeServer) -> None:
     path = server.synapse.database_path
     data.queue_update(path, STATE_KEYS, {})  # lacks the keys that its handler needs
     with server.synapse:
-        wait_until(lambda: server.synapse.log().count("Error doing update") == 2, 30)
+        wait_until(lambda: server.synapse.log().count("Error doing update") == 2)
         mend_progress(path)
-        wait_until(lambda: data.pending_updates(path) == 0, 60)
+        wait_until(lambda: data.pending_updates(path) == 0)
     log = server.synapse.log()
     starts = [line.at_s for line in batches.lines(log) if "Starting update batch" in line.text]
     assert 5 <= starts[1] - starts[0] < 6.5

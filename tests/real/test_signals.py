@@ -6,8 +6,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness.faults import wait_until
 from harness.postgres import PostgresServer
+from harness.waiting import wait_until
 from tests.real.asked_postgres import NAME, TABLE, Asked, Others, connected, hang
 
 
@@ -38,7 +38,7 @@ def test_sessions_at_work(asked: Asked, others: Others) -> None:
     others.session().execute("SELECT 1")  # idle in its transaction
     others.in_thread("SELECT pg_sleep(20)")
     others.in_thread("SELECT pg_sleep(20)")
-    wait_until(lambda: asked.sample().foreground_backends == 2, 5)
+    wait_until(lambda: asked.sample().foreground_backends == 2)
     assert 1 == asked.sample(batch_age_s=1.0).foreground_backends
     oldest_s = asked.sample().longest_transaction_s
     assert oldest_s is not None
@@ -49,7 +49,7 @@ def test_sessions_of_other_roles(others: Others) -> None:
     """Without the privilege they are known to be there; those of one's own role are seen."""
     stranger = Asked(others.session(user="stranger").connection)
     others.session(user="stranger").execute("SELECT 1")
-    wait_until(lambda: not stranger.sample().hides_sessions, 5)  # those before us have gone
+    wait_until(lambda: not stranger.sample().hides_sessions)  # those before us have gone
     assert (stranger.sample().longest_transaction_s or 0) > 0
     asked = Asked(others.session().connection)
     assert stranger.sample().hides_sessions
@@ -81,7 +81,7 @@ def test_an_autovacuum_is_no_session(others: Others, plain_postgres: PostgresSer
             return bool(cursor.fetchone()[0])
 
     try:
-        wait_until(at_work, 30)
+        wait_until(at_work)
         assert not stranger.sample().hides_sessions
         assert at_work()
     finally:  # what it writes would be lag of the replica of another test
@@ -105,7 +105,7 @@ def test_a_session_that_waits_for_us(asked: Asked, others: Others) -> None:
     assert 0 == asked.sample(batch_age_s=None).blocked_sessions
     assert 0 == asked.sample(batch_age_s=(time.monotonic() - began_s) / 2).blocked_sessions
     ours.connection.rollback()
-    wait_until(lambda: asked.sample(batch_age_s=60).blocked_sessions == 0, 5)
+    wait_until(lambda: asked.sample(batch_age_s=60).blocked_sessions == 0)
 
 
 def test_a_batch_that_waits(asked: Asked, others: Others, plain_postgres: PostgresServer) -> None:
@@ -121,7 +121,7 @@ def test_a_batch_that_waits(asked: Asked, others: Others, plain_postgres: Postgr
         )
         thread.start()
         try:
-            wait_until(lambda: ours.sample(batch_age_s=60).lock_wait_s, 5)
+            wait_until(lambda: ours.sample(batch_age_s=60).lock_wait_s)
             time.sleep(1)
             waits_s = ours.sample(batch_age_s=60).lock_wait_s
             assert waits_s is not None
@@ -148,7 +148,7 @@ def test_a_vacuum(asked: Asked, others: Others, plain_postgres: PostgresServer) 
         "SET vacuum_cost_limit = 1",
         f"VACUUM (DISABLE_PAGE_SKIPPING) {TABLE}",
     )
-    wait_until(lambda: asked.sample().autovacuum, 5)
+    wait_until(lambda: asked.sample().autovacuum)
     assert TABLE == asked.sample().vacuumed_table
     with connected(plain_postgres, user="stranger") as connection:
         assert Asked(connection).sample().autovacuum is None
@@ -175,12 +175,12 @@ def test_a_replica(asked: Asked, plain_postgres: PostgresServer, tmp_path: Path)
     ):
         there = stack.enter_context(replica.session(NAME))
         stranger = Asked(stack.enter_context(connected(plain_postgres, user="stranger")))
-        wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
+        wait_until(lambda: asked.sample().replica_lag_s == 0)
         there.execute("ALTER SYSTEM SET wal_receiver_status_interval = 1")
         there.execute("SELECT pg_reload_conf(), pg_wal_replay_pause()")
         with plain_postgres.session(NAME) as cursor:
             cursor.execute(f"UPDATE {TABLE} SET value = 'again' WHERE key = 1")
-        wait_until(lambda: (asked.sample().replica_lag_s or 0) > 0.5, 30)
+        wait_until(lambda: (asked.sample().replica_lag_s or 0) > 0.5)
         assert stranger.sample().replica_lag_s is None
         on_replica = Asked(stack.enter_context(connected(replica))).sample()
         assert ("", None, None, None) == (
@@ -190,16 +190,16 @@ def test_a_replica(asked: Asked, plain_postgres: PostgresServer, tmp_path: Path)
             on_replica.retained_wal_bytes,
         )
         there.execute("SELECT pg_wal_replay_resume()")
-        wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
+        wait_until(lambda: asked.sample().replica_lag_s == 0)
         hang(replica, signal.SIGSTOP)  # which PostgreSQL goes on to call connected, without lag
         try:
             with plain_postgres.session(NAME) as cursor:
                 cursor.execute(f"UPDATE {TABLE} SET value = 'hangs' WHERE key = 1")
-            wait_until(lambda: (asked.sample().replica_lag_s or 0) > 1.5, 5)
+            wait_until(lambda: (asked.sample().replica_lag_s or 0) > 1.5)
             assert stranger.sample().replica_lag_s is None
         finally:
             hang(replica, signal.SIGCONT)
-        wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
+        wait_until(lambda: asked.sample().replica_lag_s == 0)
 
 
 def test_a_replica_that_keeps_up(
@@ -208,7 +208,7 @@ def test_a_replica_that_keeps_up(
     """It has no lag of a second however much is written, nor when it rarely says how far it is."""
     settings = {"wal_receiver_status_interval": "0"}
     with PostgresServer(tmp_path / "replica", settings, primary=plain_postgres):
-        wait_until(lambda: asked.sample().replica_lag_s == 0, 30)
+        wait_until(lambda: asked.sample().replica_lag_s == 0)
         statement = f"UPDATE {TABLE} SET value = 'written' WHERE key % 100 = 0"
         others.in_thread(*[statement] * 2000)
         behind_s = []

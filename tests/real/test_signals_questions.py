@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.faults import wait_until
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
+from harness.waiting import wait_until
 from synapse_bgthrottle import database_sample
 from synapse_bgthrottle.checks import first_value, folder_of
 from synapse_bgthrottle.sample_statements import STATEMENTS
@@ -84,12 +84,12 @@ def test_in_a_server(plain_postgres: PostgresServer, tmp_path: Path) -> None:
         wait_until(lambda: server.log().count("DatabaseSample(") >= 4)
         hang(plain_postgres, signal.SIGSTOP)
         try:
-            wait_until(lambda: "no answer for 3 s" in server.log(), 10)
-            wait_until(lambda: "is_unanswered=True" in server.log(), 1)
+            wait_until(lambda: "no answer for 3 s" in server.log())
+            wait_until(lambda: "is_unanswered=True" in server.log())
         finally:
             hang(plain_postgres, signal.SIGCONT)
         answered = server.log().count("problem='', pool_wait_s=")
-        wait_until(lambda: server.log().count("problem='', pool_wait_s=") > answered + 1, 10)
+        wait_until(lambda: server.log().count("problem='', pool_wait_s=") > answered + 1)
         assert server.stop() < 5
     log = server.log()
     for complaint in ("logging context", "log context", "logcontext", "Traceback", "sentinel"):

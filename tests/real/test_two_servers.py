@@ -15,10 +15,10 @@ import pytest
 from synapse.server import HomeServer
 
 from harness import data
-from harness.faults import wait_until
 from harness.kills import API
 from harness.matrix import MatrixClient
 from harness.server import SynapseServer
+from harness.waiting import HANG_S, wait_until
 
 pytestmark = pytest.mark.skipif(not hasattr(HomeServer, "shutdown"), reason="before Synapse 1.140")
 
@@ -74,7 +74,7 @@ def two_servers(
             stderr=errors,
             text=True,
         )
-        ends = threading.Timer(90, process.kill)  # and with it the wait for an answer
+        ends = threading.Timer(HANG_S, process.kill)  # and with it the wait for an answer
         ends.start()
         try:
             yield TwoServers(servers, process)
@@ -109,7 +109,7 @@ def test_with_the_module(tmp_path: Path) -> None:
         assert [] == admins[_DONE].call("GET", f"{API}/status")["levers"][1:]
 
         both.shut_down(_WAITING)
-        wait_until(lambda: both.look()["alive"] == [False, True], 5)
+        wait_until(lambda: both.look()["alive"] == [False, True])
         kinds = both.look()["kinds"]
         assert (1, 1) == (kinds["BackgroundUpdateThrottle"], kinds["Throttle"])
         some = both.pending(_DONE)
@@ -136,7 +136,7 @@ def test_stock_beside_it(tmp_path: Path) -> None:
         wait_until(lambda: both.look()["calls"].get(_SLEEP) == 1)
         both.shut_down(_WAITING)
         both.shut_down(_DONE)
-        wait_until(lambda: both.look()["calls"] == {_SLEEP: 1}, 5)
+        wait_until(lambda: both.look()["calls"] == {_SLEEP: 1})
         assert [False, False] == both.look()["alive"]
 
 

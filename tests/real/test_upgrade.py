@@ -11,11 +11,11 @@ import pytest
 from compat import environments
 from compat.targets import TARGETS
 from harness import batches, data
-from harness.faults import wait_until
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
 from harness.versions import SYNAPSE, is_at_least
+from harness.waiting import wait_until
 from harness.worlds import synapse_database
 
 # Of old Synapses that have an environment, which `make compat` makes.
@@ -90,7 +90,7 @@ def run_to_the_end(synapse: SynapseServer, query: Query, *, with_module: bool) -
         return {batch.update_name for batch in batches.batches(synapse.log())}
 
     with synapse:
-        wait_until(lambda: query("SELECT COUNT(*) FROM background_updates") == [(0,)], 150)
+        wait_until(lambda: query("SELECT COUNT(*) FROM background_updates") == [(0,)])
         if with_module:
             history = "SELECT DISTINCT update_name FROM bgthrottle_history WHERE outcome = 'done'"
             wait_until(lambda: {name for (name,) in query(history)} == names())

@@ -14,6 +14,7 @@ from harness import redis
 from harness.matrix import MatrixClient
 from harness.redis import RedisServer
 from harness.server import SynapseServer, SynapseWorker
+from harness.waiting import HANG_S
 from tests.real.web_server import BASE, TROUBLES, WebServer, configuration, running
 from tests.web_steering import example
 
@@ -203,6 +204,6 @@ def test_worker(tmp_path: Path) -> None:
             replication_url = f"http://127.0.0.1:{listeners[1]['port']}"
             for url, expected in ((main.url, 401), (replication_url, 401), (worker.url, 404)):
                 with pytest.raises(urllib.error.HTTPError) as refused:
-                    urllib.request.urlopen(f"{url}{BASE}/status", timeout=30)
+                    urllib.request.urlopen(f"{url}{BASE}/status", timeout=HANG_S)
                 assert expected == refused.value.code, url
             assert b"main process" in refused.value.read()

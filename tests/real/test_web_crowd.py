@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from harness.waiting import HANG_S
 from synapse_bgthrottle.web.crowd import MOST_AT_WORK, MOST_WAITING
 from tests.real.web_server import BASE, TROUBLES, WebServer, running
 
@@ -27,7 +28,7 @@ def watched(server: WebServer, name: str) -> Iterator[None]:
     whatever the server does.
     """
     target = urlsplit(server.synapse.url)
-    connection = http.client.HTTPConnection(str(target.hostname), target.port, timeout=30)
+    connection = http.client.HTTPConnection(str(target.hostname), target.port, timeout=HANG_S)
     headers = {"Authorization": f"Bearer {server.tokens['user']}"}
     took_ms: list[float] = []
     statuses: Counter[int] = Counter()

@@ -9,6 +9,7 @@ import pytest
 
 from harness.matrix import MatrixClient
 from harness.server import SynapseServer
+from harness.waiting import HANG_S
 from tests.real.web_server import TROUBLES
 
 # Of what the description allows some is refused: settings that contradict one another.
@@ -35,7 +36,7 @@ def test_as_described(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANG_S,
         )
         print(done.stdout[-6000:], done.stderr)
         assert 0 == done.returncode

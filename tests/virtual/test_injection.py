@@ -12,6 +12,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.python.failure import Failure
 
 from harness.virtual import VirtualServer
+from harness.waiting import HANG_S
 from soak import one_life
 from soak.lived import KINDS, Kind
 from soak.outages import Full, Gone, Outage, Refusing, Silent
@@ -106,6 +107,6 @@ def test_some_calls(tmp_path: Path) -> None:
     """Each a life of its own: all work is done, and no iteration fails."""
     command = [sys.executable, "-m", "soak.injection", "--sample", "25", "--seed", "7"]
     command += ["--output", str(tmp_path / "injection")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert 0 == ended.returncode, ended.stdout + ended.stderr[-2000:]
     assert '"runs": 25, "bad": 0' in ended.stdout
