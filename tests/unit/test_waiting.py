@@ -33,7 +33,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     yield server
 
 
-def test_what_comes(server: Server) -> None:
+def test_what_comes() -> None:
     """What holds after some looks is waited for, and no error is raised."""
     looks = iter([False, None, 0, "so"])
     waiting.wait_until(lambda: next(looks))
