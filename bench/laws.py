@@ -20,12 +20,12 @@ from bench.other_laws import OTHER_LAWS, OtherLaw
 from bench.scenarios import SCENARIOS, Scenario
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep, Settings
-from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, Streams
-from synapse_bgthrottle.simulation.record import Latencies, Record
-from synapse_bgthrottle.simulation.updater import Decider
-from synapse_bgthrottle.simulation.world import World
 from synapse_bgthrottle.state import Facts
 from synapse_bgthrottle.throttle import Throttle
+from testbed.simulation.model import ClientsModel, ServerModel, Streams
+from testbed.simulation.record import Latencies, Record
+from testbed.simulation.updater import Decider
+from testbed.simulation.world import World
 
 _SEEDS = (1, 2, 3)
 _DISCARDED_S, _END_S = 60.0, 300.0

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from synapse_bgthrottle.board import Board, Soft
-from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.signals.samples import ProcessSample, Sample
-from synapse_bgthrottle.simulation.model import ServerModel
 from synapse_bgthrottle.soft_law import SoftLaw
+from testbed.simulation.model import ServerModel
 
 _LEAST_RATIO = 0.01
 _FIRST_RATIO = 0.1

@@ -20,8 +20,8 @@ from synapse_bgthrottle.forecast.forecasting import Question, forecast
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.results import ConfigurationForecast, Forecast
 from synapse_bgthrottle.forecast.week import WeeklyLoad, flat, office
-from synapse_bgthrottle.simulation import presets
-from synapse_bgthrottle.simulation.model import ServerModel
+from testbed.simulation import presets
+from testbed.simulation.model import ServerModel
 
 # Monday 2026-01-05, midnight UTC.
 _START_S = 1_767_571_200.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from synapse_bgthrottle.simulation import loads
-from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, UpdateModel
-from synapse_bgthrottle.simulation.presets import (
+from testbed.simulation import loads
+from testbed.simulation.model import ClientsModel, ServerModel, UpdateModel
+from testbed.simulation.presets import (
     EVENT_RESIGN,
     EVENT_SEARCH,
     LIGHT,

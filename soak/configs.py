@@ -24,8 +24,8 @@ from synapse.module_api.errors import ConfigError
 from soak import fuzz
 from soak.records import Records
 from synapse_bgthrottle import BackgroundUpdateThrottle
-from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.lever_requests import Action, parse_lever_request
+from synapse_bgthrottle.problems import InvalidConfigError
 from tests.unit.junk import ANYTHING, JUNK_LEVEL
 from tests.unit.strategies import raw_configs, raw_lever_requests
 from tests.unit.test_lever_requests import JSON, KEYS, SETTINGS

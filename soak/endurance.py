@@ -14,9 +14,9 @@ from pathlib import Path
 from soak.records import Records
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import Adaptive, Settings
-from synapse_bgthrottle.simulation.endurance import MOST_EXPLAINED_S, longest_wait_s
 from synapse_bgthrottle.state import Facts
 from synapse_bgthrottle.throttle import Throttle
+from testbed.simulation.endurance import MOST_EXPLAINED_S, longest_wait_s
 
 
 def main() -> int:

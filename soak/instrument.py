@@ -15,7 +15,7 @@ from typing import Any
 _ROOT = Path(__file__).parent.parent
 _PACKAGE = "synapse_bgthrottle"
 # They are not part of what the server loads.
-_NOT_AT_RUN_TIME = ("cli", "client", "simulation")
+_NOT_AT_RUN_TIME = ("cli", "client")
 
 
 class InjectedError(Exception):

@@ -1,6 +1,5 @@
 """The configuration: a dict from YAML to a frozen `Config`, or all of its problems at once."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,42 +8,23 @@ import attrs
 from synapse_bgthrottle.config_keys import (
     API_PATH,
     KEYS,
-    LONGEST_NAME,
     MATCH_KEYS,
     SETTING_KEYS,
 )
 from synapse_bgthrottle.contradictions import contradictions
-from synapse_bgthrottle.found import found, text
 from synapse_bgthrottle.limits import Rule, Settings, is_shadowed, with_pace
+from synapse_bgthrottle.problems import (
+    LONGEST_NAME,
+    InvalidConfigError,
+    Path,
+    Problem,
+    refused,
+    unknown_keys,
+)
 from synapse_bgthrottle.signal_config import NESTED_KEYS, parse_signals
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals import SIGNALS
 from synapse_bgthrottle.window_config import DAYS_ACCEPTED, parse_window
-
-Path = tuple[str, ...]
-
-
-@attrs.frozen
-class Problem:
-    """Something that the configuration gets wrong: where, and what to do about it."""
-
-    path: Path
-    message: str
-
-    def __str__(self) -> str:
-        return ": ".join(part for part in (".".join(self.path), self.message) if part)
-
-
-class InvalidConfigError(Exception):
-    """All the problems of one configuration.
-
-    Attributes:
-        problems: at least one.
-    """
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
 
 
 @attrs.frozen
@@ -105,7 +85,7 @@ class _Reader:
         self.problems.append(Problem(path, message))
 
     def _refuse(self, path: Path, value: object, accepted: str) -> None:
-        self._problem(path, f"found {found(value)}; accepted is {accepted}")
+        self.problems.append(refused(path, value, accepted))
 
     def config(self, raw: object) -> Config:
         mapping = self._mapping(raw, (), (*SETTING_KEYS, "api_path", "signals", "rules"))
@@ -138,15 +118,7 @@ class _Reader:
         if not isinstance(raw, dict):
             self._refuse(path, raw, f"a mapping with any of the keys {', '.join(keys)}")
             return None
-        for key in raw:
-            if key not in keys:
-                name = text(key)[:LONGEST_NAME]
-                close = difflib.get_close_matches(name, keys, n=1)
-                hint = f"did you mean {close[0]}? " if close else ""
-                self._problem(
-                    (*path, name),
-                    f"unknown key; {hint}accepted are {', '.join(keys)}",
-                )
+        self.problems.extend(unknown_keys(path, raw, keys))
         return raw
 
     def _settings(self, raw: Mapping[str, Any], path: Path, above: Settings) -> Settings:
@@ -193,8 +165,7 @@ class _Reader:
             if isinstance(mapping.get(name), dict):
                 self._mapping(mapping[name], ("signals", name), keys)
         signals, problems = parse_signals(mapping)
-        for path, value, accepted in problems:
-            self._refuse(("signals", *path), value, accepted)
+        self.problems.extend(problems)
         return signals
 
     def _rules(self, raw: object, top: Settings) -> list[Rule]:

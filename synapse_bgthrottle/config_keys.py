@@ -9,10 +9,9 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep
+from synapse_bgthrottle.problems import LONGEST_NAME
 from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.units import parse_duration_ms, parse_ratio
-
-LONGEST_NAME = 200
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
 # Where Synapse answers itself, in any version from 1.60; a module's resource takes all below it.

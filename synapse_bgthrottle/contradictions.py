@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from synapse_bgthrottle.config_keys import KEYS
-from synapse_bgthrottle.found import found
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Settings
+from synapse_bgthrottle.problems import found
 from synapse_bgthrottle.units import format_ratio
 
 # Which key may not exceed which, and how their values are told.

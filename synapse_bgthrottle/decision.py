@@ -58,6 +58,48 @@ _BEFORE_SIGNALS = _HOLDS - {Cause.BUDGET, Cause.CALM}
 
 
 @attrs.frozen
+class Conditions:
+    """What a decision needs to know of the moment.
+
+    Attributes:
+        now_s: monotonic.
+        wall_s: seconds since the epoch.
+        enabled: the server's own switch for background updates.
+        silent_since_s: since when (monotonic) the database gives no answer; None: it answers.
+        complaint: what it says instead.
+        active_requests: requests that somebody waits for; None: unknown.
+        requests_answered: how many have ever been answered, but long polls.
+    """
+
+    now_s: float
+    wall_s: float
+    enabled: bool = True
+    silent_since_s: float | None = None
+    complaint: str = ""
+    active_requests: int | None = None
+    requests_answered: int = 0
+
+
+@attrs.frozen
+class Verdict:
+    """What one rule says.
+
+    Attributes:
+        cause: why.
+        wait_s: until this can change by itself.
+        reason: the same for people.
+        may_be_let_go: whether `max_hold` ends it.
+        subject: what it is about, where one cause has several.
+    """
+
+    cause: Cause
+    wait_s: float
+    reason: str
+    may_be_let_go: bool = False
+    subject: str = ""
+
+
+@attrs.frozen
 class Decision:
     """What one iteration should do now.
 

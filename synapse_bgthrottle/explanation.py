@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import FixedSleep, Limits
+from synapse_bgthrottle.log_lines import describe
 from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.state import UpdateState
-from synapse_bgthrottle.telling import describe
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.units import format_duration_ms, format_ratio
 from synapse_bgthrottle.windows import is_open

@@ -6,7 +6,8 @@ from datetime import datetime
 import attrs
 
 from synapse_bgthrottle import windows
-from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.adaptive import LOW_PRESSURE, Pacer
+from synapse_bgthrottle.decision import Cause, Conditions, Verdict
 from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.levers import LeverKind
 from synapse_bgthrottle.state import DatabaseState, UpdateState
@@ -23,53 +24,17 @@ BACKOFFS_S = {
     FailureKind.CONNECTION: (5.0, 7.0, 60.0, 600.0),
 }
 
-# How often a closed budget is looked at: about as often as it is measured.
+# Pressures never hold it for longer than this: they are soft, and an index that is not there hurts
+# too.
+CALM_S = 5.0
+LONGEST_WAIT_FOR_CALM_S = 3600.0
+
+# How often a closed budget, or what a one-shot waits for, is looked at: about as often as it is
+# measured.
 _LOOK_AGAIN_S = 0.5
 
 # How often it is looked at whether the levers have been read.
 _SOON_S = 0.02
-
-
-@attrs.frozen
-class Conditions:
-    """What a decision needs to know of the moment.
-
-    Attributes:
-        now_s: monotonic.
-        wall_s: seconds since the epoch.
-        enabled: the server's own switch for background updates.
-        silent_since_s: since when (monotonic) the database gives no answer; None: it answers.
-        complaint: what it says instead.
-        active_requests: requests that somebody waits for; None: unknown.
-        requests_answered: how many have ever been answered, but long polls.
-    """
-
-    now_s: float
-    wall_s: float
-    enabled: bool = True
-    silent_since_s: float | None = None
-    complaint: str = ""
-    active_requests: int | None = None
-    requests_answered: int = 0
-
-
-@attrs.frozen
-class Verdict:
-    """What one rule says.
-
-    Attributes:
-        cause: why.
-        wait_s: until this can change by itself.
-        reason: the same for people.
-        may_be_let_go: whether `max_hold` ends it.
-        subject: what it is about, where one cause has several.
-    """
-
-    cause: Cause
-    wait_s: float
-    reason: str
-    may_be_let_go: bool = False
-    subject: str = ""
 
 
 def by_server(at: Conditions) -> Verdict | None:
@@ -211,3 +176,42 @@ def by_budgets(database: DatabaseState, update: UpdateState, at: Conditions) -> 
     if closed is None:
         return None
     return Verdict(Cause.BUDGET, _LOOK_AGAIN_S, closed.reason, closed.may_be_let_go, closed.subject)
+
+
+def by_calm(update: UpdateState, pacer: Pacer, at: Conditions) -> Verdict | None:
+    """Before a one-shot that is paced by what is measured: pressures not low for long enough."""
+    if not (update.one_shot and update.is_adaptive) or math.isinf(update.profile.tolerance_ratio):
+        return None
+    is_quiet = pacer.presence.is_quiet(at.now_s, update.profile.quiet_after_s)
+    if is_quiet and pacer.presence.watched_for_s(at.now_s) >= CALM_S:
+        return None
+    soft, calm_for_s = pacer.soft, pacer.calm_for_s(at.now_s)
+    if calm_for_s >= CALM_S or soft.pressure is None or is_released(update, at):
+        return None
+    since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
+    longest_s = min(LONGEST_WAIT_FOR_CALM_S, update.limits.max_hold_ms / 1000)
+    left_s = longest_s - (at.now_s - since_s)
+    if left_s <= 0:
+        return None
+    longest = format_duration_ms(longest_s * 1000)
+    pressure = f"{soft.name} at {soft.pressure:.2f}" if soft.name else "pressures"
+    reason = (
+        f"a one-shot starts once pressures have been below {LOW_PRESSURE} for {CALM_S:.0f}s,"
+        f" after {longest} at most; {pressure}"
+    )
+    return Verdict(Cause.CALM, min(CALM_S - calm_for_s, left_s, _LOOK_AGAIN_S), reason)
+
+
+def note_calm(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
+    """Since when pressures are waited for; another hold comes before that, and it begins anew.
+
+    Not after a budget, nor after a database that answered late: what comes now and then would make
+    it wait for ever. But their time does not count.
+    """
+    passing = (Cause.BUDGET, Cause.DATABASE)
+    if update.calm_since_s is not None and update.decision and update.decision.cause in passing:
+        update.calm_since_s += at.now_s - update.decided_s
+    if verdict.cause is Cause.CALM:
+        update.calm_since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
+    elif verdict.cause.is_hold and verdict.cause not in passing:
+        update.calm_since_s = None

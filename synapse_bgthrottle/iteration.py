@@ -8,16 +8,15 @@ from types import TracebackType
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.database import complaint_of
-from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.failures import FailureKind, kind_of
 from synapse_bgthrottle.history import LONGEST_MESSAGE
-from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
+from synapse_bgthrottle.log_lines import Teller
 from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.sampler import PATIENCE_S, Sampler
 from synapse_bgthrottle.stock_iteration import StockIteration
-from synapse_bgthrottle.telling import Teller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
 

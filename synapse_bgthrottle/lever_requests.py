@@ -1,6 +1,5 @@
 """What an administrator asks for at run time, read from JSON, or all of its problems at once."""
 
-import difflib
 import enum
 import fnmatch
 import re
@@ -10,10 +9,19 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.config import InvalidConfigError, Path, Problem, parse_settings
-from synapse_bgthrottle.config_keys import LONGEST_NAME, SETTING_KEYS
-from synapse_bgthrottle.found import found, text
+from synapse_bgthrottle.config import parse_settings
+from synapse_bgthrottle.config_keys import SETTING_KEYS
 from synapse_bgthrottle.limits import Settings
+from synapse_bgthrottle.problems import (
+    LONGEST_NAME,
+    InvalidConfigError,
+    Path,
+    Problem,
+    missing,
+    refused,
+    text,
+    unknown_keys,
+)
 from synapse_bgthrottle.units import parse_duration_ms
 
 LONGEST_REASON = 500
@@ -139,31 +147,29 @@ def parse_lever_request(action: Action, raw: object) -> LeverRequest:
     keys = accepted_keys(action)
     if not isinstance(raw, dict):
         accepted = f"an object with any of the keys {', '.join(keys)}"
-        raise InvalidConfigError([_refused((), raw, accepted)])
+        raise InvalidConfigError([refused((), raw, accepted)])
     problems = [*_unknown_keys(raw, keys), *_unprintable(raw.get("settings"), ("settings",))]
     update: Any = raw.get("update", "*")
     if "update" not in raw and action in _NEEDS_UPDATE:
-        problems.append(
-            Problem(("update",), "missing; accepted is an update's name, or a glob such as '*'")
-        )
+        problems.append(missing(("update",), "an update's name, or a glob such as '*'"))
     elif not is_glob(update):
         accepted = f"an update's name or a glob, of 1 to {LONGEST_NAME} printable characters"
-        problems.append(_refused(("update",), update, accepted))
+        problems.append(refused(("update",), update, accepted))
     database = raw.get("database")
     if database is not None and not is_name(database):
         accepted = "the name of a database, such as master, or null for all"
-        problems.append(_refused(("database",), database, accepted))
+        problems.append(refused(("database",), database, accepted))
     reason = raw.get("reason", "")
     if not isinstance(reason, str) or len(reason) > LONGEST_REASON or not is_printable(reason):
         accepted = f"text of at most {LONGEST_REASON} printable characters, in one line"
-        problems.append(_refused(("reason",), reason, accepted))
+        problems.append(refused(("reason",), reason, accepted))
     duration_ms = 0.0
     if "for" in keys:
         try:
             duration_ms = _duration_ms(raw.get("for", DEFAULT_MS))
         except ValueError:
             accepted = "a duration from 1s to 30d, such as 30m, 24h, 7d, or a whole number of ms"
-            problems.append(_refused(("for",), raw["for"], accepted))
+            problems.append(refused(("for",), raw["for"], accepted))
     parsed = Settings()
     if "settings" in keys:
         try:
@@ -176,20 +182,10 @@ def parse_lever_request(action: Action, raw: object) -> LeverRequest:
     return LeverRequest(action, update, database, duration_ms, reason, settings, parsed)
 
 
-def _refused(path: Path, value: object, accepted: str) -> Problem:
-    return Problem(path, f"found {found(value)}; accepted is {accepted}")
-
-
-def _unknown_keys(raw: Mapping[str, Any], keys: tuple[str, ...]) -> Iterator[Problem]:
+def _unknown_keys(raw: Mapping[str, Any], keys: tuple[str, ...]) -> list[Problem]:
     if len(raw) > _MOST_KEYS:
-        yield Problem((), f"found {len(raw)} keys; accepted are {', '.join(keys)}")
-        return
-    for key in raw:
-        if key not in keys:
-            name = text(key)[:LONGEST_NAME]
-            close = difflib.get_close_matches(name, keys, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            yield Problem((name,), f"unknown key; {hint}accepted are {', '.join(keys)}")
+        return [Problem((), f"found {len(raw)} keys; accepted are {', '.join(keys)}")]
+    return unknown_keys((), raw, keys)
 
 
 def _duration_ms(raw: object) -> float:
@@ -203,7 +199,7 @@ def _settings(raw: Mapping[str, Any]) -> Settings:
     path = ("settings",)
     accepted = f"an object with at least one of the keys {', '.join(OVERRIDE_KEYS)}"
     if "settings" not in raw:
-        raise InvalidConfigError([Problem(path, f"missing; accepted is {accepted}")])
+        raise InvalidConfigError([missing(path, accepted)])
     settings = raw["settings"]
     if isinstance(settings, dict) and len(settings) > _MOST_KEYS:
         raise InvalidConfigError(
@@ -227,7 +223,7 @@ def _unprintable(value: object, path: Path) -> Iterator[Problem]:
     while todo:
         item, at = todo.pop()
         if isinstance(item, str) and not is_printable(item):
-            yield _refused(at, item, "text of printable characters")
+            yield refused(at, item, "text of printable characters")
             return
         if isinstance(item, dict):
             todo += [(inner, (*at, text(key)[:LONGEST_NAME])) for key, inner in item.items()]

@@ -1,15 +1,13 @@
 """Which updates a lever is about, and what is in their way once it is in force. Pure."""
 
-import difflib
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
-from synapse_bgthrottle.config import InvalidConfigError, Problem
-from synapse_bgthrottle.found import found
 from synapse_bgthrottle.lever_requests import Action, LeverRequest, NothingMatchesError
 from synapse_bgthrottle.levers import Lever, LeverKind
+from synapse_bgthrottle.problems import InvalidConfigError, did_you_mean, refused
 
 # What holds an update of a database, and its limits in a line: what `explain` tells.
 Explain = Callable[[str, str], tuple[Sequence[str], str]]
@@ -53,8 +51,7 @@ def check_exists(database: str | None, targets: Sequence[Target]) -> None:
     names = [target.database for target in targets]
     if database in (None, *names) or not _is_told(targets):
         return
-    message = f"found {found(database)}; accepted is {', '.join(names)}"
-    raise InvalidConfigError([Problem(("database",), message)])
+    raise InvalidConfigError([refused(("database",), database, ", ".join(names))])
 
 
 def check(request: LeverRequest, targets: Sequence[Target]) -> None:
@@ -165,11 +162,10 @@ def _check_release(request: LeverRequest, about: Sequence[Target]) -> None:
 
 def _nothing_named(request: LeverRequest, known: set[str], pending: Sequence[str]) -> str:
     where = f" in {request.database}" if request.database is not None else ""
-    close = difflib.get_close_matches(request.update, sorted(known), n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    hint = did_you_mean(request.update, known)
     waiting = f"pending are: {_listed(pending)}" if pending else "none is pending"
     what = f"no update that this server knows matches {request.update}{where}"
-    return f"{what}; {hint}{waiting}; for all of them: *"
+    return f"{what}{hint or ';'} {waiting}; for all of them: *"
 
 
 def _listed(names: Sequence[str]) -> str:

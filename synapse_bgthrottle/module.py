@@ -8,14 +8,16 @@ from synapse.module_api import ModuleApi
 from synapse.module_api.errors import ConfigError
 
 from synapse_bgthrottle import private_side, remarks
-from synapse_bgthrottle.config import Config, InvalidConfigError, parse
+from synapse_bgthrottle.config import Config, parse
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.iteration import Iteration
 from synapse_bgthrottle.keeper import Keeper
 from synapse_bgthrottle.lever_desk import LeverDesk
+from synapse_bgthrottle.log_lines import SampleTeller, Teller
 from synapse_bgthrottle.metrics import Metrics
 from synapse_bgthrottle.private_side import MissingDetail
+from synapse_bgthrottle.problems import InvalidConfigError
 from synapse_bgthrottle.progress_watch import ProgressWatch
 from synapse_bgthrottle.quirks import least_batch_items
 from synapse_bgthrottle.sampler import Sampler
@@ -24,8 +26,6 @@ from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sa
 from synapse_bgthrottle.steering import ModuleSteering
 from synapse_bgthrottle.stock_iteration import StockIteration
 from synapse_bgthrottle.store import Store
-from synapse_bgthrottle.telling import Teller
-from synapse_bgthrottle.telling_samples import SampleTeller
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.watch import DatabaseWatch
 from synapse_bgthrottle.web.resource import ThrottleResource

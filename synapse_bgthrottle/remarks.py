@@ -1,6 +1,5 @@
 """What an administrator should know of a valid configuration on this server. Pure."""
 
-import difflib
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 
@@ -8,6 +7,7 @@ import attrs
 
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import Limits, Rule, Settings, merge
+from synapse_bgthrottle.problems import did_you_mean
 from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.signals import SIGNALS
 from synapse_bgthrottle.signals.samples import DatabaseSample
@@ -26,9 +26,8 @@ def unmatched(
         for pattern in rule.patterns:
             only = attrs.evolve(rule, patterns=(pattern,), database=None, one_shot=None)
             if known_updates and not any(only.matches(name, "", False) for name in known_updates):
-                close = difflib.get_close_matches(pattern, sorted(known_updates), n=1)
-                hint = f" Did you mean {close[0]}?" if close else ""
-                yield f"{rule}: this server knows no update called {pattern}.{hint}"
+                hint = did_you_mean(pattern, known_updates)
+                yield f"{rule}: this server knows no update called {pattern}{hint}"
         if databases and rule.database is not None and rule.database not in databases:
             yield f"{rule}: this server's databases are {', '.join(sorted(databases))}"
 

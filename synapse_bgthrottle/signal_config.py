@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from synapse_bgthrottle.problems import Path, Problem, refused
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals import SIGNALS, Unit
 from synapse_bgthrottle.units import (
@@ -11,9 +12,6 @@ from synapse_bgthrottle.units import (
     parse_rate_bytes_per_s,
     parse_size_bytes,
 )
-
-# Where, what was found there, and what is accepted.
-Problem = tuple[tuple[str, ...], object, str]
 
 # The signals that may have a mapping, and its keys.
 NESTED_KEYS = {"disk_free": ("threshold", "path"), "sql": ("query", "threshold")}
@@ -133,16 +131,17 @@ class _Reader:
                 self._threshold(name, (name,), value, ", or off")
         return SignalSettings(thresholds=self._thresholds, **own), self._problems
 
-    def _parsed(
-        self, path: tuple[str, ...], value: Any, accepted: str, parse: Callable[[Any], Any]
-    ) -> Any:
+    def _refuse(self, path: Path, value: Any, accepted: str) -> None:
+        self._problems.append(refused(("signals", *path), value, accepted))
+
+    def _parsed(self, path: Path, value: Any, accepted: str, parse: Callable[[Any], Any]) -> Any:
         try:
             return parse(value)
         except ValueError:
-            self._problems.append((path, value, accepted))
+            self._refuse(path, value, accepted)
             return None
 
-    def _threshold(self, name: str, path: tuple[str, ...], value: Any, more: str = "") -> None:
+    def _threshold(self, name: str, path: Path, value: Any, more: str = "") -> None:
         accepted, parse = _THRESHOLDS[SIGNALS[name].unit]
         threshold = self._parsed(path, value, accepted + more, parse)
         if threshold is not None:
@@ -159,7 +158,7 @@ class _Reader:
 
     def _sql(self, value: Any) -> str | None:
         if not isinstance(value, dict) or not {"query", "threshold"} <= set(value):
-            self._problems.append((("sql",), value, _SQL_ACCEPTED))
+            self._refuse(("sql",), value, _SQL_ACCEPTED)
             return None
         query: str | None = self._parsed(("sql", "query"), value["query"], _QUERY_ACCEPTED, _query)
         self._threshold("sql", ("sql", "threshold"), value["threshold"])
@@ -167,7 +166,7 @@ class _Reader:
 
     def _disk_free(self, value: dict[str, Any]) -> str | None:
         if not value:
-            self._problems.append((("disk_free",), value, _DISK_ACCEPTED))
+            self._refuse(("disk_free",), value, _DISK_ACCEPTED)
         if "threshold" in value:
             self._threshold("disk_free", ("disk_free", "threshold"), value["threshold"])
         path: str | None = None

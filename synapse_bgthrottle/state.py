@@ -8,13 +8,12 @@ from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.failures import FailureKind
 from synapse_bgthrottle.harm import Harm
+from synapse_bgthrottle.idle_time import LockWait, Standstill
 from synapse_bgthrottle.levers import Lever, Levers
 from synapse_bgthrottle.limits import Adaptive, Limits, Rule
-from synapse_bgthrottle.lock_wait import LockWait
 from synapse_bgthrottle.pacing import LARGEST_SCALE, BatchSizer
 from synapse_bgthrottle.profiles import PROFILES, Profile
 from synapse_bgthrottle.signals.samples import DatabaseSample
-from synapse_bgthrottle.standstill import Standstill
 
 # Where requests cannot be seen, there are no gaps to be found: less to start from.
 _BLIND_START = 0.5

@@ -6,13 +6,13 @@ from typing import Any
 import attrs
 
 from synapse_bgthrottle.board_level import Level
-from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.history import HistoryEntry
-from synapse_bgthrottle.holds import Conditions, by_failure
+from synapse_bgthrottle.holds import by_failure
+from synapse_bgthrottle.log_lines import describe
 from synapse_bgthrottle.observing import is_measured
 from synapse_bgthrottle.progress import Progress
 from synapse_bgthrottle.state import DatabaseState, UpdateState
-from synapse_bgthrottle.telling import describe
 from synapse_bgthrottle.time_left import TimeLeft
 
 Json = dict[str, Any]

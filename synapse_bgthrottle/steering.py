@@ -8,9 +8,9 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle.asker import Questions
 from synapse_bgthrottle.courses import Courses
 from synapse_bgthrottle.database import complaint_of
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.explanation import explanation
 from synapse_bgthrottle.history import HistoryEntry, newest_first
-from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.homeserver import Database, Homeserver
 from synapse_bgthrottle.internal_errors import OnInternalError
 from synapse_bgthrottle.keeper import Keeper

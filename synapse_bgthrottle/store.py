@@ -10,10 +10,10 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.homeserver import Homeserver
 from synapse_bgthrottle.levers import MOST_ENDED, MOST_USES, Lever, Use
+from synapse_bgthrottle.problems import InvalidConfigError
 from synapse_bgthrottle.seen_week import SeenHour
 from synapse_bgthrottle.store_rows import entries_of, hour_of, lever_of, to_ms
 from synapse_bgthrottle.store_tables import make_tables

@@ -4,13 +4,13 @@ Pure: the time, and what is known of the server, are arguments. Two clocks: `now
 and measures, `wall_s` is seconds since the epoch and is read by the windows.
 """
 
-from synapse_bgthrottle import adaptive, calm, holds, settling, sizing, spacing
+from synapse_bgthrottle import adaptive, batch_accounting, holds, next_batch
 from synapse_bgthrottle.adaptive import Going, Pacer
 from synapse_bgthrottle.board import Board
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.decision import Cause, Conditions, Decision, Verdict
 from synapse_bgthrottle.failures import FailureKind
-from synapse_bgthrottle.holds import Conditions, Verdict
+from synapse_bgthrottle.idle_time import LockWait, Standstill
 from synapse_bgthrottle.levers import Lever, Levers
 from synapse_bgthrottle.limits import (
     Adaptive,
@@ -20,10 +20,8 @@ from synapse_bgthrottle.limits import (
     Rule,
     Settings,
 )
-from synapse_bgthrottle.lock_wait import LockWait
 from synapse_bgthrottle.observing import Observer, is_measured, working
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
-from synapse_bgthrottle.standstill import Standstill
 from synapse_bgthrottle.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.update_limits import UpdateLimits
 
@@ -118,17 +116,17 @@ class Throttle:
             or holds.by_failure(database, at)
             or holds.by_approval(update, at)
             or holds.by_limits(database, update, at)
-            or calm.by_calm(update, self.pacer, at)
-            or spacing.by_panic(database, at)
+            or holds.by_calm(update, self.pacer, at)
+            or next_batch.by_panic(database, at)
         )
         if verdict is None:  # a comparison that goes on while nothing may run would tell nothing
             going = self._going(database_name, update, at.now_s)
             target_ms = going.target_ms
             update.duty_ratio = _duty_ratio(update.limits.pace, going)
-            verdict = spacing.by_spacing(database, update, going, at)
-        calm.note_calm(update, verdict, at)
+            verdict = next_batch.by_spacing(database, update, going, at)
+        holds.note_calm(update, verdict, at)
         holds.note_releases(update, verdict, at)
-        decision = sizing.decided(update, verdict, target_ms, database.failures)
+        decision = next_batch.decided(update, verdict, target_ms, database.failures)
         update.note(decision, at.now_s)
         return decision
 
@@ -151,7 +149,7 @@ class Throttle:
             head = self.updates.get((database_name, database.update_name))
             if is_measured(database, head):
                 verdicts.append(holds.by_budgets(database, update, at))
-            verdicts.append(calm.by_calm(update, self.pacer, at))
+            verdicts.append(holds.by_calm(update, self.pacer, at))
         is_first = database is not None and database.update_name == update_name
         return update, [
             verdict
@@ -231,7 +229,7 @@ class Throttle:
         database.hushed_s = comparison.hushed_s(now_s)
         if update.idle_s(now_s):
             comparison.forget(now_s)  # clients may have waited for the same
-        settling.settle(database, update, self.pacer.presence, now_s, items, failed=failed)
+        batch_accounting.settle(database, update, self.pacer.presence, now_s, items, failed=failed)
 
     def failed(
         self,

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
-from synapse_bgthrottle.config import InvalidConfigError, Problem
 from synapse_bgthrottle.lever_requests import (
     LeverRequest,
     NothingMatchesError,
     StoreUnavailableError,
     TooManyLeversError,
 )
+from synapse_bgthrottle.problems import InvalidConfigError, Problem
 
 OPENAPI: Any = json.loads(
     resources.files("synapse_bgthrottle.web").joinpath("openapi.json").read_bytes()

@@ -10,8 +10,9 @@ from synapse_bgthrottle import remarks
 from synapse_bgthrottle.cli import output
 from synapse_bgthrottle.cli.config_file import ConfigFile, NotAConfigError, read_config_files
 from synapse_bgthrottle.cli.lines import Line
-from synapse_bgthrottle.config import Config, InvalidConfigError, parse
+from synapse_bgthrottle.config import Config, parse
 from synapse_bgthrottle.limits import Settings
+from synapse_bgthrottle.problems import InvalidConfigError
 from synapse_bgthrottle.throttle import Throttle
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -1,12 +1,13 @@
 """Finds the module's configuration in YAML files, and the place of each part of it."""
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import yaml
+
+from synapse_bgthrottle.problems import did_you_mean
 
 MODULE = "synapse_bgthrottle.BackgroundUpdateThrottle"
 _ENTRY_KEYS = ("module", "config")
@@ -155,6 +156,7 @@ def _entry(file: Path, modules: object) -> tuple[int, Mapping[Any, Any]]:
     lists = f"{file}: `modules:` does not list {MODULE}"
     if package in names:
         raise NotAConfigError(f"{lists}: {package} lacks the class behind it")
-    for name in difflib.get_close_matches(MODULE, names, n=1):
-        raise NotAConfigError(f"{lists}; is that what {name!r:.80} is meant to be?")
+    for name in names:
+        if hint := did_you_mean(name, [MODULE]):
+            raise NotAConfigError(f"{lists}, but {name[:80]!r}{hint}")
     raise NotAConfigError(f"{lists}" + (f", but {', '.join(names)[:200]}" if names else ""))

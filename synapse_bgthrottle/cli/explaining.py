@@ -1,6 +1,5 @@
 """`bgthrottle explain`: by the server, or offline by a configuration."""
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,10 @@ from synapse_bgthrottle.cli.config_check import FILE, parsed
 from synapse_bgthrottle.cli.lever_lines import explanation_lines
 from synapse_bgthrottle.cli.lines import Line
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.explanation import explanation
-from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.limits import Settings
+from synapse_bgthrottle.problems import did_you_mean
 from synapse_bgthrottle.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ def _place(status: "ThrottleStatus", update: str, database: str) -> Iterator[Lin
             continue
         names = [pending.name for pending in each.pending]
         if update not in names:
-            close = difflib.get_close_matches(update, names, n=1)
-            hint = f": did you mean {close[0]}?" if close else ""
-            told = f"{update} is not pending in {database} now; this is by its name alone{hint}"
-            yield Line(f"  {told}")
+            told = f"{update} is not pending in {database} now; this is by its name alone"
+            yield Line(f"  {told}{did_you_mean(update, names)}")
         elif place := names.index(update):
             decision = None if each.current is None else each.current.decision
             held = f" is held: {decision.reason}" if decision and decision.is_hold else " is first"

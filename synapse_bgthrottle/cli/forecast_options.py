@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from synapse_bgthrottle.cli.settings import parse_span_ms
 from synapse_bgthrottle.forecast.job import parse_count, parse_rate
 from synapse_bgthrottle.forecast.week import WeeklyLoad, flat, office, parse_load
-from synapse_bgthrottle.simulation.model import Streams
+from testbed.simulation.model import Streams
 
 T = TypeVar("T")
 

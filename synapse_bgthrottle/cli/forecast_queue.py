@@ -1,6 +1,5 @@
 """A server's queue as jobs, and one update of it. Pure."""
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -12,6 +11,7 @@ from synapse_bgthrottle.cli import verdicts
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.results import Forecast
 from synapse_bgthrottle.levers import LeverKind
+from synapse_bgthrottle.problems import did_you_mean
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client.throttle_status import (
@@ -52,9 +52,7 @@ def up_to(jobs: Iterable[Job], update: str) -> list[Job]:
         if place is not None:
             found += queue[: place + 1]
     if not found:
-        close = difflib.get_close_matches(update, names, n=1)
-        hint = f": did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{update} is not pending now{hint}")
+        raise ValueError(f"{update} is not pending now{did_you_mean(update, names)}")
     return found
 
 

@@ -34,9 +34,9 @@ from synapse_bgthrottle.forecast.svg import svg
 from synapse_bgthrottle.forecast.week import flat
 from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.quirks import runs_in_one_go
-from synapse_bgthrottle.simulation import presets
-from synapse_bgthrottle.simulation.model import ServerModel
 from synapse_bgthrottle.throttle import Throttle
+from testbed.simulation import presets
+from testbed.simulation.model import ServerModel
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client

@@ -3,7 +3,6 @@
 A token never stands on a command line, where every user of the machine can read it.
 """
 
-import difflib
 import os
 import stat
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from synapse_bgthrottle.problems import did_you_mean, text
 from synapse_bgthrottle.units import parse_duration_ms
 
 KEYS = ("url", "token", "token_file", "prefix", "timeout")
@@ -136,9 +136,9 @@ def _refuse_if_shown(file: Path, mode: int) -> None:
 def _settings_file(file: Path) -> dict[str, Any]:
     import yaml  # noqa: PLC0415
 
-    text, mode = _read(file, "settings file")
+    written, mode = _read(file, "settings file")
     try:
-        content = yaml.safe_load(text)
+        content = yaml.safe_load(written)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # The error itself would quote the file, which may have a token.
         mark = getattr(error, "problem_mark", None)
@@ -151,9 +151,8 @@ def _settings_file(file: Path) -> dict[str, Any]:
         _refuse_if_shown(file, mode)
     for key, value in known.items():
         if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, 1)
-            meant = f"; is {near[0]} meant?" if near else ""
-            raise SettingsError(f"{file}: unknown key {key}{meant}")
+            name = text(key)
+            raise SettingsError(f"{file}: unknown key {name:.80}{did_you_mean(name, KEYS)}")
         if not isinstance(value, str):
             raise SettingsError(f"{file}: {key} has to be a text")
     if "timeout" in known:

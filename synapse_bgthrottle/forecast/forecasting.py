@@ -21,9 +21,9 @@ from synapse_bgthrottle.forecast.stretch import Lengths
 from synapse_bgthrottle.forecast.walk import Leg, Walk, walk
 from synapse_bgthrottle.forecast.week import WeeklyLoad
 from synapse_bgthrottle.limits import Settings
-from synapse_bgthrottle.simulation.model import ServerModel
 from synapse_bgthrottle.state import UpdateState
 from synapse_bgthrottle.throttle import Throttle
+from testbed.simulation.model import ServerModel
 
 _CASES = ("share", "high", "low")
 _MOST_POINTS = 200

@@ -9,7 +9,7 @@ from synapse_bgthrottle.forecast import stretch
 from synapse_bgthrottle.forecast.paces import Knot, Paces, falling, slowed
 from synapse_bgthrottle.forecast.stretch import Lengths, Seen
 from synapse_bgthrottle.limits import Adaptive, Limits
-from synapse_bgthrottle.simulation.model import ServerModel, Streams
+from testbed.simulation.model import ServerModel, Streams
 
 # Independent courses of chance, by number.
 Seeds = Callable[[int], Streams]

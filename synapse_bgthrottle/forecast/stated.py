@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from synapse_bgthrottle.config import InvalidConfigError, parse_settings
+from synapse_bgthrottle.config import parse_settings
 from synapse_bgthrottle.config_keys import SETTING_KEYS
 from synapse_bgthrottle.limits import Settings
+from synapse_bgthrottle.problems import InvalidConfigError
 
 _PART = re.compile(r"([0-9.]+)(ms|[smhd])")
 _MS = {"ms": 1.0, "s": 1e3, "m": 60e3, "h": 3600e3, "d": 86400e3}

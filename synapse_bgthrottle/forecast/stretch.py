@@ -9,14 +9,14 @@ import attrs
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import Adaptive, Limits, Settings
 from synapse_bgthrottle.pacing import LONGEST_REST_S
-from synapse_bgthrottle.simulation.loads import Load
-from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, Streams, UpdateModel
-from synapse_bgthrottle.simulation.presets import REALISTIC
-from synapse_bgthrottle.simulation.record import Batch, Record
-from synapse_bgthrottle.simulation.world import World
 from synapse_bgthrottle.state import Facts
 from synapse_bgthrottle.throttle import Throttle
 from synapse_bgthrottle.windows import Window
+from testbed.simulation.loads import Load
+from testbed.simulation.model import ClientsModel, ServerModel, Streams, UpdateModel
+from testbed.simulation.presets import REALISTIC
+from testbed.simulation.record import Batch, Record
+from testbed.simulation.world import World
 
 PEAK_PER_S = 15.0
 

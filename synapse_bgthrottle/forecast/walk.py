@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from synapse_bgthrottle import windows
-from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.decision import Cause, Conditions
 from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.paces import Pace
 from synapse_bgthrottle.forecast.week import WeeklyLoad
-from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.levers import Lever, LeverKind, Levers
 from synapse_bgthrottle.state import UpdateState
 from synapse_bgthrottle.throttle import Throttle

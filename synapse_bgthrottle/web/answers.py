@@ -6,8 +6,8 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.config import Problem
 from synapse_bgthrottle.lever_requests import escaped
+from synapse_bgthrottle.problems import Problem
 
 # On every answer. It is for programs, and for nobody else's pages: no header allows another origin.
 HEADERS: Mapping[str, str] = {

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.lever_requests import (
     Action,
     NothingMatchesError,
@@ -11,6 +10,7 @@ from synapse_bgthrottle.lever_requests import (
     TooManyLeversError,
     parse_lever_request,
 )
+from synapse_bgthrottle.problems import InvalidConfigError
 from synapse_bgthrottle.web.answers import Answer, RefusedError, encode, invalid
 from synapse_bgthrottle.web.query import parse_query
 from synapse_bgthrottle.web.routes import EXPLAIN, HISTORY, LOAD, STATUS, USES, Route

@@ -7,10 +7,8 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from synapse_bgthrottle.config import Problem
-from synapse_bgthrottle.config_keys import LONGEST_NAME
-from synapse_bgthrottle.found import found
 from synapse_bgthrottle.lever_requests import is_glob, is_name
+from synapse_bgthrottle.problems import LONGEST_NAME, Problem, missing, refused
 from synapse_bgthrottle.web.answers import RefusedError, invalid
 from synapse_bgthrottle.web.routes import EXPLAIN, HISTORY, USES, Route
 
@@ -112,9 +110,9 @@ def _read(
             try:
                 values[name] = parameters[name].parse(value)
             except (ValueError, KeyError):
-                yield Problem(at, f"found {found(value)}; accepted is {parameters[name].accepted}")
+                yield refused(at, value, parameters[name].accepted)
     for name, parameter in parameters.items():
         if name not in values:
             values[name] = parameter.default
             if parameter.is_required:
-                yield Problem((name,), f"missing; accepted is {parameter.accepted}")
+                yield missing((name,), parameter.accepted)

@@ -61,7 +61,10 @@ def test_a_bad_config(homeserver: Path) -> None:
         ("modules: []\n", "does not list synapse_bgthrottle.BackgroundUpdateThrottle\n"),
         ("modules: [{module: another.Module}]\n", "Throttle, but another.Module\n"),
         ("modules: [{module: synapse_bgthrottle}]\n", "lacks the class behind it"),
-        ("modules: [{module: synapse_bgtrottle.BackgroundUpdateThrottle}]\n", "is that what 's"),
+        (
+            "modules: [{module: synapse_bgtrottle.BackgroundUpdateThrottle}]\n",
+            "; did you mean synapse_bgthrottle.",
+        ),
         ("modules: []\nserver_name: x\nmodules: []\n", "stands in lines 1 and 3; only the last"),
         ("# nothing\n", "is empty"),
         ("rules:\n  - update: *_idx\n", "file.yaml:2:13: cannot be read: found undefined alias"),

@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from synapse_bgthrottle.config import parse
-from synapse_bgthrottle.decision import Cause
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Cause, Conditions
 from synapse_bgthrottle.limits import Limits, Settings
 from synapse_bgthrottle.profiles import PROFILES, Profile
 from synapse_bgthrottle.signals import SIGNALS

@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import Adaptive, Pace, Settings
-from synapse_bgthrottle.simulation import loads
-from synapse_bgthrottle.simulation.model import (
+from synapse_bgthrottle.state import Facts
+from synapse_bgthrottle.throttle import Throttle
+from testbed.simulation import loads
+from testbed.simulation.model import (
     ClientsModel,
     ServerModel,
     Streams,
     UpdateModel,
 )
-from synapse_bgthrottle.simulation.presets import REALISTIC, TWO_CORES
-from synapse_bgthrottle.simulation.world import World
-from synapse_bgthrottle.state import Facts
-from synapse_bgthrottle.throttle import Throttle
+from testbed.simulation.presets import REALISTIC, TWO_CORES
+from testbed.simulation.world import World
 
 NOBODY = ClientsModel(kinds=REALISTIC, load=loads.steady(0.0))
 FIFTEEN = ClientsModel(kinds=REALISTIC, load=loads.steady(15.0))

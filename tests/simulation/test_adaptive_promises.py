@@ -6,9 +6,9 @@ import pytest
 
 from synapse_bgthrottle.limits import Adaptive
 from synapse_bgthrottle.profiles import PROFILES
-from synapse_bgthrottle.simulation import faults, loads
-from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, UpdateModel
-from synapse_bgthrottle.simulation.presets import (
+from testbed.simulation import faults, loads
+from testbed.simulation.model import ClientsModel, ServerModel, UpdateModel
+from testbed.simulation.presets import (
     EVENT_RESIGN,
     EVENT_SEARCH,
     REALISTIC,
@@ -17,7 +17,7 @@ from synapse_bgthrottle.simulation.presets import (
     TWO_CORES,
     UPDATES,
 )
-from synapse_bgthrottle.simulation.world import World
+from testbed.simulation.world import World
 from tests.simulation.runs import NOBODY, streams, throttle, world
 
 FAULTS = {

@@ -6,11 +6,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.limits import Adaptive
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample
-from synapse_bgthrottle.simulation.endurance import MOST_EXPLAINED_S, longest_wait_s
 from synapse_bgthrottle.throttle import Throttle
+from testbed.simulation.endurance import MOST_EXPLAINED_S, longest_wait_s
 from tests.simulation.runs import streams, throttle
 
 KEY = ("master", "an_update")

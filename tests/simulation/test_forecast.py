@@ -13,13 +13,13 @@ from synapse_bgthrottle.forecast.job import Job
 from synapse_bgthrottle.forecast.stretch import PEAK_PER_S
 from synapse_bgthrottle.forecast.week import HOURS, WeeklyLoad, flat, office
 from synapse_bgthrottle.limits import Settings
-from synapse_bgthrottle.simulation.loads import Load
-from synapse_bgthrottle.simulation.model import ClientsModel, Streams, UpdateModel
-from synapse_bgthrottle.simulation.presets import REALISTIC, TWO_CORES
-from synapse_bgthrottle.simulation.record import Record
-from synapse_bgthrottle.simulation.world import World
 from synapse_bgthrottle.state import Facts
 from synapse_bgthrottle.throttle import Throttle
+from testbed.simulation.loads import Load
+from testbed.simulation.model import ClientsModel, Streams, UpdateModel
+from testbed.simulation.presets import REALISTIC, TWO_CORES
+from testbed.simulation.record import Record
+from testbed.simulation.world import World
 from tests.simulation.runs import streams
 
 pytestmark = pytest.mark.figures

@@ -4,10 +4,10 @@ import pytest
 
 from bench.laws import COLUMNS, Cell, line
 from bench.other_laws import OTHER_LAWS, OtherLaw, aimd, elastic, gate, gradient, ledbat
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.signals.samples import ProcessSample
-from synapse_bgthrottle.simulation.presets import EVENT_SEARCH, TWO_CORES
-from synapse_bgthrottle.simulation.world import World
+from testbed.simulation.presets import EVENT_SEARCH, TWO_CORES
+from testbed.simulation.world import World
 from tests.simulation.runs import NOBODY, streams
 
 KEY = ("master", "an_update")

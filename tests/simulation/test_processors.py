@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
-from synapse_bgthrottle.simulation.agenda import Agenda
-from synapse_bgthrottle.simulation.processors import Processors
+from testbed.simulation.agenda import Agenda
+from testbed.simulation.processors import Processors
 
 
 @pytest.mark.parametrize("at_s", [0.0, 2481.5, 1e7])

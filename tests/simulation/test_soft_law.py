@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.board import Soft
-from synapse_bgthrottle.simulation.closed_loop import Plant, course
 from synapse_bgthrottle.soft_law import SoftLaw
+from testbed.simulation.closed_loop import Plant, course
 
 LOOK_S = 0.25
 FLOOR = 0.01

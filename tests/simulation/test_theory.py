@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.simulation import loads
-from synapse_bgthrottle.simulation.agenda import Action, Agenda
-from synapse_bgthrottle.simulation.model import ClientsModel, RequestKind, ServerModel
-from synapse_bgthrottle.simulation.processors import Lane, Processors
-from synapse_bgthrottle.simulation.world import World
+from testbed.simulation import loads
+from testbed.simulation.agenda import Action, Agenda
+from testbed.simulation.model import ClientsModel, RequestKind, ServerModel
+from testbed.simulation.processors import Lane, Processors
+from testbed.simulation.world import World
 from tests.simulation.runs import streams
 
 FEW = settings(max_examples=30, derandomize=True)

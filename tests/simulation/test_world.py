@@ -4,9 +4,9 @@ import pytest
 from synapse.storage.background_updates import BackgroundUpdatePerformance
 
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep, Pace
-from synapse_bgthrottle.simulation import loads
-from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, UpdateModel
-from synapse_bgthrottle.simulation.presets import (
+from testbed.simulation import loads
+from testbed.simulation.model import ClientsModel, ServerModel, UpdateModel
+from testbed.simulation.presets import (
     EVENT_RESIGN,
     EVENT_SEARCH,
     REALISTIC,
@@ -14,8 +14,8 @@ from synapse_bgthrottle.simulation.presets import (
     STATE_KEYS,
     TWO_CORES,
 )
-from synapse_bgthrottle.simulation.sizing import SynapseSizing
-from synapse_bgthrottle.simulation.world import World
+from testbed.simulation.sizing import SynapseSizing
+from testbed.simulation.world import World
 from tests.simulation.runs import FIFTEEN, NOBODY, streams, world
 
 UNTHROTTLED, STOCK = FixedSleep(0), FixedSleep(1000)

@@ -3,8 +3,7 @@
 from typing import Any
 
 from synapse_bgthrottle.config import parse
-from synapse_bgthrottle.decision import Decision
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions, Decision
 from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.signals.samples import ProcessSample
 from synapse_bgthrottle.state import Facts

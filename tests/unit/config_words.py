@@ -2,7 +2,8 @@
 
 import pytest
 
-from synapse_bgthrottle.config import InvalidConfigError, parse
+from synapse_bgthrottle.config import parse
+from synapse_bgthrottle.problems import InvalidConfigError
 
 DURATION = "such as 250ms, 30s, 10m, 5d, or a whole number of ms"
 ACCEPTED = {

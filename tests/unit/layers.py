@@ -11,21 +11,18 @@ PACKAGE = Path(synapse_bgthrottle.__file__).parent
 # A new module must be placed here: either it decides and is pure, or it acts and is an edge, of
 # the module that Synapse loads or of the command line, which runs without Synapse.
 _SIGNALS = frozenset(f"signals.{path.stem}" for path in (PACKAGE / "signals").glob("*.py"))
-# A modelled server, on which the core is tried: below it in nothing.
-SIMULATION = frozenset(f"simulation.{path.stem}" for path in (PACKAGE / "simulation").glob("*.py"))
-# On which the command forecasts: it leans on the model, and only the command line on it.
+# With which the command forecasts: only the command line leans on it.
 FORECAST = frozenset(f"forecast.{path.stem}" for path in (PACKAGE / "forecast").glob("*.py"))
 PURE = (
     _SIGNALS
-    | SIMULATION
     | FORECAST
     | frozenset(
         {
             "_version",
             "adaptive",
+            "batch_accounting",
             "board",
             "board_level",
-            "calm",
             "comparison",
             "config",
             "config_keys",
@@ -36,16 +33,18 @@ PURE = (
             "harm",
             "explanation",
             "failures",
-            "found",
+            "problems",
             "history",
             "holds",
+            "idle_time",
             "internal_errors",
             "lever_changes",
             "lever_requests",
             "lever_targets",
             "levers",
             "limits",
-            "lock_wait",
+            "log_lines",
+            "next_batch",
             "observing",
             "pacing",
             "presence",
@@ -59,18 +58,12 @@ PURE = (
             "seen_week",
             "signal_config",
             "signal_settings",
-            "sizing",
-            "spacing",
-            "standstill",
             "state",
             "status",
             "status_problems",
             "status_update",
-            "settling",
             "soft_law",
             "store_rows",
-            "telling",
-            "telling_samples",
             "throttle",
             "time_left",
             "units",

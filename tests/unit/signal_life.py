@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Decision
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions, Decision
 from synapse_bgthrottle.limits import Adaptive, Settings
+from synapse_bgthrottle.log_lines import SampleTeller, Teller
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals import SIGNALS, Signal, SignalClass
 from synapse_bgthrottle.signals.samples import (
@@ -22,8 +22,6 @@ from synapse_bgthrottle.signals.samples import (
 )
 from synapse_bgthrottle.signals.signal import PERIOD_S, NotYet, Unit
 from synapse_bgthrottle.state import Facts
-from synapse_bgthrottle.telling import Teller
-from synapse_bgthrottle.telling_samples import SampleTeller
 from synapse_bgthrottle.throttle import Throttle
 from tests.unit.throttled_server import DB, NAME, NO_REST, SUNDAY_S
 

@@ -4,8 +4,7 @@ from typing import Any
 
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.courses import Courses
-from synapse_bgthrottle.decision import Cause
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Cause, Conditions
 from synapse_bgthrottle.limits import FixedSleep, Rule, Settings
 from synapse_bgthrottle.queue import QueueRow
 from synapse_bgthrottle.signal_settings import SignalSettings

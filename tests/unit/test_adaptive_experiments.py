@@ -5,7 +5,7 @@ import math
 import pytest
 
 from synapse_bgthrottle.comparison import Comparison
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.signals.samples import DatabaseSample
 from tests.unit.adaptive_server import DB, NAME, Server
 

@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from synapse_bgthrottle.decision import Cause
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Cause, Conditions
 from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample, ProcessSample
 from synapse_bgthrottle.state import Facts
 from tests.unit.adaptive_server import DB, NAME, Server

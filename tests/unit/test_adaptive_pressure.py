@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.board import Soft
-from synapse_bgthrottle.calm import CALM_S, LONGEST_WAIT_FOR_CALM_S
 from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.holds import CALM_S, LONGEST_WAIT_FOR_CALM_S
 from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.signals.samples import DatabaseSample
 from synapse_bgthrottle.soft_law import BLIND_RATIO, SoftLaw

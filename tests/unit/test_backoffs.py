@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.decision import Cause, Conditions
 from synapse_bgthrottle.failures import FailureKind
-from synapse_bgthrottle.holds import BACKOFF_S, BACKOFFS_S, Conditions
+from synapse_bgthrottle.holds import BACKOFF_S, BACKOFFS_S
 from synapse_bgthrottle.limits import Settings
 from tests.unit.throttled_server import DB, NAME, NO_REST, SUNDAY_S, ThrottledServer, make_throttle
 

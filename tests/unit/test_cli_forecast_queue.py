@@ -66,7 +66,7 @@ def test_one_update_behind_what_is_not_known(env: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("event_serch", ": did you mean event_search?"), ("x", "")]
+    ("name", "hint"), [("event_serch", "; did you mean event_search?"), ("x", "")]
 )
 def test_an_update_that_is_not_pending(env: dict[str, str], name: str, hint: str) -> None:
     """A name that no pending update has is an error."""

@@ -126,7 +126,7 @@ def test_explain_online() -> None:
         ("it waits behind 1 in the queue, of which event_search is first", "an_index", {}),
         ("nosuch is not pending in master now; this is by its name alone", "nosuch", {}),
         (
-            "event_serch is not pending in master now; this is by its name alone:"
+            "event_serch is not pending in master now; this is by its name alone;"
             " did you mean event_search?",
             "event_serch",
             {},

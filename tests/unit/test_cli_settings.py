@@ -66,7 +66,7 @@ def test_a_token_that_others_may_read(tmp_path: Path, mode: int) -> None:
         ("is no mapping of keys; accepted are lines like `url: ", "- syt_secret"),
         ("is no mapping of keys", "url https://matrix.example.org"),
         ("c.yaml:2: is no YAML", "url https://matrix.example.org\ntoken_file: syt_secret"),
-        ("unknown key tokenfile; is token_file meant", "tokenfile: syt_secret"),
+        ("unknown key tokenfile; did you mean token_file\\?", "tokenfile: syt_secret"),
         ("unknown key 5", "5: x"),
         ("url has to be a text", "url: 5"),
         ("timeout has to be like 30s", "timeout: '30'"),

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.config import Config, InvalidConfigError, Problem, parse
+from synapse_bgthrottle.config import Config, parse
 from synapse_bgthrottle.config_keys import KEYS, MATCH_KEYS, SETTING_KEYS
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep, Rule, Settings
+from synapse_bgthrottle.problems import InvalidConfigError, Problem
 from synapse_bgthrottle.windows import Window
 from tests.unit.config_words import ACCEPTED, TOP_KEYS, problems_of
 from tests.unit.junk import ANYTHING, JUNK_LEVEL

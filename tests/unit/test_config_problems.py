@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from synapse_bgthrottle.config import Problem
 from synapse_bgthrottle.config_keys import MATCH_KEYS
+from synapse_bgthrottle.problems import Problem
 from tests.unit.config_words import ACCEPTED, RULE_KEYS, TOP_KEYS, problems_of
 
 _NASTY: tuple[object, ...] = (

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config, parse
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.explanation import explanation
-from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import DutyCycle, Settings
 from synapse_bgthrottle.throttle import Throttle

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from synapse_bgthrottle.config import parse
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.explanation import explanation
 from synapse_bgthrottle.forecast.job import Job, parse_count, parse_rate
 from synapse_bgthrottle.forecast.server_section import settings_of_section
 from synapse_bgthrottle.forecast.stated import settings_of
-from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.limits import FixedSleep, Settings, merge
 from synapse_bgthrottle.throttle import Throttle
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from synapse_bgthrottle.board import Board
+from synapse_bgthrottle.log_lines import SampleTeller
 from synapse_bgthrottle.signals.samples import DatabaseSample
-from synapse_bgthrottle.telling_samples import SampleTeller
 
 
 def sample(at_s: float = 0.0, *, hides: bool = True, **fields: Any) -> DatabaseSample:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.decision import Cause
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Pace, Settings
+from synapse_bgthrottle.next_batch import FLOOR_PACE
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals.samples import CheckSample, DatabaseSample
-from synapse_bgthrottle.spacing import FLOOR_PACE
 from synapse_bgthrottle.windows import Window
 from tests.unit.strategies import windows, zones
 from tests.unit.throttled_server import (

@@ -15,7 +15,6 @@ from tests.unit.layers import (
     PACKAGE,
     PRIVATE_SIDE,
     PURE,
-    SIMULATION,
     all_modules,
     imports,
     imports_at_top,
@@ -41,7 +40,7 @@ _IMPURE_IMPORTS = frozenset(
     }
 )
 # They say of each line how loud it is; somebody else logs it.
-_TELLING = ("telling", "telling_samples")
+_TELLING = ("log_lines",)
 _PRIVATE_NAMES = re.compile(
     r"\b_hs\b|_background_update_handlers|_on_update_callback|_current_background_update"
     r"|\b_pool\b|_db_pool\b|_in_flight_requests|_names_to_collectors|\b_buckets\b|\b_labelnames\b"
@@ -64,9 +63,7 @@ def test_pure_module_knows_neither_server_nor_clock(module: str) -> None:
 def test_pure_module_imports_pure_modules_only(module: str) -> None:
     """Nothing of ours that acts is below the core."""
     assert own_imports(module) <= PURE | {"signals"} | (
-        {"forecast", "simulation"}
-        if module in FORECAST
-        else ({"simulation"} if module in SIMULATION else set())
+        {"forecast"} if module in FORECAST else set()
     )
 
 
@@ -126,7 +123,7 @@ def test_only_homeserver_imports_time() -> None:
 def test_command_line_needs_no_synapse(module: str) -> None:
     """A configuration can be checked on a machine that has no server."""
     assert set() == top_imports(module) & {"synapse", "twisted"}
-    assert own_imports(module) <= PURE | {"cli", "client", "forecast", "signals", "simulation"}
+    assert own_imports(module) <= PURE | {"cli", "client", "forecast", "signals"}
 
 
 @pytest.mark.parametrize("module", sorted(COMMAND_LINE))
@@ -146,10 +143,10 @@ def test_client_needs_nothing_else_of_ours(module: str) -> None:
     assert own_imports(module) <= {"client", "_version"}
 
 
-@pytest.mark.parametrize("module", sorted((PURE | EDGE) - SIMULATION - FORECAST))
-def test_server_needs_no_simulation(module: str) -> None:
-    """What runs in a server leans neither on the model of one nor on forecasts."""
-    assert set() == {"forecast", "simulation"} & own_imports(module)
+@pytest.mark.parametrize("module", sorted((PURE | EDGE) - FORECAST))
+def test_server_needs_no_forecast(module: str) -> None:
+    """What runs in a server does not lean on forecasts."""
+    assert set() == {"forecast"} & own_imports(module)
 
 
 @pytest.mark.parametrize("module", sorted(PURE | EDGE))

@@ -5,8 +5,7 @@ import math
 import pytest
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.levers import Lever, Levers
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, FixedSleep, Rule, Settings
 from synapse_bgthrottle.quirks import LEAST_BATCH_ITEMS

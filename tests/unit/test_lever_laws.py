@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Cause
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Cause, Conditions
 from synapse_bgthrottle.levers import Lever, LeverKind, Levers
 from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.quirks import least_batch_items

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.lever_requests import (
     DEFAULT_MS,
     OVERRIDE_KEYS,
@@ -17,6 +16,7 @@ from synapse_bgthrottle.lever_requests import (
     parse_lever_request,
 )
 from synapse_bgthrottle.limits import DutyCycle, Settings
+from synapse_bgthrottle.problems import InvalidConfigError
 from tests.unit.strategies import raw_lever_requests
 
 JSON = st.recursive(

@@ -2,8 +2,8 @@
 
 import pytest
 
+from synapse_bgthrottle.idle_time import LockWait
 from synapse_bgthrottle.limits import DutyCycle, Settings
-from synapse_bgthrottle.lock_wait import LockWait
 from synapse_bgthrottle.pacing import work_s
 from synapse_bgthrottle.signals.samples import DatabaseSample
 from tests.unit.throttled_server import DB, NAME, ThrottledServer, make_throttle

@@ -11,7 +11,7 @@ from synapse_bgthrottle.private_details import DETAILS
 
 _PACKAGE = Path(synapse_bgthrottle.__file__).parent
 # They never meet Synapse.
-_ELSEWHERE = {"cli", "client", "forecast", "simulation"}
+_ELSEWHERE = {"cli", "client", "forecast"}
 # The private names are those of prometheus_client: `unreadable` tells which metrics that costs.
 _METRICS = "server_metrics"
 # It follows the list itself.

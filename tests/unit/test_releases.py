@@ -3,10 +3,9 @@
 import attrs
 import pytest
 
-from synapse_bgthrottle.calm import LONGEST_WAIT_FOR_CALM_S
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Cause
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Cause, Conditions
+from synapse_bgthrottle.holds import LONGEST_WAIT_FOR_CALM_S
 from synapse_bgthrottle.levers import Lever, Levers
 from synapse_bgthrottle.limits import Adaptive, FixedSleep, Rule, Settings
 from synapse_bgthrottle.signal_settings import SignalSettings

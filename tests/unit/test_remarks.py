@@ -45,21 +45,21 @@ def test_rule_that_this_server_can_use_is_not_remarked(rule: dict[str, Any]) -> 
     [
         (
             [
-                "rule 0 (event_serach): this server knows no update called event_serach."
-                " Did you mean event_search?"
+                "rule 0 (event_serach): this server knows no update called event_serach;"
+                " did you mean event_search?"
             ],
             {"update": "event_serach"},
         ),
         (
-            ["rule 0 (zzz): this server knows no update called zzz."],
+            ["rule 0 (zzz): this server knows no update called zzz"],
             {"update": "zzz"},
         ),
         (
-            ["rule 0 (zzz_*): this server knows no update called zzz_*."],
+            ["rule 0 (zzz_*): this server knows no update called zzz_*"],
             {"update": "zzz_*"},
         ),
         (
-            ["rule 0 (event_search, zzz): this server knows no update called zzz."],
+            ["rule 0 (event_search, zzz): this server knows no update called zzz"],
             {"update": ["event_search", "zzz"]},
         ),
         (
@@ -68,7 +68,7 @@ def test_rule_that_this_server_can_use_is_not_remarked(rule: dict[str, Any]) -> 
         ),
         (
             [
-                "rule 0 (zzz; database mian): this server knows no update called zzz.",
+                "rule 0 (zzz; database mian): this server knows no update called zzz",
                 "rule 0 (zzz; database mian): this server's databases are master, state",
             ],
             {"update": "zzz", "database": "mian"},

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.config import InvalidConfigError, Problem, parse
+from synapse_bgthrottle.config import parse
+from synapse_bgthrottle.problems import InvalidConfigError, Problem
 from synapse_bgthrottle.signal_config import NESTED_KEYS, parse_signals
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals import SIGNALS, Unit
@@ -152,7 +153,7 @@ def test_what_is_right_is_read_beside_what_is_wrong() -> None:
     """The pure reader returns both, so that a problem hides no other."""
     found, problems = parse_signals({"pool_wait": "20ms", "http": "x"})
     assert SignalSettings(thresholds={"pool_wait": 20.0}) == found
-    assert [(("http",), "x", OWN["http"])] == problems
+    assert [Problem(("signals", "http"), f"found 'x'; accepted is {OWN['http']}")] == problems
 
 
 _JUNK = st.recursive(

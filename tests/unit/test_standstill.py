@@ -2,9 +2,9 @@
 
 import pytest
 
+from synapse_bgthrottle.idle_time import Standstill
 from synapse_bgthrottle.limits import Adaptive, DutyCycle, Pace, Settings
 from synapse_bgthrottle.signals.samples import DatabaseSample
-from synapse_bgthrottle.standstill import Standstill
 from tests.unit.throttled_server import DB, NAME, ThrottledServer, make_throttle
 
 

@@ -5,8 +5,7 @@ from typing import Any
 import attrs
 import pytest
 
-from synapse_bgthrottle.decision import Cause
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Cause, Conditions
 from synapse_bgthrottle.levers import Levers
 from synapse_bgthrottle.limits import FixedSleep, Settings
 from synapse_bgthrottle.queue import QueueRow

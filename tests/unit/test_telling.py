@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.decision import Cause, Decision
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Limits, Rule
+from synapse_bgthrottle.log_lines import Line, Teller, describe
 from synapse_bgthrottle.state import UpdateState
-from synapse_bgthrottle.telling import Line, Teller, describe
 from synapse_bgthrottle.windows import Window
 from tests.unit.strategies import utc_s
 

@@ -4,9 +4,8 @@ import logging
 from typing import Any
 
 from synapse_bgthrottle.board import Board
+from synapse_bgthrottle.log_lines import BUILD_AGAIN_S, Line, SampleTeller
 from synapse_bgthrottle.signals.samples import DatabaseSample
-from synapse_bgthrottle.telling import Line
-from synapse_bgthrottle.telling_samples import BUILD_AGAIN_S, SampleTeller
 
 
 class Database:

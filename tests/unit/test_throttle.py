@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Cause
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Cause, Conditions
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Limits, Rule, Settings
 from synapse_bgthrottle.quirks import IN_ONE_GO, least_batch_items
 from synapse_bgthrottle.throttle import Throttle

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.lever_requests import (
     OVERRIDE_KEYS,
     Action,
     accepted_keys,
     parse_lever_request,
 )
+from synapse_bgthrottle.problems import InvalidConfigError
 from synapse_bgthrottle.profiles import PROFILES
 from synapse_bgthrottle.web.answers import Answer, RefusedError, invalid
 from synapse_bgthrottle.web.query import PARAMETERS, parse_query

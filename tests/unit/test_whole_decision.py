@@ -10,9 +10,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Cause, Decision
+from synapse_bgthrottle.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.failures import FailureKind
-from synapse_bgthrottle.holds import Conditions
 from synapse_bgthrottle.levers import Lever, LeverKind, Levers
 from synapse_bgthrottle.limits import Settings
 from synapse_bgthrottle.quirks import least_batch_items

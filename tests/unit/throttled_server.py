@@ -3,8 +3,7 @@
 import attrs
 
 from synapse_bgthrottle.config import Config
-from synapse_bgthrottle.decision import Decision
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions, Decision
 from synapse_bgthrottle.limits import DutyCycle, FixedSleep, Rule, Settings
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.throttle import Throttle

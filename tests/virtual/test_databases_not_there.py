@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.virtual import VirtualServer, Work
-from synapse_bgthrottle.config import InvalidConfigError
+from synapse_bgthrottle.problems import InvalidConfigError
 from tests.virtual.kept import answer, levers_of, pull, queued, restarted, steering_of
 
 MakeServer = Callable[..., VirtualServer]

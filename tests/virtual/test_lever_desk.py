@@ -6,10 +6,10 @@ from unittest.mock import patch
 import pytest
 
 from harness.virtual import EPOCH_S, VirtualServer, Work
-from synapse_bgthrottle.config import InvalidConfigError
 from synapse_bgthrottle.lever_desk import Queue
 from synapse_bgthrottle.lever_requests import NothingMatchesError, TooManyLeversError
 from synapse_bgthrottle.levers import MOST_LEVERS
+from synapse_bgthrottle.problems import InvalidConfigError
 from tests.virtual.kept import ADMIN, answer, levers_of, pull, queued, restarted, steering_of
 from tests.virtual.lever_world import World
 

@@ -9,8 +9,8 @@ from hypothesis.strategies import DataObject
 
 from soak import configs, fuzz
 from synapse_bgthrottle import BackgroundUpdateThrottle, config, lever_requests
-from synapse_bgthrottle.config import InvalidConfigError, Problem
 from synapse_bgthrottle.lever_requests import Action
+from synapse_bgthrottle.problems import InvalidConfigError, Problem
 from synapse_bgthrottle.throttle import Throttle
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.signals.samples import Sample
-from synapse_bgthrottle.simulation.agenda import Agenda
-from synapse_bgthrottle.simulation.clients import Clients
-from synapse_bgthrottle.simulation.faults import Fault, healthy
-from synapse_bgthrottle.simulation.model import ClientsModel, ServerModel, Streams, UpdateModel
-from synapse_bgthrottle.simulation.process import DatabaseServer, Process
-from synapse_bgthrottle.simulation.processors import Processors
-from synapse_bgthrottle.simulation.record import Record
-from synapse_bgthrottle.simulation.sampling import Sampler
-from synapse_bgthrottle.simulation.updater import DATABASE, Decider, Updater
+from testbed.simulation.agenda import Agenda
+from testbed.simulation.clients import Clients
+from testbed.simulation.faults import Fault, healthy
+from testbed.simulation.model import ClientsModel, ServerModel, Streams, UpdateModel
+from testbed.simulation.process import DatabaseServer, Process
+from testbed.simulation.processors import Processors
+from testbed.simulation.record import Record
+from testbed.simulation.sampling import Sampler
+from testbed.simulation.updater import DATABASE, Decider, Updater
 
 # Requests are counted as often as this.
 _COUNT_EVERY_S = 0.25

@@ -2,10 +2,10 @@
 
 import math
 
-from synapse_bgthrottle.simulation.agenda import Agenda
-from synapse_bgthrottle.simulation.model import ClientsModel, RequestKind, Uniform
-from synapse_bgthrottle.simulation.process import Process, Step
-from synapse_bgthrottle.simulation.record import Record, Request
+from testbed.simulation.agenda import Agenda
+from testbed.simulation.model import ClientsModel, RequestKind, Uniform
+from testbed.simulation.process import Process, Step
+from testbed.simulation.record import Record, Request
 
 # Requests that have been in flight for longer are not waited for, as the server sees it.
 _LONGEST_WAIT_S = 1.0

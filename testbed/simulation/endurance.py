@@ -1,9 +1,9 @@
 """Very many iterations of the decision code alone, with signals that say anything."""
 
-from synapse_bgthrottle.holds import Conditions
+from synapse_bgthrottle.decision import Conditions
 from synapse_bgthrottle.signals.samples import ProcessSample
-from synapse_bgthrottle.simulation.model import Uniform
 from synapse_bgthrottle.throttle import Throttle
+from testbed.simulation.model import Uniform
 
 _KEY = ("master", "an_update")
 _SLICE_S = 0.5

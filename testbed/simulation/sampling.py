@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from synapse_bgthrottle.signals.samples import DatabaseSample, ProcessSample, Sample
-from synapse_bgthrottle.simulation.agenda import Agenda
-from synapse_bgthrottle.simulation.clients import Clients
-from synapse_bgthrottle.simulation.process import DatabaseServer, Process, Step
+from testbed.simulation.agenda import Agenda
+from testbed.simulation.clients import Clients
+from testbed.simulation.process import DatabaseServer, Process, Step
 
 PROCESS_EVERY_S = 0.25
 DATABASE_EVERY_S = 1.0

@@ -1,7 +1,7 @@
-"""How long a batch has waited for somebody's lock, from looks at the database. Pure.
+"""What of a batch was no work of its own: waits for a lock, standstills of its database. Pure.
 
-Such a wait is no work and hurts nobody, so it is not paid for with a rest. What could not be seen
-counts as work: the time is rather too short than too long.
+Neither hurts anybody, so neither is paid for with a rest. Both are seen by looks at the database;
+what could not be seen counts as work: the time is rather too short than too long.
 """
 
 import attrs
@@ -12,7 +12,7 @@ from synapse_bgthrottle.signals.signal import PERIOD_S
 
 @attrs.define
 class LockWait:
-    """The wait of one batch.
+    """How long one batch has waited for somebody's lock.
 
     Attributes:
         since_s: since when the batch waits, monotonic; None: it is not seen to.
@@ -58,3 +58,39 @@ class LockWait:
             return self._waited_s
         unseen_s = max(end_s - self._looked_s, 0.0)
         return self._waited_s + min(unseen_s, PERIOD_S[DatabaseSample], self._waited_s)
+
+
+@attrs.define
+class Standstill:
+    """How long the database stood still amid one batch, from questions that it did not answer.
+
+    A virtual machine that is frozen, storage that hangs, packets that are lost: sessions stay, and
+    what is at work ends once that is over.
+    """
+
+    _answered_s: float
+    _since_s: float | None = attrs.field(default=None, init=False)
+    _looked_s: float = attrs.field(default=0.0, init=False)
+    _stood_s: float = attrs.field(default=0.0, init=False)
+
+    def look(self, sample: DatabaseSample) -> None:
+        """The database was asked while the batch ran.
+
+        It has stood still since its last answer, if that was after the batch's begin: at most a
+        period too long.
+        """
+        if sample.is_unanswered:
+            self._since_s, self._looked_s = self._answered_s, sample.at_s
+            return
+        self._stood_s = self.total_s(sample.at_s)
+        self._since_s, self._answered_s = None, sample.at_s
+
+    def total_s(self, end_s: float) -> float:
+        """The time in seconds, of a batch that ended then.
+
+        It goes on after the last look that found no answer, for one period at most.
+        """
+        if self._since_s is None:
+            return self._stood_s
+        last_s = min(end_s, self._looked_s + PERIOD_S[DatabaseSample])
+        return self._stood_s + last_s - self._since_s

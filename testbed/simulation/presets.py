@@ -7,7 +7,7 @@ cores that shared them with its database and the source of the load.
 
 from types import MappingProxyType
 
-from synapse_bgthrottle.simulation.model import RequestKind, ServerModel, UpdateModel
+from testbed.simulation.model import RequestKind, ServerModel, UpdateModel
 
 # The source of the load had about half a core.
 TWO_CORES = ServerModel(cores=1.5)

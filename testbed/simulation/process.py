@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import attrs
 
-from synapse_bgthrottle.simulation.agenda import Action, Agenda
-from synapse_bgthrottle.simulation.model import ServerModel
-from synapse_bgthrottle.simulation.processors import Processors
+from testbed.simulation.agenda import Action, Agenda
+from testbed.simulation.model import ServerModel
+from testbed.simulation.processors import Processors
 
 
 @attrs.define

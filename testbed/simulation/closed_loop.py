@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import attrs
 
-from synapse_bgthrottle.simulation.model import Uniform
+from testbed.simulation.model import Uniform
 
 
 @attrs.frozen(kw_only=True)

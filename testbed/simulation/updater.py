@@ -4,13 +4,12 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-from synapse_bgthrottle.decision import Cause, Decision
-from synapse_bgthrottle.holds import Conditions
-from synapse_bgthrottle.simulation.agenda import Action, Agenda
-from synapse_bgthrottle.simulation.model import Uniform, UpdateModel
-from synapse_bgthrottle.simulation.process import Process, Step
-from synapse_bgthrottle.simulation.record import Batch, Record
-from synapse_bgthrottle.simulation.sizing import SynapseSizing
+from synapse_bgthrottle.decision import Cause, Conditions, Decision
+from testbed.simulation.agenda import Action, Agenda
+from testbed.simulation.model import Uniform, UpdateModel
+from testbed.simulation.process import Process, Step
+from testbed.simulation.record import Batch, Record
+from testbed.simulation.sizing import SynapseSizing
 
 DATABASE = "master"
 

@@ -7,7 +7,7 @@ that need its interpreter's lock are a `Lane`, which has the work of about one c
 import heapq
 import math
 
-from synapse_bgthrottle.simulation.agenda import Action, Agenda
+from testbed.simulation.agenda import Action, Agenda
 
 # What is left of a job by rounding, or else of sums that are large by then.
 _NOTHING_S = 1e-12

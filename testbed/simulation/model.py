@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import attrs
 
-from synapse_bgthrottle.simulation.loads import Load
+from testbed.simulation.loads import Load
 
 # A number from 0 (included) to 1 (not included), another one each time: `random.Random(0).random`.
 Uniform = Callable[[], float]

@@ -1,9 +1,8 @@
-"""When the next batch of an update that nothing holds may start. Pure."""
+"""The next batch of an update: when it may start, and of what size. Pure."""
 
 from synapse_bgthrottle import adaptive, pacing
 from synapse_bgthrottle.adaptive import Going
-from synapse_bgthrottle.decision import Cause
-from synapse_bgthrottle.holds import Conditions, Verdict
+from synapse_bgthrottle.decision import Cause, Conditions, Decision, Verdict
 from synapse_bgthrottle.limits import Adaptive, DutyCycle
 from synapse_bgthrottle.state import DatabaseState, UpdateState
 from synapse_bgthrottle.units import format_duration_ms
@@ -64,3 +63,30 @@ def by_spacing(
     batch = format_duration_ms(batch_s * 1000)
     rest = format_duration_ms(rest_s * 1000)
     return Verdict(Cause.PACE, pace_s, f"{reason}: rests {rest} after a batch of {batch}")
+
+
+def decided(update: UpdateState, verdict: Verdict, target_ms: float, failures: int) -> Decision:
+    """The whole decision.
+
+    Args:
+        update: that it is about.
+        verdict: whether it waits, and why.
+        target_ms: wanted duration of its next batch.
+        failures: how many of its database's batches have failed in a row.
+    """
+    limits = update.limits
+    first, least = limits.default_batch_items, limits.min_batch_items
+    if update.is_exact:
+        exact = _shrunk_items(update.sizer.next_items(limits, target_ms), least, failures)
+        yielded_ms, first, least = 0, exact, exact
+    else:
+        scale = min(update.target_scale, update.target_ceiling)
+        yielded_ms = max(round(target_ms * scale), 1)
+        first = _shrunk_items(first, least, failures)
+    return Decision(
+        verdict.cause, verdict.reason, verdict.wait_s, yielded_ms, first, least, verdict.subject
+    )
+
+
+def _shrunk_items(items: int, least_items: int, failures: int) -> int:
+    return min(items, max(int(pacing.shrunk(items, failures)), least_items))

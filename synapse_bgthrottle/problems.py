@@ -1,0 +1,78 @@
+"""What is wrong with something that was written: where, what was found, what is accepted. Pure."""
+
+import difflib
+import reprlib
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+
+Path = tuple[str, ...]
+
+LONGEST_NAME = 200
+
+_SHORT = reprlib.Repr()  # whole values may be huge: YAML aliases multiply
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+@attrs.frozen
+class Problem:
+    """Something that a configuration or a request gets wrong: where, and what to do about it."""
+
+    path: Path
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (".".join(self.path), self.message) if part)
+
+
+class InvalidConfigError(Exception):
+    """All the problems of one configuration, or of one request.
+
+    Attributes:
+        problems: at least one.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+def refused(path: Path, value: object, accepted: str) -> Problem:
+    """A wrong value, and what is accepted in its place."""
+    return Problem(path, f"found {found(value)}; accepted is {accepted}")
+
+
+def missing(path: Path, accepted: str) -> Problem:
+    """Something that cannot be left out."""
+    return Problem(path, f"missing; accepted is {accepted}")
+
+
+def unknown_keys(path: Path, raw: Iterable[object], keys: Sequence[str]) -> list[Problem]:
+    """A problem for each key in `raw`, a mapping at `path`, that is not one of `keys`."""
+    problems = []
+    for key in raw:
+        if key not in keys:
+            name = text(key)[:LONGEST_NAME]
+            hint = did_you_mean(name, keys) or ";"
+            message = f"unknown key{hint} accepted are {', '.join(keys)}"
+            problems.append(Problem((*path, name), message))
+    return problems
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` with the known word that is most like it; empty: none is like it."""
+    close = difflib.get_close_matches(word[:LONGEST_NAME], sorted(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def found(value: object) -> str:
+    """In short, as Python writes it."""
+    return text(value, _SHORT.repr)
+
+
+def text(value: object, write: Callable[[object], str] = str) -> str:
+    """As `write` writes it, or its type."""
+    try:
+        return write(value)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        return f"a value of type {type(value).__name__}"
