@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import suppress
@@ -42,11 +44,26 @@ def ends_with_us(*command: str, user: int = 0, group: int = 0) -> list[str]:
     return [sys.executable, "-c", _LAUNCH, str(user), str(group), *command]
 
 
+# Below those that the system takes for outgoing connections, as it might between our choice of a
+# port and the start of its server, or while a server is stopped.
+_PORTS = range(15_000, 32_000)
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """One that is free, and that no other process of ours on this machine is given."""
+    path = Path(tempfile.gettempdir()) / f"bgthrottle-port-{os.getuid()}"
+    with path.open("a+") as last:
+        fcntl.flock(last, fcntl.LOCK_EX)
+        last.seek(0)
+        port = int(last.read() or _PORTS.start)
+        while True:
+            port = port + 1 if port + 1 in _PORTS else _PORTS.start
+            with suppress(OSError), socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+                break
+        last.truncate(0)
+        last.write(str(port))
+    return port
 
 
 def cpu_s(process_id: int) -> float:

@@ -19,8 +19,7 @@ def paused(admin: MatrixClient) -> Iterator[bool]:
     Raises:
         TimeoutError: it cannot be ended.
     """
-    admin, body = admin.impatient(), {"reason": "soak", "for": "1h"}
-    is_there = _is_done(lambda: admin.call("POST", f"{API}/pause", body))
+    is_there = _is_done(lambda: admin.call("POST", f"{API}/pause", {"reason": "soak", "for": "1h"}))
     yield is_there
     _take_back(lambda: admin.call("POST", f"{API}/resume", {}))
 
@@ -32,7 +31,6 @@ def disabled(admin: MatrixClient) -> Iterator[bool]:
     Raises:
         TimeoutError: it cannot be ended.
     """
-    admin = admin.impatient()
     yield _is_done(lambda: admin.set_updates_enabled(False))
     _take_back(lambda: admin.set_updates_enabled(True))
 
@@ -60,7 +58,7 @@ def _take_back(ask: Callable[[], object]) -> None:
 @contextmanager
 def load(admin: MatrixClient, is_calm: bool) -> Iterator[Counter[str]]:
     """Some requests a second, of clients and, unless it is calm, of who looks at the status."""
-    admin, counts = admin.impatient(), Counter[str]()
+    counts: Counter[str] = Counter()
     end = threading.Event()
 
     def ask() -> None:

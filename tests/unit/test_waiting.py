@@ -1,7 +1,6 @@
 """How tests of real servers wait, and what they tell when they give up."""
 
 import time
-from collections.abc import Iterator
 
 import attrs
 import pytest
@@ -24,13 +23,13 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     """One that is watched, and a deadline that is soon over."""
     monkeypatch.setattr(waiting, "HANG_S", 0.2)
     monkeypatch.setattr(waiting, "_witnesses", [])
     server = Server("its last words")
     waiting.watch(server)
-    yield server
+    return server
 
 
 def test_what_comes() -> None:
