@@ -55,8 +55,8 @@ def wait_for_a_rest(server: SynapseServer, admin: MatrixClient) -> None:
         current = status["databases"][0]["current"]
         if current is None or current["decision"] is None:
             return False
-        left_ms = (current["decision"]["next_try_ms"] or 0) - status["now_ms"]
-        return "rests 5s" in current["decision"]["reason"] and left_ms > 3000
+        decision = current["decision"]
+        return bool(decision["cause"] == "pace" and status["now_ms"] - decision["since_ms"] < 1500)
 
     wait_until(lambda: batches.batches(server.log()) and rests())
 
