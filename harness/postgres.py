@@ -140,6 +140,10 @@ class PostgresServer:
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         return [first, *map(int, children)]
 
+    def log(self) -> str:
+        """What it has logged so far."""
+        return self._log_path.read_text()
+
     def connection(self, database: str) -> dict[str, Any]:
         """What psycopg2, and Synapse's `args:`, need to connect."""
         return {"host": "127.0.0.1", "port": self.port, "user": "synapse", "dbname": database}

@@ -142,7 +142,9 @@ class VirtualServer:
         return self.clock
 
     def get_datastores(self) -> Any:
-        return types.SimpleNamespace(databases=list(self.pools.values()))
+        pools = list(self.pools.values())
+        main = types.SimpleNamespace(db_pool=pools[0])
+        return types.SimpleNamespace(databases=pools, main=main)
 
     def _delayed_background_call(
         self, msec: float, f: Callable[..., Any], *args: Any, desc: str

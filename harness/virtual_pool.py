@@ -63,7 +63,7 @@ class VirtualPool:
     def __init__(self, hs: Any, name: str) -> None:
         self._name = name
         self.engine = object()
-        self._db_pool = types.SimpleNamespace(connections={})
+        self._db_pool = types.SimpleNamespace(connections={}, dbapiName="sqlite3", connkw={})
         self.broken: Exception | None = None
         self.full: Exception | None = None
         self.silent: list[Deferred[None]] | None = None
@@ -74,6 +74,7 @@ class VirtualPool:
 
     def use_file(self, path: Path | str) -> None:
         """Keep the queue, a new one, in this file."""
+        self._db_pool.connkw["database"] = str(path)
         self.connection = sqlite3.connect(path)
         self.connection.execute(
             "CREATE TABLE background_updates"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import attrs
 from twisted.internet.task import Clock
@@ -20,6 +23,7 @@ from soak.instrument import SITES, InjectedError
 from soak.lived import KINDS, Clients, Kind, Walk
 from soak.postgres_like import make_postgres_like
 from synapse_bgthrottle.decision import Cause
+from synapse_bgthrottle.http_check import HttpCheck
 from tests.virtual.web_world import FakeApi, ProcessedRequest, request
 
 # One error of ours is told once for each place that it comes to, and what all of the module needs
@@ -130,6 +134,10 @@ def _live(kind: Kind) -> _Seen:
     ended: list[Any] = []
     with ExitStack() as stack:
         stack.enter_context(server.in_charge())
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        server.pools["master"].use_file(Path(folder) / "homeserver.db")
+        line = patch.object(HttpCheck, "_connected", lambda *_: nullcontext(_Line()))
+        stack.enter_context(line)
         clients = stack.enter_context(Clients(server).there())
         module: Any = _loaded(server, kind)
         for name, work in zip(names, works, strict=True):
@@ -168,16 +176,26 @@ def _is_closed(module: Any) -> bool:
     )
 
 
-class _Web:
-    async def get_raw(self, url: str) -> bytes:
-        return b""
+class _Line:
+    """A connection to an endpoint that lets updates run."""
+
+    def __init__(self) -> None:
+        self._answer = [b"HTTP/1.1 204 No Content\r\n\r\n", b""]
+
+    def settimeout(self, timeout_s: float) -> None:
+        """It answers at once."""
+
+    def sendall(self, request: bytes) -> None:
+        """Whatever is asked."""
+
+    def recv(self, _: int) -> bytes:
+        return self._answer.pop(0)
 
 
 def _loaded(server: VirtualServer, kind: Kind) -> Any:
     who = FakeApi()
     server.api.get_user_by_req = who.get_user_by_req
     server.api.is_user_admin = who.is_user_admin
-    server.api.http_client = _Web()
     if kind.postgres:
         make_postgres_like(server.pools["master"])
     return server.load(kind.config)

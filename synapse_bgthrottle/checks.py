@@ -1,32 +1,26 @@
 """What is looked at outside the database's own views: the disk, and the operator's own checks."""
 
 import logging
-import math
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.asker import Questions
 from synapse_bgthrottle.database import Database, complaint_of, engine_of
-from synapse_bgthrottle.guarded import get
 from synapse_bgthrottle.homeserver import Homeserver
-from synapse_bgthrottle.sample_statements import LIMIT_TIME, LONGEST_STATEMENT_MS
+from synapse_bgthrottle.http_check import HttpCheck
+from synapse_bgthrottle.sample_statements import LIMIT_TIME
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals.samples import CheckSample
+from synapse_bgthrottle.sql_check import first_value
 
 logger = logging.getLogger(__name__)
 
-LONGEST_REQUEST_S = 2.0
 # A database that is silent must not keep the disks of the others from being looked at.
 _LONGEST_QUESTION_S = 2.0
-
-# About a tenth of a millisecond.
-_LOOK_AFTER_STEPS = 1000
-_TOO_LONG = f"no answer within {LONGEST_STATEMENT_MS} ms"
 
 Check = Callable[[], Awaitable[CheckSample | None]]
 
@@ -44,6 +38,8 @@ class Checks:
         self._host = host
         self._questions = Questions(host)
         self._settings = settings
+        url = settings.http_url
+        self._http_check = None if url is None else HttpCheck(url, host.now_s)
         self._folders: dict[str, str | None] = {}
 
     def by_signal(self) -> dict[str, Check]:
@@ -52,7 +48,7 @@ class Checks:
         checks: dict[str, Check] = {"disk_free": self._disk_free}
         if settings.pause_file is not None:
             checks["pause_file"] = self._pause_file
-        if settings.http_url is not None:
+        if self._http_check is not None:
             checks["http"] = self._http
         if settings.sql_query is not None:
             checks["sql"] = self._sql
@@ -93,21 +89,18 @@ class Checks:
         )
 
     async def _http(self) -> CheckSample:
-        value, about = 0.0, ""
-        try:
-            url = self._settings.http_url
-            await self._questions.within(LONGEST_REQUEST_S, "http", self._host.fetch, url)
-        except Exception as error:
-            code = get(error, "code")
-            if not isinstance(code, int):  # HTTP's: an answer, but not a good one
-                raise
-            value, about = 1.0, f"answers {int(code)}"
+        check: Any = self._http_check
+        status = await self._host.in_thread(check.status)
+        about = "" if 200 <= status <= 299 else f"answers {status}"
+        if 300 <= status <= 399:
+            about += " (redirects are not followed)"
+        value = 1.0 if about else 0.0
         return CheckSample(at_s=self._host.now_s(), name="http", value=value, about=about)
 
     async def _sql(self) -> CheckSample:
-        value, problem = await self._host.run_on_main(
-            "bgthrottle_sql", first_value, self._settings.sql_query, self._host.now_s
-        )
+        settings = self._host.main.connection_settings()
+        query = self._settings.sql_query
+        value, problem = await self._host.in_thread(first_value, settings, query)
         return CheckSample(at_s=self._host.now_s(), name="sql", value=value, problem=problem)
 
 
@@ -138,55 +131,3 @@ def _is_there(path: str) -> tuple[float, str]:
     except OSError as error:
         return 1.0, complaint_of(error)
     return 1.0, ""
-
-
-def first_value(txn: Any, query: str, now_s: Callable[[], float]) -> tuple[float | None, str]:
-    """The first value of the query's first row, or None and why there is none."""
-    # To the driver's own cursor: Synapse's takes `?` for a parameter, and `%` for one of another.
-    cursor = getattr(txn, "txn", txn)
-    try:
-        if engine_of(txn) == "PostgresEngine":
-            cursor.execute(f"{LIMIT_TIME}; SET TRANSACTION READ ONLY")
-        is_sqlite = engine_of(txn) == "Sqlite3Engine"
-        with _sqlite_limits(cursor, now_s) if is_sqlite else nullcontext():
-            cursor.execute(query)
-            row = cursor.fetchone()
-        value = math.nan if row is None or row[0] is None else float(row[0])
-    except Exception as error:  # in a database thread; Synapse would try again
-        return None, complaint_of(error)
-    return (None, "the query answers nothing") if math.isnan(value) else (value, "")
-
-
-@contextmanager
-def _sqlite_limits(cursor: Any, now_s: Callable[[], float]) -> Iterator[None]:
-    """Nothing is written meanwhile, and what takes too long is ended, as PostgreSQL does by itself.
-
-    The connection is Synapse's only one: all else waits for this, and all limits end with it. What
-    SQLite does in one step, such as `count(*)` of a whole table, cannot be ended, but is told of.
-    """
-    deadline_s = now_s() + LONGEST_STATEMENT_MS / 1000
-    connection, is_asking = cursor.connection, True
-    cursor.execute("PRAGMA query_only")
-    (query_only,) = cursor.fetchone()
-    as_before = f"PRAGMA query_only = {int(query_only)}"
-
-    def is_too_long() -> bool:
-        return is_asking and now_s() > deadline_s
-
-    try:
-        connection.set_progress_handler(is_too_long, _LOOK_AFTER_STEPS)
-        cursor.execute("PRAGMA query_only = ON")
-        yield
-    except Exception as error:
-        if now_s() > deadline_s:
-            raise TimeoutError(_TOO_LONG) from error
-        raise
-    finally:
-        is_asking = False
-        try:
-            cursor.execute(as_before)
-        except Exception:  # by another one: the server's only connection must not stay read-only
-            connection.execute(as_before)
-        connection.set_progress_handler(None, 0)
-    if now_s() > deadline_s:
-        raise TimeoutError(_TOO_LONG)

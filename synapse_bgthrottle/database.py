@@ -1,10 +1,11 @@
 """Synapse's private side, as far as it is about one database and its queue of updates."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from inspect import getclosurevars
 from typing import Any
 
+import attrs
 from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.failures import is_from_database, is_refusal
@@ -36,10 +37,24 @@ _GROW_ON_SQLITE = (
 
 _QUEUE = "SELECT update_name, progress_json, depends_on, ordering FROM background_updates"
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
+_DRIVERS = ("psycopg2", "sqlite3")
 
 
 class ReadProblemError(Exception):
     """Something could not be read; says why in a line."""
+
+
+@attrs.frozen
+class ConnectionSettings:
+    """How Synapse connects to a database.
+
+    Attributes:
+        is_sqlite: whether it is SQLite; PostgreSQL otherwise.
+        arguments: of the driver's `connect`, secrets included.
+    """
+
+    is_sqlite: bool
+    arguments: Mapping[str, Any] = attrs.field(repr=False)
 
 
 class Database:
@@ -140,6 +155,14 @@ class Database:
     def engine(self) -> str:
         """`postgres`, `sqlite` or `unknown`."""
         return _ENGINES.get(type(get(self._pool, "engine")).__name__, "unknown")
+
+    def connection_settings(self) -> ConnectionSettings | None:
+        """How Synapse connects to it; None: unknown."""
+        pool = get(self._pool, "_db_pool")
+        arguments, driver = get(pool, "connkw"), get(pool, "dbapiName")
+        if not isinstance(arguments, dict) or driver not in _DRIVERS:
+            return None
+        return ConnectionSettings(driver == "sqlite3", arguments)
 
     async def queue(self) -> tuple[QueueRow, ...]:
         """The queue of updates, in no order.

@@ -51,6 +51,7 @@ class Homeserver:
 
     Attributes:
         databases: by name; complete only where Synapse's private side is as known.
+        main: the one with the main store, which `run_on_main` reaches too.
         stock: what stock Synapse would do.
         server_name: as in user IDs.
     """
@@ -59,11 +60,13 @@ class Homeserver:
         self._api = api
         self.server_name = str(get(api, "server_name", default=""))
         self._hs = hs = get(api, "_hs")
-        pools = call(list, get(call(get(hs, "get_datastores")), "databases")) or []
+        stores = call(get(hs, "get_datastores"))
+        pools = call(list, get(stores, "databases")) or []
         names = [(call(get(pool, "name")), pool) for pool in pools]
         self.databases = {
             name: Database(api, name, pool) for name, pool in names if isinstance(name, str)
         }
+        self.main = Database(api, "main", get(stores, "main", "db_pool"))
         self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
         self.stock = stock_settings(get(hs, "config", "background_updates"))
         self.sleep = api.sleep  # by the clock on the wall: where that is set back, for longer
@@ -164,15 +167,6 @@ class Homeserver:
     ) -> Any:
         """`Database.run` on the main database."""
         return await self._api.run_db_interaction(description, function, *arguments)
-
-    async def fetch(self, url: str) -> bytes:
-        """Ask a URL, as Synapse asks others.
-
-        Raises:
-            HttpResponseException: the answer is none of 200 to 299.
-            Exception: whatever a lost connection makes of it.
-        """
-        return await self._api.http_client.get_raw(url)
 
     def facts(self) -> Facts:
         """What the server is like, as far as decisions need it."""

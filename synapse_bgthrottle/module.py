@@ -233,6 +233,7 @@ class BackgroundUpdateThrottle:
             *remarks.unmatched(config, known, databases.keys()),
             *remarks.too_small(config, self._throttle.limits_of, first),
             *remarks.skipped(config, self._host.wall_s()),
+            *remarks.secrets(config),
         ):
             logger.warning("%s", remark)
 

@@ -73,6 +73,16 @@ DETAILS = (
         " are unknown",
     ),
     Detail(
+        "HomeServer.get_datastores().main.db_pool._db_pool",
+        ("_hs", "get_datastores()", "main", "db_pool", "_db_pool", "connkw"),
+        "the sql check cannot be asked, and holds all updates where it is configured",
+    ),
+    Detail(
+        "ConnectionPool.dbapiName",
+        ("_hs", "get_datastores()", "main", "db_pool", "_db_pool", "dbapiName"),
+        "the sql check cannot be asked, and holds all updates where it is configured",
+    ),
+    Detail(
         "DatabasePool._db_pool",
         (*_POOL, "_db_pool", "connections"),
         "a batch that waits for somebody's lock counts as one that works",
@@ -170,12 +180,6 @@ DETAILS = (
         "LoggingTransaction.database_engine",
         ("LoggingTransaction", "database_engine"),
         "no lock or vacuum that is in the way is seen, and a lock is waited for in a thread",
-        "synapse.storage.database",
-    ),
-    Detail(
-        "LoggingTransaction.txn",
-        ("LoggingTransaction", "txn"),
-        "in the query of the signal sql, `?` and `%` have the meaning that Synapse gives them",
         "synapse.storage.database",
     ),
     Detail(

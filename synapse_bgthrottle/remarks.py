@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 
 import attrs
 
+from synapse_bgthrottle.check_urls import secret_in
 from synapse_bgthrottle.config import Config
 from synapse_bgthrottle.limits import Limits, Rule, Settings, merge
 from synapse_bgthrottle.problems import did_you_mean
@@ -62,6 +63,18 @@ def unobservable_on_sqlite(config: Config) -> Iterator[str]:
                 f"signals.{name} cannot be observed on SQLite, and a budget that is configured"
                 " holds all that it is for where it cannot: leave it out"
             )
+
+
+def secrets(config: Config) -> Iterator[str]:
+    """What looks like a secret where more people read it than should."""
+    url = config.signals.http_url
+    secret = None if url is None else secret_in(url)
+    if secret is not None:
+        yield (
+            f"signals.http: the address has what looks like a secret ({secret}). Who reads the"
+            " configuration, or the log of what answers there, can read it: better let that answer"
+            " without a secret, at an address that only this server reaches, such as 127.0.0.1"
+        )
 
 
 def skipped(config: Config, wall_s: float) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from synapse_bgthrottle.check_urls import shown
 from synapse_bgthrottle.problems import Path, Problem, refused
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals import SIGNALS, Unit
@@ -122,7 +123,7 @@ class _Reader:
             elif name == "pause_file":
                 own["pause_file"] = self._switch(name, value, _FILE_ACCEPTED, _path)
             elif name == "http":
-                own["http_url"] = self._switch(name, value, _URL_ACCEPTED, _url)
+                own["http_url"] = self._http(value)
             elif name == "sql":
                 own["sql_query"] = self._sql(value)
             elif name == "disk_free" and isinstance(value, dict):
@@ -155,6 +156,16 @@ class _Reader:
         if found is not None:
             self._thresholds[name] = 1.0
         return found
+
+    def _http(self, value: Any) -> str | None:
+        try:
+            url = _url(value)
+        except ValueError:  # it is told what was found, but no password in it
+            found = shown(value) if isinstance(value, str) else value
+            self._refuse(("http",), found, _URL_ACCEPTED)
+            return None
+        self._thresholds["http"] = 1.0
+        return url
 
     def _sql(self, value: Any) -> str | None:
         if not isinstance(value, dict) or not {"query", "threshold"} <= set(value):

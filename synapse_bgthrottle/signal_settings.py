@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import attrs
 
+from synapse_bgthrottle.check_urls import shown
+
 
 @attrs.frozen(kw_only=True)
 class SignalSettings:
@@ -21,5 +23,5 @@ class SignalSettings:
     thresholds: Mapping[str, float | None] = attrs.field(factory=dict)
     disk_path: str | None = None
     pause_file: str | None = None
-    http_url: str | None = None
+    http_url: str | None = attrs.field(default=None, repr=lambda url: repr(url and shown(url)))
     sql_query: str | None = None

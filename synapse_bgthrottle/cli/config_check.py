@@ -124,5 +124,6 @@ def _warnings(config: Config, file: ConfigFile) -> Iterator[str]:
     for ignored in file.ignored:
         yield f"{ignored}: is empty, or no mapping, and Synapse ignores it"
     yield from remarks.too_small(config, Throttle(config, Settings()).limits_of, "master")
+    yield from remarks.secrets(config)
     if file.is_sqlite:
         yield from remarks.unobservable_on_sqlite(config)

@@ -120,7 +120,8 @@ def hang(postgres: PostgresServer, how: signal.Signals) -> None:
     first = postgres.process.pid
     children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
     for pid in (first, *map(int, children)):
-        os.kill(pid, how)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, how)
 
 
 @attrs.define

@@ -3,19 +3,19 @@
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
 
+from harness.endpoints import endpoint, sends_for_ever
 from harness.matrix import MatrixClient
 from harness.postgres import PostgresServer
 from harness.server import SynapseServer
 from harness.waiting import wait_until
 from synapse_bgthrottle import database_sample
-from synapse_bgthrottle.checks import first_value, folder_of
+from synapse_bgthrottle.checks import folder_of
 from synapse_bgthrottle.sample_statements import STATEMENTS
-from tests.real.asked_postgres import TABLE, Asked, Others, connected, hang
+from tests.real.asked_postgres import Asked, Others, connected, hang
 
 
 def test_locked_catalog(asked: Asked, others: Others) -> None:
@@ -38,25 +38,6 @@ def test_a_postgres_that_knows_less(asked: Asked, monkeypatch: pytest.MonkeyPatc
     assert "" != asked.sample().problem
     sample = asked.sample()
     assert ("", None) == (sample.problem, sample.foreground_backends)
-
-
-def test_the_operators_query(asked: Asked) -> None:
-    """It may not write, and not take longer than a quarter of a second."""
-
-    def first(query: str) -> tuple[float | None, str]:
-        answer: tuple[float | None, str] = asked.ask(first_value, query, time.monotonic)
-        return answer
-
-    # A busy machine may take longer than that now and then.
-    wait_until(lambda: first(f"SELECT 1 FROM {TABLE} WHERE '?' LIKE '%'") == (1, ""))
-
-    def is_refused() -> bool:
-        value, problem = first(f"DELETE FROM {TABLE} RETURNING 1")
-        assert value is None
-        return "read-only" in problem
-
-    wait_until(is_refused)
-    assert (None, "canceling statement due to statement timeout") == first("SELECT pg_sleep(5)")
 
 
 def test_where_the_files_are(asked: Asked, plain_postgres: PostgresServer) -> None:
@@ -112,13 +93,43 @@ _TOLD = (
 )
 
 
+def test_hostile_checks_in_a_server(plain_postgres: PostgresServer, tmp_path: Path) -> None:
+    """A query that takes the role away, and an endpoint that sends for ever: neither harms it."""
+    plain_postgres.create_database("hostile")
+    for_ever = sends_for_ever(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536)
+    with endpoint(for_ever) as there:
+        checks = {
+            "sql_query": "SET ROLE stranger; SELECT 1",
+            "http_url": f"http://127.0.0.1:{there.port}/",
+        }
+        arguments = {**plain_postgres.connection("hostile"), "cp_min": 1, "cp_max": 2}
+        extra = {
+            "database": {"name": "psycopg2", "args": arguments},
+            "modules": [{"module": "tests.real.sampling.Sampling", "config": checks}],
+        }
+        with SynapseServer(tmp_path, None, extra) as server:
+            client = MatrixClient.register(server.url, "alice", admin=False)
+            wait_until(lambda: "problem='the query is not one statement" in server.log())
+            for number in range(10):
+                assert client.create_room(f"room {number}")
+            wait_until(lambda: server.log().count("name='http', value=0.0") >= 2)
+            wait_until(lambda: there.ended_count >= 2)
+            assert 2 <= len(there.asked)
+            with plain_postgres.session("hostile") as cursor:
+                cursor.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%check'"
+                )
+                assert (0,) == cursor.fetchone()
+        assert "Traceback" not in server.log()
+
+
 _COUNT_FOR_EVER = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
 
 
 @pytest.mark.parametrize(
     ("query", "problem"),
     [
-        ("DELETE FROM users RETURNING 1", "attempt to write a readonly database"),
+        ("DELETE FROM users RETURNING 1", "not authorized"),
         (f"{_COUNT_FOR_EVER} SELECT max(x) FROM n", "no answer within 250 ms"),
     ],
 )

@@ -158,8 +158,12 @@ def test_server_needs_no_command_line(module: str) -> None:
 
 @pytest.mark.parametrize("module", all_modules())
 def test_nobody_imports_asyncio_or_threading(module: str) -> None:
-    """Synapse runs on Twisted's reactor, and so do we."""
-    assert set() == top_imports(module) & {"asyncio", "threading"}
+    """Synapse runs on Twisted's reactor, and so do we; `sql_check` runs in one of its threads.
+
+    There it has to end what hangs in that thread.
+    """
+    allowed = {"threading"} if module == "sql_check" else set()
+    assert set() == top_imports(module) & {"asyncio", "threading"} - allowed
 
 
 @pytest.mark.parametrize("modules", [("config",), tuple(sorted(PURE))], ids=["config", "all"])

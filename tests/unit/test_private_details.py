@@ -37,7 +37,6 @@ _PUBLIC = {
 _DOCUMENTED_API = {
     "defer_to_thread",
     "get_user_by_req",
-    "http_client",
     "is_user_admin",
     "register_background_update_controller_callbacks",
     "register_web_resource",
@@ -52,7 +51,6 @@ _UNGUARDED = {
         "answer.called",
         "answer.errback",
         "database.is_sqlite",
-        "self._api.http_client.get_raw",
         "self._metrics.answered",
         "self.databases.items",
         "timer.active",

@@ -3,19 +3,16 @@
 import errno
 import sqlite3
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from synapse.api.errors import HttpResponseException
-from twisted.internet.defer import Deferred
 
 from harness.versions import is_at_least
 from harness.virtual import VirtualServer
 from synapse_bgthrottle.homeserver import Homeserver
+from synapse_bgthrottle.http_check import HttpCheck
 from synapse_bgthrottle.signal_settings import SignalSettings
 from synapse_bgthrottle.signals.samples import CheckSample
 from tests.virtual.test_sampler import sampled
@@ -130,117 +127,63 @@ def test_a_disk_that_hangs(virtual_server: MakeServer) -> None:
     assert 1 == len(server.hanging)
 
 
-@pytest.mark.parametrize(("status", "value"), [(200, 0), (204, 0), (404, 1), (503, 1)])
-def test_http(virtual_server: MakeServer, status: int, value: float) -> None:
+@pytest.mark.parametrize(
+    ("status", "value", "about"),
+    [
+        (200, 0, ""),
+        (204, 0, ""),
+        (302, 1, "answers 302 (redirects are not followed)"),
+        (404, 1, "answers 404"),
+        (503, 1, "answers 503"),
+    ],
+)
+def test_http(virtual_server: MakeServer, status: int, value: float, about: str) -> None:
     """Any answer but one of 200 to 299 holds."""
-
-    async def get_raw(url: str) -> bytes:
-        assert "http://checks.test/" == url
-        if status >= 300:
-            raise HttpResponseException(status, "a reason", b"")
-        return b""
-
-    server = virtual_server()
-    server.api.http_client = SimpleNamespace(get_raw=get_raw)
-    (sample,) = checked(server, http_url="http://checks.test/")
-    assert (value, "") == (sample.value, sample.problem)
-    assert (f"answers {status}" if value else "") == sample.about
+    with patch.object(HttpCheck, "status", return_value=status):
+        (sample,) = checked(virtual_server(), http_url="http://checks.test/")
+    assert (value, "", about) == (sample.value, sample.problem, sample.about)
 
 
 def test_http_without_an_answer(virtual_server: MakeServer) -> None:
-    """After 2 s the request is cancelled: a problem, whatever the client makes of that."""
-    cancelled = []
+    """Whatever keeps it from answering is a problem, in its own words."""
+    refused = ConnectionError("Connection refused")
+    with patch.object(HttpCheck, "status", side_effect=refused):
+        samples = checked(virtual_server(), http_url="http://checks.test/")
+    assert (None, "Connection refused") == value_and_problem(samples)
 
-    async def get_raw(_: str) -> bytes:
-        try:
-            await Deferred()
-        except Exception as error:
-            cancelled.append(error)
-            raise IndexError("tuple index out of range") from error  # as some versions do
-        return b""
 
+def test_http_that_waits_for_a_name_server(virtual_server: MakeServer) -> None:
+    """It is not asked again before it has ended, and told as a problem every ten seconds."""
     server = virtual_server()
-    server.api.http_client = SimpleNamespace(get_raw=get_raw)
-    samples = checked(server, 2, http_url="http://checks.test/")
-    assert (None, "no answer within 2 s") == value_and_problem(samples)
-    assert 1 == len(cancelled)
+    server.hanging = []
+    samples = checked(server, 25, http_url="http://checks.test/")
+    assert ["no answer for 10 s", "no answer for 20 s"] == [sample.problem for sample in samples]
+    assert 1 == len(server.hanging)
 
 
-def test_http_refused(virtual_server: MakeServer) -> None:
-    """A connection that is refused is a problem, in its own words."""
-
-    async def get_raw(_: str) -> bytes:
-        raise ConnectionError("Connection was refused by other side")
-
+def test_sql(virtual_server: MakeServer, tmp_path: Path) -> None:
+    """The first value of the query is the signal's."""
     server = virtual_server()
-    server.api.http_client = SimpleNamespace(get_raw=get_raw)
-    samples = checked(server, http_url="http://checks.test/")
-    assert (None, "Connection was refused by other side") == value_and_problem(samples)
+    server.pools["master"].use_file(tmp_path / "homeserver.db")
+    query = "SELECT COUNT(*) + 2.5 FROM background_updates"
+    assert (2.5, "") == value_and_problem(checked(server, sql_query=query))
 
 
-@pytest.mark.parametrize(
-    ("query", "value", "problem"),
-    [
-        ("SELECT 2.5, 3", 2.5, ""),
-        ("SELECT COUNT(*) FROM background_updates", 0, ""),
-        ("SELECT 1 WHERE '?' LIKE '%'", 1, ""),
-        ("SELECT NULL", None, "the query answers nothing"),
-        ("SELECT 1 WHERE 1 = 0", None, "the query answers nothing"),
-        ("SELECT 'many'", None, "could not convert string to float: 'many'"),
-        ("SELECT 1 FROM nowhere", None, "no such table: nowhere"),
-    ],
-)
-def test_sql(virtual_server: MakeServer, query: str, value: float | None, problem: str) -> None:
-    """The first value of the first row; anything else is a problem."""
-    assert (value, problem) == value_and_problem(checked(virtual_server(), sql_query=query))
-
-
-@pytest.mark.parametrize(
-    "query", ["DELETE FROM background_updates RETURNING 1", "CREATE TABLE mine (key INT)"]
-)
-def test_sql_may_not_write(virtual_server: MakeServer, query: str) -> None:
-    """On SQLite neither; the server itself writes afterwards as before."""
+def test_sql_is_asked_beside_the_pool(virtual_server: MakeServer, tmp_path: Path) -> None:
+    """Whatever the pool's connections do: they are not used."""
     server = virtual_server()
-    pool = server.pools["master"]
-    pool.queue("an_update", nothing)  # type: ignore[arg-type]
-    assert (None, "attempt to write a readonly database") == value_and_problem(
-        checked(server, sql_query=query)
-    )
-    with pool.connection:
-        assert [(1,)] == pool.connection.execute(
-            "DELETE FROM background_updates RETURNING 1"
-        ).fetchall()
-
-
-def test_sql_that_takes_long(virtual_server: MakeServer) -> None:
-    """On SQLite it is ended too, and nothing that comes after it is."""
-    server = virtual_server()
-    counted = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
-    ticks = count(step=0.01)  # a clock that goes on by itself, unlike the server's
-    with patch.object(server.clock, "monotonic", side_effect=ticks.__next__):
-        samples = checked(server, sql_query=f"{counted} SELECT max(x) FROM n")
-    assert (None, "no answer within 250 ms") == value_and_problem(samples)
-    samples = checked(server, sql_query=f"{counted} SELECT x FROM n LIMIT 1 OFFSET 99999")
-    assert (100_000, "") == value_and_problem(samples)
-    server.advance(1)
-    connection = server.pools["master"].connection
-    connection.execute("CREATE TABLE theirs (key INT)")
-    theirs = connection.execute(f"{counted} SELECT x FROM n LIMIT 1 OFFSET 99999")
-    assert (100_000,) == theirs.fetchone()
-
-
-def test_sql_that_took_long(virtual_server: MakeServer) -> None:
-    """On SQLite an answer that could not be prevented from coming late is none."""
-    with patch("synapse_bgthrottle.checks.LONGEST_STATEMENT_MS", -1):
-        samples = checked(virtual_server(), sql_query="SELECT 1")
-    assert (None, "no answer within 250 ms") == value_and_problem(samples)
-
-
-def test_sql_without_a_database(virtual_server: MakeServer) -> None:
-    """A database that is gone is a problem, too."""
-    server = virtual_server()
+    server.pools["master"].use_file(tmp_path / "homeserver.db")
     server.pools["master"].broken = sqlite3.OperationalError("gone")
-    assert (None, "gone") == value_and_problem(checked(server, sql_query="SELECT 1"))
+    assert (1, "") == value_and_problem(checked(server, sql_query="SELECT 1"))
+
+
+def test_sql_of_an_unknown_database(virtual_server: MakeServer) -> None:
+    """Where Synapse does not tell how it connects, it is a problem."""
+    server = virtual_server()
+    del server.pools["master"]._db_pool.connkw
+    samples = checked(server, sql_query="SELECT 1")
+    problem = "it is not known how this Synapse connects to its database"
+    assert (None, problem) == value_and_problem(samples)
 
 
 def nothing(*_: Any) -> None:

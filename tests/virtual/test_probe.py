@@ -3,14 +3,12 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from twisted.internet.defer import ensureDeferred
 
 from harness.virtual import VirtualServer
-from synapse_bgthrottle.checks import first_value
 from synapse_bgthrottle.homeserver import Homeserver
 
 MakeServer = Callable[..., VirtualServer]
@@ -74,28 +72,3 @@ def test_only_the_public_api(virtual_server: MakeServer) -> None:
     server = virtual_server()
     server.api._hs = None
     assert ask(server) is None
-
-
-class FailingCursor:
-    """One that fails where it is to allow writing again."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-        self._cursor = connection.cursor()
-        self.fetchone = self._cursor.fetchone
-
-    def execute(self, sql: str) -> None:
-        if sql == "PRAGMA query_only = 0":
-            raise sqlite3.OperationalError("interrupted")
-        self._cursor.execute(sql)
-
-
-def test_the_operators_query_leaves_the_database_writable(server: VirtualServer) -> None:
-    """Also where allowing that again fails at first: all of Synapse has this connection only."""
-    connection = server.pools["master"].connection
-    txn = SimpleNamespace(
-        txn=FailingCursor(connection),
-        database_engine=server.pools["master"].transaction.database_engine,
-    )
-    assert (5.0, "") == first_value(txn, "SELECT 5", lambda: 0.0)
-    assert (0,) == connection.execute("PRAGMA query_only").fetchone()
