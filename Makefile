@@ -17,7 +17,7 @@ help:
 	@echo "make test-upgrade   those of whole upgrades, from the old versions that are there"
 	@echo "make compat         the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make compat-smoke   a few of them on the oldest version"
-	@echo "make lint           ruff and mypy"
+	@echo "make lint           ruff, mypy, and what may import what"
 	@echo "make format         what ruff can mend"
 	@echo "make bench          what updates do to clients, by controller; ten minutes"
 	@echo "make bench-full     the same with all updates, loads and arms; about an hour"
@@ -60,6 +60,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,5 @@
-"""`python -m compatibility [VERSION...]`: the tests on each Synapse, one after the other; see --help."""
+"""`python -m compatibility [VERSION...]`: the tests on each Synapse, one after the other; see
+--help."""
 
 from __future__ import annotations
 
@@ -35,16 +36,20 @@ SMOKE = (
     "tests/end_to_end/databases/test_postgres.py::test_an_outage[stop]",
 )
 _VIRTUAL = tuple(
-    f"tests/integration/test_{name}.py"
-    for name in ("updater", "updater_failures", "checks", "sampler", "private_side")
+    f"tests/integration/{name}.py"
+    for name in (
+        *("updater/test_updater", "updater/test_updater_failures", "faults/test_compatibility"),
+        *("sampling/test_operator_checks", "sampling/test_sampler"),
+    )
 )
 # Among them outages, and workers. `statement_timeout` is a setting of later versions.
 _REAL = (
     *(
-        f"tests/end_to_end/test_{name}.py"
+        f"tests/end_to_end/{name}.py"
         for name in (
-            *("adaptive", "api", "faults", "index_builds"),
-            *("postgres", "rules", "safety", "signals"),
+            *("server/test_adaptive", "server/test_rules", "api/test_api"),
+            *("faults/test_faults", "faults/test_safety", "databases/test_index_builds"),
+            *("databases/test_postgres", "databases/test_signals"),
         )
     ),
     "tests/end_to_end/server/test_deployments.py::test_replica_lag_is_a_budget",
@@ -53,12 +58,20 @@ _REAL = (
 _MORE_REAL = (
     *_REAL,
     *(
-        f"tests/end_to_end/test_{name}.py"
-        for name in ("demo", "signals_questions", "upgrade", "web", "web_delegated")
+        f"tests/end_to_end/{name}.py"
+        for name in (
+            *("command/test_demo", "databases/test_signals_questions", "server/test_upgrade"),
+            *("api/test_web", "api/test_web_delegated"),
+        )
     ),
 )
 _REAL_OF_TODAY = tuple(
-    f"tests/end_to_end/test_{name}.py" for name in ("connections", "deployments", "odd_updates")
+    f"tests/end_to_end/{name}.py"
+    for name in (
+        "faults/test_connections",
+        "server/test_deployments",
+        "faults/test_misbehaving_updates",
+    )
 )
 # Minutes, on the oldest and the newest only.
 _LONG = (

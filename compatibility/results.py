@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import attrs
 
-KINDS = ("unit", "virtual", "real")
+KINDS = ("unit", "integration", "end_to_end")
 NO_REPORT = "no report of either run"
 
 
@@ -128,4 +128,4 @@ def report(path: Path) -> Report:
 
 def _kind(test: str) -> str:
     name = test.split(".")[1] if "." in test else ""
-    return name if name in KINDS else "real"
+    return name if name in KINDS else "end_to_end"

@@ -15,9 +15,11 @@ Synapse and that Python, and the module of that revision (with `+`, files differ
 
 - **unit**: the module's core, which knows no Synapse. Run on the oldest and the newest Synapse, and
   on each Python.
-- **virtual**: Synapse's own updater, and the HTTP API, in virtual time. All of these tests on the
+- **integration**: Synapse's own updater, and the HTTP API, in virtual time. All of these tests on
+the
   oldest and the newest Synapse; on the others the updater, what it asks, and missing details.
-- **real**: Synapse's processes, on SQLite and on PostgreSQL. On every version the API, levers,
+- **end to end**: Synapse's processes, on SQLite and on PostgreSQL. On every version the API,
+levers,
   history, rules, outages and other faults, signals, the adaptive pace, a worker, a replica and
   little privilege; on the oldest and the newest also tokens; on {OF_TODAY[0]} and the newest split
   databases, more workers, lost connections and updates that misbehave; on the newest whole
@@ -26,7 +28,7 @@ Synapse and that Python, and the module of that revision (with `+`, files differ
 
 Numbers are passed / failed / skipped.
 
-| Synapse | Python | revision | unit | virtual | real | seconds | date |
+| Synapse | Python | revision | unit | integration | end to end | seconds | date |
 |---|---|---|---|---|---|---|---|
 """
 

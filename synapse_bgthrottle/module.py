@@ -19,7 +19,6 @@ from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSampl
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.homeserver.fallback import StockIteration
 from synapse_bgthrottle.homeserver.internals import private_side
-from synapse_bgthrottle.homeserver.internals.private_side import MissingDetail
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.iteration import Iteration
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
@@ -30,6 +29,7 @@ from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from synapse_bgthrottle.homeserver.service import ModuleSteering
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
 from synapse_bgthrottle.homeserver.storage.store import Store
+from synapse_bgthrottle.schema import MissingDetail
 
 logger = logging.getLogger(__name__)
 
@@ -180,11 +180,12 @@ class BackgroundUpdateThrottle:
         states = []
         for name, database in self._throttle.databases.items():
             update = self._throttle.updates[name, database.update_name]
-            doing = "running a batch" if update.batch_start_s is not None else "waiting"
+            ran = update.totals
+            doing = "running a batch" if update.batch.start_s is not None else "waiting"
             reason = update.decision.reason if update.decision is not None else "just begun"
             states.append(
-                f"{name}: {database.update_name} {doing} ({reason}), {update.batches} batches"
-                f" in {update.batch_s:.1f}s, {database.failures} failures in a row"
+                f"{name}: {database.update_name} {doing} ({reason}), {ran.batches} batches"
+                f" in {ran.batch_s:.1f}s, {database.failures} failures in a row"
             )
         return f"<BackgroundUpdateThrottle: {'; '.join(states) or 'no update seen so far'}>"
 

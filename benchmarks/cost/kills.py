@@ -1,4 +1,5 @@
-"""Does a pause survive kill -9? `python -m benchmarks.cost.kills --times 100`, on SQLite or PostgreSQL."""
+"""Does a pause survive kill -9? `python -m benchmarks.cost.kills --times 100`, on SQLite or
+PostgreSQL."""
 
 from __future__ import annotations
 

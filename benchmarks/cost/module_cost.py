@@ -1,6 +1,7 @@
 """The module's own CPU time: while an update runs, and while none is pending.
 
-`python -m benchmarks.cost.module_cost`: servers with and without the module, in turn, that do the same: nothing, or
+`python -m benchmarks.cost.module_cost`: servers with and without the module, in turn, that do the
+same: nothing, or
 one batch of one row a second, so that whatever differs is the module. Its questions to PostgreSQL
 cost CPU there: that is told too.
 """

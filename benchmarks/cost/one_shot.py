@@ -1,6 +1,7 @@
 """An index build, which nobody can slow down once it runs: when it starts, and what clients feel.
 
-`python -m benchmarks.cost.one_shot`: blocks with a build and blocks without take turns, with the same
+`python -m benchmarks.cost.one_shot`: blocks with a build and blocks without take turns, with the
+same
 arrivals; requests that are due during a build are compared with the same ones of the block without.
 """
 

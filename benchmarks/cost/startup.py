@@ -1,6 +1,7 @@
 """How long the command takes to start, as multiples of a bare Python's start.
 
-`python -m benchmarks.cost.startup`: each command in turn, again and again, so that a busy moment meets all.
+`python -m benchmarks.cost.startup`: each command in turn, again and again, so that a busy moment
+meets all.
 Those that ask a server ask a closed port, and end as soon as that is known.
 """
 

@@ -1,6 +1,7 @@
 """How long the module's status takes to be told with many updates pending.
 
-`python -m benchmarks.cost.status_time`: a new server, of whose updates most are real and the first is paused,
+`python -m benchmarks.cost.status_time`: a new server, of whose updates most are real and the
+first is paused,
 and invented ones behind them; the same administrator asks again and again.
 """
 

@@ -1,6 +1,7 @@
 """The front as SVG: speed against what clients feel, every arm with its intervals.
 
-`python -m benchmarks.plots.front RESULT.json FRONT.svg [--load steady]` draws the cells of one load.
+`python -m benchmarks.plots.front RESULT.json FRONT.svg [--load steady]` draws the cells of one
+load.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""SIGTERM and kill -9 at random moments, 200 times while updates run: `python -m soak.faults.kills`.
+"""SIGTERM and kill -9 at random moments, 200 times while updates run: `python -m
+soak.faults.kills`.
 
 The exit status is 1 where a lever that was acknowledged is lost, a row is, or the index is not the
 same as stock's in the end.

@@ -1,4 +1,5 @@
-"""Updates that misbehave on a real server, stock Synapse beside it: `python -m soak.faults.misbehaving_updates`.
+"""Updates that misbehave on a real server, stock Synapse beside it: `python -m
+soak.faults.misbehaving_updates`.
 
 An update that is as it should be comes behind each of them, and another one runs in the server's
 other database; clients read and write ten times a second. The exit status is 1 unless each came,

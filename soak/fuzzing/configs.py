@@ -1,6 +1,7 @@
 """10^5 configurations and requests, valid or refused with their problems; 10^5 lives of decisions.
 
-`python -m soak.fuzzing.configs`, by hypothesis; `--fuzz SECONDS` by a fuzzer that is guided by what code is
+`python -m soak.fuzzing.configs`, by hypothesis; `--fuzz SECONDS` by a fuzzer that is guided by
+what code is
 reached (needs the package `atheris`), on the configuration and on the requests for levers. The exit
 status is 1 where anything else than a value or its problems came of one, or where one call of the
 module took a quarter of a second of the processor: nobody is answered meanwhile.
@@ -27,9 +28,9 @@ from synapse_bgthrottle import BackgroundUpdateThrottle
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.levers.request import Action, parse_lever_request
 from testbed.strategies.junk import ANYTHING, JUNK_LEVEL
+from testbed.strategies.lives import ANY_LIFE, live
+from testbed.strategies.requests import JSON, KEYS, SETTINGS
 from testbed.strategies.strategies import raw_configs, raw_lever_requests
-from tests.unit.core.levers.test_lever_requests import JSON, KEYS, SETTINGS
-from tests.unit.core.scheduling.test_whole_decision import ANY_LIFE, live
 
 # Of the processor, for any one call.
 _LONGEST_S = 0.25

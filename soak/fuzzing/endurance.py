@@ -1,6 +1,7 @@
 """A million iterations of the decision code with signals that say anything: nothing starves.
 
-`python -m soak.fuzzing.endurance`: in virtual time, three minutes. The exit status is 1 if one iteration
+`python -m soak.fuzzing.endurance`: in virtual time, three minutes. The exit status is 1 if one
+iteration
 waited for longer than the least duty cycle and the waits for gaps and comparisons explain.
 """
 

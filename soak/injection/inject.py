@@ -1,4 +1,5 @@
-"""An error of our own at every call in the module, one at a time: `python -m soak.injection.inject`.
+"""An error of our own at every call in the module, one at a time: `python -m
+soak.injection.inject`.
 
 First runs in virtual time tell which calls are made; then each of them fails, always, once, or once
 later. Every time all updates must come to their end, no later than at stock's pace, without one

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.api.query import parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, encode, invalid
 from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, LOAD, STATUS, USES, Route
@@ -60,11 +61,11 @@ class Endpoints:
         if route == STATUS:
             return await self._status.answer()
         if route == HISTORY:
-            return _ok({"history": await self._steering.history(**values)})
+            return _ok(schema.History(history=await self._steering.history(**values)))
         if route == USES:
-            return _ok({"uses": await self._steering.uses(**values)})
+            return _ok(schema.Uses(uses=await self._steering.uses(**values)))
         if route == LOAD:
-            return _ok({"load": await self._steering.load()})
+            return _ok(schema.Load(load=await self._steering.load()))
         if route == EXPLAIN:
             return _ok(await self._steering.explain(**values))
         return Answer(200, self._openapi)
@@ -84,7 +85,7 @@ class Endpoints:
 
 def _ok(content: object) -> Answer:
     # Not in a thread, as Synapse does: the encoder holds the interpreter's lock all the while.
-    return Answer(200, encode(content))
+    return Answer(200, encode(schema.to_json(content)))
 
 
 async def _done(answer: Awaitable[Answer]) -> Answer:

@@ -20,8 +20,7 @@ from synapse_bgthrottle.api.service import Steering
 from synapse_bgthrottle.api.static_files import PageFiles
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.homeserver.internals.database import complaint_of
-from synapse_bgthrottle.homeserver.internals.guard import get
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError, get
 
 if TYPE_CHECKING:
     from synapse.http.site import SynapseRequest

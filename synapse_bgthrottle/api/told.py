@@ -1,11 +1,10 @@
 """The line that the log keeps of a lever pulled. Pure."""
 
-from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any
 
 from synapse_bgthrottle.core.levers.request import Action, LeverRequest, escaped
-from synapse_bgthrottle.core.written import settings_in_words
+from synapse_bgthrottle.core.units import settings_in_words
+from synapse_bgthrottle.schema import LeverAnswer
 
 _DID = {
     Action.PAUSE: "paused",
@@ -16,7 +15,7 @@ _DID = {
 }
 
 
-def told(request: LeverRequest, author: str, answer: Mapping[str, Any]) -> str:
+def told(request: LeverRequest, author: str, answer: LeverAnswer) -> str:
     """Who did what to which updates until when, and why: one line.
 
     Args:
@@ -28,10 +27,10 @@ def told(request: LeverRequest, author: str, answer: Mapping[str, Any]) -> str:
     line += " in all databases" if request.database is None else f" in {request.database}"
     if request.settings:
         line += f" to {settings_in_words(request.settings)}"
-    for lever in answer.get("made", ()):
-        until = datetime.fromtimestamp(lever["ends_ms"] / 1000, timezone.utc)
+    for lever in answer.made:
+        until = datetime.fromtimestamp((lever.ends_ms or 0) / 1000, timezone.utc)
         line += f" until {until:%Y-%m-%d %H:%M:%S} UTC"
-    count = len(answer.get("ended", ()))
+    count = len(answer.ended)
     if count:
         line += f", which ended {count} earlier" + (" one" if count == 1 else " ones")
     line += f": {request.reason}" if request.reason else ", no reason given"

@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING
 from synapse_bgthrottle.core.adaptive import weekly_activity
 from synapse_bgthrottle.core.config.limits import Adaptive, Rule, Settings
 from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.reports.explain import settings_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.forecast.accuracy import Went
 from synapse_bgthrottle.forecast.forecast import Observed
 from synapse_bgthrottle.forecast.from_history import NOT_ENOUGH, LearnedLoad, Past, share_observed
-from synapse_bgthrottle.forecast.stated import settings_of
 from synapse_bgthrottle.forecast.weekly_load import HOURS, WeeklyLoad
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.models import Explanation, HistoryEntry, SeenHour
-    from synapse_bgthrottle.client.throttle_status import RunningUpdate, ThrottleStatus
+    from synapse_bgthrottle.schema import (
+        Explanation,
+        HistoryEntry,
+        LimitValues,
+        RunningUpdate,
+        SeenHour,
+        ThrottleStatus,
+    )
 
 _MOSTLY = 0.5
 
@@ -36,11 +42,17 @@ def config_of(explanations: "Iterable[Explanation]") -> Config:
             number,
             patterns=(told.update.replace("[", "[[]"),),
             database=told.database,
-            settings=settings_of(told.limits),
+            settings=settings_of(_values(told)),
         )
         for number, told in enumerate(explanations)
     ]
     return Config(rules=tuple(rules))
+
+
+def _values(told: "Explanation") -> "LimitValues":
+    if told.limit_values is None:
+        raise ValueError("its module is older than this command, and states them in texts only")
+    return told.limit_values
 
 
 def pasts_of(history: "Iterable[HistoryEntry]", now_ms: float) -> list[Past]:

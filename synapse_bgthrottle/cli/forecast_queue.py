@@ -14,7 +14,7 @@ from synapse_bgthrottle.forecast.models import Job
 from synapse_bgthrottle.forecast.results import Forecast
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.throttle_status import (
+    from synapse_bgthrottle.schema import (
         DatabaseStatus,
         PendingUpdate,
         RunningUpdate,

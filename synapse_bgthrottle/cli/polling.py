@@ -9,8 +9,7 @@ from synapse_bgthrottle.cli import verdicts
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client, ClientError
-    from synapse_bgthrottle.client.results import UpdatesStatus
-    from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+    from synapse_bgthrottle.schema import ThrottleStatus, UpdatesStatus
 
     Snapshot: TypeAlias = ThrottleStatus | UpdatesStatus
 

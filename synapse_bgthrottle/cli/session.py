@@ -141,15 +141,15 @@ class Session:
         if self.is_human:
             output.show(lines)
             return
-        from synapse_bgthrottle.client.decoding import encode  # noqa: PLC0415
+        from synapse_bgthrottle.schema import to_json  # noqa: PLC0415
 
-        output.write(encode(result), self.output_format)
+        output.write(to_json(result), self.output_format)
 
     def stream(self, result: Any) -> None:
         """Print one of many results: a line of JSON, or a document of YAML."""
-        from synapse_bgthrottle.client.decoding import encode  # noqa: PLC0415
+        from synapse_bgthrottle.schema import to_json  # noqa: PLC0415
 
-        output.write(encode(result), self.output_format, is_one_of_many=True)
+        output.write(to_json(result), self.output_format, is_one_of_many=True)
 
     def confirm(self, question: str, yes: bool) -> None:
         """Ask, unless --yes; without a terminal there is nobody to ask, which is an error."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from synapse_bgthrottle.cli.render.update import why
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.levers import Lever
-    from synapse_bgthrottle.client.results import UpdatesStatus
-    from synapse_bgthrottle.client.throttle_status import (
+    from synapse_bgthrottle.schema import (
         DatabaseStatus,
+        Lever,
         PendingUpdate,
         ThrottleStatus,
+        UpdatesStatus,
     )
 
 UNTOLD = (

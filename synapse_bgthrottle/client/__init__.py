@@ -20,12 +20,19 @@ from synapse_bgthrottle.client.errors import (
     UnreachableError,
     WorkerError,
 )
-from synapse_bgthrottle.client.levers import Lever, LeverAnswer, Use
-from synapse_bgthrottle.client.models import Explanation, HistoryEntry, SeenHour
 from synapse_bgthrottle.client.requests import JOBS
-from synapse_bgthrottle.client.results import CurrentUpdate, UpdatesStatus
 from synapse_bgthrottle.client.sync_client import Client
-from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+from synapse_bgthrottle.schema import (
+    CurrentUpdate,
+    Explanation,
+    HistoryEntry,
+    Lever,
+    LeverAnswer,
+    SeenHour,
+    ThrottleStatus,
+    UpdatesStatus,
+    Use,
+)
 
 __all__ = [
     "JOBS",

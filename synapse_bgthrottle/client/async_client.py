@@ -8,11 +8,16 @@ import httpx
 
 from synapse_bgthrottle.client import requests
 from synapse_bgthrottle.client.connection import TIMEOUT_S, Connection
-from synapse_bgthrottle.client.levers import LeverAnswer, Use
-from synapse_bgthrottle.client.models import Explanation, HistoryEntry, SeenHour
 from synapse_bgthrottle.client.requests import MODULE_PREFIX, Call
-from synapse_bgthrottle.client.results import UpdatesStatus
-from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+from synapse_bgthrottle.schema import (
+    Explanation,
+    HistoryEntry,
+    LeverAnswer,
+    SeenHour,
+    ThrottleStatus,
+    UpdatesStatus,
+    Use,
+)
 
 T = TypeVar("T")
 

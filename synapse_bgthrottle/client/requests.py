@@ -5,11 +5,20 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from synapse_bgthrottle.client.decoding import decode
-from synapse_bgthrottle.client.levers import LeverAnswer, Use, Uses
-from synapse_bgthrottle.client.models import Explanation, History, HistoryEntry, Load, SeenHour
-from synapse_bgthrottle.client.results import Enabled, UpdatesStatus
-from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+from synapse_bgthrottle.schema import (
+    Enabled,
+    Explanation,
+    History,
+    HistoryEntry,
+    LeverAnswer,
+    Load,
+    SeenHour,
+    ThrottleStatus,
+    UpdatesStatus,
+    Use,
+    Uses,
+    decode,
+)
 
 T = TypeVar("T")
 

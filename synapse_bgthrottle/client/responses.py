@@ -4,7 +4,6 @@ import json
 import re
 from typing import Any, TypeVar
 
-from synapse_bgthrottle.client.decoding import MismatchError
 from synapse_bgthrottle.client.errors import (
     ClientError,
     NoModuleError,
@@ -20,6 +19,7 @@ from synapse_bgthrottle.client.errors import (
     WorkerError,
 )
 from synapse_bgthrottle.client.requests import Call
+from synapse_bgthrottle.schema import MismatchError
 
 T = TypeVar("T")
 

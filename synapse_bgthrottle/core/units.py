@@ -6,6 +6,8 @@ Inside the package a quantity has one unit, which its name carries (`_ms`, `_s`,
 
 import math
 import re
+from collections.abc import Mapping
+from typing import Any
 
 _SECOND_MS = 1000
 _MS_BY_UNIT = {
@@ -168,3 +170,19 @@ def format_size_bytes(size_bytes: float) -> str:
 def format_time_of_day(minutes: int) -> str:
     """A time of day for people: 1320 is `22:00`."""
     return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def settings_in_words(settings: Mapping[str, Any]) -> str:
+    """`profile=finish windows=[{days: [sat, sun], start: 22:00}]`, as the command takes it."""
+    return " ".join(f"{key}={written(value)}" for key, value in settings.items())
+
+
+def written(value: object) -> str:
+    """A value of JSON without Python's quotes and words."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {written(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(written, value)) + "]"
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value)

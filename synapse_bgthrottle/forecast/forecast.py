@@ -115,7 +115,7 @@ def _walks(
     """By case, the walks through each database's queue."""
 
     def pace_of(job: Job, update: UpdateState, level: float) -> Pace:
-        is_let_go = update.released
+        is_let_go = update.holds.has_outlasted
         is_released = update.levers is not None and bool(update.levers.all)  # it has no others here
         per_batch_s = job.per_batch_s or 1.0
         paces = measured.paces(

@@ -121,7 +121,7 @@ class ProgressWatch:
         update = self._throttle.updates[entry.key]
         if left is not None:
             held_s = self._courses.running[database.name].held_s(update)
-            seen.pace.observe(self._host.now_s(), left, update.batch_s, held_s)
+            seen.pace.observe(self._host.now_s(), left, update.totals.batch_s, held_s)
 
     async def _ask_bounds(self, database: Database, seen: _Seen) -> None:
         """Ask for the ends of the update's table, if it is time to."""

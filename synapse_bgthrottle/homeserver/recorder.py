@@ -17,7 +17,7 @@ from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import Courses
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver, ServerEndsError
 from synapse_bgthrottle.homeserver.internals.timers import Timer
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch

@@ -5,6 +5,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
 from synapse_bgthrottle.core.levers.apply import Pulled
 from synapse_bgthrottle.core.levers.request import (
@@ -30,8 +31,7 @@ from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.homeserver.internals.database import complaint_of
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
-from synapse_bgthrottle.homeserver.internals.private_side import MissingDetail
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
 from synapse_bgthrottle.homeserver.recorder import Keeper
@@ -39,8 +39,6 @@ from synapse_bgthrottle.homeserver.sampling.asker import Questions
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
 from synapse_bgthrottle.homeserver.storage.store import Store
-
-Json = dict[str, Any]
 
 # What takes longer is answered with that, and a lever may still be pulled then.
 _LONGEST_LOOK_S = 3.0
@@ -65,7 +63,7 @@ class ModuleSteering:
         week: SeenWeek,
         watches: Mapping[str, DatabaseWatch],
         on_internal_error: OnInternalError,
-        missing: Sequence[MissingDetail] = (),
+        missing: Sequence[schema.MissingDetail] = (),
     ) -> None:
         self._host = host
         self._questions = Questions(host)
@@ -78,9 +76,9 @@ class ModuleSteering:
         self._week = week
         self._watches = watches
         self._on_internal_error = on_internal_error
-        self._missing = [detail.to_json() for detail in missing]
+        self._missing = missing
 
-    async def status(self) -> Json:
+    async def status(self) -> schema.ThrottleStatus:
         """What goes on, and what waits; also while no database answers."""
         problem = await self._keeper.opening.opened(_LONGEST_LOOK_S)  # right after the start
         databases = tuple(self._host.databases.values())  # more may show while these are asked
@@ -96,7 +94,9 @@ class ModuleSteering:
             missing=self._missing,
         )
 
-    async def history(self, limit: int, update: str | None, database: str | None) -> list[Json]:
+    async def history(
+        self, limit: int, update: str | None, database: str | None
+    ) -> tuple[schema.HistoryEntry, ...]:
         """The courses of updates, newest first; those under way as they are now.
 
         Raises:
@@ -109,26 +109,27 @@ class ModuleSteering:
         entries = newest_first((*before, *stored, *self._unwritten()), update, database)
         if not entries:
             check_exists(database, self._targets())
-        return [entry.to_json() for entry in entries[:limit]]
+        return tuple(entry.stated() for entry in entries[:limit])
 
     def _unwritten(self) -> list[HistoryEntry]:
         running = [self._courses.so_far(name) for name in self._courses.running]
         return [*self._courses.unwritten, *(entry for entry in running if entry is not None)]
 
-    async def uses(self, limit: int) -> list[Json]:
+    async def uses(self, limit: int) -> tuple[schema.Use, ...]:
         """Who pulled which lever, newest first.
 
         Raises:
             StoreUnavailableError: the database does not answer.
         """
-        return [use.to_json() for use in await self._ask(_STORE, self._store.uses, limit)]
+        uses = await self._ask(_STORE, self._store.uses, limit)
+        return tuple(use.stated() for use in uses)
 
-    async def load(self) -> list[Json]:
+    async def load(self) -> tuple[schema.SeenHour, ...]:
         """What was seen of the hours of the week, by number."""
         await self._keeper.opening.opened(_LONGEST_LOOK_S)
-        return self._week.to_json()
+        return self._week.stated()
 
-    async def explain(self, update: str, database: str, one_shot: bool) -> Json:
+    async def explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
         """What an update of this name is, or would be, limited and held by.
 
         Raises:
@@ -137,7 +138,7 @@ class ModuleSteering:
         check_exists(database, self._targets())
         return self._explain(update, database, one_shot)
 
-    def _explain(self, update: str, database: str, one_shot: bool) -> Json:
+    def _explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
         known = self._host.databases.get(database)  # a name that is none must not become one
         enabled = known is None or known.enabled
         # What was seen of it last is old where nothing goes on.
@@ -152,7 +153,7 @@ class ModuleSteering:
         one_shot = one_shot or (known is not None and update in known.one_shots())
         return explanation(self._throttle, database, update, one_shot, at)
 
-    async def pull(self, request: LeverRequest, author: str) -> Json:
+    async def pull(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
         """Do what is asked for; answers when it is written.
 
         Raises:
@@ -183,8 +184,7 @@ class ModuleSteering:
                 f"no answer for {_LONGEST_WRITE_S:.0f} s: it may still be done, see the status",
                 may_be_done=True,
             ) from None
-        told = await self._notes(request, pulled, targets if asks_first else None)
-        return {**pulled.to_json(), "notes": told}
+        return pulled.stated(await self._notes(request, pulled, targets if asks_first else None))
 
     async def _notes(
         self, request: LeverRequest, pulled: Pulled, targets: Sequence[Target] | None
@@ -220,7 +220,7 @@ class ModuleSteering:
 
     def _explained(self, database: str, update: str) -> tuple[list[str], str]:
         told = self._explain(update, database, False)
-        return [held["reason"] for held in told["held_by"]], told["description"]
+        return [held.reason for held in told.held_by], told.description
 
     async def _look(self, database: Database) -> DatabaseLook:
         rows, problem = None, ""

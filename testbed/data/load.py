@@ -1,6 +1,7 @@
 """Open-loop load from a process of its own: requests start when they are due, come what may.
 
-`python -m testbed.data.load PLAN` reads a JSON plan, prints `ready`, and then a line for each request of
+`python -m testbed.data.load PLAN` reads a JSON plan, prints `ready`, and then a line for each
+request of
 the blocks that it is told on standard input. Latency counts from when a request was due, so a stall
 is not hidden: what had to wait has waited.
 """

@@ -1,7 +1,8 @@
 """Processes of Synapse that are forked from one that has imported it: each saves two CPU seconds.
 
 As Synapse's own `complement_fork_starter` does it: until the fork there is no reactor, only a
-stand-in. The fork server is `python -m testbed.servers.forks`; it reads a request from each connection,
+stand-in. The fork server is `python -m testbed.servers.forks`; it reads a request from each
+connection,
 answers the process id, and the status once the process has ended. It never imports our module.
 """
 

@@ -26,7 +26,8 @@ _PROBE = Step(0.0002, 0.0003)
 
 
 class Decider(Protocol):
-    """The decision code: `synapse_bgthrottle.core.scheduling.throttle.Throttle`, or another law to compare."""
+    """The decision code: `synapse_bgthrottle.core.scheduling.throttle.Throttle`, or another law
+    to compare."""
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None: ...
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.config.problems import InvalidConfigError, Problem
 from synapse_bgthrottle.core.levers.request import (
     LeverRequest,
@@ -44,32 +45,34 @@ class FakeSteering:
     def __init__(self, tell: Callable[[str], object]) -> None:
         self._tell = tell
 
-    async def status(self) -> Any:
+    async def status(self) -> schema.ThrottleStatus:
         self._tell("status")
-        return example("get", "/v1/status")
+        return schema.decode(schema.ThrottleStatus, example("get", "/v1/status"))
 
-    async def history(self, limit: int, update: str | None, database: str | None) -> Any:
+    async def history(
+        self, limit: int, update: str | None, database: str | None
+    ) -> tuple[schema.HistoryEntry, ...]:
         self._tell(f"history {limit} {update} {database}")
         self._raise(update)
-        return example("get", "/v1/history")["history"]
+        return schema.decode(schema.History, example("get", "/v1/history")).history
 
-    async def uses(self, limit: int) -> Any:
+    async def uses(self, limit: int) -> tuple[schema.Use, ...]:
         self._tell(f"uses {limit}")
-        return example("get", "/v1/uses")["uses"]
+        return schema.decode(schema.Uses, example("get", "/v1/uses")).uses
 
-    async def load(self) -> Any:
+    async def load(self) -> tuple[schema.SeenHour, ...]:
         self._tell("load")
-        return example("get", "/v1/load")["load"]
+        return schema.decode(schema.Load, example("get", "/v1/load")).load
 
-    async def explain(self, update: str, database: str, one_shot: bool) -> Any:
+    async def explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
         self._tell(f"explain {update} {database} {one_shot}")
         self._raise(update)
-        return example("get", "/v1/explain")
+        return schema.decode(schema.Explanation, example("get", "/v1/explain"))
 
-    async def pull(self, request: LeverRequest, author: str) -> Any:
+    async def pull(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
         self._tell(f"{request.action.value} {request.update} by {author}")
         self._raise(request.update)
-        return example("post", f"/v1/{request.action.value}")
+        return schema.decode(schema.LeverAnswer, example("post", f"/v1/{request.action.value}"))
 
     def _raise(self, update: str | None) -> None:
         if update in ERRORS:

@@ -164,7 +164,8 @@ class Clients:
     @contextmanager
     def there(self) -> Iterator[Clients]:
         """The module sees these, and no others."""
-        of_these = "synapse_bgthrottle.homeserver.internals.synapse_metrics.ServerMetrics.__init__.__defaults__"
+        metrics = "synapse_bgthrottle.homeserver.internals.synapse_metrics.ServerMetrics"
+        of_these = f"{metrics}.__init__.__defaults__"
         with (
             patch("synapse_bgthrottle.homeserver.internals.server._requests", self),
             patch(of_these, (self._registry,)),

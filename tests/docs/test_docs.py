@@ -12,6 +12,8 @@ from synapse_bgthrottle.cli.main import bgthrottle
 from synapse_bgthrottle.core.config.keys import MATCH_KEYS, SETTING_KEYS
 from synapse_bgthrottle.core.config.limits import BUILT_IN, merge
 from synapse_bgthrottle.core.config.parser import parse
+from synapse_bgthrottle.core.scheduling.decision import Cause
+from synapse_bgthrottle.core.scheduling.holds import PRECEDENCE
 from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -98,6 +100,23 @@ def test_every_quirk_is_documented() -> None:
         assert f"`{name}`" in text
 
 
+def test_precedence_is_documented_in_the_words_of_the_code() -> None:
+    """What holds an update is documented in the order and in the words of the list that decides."""
+    page = (ROOT / "docs" / "operation.md").read_text()
+    documented = re.findall(r"^(\d)\. \*\*(\w+)\*\*: ([^.\n]*)", page, re.M)
+    assert len(PRECEDENCE) == len(documented)
+    for (cause, words, _), (number, name, text), place in zip(
+        PRECEDENCE, documented, range(1, 10), strict=True
+    ):
+        assert (cause.value, str(place)) == (name, number)
+        assert text.startswith(words)
+
+
+def test_precedence_is_the_order_of_causes() -> None:
+    """Causes are listed in the order in which they take precedence: all that hold an update."""
+    assert [cause for cause in Cause if cause.is_hold] == [cause for cause, _, _ in PRECEDENCE]
+
+
 def test_every_command_is_documented() -> None:
     """Each command of `bgthrottle` is in the documentation, with an example in its help."""
     text = "".join(page.read_text() for page in PAGES)
@@ -106,16 +125,18 @@ def test_every_command_is_documented() -> None:
         assert f"bgthrottle {name} " in (command.help or "")
 
 
-def test_every_file_is_documented() -> None:
-    """The design page's table has each file and folder of the package, once, and no other."""
-    text = (ROOT / "docs" / "design.md").read_text()
-    structure = text.split("\n## Structure\n")[1].split("\n## ")[0]
-    cells = re.findall(r"^\| (`.*?) \|", structure, re.M)
+@pytest.mark.parametrize("page", ["docs/design.md", "CONTRIBUTING.md"])
+def test_every_folder_is_documented(page: str) -> None:
+    """The tree of the package names each of its folders, at its place, and no other."""
+    (tree,) = re.findall(r"```text\nsynapse_bgthrottle/\n(.*?)```", (ROOT / page).read_text(), re.S)
+    named: list[str] = []
+    path: list[str] = []
+    for indent, name in re.findall(r"^( +)(\w+)/(?: |$)", tree, re.M):
+        path[len(indent) // 2 - 1 :] = [name]
+        named.append("/".join(path))
     package = ROOT / "synapse_bgthrottle"
-    there = {path.parent for path in package.glob("*/__init__.py")} | set(package.glob("*.py"))
-    assert sorted(path.stem for path in there if path.name[0] != "_") == sorted(
-        name for cell in cells for name in re.findall(r"`(\w+)`", cell)
-    )
+    folders = {path.parent for path in package.rglob("*.*") if "__pycache__" not in path.parts}
+    assert sorted(str(f.relative_to(package)) for f in folders - {package}) == sorted(named)
 
 
 def test_every_make_target_is_documented() -> None:

@@ -80,7 +80,7 @@ def test_report(tmp_path: Path) -> None:
     found = report(path)
     assert {
         "unit": {"passed": 1, "failed": 0, "skipped": 0},
-        "real": {"passed": 0, "failed": 2, "skipped": 1},
+        "end_to_end": {"passed": 0, "failed": 2, "skipped": 1},
     } == found.counts()
     assert [
         "tests.end_to_end.test_b::test_2[x]",
@@ -114,7 +114,7 @@ def test_two_runs(
     """Those that failed are tried again; all are, and count, where the first run told nothing."""
     found = verdict(first, again)
     passed, is_second, of_again, failed = expected
-    assert passed == found.report.counts()["real"]["passed"]
+    assert passed == found.report.counts()["end_to_end"]["passed"]
     assert is_second == found.is_second
     assert [f"tests.end_to_end.t::{name}" for name in of_again] == found.again
     assert [f"tests.end_to_end.t::{name}" for name in failed] == found.failed
@@ -150,7 +150,7 @@ def test_what_is_run_again(
     monkeypatch.setattr(environments, "synapse_version", lambda python: "1.60.0")
     result = compat.run(TARGETS[0], ("a", "b"))
     assert expected == asked
-    assert {"real": {"passed": 2, "failed": 0, "skipped": 0}} == result.counts
+    assert {"end_to_end": {"passed": 2, "failed": 0, "skipped": 0}} == result.counts
     assert ([], first is None) == (result.failed, result.is_second)
     assert result.revision
 
@@ -184,7 +184,7 @@ def test_results_are_kept(tmp_path: Path) -> None:
 
 def test_page() -> None:
     """A row for each, and below it what failed, what was run again, what was skipped and why."""
-    counts = {"virtual": {"passed": 5, "failed": 0, "skipped": 1}}
+    counts = {"integration": {"passed": 5, "failed": 0, "skipped": 1}}
     results = [
         Result(
             *("1.60-py3.11", "1.60.0", "3.11", "abc1234+", counts, True),

@@ -18,7 +18,7 @@ from synapse_bgthrottle.core.scheduling.throttle import Throttle
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
-    from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+    from synapse_bgthrottle.schema import ThrottleStatus
 
 _ONLY_THE_SERVER = "only the server knows of pauses, budgets and pressures"
 _LEFT_OUT = "what the module's config leaves out comes from background_updates: there"
@@ -87,14 +87,11 @@ def _place(status: "ThrottleStatus", update: str, database: str) -> Iterator[Lin
 
 
 def _offline(session: Session, update: str, file: Path, database: str, one_shot: bool) -> None:
-    from synapse_bgthrottle.client.decoding import decode  # noqa: PLC0415 - takes its time
-    from synapse_bgthrottle.client.models import Explanation  # noqa: PLC0415
-
     config, found = parsed(file)
     wall_ms = session.around.wall_ms()
     throttle = Throttle(config, Settings())
     at = Conditions(now_s=0.0, wall_s=wall_ms / 1000)
-    told = decode(Explanation, explanation(throttle, database, update, one_shot, at))
+    told = explanation(throttle, database, update, one_shot, at)
     lines = [*explanation_lines(told, wall_ms), Line(f"  {_ONLY_THE_SERVER}")]
     if found.server_section:
         lines.append(Line(f"  {_LEFT_OUT}"))

@@ -40,8 +40,7 @@ from testbed.simulation.model import ServerModel
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
-    from synapse_bgthrottle.client.models import SeenHour
-    from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+    from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
 
 _SERVERS = {name.lower().replace(" ", "-"): model for name, model in presets.SERVERS.items()}
 

@@ -122,7 +122,7 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
 
 def tell_nothing(session: Session, client: "Client", said: str) -> None:
     """There was nothing to end: show that, and what holds updates if something does."""
-    from synapse_bgthrottle.client.levers import LeverAnswer  # noqa: PLC0415
+    from synapse_bgthrottle.schema import LeverAnswer  # noqa: PLC0415
 
     status = client.throttle_status()
     held = [database for database in status.databases if database.state == "held"]

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 from synapse_bgthrottle.cli.render.text import Line, duration, moment, number
 from synapse_bgthrottle.cli.render.update import waited
-from synapse_bgthrottle.core.written import settings_in_words
+from synapse_bgthrottle.core.units import settings_in_words
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.levers import Lever, LeverAnswer, Use
-    from synapse_bgthrottle.client.models import Explanation, HistoryEntry
+    from synapse_bgthrottle.schema import Explanation, HistoryEntry, Lever, LeverAnswer, Use
 
 
 def lever_line(lever: "Lever", now_ms: float | None) -> str:

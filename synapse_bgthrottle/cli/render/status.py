@@ -14,12 +14,12 @@ from synapse_bgthrottle.cli.render.update import (
 )
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.results import UpdatesStatus
-    from synapse_bgthrottle.client.throttle_status import (
+    from synapse_bgthrottle.schema import (
         DatabaseStatus,
         StatedProblem,
         StatedSignal,
         ThrottleStatus,
+        UpdatesStatus,
     )
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from synapse_bgthrottle.cli.render.text import Line, duration, number, share, since, time_of_day
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client.results import CurrentUpdate
-    from synapse_bgthrottle.client.throttle_status import (
+    from synapse_bgthrottle.schema import (
+        CurrentUpdate,
         DatabaseStatus,
         PendingUpdate,
         Progress,

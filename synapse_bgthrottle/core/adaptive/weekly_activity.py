@@ -7,10 +7,10 @@ seen of it two weeks ago counts for half of what was seen today.
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import attrs
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.presence import Presence
 from synapse_bgthrottle.core.signals.samples import ProcessSample
 
@@ -112,20 +112,20 @@ class SeenWeek:
         self.hours[number] = new if old is None else old.and_also(new)
         self._changed.add(number)
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """As the HTTP API tells it, by number; hours that were never watched are left out."""
-        return [
-            {
-                "hour": hour.hour,
-                "watched_s": round(hour.watched_s, 3),
-                "present_ratio": round(hour.present_s / hour.watched_s, 4),
-                "requests_per_second": round(hour.requests / hour.watched_s, 4)
+    def stated(self) -> tuple[schema.SeenHour, ...]:
+        """As the HTTP API states it, by number; hours that were never watched are left out."""
+        return tuple(
+            schema.SeenHour(
+                hour=hour.hour,
+                watched_s=round(hour.watched_s, 3),
+                present_ratio=round(hour.present_s / hour.watched_s, 4),
+                requests_per_second=round(hour.requests / hour.watched_s, 4)
                 if self._sees_requests
                 else None,
-            }
+            )
             for _, hour in sorted(self.hours.items())
             if hour.watched_s > 0
-        ]
+        )
 
     def changed(self) -> list[SeenHour]:
         """Those that changed since this was asked: to be written."""

@@ -1,1 +1,2 @@
-"""The configuration: YAML into frozen settings, with every problem at once. Imports `signals`, `units`."""
+"""The configuration: YAML into frozen settings, with every problem at once. Imports `signals`,
+`units`."""

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from synapse_bgthrottle.core.config.check_urls import shown
 from synapse_bgthrottle.core.config.problems import Path, Problem, refused
-from synapse_bgthrottle.core.config.signal_settings import SignalSettings
+from synapse_bgthrottle.core.config.signal_settings import SignalSettings, shown
 from synapse_bgthrottle.core.signals import SIGNALS, Unit
 from synapse_bgthrottle.core.units import (
     parse_duration_ms,

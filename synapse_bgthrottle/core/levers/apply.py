@@ -1,11 +1,11 @@
 """What a request makes, and what it ends, of the levers in force. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.core.levers.lever import MOST_LEVERS, Lever, LeverKind
+from synapse_bgthrottle import schema
+from synapse_bgthrottle.core.levers.lever import MOST_LEVERS, Lever, LeverKind, UpdateKey
 from synapse_bgthrottle.core.levers.request import (
     Action,
     LeverRequest,
@@ -23,8 +23,6 @@ _ENDED_BY = {
     Action.RESET: (LeverKind.OVERRIDE, LeverKind.RELEASE),
 }
 
-UpdateKey = tuple[str, str]
-
 
 @attrs.frozen
 class Pulled:
@@ -39,12 +37,14 @@ class Pulled:
     ended: tuple[Lever, ...]
     in_force: tuple[Lever, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """As the HTTP API tells it, by these names."""
-        return {
-            name: [lever.to_json() for lever in levers]
-            for name, levers in attrs.asdict(self, recurse=False).items()
-        }
+    def stated(self, notes: Iterable[str]) -> schema.LeverAnswer:
+        """As the HTTP API states it."""
+        return schema.LeverAnswer(
+            made=tuple(lever.stated() for lever in self.made),
+            ended=tuple(lever.stated() for lever in self.ended),
+            in_force=tuple(lever.stated() for lever in self.in_force),
+            notes=tuple(notes),
+        )
 
 
 def change(

@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.config.limits import Settings
 
 # More of them at a time are a mistake, and each is looked at for each update.
@@ -25,6 +26,9 @@ MOST_ENDED = 100
 
 # How many uses are remembered.
 MOST_USES = 1000
+
+# Database and name of an update.
+UpdateKey = tuple[str, str]
 
 
 class LeverKind(enum.Enum):
@@ -90,20 +94,20 @@ class Lever:
         why = f": {self.reason}" if self.reason else ""
         return f"by {self.author} until {ends:%Y-%m-%d %H:%M:%S} UTC{why}"
 
-    def to_json(self) -> dict[str, Any]:
-        """As the HTTP API tells it: times in ms since the epoch."""
-        return {
-            "id": self.lever_id,
-            "kind": self.kind.value,
-            "update": self.update,
-            "database": self.database,
-            "settings": dict(self.written),
-            "reason": self.reason,
-            "author": self.author,
-            "created_ms": round(self.created_s * 1000),
-            "ends_ms": round(self.ends_s * 1000),
-            "used_ms": None if self.used_s is None else round(self.used_s * 1000),
-        }
+    def stated(self) -> schema.Lever:
+        """As the HTTP API states it: times in ms since the epoch."""
+        return schema.Lever(
+            id=self.lever_id,
+            kind=self.kind.value,
+            update=self.update,
+            database=self.database,
+            settings=self.written,
+            reason=self.reason,
+            author=self.author,
+            created_ms=round(self.created_s * 1000),
+            ends_ms=round(self.ends_s * 1000),
+            used_ms=None if self.used_s is None else round(self.used_s * 1000),
+        )
 
 
 @attrs.frozen
@@ -154,6 +158,15 @@ class Use:
     settings: Mapping[str, Any]
     ends_ms: int | None
 
-    def to_json(self) -> dict[str, Any]:
-        """As the HTTP API tells it."""
-        return attrs.asdict(self, filter=lambda field, _: field.name != "use_id")
+    def stated(self) -> schema.Use:
+        """As the HTTP API states it."""
+        return schema.Use(
+            at_ms=self.at_ms,
+            author=self.author,
+            action=self.action,
+            update=self.update,
+            database=self.database,
+            reason=self.reason,
+            settings=self.settings,
+            ends_ms=self.ends_ms,
+        )

@@ -1,1 +1,2 @@
-"""Status, explanation, problems, log lines and warnings, as data and text. Imports all of `core`."""
+"""Status, explanation, problems, log lines and warnings, as data and text. Imports all of
+`core`."""

@@ -5,10 +5,10 @@ from collections.abc import Set as AbstractSet
 
 import attrs
 
-from synapse_bgthrottle.core.config.check_urls import secret_in
 from synapse_bgthrottle.core.config.limits import Limits, Rule, Settings, merge
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.problems import did_you_mean
+from synapse_bgthrottle.core.config.signal_settings import secret_in
 from synapse_bgthrottle.core.config.windows import skipped_days
 from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.signals import SIGNALS

@@ -1,11 +1,20 @@
-"""What an update of a name is, or would be, limited and held by, as JSON. Pure."""
+"""What an update of a name is, or would be, limited and held by. Pure."""
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from zoneinfo import ZoneInfo
 
-from synapse_bgthrottle.core.config.limits import FixedSleep, Limits
-from synapse_bgthrottle.core.config.windows import is_open
+from synapse_bgthrottle import schema
+from synapse_bgthrottle.core.config.limits import (
+    Adaptive,
+    DutyCycle,
+    FixedSleep,
+    Limits,
+    Pace,
+    Settings,
+)
+from synapse_bgthrottle.core.config.profiles import PROFILES
+from synapse_bgthrottle.core.config.windows import DAYS, Window, is_open
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.reports.log_lines import describe
 from synapse_bgthrottle.core.scheduling.decision import Conditions
@@ -14,26 +23,111 @@ from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
 
-Json = dict[str, Any]
-
 
 def explanation(
     throttle: Throttle, database_name: str, update_name: str, one_shot: bool, at: Conditions
-) -> Json:
+) -> schema.Explanation:
     """Which rule and which limits it gets, and all that would hold it at this moment."""
     state, verdicts = throttle.explain(database_name, update_name, one_shot, at)
     levers = (throttle.levers or Levers()).about(update_name, database_name)
-    return {
-        "update": update_name,
-        "database": database_name,
-        "one_shot": state.one_shot,
-        "rule": None if state.rule is None else str(state.rule),
-        "description": describe(state),
-        "limits": _limits(state.limits),
-        "details": list(_details(update_name, state, at.wall_s)),
-        "held_by": [{"cause": v.cause.value, "reason": v.reason} for v in verdicts],
-        "levers": [lever.to_json() for lever in levers.in_force(at.wall_s)],
-    }
+    return schema.Explanation(
+        update=update_name,
+        database=database_name,
+        one_shot=state.one_shot,
+        rule=None if state.rule is None else str(state.rule),
+        description=describe(state),
+        limits=_limits(state.limits),
+        limit_values=limit_values(state.limits),
+        details=tuple(_details(update_name, state, at.wall_s)),
+        held_by=tuple(schema.HeldBy(cause=v.cause.value, reason=v.reason) for v in verdicts),
+        levers=tuple(lever.stated() for lever in levers.in_force(at.wall_s)),
+    )
+
+
+def limit_values(limits: Limits) -> schema.LimitValues:
+    """The merged settings as values."""
+    pace = limits.pace
+    return schema.LimitValues(
+        pace=_PACES[type(pace)],
+        duty_cycle_ratio=pace.ratio if isinstance(pace, DutyCycle) else None,
+        sleep_ms=pace.duration_ms if isinstance(pace, FixedSleep) else None,
+        profile=limits.profile,
+        min_duty_cycle_ratio=limits.min_duty_ratio,
+        max_duty_cycle_ratio=limits.max_duty_ratio,
+        target_duration_ms=limits.target_duration_ms,
+        max_items_per_second=_or_none(limits.max_items_per_second),
+        default_batch_items=limits.default_batch_items,
+        min_batch_items=limits.min_batch_items,
+        max_batch_items=None if math.isinf(limits.max_batch_items) else int(limits.max_batch_items),
+        windows=tuple(
+            schema.WindowValues(
+                days=tuple(DAYS[day] for day in window.days),
+                start_minutes=window.start_minutes,
+                end_minutes=window.end_minutes,
+            )
+            for window in limits.windows
+        ),
+        time_zone=str(limits.time_zone),
+        max_hold_ms=limits.max_hold_ms,
+        needs_approval=limits.needs_approval,
+    )
+
+
+_PACES: dict[type[Pace], str] = {
+    DutyCycle: "duty_cycle",
+    FixedSleep: "sleep",
+    Adaptive: "adaptive",
+}
+
+
+def settings_of(values: schema.LimitValues) -> Settings:
+    """The settings that `limit_values` made these of.
+
+    Raises:
+        ValueError: another version of the module has something that this one does not know.
+    """
+    if values.profile not in PROFILES:
+        raise ValueError(f"no profile is called {values.profile}")
+    try:
+        zone = ZoneInfo(values.time_zone)
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError(f"no time zone is called {values.time_zone}") from error
+    return Settings(
+        target_duration_ms=values.target_duration_ms,
+        pace=_pace(values),
+        profile=values.profile,
+        min_duty_ratio=values.min_duty_cycle_ratio,
+        max_duty_ratio=values.max_duty_cycle_ratio,
+        max_items_per_second=_or_inf(values.max_items_per_second),
+        default_batch_items=values.default_batch_items,
+        min_batch_items=values.min_batch_items,
+        max_batch_items=_or_inf(values.max_batch_items),
+        windows=tuple(
+            Window(tuple(map(DAYS.index, v.days)), v.start_minutes, v.end_minutes)
+            for v in values.windows
+        ),
+        time_zone=zone,
+        max_hold_ms=values.max_hold_ms,
+        needs_approval=values.needs_approval,
+    )
+
+
+def _pace(values: schema.LimitValues) -> Pace:
+    if values.pace == "adaptive":
+        return Adaptive()
+    if values.pace == "duty_cycle" and values.duty_cycle_ratio is not None:
+        return DutyCycle(values.duty_cycle_ratio)
+    if values.pace == "sleep" and values.sleep_ms is not None:
+        return FixedSleep(values.sleep_ms)
+    raise ValueError(f"no pace is called {values.pace}, or its value is missing")
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isinf(value) else value
+
+
+def _or_inf(value: float | None) -> float:
+    return math.inf if value is None else value
 
 
 def _limits(limits: Limits) -> dict[str, str]:

@@ -61,16 +61,16 @@ class Teller:
         if update_name != self.update_name:
             self.update_name, self.released = update_name, False
             yield logging.INFO, f"Pacing {name}: {describe(update)}"
-        if update.released and not self.released:
+        if update.holds.has_outlasted and not self.released:
             hold = format_duration_ms(update.limits.max_hold_ms)
-            windows = Cause.WINDOW in update.held_since_s
+            windows = Cause.WINDOW in update.holds.since_s
             held_by = "its windows are closed" if windows else "a budget is closed"
             yield (
                 logging.WARNING,
                 f"Letting {name} go although {held_by}: that held it for {hold},"
                 f" which is max_hold; {decision.reason}",
             )
-        self.released = update.released
+        self.released = update.holds.has_outlasted
         cause = decision.cause if decision.cause.is_hold else Cause.RUN
         if cause is Cause.LEVERS:  # for a moment at every start; where it lasts, the keeper tells
             return

@@ -3,11 +3,9 @@
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.units import format_duration_ms
-
-Json = dict[str, Any]
 
 # A hold, or a batch, that is older is worth a word.
 _LONG_MS = 3_600_000
@@ -48,11 +46,11 @@ _UNREAD = (
 def problems(
     enabled: bool,
     store_problem: str,
-    databases: Sequence[Json],
+    databases: Sequence[schema.DatabaseStatus],
     gone: Mapping[str, str],
-    levers: Sequence[Json],
+    levers: Sequence[schema.Lever],
     now_ms: int,
-) -> Iterator[Json]:
+) -> Iterator[schema.StatedProblem]:
     """The worst first: of the server, then of each database, whose status is given.
 
     `gone` are updates that Synapse is at though their queue has them no more, by name of database.
@@ -72,49 +70,51 @@ def problems(
             "Enable them with `bgthrottle resume`; to hold them for a while, pause them instead.",
         )
     for database in databases:
-        yield from _of_database(database, gone.get(database["name"]), now_ms)
-    pauses = [_paused(lever) for lever in levers if lever["kind"] == "pause"]
+        yield from _of_database(database, gone.get(database.name), now_ms)
+    pauses = [_paused(lever) for lever in levers if lever.kind == "pause"]
     yield from (pause for at, pause in enumerate(pauses) if pause not in pauses[:at])
 
 
-def _paused(lever: Json) -> Json:
-    ends = datetime.fromtimestamp(lever["ends_ms"] / 1000, timezone.utc)
-    why = f": {lever['reason']}" if lever["reason"] else ""
-    words = ["bgthrottle", "resume", lever["update"]]
-    if lever["database"]:
-        words += ["--database", lever["database"]]
+def _paused(lever: schema.Lever) -> schema.StatedProblem:
+    ends = datetime.fromtimestamp(_since_ms(lever.ends_ms) / 1000, timezone.utc)
+    why = f": {lever.reason}" if lever.reason else ""
+    words = ["bgthrottle", "resume", lever.update]
+    if lever.database:
+        words += ["--database", lever.database]
     is_wide = words[2:] == ["*"]
     return _problem(
-        lever["database"],
+        lever.database,
         "paused",
-        f"{lever['update']} is paused by {lever['author']} until {ends:%Y-%m-%d %H:%M} UTC{why}",
+        f"{lever.update} is paused by {lever.author} until {ends:%Y-%m-%d %H:%M} UTC{why}",
         "End it, and all other pauses, with `bgthrottle resume`."
         if is_wide
         else f"End it with `{shlex.join(words)}`.",
     )
 
 
-def _of_database(database: Json, gone: str | None, now_ms: int) -> Iterator[Json]:
-    name, failure, current = database["name"], database["last_failure"], database["current"]
-    last = f"; the last was: {failure['message']}" if failure else ""
-    if database["state"] == "aborted":
+def _of_database(
+    database: schema.DatabaseStatus, gone: str | None, now_ms: int
+) -> Iterator[schema.StatedProblem]:
+    name, failure, current = database.name, database.last_failure, database.current
+    last = f"; the last was: {failure.message}" if failure else ""
+    if database.state == "aborted":
         yield _problem(
             name,
             "aborted",
             f"Synapse gave up on {name} after five failures in a row{last}",
             _START_ANEW if gone is None else _RESTART.format(name=gone),
         )
-    elif database["failures_in_row"]:
+    elif database.failures_in_row:
         yield _problem(name, "failing", _failing(database), _TRIED_AGAIN)
-    if database["queue_problem"]:
+    if database.queue_problem:
         yield _problem(
             name,
             "database",
-            f"the queue of {name} cannot be read: {database['queue_problem']}",
+            f"the queue of {name} cannot be read: {database.queue_problem}",
             "It is asked again; updates go on when the database answers.",
         )
-    queue = database["pending"] or ()
-    unknown = [pending["name"] for pending in queue if not _known(pending)]
+    queue = database.pending or ()
+    unknown = [pending.name for pending in queue if not _known(pending)]
     if unknown:
         yield _problem(
             name,
@@ -125,7 +125,7 @@ def _of_database(database: Json, gone: str | None, now_ms: int) -> Iterator[Json
             f" background_updates in the database {name}. Then restart Synapse: until then it stays"
             " at the first of them.",
         )
-    circle = [pending["name"] for pending in queue if not pending["is_reachable"]]
+    circle = [pending.name for pending in queue if not pending.is_reachable]
     if circle:
         yield _problem(
             name,
@@ -133,65 +133,73 @@ def _of_database(database: Json, gone: str | None, now_ms: int) -> Iterator[Json
             f"these updates wait for each other, so that none of them begins: {', '.join(circle)}",
             "Compare `depends_on` in the table background_updates with Synapse's schema files.",
         )
-    if current and current["decision"]:
-        yield from _of_update(database, current, now_ms)
+    if current and current.decision:
+        yield from _of_update(database, current, current.decision, now_ms)
 
 
-def _failing(database: Json) -> str:
-    count, failure = database["failures_in_row"], database["last_failure"]
+def _failing(database: schema.DatabaseStatus) -> str:
+    count, failure = database.failures_in_row, database.last_failure
     if failure is None:
         return f"{count} failures in a row"
     what = "failed" if count == 1 else f"failed {count} times in a row"
-    return f"{failure['update']} {what}; the last was: {failure['message']}"
+    return f"{failure.update} {what}; the last was: {failure.message}"
 
 
-def _of_update(database: Json, current: Json, now_ms: int) -> Iterator[Json]:
-    name, decision = database["name"], current["decision"]
-    for_ms = now_ms - decision["since_ms"]
-    if decision["is_hold"] and decision["cause"] not in ("paused", "disabled"):
-        if decision["cause"] == "approval" or for_ms >= _LONG_MS:
+def _of_update(
+    database: schema.DatabaseStatus,
+    current: schema.RunningUpdate,
+    decision: schema.StatedDecision,
+    now_ms: int,
+) -> Iterator[schema.StatedProblem]:
+    name = database.name
+    for_ms = now_ms - _since_ms(decision.since_ms)
+    if decision.is_hold and decision.cause not in ("paused", "disabled"):
+        if decision.cause == "approval" or for_ms >= _LONG_MS:
             yield _problem(
                 name,
                 "held",
-                f"{current['name']} has been held for {format_duration_ms(for_ms)}:"
-                f" {decision['reason']}",
-                _ending(database, current["name"], decision["cause"]),
+                f"{current.name} has been held for {format_duration_ms(for_ms)}: {decision.reason}",
+                _ending(database, current.name, decision.cause),
             )
-    elif current["batch_since_ms"] and not current["one_shot"]:
-        for_ms = now_ms - current["batch_since_ms"]
+    elif current.batch_since_ms and not current.one_shot:
+        for_ms = now_ms - current.batch_since_ms
         if for_ms >= _LONG_MS:
             yield _problem(
                 name,
                 "stuck",
-                f"a batch of {current['name']} has been running for {format_duration_ms(for_ms)}"
+                f"a batch of {current.name} has been running for {format_duration_ms(for_ms)}"
                 f"{_lock_wait(current, now_ms)}",
                 "Look at what its query waits for in the database (pg_stat_activity).",
             )
 
 
-def _lock_wait(current: Json, now_ms: int) -> str:
-    since_ms = current["lock_wait_since_ms"]
+def _lock_wait(current: schema.RunningUpdate, now_ms: int) -> str:
+    since_ms = current.lock_wait_since_ms
     if since_ms is None:
         return ""
     return f", of which it has waited for a lock for {format_duration_ms(now_ms - since_ms)}"
 
 
-def _ending(database: Json, update: str, cause: str) -> str:
+def _ending(database: schema.DatabaseStatus, update: str, cause: str) -> str:
     """What ends a hold."""
     if cause in _ENDINGS:
         return _ENDINGS[cause]
     if cause == "budget":
-        for signal in database["signals"]:
-            name = signal["name"]
-            if signal["is_closed"] and name in _STUBBORN:
-                is_read = signal["value"] is not None and not signal["is_stale"]
+        for signal in database.signals:
+            name = signal.name
+            if signal.is_closed and name in _STUBBORN:
+                is_read = signal.value is not None and not signal.is_stale
                 return _STUBBORN[name] if is_read else _UNREAD.format(name=name)
     return f"Let it go once with `{shlex.join(['bgthrottle', 'release', update])}`."
 
 
-def _known(pending: Json) -> bool:
-    return pending["known"] is not False
+def _known(pending: schema.PendingUpdate) -> bool:
+    return pending.known is not False
 
 
-def _problem(database: str | None, kind: str, message: str, advice: str) -> Json:
-    return {"database": database, "kind": kind, "message": message, "advice": advice}
+def _problem(database: str | None, kind: str, message: str, advice: str) -> schema.StatedProblem:
+    return schema.StatedProblem(database=database, kind=kind, message=message, advice=advice)
+
+
+def _since_ms(at_ms: int | None) -> int:
+    return at_ms or 0  # the server has always stated it; None is of older servers

@@ -1,10 +1,10 @@
-"""All that the HTTP API tells of the server's updates, as JSON. Pure."""
+"""All that the HTTP API states of the server's updates. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import attrs
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
 from synapse_bgthrottle.core.reports.problems import problems
@@ -15,8 +15,6 @@ from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import Pending, QueueRow, in_order
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.core.tracking.time_left import NOT_KNOWN, TimeLeft
-
-Json = dict[str, Any]
 
 
 @attrs.frozen(kw_only=True)
@@ -57,12 +55,12 @@ def status(
     server_name: str,
     enabled: bool,
     store_problem: str,
-    missing: Sequence[Json] = (),
-) -> Json:
+    missing: Sequence[schema.MissingDetail] = (),
+) -> schema.ThrottleStatus:
     """The whole status."""
     levers = (throttle.levers or Levers()).in_force(moment.wall_s)
-    told = [lever.to_json() for lever in levers]
-    databases = [_database(throttle, courses, look, levers, enabled, moment) for look in looks]
+    stated = tuple(lever.stated() for lever in levers)
+    databases = tuple(_database(throttle, courses, look, levers, enabled, moment) for look in looks)
     now_ms = round(moment.wall_s * 1000)
     gone = {
         look.name: look.current
@@ -71,24 +69,22 @@ def status(
         and look.current is not None
         and look.current not in {row.name for row in look.rows}
     }
-    return {
-        "version": __version__,
-        "server_name": server_name,
-        "now_ms": now_ms,
-        "enabled": enabled,
-        "duty_cycle_ratio": _duty_ratio(databases),
-        "databases": databases,
-        "levers": told,
-        "problems": list(problems(enabled, store_problem, databases, gone, told, now_ms)),
-        "missing": list(missing),
-    }
+    return schema.ThrottleStatus(
+        version=__version__,
+        server_name=server_name,
+        now_ms=now_ms,
+        enabled=enabled,
+        duty_cycle_ratio=_duty_ratio(databases),
+        databases=databases,
+        levers=stated,
+        problems=tuple(problems(enabled, store_problem, databases, gone, stated, now_ms)),
+        missing=tuple(missing),
+    )
 
 
-def _duty_ratio(databases: Sequence[Json]) -> float | None:
+def _duty_ratio(databases: Sequence[schema.DatabaseStatus]) -> float | None:
     # All databases share one law: where several are at work, the busiest shows what it allows.
-    ratios = [
-        database["current"]["duty_cycle_ratio"] for database in databases if database["current"]
-    ]
+    ratios = [database.current.duty_cycle_ratio for database in databases if database.current]
     return max((ratio for ratio in ratios if ratio is not None), default=None)
 
 
@@ -99,85 +95,87 @@ def _database(
     levers: Sequence[Lever],
     enabled: bool,
     moment: Moment,
-) -> Json:
+) -> schema.DatabaseStatus:
     state = throttle.databases.get(look.name)
-    current: Json | None = None
+    current: schema.RunningUpdate | None = None
     entry = courses.so_far(look.name)
     names = None if look.rows is None else {row.name for row in look.rows}
     if entry is not None and state is not None and (names is None or entry.update in names):
         current = update_status(
             entry,
-            throttle.updates[entry.key],
+            throttle.as_of(entry.key, moment.wall_s),
             state,
             look.progress.get(entry.update),
             look.time_left,
             moment,
         )
-    first = current["name"] if current else look.current
+    first = current.name if current else look.current
     failure = _last_failure(throttle, look.name)
     # What has left the queue is not tried again: its last failure was after it was done, say.
-    is_over = failure is not None and names is not None and failure["update"] not in names
-    return {
-        "name": look.name,
-        "engine": look.engine,
-        "state": _state(look, current, enabled),
-        "pending": None
+    is_over = failure is not None and names is not None and failure.update not in names
+    return schema.DatabaseStatus(
+        name=look.name,
+        engine=look.engine,
+        state=_state(look, current, enabled),
+        pending=None
         if look.rows is None
-        else [_pending(item, look, levers, courses) for item in in_order(look.rows, first)],
-        "queue_problem": look.queue_problem,
-        "current": current,
-        "failures_in_row": 0 if state is None or is_over else state.failures,
-        "last_failure": failure,
-        "signals": []
+        else tuple(_pending(item, look, levers, courses) for item in in_order(look.rows, first)),
+        queue_problem=look.queue_problem,
+        current=current,
+        failures_in_row=0 if state is None or is_over else state.failures,
+        last_failure=failure,
+        signals=()
         if state is None
-        else list(
+        else tuple(
             signals_status(state, throttle.updates[look.name, state.update_name], moment.now_s)
         ),
-    }
+    )
 
 
-def _pending(item: Pending, look: DatabaseLook, levers: Sequence[Lever], courses: Courses) -> Json:
+def _pending(
+    item: Pending, look: DatabaseLook, levers: Sequence[Lever], courses: Courses
+) -> schema.PendingUpdate:
     name = item.row.name
     course = courses.running.get(look.name)
     is_known = name in look.known if look.known else None
     one_shot = name in look.one_shots or runs_in_one_go(name)
     started = course is not None and course.entry.update == name
-    return {
-        "name": name,
-        "depends_on": item.row.depends_on or None,
-        "waits_for": item.waits_for,
-        "is_reachable": item.is_reachable,
-        "known": is_known,
-        "one_shot": one_shot if is_known else None,
-        "progress": progress.to_json() if (progress := look.progress.get(name)) else None,
-        "paused": any(
+    return schema.PendingUpdate(
+        name=name,
+        depends_on=item.row.depends_on or None,
+        waits_for=item.waits_for,
+        is_reachable=item.is_reachable,
+        known=is_known,
+        one_shot=one_shot if is_known else None,
+        progress=progress.stated() if (progress := look.progress.get(name)) else None,
+        paused=any(
             lever.kind is LeverKind.PAUSE and lever.matches(name, look.name) for lever in levers
         ),
-        "started_ms": round(course.entry.started_s * 1000) if course and started else None,
-    }
+        started_ms=round(course.entry.started_s * 1000) if course and started else None,
+    )
 
 
-def _state(look: DatabaseLook, current: Json | None, enabled: bool) -> str:
+def _state(look: DatabaseLook, current: schema.RunningUpdate | None, enabled: bool) -> str:
     if look.has_aborted:
         return "aborted"
     if look.rows is not None and not look.rows:
         return "idle"
     if not enabled:
         return "disabled"
-    if current is None or current["decision"] is None:
+    if current is None or current.decision is None:
         return "waiting"
-    if current["is_in_batch"]:
+    if current.is_in_batch:
         return "running"
-    return "held" if current["decision"]["is_hold"] else "waiting"
+    return "held" if current.decision.is_hold else "waiting"
 
 
-def _last_failure(throttle: Throttle, database_name: str) -> Json | None:
+def _last_failure(throttle: Throttle, database_name: str) -> schema.LastFailure | None:
     failed = [
-        (update.last_failure_wall_s, name, update.last_failure)
+        (update.failures.last_wall_s, name, update.failures.last_message)
         for (database, name), update in throttle.updates.items()
-        if database == database_name and update.failures
+        if database == database_name and update.failures.count
     ]
     if not failed:
         return None
     at_s, name, message = max(failed)
-    return {"at_ms": round(at_s * 1000), "update": name, "message": message}
+    return schema.LastFailure(at_ms=round(at_s * 1000), update=name, message=message)

@@ -1,21 +1,20 @@
-"""What the HTTP API tells of the update that is under way, and of signals. Pure."""
+"""What the HTTP API states of the update that is under way, and of signals. Pure."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import attrs
 
+from synapse_bgthrottle import schema
+from synapse_bgthrottle.core.reports.explain import limit_values
 from synapse_bgthrottle.core.reports.log_lines import describe
-from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
-from synapse_bgthrottle.core.scheduling.holds import by_failure
+from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
+from synapse_bgthrottle.core.scheduling.holds import backoff_left_s
 from synapse_bgthrottle.core.scheduling.observer import is_measured
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.signal_state import Level
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.time_left import TimeLeft
-
-Json = dict[str, Any]
 
 
 @attrs.frozen
@@ -37,60 +36,69 @@ def update_status(
     progress: Progress | None,
     time_left: TimeLeft,
     moment: Moment,
-) -> Json:
+) -> schema.RunningUpdate:
     """The update under way; `entry` is its history, `progress` how far it is (None: unknown)."""
-    decision = update.decision
-    return {
-        "name": entry.update,
-        "one_shot": update.one_shot,
-        "since_ms": round(entry.started_s * 1000),
-        "batches": entry.batches,
-        "items": entry.items,
-        "batch_time_ms": round(entry.batch_s * 1000),
-        "last_batch_ms": None if update.last_batch_s is None else update.last_batch_s * 1000,
-        "target_duration_ms": update.limits.target_duration_ms,
-        "items_per_second": _rate(entry, moment),
-        "waited_ms": {cause: round(s * 1000) for cause, s in entry.waited_s.items()},
-        "progress": None if progress is None else progress.to_json(),
-        "time_left_s": time_left.to_json(),
-        "decision": None
-        if decision is None
-        else {
-            "cause": decision.cause.value,
-            "is_hold": decision.cause.is_hold,
-            "reason": decision.reason,
-            "since_ms": moment.ms_at(update.since_s),
-            "next_try_ms": _next_try_ms(decision, database, moment),
-        },
-        "is_in_batch": update.batch_start_s is not None,
-        "batch_since_ms": (
-            None if update.batch_start_s is None else moment.ms_at(update.batch_start_s)
+    return schema.RunningUpdate(
+        name=entry.update,
+        one_shot=update.one_shot,
+        since_ms=round(entry.started_s * 1000),
+        batches=entry.batches,
+        items=entry.items,
+        batch_time_ms=round(entry.batch_s * 1000),
+        last_batch_ms=_ms(update.totals.last_batch_s),
+        target_duration_ms=update.limits.target_duration_ms,
+        items_per_second=_rate(entry, moment),
+        waited_ms=entry.waited_ms,
+        progress=None if progress is None else progress.stated(),
+        time_left_s=time_left.stated(),
+        decision=_decision(update, database, moment),
+        is_in_batch=update.batch.start_s is not None,
+        batch_since_ms=(
+            None if update.batch.start_s is None else moment.ms_at(update.batch.start_s)
         ),
-        "lock_wait_since_ms": _lock_wait_since_ms(update, moment),
-        "duty_cycle_ratio": update.duty_ratio,
-        "limits": describe(update),
-        "rule": None if update.rule is None else str(update.rule),
-        "index_build": _index_build(database, update),
-    }
+        lock_wait_since_ms=_lock_wait_since_ms(update, moment),
+        duty_cycle_ratio=update.pace.duty_ratio,
+        limits=describe(update),
+        limit_values=limit_values(update.limits),
+        rule=None if update.rule is None else str(update.rule),
+        index_build=_index_build(database, update),
+    )
 
 
-def signals_status(database: DatabaseState, update: UpdateState, now_s: float) -> Iterator[Json]:
+def _decision(
+    update: UpdateState, database: DatabaseState, moment: Moment
+) -> schema.StatedDecision | None:
+    decision = update.decision
+    if decision is None:
+        return None
+    return schema.StatedDecision(
+        cause=decision.cause.value,
+        is_hold=decision.cause.is_hold,
+        reason=decision.reason,
+        since_ms=moment.ms_at(update.decided.since_s),
+        next_try_ms=_next_try_ms(decision, database, moment),
+    )
+
+
+def signals_status(
+    database: DatabaseState, update: UpdateState, now_s: float
+) -> Iterator[schema.StatedSignal]:
     """Every signal of a database, whether it could be read or not; `update` is at its head."""
     closed = _closed(database, update, now_s)
     for name, level in database.board.levels.items():
         signal = level.signal
-        yield {
-            "name": name,
-            "class": signal.signal_class.value,
-            "unit": signal.unit.value,
-            "value": level.value,
-            "threshold": level.threshold,
-            "pressure": level.pressure,
-            "age_s": None if level.at_s is None else max(now_s - level.at_s, 0.0),
-            "is_stale": level.is_stale(now_s),
-            "is_closed": name in closed,
-            "problem": _problem(level),
-        }
+        yield schema.StatedSignal(
+            name=name,
+            kind=signal.signal_class.value,
+            unit=signal.unit.value,
+            value=level.value,
+            threshold=level.threshold,
+            pressure=level.pressure,
+            age_s=None if level.at_s is None else max(now_s - level.at_s, 0.0),
+            is_stale=level.is_stale(now_s),
+            is_closed=name in closed,
+            problem=_problem(level),
+        )
 
 
 def _closed(database: DatabaseState, update: UpdateState, now_s: float) -> frozenset[str]:
@@ -101,9 +109,13 @@ def _closed(database: DatabaseState, update: UpdateState, now_s: float) -> froze
     return frozenset(budget.name for budget in budgets)
 
 
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
+
+
 def _lock_wait_since_ms(update: UpdateState, moment: Moment) -> int | None:
-    since_s = update.lock_wait.since_s
-    return None if update.batch_start_s is None or since_s is None else moment.ms_at(since_s)
+    since_s = update.batch.lock_wait.since_s
+    return None if update.batch.start_s is None or since_s is None else moment.ms_at(since_s)
 
 
 def _rate(entry: HistoryEntry, moment: Moment) -> float | None:
@@ -116,15 +128,15 @@ def _next_try_ms(decision: Decision, database: DatabaseState, moment: Moment) ->
     # Not of a hold that comes before it: nothing is tried when the wait ends, then.
     if decision.cause is not Cause.BACKOFF:
         return None
-    wait = by_failure(database, Conditions(moment.now_s, moment.wall_s))
-    return None if wait is None else moment.ms_at(moment.now_s + wait.wait_s)
+    left_s = backoff_left_s(database, moment.now_s)
+    return moment.ms_at(moment.now_s + left_s) if left_s > 0 else None
 
 
-def _index_build(database: DatabaseState, update: UpdateState) -> Json | None:
+def _index_build(database: DatabaseState, update: UpdateState) -> schema.IndexBuild | None:
     build = database.board.index_build
-    if build is None or update.batch_start_s is None:  # of an update before this one
+    if build is None or update.batch.start_s is None:  # of an update before this one
         return None
-    return {"phase": build[0], "progress_ratio": build[1]}
+    return schema.IndexBuild(phase=build[0], progress_ratio=build[1])
 
 
 def _problem(level: Level) -> str:

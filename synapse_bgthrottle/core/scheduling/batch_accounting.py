@@ -1,73 +1,94 @@
 """What a batch that has ended leaves: the rest to pay, what it teaches, and counts. Pure."""
 
+import attrs
+
 from synapse_bgthrottle.core.adaptive.presence import Presence
 from synapse_bgthrottle.core.scheduling import pacing
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.samples import BatchSample
 
-# Of the time per item while nobody is there, for each batch then.
-_QUIET_ITEM_SHARE = 0.2
+
+@attrs.frozen
+class EndedBatch:
+    """A batch that has ended.
+
+    Attributes:
+        start_s, end_s: when it started and ended, monotonic.
+        items: what it did; None: that is not known.
+        failed: whether it raised.
+    """
+
+    start_s: float
+    end_s: float
+    items: int | None
+    failed: bool
+
+    @property
+    def took_s(self) -> float:
+        return max(self.end_s - self.start_s, 0.0)
 
 
 def settle(
-    database: DatabaseState,
-    update: UpdateState,
-    presence: Presence,
-    now_s: float,
-    items: int | None,
-    *,
-    failed: bool,
+    database: DatabaseState, update: UpdateState, presence: Presence, batch: EndedBatch
 ) -> None:
-    """A batch of this update ended now.
+    """A batch of this update ended.
 
     Args:
         database: where.
         update: whose.
         presence: whether anybody was there.
-        now_s: the time.
-        items: what it did; None: that is not known.
-        failed: whether it raised.
+        batch: the batch.
     """
-    start_s = now_s if update.batch_start_s is None else update.batch_start_s
-    took_s = max(now_s - start_s, 0.0)
-    idle_s = update.idle_s(now_s)
-    update.batch_start_s = None
-    database.is_open = False
-    work_s = pacing.work_s(took_s, idle_s, update.limits.target_duration_ms)
-    database.batch_end_s, database.batch_s = now_s, work_s
-    database.failures = database.failures + 1 if failed else 0
-    database.has_failed = failed
-    update.target_ceiling = pacing.target_ceiling(update.target_ceiling, failed=failed)
-    update.charged_items = 0
+    idle_s = update.batch.idle_s(batch.end_s)
+    work_s = pacing.work_s(batch.took_s, idle_s, update.limits.target_duration_ms)
+    database.batch_ended(batch.end_s, work_s, failed=batch.failed)
     # How long it was is not seen to the ms: what is left may be mostly error.
-    teaches = not failed and idle_s <= work_s
+    teaches = not batch.failed and idle_s <= work_s
+    asked_items = _asked_items(update)
+    done_items = _done_items(batch, asked_items)
+    _charge(update, batch, asked_items)
+    update.sizes.bound(failed=batch.failed)
+    if teaches:
+        _learn_size(update, asked_items, work_s)
+        if done_items and not update.one_shot:
+            _compare_with_quiet(database, update, presence, batch.end_s, work_s * 1000 / done_items)
+    update.totals.add_batch(done_items, batch.took_s, work_s)
+
+
+def _asked_items(update: UpdateState) -> int | None:
+    """The size of the batch that was decided; None: Synapse chose it from the target."""
     decision = update.decision  # the limits may be others than when the batch was decided
-    if decision is not None and decision.is_exact:
-        asked_items = decision.min_batch_items
-        # Some handlers do more than they are asked to, and some say less than they did.
-        update.charged_s, update.charged_items = start_s, max(items or 0, asked_items)
-        if teaches:
-            update.sizer.record(asked_items, update.charged_items, work_s * 1000)
-        if not failed:
-            items = asked_items if items is None else items
-    elif decision is not None and update.batches and teaches:
+    return decision.min_batch_items if decision is not None and decision.is_exact else None
+
+
+def _done_items(batch: EndedBatch, asked_items: int | None) -> int:
+    """What it did, as far as that is known; a failed one did not do what it was asked to."""
+    if batch.items is None and not batch.failed:
+        return asked_items or 0
+    return batch.items or 0
+
+
+def _charge(update: UpdateState, batch: EndedBatch, asked_items: int | None) -> None:
+    """What it counts for the items per second: some handlers do more than they are asked to."""
+    if asked_items is None:
+        update.pace.charge_nothing()
+    else:  # and some say less than they did
+        update.pace.charge(max(batch.items or 0, asked_items), batch.start_s)
+
+
+def _learn_size(update: UpdateState, asked_items: int | None, work_s: float) -> None:
+    if asked_items is not None:
+        update.sizes.learn_items(asked_items, update.pace.charged_items, work_s)
+    elif update.decision is not None and update.totals.batches:
         # Not from the first batch, whose size has nothing to do with the target.
-        update.target_scale = pacing.target_scale(decision.target_ms, work_s * 1000)
-    if items and teaches and not update.one_shot:
-        _compare_with_quiet(database, update, presence, now_s, work_s * 1000 / items)
-    update.last_batch_s = took_s
-    update.batches += 1
-    update.items += items or 0
-    update.batch_s += work_s
+        update.sizes.learn_target(update.decision.target_ms, work_s)
 
 
 def _compare_with_quiet(
     database: DatabaseState, update: UpdateState, presence: Presence, now_s: float, item_ms: float
 ) -> None:
-    quiet_after_s = update.profile.quiet_after_s
-    if presence.is_quiet(now_s, quiet_after_s):
-        known = item_ms if update.quiet_item_ms is None else update.quiet_item_ms
-        update.quiet_item_ms = known + _QUIET_ITEM_SHARE * (item_ms - known)
-    elif update.quiet_item_ms:
-        slowdown = item_ms / update.quiet_item_ms
+    if presence.is_quiet(now_s, update.profile.quiet_after_s):
+        update.pace.learn_quiet_item(item_ms)
+    elif update.pace.quiet_item_ms:
+        slowdown = item_ms / update.pace.quiet_item_ms
         database.board.observe(BatchSample(at_s=now_s, slowdown=slowdown))

@@ -34,12 +34,17 @@ class Cause(enum.Enum):
         """Whether it is a hold that no measurement ends, and that may last for months."""
         return self in _UNMEASURED
 
+    def comes_before(self, other: "Cause") -> bool:
+        """Whether it takes precedence over another one."""
+        return _ORDER[self] < _ORDER[other]
+
     @property
     def is_of_signals(self) -> bool:
         """Whether measurements have a say in it: what comes before them does not hold it."""
         return self not in _BEFORE_SIGNALS
 
 
+_ORDER = {cause: place for place, cause in enumerate(Cause)}
 _HOLDS = frozenset(
     {
         Cause.DISABLED,

@@ -1,6 +1,12 @@
-"""What holds an update, so that it does not run at all: causes, waits, reasons. Pure."""
+"""What holds an update, so that it does not run at all: one list of rules, by precedence. Pure.
 
+The rules only say what they see. What is remembered of it, since when an update is held above all,
+is noted before they are asked (`note_openings`) and afterwards (`note`).
+"""
+
+import enum
 import math
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 import attrs
@@ -36,129 +42,175 @@ _LOOK_AGAIN_S = 0.5
 # How often it is looked at whether the levers have been read.
 _SOON_S = 0.02
 
-
-def by_server(at: Conditions) -> Verdict | None:
-    """The server's switch, a silent database."""
-    if not at.enabled:
-        reason = "background updates are disabled on the server"
-        return Verdict(Cause.DISABLED, math.inf, reason)
-    if at.silent_since_s is not None:
-        reason = f"the database does not answer: {at.complaint}"
-        return Verdict(Cause.DATABASE, math.inf, reason)
-    return None
+# After these a wait for low pressures does not begin anew.
+_PASSING = (Cause.BUDGET, Cause.DATABASE)
 
 
-def by_levers(update: UpdateState, at: Conditions) -> Verdict | None:
-    """The pause that ends last, or the time until it is known whether there is one."""
-    if update.levers is None:
-        reason = "what was paused before the restart has not been read yet"
-        return Verdict(Cause.LEVERS, _SOON_S, reason)
-    pauses = update.levers.in_force(at.wall_s, LeverKind.PAUSE)
-    if not pauses:
-        return None
-    last = max(pauses, key=lambda pause: pause.ends_s)
-    reason = f"paused {last.describe()}"
-    return Verdict(Cause.PAUSED, last.ends_s - at.wall_s, reason, subject=last.lever_id)
+@attrs.frozen
+class Case:
+    """What the rules are asked about: an update at a moment.
+
+    Attributes:
+        update: the update.
+        database: where it is; None: no update of it has begun.
+        pacer: what the server's clients and pressures are.
+        at: the moment.
+        is_first: whether it is at the head of the queue, where being held counts.
+        is_measured: whether anybody looks at the signals.
+    """
+
+    update: UpdateState
+    database: DatabaseState | None
+    pacer: Pacer
+    at: Conditions
+    is_first: bool = True
+    is_measured: bool = True
+
+    def held_for_s(self, cause: Cause) -> float:
+        """For how long this has held it, at the head of the queue."""
+        return self.update.holds.for_s(cause, self.at.now_s) if self.is_first else 0.0
+
+    @property
+    def max_hold_s(self) -> float:
+        """For how long windows and budgets may hold it."""
+        return self.update.limits.max_hold_ms / 1000
 
 
-def by_failure(database: DatabaseState, at: Conditions) -> Verdict | None:
-    """The time after a failure in which nothing is tried again."""
-    if database.failures:
-        backoffs_s = BACKOFFS_S[database.failure_kind]
-        backoff_s = backoffs_s[min(database.failures, len(backoffs_s)) - 1]
-        wait_s = database.batch_end_s + backoff_s - at.now_s
-        times = "the last iteration" if database.failures == 1 else f"{database.failures} in a row"
-        if wait_s > 0:
-            failed = database.failure_kind.value
-            reason = f"{times} {failed}: next try after {backoff_s:.0f}s"
-            return Verdict(Cause.BACKOFF, wait_s, reason)
-    return None
+class Ruling(enum.Enum):
+    """Whether an update goes on although a rule would hold it."""
+
+    HOLDS = enum.auto()
+    IS_RELEASED = enum.auto()
+    HAS_OUTLASTED = enum.auto()
 
 
-def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
-    """What no longer holds it, holds it anew the next time; what nobody measured holds nothing."""
-    limits = update.limits
-    before, since_s = update.decision, update.held_since_s.get(Cause.BUDGET)
-    if before is not None and before.cause.is_unmeasured and since_s is not None:
-        # Not anew: with windows of some hours a night `max_hold` would never be over.
-        update.held_since_s[Cause.BUDGET] = since_s + at.now_s - update.decided_s
-    update.is_window_open = windows.is_open(limits.windows, limits.time_zone, at.wall_s)
-    if update.is_window_open:
-        update.held_since_s.pop(Cause.WINDOW, None)
-    if database.board.closed(at.now_s, one_shot=update.one_shot) is None:
-        update.held_since_s.pop(Cause.BUDGET, None)
-    if not update.held_since_s:
-        update.released = False
+@attrs.frozen
+class Hold:
+    """What one rule says of an update, and whether the update goes on in spite of it."""
+
+    verdict: Verdict
+    ruling: Ruling
 
 
-def by_approval(update: UpdateState, at: Conditions) -> Verdict | None:
-    """An approval that is required and not given."""
-    if not update.limits.needs_approval or is_released(update, at):
-        return None
-    reason = f"approval is required by {update.rule or 'the top level'}: release it to let it go"
-    return Verdict(Cause.APPROVAL, math.inf, reason)
+def rulings(case: Case) -> Iterator[Hold]:
+    """What the rules say, in order of precedence."""
+    for _, _, rule in PRECEDENCE:
+        verdict = rule(case)
+        if verdict is not None:
+            yield Hold(verdict, _ruling(case, verdict))
+
+
+def until_held(found: Iterable[Hold]) -> tuple[Hold, ...]:
+    """Those up to the first that holds the update; all of them, where none does."""
+    heard = []
+    for hold in found:
+        heard.append(hold)
+        if hold.ruling is Ruling.HOLDS:
+            break
+    return tuple(heard)
+
+
+def holding(found: Iterable[Hold]) -> list[Verdict]:
+    """The verdicts of those that hold the update."""
+    return [hold.verdict for hold in found if hold.ruling is Ruling.HOLDS]
+
+
+def until_max_hold(case: Case, verdict: Verdict) -> Verdict:
+    """The verdict, which ends once the update was held for `max_hold`, if that is to end it."""
+    if not verdict.may_be_let_go:
+        return verdict
+    left_s = case.max_hold_s - case.held_for_s(verdict.cause)
+    longest = format_duration_ms(case.update.limits.max_hold_ms)
+    reason = f"{verdict.reason}; held for {longest} at most"
+    return attrs.evolve(verdict, wait_s=min(verdict.wait_s, left_s), reason=reason)
 
 
 def is_released(update: UpdateState, at: Conditions) -> bool:
     """Whether somebody let it go by hand: now, or when it began, which holds until it is done."""
     return any(
         lever.kind is LeverKind.RELEASE
-        and (lever.is_in_force(at.wall_s) or lever.lever_id in update.went_by)
+        and (lever.is_in_force(at.wall_s) or lever.lever_id in update.releases.used)
         for lever in (update.levers.all if update.levers is not None else ())
     )
 
 
-def note_releases(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
-    """Those that are in use once the batch begins: it is written later, when they may be over."""
-    if verdict.cause is Cause.RUN and update.levers is not None and update.levers.all:
-        releases = update.levers.in_force(at.wall_s, LeverKind.RELEASE)
-        update.let_go_by = frozenset(lever.lever_id for lever in releases)
-
-
-def by_limits(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
-    """Closed windows and closed budgets, until they have held the update for `max_hold`.
-
-    Where somebody released the update, those that `max_hold` would end do not hold it, nor do they
-    slow it down.
-    """
-    if is_released(update, at):
-        update.released = False
-    for verdict in (by_windows(update, at), by_budgets(database, update, at)):
-        if verdict is None or (verdict.may_be_let_go and is_released(update, at)):
-            continue
-        if not verdict.may_be_let_go:
-            if verdict.cause in update.held_since_s:  # what may be let go was not held by that
-                update.held_since_s[verdict.cause] += at.now_s - update.decided_s
-            return verdict
-        longest_s = update.limits.max_hold_ms / 1000
-        since_s = update.held_since_s.setdefault(verdict.cause, at.now_s)
-        left_s = longest_s - (at.now_s - since_s)
-        if left_s > 0:
-            hold = format_duration_ms(update.limits.max_hold_ms)
-            return attrs.evolve(
-                verdict,
-                wait_s=min(verdict.wait_s, left_s),
-                reason=f"{verdict.reason}; held for {hold} at most",
-            )
-        update.released = True
-    return None
-
-
-def is_let_go(update: UpdateState, verdict: Verdict, at: Conditions, *, is_first: bool) -> bool:
-    """Whether the update goes although this holds it: it is released, or was held for long enough.
-
-    `is_first`: it is at the head of the queue, where being held counts.
-    """
+def _ruling(case: Case, verdict: Verdict) -> Ruling:
     if not verdict.may_be_let_go:
-        return False
-    since_s = update.held_since_s.get(verdict.cause) if is_first else None
-    longest_s = update.limits.max_hold_ms / 1000
-    return is_released(update, at) or (since_s is not None and at.now_s - since_s >= longest_s)
+        return Ruling.HOLDS
+    if is_released(case.update, case.at):
+        return Ruling.IS_RELEASED
+    has_outlasted = case.held_for_s(verdict.cause) >= case.max_hold_s
+    return Ruling.HAS_OUTLASTED if has_outlasted else Ruling.HOLDS
 
 
-def by_windows(update: UpdateState, at: Conditions) -> Verdict | None:
+def by_switch(case: Case) -> Verdict | None:
+    """The server's own switch for background updates."""
+    if case.at.enabled:
+        return None
+    return Verdict(Cause.DISABLED, math.inf, "background updates are disabled on the server")
+
+
+def by_silence(case: Case) -> Verdict | None:
+    """A database that does not answer."""
+    if case.at.silent_since_s is None:
+        return None
+    reason = f"the database does not answer: {case.at.complaint}"
+    return Verdict(Cause.DATABASE, math.inf, reason)
+
+
+def by_loading(case: Case) -> Verdict | None:
+    """The time until it is known whether the update is paused."""
+    if case.update.levers is not None:
+        return None
+    reason = "what was paused before the restart has not been read yet"
+    return Verdict(Cause.LEVERS, _SOON_S, reason)
+
+
+def by_pause(case: Case) -> Verdict | None:
+    """The pause that ends last."""
+    levers = case.update.levers
+    pauses = () if levers is None else levers.in_force(case.at.wall_s, LeverKind.PAUSE)
+    if not pauses:
+        return None
+    last = max(pauses, key=lambda pause: pause.ends_s)
+    wait_s = last.ends_s - case.at.wall_s
+    return Verdict(Cause.PAUSED, wait_s, f"paused {last.describe()}", subject=last.lever_id)
+
+
+def backoff_left_s(database: DatabaseState, now_s: float) -> float:
+    """The time left after a failure in which nothing is tried again; 0 or less: it is over."""
+    if not database.failures:
+        return 0.0
+    return database.batch_end_s + _backoff_s(database) - now_s
+
+
+def _backoff_s(database: DatabaseState) -> float:
+    backoffs_s = BACKOFFS_S[database.failure_kind]
+    return backoffs_s[min(database.failures, len(backoffs_s)) - 1]
+
+
+def by_failure(case: Case) -> Verdict | None:
+    """The time after a failure in which nothing is tried again."""
+    database = case.database
+    if database is None or (wait_s := backoff_left_s(database, case.at.now_s)) <= 0:
+        return None
+    times = "the last iteration" if database.failures == 1 else f"{database.failures} in a row"
+    next_try = f"next try after {_backoff_s(database):.0f}s"
+    return Verdict(Cause.BACKOFF, wait_s, f"{times} {database.failure_kind.value}: {next_try}")
+
+
+def by_approval(case: Case) -> Verdict | None:
+    """An approval that is required and not given."""
+    update = case.update
+    if not update.limits.needs_approval or is_released(update, case.at):
+        return None
+    reason = f"approval is required by {update.rule or 'the top level'}: release it to let it go"
+    return Verdict(Cause.APPROVAL, math.inf, reason)
+
+
+def by_windows(case: Case) -> Verdict | None:
     """Closed windows, however long they have held it."""
-    limits = update.limits
+    limits, at = case.update.limits, case.at
     if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
         return None
     opens_s = windows.next_opening_s(limits.windows, limits.time_zone, at.wall_s)
@@ -170,27 +222,31 @@ def by_windows(update: UpdateState, at: Conditions) -> Verdict | None:
     return Verdict(Cause.WINDOW, wait_s, reason, may_be_let_go=True)
 
 
-def by_budgets(database: DatabaseState, update: UpdateState, at: Conditions) -> Verdict | None:
+def by_budgets(case: Case) -> Verdict | None:
     """A closed budget, however long it has held it."""
-    closed = database.board.closed(at.now_s, one_shot=update.one_shot)
+    if case.database is None or not case.is_measured:
+        return None
+    closed = case.database.board.closed(case.at.now_s, one_shot=case.update.one_shot)
     if closed is None:
         return None
     return Verdict(Cause.BUDGET, _LOOK_AGAIN_S, closed.reason, closed.may_be_let_go, closed.subject)
 
 
-def by_calm(update: UpdateState, pacer: Pacer, at: Conditions) -> Verdict | None:
-    """Before a one-shot that is paced by what is measured: pressures not low for long enough."""
-    if not (update.one_shot and update.is_adaptive) or math.isinf(update.profile.tolerance_ratio):
+def by_pressures(case: Case) -> Verdict | None:
+    """Before a one-shot that is paced by what is measured: pressures not low for long enough.
+
+    Nothing stops a one-shot once it runs.
+    """
+    update, at = case.update, case.at
+    if case.database is None or not _waits_for_pressures(case):
         return None
-    is_quiet = pacer.presence.is_quiet(at.now_s, update.profile.quiet_after_s)
-    if is_quiet and pacer.presence.watched_for_s(at.now_s) >= CALM_S:
+    soft, low_for_s = case.pacer.soft, case.pacer.calm_for_s(at.now_s)
+    if low_for_s >= CALM_S or soft.pressure is None or is_released(update, at):
         return None
-    soft, calm_for_s = pacer.soft, pacer.calm_for_s(at.now_s)
-    if calm_for_s >= CALM_S or soft.pressure is None or is_released(update, at):
-        return None
-    since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
-    longest_s = min(LONGEST_WAIT_FOR_CALM_S, update.limits.max_hold_ms / 1000)
-    left_s = longest_s - (at.now_s - since_s)
+    since_s = update.holds.pressures_since_s
+    waited_s = 0.0 if since_s is None else at.now_s - since_s
+    longest_s = min(LONGEST_WAIT_FOR_CALM_S, case.max_hold_s)
+    left_s = longest_s - waited_s
     if left_s <= 0:
         return None
     longest = format_duration_ms(longest_s * 1000)
@@ -199,19 +255,80 @@ def by_calm(update: UpdateState, pacer: Pacer, at: Conditions) -> Verdict | None
         f"a one-shot starts once pressures have been below {LOW_PRESSURE} for {CALM_S:.0f}s,"
         f" after {longest} at most; {pressure}"
     )
-    return Verdict(Cause.CALM, min(CALM_S - calm_for_s, left_s, _LOOK_AGAIN_S), reason)
+    return Verdict(Cause.CALM, min(CALM_S - low_for_s, left_s, _LOOK_AGAIN_S), reason)
 
 
-def note_calm(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
+def _waits_for_pressures(case: Case) -> bool:
+    """Whether it is of the kind that waits, and somebody is there who could be hurt."""
+    update, presence, now_s = case.update, case.pacer.presence, case.at.now_s
+    if not (update.one_shot and update.is_adaptive) or math.isinf(update.profile.tolerance_ratio):
+        return False
+    is_quiet = presence.is_quiet(now_s, update.profile.quiet_after_s)
+    return not (is_quiet and presence.watched_for_s(now_s) >= CALM_S)
+
+
+# What holds an update, in order of precedence, in the words of docs/operation.md. The first that
+# does decides; an explanation has all of them.
+PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
+    (Cause.DISABLED, "the server's switch is off", by_switch),
+    (Cause.DATABASE, "the database does not answer", by_silence),
+    (Cause.LEVERS, "pauses are not read yet", by_loading),
+    (Cause.PAUSED, "a pause", by_pause),
+    (Cause.BACKOFF, "the wait after a failure", by_failure),
+    (Cause.APPROVAL, "an approval that is not given", by_approval),
+    (Cause.WINDOW, "closed windows", by_windows),
+    (Cause.BUDGET, "a closed budget", by_budgets),
+    (Cause.CALM, "before a one-shot, pressures that are not low", by_pressures),
+)
+
+
+def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
+    """What no longer holds it, holds it anew the next time; what nobody measured holds nothing."""
+    before, limits = update.decided, update.limits
+    if before.cause is not None and before.cause.is_unmeasured:
+        # Not anew: with windows of some hours a night `max_hold` would never be over.
+        update.holds.leave_out(Cause.BUDGET, at.now_s - before.at_s)
+    update.holds.see(
+        is_window_open=windows.is_open(limits.windows, limits.time_zone, at.wall_s),
+        is_budget_open=database.board.closed(at.now_s, one_shot=update.one_shot) is None,
+    )
+
+
+def note(case: Case, heard: Iterable[Hold]) -> None:
+    """What was heard, up to the first that holds the update, before anything else is decided."""
+    holds, now_s = case.update.holds, case.at.now_s
+    heard = tuple(heard)
+    held_by = next((verdict.cause for verdict in holding(heard)), None)
+    if held_by is not None and held_by.comes_before(Cause.WINDOW):
+        return
+    if is_released(case.update, case.at):
+        holds.let_go_by_hand()
+    for hold in heard:
+        verdict = hold.verdict
+        if hold.ruling is Ruling.HAS_OUTLASTED:
+            holds.outlast(verdict.cause, now_s)
+        elif hold.ruling is Ruling.HOLDS and verdict.may_be_let_go:
+            holds.hold(verdict.cause, now_s)
+        elif hold.ruling is Ruling.HOLDS:  # what may be let go was not held by that
+            holds.leave_out(verdict.cause, now_s - case.update.decided.at_s)
+
+
+def note_releases(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
+    """Those that are in use once the batch begins: it is written later, when they may be over."""
+    if verdict.cause is Cause.RUN and update.levers is not None and update.levers.all:
+        releases = update.levers.in_force(at.wall_s, LeverKind.RELEASE)
+        update.releases.note(lever.lever_id for lever in releases)
+
+
+def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
     """Since when pressures are waited for; another hold comes before that, and it begins anew.
 
     Not after a budget, nor after a database that answered late: what comes now and then would make
     it wait for ever. But their time does not count.
     """
-    passing = (Cause.BUDGET, Cause.DATABASE)
-    if update.calm_since_s is not None and update.decision and update.decision.cause in passing:
-        update.calm_since_s += at.now_s - update.decided_s
+    if update.decided.cause in _PASSING:
+        update.holds.leave_out_of_pressures(at.now_s - update.decided.at_s)
     if verdict.cause is Cause.CALM:
-        update.calm_since_s = at.now_s if update.calm_since_s is None else update.calm_since_s
-    elif verdict.cause.is_hold and verdict.cause not in passing:
-        update.calm_since_s = None
+        update.holds.wait_for_pressures(at.now_s)
+    elif verdict.cause.is_hold and verdict.cause not in _PASSING:
+        update.holds.end_wait_for_pressures()

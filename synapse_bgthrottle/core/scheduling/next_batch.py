@@ -1,5 +1,7 @@
 """The next batch of an update: when it may start, and of what size. Pure."""
 
+import attrs
+
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle
@@ -14,56 +16,104 @@ FLOOR_PACE = DutyCycle(0.01)
 
 def by_panic(database: DatabaseState, at: Conditions) -> Verdict | None:
     """Somebody who waits for us, for certain."""
-    until_s, reason = database.board.panics_until_s()
-    if until_s <= at.now_s:
+    panic = database.board.panic(at.now_s)
+    if panic is None:
         return None
+    until_s, reason = panic
     return Verdict(Cause.PANIC, until_s - at.now_s, reason)
 
 
 def by_spacing(
     database: DatabaseState, update: UpdateState, going: Going, at: Conditions
 ) -> Verdict:
-    """Whichever of pace, rate and comparison waits longest, then the requests in flight."""
-    limits = update.limits
-    pace = DutyCycle(going.ratio) if isinstance(limits.pace, Adaptive) else limits.pace
-    batch_s = database.batch_s
-    if batch_s is None:  # since the start: be as careful as after a batch on target
-        batch_s = limits.target_duration_ms / 1000
-    rest_s = pacing.rest_s(pace, batch_s)
-    floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
-    reason = going.reason
-    if update.released and floor_s > rest_s:
-        rest_s, reason = floor_s, str(FLOOR_PACE)
-    # What hushes take is given back between them, so that they are no part of the rest.
-    rests_from_s = database.batch_end_s + max(going.hushed_s - database.hushed_s, 0.0)
-    # A rest that was meant to be over soon is not begun anew when hushes become rare.
-    mean_rest_s = rest_s
-    if isinstance(limits.pace, Adaptive):
-        mean_rest_s = max(pacing.rest_s(DutyCycle(going.mean_ratio), batch_s), rest_s)
-    latest_s = database.batch_end_s + mean_rest_s + going.one_hush_s
-    pace_s = min(rests_from_s + rest_s, latest_s) - at.now_s
-    # By the limit of now: an override that has ended must not hold what it had slowed down.
-    rate_s = update.charged_s + update.charged_items / limits.max_items_per_second - at.now_s
-    waits_s = max(pace_s, rate_s, going.hush_s)
-    if waits_s <= 0:
-        gate_s = min(
-            max(pace_s, rate_s) + going.gate_s,
-            rests_from_s + pacing.rest_s(DutyCycle(going.least_ratio), batch_s) - at.now_s,
-        )
-        if update.is_adaptive and at.active_requests and gate_s > 0:
-            active = at.active_requests
-            reason = f"waits for a gap between requests, of which {active} are active"
-            return Verdict(Cause.GAP, min(controller.LOOK_EVERY_S, gate_s), reason)
-        return Verdict(Cause.RUN, 0.0, reason)
-    if waits_s == rate_s and rate_s > pace_s:
-        rate = limits.max_items_per_second
+    """Whichever of pace, rate and comparison waits longest, then the requests in flight.
+
+    Args:
+        database: where.
+        update: whose next batch it is.
+        going: how to go on.
+        at: the moment.
+    """
+    rest = _rest_of(database, update, going)
+    pace_s = rest.ends_s - at.now_s
+    rate_s = _rate_wait_s(update, pace_s, at.now_s)
+    longest_s = max(pace_s, rate_s, going.hush_s)
+    if longest_s <= 0:
+        return _by_gap(update, going, rest, max(pace_s, rate_s), at)
+    if rate_s == longest_s and rate_s > pace_s:
+        rate = update.limits.max_items_per_second
         return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
-    if waits_s == going.hush_s and going.hush_s > pace_s:
+    if going.hush_s == longest_s and going.hush_s > pace_s:
         reason = "compares clients' latency with and without batches"
         return Verdict(Cause.COMPARE, going.hush_s, reason)
-    batch = format_duration_ms(batch_s * 1000)
-    rest = format_duration_ms(rest_s * 1000)
-    return Verdict(Cause.PACE, pace_s, f"{reason}: rests {rest} after a batch of {batch}")
+    return Verdict(Cause.PACE, pace_s, rest.describe())
+
+
+@attrs.frozen
+class _Rest:
+    """The rest after a batch.
+
+    Attributes:
+        batch_s: how long the batch worked.
+        begins_s: from when it counts, monotonic.
+        ends_s: when it is over.
+        rest_s: how long it is.
+        pace: what asks for it, for people.
+    """
+
+    batch_s: float
+    begins_s: float
+    ends_s: float
+    rest_s: float
+    pace: str
+
+    def describe(self) -> str:
+        batch = format_duration_ms(self.batch_s * 1000)
+        rest = format_duration_ms(self.rest_s * 1000)
+        return f"{self.pace}: rests {rest} after a batch of {batch}"
+
+
+def _rest_of(database: DatabaseState, update: UpdateState, going: Going) -> _Rest:
+    pace = update.limits.pace
+    batch_s = database.batch_s
+    if batch_s is None:  # since the start: be as careful as after a batch on target
+        batch_s = update.limits.target_duration_ms / 1000
+    if isinstance(pace, Adaptive):
+        rest_s = pacing.rest_s(DutyCycle(going.ratio), batch_s)
+        # A rest that was meant to be over soon is not begun anew when hushes become rare.
+        mean_rest_s = pacing.rest_s(DutyCycle(going.mean_ratio), batch_s)
+    else:
+        rest_s = mean_rest_s = pacing.rest_s(pace, batch_s)
+    reason = going.reason
+    floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
+    if update.holds.has_outlasted and floor_s > rest_s:
+        rest_s, reason = floor_s, str(FLOOR_PACE)
+    # What hushes take is given back between them, so that they are no part of the rest.
+    begins_s = database.batch_end_s + max(going.hushed_s - database.hushed_s, 0.0)
+    latest_s = database.batch_end_s + max(mean_rest_s, rest_s) + going.one_hush_s
+    return _Rest(batch_s, begins_s, min(begins_s + rest_s, latest_s), rest_s, reason)
+
+
+def _rate_wait_s(update: UpdateState, pace_s: float, now_s: float) -> float:
+    """How long the items per second make it wait; as long as its pace, where they do not count."""
+    # By the limit of now: an override that has ended must not hold what it had slowed down.
+    free_from_s = update.pace.free_from_s(update.limits.max_items_per_second)
+    return pace_s if free_from_s is None else free_from_s - now_s
+
+
+def _by_gap(
+    update: UpdateState, going: Going, rest: _Rest, over_s: float, at: Conditions
+) -> Verdict:
+    """A gap between requests, which is not waited for without end.
+
+    `over_s` is how long the next batch has still had to wait, 0 or less.
+    """
+    latest_s = rest.begins_s + pacing.rest_s(DutyCycle(going.least_ratio), rest.batch_s)
+    gate_s = min(over_s + going.gate_s, latest_s - at.now_s)
+    if update.is_adaptive and at.active_requests and gate_s > 0:
+        reason = f"waits for a gap between requests, of which {at.active_requests} are active"
+        return Verdict(Cause.GAP, min(controller.LOOK_EVERY_S, gate_s), reason)
+    return Verdict(Cause.RUN, 0.0, rest.pace)
 
 
 def decided(update: UpdateState, verdict: Verdict, target_ms: float, failures: int) -> Decision:
@@ -78,11 +128,10 @@ def decided(update: UpdateState, verdict: Verdict, target_ms: float, failures: i
     limits = update.limits
     first, least = limits.default_batch_items, limits.min_batch_items
     if update.is_exact:
-        exact = _shrunk_items(update.sizer.next_items(limits, target_ms), least, failures)
+        exact = _shrunk_items(update.sizes.sizer.next_items(limits, target_ms), least, failures)
         yielded_ms, first, least = 0, exact, exact
     else:
-        scale = min(update.target_scale, update.target_ceiling)
-        yielded_ms = max(round(target_ms * scale), 1)
+        yielded_ms = max(round(target_ms * update.sizes.scale), 1)
         first = _shrunk_items(first, least, failures)
     return Decision(
         verdict.cause, verdict.reason, verdict.wait_s, yielded_ms, first, least, verdict.subject

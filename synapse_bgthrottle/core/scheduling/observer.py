@@ -5,11 +5,10 @@ from collections.abc import Mapping
 
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Pacer
+from synapse_bgthrottle.core.levers.lever import UpdateKey
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample
 from synapse_bgthrottle.core.signals.signal import PERIOD_S
-
-UpdateKey = tuple[str, str]
 
 
 def working(
@@ -21,7 +20,7 @@ def working(
         for name, database in databases.items()
         if database.is_open
         and (update := updates[name, database.update_name])
-        and not (update.decision is not None and update.decision.cause.is_hold)
+        and update.decided.hold is None
     }
 
 
@@ -30,8 +29,8 @@ def is_measured(database: DatabaseState, head: UpdateState | None) -> bool:
 
     `head` is the update at the head of the queue.
     """
-    decision = None if head is None else head.decision
-    return database.is_open and decision is not None and not decision.cause.is_unmeasured
+    cause = None if head is None else head.decided.cause
+    return database.is_open and cause is not None and not cause.is_unmeasured
 
 
 class Observer:
@@ -60,19 +59,9 @@ class Observer:
         """What was seen of the process; the boards have it already."""
         self._own_transactions = sample.pool_waits
         at_work = working(databases, updates)
-        for name, update in at_work.items():
-            database = databases[name]
-            ran = update.batch_start_s is not None or database.batch_end_s >= self._looked_s
-            level = database.board.levels.get("event_loop_lag")
-            if ran and level is not None and level.value is not None:
-                update.harm.learn_lag(level.value / level.threshold)
+        self._learn_lag(databases, at_work)
         self._looked_s = sample.at_s
-        if not self._facts.sees_requests:
-            self._pacer.presence.look(sample.at_s, None, 0)
-        elif sample.requests_answered is not None:
-            # Amid a batch too, when nobody decides anything: it may last for hours.
-            active, answered = sample.active_requests, sample.requests_answered
-            self._pacer.presence.look(sample.at_s, active, answered)
+        self._look_for_clients(sample)
         boards = [database.board for database in databases.values() if database.is_open]
         soft = controller.highest([board.soft(sample.at_s) for board in boards])
         paced = [update for update in at_work.values() if update.is_adaptive]
@@ -87,6 +76,25 @@ class Observer:
             quiet_after_s=min((update.profile.quiet_after_s for update in paced), default=0.0),
         )
 
+    def _learn_lag(
+        self, databases: Mapping[str, DatabaseState], at_work: Mapping[str, UpdateState]
+    ) -> None:
+        """How late the event loop is, of those that had a batch since the last look."""
+        for name, update in at_work.items():
+            database = databases[name]
+            ran = update.batch.start_s is not None or database.batch_end_s >= self._looked_s
+            level = database.board.levels.get("event_loop_lag")
+            if ran and level is not None and level.value is not None:
+                update.harm.learn_lag(level.value / level.threshold)
+
+    def _look_for_clients(self, sample: ProcessSample) -> None:
+        if not self._facts.sees_requests:
+            self._pacer.presence.look(sample.at_s, None, 0)
+        elif sample.requests_answered is not None:
+            # Amid a batch too, when nobody decides anything: it may last for hours.
+            active, answered = sample.active_requests, sample.requests_answered
+            self._pacer.presence.look(sample.at_s, active, answered)
+
     def database(
         self,
         name: str,
@@ -96,8 +104,8 @@ class Observer:
     ) -> None:
         """What was seen of a database: its batch's lock; and who is there, if no request can be."""
         at_work = working(databases, updates)
-        if name in at_work and at_work[name].batch_start_s is not None:
-            at_work[name].look(sample)
+        if name in at_work and at_work[name].batch.start_s is not None:
+            at_work[name].batch.look(sample)
         if self._facts.sees_requests:
             return
         self._count(name, sample)

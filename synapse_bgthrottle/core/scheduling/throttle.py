@@ -8,13 +8,15 @@ from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going, Pacer
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Limits, Pace, Rule, Settings
 from synapse_bgthrottle.core.config.parser import Config
-from synapse_bgthrottle.core.levers.lever import Lever, Levers
+from synapse_bgthrottle.core.levers.lever import Lever, Levers, UpdateKey
 from synapse_bgthrottle.core.scheduling import batch_accounting, holds, next_batch
+from synapse_bgthrottle.core.scheduling.batch_accounting import EndedBatch
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
-from synapse_bgthrottle.core.scheduling.effective_limits import UpdateLimits
+from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits, UpdateLimits
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
-from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill
+from synapse_bgthrottle.core.scheduling.holds import Case
 from synapse_bgthrottle.core.scheduling.observer import Observer, is_measured, working
+from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.core.signals.signal_set import Board
@@ -54,9 +56,7 @@ class Throttle:
         """An iteration of this update is about to be decided."""
         key = (database_name, update_name)
         if key not in self.updates:  # matching is done once, however many rules there are
-            self.updates[key] = self._limits.new_state(
-                update_name, database_name, one_shot, self._facts.sees_requests
-            )
+            self.updates[key] = self._new_state(key, one_shot)
         if database_name not in self.databases:
             board = Board(
                 self._config.signals.thresholds,
@@ -66,17 +66,11 @@ class Throttle:
             # Whole from the first moment: its update is known wherever it is.
             self.databases[database_name] = DatabaseState(now_s, board, update_name=update_name)
         database = self.databases[database_name]
-        database.is_open = True
-        if database.update_name != update_name or database.has_ended:
-            # It has come to the head of the queue, perhaps again.
-            database.update_name, database.has_ended = update_name, False
-            self.updates[key].held_since_s.clear()
-            self.updates[key].calm_since_s = None
-            self.updates[key].released = False
-            self.updates[key].let_go_by = self.updates[key].went_by = frozenset()
+        if database.begin(update_name):
+            self.updates[key].begin_anew()
             self.pacer.comparison.restart(now_s)
         if database.failures >= FAILURES_UNTIL_ABORT:
-            database.failures = 0  # somebody has started Synapse's loop anew, which forgot them too
+            database.forget_failures()  # somebody has started Synapse's loop anew
 
     def observe(self, database_name: str | None, sample: Sample) -> None:
         """A sample has been taken, of one database or (None) of what all have in common."""
@@ -92,64 +86,71 @@ class Throttle:
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
         """Whether the batch may run now, or why not; to be asked again after `wait_s` at most.
 
-        The causes in order of precedence: the server's switch, a silent database, a pause, a
-        failure, an approval that is not given, a closed window, a closed budget; before a one-shot,
-        pressures that are not low; somebody who waits for us; then whichever of pace, rate and
-        comparison waits longest, and at last the requests in flight.
+        The first of `holds.PRECEDENCE` that holds it decides; after these somebody who waits for
+        us; then whichever of pace, rate and comparison waits longest, and at last the requests in
+        flight.
         """
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
-        self._limits.apply(self.levers, update_name, database_name, update, at.wall_s)
+        key = (database_name, update_name)
+        self._limits.refresh(update.effective, key, self.levers, at.wall_s)
         if update.is_adaptive:
             self.pacer.presence.look(at.now_s, at.active_requests, at.requests_answered)
-        holds.note_openings(database, update, at)
-        target_ms = update.limits.target_duration_ms
-        verdict = (
-            holds.by_server(at)
-            or holds.by_levers(update, at)
-            or holds.by_failure(database, at)
-            or holds.by_approval(update, at)
-            or holds.by_limits(database, update, at)
-            or holds.by_calm(update, self.pacer, at)
-            or next_batch.by_panic(database, at)
-        )
+        target_ms: float = update.limits.target_duration_ms
+        verdict = self._held_by(database, update, at) or next_batch.by_panic(database, at)
         if verdict is None:  # a comparison that goes on while nothing may run would tell nothing
             going = self._going(database_name, update, at.now_s)
             target_ms = going.target_ms
-            update.duty_ratio = _duty_ratio(update.limits.pace, going)
+            update.pace.allow(_duty_ratio(update.limits.pace, going))
             verdict = next_batch.by_spacing(database, update, going, at)
-        holds.note_calm(update, verdict, at)
+        holds.note_wait_for_pressures(update, verdict, at)
         holds.note_releases(update, verdict, at)
         decision = next_batch.decided(update, verdict, target_ms, database.failures)
-        update.note(decision, at.now_s)
+        update.decided.note(decision, at.now_s)
         return decision
+
+    def _held_by(
+        self, database: DatabaseState, update: UpdateState, at: Conditions
+    ) -> Verdict | None:
+        """The first that holds the update; what was heard until then is noted."""
+        holds.note_openings(database, update, at)
+        case = Case(update, database, self.pacer, at)
+        heard = holds.until_held(holds.rulings(case))
+        holds.note(case, heard)
+        first = next(iter(holds.holding(heard)), None)
+        return None if first is None else holds.until_max_hold(case, first)
 
     def explain(
         self, database_name: str, update_name: str, one_shot: bool, at: Conditions
     ) -> tuple[UpdateState, list[Verdict]]:
         """An update as it is, or would be if it came now, and all that would hold it."""
-        update = self.updates.get((database_name, update_name))
-        if update is None:
-            update = self._limits.new_state(
-                update_name, database_name, one_shot, self._facts.sees_requests
-            )
-        self._limits.apply(self.levers, update_name, database_name, update, at.wall_s)
+        key = (database_name, update_name)
+        if key in self.updates:
+            update = self.as_of(key, at.wall_s)
+        else:
+            update = self._new_state(key, one_shot)
+            self._limits.refresh(update.effective, key, self.levers, at.wall_s)
         database = self.databases.get(database_name)
-        verdicts = [holds.by_server(at), holds.by_levers(update, at)]
+        is_first = is_looked_at = False
         if database is not None:
-            verdicts.append(holds.by_failure(database, at))
-        verdicts += [holds.by_approval(update, at), holds.by_windows(update, at)]
-        if database is not None:
+            is_first = database.update_name == update_name
             head = self.updates.get((database_name, database.update_name))
-            if is_measured(database, head):
-                verdicts.append(holds.by_budgets(database, update, at))
-            verdicts.append(holds.by_calm(update, self.pacer, at))
-        is_first = database is not None and database.update_name == update_name
-        return update, [
-            verdict
-            for verdict in verdicts
-            if verdict is not None and not holds.is_let_go(update, verdict, at, is_first=is_first)
-        ]
+            is_looked_at = is_measured(database, head)
+        case = Case(update, database, self.pacer, at, is_first, is_looked_at)
+        return update, holds.holding(holds.rulings(case))
+
+    def as_of(self, key: UpdateKey, wall_s: float) -> UpdateState:
+        """A known update with the limits of this moment, however long ago the last decision was."""
+        update = self.updates[key].copied()
+        self._limits.refresh(update.effective, key, self.levers, wall_s)
+        return update
+
+    def _new_state(self, key: UpdateKey, one_shot: bool) -> UpdateState:
+        """What is known of an update that comes for the first time."""
+        database_name, update_name = key
+        rule, limits = self._limits.of(update_name, database_name, one_shot)
+        one_shot = one_shot or runs_in_one_go(update_name)
+        return UpdateState(EffectiveLimits(limits, rule), one_shot, self._facts.sees_requests)
 
     def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:
         """Size of the batch where Synapse has counted no item yet, and least size of any other."""
@@ -175,30 +176,24 @@ class Throttle:
 
     def waited(self, database_name: str, update_name: str, cause: Cause, wait_s: float) -> None:
         """An iteration waited this long for this cause."""
-        waited_s = self.updates[database_name, update_name].waited_s
-        waited_s[cause] = waited_s.get(cause, 0.0) + wait_s
+        self.updates[database_name, update_name].totals.add_wait(cause, wait_s)
 
     def start(self, database_name: str, update_name: str, now_s: float) -> None:
         """The batch that was decided starts."""
-        update = self.updates[database_name, update_name]
-        update.batch_start_s, update.calm_since_s = now_s, None
-        update.went_by |= update.let_go_by
-        update.lock_wait, update.standstill = LockWait(now_s), Standstill(now_s)
+        self.updates[database_name, update_name].start_batch(now_s)
         self.pacer.comparison.works(database_name, now_s)
 
     def leave(self, database_name: str) -> None:
         """The iteration was cancelled: the server ends."""
-        self.databases[database_name].is_open = False
+        self.databases[database_name].leave()
 
     def loop_ends(self, database_name: str) -> None:
         """Updates were disabled: Synapse's next loop counts failures in a row from none."""
-        self.databases[database_name].failures = 0
+        self.databases[database_name].forget_failures()
 
     def ended(self, database_name: str, update_name: str) -> None:
         """An update has left the queue: should it come again, it is new."""
-        database = self.databases[database_name]
-        if database.update_name == update_name:  # or else another one has begun
-            database.has_ended = True
+        self.databases[database_name].update_ended(update_name)
 
     def delayed(self, database_name: str, update_name: str) -> None:
         """A batch that was due waits for the database's answer."""
@@ -210,7 +205,7 @@ class Throttle:
         if release.database is None:
             return False
         update = self.updates.get((release.database, release.update))
-        return update is not None and release.lever_id in update.went_by
+        return update is not None and release.lever_id in update.releases.used
 
     def finish(
         self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool
@@ -220,10 +215,11 @@ class Throttle:
         update = self.updates[database_name, update_name]
         comparison = self.pacer.comparison
         comparison.worked(database_name, now_s)
-        database.hushed_s = comparison.hushed_s(now_s)
-        if update.idle_s(now_s):
+        database.hushed(comparison.hushed_s(now_s))
+        if update.batch.idle_s(now_s):
             comparison.forget(now_s)  # clients may have waited for the same
-        batch_accounting.settle(database, update, self.pacer.presence, now_s, items, failed=failed)
+        batch = EndedBatch(update.batch.end(now_s), now_s, items, failed)
+        batch_accounting.settle(database, update, self.pacer.presence, batch)
 
     def failed(
         self,
@@ -234,10 +230,8 @@ class Throttle:
         kind: FailureKind = FailureKind.OTHER,
     ) -> None:
         """Why the batch that ended failed."""
-        self.databases[database_name].failure_kind = kind
-        update = self.updates[database_name, update_name]
-        update.failures += 1
-        update.last_failure, update.last_failure_wall_s = message, wall_s
+        self.databases[database_name].failed(kind)
+        self.updates[database_name, update_name].failures.add(message, wall_s)
 
     def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
         limits, target_ms = update.limits, update.limits.target_duration_ms
@@ -246,7 +240,7 @@ class Throttle:
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, controller.SQLITE_TARGET_MS)
         sharers = max(len(working(self.databases, self.updates)), 1)
-        batch_s = (self.databases[database_name].batch_s or 0.0) if update.batches else 0.0
+        batch_s = (self.databases[database_name].batch_s or 0.0) if update.totals.batches else 0.0
         going = self.pacer.go(limits, target_ms, update.harm, now_s, sharers, batch_s)
         if going.result is not None:
             for learner in working(self.databases, self.updates).values():

@@ -5,7 +5,6 @@ of 1.0 and opens below 0.7 (the hysteresis of block/spirit's and GitLab's health
 closed for a while at least.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 
 import attrs
@@ -113,12 +112,15 @@ class Board:
         pressure, name = max(fresh, default=(None, ""))
         return Soft(pressure, name, stale)
 
-    def panics_until_s(self) -> tuple[float, str]:
-        """Until when nothing may run because somebody is hurt for certain, and why."""
-        last = max(self._panics, key=lambda level: level.panic_until_s, default=None)
-        if last is None or last.panic_until_s == -math.inf:
-            return -math.inf, ""
-        return last.panic_until_s, last.describe()
+    def panic(self, now_s: float) -> tuple[float, str] | None:
+        """Until when nothing may run because somebody is hurt for certain, and why; None: go on."""
+        panics = [
+            (until_s, level)
+            for level in self._panics
+            if (until_s := level.panic_until_s) is not None
+        ]
+        until_s, level = max(panics, key=lambda panic: panic[0], default=(now_s, None))
+        return None if level is None or until_s <= now_s else (until_s, level.describe())
 
     def closed(self, now_s: float, *, one_shot: bool) -> Closed | None:
         """The first budget that holds an update now; None: all are open."""

@@ -45,7 +45,7 @@ class Level:
         is_hidden: whether it is not observable because of sessions of other roles.
         pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
         closed_since_s: since when it is a closed budget; None: it is open.
-        panic_until_s: until when nothing may run.
+        panic_until_s: until when nothing may run; None: there was no panic.
     """
 
     signal: Signal
@@ -58,11 +58,9 @@ class Level:
     is_hidden: bool = False
     pressure: float = 0.0
     closed_since_s: float | None = None
-    panic_until_s: float = -math.inf
+    panic_until_s: float | None = None
     _unseen_s: float = 0.0
-    _let_go: bool = False
-    _base: float = math.inf
-    _base_at_s: float = -math.inf
+    _least: tuple[float, float] | None = None  # and when that was
 
     @property
     def is_timed(self) -> bool:
@@ -75,38 +73,46 @@ class Level:
 
     def observe(self, sample: Sample, before: Sample | None) -> None:
         """A sample of this signal's source has been taken."""
-        problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
-        value = None if problem else self.signal.read(sample, before)
-        if isinstance(value, NotYet):
+        reading = self._read(sample, before)
+        if isinstance(reading, NotYet):
             return  # what was known before, if anything, holds until the next look
-        self.problem = problem
-        if value is not None and not (math.isfinite(value) and value >= 0):
-            value, self.problem = (
-                None,
-                f"it was read as {value}, which is no {self.signal.unit.value}",
-            )
         if self.signal.about is not None:
             self.about = self.signal.about(sample) or self.about
+        value, self.problem = reading
         if self.problem and self._holds_as_seen(sample.at_s):
             return
         self._pass_over_gap(sample.at_s)
-        pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
         known = 0.0 if self.is_stale(sample.at_s) else self.pressure
+        pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
         # The least that there is may be enough to yield to, but never tells that all is well.
         self.is_hidden = value is not None and pressure < ENTER_PRESSURE and self._is_least(sample)
         if self.is_hidden:
             value, pressure = None, 0.0
         self.at_s, self.value = sample.at_s, value
+        self._press(pressure, known, sample.at_s)
+
+    def _read(self, sample: Sample, before: Sample | None) -> tuple[float | None, str] | NotYet:
+        """The value, and why it could not be read."""
+        problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
+        value = None if problem else self.signal.read(sample, before)
+        if isinstance(value, NotYet):
+            return value
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            return None, f"it was read as {value}, which is no {self.signal.unit.value}"
+        return value, problem
+
+    def _press(self, pressure: float, known: float, at_s: float) -> None:
+        """This pressure is seen, where `known` was before."""
         if self.signal.signal_class is SignalClass.SOFT:
             known = min(known, max(pressure, _FADES_FROM))
             share = _ATTACK if pressure > known else _RELEASE
             self.pressure = known + share * (pressure - known)
             return
         self.pressure = pressure
-        if self.signal.signal_class is SignalClass.PANIC and pressure >= ENTER_PRESSURE:
-            self.panic_until_s = sample.at_s + PANIC_S
-        elif self.signal.signal_class is SignalClass.BUDGET:
-            self._open_or_close(sample.at_s)
+        if self.signal.signal_class is SignalClass.BUDGET:
+            self._open_or_close(at_s)
+        elif pressure >= ENTER_PRESSURE:
+            self.panic_until_s = at_s + PANIC_S
 
     def is_stale(self, now_s: float) -> bool:
         """Whether it has not been seen for three periods."""
@@ -114,27 +120,34 @@ class Level:
 
     def closed(self, now_s: float) -> tuple[str, str] | None:
         """Why this budget holds updates, in a word or two and in full; None: it does not."""
-        name = self.signal.name
-        if self.is_configured:
-            if self.at_s is None:
-                return "not read yet", f"{name} is configured and has not been read yet"
-            if self.is_stale(now_s):
-                ago = format_duration_ms((now_s - self.at_s) * 1000)
-                return "stale", f"{name} is configured and has not been read since {ago} ago"
-            if self.problem:
-                return "unreadable", f"{name} is configured and cannot be read: {self.problem}"
-            if self.value is None:
-                here = "here"
-                if self.is_hidden:
-                    here += " without pg_monitor: sessions of other roles are there"
-                return "not observable", f"{name} is configured and not observable {here}"
-        if self.at_s is None or self.closed_since_s is None or self._let_go:
-            return None
-        known_until_s = min(now_s, self.at_s + self._holds_good_s)
-        if known_until_s - self.closed_since_s - self._unseen_s > self.signal.longest_hold_s:
-            self._let_go = True
+        if self.is_configured and (unread := self._unread(now_s)) is not None:
+            what, in_full = unread
+            return what, f"{self.signal.name} is configured and {in_full}"
+        if self.closed_since_s is None or self._has_outlasted(now_s):
             return None
         return "closed", self.describe()
+
+    def _unread(self, now_s: float) -> tuple[str, str] | None:
+        """Why its value is not known, in a word or two and in full; None: it is."""
+        if self.at_s is None:
+            return "not read yet", "has not been read yet"
+        if self.is_stale(now_s):
+            ago = format_duration_ms((now_s - self.at_s) * 1000)
+            return "stale", f"has not been read since {ago} ago"
+        if self.problem:
+            return "unreadable", f"cannot be read: {self.problem}"
+        if self.value is None:
+            why = " without pg_monitor: sessions of other roles are there" if self.is_hidden else ""
+            return "not observable", f"not observable here{why}"
+        return None
+
+    def _has_outlasted(self, now_s: float) -> bool:
+        """Whether it was known to be closed for longer than any budget of its kind may hold."""
+        if self.at_s is None or self.closed_since_s is None:
+            return False
+        known_until_s = min(now_s, self.at_s + self._holds_good_s)
+        known_for_s = known_until_s - self.closed_since_s - self._unseen_s
+        return known_for_s > self.signal.longest_hold_s
 
     def describe(self) -> str:
         """The value with its threshold, `replica_lag 12s >= 10s`, or what was found."""
@@ -168,31 +181,35 @@ class Level:
         if signal.less_is_worse:
             return self.threshold / value if value else _MOST_PRESSURE
         if signal.base_s:
-            # The least value of the last while: at once downwards, upwards when it is old.
-            if value <= self._base or at_s - self._base_at_s > signal.base_s:
-                self._base, self._base_at_s = value, at_s
-            excess = max(value - self._base, 0.0)
-            return excess / max(self.threshold, self._base)
+            least = self._least_of_late(value, at_s, signal.base_s)
+            return max(value - least, 0.0) / max(self.threshold, least)
         return value / self.threshold
+
+    def _least_of_late(self, value: float, at_s: float, base_s: float) -> float:
+        """The least value of the last while: at once downwards, upwards when it is old."""
+        if self._least is None or value <= self._least[0] or at_s - self._least[1] > base_s:
+            self._least = value, at_s
+        return self._least[0]
 
     def _pass_over_gap(self, at_s: float) -> None:
         # In a pause nobody looks: that is no time for which it is known to have been closed.
         gap_s = 0.0 if self.at_s is None else at_s - self.at_s
+        has_outlasted = self._has_outlasted(at_s)
         self._unseen_s += max(gap_s - self._holds_good_s, 0.0)
-        if self._let_go and gap_s > self.signal.longest_hold_s:
+        if has_outlasted and gap_s > self.signal.longest_hold_s:
             # If it still is closed, that is for something else than what it was let go for.
-            self.closed_since_s, self._let_go = None, False
+            self.closed_since_s = None
 
     def _open_or_close(self, at_s: float) -> None:
         if self.pressure >= ENTER_PRESSURE:
             if self.closed_since_s is None:
-                self.closed_since_s, self._unseen_s, self._let_go = at_s, 0.0, False
+                self.closed_since_s, self._unseen_s = at_s, 0.0
         elif self.closed_since_s is not None and (
-            self._let_go
+            self._has_outlasted(at_s)
             or self._is_of_another()
             or (self.pressure < LEAVE_PRESSURE and at_s - self.closed_since_s >= SHORTEST_HOLD_S)
         ):
-            self.closed_since_s, self._let_go = None, False
+            self.closed_since_s = None
 
     def _is_of_another(self) -> bool:
         # Not observable all of a sudden: of the update that is at the head now.

@@ -1,1 +1,2 @@
-"""The queue, the runs of updates, their progress and time left. Imports `scheduling` and what it imports."""
+"""The queue, the runs of updates, their progress and time left. Imports `scheduling` and what it
+imports."""

@@ -7,11 +7,11 @@ begins, or when it is no longer in the queue. Times are seconds since the epoch.
 import enum
 import fnmatch
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.core.scheduling.state import UpdateState
+from synapse_bgthrottle import schema
+from synapse_bgthrottle.core.scheduling.state import Totals, UpdateState
 
 # What is kept.
 MOST_ENTRIES = 1000
@@ -62,21 +62,26 @@ class HistoryEntry:
         """Database and update."""
         return self.database, self.update
 
-    def to_json(self) -> dict[str, Any]:
-        """As the HTTP API tells it: times in ms since the epoch."""
-        return {
-            "database": self.database,
-            "update": self.update,
-            "started_ms": round(self.started_s * 1000),
-            "ended_ms": None if self.ended_s is None else round(self.ended_s * 1000),
-            "outcome": self.outcome.value,
-            "items": self.items,
-            "batches": self.batches,
-            "batch_time_ms": round(self.batch_s * 1000),
-            "waited_ms": {cause: round(s * 1000) for cause, s in self.waited_s.items()},
-            "failures": self.failures,
-            "last_failure": self.last_failure,
-        }
+    @property
+    def waited_ms(self) -> dict[str, float]:
+        """The time spent waiting, by cause, in whole ms."""
+        return {cause: round(s * 1000) for cause, s in self.waited_s.items()}
+
+    def stated(self) -> schema.HistoryEntry:
+        """As the HTTP API states it: times in ms since the epoch."""
+        return schema.HistoryEntry(
+            database=self.database,
+            update=self.update,
+            started_ms=round(self.started_s * 1000),
+            ended_ms=None if self.ended_s is None else round(self.ended_s * 1000),
+            outcome=self.outcome.value,
+            items=self.items,
+            batches=self.batches,
+            batch_time_ms=round(self.batch_s * 1000),
+            waited_ms=self.waited_ms,
+            failures=self.failures,
+            last_failure=self.last_failure,
+        )
 
 
 def newest_first(
@@ -108,43 +113,37 @@ class Course:
     """
 
     entry: HistoryEntry
-    _items: int
-    _batches: int
-    _batch_s: float
-    _failures: int
-    _waited_s: Mapping[str, float]
+    _before: Totals
+    _failures_before: int
 
     @classmethod
     def begin(cls, entry: HistoryEntry, state: UpdateState) -> "Course":
         """From here on, what `state` counts is added to `entry`."""
-        return cls(entry, state.items, state.batches, state.batch_s, state.failures, _waited(state))
+        return cls(entry, state.totals.copied(), state.failures.count)
 
     def so_far(self, state: UpdateState) -> HistoryEntry:
         """The entry, with what was done since."""
-        waited_s = dict(self.entry.waited_s)
-        for cause, total_s in _waited(state).items():
-            since_s = total_s - self._waited_s.get(cause, 0.0)
+        entry, now, before = self.entry, state.totals, self._before
+        waited_s = dict(entry.waited_s)
+        for cause, total_s in now.waited_s.items():
+            since_s = total_s - before.waited_s.get(cause, 0.0)
             if since_s > 0:
-                waited_s[cause] = waited_s.get(cause, 0.0) + since_s
-        failures = state.failures - self._failures
+                waited_s[cause.value] = waited_s.get(cause.value, 0.0) + since_s
+        failures = state.failures.count - self._failures_before
         return attrs.evolve(
-            self.entry,
-            items=self.entry.items + state.items - self._items,
-            batches=self.entry.batches + state.batches - self._batches,
-            batch_s=self.entry.batch_s + state.batch_s - self._batch_s,
+            entry,
+            items=entry.items + now.items - before.items,
+            batches=entry.batches + now.batches - before.batches,
+            batch_s=entry.batch_s + now.batch_s - before.batch_s,
             waited_s=waited_s,
-            failures=self.entry.failures + failures,
-            last_failure=state.last_failure if failures else self.entry.last_failure,
+            failures=entry.failures + failures,
+            last_failure=state.failures.last_message if failures else entry.last_failure,
         )
 
     def held_s(self, state: UpdateState) -> float:
         """Of the time since it began, or since the server did, what holds took."""
         return sum(
-            waited_s - self._waited_s.get(cause.value, 0.0)
-            for cause, waited_s in state.waited_s.items()
+            waited_s - self._before.waited_s.get(cause, 0.0)
+            for cause, waited_s in state.totals.waited_s.items()
             if cause.is_hold
         )
-
-
-def _waited(state: UpdateState) -> dict[str, float]:
-    return {cause.value: waited_s for cause, waited_s in state.waited_s.items()}

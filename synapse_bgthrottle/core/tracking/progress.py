@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import attrs
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.tracking.table_bounds import (
     CURSORS,
     STATE_GROUPS,
@@ -66,15 +67,15 @@ class Progress:
             return None
         return self.done / self.total if self.total else 1.0
 
-    def to_json(self) -> dict[str, float | int | str | None]:
-        """As the HTTP API answers it; None is unknown."""
-        return {
-            "ratio": self.ratio,
-            "done": _rounded(self.done),
-            "total": _rounded(self.total),
-            "left": _rounded(self.left),
-            "unit": self.unit,
-        }
+    def stated(self) -> schema.Progress:
+        """As the HTTP API states it; None is unknown."""
+        return schema.Progress(
+            ratio=self.ratio,
+            done=_rounded(self.done),
+            total=_rounded(self.total),
+            left=_rounded(self.left),
+            unit=self.unit,
+        )
 
     def _position_on_the_way(self) -> float | None:
         # A last batch may step beyond the end: its cursor moves by the batch size.

@@ -22,6 +22,8 @@ import math
 
 import attrs
 
+from synapse_bgthrottle import schema
+
 HALF_LIFE_S = 180.0
 
 # How often what a step's instant may be off must fit into the time covered: 1/8, which leaves
@@ -46,9 +48,9 @@ class TimeLeft:
     at_this_pace_s: float | None
     unthrottled_s: float | None
 
-    def to_json(self) -> dict[str, float | None]:
-        """As the HTTP API answers it."""
-        return {"at_this_pace": self.at_this_pace_s, "unthrottled": self.unthrottled_s}
+    def stated(self) -> schema.TimeLeft:
+        """As the HTTP API states it."""
+        return schema.TimeLeft(at_this_pace=self.at_this_pace_s, unthrottled=self.unthrottled_s)
 
 
 NOT_KNOWN = TimeLeft(None, None)

@@ -1,10 +1,10 @@
-"""Asking Synapse for what a version of it may lack."""
+"""Asking Synapse for what a version of it may lack; and who is told of errors of our own."""
 
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -48,3 +48,9 @@ current_context: Any = get(_contexts, "current_context")
 
 # In no log context: what goes on in there brings its own.
 PreserveLoggingContext: Any = get(_contexts, "PreserveLoggingContext", default=nullcontext)
+
+
+class OnInternalError(Protocol):
+    """Tells of an error of ours; must not raise."""
+
+    def __call__(self, where: str, error: Exception) -> None: ...

@@ -9,28 +9,12 @@ from importlib import import_module
 from inspect import unwrap
 from typing import Any
 
-import attrs
 from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.homeserver.internals.compatibility_table import DETAILS, Detail
 from synapse_bgthrottle.homeserver.internals.guard import call, get
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import ServerMetrics
-
-
-@attrs.frozen
-class MissingDetail:
-    """A private detail that is not there.
-
-    Attributes:
-        name: its class and its own, or its module and its own.
-        cost: what the module cannot do without it.
-    """
-
-    name: str
-    cost: str
-
-    def to_json(self) -> dict[str, str]:
-        return {"name": self.name, "cost": self.cost}
+from synapse_bgthrottle.schema import MissingDetail
 
 
 def missing(api: ModuleApi) -> tuple[MissingDetail, ...]:
@@ -47,12 +31,12 @@ def _missing_details(api: ModuleApi) -> Iterator[MissingDetail]:
             # A pool without a name is none for us: nothing that is behind it is reached.
             path = detail.path[:-1] if detail.path[-1] == "name()" else detail.path
             gone.append(path)
-            yield MissingDetail(detail.name, detail.cost)
+            yield MissingDetail(name=detail.name, cost=detail.cost)
 
 
 def _missing_metrics() -> Iterator[MissingDetail]:
     for metric, cost in ServerMetrics().unreadable():
-        yield MissingDetail(f"metric {metric}", cost)
+        yield MissingDetail(name=f"metric {metric}", cost=cost)
 
 
 def _is_there(api: ModuleApi, detail: Detail) -> bool:

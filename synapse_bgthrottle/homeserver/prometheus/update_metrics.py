@@ -21,7 +21,7 @@ from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.core.tracking.time_left import TimeLeft
 from synapse_bgthrottle.homeserver.internals.database import Database
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus import signal_metrics
 from synapse_bgthrottle.homeserver.prometheus.series import ServerSeries
@@ -132,8 +132,8 @@ class Metrics:
     def decided(self, database: str, update_name: str, decision: Decision) -> None:
         """This was decided: cheap, because it is mostly what was decided before."""
         update = self._throttle.updates[database, update_name]
-        target_ms, is_open = update.limits.target_duration_ms, update.is_window_open
-        duty_ratio, cause = update.duty_ratio, decision.cause
+        target_ms, is_open = update.limits.target_duration_ms, update.holds.is_window_open
+        duty_ratio, cause = update.pace.duty_ratio, decision.cause
         shown = (update_name, cause, decision.subject, target_ms, duty_ratio, is_open)
         before = self._decided.get(database)
         if shown == before:
@@ -156,7 +156,7 @@ class Metrics:
     @_harmless
     def batch_ended(self, database: str, update_name: str, items: int | None, failed: bool) -> None:
         """A batch has ended, and the throttle knows of it."""
-        took_s = self._throttle.updates[database, update_name].last_batch_s
+        took_s = self._throttle.updates[database, update_name].totals.last_batch_s
         self._series.at(BATCH, database).observe(took_s or 0.0)
         self._series.at(ITEMS, database).inc(max(items or 0, 0))
         if failed:

@@ -9,8 +9,7 @@ from synapse.module_api import make_deferred_yieldable, run_in_background
 from twisted.internet.defer import CancelledError, Deferred
 
 from synapse_bgthrottle.homeserver.internals.database import complaint_of
-from synapse_bgthrottle.homeserver.internals.guard import PreserveLoggingContext
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError, PreserveLoggingContext
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from synapse.module_api import run_in_background
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 
 # A batch that ended well this long ago, or an answer, is proof enough that the database is there.

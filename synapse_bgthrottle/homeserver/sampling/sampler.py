@@ -15,8 +15,7 @@ from synapse_bgthrottle.core.signals.samples import (
     Sample,
 )
 from synapse_bgthrottle.core.signals.signal import PERIOD_S
-from synapse_bgthrottle.homeserver.internals.guard import count_transactions
-from synapse_bgthrottle.homeserver.internals.internal_errors import OnInternalError
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError, count_transactions
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import ServerMetrics
 from synapse_bgthrottle.homeserver.internals.timers import Timer

@@ -9,8 +9,8 @@ import attrs
 from synapse.module_api import make_deferred_yieldable
 from twisted.internet.defer import CancelledError, DeferredLock
 
-from synapse_bgthrottle.core.levers.apply import Pulled, UpdateKey, change, found_later, meant_by
-from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, Use
+from synapse_bgthrottle.core.levers.apply import Pulled, change, found_later, meant_by
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, UpdateKey, Use
 from synapse_bgthrottle.core.levers.request import LeverRequest, StoreUnavailableError
 from synapse_bgthrottle.core.scheduling.failures import FailureKind, kind_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle

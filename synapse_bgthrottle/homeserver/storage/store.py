@@ -15,8 +15,13 @@ from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever, Use
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
-from synapse_bgthrottle.homeserver.storage.rows import entries_of, hour_of, lever_of, to_ms
-from synapse_bgthrottle.homeserver.storage.tables import make_tables
+from synapse_bgthrottle.homeserver.storage.tables import (
+    entries_of,
+    hour_of,
+    lever_of,
+    make_tables,
+    to_ms,
+)
 
 _LEVER = "lever_id, kind, update_glob, database_name, settings, reason, author, created_ms, ends_ms"
 _USE = "at_ms, author, action, update_glob, database_name, reason, settings, ends_ms"

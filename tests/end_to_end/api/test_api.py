@@ -156,7 +156,8 @@ def test_what_blocks_the_queue_is_told(make_api: Callable[..., Api]) -> None:
 
 
 def test_pauses_survive_kills(make_api: Callable[..., Api]) -> None:
-    """What was acknowledged is there after kill -9. More often: `python -m benchmarks.cost.kills`."""
+    """What was acknowledged is there after kill -9. More often: `python -m
+    benchmarks.cost.kills`."""
     api = make_api({"profile": "finish"})
     api.start()
     token = api.admin.token

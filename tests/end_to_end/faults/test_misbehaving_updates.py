@@ -1,4 +1,5 @@
-"""A short sample of updates that misbehave on a real server; the longer is `soak.faults.misbehaving_updates`."""
+"""A short sample of updates that misbehave on a real server; the longer is
+`soak.faults.misbehaving_updates`."""
 
 import statistics
 import time

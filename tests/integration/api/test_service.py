@@ -8,7 +8,7 @@ import pytest
 
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from testbed.virtual.server import EPOCH_S, VirtualServer
-from tests.integration.storage.kept import answer, pull, queued, rows, steering_of
+from tests.integration.storage.kept import pull, queued, rows, stated, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -16,12 +16,12 @@ _NOW_MS = round(EPOCH_S * 1000)
 
 
 def _status(server: VirtualServer, within_s: float = 0) -> Any:
-    return answer(server, steering_of(server).status(), within_s)
+    return stated(server, steering_of(server).status(), within_s)
 
 
 def _history(server: VirtualServer, **filters: Any) -> list[tuple[str, str, str]]:
     asked = {"limit": 100, "update": None, "database": None, **filters}
-    entries = answer(server, steering_of(server).history(**asked))
+    entries = stated(server, steering_of(server).history(**asked))
     return [(entry["update"], entry["outcome"], entry["database"]) for entry in entries]
 
 
@@ -184,11 +184,11 @@ def test_what_is_stored_needs_the_database(virtual_server: MakeServer, question:
 
     server.pools["master"].silent = []
     with pytest.raises(StoreUnavailableError, match="no answer within 3 s"):
-        answer(server, ask(), 3)
+        stated(server, ask(), 3)
     server.pools["master"].silent = None
     server.pools["master"].broken = sqlite3.OperationalError("disk I/O error")
     with pytest.raises(StoreUnavailableError, match="disk I/O error"):
-        answer(server, ask())
+        stated(server, ask())
 
 
 # --- explanations ---
@@ -202,11 +202,11 @@ def test_explanation(virtual_server: MakeServer) -> None:
     server.load({"sleep": "1s", "rules": [{"one_shot": True, "approval": "required"}]})
     server.advance(0)
     pull(server, "pause", update="an_*")
-    told = answer(server, steering_of(server).explain("an_index", "master", False))
+    told = stated(server, steering_of(server).explain("an_index", "master", False))
     assert ["paused", "approval"] == [hold["cause"] for hold in told["held_by"]]
     assert (True, "rule 0 (one-shots)") == (told["one_shot"], told["rule"])
     server.pools["master"].updates.enabled = False
-    told = answer(server, steering_of(server).explain("work", "master", False))
+    told = stated(server, steering_of(server).explain("work", "master", False))
     assert ["disabled"] == [hold["cause"] for hold in told["held_by"]]
 
 
@@ -219,7 +219,7 @@ def test_explanation_while_the_database_is_silent(virtual_server: MakeServer) ->
     server.advance(5)
 
     def held_by(database: str) -> list[str]:
-        told = answer(server, steering_of(server).explain("work", database, False))
+        told = stated(server, steering_of(server).explain("work", database, False))
         return [hold["reason"] for hold in told["held_by"]]
 
     pool = server.pools["master"]
@@ -238,6 +238,6 @@ def test_explanation_makes_no_database(virtual_server: MakeServer) -> None:
     server.load({})
     server.advance(0)
     assert (
-        "nowhere" == answer(server, steering_of(server).explain("x", "nowhere", False))["database"]
+        "nowhere" == stated(server, steering_of(server).explain("x", "nowhere", False))["database"]
     )
     assert ["master"] == [database["name"] for database in _status(server)["databases"]]

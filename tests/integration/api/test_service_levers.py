@@ -15,7 +15,7 @@ from synapse_bgthrottle.core.levers.request import (
 )
 from synapse_bgthrottle.homeserver.internals.database import Database
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import ADMIN, answer, levers_of, pull, queued, rows, steering_of
+from tests.integration.storage.kept import ADMIN, levers_of, pull, queued, rows, stated, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -80,12 +80,12 @@ def test_nothing_is_pulled_before_it_is_known_what_is(virtual_server: MakeServer
     server.load({})
     told = _pulling(server, "pause")
     server.advance(0.1)
-    assert 1 == len(told[0]["in_force"])
+    assert 1 == len(told[0].in_force)
     later = virtual_server()
     later.pools["master"].silent = []
     later.load({})
     told = _pulling(later, "pause")
-    server_status = answer(later, steering_of(later).status(), 10)
+    server_status = stated(later, steering_of(later).status(), 10)
     assert isinstance(told[0].value, StoreUnavailableError)
     assert "not read yet" in str(told[0].value)
     assert "store" == server_status["problems"][0]["kind"]
@@ -107,7 +107,7 @@ def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
     server.advance(0)
     assert (1, []) == (len(levers_of(module)), told)
     server.advance(3)
-    assert (1, []) == (len(told[0]["in_force"]), told[0]["notes"])
+    assert (1, []) == (len(told[0].in_force), told[0].notes)
 
 
 def test_what_holds_still_in_an_outage_is_noted(virtual_server: MakeServer) -> None:
@@ -166,7 +166,7 @@ def test_questions_do_not_pile_up_while_the_database_is_silent(virtual_server: M
     for question in silent:
         question.callback(None)
     server.advance(1)
-    assert [] == answer(server, steering_of(server).uses(1))
+    assert [] == stated(server, steering_of(server).uses(1))
 
 
 def test_a_silent_database_keeps_no_other_from_being_asked(virtual_server: MakeServer) -> None:
@@ -177,9 +177,9 @@ def test_a_silent_database_keeps_no_other_from_being_asked(virtual_server: MakeS
     silent: list[Deferred[None]] = []
     server.pools["state"].silent = silent
     for _ in range(25):
-        told = answer(server, steering_of(server).status(), 4)
+        told = stated(server, steering_of(server).status(), 4)
     assert 20 == len(silent)
     assert ["", "no answer to 20 earlier questions"] == [
         database["queue_problem"] for database in told["databases"]
     ]
-    assert [] == answer(server, steering_of(server).uses(1))
+    assert [] == stated(server, steering_of(server).uses(1))

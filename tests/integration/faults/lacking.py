@@ -13,6 +13,9 @@ from prometheus_client import REGISTRY
 from synapse_bgthrottle.homeserver.internals.compatibility_table import DETAILS
 from testbed.virtual.server import VirtualServer
 
+# They bring log contexts of their own.
+_ANSWERING = ("api.concurrency", "api.shared")
+
 _METRICS = (
     "synapse_storage_schedule_time",
     "python_twisted_reactor_tick_time",
@@ -136,7 +139,7 @@ def without(server: VirtualServer, *names: str) -> Iterator[Requests]:
     if "Sqlite3Engine" in last:
         places["testbed.virtual.pool.Transaction.database_engine"] = object()
     if "PreserveLoggingContext" in last:
-        for user in ("guarded", "homeserver", "web.crowd", "web.shared"):
+        for user in ("homeserver.internals.guard", "homeserver.internals.server", *_ANSWERING):
             places[f"synapse_bgthrottle.{user}.PreserveLoggingContext"] = nullcontext
     with ExitStack() as stack:
         stack.enter_context(patch.object(REGISTRY, "_names_to_collectors", left))

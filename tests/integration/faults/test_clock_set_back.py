@@ -16,7 +16,7 @@ from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample,
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import answer, rows, steering_of
+from tests.integration.storage.kept import rows, stated, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -136,7 +136,7 @@ def test_somebody_who_asks_has_timers_called(virtual_server: MakeServer) -> None
         looks.clear()
         server.advance(60)
         assert [] == looks
-        answer(server, steering_of(server).status(), within_s=5)
+        stated(server, steering_of(server).status(), within_s=5)
         server.advance(55)
         assert 5 <= len(looks) <= 7
 

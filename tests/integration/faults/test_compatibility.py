@@ -20,6 +20,7 @@ from synapse_bgthrottle.core.levers.request import (
 from synapse_bgthrottle.homeserver.internals import private_side
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.service import ModuleSteering
+from synapse_bgthrottle.schema import to_json
 from testbed.virtual.server import VirtualServer, Work
 from tests.integration.faults.lacking import EVERYTHING, HIDDEN, UPDATER, lacking, without
 
@@ -41,7 +42,7 @@ def answer(server: VirtualServer, question: Any) -> Any:
         server.advance(0.1)
     if isinstance(getattr(answers[0], "value", None), BaseException):
         raise answers[0].value
-    return answers[0]
+    return to_json(answers[0])
 
 
 def check_all(server: VirtualServer, caplog: pytest.LogCaptureFixture) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import answer, run, steering_of
+from tests.integration.storage.kept import run, stated, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -94,7 +94,7 @@ def test_always_from_the_last_batch_on(
     server.advance(60)
     assert not module._throttle.databases["master"].is_open
     assert [] == server.clock.reactor.getDelayedCalls()
-    assert "done" == answer(server, steering_of(server).history(9, None, None), 3)[0]["outcome"]
+    assert "done" == stated(server, steering_of(server).history(9, None, None), 3)[0]["outcome"]
 
 
 def failing_once(place: str) -> Any:

@@ -118,7 +118,7 @@ def test_one_at_a_time(world: World) -> None:
     pool.silent = None
     silent[0].callback(None)
     world.server.advance(0)
-    by_update = {each["made"][0]["update"]: len(each["in_force"]) for each in told}
+    by_update = {each.made[0].update: len(each.in_force) for each in told}
     assert {"event_a": 1, "event_b": 2} == by_update
     assert ["event_a", "event_b"] == [lever.update for lever in levers_of(world.module)]
 

@@ -12,6 +12,7 @@ from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.service import ModuleSteering
 from synapse_bgthrottle.homeserver.storage.store import Store
 from synapse_bgthrottle.module import BackgroundUpdateThrottle
+from synapse_bgthrottle.schema import to_json
 from testbed.virtual.server import VirtualServer, Work
 
 ADMIN = "@admin:virtual.test"
@@ -39,12 +40,17 @@ def answer(server: VirtualServer, question: Coroutine[Any, Any, Any], within_s: 
     return answers[0]
 
 
+def stated(server: VirtualServer, question: Coroutine[Any, Any, Any], within_s: float = 0) -> Any:
+    """The same of what the API answers, as JSON."""
+    return to_json(answer(server, question, within_s))
+
+
 def pull(server: VirtualServer, action: str, **request: Any) -> Any:
     """An administrator pulls a lever; `duration` is `for`."""
     if "duration" in request:
         request["for"] = request.pop("duration")
     parsed = parse_lever_request(Action(action), request)
-    return answer(server, steering_of(server).pull(parsed, ADMIN))
+    return stated(server, steering_of(server).pull(parsed, ADMIN))
 
 
 def run(server: VirtualServer, config: Any, work: Work, seconds: float) -> None:

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from testbed.virtual.server import VirtualServer
-from tests.integration.storage.kept import answer, pull, queued, restarted, steering_of
+from tests.integration.storage.kept import pull, queued, restarted, stated, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -18,7 +18,7 @@ def _told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> lis
     return [
         r.getMessage()
         for r in caplog.records
-        if r.levelno >= level and r.name.endswith(("keeper", "opening"))
+        if r.levelno >= level and r.name.endswith(("recorder", "loader"))
     ]
 
 
@@ -58,12 +58,12 @@ def test_lost_connection_at_the_start(
         server.advance(100)
         (line,) = _told(caplog)
         assert "which holds all updates; trying again until it can: locked" in line
-        told = answer(server, steering_of(server).status())
+        told = stated(server, steering_of(server).status())
         assert ("store", "locked") == (told["problems"][0]["kind"], module._keeper.opening.problem)
     assert [] == work.starts_s
     server.advance(6)
     assert work.starts_s
-    assert [] == answer(server, steering_of(server).status())["problems"]
+    assert [] == stated(server, steering_of(server).status())["problems"]
     assert "" == module._keeper.opening.problem
 
 
@@ -81,7 +81,7 @@ def test_missing_right_lets_updates_go_on(
     assert work.starts_s
     assert 1 == tried.call_count
     assert "permission denied" in _told(caplog, logging.ERROR)[0]
-    problems = answer(server, steering_of(server).status())["problems"]
+    problems = stated(server, steering_of(server).status())["problems"]
     assert [("store", True)] == [(v["kind"], "permission" in v["message"]) for v in problems]
 
 
@@ -140,7 +140,7 @@ def test_unknown_name_is_warned_of_once(
     server.advance(600)
     (line,) = _told(caplog)
     assert "in the queue of master: of_a_module. They belong to" in line
-    kinds = [v["kind"] for v in answer(server, steering_of(server).status())["problems"]]
+    kinds = [v["kind"] for v in stated(server, steering_of(server).status())["problems"]]
     assert "unknown_update" in kinds
 
 

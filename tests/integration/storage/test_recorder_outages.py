@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from twisted.internet.defer import Deferred
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import answer, queued, rows, steering_of
+from tests.integration.storage.kept import queued, rows, stated, steering_of
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -40,7 +40,7 @@ def _asked(server: VirtualServer, database: str) -> Iterator[dict[str, list[floa
 
 
 def _outcomes(server: VirtualServer) -> list[str]:
-    told = answer(server, steering_of(server).history(10, None, None))
+    told = stated(server, steering_of(server).history(10, None, None))
     return [entry["outcome"] for entry in told]
 
 

@@ -10,6 +10,7 @@ import pytest
 from synapse_bgthrottle.api.query import PARAMETERS, parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, invalid
 from synapse_bgthrottle.api.routes import ROUTES, Route
+from synapse_bgthrottle.core.config.limits import FixedSleep
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.config.profiles import PROFILES
 from synapse_bgthrottle.core.levers.request import (
@@ -18,6 +19,8 @@ from synapse_bgthrottle.core.levers.request import (
     accepted_keys,
     parse_lever_request,
 )
+from synapse_bgthrottle.core.reports.explain import settings_of
+from synapse_bgthrottle.schema import LimitValues, decode, to_json
 from testbed.virtual.fake_service import OPENAPI
 
 DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "http-api.md").read_text("utf-8")
@@ -139,3 +142,12 @@ def test_refusal() -> None:
     refused: RefusedError = invalid(caught.value.problems)
     assert isinstance(refused.answer, Answer)
     assert refused.answer.body.startswith(b'{"errcode":"M_INVALID_PARAM","error":"for: found')
+
+
+def test_documented_values() -> None:
+    """The limits in the documentation have all keys, in their order, and are understood."""
+    (text,) = re.findall(r"^\{\"limit_values\": (.*?)\}\n```", DOCUMENTATION, re.S | re.M)
+    values = json.loads(text)
+    decoded = decode(LimitValues, values)
+    assert list(values) == list(to_json(decoded))
+    assert FixedSleep(1000) == settings_of(decoded).pace

@@ -12,6 +12,7 @@ from synapse_bgthrottle.api.responses import RefusedError, encode
 from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, ROUTES, STATUS, find
 from synapse_bgthrottle.api.told import told
 from synapse_bgthrottle.core.levers.request import Action, LeverRequest, is_printable
+from synapse_bgthrottle.schema import Lever, LeverAnswer
 
 MOUNTED = (b"_synapse", b"bgthrottle")
 BASE = b"/_synapse/bgthrottle/"
@@ -82,7 +83,7 @@ def test_each_path(path: bytes) -> None:
 def test_line_of_a_pause() -> None:
     """The log tells who, what, where, until when and why."""
     request = LeverRequest(Action.PAUSE, "event_*", "master", 1000, "too slow")
-    answer = {"made": [{"ends_ms": 1_767_571_200_000}], "ended": []}
+    answer = LeverAnswer(made=(Lever(ends_ms=1_767_571_200_000),))
     assert "@a:b paused event_* in master until 2026-01-05 00:00:00 UTC: too slow" == told(
         request, "@a:b", answer
     )
@@ -94,13 +95,13 @@ def test_line_of_an_override() -> None:
     assert (
         "@a:b overrode the settings of x in all databases to duty_cycle=5%"
         ", which ended 2 earlier ones, no reason given"
-        == told(request, "@a:b", {"made": [], "ended": [{}, {}]})
+        == told(request, "@a:b", LeverAnswer(ended=(Lever(), Lever())))
     )
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_a_line_is_one_line(author: str, reason: str) -> None:
     """Whatever a name or a reason brings, the log shows it as it is."""
-    line = told(LeverRequest(Action.RESUME, "*", reason=reason), author, {})
+    line = told(LeverRequest(Action.RESUME, "*", reason=reason), author, LeverAnswer())
     assert is_printable(line)
     line.encode()

@@ -57,6 +57,25 @@ def pending(name: str, **more: Any) -> dict[str, Any]:
     }
 
 
+LIMIT_VALUES: dict[str, Any] = {
+    "pace": "adaptive",
+    "duty_cycle_ratio": None,
+    "sleep_ms": None,
+    "profile": "balanced",
+    "min_duty_cycle_ratio": 0.01,
+    "max_duty_cycle_ratio": 1,
+    "target_duration_ms": 100,
+    "max_items_per_second": None,
+    "default_batch_items": 100,
+    "min_batch_items": 1,
+    "max_batch_items": None,
+    "windows": [],
+    "time_zone": "UTC",
+    "max_hold_ms": 604_800_000,
+    "needs_approval": False,
+}
+
+
 def current(**more: Any) -> dict[str, Any]:
     """The update that a database is at."""
     return {
@@ -84,6 +103,7 @@ def current(**more: Any) -> dict[str, Any]:
         "lock_wait_since_ms": None,
         "duty_cycle_ratio": 0.07,
         "limits": "duty cycle adaptive, balanced; rule 0 (event_search)",
+        "limit_values": LIMIT_VALUES,
         "rule": "rule 0 (event_search)",
         "index_build": None,
         **more,

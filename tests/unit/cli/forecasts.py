@@ -2,29 +2,14 @@
 
 from typing import Any
 
-from tests.unit.cli.fakes import FakeServer, database, status
+from tests.unit.cli.fakes import LIMIT_VALUES, FakeServer, database, status
 
 IDLE = ("--load", "idle")
-LIMITS = {
-    "target_duration": "100ms",
-    "duty_cycle": "adaptive",
-    "profile": "balanced",
-    "min_duty_cycle": "1%",
-    "max_duty_cycle": "100%",
-    "max_items_per_second": "off",
-    "default_batch_size": "100",
-    "min_batch_size": "1",
-    "max_batch_size": "off",
-    "windows": "always",
-    "time_zone": "UTC",
-    "max_hold": "7d",
-    "approval": "off",
-}
 
 
 def explained(name: str, **more: Any) -> dict[str, Any]:
     """What an explanation tells of an update, with these limits besides."""
-    return {"update": name, "database": "master", "limits": {**LIMITS, **more}}
+    return {"update": name, "database": "master", "limit_values": {**LIMIT_VALUES, **more}}
 
 
 def server(*entries: dict[str, Any], limits: Any = None, **more: Any) -> FakeServer:

@@ -106,9 +106,19 @@ def test_an_older_module_does_not_tell_the_week(env: dict[str, str]) -> None:
 
 def test_limits_of_another_version(env: dict[str, str]) -> None:
     """Limits that are not understood are an error, not a guess."""
-    result = run(server(limits={"max_hold": "a week"}), "forecast", env=env)
+    result = run(server(limits={"profile": "careful"}), "forecast", env=env)
     assert 1 == result.exit_code
     assert "not understood" in result.output
+
+
+def test_limits_of_an_older_version(env: dict[str, str]) -> None:
+    """A module that states its limits in texts only is too old to be asked, which is said."""
+    fake = server()
+    for told in fake.answers["GET explain"]:
+        told.pop("limit_values", None)
+    result = run(fake, "forecast", env=env)
+    assert 1 == result.exit_code
+    assert "its module is older than this command" in " ".join(result.output.split())
 
 
 def test_nothing_pending(env: dict[str, str]) -> None:

@@ -17,10 +17,12 @@ from tests.unit.cli.fakes import (
 )
 from tests.unit.cli.forecasts import IDLE, explained, server
 
+TWO_TO_FOUR = {"start_minutes": 120, "end_minutes": 240}
+
 
 def test_windows_and_pauses_of_a_server(env: dict[str, str]) -> None:
     """Its windows, and a pause that is in force, are in it."""
-    limits = {"windows": "daily 02:00 to 04:00"}
+    limits = {"windows": [TWO_TO_FOUR]}
     found = json.loads(run(server(limits=limits), "forecast", *IDLE, "-o", "json", env=env).output)
     assert NOW_MS + 4 * 3_600_000 == found["updates"][0]["starts_ms"]
     fake = server(levers=[PAUSE])
@@ -85,9 +87,9 @@ def test_an_update_that_is_not_pending(env: dict[str, str], name: str, hint: str
 
 
 @pytest.mark.parametrize("used_ms", [None, NOW_MS - 1000], ids=["unused", "in use"])
-@pytest.mark.parametrize("limits", [{"windows": "daily 02:00 to 04:00"}, {"approval": "required"}])
+@pytest.mark.parametrize("limits", [{"windows": [TWO_TO_FOUR]}, {"needs_approval": True}])
 def test_releases_of_a_server(
-    env: dict[str, str], limits: dict[str, str], used_ms: int | None
+    env: dict[str, str], limits: dict[str, Any], used_ms: int | None
 ) -> None:
     """What somebody released goes now, whatever holds others."""
     release = {**PAUSE, "kind": "release", "update": "event_search", "used_ms": used_ms}

@@ -9,10 +9,7 @@ from hypothesis import strategies as st
 from synapse_bgthrottle.cli.render import text as lines
 from synapse_bgthrottle.cli.render.levers import history_line, lever_line, use_line
 from synapse_bgthrottle.cli.render.update import update_line
-from synapse_bgthrottle.client.decoding import decode
-from synapse_bgthrottle.client.levers import Lever, Use
-from synapse_bgthrottle.client.models import HistoryEntry
-from synapse_bgthrottle.client.throttle_status import DatabaseStatus
+from synapse_bgthrottle.schema import DatabaseStatus, HistoryEntry, Lever, Use, decode
 from tests.unit.cli.fakes import HOLD, IDLE, NOW_MS, current, database, pending
 
 
@@ -131,14 +128,30 @@ def test_impossible_times(at_ms: int | None) -> None:
 
 def test_levers_uses_and_history() -> None:
     """Each has one line, with who, until when and why."""
-    override = Lever("b2", "override", "e", "state", {"profile": "finish"}, used_ms=NOW_MS)
+    override = Lever(
+        kind="override",
+        update="e",
+        database="state",
+        settings={"profile": "finish"},
+        used_ms=NOW_MS,
+    )
     assert "override e in state, profile=finish, used at 2026-01-06 22:00 UTC" == lever_line(
         override, NOW_MS
     )
-    use = Use(NOW_MS, "@a:b", "pause", "*", None, "why", ends_ms=NOW_MS)
+    use = Use(at_ms=NOW_MS, author="@a:b", action="pause", update="*", reason="why", ends_ms=NOW_MS)
     assert "2026-01-06 22:00 UTC @a:b pause *, until 2026-01-06 22:00 UTC: why" == use_line(use)
     entry = HistoryEntry(
-        "e", "m", NOW_MS, NOW_MS + 5000, "aborted", 9, 3, 50.0, {"pace": 1.0}, 2, "x"
+        update="e",
+        database="m",
+        started_ms=NOW_MS,
+        ended_ms=NOW_MS + 5000,
+        outcome="aborted",
+        items=9,
+        batches=3,
+        batch_time_ms=50.0,
+        waited_ms={"pace": 1.0},
+        failures=2,
+        last_failure="x",
     )
     assert (
         "2026-01-06 22:00 UTC e in m: aborted after 5s; 9 items in 3 batches, 50ms;"

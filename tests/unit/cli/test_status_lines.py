@@ -1,8 +1,7 @@
 """From a status to lines for people: all of it, signals, and what is left out."""
 
 from synapse_bgthrottle.cli.render.status import status_lines
-from synapse_bgthrottle.client.decoding import decode
-from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+from synapse_bgthrottle.schema import ThrottleStatus, decode
 from tests.unit.cli.fakes import IDLE, NOW_MS, PAUSE, current, database, pending, status
 
 BUILD = {"phase": "building index", "progress_ratio": 0.43}

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from synapse_bgthrottle.cli import verdicts
-from synapse_bgthrottle.client.decoding import decode
-from synapse_bgthrottle.client.throttle_status import ThrottleStatus
+from synapse_bgthrottle.schema import ThrottleStatus, decode
 from tests.unit.cli.fakes import HOLD, IDLE, PAUSE, current, database, pending, status
 
 

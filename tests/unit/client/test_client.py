@@ -139,9 +139,9 @@ STATUS = {
 
 def test_a_null_rate_and_extra_keys() -> None:
     """The rate is null before the first batch, and a newer server may tell more."""
-    current = CurrentUpdate("event_search", 50, 10_000.0, None)
+    current = CurrentUpdate(name="event_search", total_item_count=50, total_duration_ms=10_000.0)
     with Server(body=STATUS).client() as client:
-        assert UpdatesStatus(True, {"master": current}) == client.status()
+        assert UpdatesStatus(enabled=True, current_updates={"master": current}) == client.status()
 
 
 @pytest.mark.parametrize("body", [b"", b" \n"])

@@ -4,16 +4,22 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.client.decoding import MismatchError, decode, encode
-from synapse_bgthrottle.client.levers import Lever, LeverAnswer, Use
-from synapse_bgthrottle.client.models import Explanation, HistoryEntry, SeenHour
-from synapse_bgthrottle.client.results import CurrentUpdate
-from synapse_bgthrottle.client.throttle_status import (
+from synapse_bgthrottle.schema import (
+    CurrentUpdate,
     DatabaseStatus,
+    Explanation,
+    HistoryEntry,
+    Lever,
+    LeverAnswer,
+    MismatchError,
     PendingUpdate,
+    SeenHour,
     StatedSignal,
     ThrottleStatus,
     TimeLeft,
+    Use,
+    decode,
+    to_json,
 )
 from testbed.virtual.fake_service import example
 from tests.unit.cli.fakes import LEVERS, PAUSE, database, pending, status
@@ -43,8 +49,8 @@ MISSING = {"name": "BackgroundUpdater._running", "cost": "an abort is not seen"}
     ],
 )
 def test_round_trip(kind: Any, found: Any) -> None:
-    """Nothing of the contract is lost, and encode is the inverse of decode."""
-    assert found == encode(decode(kind, found))
+    """Nothing of the contract is lost, and to_json is the inverse of decode."""
+    assert found == to_json(decode(kind, found))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +69,7 @@ def test_all_that_the_api_describes(method: str, path: str, key: str | None, kin
     """No key of the examples in openapi.json is lost."""
     answer = example(method, path)
     for found in [answer] if key is None else answer[key]:
-        assert found == encode(decode(kind, found))
+        assert found == to_json(decode(kind, found))
 
 
 def test_a_key_that_python_cannot_name() -> None:
@@ -74,20 +80,23 @@ def test_a_key_that_python_cannot_name() -> None:
 @pytest.mark.parametrize(
     ("expected", "found"),
     [
-        (DatabaseStatus("master"), {"name": "master"}),
-        (DatabaseStatus("master"), {"name": "master", "state": None, "news": [1], "pending": None}),
-        (DatabaseStatus("m", pending=()), {"name": "m", "pending": []}),
+        (DatabaseStatus(name="master"), {"name": "master"}),
         (
-            DatabaseStatus("m", pending=(PendingUpdate("e"),)),
+            DatabaseStatus(name="master"),
+            {"name": "master", "state": None, "news": [1], "pending": None},
+        ),
+        (DatabaseStatus(name="m", pending=()), {"name": "m", "pending": []}),
+        (
+            DatabaseStatus(name="m", pending=(PendingUpdate(name="e"),)),
             {"name": "m", "pending": [{"name": "e", "known": None}]},
         ),
-        (CurrentUpdate("e", 5), {"name": "e", "total_item_count": 5.0}),
-        (CurrentUpdate("e", 0, 5.0), {"name": "e", "total_duration_ms": 5}),
+        (CurrentUpdate(name="e", total_item_count=5), {"name": "e", "total_item_count": 5.0}),
+        (CurrentUpdate(name="e", total_duration_ms=5.0), {"name": "e", "total_duration_ms": 5}),
         (Lever(), {}),
         (Use(), {"settings": None}),
-        (HistoryEntry("e"), {"update": "e", "outcome": None}),
-        (Explanation("e"), {"update": "e"}),
-        (TimeLeft(None, 3.0), {"unthrottled": 3}),
+        (HistoryEntry(update="e"), {"update": "e", "outcome": None}),
+        (Explanation(update="e"), {"update": "e"}),
+        (TimeLeft(unthrottled=3.0), {"unthrottled": 3}),
     ],
 )
 def test_gaps_and_news(expected: Any, found: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.core.written import settings_in_words
+from synapse_bgthrottle.core.units import settings_in_words
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,21 @@
 """What a forecast is asked for: the job, and limits as servers state them."""
 
+import json
 from typing import Any
 
+import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.config.limits import FixedSleep, Settings, merge
-from synapse_bgthrottle.core.config.parser import parse
-from synapse_bgthrottle.core.reports.explain import explanation
-from synapse_bgthrottle.core.scheduling.decision import Conditions
+from synapse_bgthrottle.core.config.limits import FixedSleep, Limits, Settings, merge
+from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.reports.explain import limit_values, settings_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.forecast.models import Job, parse_count, parse_rate
 from synapse_bgthrottle.forecast.server_section import settings_of_section
-from synapse_bgthrottle.forecast.stated import settings_of
+from synapse_bgthrottle.schema import LimitValues, WindowValues, decode, to_json
+from testbed.strategies.strategies import UPDATES, configs
 
 
 @pytest.mark.parametrize(
@@ -57,38 +61,32 @@ def test_what_is_missing(expected: str, job: Job) -> None:
     assert expected == job.unknown
 
 
-CONFIGS: list[Any] = [
-    {},
-    {"sleep": "1500ms", "target_duration": "250ms"},
-    {"duty_cycle": "12.5%", "max_items_per_second": 0.5, "max_batch_size": 500},
-    {"profile": "fast", "min_duty_cycle": "2%", "max_duty_cycle": "60%", "approval": "required"},
-    {
-        "time_zone": "Europe/Berlin",
-        "max_hold": "36h",
-        "windows": [{"days": "mon-fri", "start": "22:00", "end": "06:00"}, {"start": "12:00"}],
-    },
-]
+@pytest.mark.parametrize(
+    ("said", "changes"),
+    [
+        ("no profile", {"profile": "careful"}),
+        ("no time zone", {"time_zone": "Nowhere/At_all"}),
+        ("no time zone", {"time_zone": "../etc"}),
+        ("no pace", {"pace": "sprint"}),
+        ("no pace", {"pace": "sleep", "sleep_ms": None}),
+        ("not in tuple", {"windows": (WindowValues(days=("someday",)),)}),
+    ],
+)
+def test_stated_otherwise(said: str, changes: dict[str, Any]) -> None:
+    """What another version has and this one does not know is not guessed."""
+    with pytest.raises(ValueError, match=said):
+        settings_of(attrs.evolve(limit_values(Limits()), **changes))
 
 
-@pytest.mark.parametrize("raw", CONFIGS, ids=str)
-def test_stated_limits_are_understood(raw: Any) -> None:
-    """The limits that a server states in texts are the limits that it has."""
-    throttle = Throttle(parse(raw), Settings())
-    told = explanation(throttle, "master", "an_update", False, Conditions(0.0, 0.0))
-    _, limits = throttle.limits_of("an_update", "master", False)
-    again = merge([settings_of(told["limits"])])
+@given(configs(), st.sampled_from(UPDATES), st.booleans())
+def test_values_are_all_that_limits_are(config: Config, name: str, one_shot: bool) -> None:
+    """Over JSON and back, any limits are what they were."""
+    throttle = Throttle(config, Settings())
+    limits = throttle.limits_of(name, "master", one_shot)[1]
+    sent = json.loads(json.dumps(to_json(limit_values(limits)), allow_nan=False))
+    again = merge([settings_of(decode(LimitValues, sent))])
     assert str(limits.time_zone) == str(again.time_zone)
-    for name in ("pace", "target_duration_ms", "windows", "max_hold_ms", "needs_approval"):
-        assert getattr(limits, name) == getattr(again, name), name
-    for name in ("max_items_per_second", "min_batch_items", "max_batch_items"):
-        assert getattr(limits, name) == getattr(again, name), name
-
-
-@pytest.mark.parametrize("value", ["soon", "1x", "", "2h later"])
-def test_stated_otherwise(value: str) -> None:
-    """What another version states in another way is not guessed."""
-    with pytest.raises(ValueError, match="duration"):
-        settings_of({"max_hold": value})
+    assert attrs.evolve(limits, time_zone=again.time_zone) == again
 
 
 @pytest.mark.parametrize(

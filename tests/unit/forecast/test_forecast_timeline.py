@@ -38,7 +38,7 @@ def gone(
     paces = Paces(falling([Knot(0.0, 1.0, 1.0, 1.0), Knot(1.0, at_peak, at_peak, at_peak)]))
 
     def pace_of(job: Job, update: UpdateState, level: float) -> Pace:
-        return Pace(0.01, 0.01, 0.01) if update.released else paces.at(level)
+        return Pace(0.01, 0.01, 0.01) if update.holds.has_outlasted else paces.at(level)
 
     throttle = Throttle(parse(raw), Settings())
     return walk(throttle, jobs, pace_of, case, load or flat(), START_S)

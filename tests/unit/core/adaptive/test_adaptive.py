@@ -177,7 +177,7 @@ def test_clients_are_seen_amid_a_batch() -> None:
         server.throttle.finish(DB, NAME, server.now_s, 100, failed=False)
         server.begin()
         assert "clients are there" in server.decide().reason
-        assert server.update.quiet_item_ms is None
+        assert server.update.pace.quiet_item_ms is None
 
 
 # --- anything ---

@@ -15,10 +15,10 @@ def test_long_batches_are_compared(batch_s: float) -> None:
     """Those that outlast a moment too: what harms in them is learned, and they are rare enough."""
     server = Server()
     _serve(server, 900, {DB: batch_s}, slower=1.5)
-    begin_s, before_s = server.now_s, server.update.batch_s
+    begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 900, {DB: batch_s}, slower=1.5)
     assert server.update.harm.experiments > 10
-    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
     assert share * math.log(1.5) < 2 * 0.03
 
 
@@ -39,9 +39,9 @@ def test_a_long_batch_beside_short_ones_is_no_hush() -> None:
     server.throttle.begin("state", NAME, False, 0.0)
     _serve(server, 600, {DB: 10.0, "state": 0.1}, slower=1.5)
     update = server.update
-    before_s, begin_s = update.batch_s, server.now_s
+    before_s, begin_s = update.totals.batch_s, server.now_s
     _serve(server, 600, {DB: 10.0, "state": 0.1}, slower=1.5)
-    assert (update.batch_s - before_s) / (server.now_s - begin_s) * math.log(1.5) < 2 * 0.03
+    assert (update.totals.batch_s - before_s) / (server.now_s - begin_s) * math.log(1.5) < 2 * 0.03
 
 
 def test_no_hush_is_given_back_while_none_can_be() -> None:
@@ -51,9 +51,9 @@ def test_no_hush_is_given_back_while_none_can_be() -> None:
     server.throttle.begin("state", "an_index", False, server.now_s)
     server.throttle.start("state", "an_index", server.now_s)
     server.throttle.pacer.comparison.works("state", server.now_s)
-    begin_s, before_s = server.now_s, server.update.batch_s
+    begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 300, {DB: 0.1}, slower=1.0)
-    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
     assert share < server.update.harm.effort * 0.6
 
 
@@ -61,9 +61,9 @@ def test_the_most_is_of_all_time() -> None:
     """Hushes are part of it: with a maximum of 5 % that much is work."""
     server = Server({"max_duty_cycle": "5%"})
     _serve(server, 30, {DB: 0.1}, slower=1.0)
-    begin_s, before_s = server.now_s, server.update.batch_s
+    begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 600, {DB: 0.1}, slower=1.0)
-    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
     assert share == pytest.approx(0.05, rel=0.15)
 
 

@@ -40,14 +40,14 @@ def test_rests_are_whole(batch_s: float) -> None:
     server = Server()
     server.late_s = 0.2
     server.pass_time(30, busy=True)
-    begin_s, before_s = server.now_s, server.update.batch_s
+    begin_s, before_s = server.now_s, server.update.totals.batch_s
     while server.now_s < begin_s + 600:
         decision = server.decide()
         if decision.wait_s <= 0:
             server.batch(batch_s)
         else:
             server.pass_time(min(decision.wait_s, 0.05), busy=True)
-    share = (server.update.batch_s - before_s) / (server.now_s - begin_s)
+    share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
     assert share == pytest.approx(0.01, rel=0.1)
 
 

@@ -1,5 +1,6 @@
 """What is seen of the week: by the hour, bounded, and slowly forgotten."""
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,11 +43,11 @@ def test_presence_and_requests() -> None:
     week = SeenWeek()
     watch(week, MONDAY_S, 100, per_s=2)
     watch(week, MONDAY_S + 3600, 100)
-    busy, idle = week.to_json()
-    assert 0 == busy["hour"]
-    assert 1.0 == pytest.approx(busy["present_ratio"], abs=0.02)
-    assert 2.0 == pytest.approx(busy["requests_per_second"], abs=0.02)
-    assert {"hour": 1, "watched_s": 100.0, "present_ratio": 0.0, "requests_per_second": 0.0} == idle
+    busy, idle = week.stated()
+    assert 0 == busy.hour
+    assert 1.0 == pytest.approx(busy.present_ratio, abs=0.02)
+    assert 2.0 == pytest.approx(busy.requests_per_second, abs=0.02)
+    assert (1, 100.0, 0.0, 0.0) == attrs.astuple(idle)
 
 
 def test_what_cannot_be_seen() -> None:
@@ -56,13 +57,13 @@ def test_what_cannot_be_seen() -> None:
     for at_s in (0.0, 0.25, 0.5):
         presence.look(at_s, None, 0)
         week.see(ProcessSample(at_s=at_s, timer_late_s=0.0), presence, MONDAY_S)
-    assert [] == week.to_json()
+    assert () == week.stated()
     for number in range(10):
         presence.look_at_transactions(number * 0.25, number * 100.0, 0.0)
         sample = ProcessSample(at_s=number * 0.25, timer_late_s=0.0)
         week.see(sample, presence, MONDAY_S)
-    (hour,) = week.to_json()
-    assert (1.0, None) == (hour["present_ratio"], hour["requests_per_second"])
+    (hour,) = week.stated()
+    assert (1.0, None) == (hour.present_ratio, hour.requests_per_second)
 
 
 def test_time_between_looks_far_apart() -> None:

@@ -17,13 +17,8 @@ from synapse_bgthrottle.core.levers.request import (
     is_printable,
     parse_lever_request,
 )
+from testbed.strategies.requests import JSON, KEYS, SETTINGS
 from testbed.strategies.strategies import raw_lever_requests
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
-)
 
 BAD_TEXTS = ["a\nb", "a\0", "\x1b[2J", "\x85", "\u202eevil", "\u200b", "\ufeff"]
 BAD_TEXTS += ["\u2028", "\u2029", "\ud800"]
@@ -165,10 +160,6 @@ def test_accepted_keys() -> None:
     assert "approval" not in OVERRIDE_KEYS
     assert ("update", "database", "settings", "for", "reason") == accepted_keys(Action.OVERRIDE)
     assert ("update", "database", "reason") == accepted_keys(Action.RESET)
-
-
-KEYS = st.sampled_from(["update", "database", "settings", "for", "reason"])
-SETTINGS = st.dictionaries(st.sampled_from(OVERRIDE_KEYS), JSON)
 
 
 @given(st.sampled_from(Action), JSON | st.dictionaries(KEYS, JSON | SETTINGS))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, Settings
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, Use
+from synapse_bgthrottle.schema import to_json
 from testbed.strategies.examples import NOON_S, lever
 
 
@@ -87,7 +88,7 @@ def test_description_says_who_until_when_and_why() -> None:
 
 def test_json_has_times_in_ms_and_settings_as_written() -> None:
     """What the HTTP API tells of a lever."""
-    told = lever(
+    override = lever(
         kind=LeverKind.OVERRIDE,
         update="event_*",
         database="state",
@@ -96,7 +97,7 @@ def test_json_has_times_in_ms_and_settings_as_written() -> None:
         reason="slow disk",
         created_s=1.2345,
         ends_s=2.0,
-    ).to_json()
+    )
     assert {
         "id": "a1",
         "kind": "override",
@@ -108,8 +109,8 @@ def test_json_has_times_in_ms_and_settings_as_written() -> None:
         "created_ms": round(1234.5),
         "ends_ms": 2000,
         "used_ms": None,
-    } == told
-    assert 1500 == lever(used_s=1.5).to_json()["used_ms"]
+    } == to_json(override.stated())
+    assert 1500 == to_json(lever(used_s=1.5).stated())["used_ms"]
 
 
 def test_json_of_a_use_has_no_inner_id() -> None:
@@ -124,7 +125,7 @@ def test_json_of_a_use_has_no_inner_id() -> None:
         "reason": "why",
         "settings": {},
         "ends_ms": 9,
-    } == use.to_json()
+    } == to_json(use.stated())
 
 
 def test_about_keeps_what_is_about_an_update() -> None:

@@ -11,6 +11,7 @@ from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.schema import to_json
 from testbed.strategies.examples import NOON_S
 
 DB = "master"
@@ -46,7 +47,7 @@ class StatusWorld:
     def status(self, at_s: float, *looks: DatabaseLook, **changes: Any) -> Any:
         given = {"server_name": "example.org", "enabled": True, "store_problem": "", **changes}
         moment = Moment(at_s, NOON_S + at_s)
-        return status(self.throttle, self.courses, looks, moment, **given)
+        return to_json(status(self.throttle, self.courses, looks, moment, **given))
 
 
 def look(*names: str, **changes: Any) -> DatabaseLook:

@@ -12,6 +12,7 @@ from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.reports.explain import explanation
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.schema import to_json
 from testbed.strategies.examples import NOON_S, lever, override, release
 from testbed.strategies.strategies import UPDATES, configs
 
@@ -22,7 +23,7 @@ def _explained(
     throttle: Throttle, name: str = "a", one_shot: bool = False, after_s: float = 0.0
 ) -> Any:
     at = Conditions(after_s, NOON_S + after_s)
-    return explanation(throttle, _DB, name, one_shot, at)
+    return to_json(explanation(throttle, _DB, name, one_shot, at))
 
 
 def _throttle(raw: dict[str, Any]) -> Throttle:
@@ -68,11 +69,28 @@ def test_whole_explanation() -> None:
             "max_hold": "3d",
             "approval": "off",
         },
+        "limit_values": {
+            "pace": "sleep",
+            "duty_cycle_ratio": None,
+            "sleep_ms": 1000,
+            "profile": "balanced",
+            "min_duty_cycle_ratio": 0.01,
+            "max_duty_cycle_ratio": 1.0,
+            "target_duration_ms": 50,
+            "max_items_per_second": 2.5,
+            "default_batch_items": 100,
+            "min_batch_items": 100,
+            "max_batch_items": 500,
+            "windows": [{"days": ["sun"], "start_minutes": 0, "end_minutes": 1440}],
+            "time_zone": "Europe/Berlin",
+            "max_hold_ms": 259_200_000,
+            "needs_approval": False,
+        },
         "details": [
             "batch size: first 100, at least 100, at most 500",
             "its batches never have less than 100 items",
         ],
-        "levers": [pause.to_json()],
+        "levers": [to_json(pause.stated())],
     } == told
     assert ["paused", "window"] == [hold["cause"] for hold in holding]
     assert all(["cause", "reason"] == list(hold) for hold in holding)

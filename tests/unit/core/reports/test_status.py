@@ -11,6 +11,7 @@ from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.time_left import TimeLeft
+from synapse_bgthrottle.schema import LimitValues, to_json
 from testbed.strategies.examples import NOON_S, lever
 from tests.unit.core.reports.status_world import DB, NOON_MS, StatusWorld, look
 
@@ -97,6 +98,9 @@ def test_whole_status() -> None:
                     "lock_wait_since_ms": None,
                     "duty_cycle_ratio": 0.5,
                     "limits": "duty cycle 50%, target duration 100ms; rule 0 (event_*)",
+                    "limit_values": to_json(
+                        LimitValues(pace="duty_cycle", duty_cycle_ratio=0.5, min_batch_items=100)
+                    ),
                     "rule": "rule 0 (event_*)",
                     "index_build": None,
                 },
@@ -105,7 +109,7 @@ def test_whole_status() -> None:
                 "signals": server.status(7.0, seen)["databases"][0]["signals"],
             }
         ],
-        "levers": [pause.to_json()],
+        "levers": [to_json(pause.stated())],
         "missing": [],
         "problems": server.status(7.0, seen)["problems"],
     } == server.status(7.0, seen)

@@ -13,6 +13,7 @@ from synapse_bgthrottle.core.reports.problems import problems
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
 from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample
 from synapse_bgthrottle.core.tracking.queue import QueueRow
+from synapse_bgthrottle.schema import DatabaseStatus, decode
 from testbed.strategies.examples import NOON_S, lever, override
 from tests.unit.core.reports.status_world import DB, StatusWorld, look
 
@@ -220,8 +221,9 @@ def test_what_ends_a_hold(expected: str, cause: str, closed: list[str]) -> None:
             {"name": name, "is_closed": True, "value": 1.0, "is_stale": False} for name in closed
         ],
     }  # fmt: skip
-    (problem,) = problems(True, "", [database], {}, [], 3_600_000)
-    assert expected in problem["advice"]
+    stated = decode(DatabaseStatus, database)
+    (problem,) = problems(True, "", [stated], {}, [], 3_600_000)
+    assert expected in problem.advice
 
 
 @pytest.mark.parametrize("name", ["sql", "http", "disk_free", "pause_file"])

@@ -90,8 +90,8 @@ def test_batch_is_counted_as_it_was_decided(limited_before: bool) -> None:
     server.pass_time(0.1)
     server.throttle.finish(DB, NAME, server.now_s, 30, failed=False)
     update = server.throttle.updates[DB, NAME]
-    assert 1 == pytest.approx(update.target_scale)
-    assert limited_before is (update.sizer.last_items > 0) is (update.charged_items > 0)
+    assert 1 == pytest.approx(update.sizes.target_scale)
+    assert limited_before is (update.sizes.sizer.last_items > 0) is (update.pace.charged_items > 0)
 
 
 @pytest.mark.parametrize("took_s", [0.0, 0.1, 3600.0])

@@ -52,10 +52,10 @@ def test_closed_windows_hold_no_longer_than_max_hold() -> None:
     assert 3600 == server.ask().wait_s
     server.pass_time(600)
     assert 3000 == server.ask().wait_s
-    assert not server.throttle.updates[DB, NAME].released
+    assert not server.throttle.updates[DB, NAME].holds.has_outlasted
     server.pass_time(3000)
     assert server.ask().cause is not Cause.WINDOW
-    assert server.throttle.updates[DB, NAME].released
+    assert server.throttle.updates[DB, NAME].holds.has_outlasted
 
 
 def test_released_update_runs_at_one_percent() -> None:
@@ -105,7 +105,7 @@ def test_release_ends_when_windows_open() -> None:
     server.run(1.0)
     server.wall_s = SUNDAY_S
     assert server.ask().cause is Cause.RUN
-    assert not server.throttle.updates[DB, NAME].released
+    assert not server.throttle.updates[DB, NAME].holds.has_outlasted
 
 
 def test_holding_starts_anew_after_an_opening() -> None:
@@ -176,11 +176,11 @@ def test_holding_starts_anew_for_an_update_that_was_done_and_comes_again() -> No
     server.pass_time(3600)
     server.wait_for_turn()
     server.run(1.0)
-    assert server.throttle.updates[DB, NAME].released
+    assert server.throttle.updates[DB, NAME].holds.has_outlasted
     server.throttle.ended(DB, NAME)
     server.pass_time(86_400)
     assert (Cause.WINDOW, 3600) == (server.ask().cause, server.ask().wait_s)
-    assert not server.throttle.updates[DB, NAME].released
+    assert not server.throttle.updates[DB, NAME].holds.has_outlasted
 
 
 # --- budgets ---
@@ -224,4 +224,4 @@ def test_time_in_which_nothing_is_measured_is_held_by_no_budget() -> None:
         server.throttle.decide(DB, NAME, attrs.evolve(server.at(), enabled=False))
         server.pass_time(8 * 86_400)
     assert Cause.RUN is server.ask().cause
-    assert server.throttle.updates[DB, NAME].released
+    assert server.throttle.updates[DB, NAME].holds.has_outlasted

@@ -105,9 +105,9 @@ def test_a_minute_for_a_lock_is_not_rested_after() -> None:
     run_with_wait(server, 60, 60.0, items=100)
     update = server.throttle.updates[DB, NAME]
     assert 0.3 == pytest.approx(server.ask().wait_s)
-    assert 60.0 == update.last_batch_s
-    assert 0.2 == pytest.approx(update.batch_s)
-    assert 1.0 == update.target_scale
+    assert 60.0 == update.totals.last_batch_s
+    assert 0.2 == pytest.approx(update.totals.batch_s)
+    assert 1.0 == update.sizes.target_scale
 
 
 def test_work_beside_the_wait_is_learned_from() -> None:
@@ -118,7 +118,7 @@ def test_work_beside_the_wait_is_learned_from() -> None:
     server.wait_for_turn()
     run_with_wait(server, 10, 2.0, items=100)
     assert 3 * 8.0 == pytest.approx(server.ask().wait_s)
-    assert 0.1 == server.throttle.updates[DB, NAME].target_scale
+    assert 0.1 == server.throttle.updates[DB, NAME].sizes.target_scale
 
 
 def test_exact_sizes_do_not_follow_a_wait() -> None:

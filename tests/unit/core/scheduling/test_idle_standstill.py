@@ -61,5 +61,5 @@ def test_it_is_not_rested_after(pace: Pace, failed: bool) -> None:
         server.throttle.observe(DB, unanswered(server.now_s))
     server.throttle.finish(DB, NAME, server.now_s, 100, failed=failed)
     assert 10 > server.ask().wait_s
-    assert 60.0 == server.throttle.updates[DB, NAME].last_batch_s
-    assert 1.0 == server.throttle.updates[DB, NAME].target_scale
+    assert 60.0 == server.throttle.updates[DB, NAME].totals.last_batch_s
+    assert 1.0 == server.throttle.updates[DB, NAME].sizes.target_scale

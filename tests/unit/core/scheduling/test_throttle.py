@@ -202,9 +202,9 @@ def test_what_ran_and_waited_is_counted() -> None:
     server.throttle.waited(DB, NAME, Cause.PACE, 0.5)
     server.throttle.waited(DB, NAME, Cause.WINDOW, 60.0)
     update = server.throttle.updates[DB, NAME]
-    assert (3, 21, 1.0) == (update.batches, update.items, update.batch_s)
-    assert {Cause.PACE: 2.0, Cause.WINDOW: 60.0} == update.waited_s
-    assert update.batch_start_s is None
+    assert (3, 21, 1.0) == (update.totals.batches, update.totals.items, update.totals.batch_s)
+    assert {Cause.PACE: 2.0, Cause.WINDOW: 60.0} == update.totals.waited_s
+    assert update.batch.start_s is None
 
 
 def test_running_batch_is_known() -> None:
@@ -212,7 +212,7 @@ def test_running_batch_is_known() -> None:
     server = ThrottledServer(make_throttle(Settings(pace=NO_REST)))
     server.ask()
     server.throttle.start(DB, NAME, 12.0)
-    assert 12.0 == server.throttle.updates[DB, NAME].batch_start_s
+    assert 12.0 == server.throttle.updates[DB, NAME].batch.start_s
 
 
 def test_clock_that_goes_backwards_makes_no_negative_batch() -> None:
@@ -265,7 +265,7 @@ def test_decision_makes_sense_for_any_course_of_events(
         for size in throttle.batch_items(database, name):
             assert isinstance(size, int)
             assert least <= size <= max(update.limits.max_batch_items, least)
-        assert update.batch_s >= 0
+        assert update.totals.batch_s >= 0
 
 
 @given(configs(), st.sampled_from(DATABASES), st.sampled_from(UPDATES), st.booleans())

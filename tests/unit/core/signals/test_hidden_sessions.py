@@ -7,6 +7,7 @@ import pytest
 from synapse_bgthrottle.core.reports.log_lines import SampleTeller
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal_set import Board
+from synapse_bgthrottle.core.signals.signal_state import PANIC_S
 
 
 def sample(at_s: float = 0.0, *, hides: bool = True, **fields: Any) -> DatabaseSample:
@@ -40,7 +41,7 @@ def test_what_is_visible_may_be_enough() -> None:
     board.observe(sample(foreground_backends=8, blocked_sessions=1, longest_transaction_s=400.0))
     assert "longest_transaction 6m 40s >= 5m" == reason(board)
     assert "foreground_backends" == board.soft(0.0).name
-    assert "blocked_sessions 1 >= 1" == board.panics_until_s()[1]
+    assert (PANIC_S, "blocked_sessions 1 >= 1") == board.panic(0.0)
 
 
 def test_default_does_not_hold_for_what_is_hidden() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.tracking.time_left import NOT_KNOWN, Pace, TimeLeft
+from synapse_bgthrottle.schema import to_json
 
 
 @attrs.frozen
@@ -141,7 +142,7 @@ def test_steady() -> None:
     assert {
         "at_this_pace": found.at_this_pace_s,
         "unthrottled": found.unthrottled_s,
-    } == found.to_json()
+    } == to_json(found.stated())
 
 
 def test_done() -> None:

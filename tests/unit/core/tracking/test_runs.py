@@ -4,6 +4,7 @@ import pytest
 
 from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, Outcome
+from synapse_bgthrottle.schema import to_json
 from testbed.strategies.examples import NOON_S
 from tests.unit.core.tracking.runs_world import DB, CourseWorld, written
 
@@ -143,4 +144,4 @@ def test_json() -> None:
         "waited_ms": {"pace": 30_000, "window": 5000},
         "failures": 1,
         "last_failure": "old",
-    } == entry.to_json()
+    } == to_json(entry.stated())

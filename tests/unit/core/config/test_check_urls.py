@@ -2,10 +2,9 @@
 
 import pytest
 
-from synapse_bgthrottle.core.config.check_urls import secret_in, shown
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
-from synapse_bgthrottle.core.config.signal_settings import SignalSettings
+from synapse_bgthrottle.core.config.signal_settings import SignalSettings, secret_in, shown
 from synapse_bgthrottle.core.reports.config_warnings import secrets
 
 _UUID = "0b9c3f7e-3f2d-4c1a-9d1e-1c2b3a4d5e6f"

@@ -1,0 +1,65 @@
+"""What the HTTP API says, as records: the server makes them, and the client gets them back.
+
+Below everything else: it imports nothing of ours. `codec` makes JSON of records and records of
+JSON; `openapi` makes the API's description of them.
+"""
+
+from synapse_bgthrottle.schema.codec import MismatchError, decode, to_json
+from synapse_bgthrottle.schema.explanation import (
+    DAYS,
+    Explanation,
+    HeldBy,
+    LimitValues,
+    WindowValues,
+)
+from synapse_bgthrottle.schema.history import History, HistoryEntry, Load, SeenHour
+from synapse_bgthrottle.schema.levers import Lever, LeverAnswer, Use, Uses
+from synapse_bgthrottle.schema.official import CurrentUpdate, Enabled, UpdatesStatus
+from synapse_bgthrottle.schema.status import (
+    DatabaseStatus,
+    IndexBuild,
+    LastFailure,
+    MissingDetail,
+    PendingUpdate,
+    Progress,
+    RunningUpdate,
+    StatedDecision,
+    StatedProblem,
+    StatedSignal,
+    ThrottleStatus,
+    TimeLeft,
+)
+
+__all__ = [
+    "DAYS",
+    "CurrentUpdate",
+    "DatabaseStatus",
+    "Enabled",
+    "Explanation",
+    "HeldBy",
+    "History",
+    "HistoryEntry",
+    "IndexBuild",
+    "LastFailure",
+    "Lever",
+    "LeverAnswer",
+    "LimitValues",
+    "Load",
+    "MismatchError",
+    "MissingDetail",
+    "PendingUpdate",
+    "Progress",
+    "RunningUpdate",
+    "SeenHour",
+    "StatedDecision",
+    "StatedProblem",
+    "StatedSignal",
+    "ThrottleStatus",
+    "TimeLeft",
+    "UpdatesStatus",
+    "Use",
+    "Uses",
+    "WindowValues",
+    "decode",
+    "to_json",
+]

@@ -1,0 +1,195 @@
+"""What every database is at, and why it is no faster."""
+
+from typing import Annotated
+
+import attrs
+
+from synapse_bgthrottle.schema.codec import EpochMs, Key, NeverNull, OneOf, Ratio, WaitedMs
+from synapse_bgthrottle.schema.explanation import LimitValues
+from synapse_bgthrottle.schema.levers import Lever
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """How far an update has come; null is unknown."""
+
+    ratio: Ratio | None = None
+    done: float | None = None
+    total: float | None = None
+    left: float | None = None
+    unit: Annotated[str, "What the other three count, such as `stream positions`."] = ""
+
+
+@attrs.frozen(kw_only=True)
+class PendingUpdate:
+    """One update of the queue."""
+
+    name: str
+    depends_on: Annotated[str | None, "The update that it names as its precondition."] = None
+    waits_for: Annotated[str | None, "The one that it waits behind."] = None
+    is_reachable: Annotated[
+        bool, "Whether it will ever begin; not where updates wait for each other in a circle."
+    ] = True
+    known: Annotated[bool | None, "Whether this server can run it; null: not known."] = None
+    one_shot: Annotated[bool | None, "Whether it runs in one go; null: not known."] = None
+    progress: Progress | None = None
+    paused: Annotated[bool, "Whether a pause matches it."] = False
+    started_ms: Annotated[EpochMs | None, "null: it has not."] = None
+
+
+@attrs.frozen(kw_only=True)
+class StatedDecision:
+    """The last decision on the current update."""
+
+    cause: Annotated[str, "Its short name; `run`: nothing is in the way."] = "run"
+    is_hold: Annotated[bool, "Whether it stops the update, rather than spacing its batches."] = (
+        False
+    )
+    reason: Annotated[str, "For people."] = ""
+    since_ms: Annotated[EpochMs | None, NeverNull()] = None
+    next_try_ms: Annotated[
+        EpochMs | None, "When the wait after a failure ends; null: it is no such wait."
+    ] = None
+
+
+@attrs.frozen(kw_only=True)
+class TimeLeft:
+    """Seconds that are left; null: unknown."""
+
+    at_this_pace: Annotated[float | None, "Rests included."] = None
+    unthrottled: Annotated[float | None, "Without rests."] = None
+
+
+@attrs.frozen(kw_only=True)
+class IndexBuild:
+    """What PostgreSQL says of an index that is being built."""
+
+    phase: Annotated[str, "In its words."] = ""
+    progress_ratio: Annotated[Ratio | None, "Of the phase; null: unknown."] = None
+
+
+@attrs.frozen(kw_only=True)
+class RunningUpdate:
+    """The update that a database is at."""
+
+    name: str
+    one_shot: Annotated[bool, "Whether it runs in one go."] = False
+    since_ms: Annotated[EpochMs | None, NeverNull()] = None
+    batches: Annotated[int, "Since then."] = 0
+    items: Annotated[int, "Since then."] = 0
+    batch_time_ms: Annotated[float, "Time in batches since then, in ms."] = 0.0
+    last_batch_ms: Annotated[float | None, "How long the last batch took; null: unknown."] = None
+    target_duration_ms: Annotated[float | None, "How long a batch should take.", NeverNull()] = None
+    items_per_second: Annotated[float | None, "Rests included; null: unknown."] = None
+    waited_ms: WaitedMs = attrs.field(factory=dict)
+    progress: Progress | None = None
+    time_left_s: TimeLeft = TimeLeft()
+    decision: StatedDecision | None = None
+    is_in_batch: Annotated[bool, "Whether a batch runs now."] = False
+    batch_since_ms: Annotated[EpochMs | None, "null: no batch runs."] = None
+    lock_wait_since_ms: Annotated[
+        EpochMs | None, "Since when the batch waits for somebody's lock; null: it is not seen to."
+    ] = None
+    duty_cycle_ratio: Annotated[
+        Ratio | None, "What its pace allows now; null: it has no duty cycle, or it is not known."
+    ] = None
+    limits: Annotated[str, "In one line."] = ""
+    limit_values: Annotated[LimitValues | None, NeverNull()] = None
+    rule: Annotated[str | None, "That gave the limits; null: the top level alone."] = None
+    index_build: Annotated[IndexBuild | None, "null: none is known of."] = None
+
+
+@attrs.frozen(kw_only=True)
+class LastFailure:
+    """The batch that failed last."""
+
+    at_ms: Annotated[EpochMs | None, NeverNull()] = None
+    update: str = ""
+    message: Annotated[str, "The error."] = ""
+
+
+@attrs.frozen(kw_only=True)
+class StatedSignal:
+    """What one signal says."""
+
+    name: str
+    kind: Annotated[str, Key("class"), OneOf("soft", "budget", "panic")] = ""
+    unit: Annotated[str, "Of value and threshold, such as `ms`, `count`, `bytes`."] = ""
+    value: Annotated[float | None, "null: not known."] = None
+    threshold: Annotated[float | None, "At which the pressure is 1.", NeverNull()] = None
+    pressure: Annotated[float | None, "1 is the threshold.", NeverNull()] = None
+    age_s: Annotated[float | None, "Of the value."] = None
+    is_stale: Annotated[bool, "Whether that is too old to be believed."] = False
+    is_closed: Annotated[
+        bool, "Whether it holds the current update, or would if nobody had let that go."
+    ] = False
+    problem: Annotated[str, "Why it cannot be read; may be empty."] = ""
+
+
+@attrs.frozen(kw_only=True)
+class DatabaseStatus:
+    """One database."""
+
+    name: str
+    engine: Annotated[str, OneOf("postgres", "sqlite", "unknown")] = "unknown"
+    state: Annotated[
+        str,
+        "running: a batch runs; waiting: rests; held: something holds it; idle: nothing pending.",
+        OneOf("running", "waiting", "held", "aborted", "disabled", "idle"),
+    ] = "unknown"
+    pending: Annotated[
+        tuple[PendingUpdate, ...] | None,
+        "In the order in which Synapse runs them; null: the queue could not be read.",
+    ] = None
+    queue_problem: Annotated[str, "Why the queue could not be read; empty: it was."] = ""
+    current: Annotated[RunningUpdate | None, "null: it is at none."] = None
+    failures_in_row: Annotated[
+        int, "Of the current update; 0 once what failed has left the queue."
+    ] = 0
+    last_failure: Annotated[LastFailure | None, "null: none is known of."] = None
+    signals: tuple[StatedSignal, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class StatedProblem:
+    """What is wrong, or stands in the way."""
+
+    database: Annotated[str | None, "null: all."] = None
+    kind: Annotated[
+        str,
+        OneOf(
+            *("store", "disabled", "aborted", "failing", "database", "unknown_update", "circle"),
+            *("held", "stuck", "paused"),
+        ),
+    ] = ""
+    message: Annotated[str, "What is the matter."] = ""
+    advice: Annotated[str, "What to do."] = ""
+
+
+@attrs.frozen(kw_only=True)
+class MissingDetail:
+    """A private detail of Synapse that this version of it lacks."""
+
+    name: str = ""
+    cost: Annotated[str, "What the module cannot do without it."] = ""
+
+
+@attrs.frozen(kw_only=True)
+class ThrottleStatus:
+    """What goes on, and what waits."""
+
+    version: Annotated[str, "Of the module."] = ""
+    server_name: str = ""
+    now_ms: Annotated[EpochMs | None, "The server's clock.", NeverNull()] = None
+    enabled: Annotated[bool, "Synapse's own switch."]
+    duty_cycle_ratio: Annotated[
+        Ratio | None, "What the pace allows now; null: it has no duty cycle, or it is not known."
+    ] = None
+    databases: tuple[DatabaseStatus, ...]
+    levers: Annotated[tuple[Lever, ...], "In force."] = ()
+    problems: Annotated[tuple[StatedProblem, ...], "The worst first."] = ()
+    missing: Annotated[
+        tuple[MissingDetail, ...],
+        "Private details of Synapse that the module looks at and this version of Synapse lacks."
+        " Updates are throttled without them.",
+    ] = ()
