@@ -165,11 +165,12 @@ class Browser:
         return list(self.run("return window.__violations"))
 
     def requests(self) -> list[Mapping[str, Any]]:
-        """All so far: `url`, `method`, `headers`."""
+        """All so far: `url`, `method`, `headers`, and `at_s`, when it was sent (monotonic)."""
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
-                self._requests.append(message["params"]["request"])
+                at_s = message["params"]["timestamp"]
+                self._requests.append({**message["params"]["request"], "at_s": at_s})
         return list(self._requests)
 
     def wait(self, condition: Callable[[], T]) -> T:

@@ -55,13 +55,7 @@ def test_idle_server_has_no_rests(make_server: MakeServer) -> None:
         waited_ms = _of_history(server)["waited_ms"]
     # What the database does not answer in time for, on a busy machine, is no rest.
     assert set() == set(waited_ms) - {"levers", "database"}
-    log = server.synapse.log()
-    assert "duty cycle adaptive, balanced" in log
-    assert {"duty cycle 100%"} == {
-        batch.reason.rpartition(": ")[2]
-        for batch in batch_log.module_batches(log)
-        if "no client" in batch.reason
-    }
+    assert "duty cycle adaptive, balanced" in server.synapse.log()
     path = server.synapse.database_path
     assert rows == sqlite_data.count_rows(path, "SELECT COUNT(*) FROM event_search")
 
