@@ -105,7 +105,7 @@ def test_database_rule_and_unknown_names(make_server: MakeServer) -> None:
     assert "rule 3 (database master)" in log
     assert 0.009 <= statistics.median(batch_log.rests_s(batch_log.batches(log))[REINDEX])
     assert {"sleep 10ms: rests 10ms"} == rests(log, REINDEX)
-    assert "knows no update called event_serch. Did you mean event_search?" in log
+    assert "knows no update called event_serch; did you mean event_search?" in log
     assert "knows no update called no_such_*" in log
     assert "rule 2 (database state): this server's databases are master" in log
 
