@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 # Hundreds of processes import the same files: once one has compiled them, the others need not.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-figures test-upgrade compat compat-smoke lint format bench bench-full bench-sqlite bench-rules \
-	bench-laws bench-scaling bench-startup bench-status soak dist clean
+.PHONY: help demo test test-figures test-upgrade compat compat-smoke lint format openapi bench bench-full bench-sqlite bench-rules \
+	bench-laws bench-scaling bench-startup bench-status soak update-names dist clean
 
 help:
 	@echo "make demo           a real Synapse with the module, and its pending updates"
@@ -18,16 +18,18 @@ help:
 	@echo "make compat         the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make compat-smoke   a few of them on the oldest version"
 	@echo "make lint           ruff, mypy, and what may import what"
+	@echo "make openapi        the API's description anew, from the records in schema/"
 	@echo "make format         what ruff can mend"
 	@echo "make bench          what updates do to clients, by controller; ten minutes"
 	@echo "make bench-full     the same with all updates, loads and arms; about an hour"
 	@echo "make bench-sqlite   the same on SQLite; ten minutes"
 	@echo "make bench-rules    are limits kept, and what does the module cost; six minutes"
 	@echo "make bench-laws     laws compared on a modelled server, docs/laws.md anew; six minutes"
-	@echo "make bench-scaling  the tables of docs/scaling.md anew, by forecast; two minutes"
+	@echo "make bench-scaling  the tables of docs/scaling.md anew, by forecast; a second"
 	@echo "make bench-startup  how long the command takes to start; a minute"
 	@echo "make bench-status   how long a status takes with 200 updates pending; a minute"
 	@echo "make soak           faults, kills, 10^5 iterations and configurations, to the end; three hours"
+	@echo "make update-names   adds the installed Synapse's updates to the list that the package ships"
 	@echo "make dist           sdist and wheel, checked"
 	@echo "make clean          removes .venv, the demo and what was built"
 
@@ -65,6 +67,11 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Not in place: an error must not leave half of it.
+openapi: $(VENV)/.test
+	$(BIN)/python -m synapse_bgthrottle.schema.openapi > openapi.new
+	mv openapi.new synapse_bgthrottle/api/openapi.json
 
 # What is measured is kept in .bench: blocks as JSON, tables as Markdown, the front as SVG.
 BENCH_RESULT := .bench/result
@@ -109,6 +116,10 @@ bench-status: $(VENV)/.test
 soak: $(VENV)/.test
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[soak]'
 	$(BIN)/python -m soak
+
+# SYNAPSES="folder ..." adds those of further versions, each the folder `synapse` of its wheel.
+update-names: $(VENV)/.test
+	$(BIN)/python -m compatibility.update_names $(SYNAPSES)
 
 dist: $(VENV)/.dev
 	rm -rf dist

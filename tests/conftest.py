@@ -13,8 +13,8 @@ from hypothesis import settings
 
 from testbed.virtual.server import VirtualServer
 
-# Each checkout has a root of its own for temporary folders. Wherever pytest starts on the machine it
-# closes the common one to other users, of which PostgreSQL is one where we are root.
+# Each checkout has a root of its own for temporary folders. Whenever pytest starts, it closes the
+# common one to other users, and PostgreSQL is another user where we are root.
 _CHECKOUT = hashlib.sha256(str(Path(__file__).parent).encode()).hexdigest()[:8]
 _ROOT = Path(tempfile.gettempdir()) / f"bgthrottle-tests-{os.getuid()}-{_CHECKOUT}"
 _ROOT.mkdir(mode=0o711, exist_ok=True)

@@ -1,8 +1,8 @@
 """The tables of docs/scaling.md, the same figures each time: `python -m benchmarks.model.scaling`.
 
-By the forecast on the modelled server: sizes are those that public sources give, speeds in batches
-are of this project's benchmark where nothing else is known. With the name of a document, the tables
-in it are made anew.
+By the forecast's formula: sizes are those that public sources give, speeds in batches are of this
+project's benchmark where nothing else is known, and what full work costs clients is that of the
+modelled servers. With the name of a document, the tables in it are made anew.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from pathlib import Path
 import attrs
 
 from benchmarks.plots import document
-from synapse_bgthrottle.cli.commands.forecast_options import seeds
+from synapse_bgthrottle.cli.commands.forecast_options import SLOPES
 from synapse_bgthrottle.core.config.parser import parse
+from synapse_bgthrottle.core.tracking.timeline import Job
+from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad, flat, office
 from synapse_bgthrottle.forecast.forecast import Question, forecast
-from synapse_bgthrottle.forecast.models import Job
-from synapse_bgthrottle.forecast.results import ConfigurationForecast, Forecast
-from synapse_bgthrottle.forecast.weekly_load import WeeklyLoad, flat, office
-from testbed.simulation import presets
-from testbed.simulation.model import ServerModel
+from synapse_bgthrottle.forecast.models import ConfigurationForecast, Forecast
 
 # Monday 2026-01-05, midnight UTC.
 _START_S = 1_767_571_200.0
@@ -72,7 +70,7 @@ class Row:
     tells_slower: bool = False
 
     def line(self) -> str:
-        """It as Markdown; takes some seconds of a processor."""
+        """It as Markdown."""
         told = forecast(self.question)
         days = _days(told)
         if self.tells_slower:
@@ -120,9 +118,9 @@ def main() -> None:
 
 def _servers() -> Iterator[Row]:
     for load in (office(), flat()):
-        for name, model in presets.SERVERS.items():
-            question = _question(*_BILLION, load=load, server=model)
-            yield Row(f"{name}, {load.name}", question, tells_slower=True)
+        for server in SLOPES:
+            question = _question(*_BILLION, load=load, server=server)
+            yield Row(f"{server}, {load.name}", question, tells_slower=True)
     yield Row("any, idle", _question(*_BILLION, load=flat(value=0.0)))
 
 
@@ -140,7 +138,7 @@ def _question(
     per_batch_s: float,
     *,
     load: WeeklyLoad | None = None,
-    server: ServerModel = presets.TWO_CORES,
+    server: str = "two-cores",
     closed: float = 0.0,
     raw: object = None,
 ) -> Question:
@@ -148,9 +146,8 @@ def _question(
         jobs=(Job(update="an_update", items=items, per_batch_s=per_batch_s),),
         config=parse(raw or {}),
         load=load or office(),
-        server=server,
+        slope=SLOPES[server],
         start_s=_START_S,
-        seeds=seeds,
         closed_ratio=closed,
         only=_NAMES,
     )

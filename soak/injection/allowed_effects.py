@@ -27,7 +27,6 @@ _BY_DESIGN = {
     "homeserver.sampling.sql_check": ("",),
     "homeserver.sampling.database_sampler": (
         "txn.",
-        "len(STATEMENTS)",
         "bool(vacuum)",
         "self._look(",
         "self._lock_wait_s(",
@@ -63,7 +62,7 @@ _TOLD_BY_DESIGN = {
         "delayed(delay_s",
         "self._timers.call_later(",
     ),
-    "module": ("self._throttle.observe(",),
+    "homeserver.observations": ("self._throttle.observe(",),
     "homeserver.sampling.sampler": (
         "self._host.now_s()",
         "self._host.wall_s()",

@@ -1,1 +1,1 @@
-"""The HTTP API: what it asks for is in `steering`, what Synapse serves is in `resource`."""
+"""The HTTP API: what Synapse serves is in `resource`, what it asks the module for in `service`."""

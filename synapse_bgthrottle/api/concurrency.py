@@ -1,6 +1,8 @@
-"""Only so many requests at work at a time, and only so many that wait for it."""
+"""Only so many requests at work at a time, and one answer for all who ask the same meanwhile."""
 
 from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 from synapse.module_api import make_deferred_yieldable
 from twisted.internet.defer import CancelledError, Deferred
@@ -8,14 +10,16 @@ from twisted.internet.defer import CancelledError, Deferred
 from synapse_bgthrottle.api.responses import RefusedError
 from synapse_bgthrottle.homeserver.internals.guard import PreserveLoggingContext
 
+T = TypeVar("T")
+
 MOST_AT_WORK = 20
 MOST_WAITING = 100
 
 _RETRY_AFTER_S = 1
 
 
-class Crowd:
-    """Who is at work, and who waits, first come, first served."""
+class RequestQueue:
+    """Which requests are at work, and which wait, first come, first served."""
 
     def __init__(self) -> None:
         self._at_work = 0
@@ -60,3 +64,49 @@ class Crowd:
                     self._waiting.popleft().callback(None)
         finally:
             self._is_admitting = False
+
+
+class SharedAnswer(Generic[T]):
+    """Asks once for all who ask until the answer comes. Nothing is kept beyond that.
+
+    Args:
+        ask: gets the answer.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
+        self._ask = ask
+        self._waiting: list[Deferred[T]] | None = None
+
+    def forget(self) -> None:
+        """Something has changed: whoever asks from now on is not told what was before."""
+        self._waiting = None
+
+    async def answer(self) -> T:
+        """What it is now.
+
+        Raises:
+            Exception: whatever asking raises; all who share the question get it.
+        """
+        if self._waiting is not None:
+            answer: Deferred[T] = Deferred()
+            self._waiting.append(answer)
+            return await make_deferred_yieldable(answer)
+        waiting: list[Deferred[T]] = []
+        self._waiting = waiting
+        try:
+            found = await self._ask()
+        except Exception as error:
+            self._end(waiting)
+            with PreserveLoggingContext():
+                for other in waiting:
+                    other.errback(error)
+            raise
+        self._end(waiting)
+        with PreserveLoggingContext():  # those who wait bring log contexts of their own
+            for other in waiting:
+                other.callback(found)
+        return found
+
+    def _end(self, waiting: list[Deferred[T]]) -> None:
+        if self._waiting is waiting:
+            self._waiting = None

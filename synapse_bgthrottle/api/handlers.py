@@ -2,24 +2,36 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.api.query import parse_query
+from synapse_bgthrottle.api.concurrency import SharedAnswer
+from synapse_bgthrottle.api.request_parsing import parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, encode, invalid
 from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, LOAD, STATUS, USES, Route
 from synapse_bgthrottle.api.service import Steering
-from synapse_bgthrottle.api.shared import Shared
-from synapse_bgthrottle.api.told import told
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.levers.request import (
     Action,
+    LeverRequest,
     NothingMatchesError,
     StoreUnavailableError,
     TooManyLeversError,
+    escaped,
     parse_lever_request,
 )
+from synapse_bgthrottle.core.units import settings_in_words
+from synapse_bgthrottle.schema import LeverAnswer
 
 logger = logging.getLogger(__name__)
+
+_DID = {
+    Action.PAUSE: "paused",
+    Action.RESUME: "resumed",
+    Action.RELEASE: "released",
+    Action.OVERRIDE: "overrode the settings of",
+    Action.RESET: "reset",
+}
 
 
 class Endpoints:
@@ -34,7 +46,7 @@ class Endpoints:
         self._steering = steering
         self._openapi = openapi
         # Open pages ask for it every few seconds, all of them; encoding it is the half of its cost.
-        self._status = Shared(self._ask_status)
+        self._status = SharedAnswer(self._ask_status)
 
     async def answer(
         self, route: Route, query: bytes, body: Callable[[], object], author: str
@@ -79,13 +91,13 @@ class Endpoints:
             done = await self._steering.pull(request, author)
         finally:
             self._status.forget()
-        logger.info("%s", told(request, author, done))
+        logger.info("%s", log_line(request, author, done))
         return _ok(done)
 
 
 def _ok(content: object) -> Answer:
     # Not in a thread, as Synapse does: the encoder holds the interpreter's lock all the while.
-    return Answer(200, encode(schema.to_json(content)))
+    return Answer(200, encode(content))
 
 
 async def _done(answer: Awaitable[Answer]) -> Answer:
@@ -103,3 +115,25 @@ async def _done(answer: Awaitable[Answer]) -> Answer:
         told_error = str(error) or "The database does not answer; nothing has changed"
         may_be_done = error.may_be_done
         raise RefusedError(503, "M_UNKNOWN", told_error, may_be_done=may_be_done) from error
+
+
+def log_line(request: LeverRequest, author: str, answer: LeverAnswer) -> str:
+    """Who did what to which updates until when, and why: one line.
+
+    Args:
+        request: what was asked for.
+        author: who asked.
+        answer: what it made and ended.
+    """
+    line = f"{author} {_DID[request.action]} {request.update}"
+    line += " in all databases" if request.database is None else f" in {request.database}"
+    if request.settings:
+        line += f" to {settings_in_words(request.settings)}"
+    for lever in answer.made:
+        until = datetime.fromtimestamp((lever.ends_ms or 0) / 1000, timezone.utc)
+        line += f" until {until:%Y-%m-%d %H:%M:%S} UTC"
+    count = len(answer.ended)
+    if count:
+        line += f", which ended {count} earlier" + (" one" if count == 1 else " ones")
+    line += f": {request.reason}" if request.reason else ", no reason given"
+    return escaped(line)

@@ -1,15 +1,25 @@
-"""A request's body as JSON, and nothing that JSON has not. Pure."""
+"""What comes with a request, read: its body, and the parameters behind the question mark. Pure."""
 
 import json
 import math
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
-from synapse_bgthrottle.api.responses import RefusedError
+import attrs
 
-LARGEST_BYTES = 64 * 1024
+from synapse_bgthrottle.api.responses import RefusedError, invalid
+from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, USES, Route
+from synapse_bgthrottle.core.config.problems import LONGEST_NAME, Problem, missing, refused
+from synapse_bgthrottle.core.levers.request import is_glob, is_name
+
+LARGEST_BODY_BYTES = 64 * 1024
+LONGEST_QUERY_BYTES = 4096
 
 _DEEPEST = 16
 _MOST_DIGITS = 20  # of 64-bit numbers; Python takes its time to read very long ones
+_MOST_PARAMETERS = 10
 
 
 class _RefusedJsonError(ValueError):
@@ -28,7 +38,7 @@ def parse_body(raw: bytes) -> object:
     try:
         content = json.loads(
             raw.decode("utf-8"),
-            object_pairs_hook=_object,
+            object_pairs_hook=_unique,
             parse_constant=_constant,
             parse_int=_integer,
             parse_float=_float,
@@ -51,12 +61,12 @@ def check_size(size_bytes: int) -> None:
     Raises:
         RefusedError: it is too large.
     """
-    if size_bytes > LARGEST_BYTES:
-        error = f"The body is larger than {LARGEST_BYTES} bytes"
+    if size_bytes > LARGEST_BODY_BYTES:
+        error = f"The body is larger than {LARGEST_BODY_BYTES} bytes"
         raise RefusedError(413, "M_TOO_LARGE", error)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):  # readers differ in which one they take
         raise _RefusedJsonError("A key stands twice in one object")
@@ -93,3 +103,104 @@ def _inside(item: object) -> list[Any]:
     if isinstance(item, dict):
         return list(item.values())
     return item if isinstance(item, list) else []
+
+
+@attrs.frozen
+class Parameter:
+    """A parameter: what is accepted, how it is read, and what it is if left out.
+
+    Attributes:
+        accepted: for people.
+        parse: raises ValueError for anything else.
+        default: already read.
+        is_required: it cannot be left out.
+    """
+
+    accepted: str
+    parse: Callable[[str], Any]
+    default: Any = None
+    is_required: bool = False
+
+
+def _limit(value: str) -> int:
+    if re.fullmatch("[0-9]{1,4}", value, re.ASCII) is None or not 1 <= int(value) <= 1000:
+        raise ValueError("out of range")
+    return int(value)
+
+
+def _if(is_valid: Callable[[object], bool]) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if not is_valid(value):
+            raise ValueError("not valid")
+        return value
+
+    return parse
+
+
+_LIMIT = Parameter("a whole number from 1 to 1000", _limit, 100)
+_GLOB = Parameter(f"a name or a glob, of 1 to {LONGEST_NAME} printable characters", _if(is_glob))
+_NAME = Parameter(f"a name, of 1 to {LONGEST_NAME} printable characters", _if(is_name))
+_FLAG = Parameter("true or false", lambda value: {"true": True, "false": False}[value], False)
+
+PARAMETERS: Mapping[Route, Mapping[str, Parameter]] = {
+    HISTORY: {"limit": _LIMIT, "update": _GLOB, "database": _NAME},
+    USES: {"limit": _LIMIT},
+    EXPLAIN: {
+        "update": attrs.evolve(_NAME, is_required=True),
+        "database": attrs.evolve(_NAME, default="master"),
+        "one_shot": _FLAG,
+    },
+}
+
+
+def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
+    """All parameters of the route, by name.
+
+    Args:
+        route: which ones there are.
+        raw: as it was sent; empty where there is none.
+
+    Raises:
+        RefusedError: something is wrong with it; tells everything that is.
+    """
+    if len(raw) > LONGEST_QUERY_BYTES:
+        raise RefusedError(400, "M_INVALID_PARAM", f"The query is over {LONGEST_QUERY_BYTES} bytes")
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(raw),  # before 3.11 an empty one is refused
+            errors="strict",
+            max_num_fields=_MOST_PARAMETERS,
+        )
+    except ValueError:  # UnicodeDecodeError is one
+        raise RefusedError(400, "M_INVALID_PARAM", "The query cannot be read") from None
+    parameters = PARAMETERS.get(route, {})
+    values: dict[str, Any] = {}
+    problems = list(_read(parameters, pairs, values))
+    if problems:
+        raise invalid(problems)
+    return values
+
+
+def _read(
+    parameters: Mapping[str, Parameter], pairs: list[tuple[str, str]], values: dict[str, Any]
+) -> Iterator[Problem]:
+    accepted = ", ".join(parameters) or "none"
+    for name, value in pairs:
+        at = (name[:LONGEST_NAME],)
+        if name not in parameters:
+            yield Problem(at, f"unknown parameter; accepted are {accepted}")
+        elif name in values:
+            yield Problem(at, "found more than once; accepted is once")
+        else:
+            values[name] = None
+            try:
+                values[name] = parameters[name].parse(value)
+            except (ValueError, KeyError):
+                yield refused(at, value, parameters[name].accepted)
+    for name, parameter in parameters.items():
+        if name not in values:
+            values[name] = parameter.default
+            if parameter.is_required:
+                yield missing((name,), parameter.accepted)

@@ -11,9 +11,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from synapse_bgthrottle.api.auth import administrator
-from synapse_bgthrottle.api.concurrency import Crowd
+from synapse_bgthrottle.api.concurrency import RequestQueue
 from synapse_bgthrottle.api.handlers import Endpoints
-from synapse_bgthrottle.api.request_parsing import LARGEST_BYTES, check_size, parse_body
+from synapse_bgthrottle.api.request_parsing import LARGEST_BODY_BYTES, check_size, parse_body
 from synapse_bgthrottle.api.responses import HEADERS, Answer, RefusedError
 from synapse_bgthrottle.api.routes import find
 from synapse_bgthrottle.api.service import Steering
@@ -68,7 +68,7 @@ class ThrottleResource(Resource):
             self._page = PageFiles()
             package = resources.files("synapse_bgthrottle.api")
             self._endpoints = Endpoints(steering, package.joinpath("openapi.json").read_bytes())
-        self._crowd = Crowd()
+        self._queue = RequestQueue()
 
     def render(self, request: "SynapseRequest") -> int:
         """Called by Twisted with a request that has arrived whole."""
@@ -104,13 +104,13 @@ class ThrottleResource(Resource):
             author = await administrator(self._api, request)
             # Only now: strangers must never keep an administrator from the brake. A token costs
             # the server what it costs at any other path; the lack of one costs nothing.
-            await self._crowd.enter()
+            await self._queue.enter()
             try:
                 if not client.is_there:
                     return _CANCELLED  # who hung up while waiting is not in the know: no lever
                 return await self._endpoints.answer(route, query, client.body, author)
             finally:
-                self._crowd.leave()
+                self._queue.leave()
         except CancelledError:
             return _CANCELLED  # nobody is above who could end it
         except RefusedError as error:
@@ -152,7 +152,7 @@ class _Client:
         if length is not None and length.isdigit():
             check_size(int(length))
         content = self._request.content
-        return parse_body(b"" if content is None else content.read(LARGEST_BYTES + 1))
+        return parse_body(b"" if content is None else content.read(LARGEST_BODY_BYTES + 1))
 
     def send(self, answer: Answer) -> None:
         request: Any = self._request  # Twisted has no types for it

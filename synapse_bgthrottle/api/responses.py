@@ -8,6 +8,7 @@ import attrs
 
 from synapse_bgthrottle.core.config.problems import Problem
 from synapse_bgthrottle.core.levers.request import escaped
+from synapse_bgthrottle.schema import ErrorAnswer, to_json
 
 # On every answer. It is for programs, and for nobody else's pages: no header allows another origin.
 HEADERS: Mapping[str, str] = {
@@ -50,18 +51,18 @@ class RefusedError(Exception):
         **fields: Any,
     ) -> None:
         super().__init__(f"{status} {errcode}: {error}")
-        body = encode({"errcode": errcode, "error": error, **fields})
+        body = encode(ErrorAnswer(errcode=errcode, error=error, **fields))
         self.answer = Answer(status, body, headers or {})
 
 
 def encode(content: object) -> bytes:
-    """JSON, in ASCII: no terminal and no log reads anything else into it.
+    """A record as JSON, in ASCII: no terminal and no log reads anything else into it.
 
     Raises:
         ValueError: it has a number that JSON has not.
         TypeError: it has what JSON has not.
     """
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return json.dumps(to_json(content), allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def invalid(problems: Sequence[Problem]) -> RefusedError:
@@ -74,5 +75,5 @@ def invalid(problems: Sequence[Problem]) -> RefusedError:
         400,
         "M_INVALID_PARAM",
         "; ".join(map(str, shown)),
-        problems=[{"path": list(p.path), "message": p.message} for p in shown],
+        problems=tuple(shown),
     )

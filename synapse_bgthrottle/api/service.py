@@ -9,8 +9,7 @@ from synapse_bgthrottle.core.levers.request import LeverRequest
 class Steering(Protocol):
     """Tells and changes what background updates do.
 
-    Each call ends within seconds, whatever
-    the database does: nobody else puts an end to it.
+    Each call ends within seconds, whatever the database does: nobody else puts an end to it.
 
     Raises:
         StoreUnavailableError: any of them; the database does not answer. Nothing has changed,

@@ -7,14 +7,121 @@ from typing import Any
 import attrs
 import yaml
 
-from synapse_bgthrottle.core.config.problems import did_you_mean
+from synapse_bgthrottle.cli.files import UnusableFileError, read_file
+from synapse_bgthrottle.core.config.parser import TOP_KEYS
+from synapse_bgthrottle.core.config.problems import LONGEST_NAME, did_you_mean, found, text
 
 MODULE = "synapse_bgthrottle.BackgroundUpdateThrottle"
 _ENTRY_KEYS = ("module", "config")
+_LARGEST_BYTES = 8 * 2**20
+
+# Top-level keys of Synapse's that some file of any distribution has, and the module's config never.
+_OF_SYNAPSE = frozenset(
+    {
+        "account_threepid_delegates",
+        "app_service_config_files",
+        "auto_join_rooms",
+        "background_updates",
+        "caches",
+        "database",
+        "databases",
+        "email",
+        "enable_metrics",
+        "enable_registration",
+        "experimental_features",
+        "federation_domain_whitelist",
+        "form_secret",
+        "form_secret_path",
+        "instance_map",
+        "listeners",
+        "log_config",
+        "macaroon_secret_key",
+        "macaroon_secret_key_path",
+        "matrix_authentication_service",
+        "max_upload_size",
+        "media_store_path",
+        "modules",
+        "oidc_providers",
+        "password_config",
+        "password_providers",
+        "pid_file",
+        "presence",
+        "public_baseurl",
+        "rc_login",
+        "rc_message",
+        "redis",
+        "registration_shared_secret",
+        "registration_shared_secret_path",
+        "report_stats",
+        "retention",
+        "server_name",
+        "signing_key",
+        "signing_key_path",
+        "stream_writers",
+        "suppress_key_server_warning",
+        "tls_certificate_path",
+        "tls_private_key_path",
+        "trusted_key_servers",
+        "turn_uris",
+        "url_preview_enabled",
+        "user_directory",
+        "worker_app",
+    }
+)
+# Of those the ones that this command reads.
+_READ = frozenset({"modules", "background_updates", "database", "databases"})
 
 
 class NotAConfigError(Exception):
     """The file is no YAML, or does not list the module; the message begins with its name."""
+
+
+@attrs.frozen
+class Entry:
+    """The module's configuration in one place.
+
+    Attributes:
+        raw: as YAML has it.
+        path: within the file, in Synapse's spelling.
+        misplaced: keys that stand beside `module:`, where Synapse reads none.
+    """
+
+    raw: Any
+    path: tuple[str, ...] = ()
+    misplaced: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Doubled:
+    """A key that a mapping has twice, of which YAML keeps the last.
+
+    Attributes:
+        key: its name.
+        first_line: where its lost value stands, from 1.
+        line, column: where it stands again.
+    """
+
+    key: str
+    first_line: int
+    line: int
+    column: int
+
+
+@attrs.frozen
+class _Text:
+    """A file, read.
+
+    Attributes:
+        file: which.
+        root: what YAML makes of it, with the places.
+        content: the same as values.
+        doubled: keys that are there twice, by `id` of their mapping's node.
+    """
+
+    file: Path
+    root: Any
+    content: Any
+    doubled: Mapping[int, Sequence[Doubled]]
 
 
 @attrs.frozen
@@ -23,20 +130,17 @@ class ConfigFile:
 
     Attributes:
         file: which.
-        raw: as YAML has it.
-        path: of the configuration within the file, in Synapse's spelling.
+        entries: where it stands; Synapse takes the first. At least one.
         server: the sections of the server's own configuration, of all files; empty: none is there.
-        misplaced: keys that stand beside `module:`, where Synapse reads none.
         ignored: files that are no mapping, such as empty ones, which Synapse passes over.
     """
 
     file: Path
-    raw: Any
-    path: tuple[str, ...]
-    _root: Any
+    entries: tuple[Entry, ...]
+    _text: _Text
     server: Mapping[str, Any] = attrs.field(factory=dict)
-    misplaced: tuple[str, ...] = ()
     ignored: tuple[Path, ...] = ()
+    _places: dict[int, dict[str, tuple[Any, Any]]] = attrs.field(factory=dict, init=False)
 
     @property
     def server_section(self) -> Any:
@@ -49,26 +153,60 @@ class ConfigFile:
         database = self.server.get("database")
         return isinstance(database, dict) and database.get("name") == "sqlite3"
 
+    @property
+    def database_names(self) -> frozenset[str]:
+        """The names of the server's databases; empty: the files do not say."""
+        databases = self.server.get("databases")
+        if isinstance(databases, dict):
+            return frozenset(map(text, databases))
+        return frozenset({"master"} if self.server.get("database") else ())
+
     def position(self, path: tuple[str, ...]) -> tuple[int, int]:
-        """Line and column, from 1, of a part of the configuration, or of what would hold it."""
-        return self._position((*self.path, *path))
-
-    def position_beside(self, key: str) -> tuple[int, int]:
-        """The same of a key beside `config:`."""
-        return self._position((*self.path[:-1], key))
-
-    def _position(self, path: tuple[str, ...]) -> tuple[int, int]:
-        node = self._root
+        """Line and column, from 1, of a part of the file, or of what would hold it."""
+        node = self._text.root
         place = node
         for name in path:
             if isinstance(node, yaml.MappingNode):
-                pairs = [pair for pair in node.value if pair[0].value == name]
-                if not pairs:
+                if name not in self._keys(node):
                     break
-                place, node = pairs[0]
+                place, node = self._keys(node)[name]
             elif isinstance(node, yaml.SequenceNode) and name.startswith("<item "):
                 place = node = node.value[int(name[6:-1])]
         return place.start_mark.line + 1, place.start_mark.column + 1
+
+    def doubled(self) -> Iterator[Doubled]:
+        """Keys that are there twice in the entries."""
+        seen: set[int] = set()
+        todo = [self._node(entry.path[:-1]) for entry in self.entries]
+        while todo:
+            node = todo.pop()
+            if node is None or id(node) in seen:  # an alias may lead anywhere
+                continue
+            seen.add(id(node))
+            yield from self._text.doubled.get(id(node), ())
+            if isinstance(node, yaml.MappingNode):
+                todo.extend(value for _, value in node.value)
+            elif isinstance(node, yaml.SequenceNode):
+                todo.extend(node.value)
+
+    def _node(self, path: tuple[str, ...]) -> Any:
+        node = self._text.root
+        for name in path:
+            if isinstance(node, yaml.SequenceNode):
+                node = node.value[int(name[6:-1])]
+            else:
+                _, node = self._keys(node)[name]
+        return node
+
+    def _keys(self, node: Any) -> dict[str, tuple[Any, Any]]:
+        if id(node) not in self._places:
+            # Of a key that is there twice the last counts.
+            self._places[id(node)] = {
+                pair[0].value[:LONGEST_NAME]: pair
+                for pair in node.value
+                if isinstance(pair[0], yaml.ScalarNode)
+            }
+        return self._places[id(node)]
 
 
 def read_config_files(files: Sequence[Path]) -> ConfigFile:
@@ -79,52 +217,108 @@ def read_config_files(files: Sequence[Path]) -> ConfigFile:
     Raises:
         NotAConfigError: it is neither.
     """
-    read = [(file, *_read(file)) for file in files]
+    read = [_read(file) for file in files]
     if len(read) == 1:
-        file, root, content = read[0]
-        if content is None:
-            raise NotAConfigError(f"{file}: is empty; a configuration without settings is {{}}")
-        if not (isinstance(content, dict) and {"modules", "server_name"} & set(content)):
-            return ConfigFile(file, content, (), root)
+        (only,) = read
+        if only.content is None:
+            raise NotAConfigError(
+                f"{only.file}: is empty; a configuration without settings is {{}}"
+            )
+        if not _is_of_server(only.content):
+            return ConfigFile(only.file, (Entry(only.content),), only)
     server: dict[str, Any] = {}
-    listing = []
+    listing: list[_Text] = []
     ignored = []
     for each in read:
-        if not isinstance(each[2], dict):
-            ignored.append(each[0])
+        if not isinstance(each.content, dict):
+            ignored.append(each.file)
             continue
-        server.update(each[2])
-        if "modules" in each[2]:
-            listing.append(each)
+        server.update(each.content)
+        _refuse_doubled_sections(each)
+        if "modules" in each.content:
+            # An empty list that another file replaces is no loss.
+            listing = [one for one in listing if one.content["modules"]] + [each]
     if not listing:
-        names = ", ".join(map(str, files))
-        but = "".join(f"; Synapse ignores {file}, which is no mapping" for file in ignored)
-        raise NotAConfigError(f"{names}: no `modules:`, so that {MODULE} is not listed{but}")
+        raise NotAConfigError(_no_modules(files, ignored))
     if len(listing) > 1:
-        where = " and in ".join(str(each[0]) for each in listing)
+        where = " and in ".join(str(each.file) for each in listing)
         raise NotAConfigError(f"`modules:` stands in {where}, and Synapse reads only the last")
-    file, root, content = listing[0]
-    number, entry = _entry(file, content["modules"])
-    path = ("modules", f"<item {number}>", "config")
-    misplaced = tuple(str(key) for key in entry if key not in _ENTRY_KEYS)
-    config = entry.get("config") or {}
-    return ConfigFile(file, config, path, root, server, misplaced, tuple(ignored))
+    (last,) = listing
+    entries = _entries(last)
+    return ConfigFile(last.file, entries, last, server, tuple(ignored))
 
 
-def _read(file: Path) -> tuple[Any, Any]:
+def _is_of_server(content: object) -> bool:
+    if not isinstance(content, dict):
+        return False
+    return bool(content.keys() & _OF_SYNAPSE) and not content.keys() & set(TOP_KEYS)
+
+
+def _no_modules(files: Sequence[Path], ignored: Sequence[Path]) -> str:
+    names = ", ".join(map(str, files))
+    told = f"{names}: no `modules:`, so that {MODULE} is not listed"
+    told += "".join(f"; Synapse ignores {file}, which is no mapping" for file in ignored)
+    folder = files[0].parent / "conf.d"
+    if len(files) == 1 and folder.is_dir():
+        return f"{told}; name {folder} too, if Synapse is started with it"
+    if len(files) == 1:
+        return f"{told}; if Synapse is started with further files, such as conf.d, name them too"
+    return told
+
+
+def _read(file: Path) -> _Text:
     try:
-        text = file.read_text(encoding="utf-8")
-        root, content = yaml.compose(text), yaml.safe_load(text)
+        loader = yaml.SafeLoader(read_file(file, _LARGEST_BYTES)[0].decode("utf-8"))
+        try:
+            root = loader.get_single_node()
+            # Before the values are made, for that changes mappings with `<<`.
+            doubled = dict(_doubled(root))
+            content = None if root is None else loader.construct_document(root)
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         raise NotAConfigError(_of_yaml(file, error)) from error
-    except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, UnusableFileError, RecursionError) as error:
         told = str(error).replace('"<unicode string>", ', "")
         raise NotAConfigError(f"{file}: cannot be read: {told}") from error
-    lines = [key.start_mark.line + 1 for key in _keys(root) if key.value == "modules"]
-    if len(lines) > 1:
-        where = " and ".join(map(str, lines))
-        raise NotAConfigError(f"{file}: `modules:` stands in lines {where}; only the last counts")
-    return root, content
+    return _Text(file, root, content, doubled)
+
+
+def _doubled(root: Any) -> Iterator[tuple[int, list[Doubled]]]:
+    """For each mapping with such keys its node's `id`, and the keys."""
+    seen: set[int] = set()
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            todo.extend(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            todo.extend(value for _, value in node.value)
+            if keys := list(_doubled_keys(node)):
+                yield id(node), keys
+
+
+def _doubled_keys(node: Any) -> Iterator[Doubled]:
+    first: dict[tuple[str, str], Any] = {}
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            other = first.setdefault((key.tag, key.value), key)
+            if other is not key:
+                mark = key.start_mark
+                line = other.start_mark.line + 1
+                yield Doubled(key.value[:LONGEST_NAME], line, mark.line + 1, mark.column + 1)
+
+
+def _refuse_doubled_sections(read: _Text) -> None:
+    for key in read.doubled.get(id(read.root), ()):
+        if key.key in _READ:
+            raise NotAConfigError(
+                f"{read.file}:{key.line}:{key.column}: `{key.key}:` stands in lines"
+                f" {key.first_line} and {key.line}; only the last counts"
+            )
 
 
 def _of_yaml(file: Path, error: yaml.MarkedYAMLError) -> str:
@@ -135,28 +329,39 @@ def _of_yaml(file: Path, error: yaml.MarkedYAMLError) -> str:
     return f"{file}{where}: cannot be read: {what}{hint}"
 
 
-def _keys(root: Any) -> Iterator[Any]:
-    for key, _ in root.value if isinstance(root, yaml.MappingNode) else ():
-        yield key
-
-
-def _entry(file: Path, modules: object) -> tuple[int, Mapping[Any, Any]]:
-    """The module's entry in `modules:`, with its number."""
+def _entries(read: _Text) -> tuple[Entry, ...]:
+    """The module's entries in `modules:`; at least one."""
+    modules = read.content["modules"] or []
     if not isinstance(modules, list):
-        kind = "a mapping" if isinstance(modules, dict) else repr(modules)[:40]
+        kind = "a mapping" if isinstance(modules, dict) else found(modules)
         message = "accepted is a list, whose entries begin with `- module:`"
-        raise NotAConfigError(f"{file}: `modules:` is {kind}; {message}")
-    names = []
-    for number, item in enumerate(modules):
-        name = item.get("module") if isinstance(item, dict) else item
-        if isinstance(item, dict) and name == MODULE:
-            return number, item
-        names.append(str(name))
+        raise NotAConfigError(f"{read.file}: `modules:` is {kind}; {message}")
+    entries = tuple(
+        Entry(
+            item.get("config") or {},
+            ("modules", f"<item {number}>", "config"),
+            tuple(text(key)[:LONGEST_NAME] for key in item if key not in _ENTRY_KEYS),
+        )
+        for number, item in enumerate(modules)
+        if isinstance(item, dict) and item.get("module") == MODULE
+    )
+    if not entries:
+        raise NotAConfigError(f"{read.file}: {_not_listed(modules)}")
+    return entries
+
+
+def _not_listed(modules: Sequence[Any]) -> str:
+    lists = f"`modules:` does not list {MODULE}"
+    of_items = [item.get("module") if isinstance(item, dict) else item for item in modules]
+    names = [name for name in of_items if isinstance(name, str)]
     package = MODULE.partition(".")[0]
-    lists = f"{file}: `modules:` does not list {MODULE}"
+    if MODULE in names:
+        return f"{lists} as `- module: {MODULE}`, but without `module:`"
     if package in names:
-        raise NotAConfigError(f"{lists}: {package} lacks the class behind it")
+        return f"{lists}: {package} lacks the class behind it"
     for name in names:
         if hint := did_you_mean(name, [MODULE]):
-            raise NotAConfigError(f"{lists}, but {name[:80]!r}{hint}")
-    raise NotAConfigError(f"{lists}" + (f", but {', '.join(names)[:200]}" if names else ""))
+            return f"{lists}, but {name[:80]!r}{hint}"
+    nameless = [f"item {n}" for n, name in enumerate(of_items) if not isinstance(name, str)]
+    told = lists + (f", but {', '.join(names)[:200]}" if names else "")
+    return told + (f"; {', '.join(nameless[:5])} of it: no `module:`" if nameless else "")

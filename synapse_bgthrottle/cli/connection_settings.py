@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from synapse_bgthrottle.cli.files import PIPE_S, UnusableFileError, read_file
 from synapse_bgthrottle.core.config.problems import did_you_mean, text
 from synapse_bgthrottle.core.units import parse_duration_ms
 
@@ -118,14 +119,12 @@ def parse_span_ms(text: str) -> int:
 
 def _read(file: Path, what: str) -> tuple[str, int]:
     try:
-        with file.open("rb") as opened:
-            # Of the open file: another one of the same name may come at any time.
-            mode = os.fstat(opened.fileno()).st_mode
-            return opened.read(_LARGEST_FILE).decode("utf-8"), mode
+        content, mode = read_file(file, _LARGEST_FILE, PIPE_S)
+        return content.decode("utf-8"), mode
     except UnicodeDecodeError:
         raise SettingsError(f"the {what} {file} is no text") from None
-    except OSError as error:
-        raise SettingsError(f"the {what} {file}: {error.strerror}") from None
+    except UnusableFileError as error:
+        raise SettingsError(f"the {what} {file}: {error}") from None
 
 
 def _refuse_if_shown(file: Path, mode: int) -> None:

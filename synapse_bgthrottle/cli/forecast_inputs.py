@@ -1,27 +1,259 @@
-"""The file in which forecasts are kept, to tell later how good they were."""
+"""What a forecast rests on: what a server tells, its queue as jobs, and forecasts that are kept."""
 
 import json
+import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
-from synapse_bgthrottle.forecast.accuracy import Kept, bounded
+from synapse_bgthrottle.cli import verdicts
+from synapse_bgthrottle.core.adaptive import weekly_activity
+from synapse_bgthrottle.core.config.limits import Rule
+from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.config.problems import did_you_mean
+from synapse_bgthrottle.core.levers.lever import LeverKind
+from synapse_bgthrottle.core.reports.explain import settings_of
+from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
+from synapse_bgthrottle.core.tracking.timeline import Job
+from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Learned, Seen
+from synapse_bgthrottle.forecast.accuracy import Kept, Went, bounded
+from synapse_bgthrottle.forecast.from_history import Past
+from synapse_bgthrottle.forecast.models import Forecast
+
+if TYPE_CHECKING:
+    from synapse_bgthrottle.schema import (
+        DatabaseStatus,
+        Explanation,
+        HistoryEntry,
+        LimitValues,
+        PendingUpdate,
+        RunningUpdate,
+        SeenHour,
+        StatedRange,
+        ThrottleStatus,
+    )
+
+# Where the server tells no pace: its first batches are slow, and are to weigh little.
+_FEWEST_BATCHES = 20
+
+# No speed stays as it is.
+_LEAST_SPEED_ERROR = 0.1
 
 _LARGEST_FILE = 256 * 1024
 _TYPES = {field.name: field.type for field in attrs.fields(Kept)}
 
+NO_LOAD = (
+    "the server has no GET v1/load, which tells what it saw of the week: its module is older than"
+    " this command, or a proxy does not pass that path on"
+)
 
-def default_file(environment: Mapping[str, str]) -> Path:
+
+def config_of(explanations: "Iterable[Explanation]") -> Config:
+    """A configuration in which each update has the limits that the server states for it.
+
+    Raises:
+        ValueError: they are not understood.
+    """
+    rules = [
+        Rule(
+            number,
+            patterns=(told.update.replace("[", "[[]"),),
+            database=told.database,
+            settings=settings_of(_values(told)),
+        )
+        for number, told in enumerate(explanations)
+    ]
+    return Config(rules=tuple(rules))
+
+
+def _values(told: "Explanation") -> "LimitValues":
+    if told.limit_values is None:
+        raise ValueError("its module is older than this command, and states them in texts only")
+    return told.limit_values
+
+
+def pasts_of(history: "Iterable[HistoryEntry]") -> list[Past]:
+    """How updates went and go."""
+    return [
+        Past(batch_s=entry.batch_time_ms / 1000, waited_s=_seconds(entry.waited_ms))
+        for entry in history
+    ]
+
+
+def went_of(history: "Iterable[HistoryEntry]") -> list[Went]:
+    """The updates that came to their end."""
+    return [
+        Went(entry.database, entry.update, entry.started_ms, entry.ended_ms)
+        for entry in history
+        if entry.outcome == "done" and entry.started_ms is not None and entry.ended_ms is not None
+    ]
+
+
+def week_of(load: "Iterable[SeenHour]") -> list[weekly_activity.SeenHour]:
+    """What was seen of the week; all of it is as old as it is."""
+    return [
+        weekly_activity.SeenHour(
+            hour.hour,
+            0,
+            hour.watched_s,
+            hour.watched_s * hour.present_ratio,
+            hour.watched_s * (hour.requests_per_second or 0.0),
+        )
+        for hour in load
+        if 0 <= hour.hour < HOURS
+    ]
+
+
+def seen_now(status: "ThrottleStatus") -> Seen | None:
+    """How busy clients are now, by the update under way; None: that is not told."""
+    for database in status.databases:
+        pace = None if database.current is None else database.current.pace
+        if pace is not None and pace.clients_ratio is not None and status.now_ms is not None:
+            return Seen(pace.clients_ratio, status.now_ms / 1000)
+    return None
+
+
+def learned_note(found: Learned, *, is_told: bool) -> str:
+    """What the load of the week rests on; `is_told`: the server tells what it saw."""
+    if not is_told:
+        return f"load: clients are taken to be as now, as {NO_LOAD}"
+    if not found.known:
+        return "load: no hour of the week was seen yet, so clients are taken to be as now"
+    note = f"load: learned from {found.known} of {HOURS} hours of the week"
+    if found.known < HOURS:
+        note += "; the others are taken for like the same hour of other days, or those around them"
+    return note
+
+
+def why_held(explanations: "Iterable[Explanation]") -> Iterator[str]:
+    """What holds the first update of each database now, and with it all behind it."""
+    databases = set()
+    for told in explanations:
+        if told.database in databases:
+            continue
+        databases.add(told.database)
+        for held in told.held_by:
+            yield f"{told.update} is held now, and what is behind it: {held.reason}"
+
+
+def _seconds(waited_ms: Mapping[str, float]) -> dict[str, float]:
+    return {cause: ms / 1000 for cause, ms in waited_ms.items()}
+
+
+def jobs_of(status: "ThrottleStatus") -> Iterator[Job]:
+    """Every pending update, by database, in the order in which they will run."""
+    for database in status.databases:
+        for pending in database.pending or ():
+            current = database.current
+            is_current = current is not None and current.name == pending.name
+            yield _job(status, database, pending, current if is_current else None)
+
+
+def up_to(jobs: Iterable[Job], update: str) -> list[Job]:
+    """Those of this name, and in each queue all in front of them.
+
+    Raises:
+        ValueError: none is named so.
+    """
+    found: list[Job] = []
+    names: list[str] = []
+    for _, group in groupby(jobs, key=lambda job: job.database):
+        queue = list(group)
+        names += (job.update for job in queue)
+        place = next((n for n, job in enumerate(queue) if job.update == update), None)
+        if place is not None:
+            found += queue[: place + 1]
+    if not found:
+        raise ValueError(f"{update} is not pending now{did_you_mean(update, names)}")
+    return found
+
+
+def only(forecast: Forecast, update: str) -> Forecast:
+    """Of a forecast of it and what is in front of it: its own, and what it does not get past."""
+    own = tuple(each for each in forecast.updates if each.update == update)
+    blocking: dict[str, str] = {}
+    for each in forecast.updates:
+        if each.update != update and each.why:
+            blocking.setdefault(each.database, f"{each.update}, in front of it: {each.why}")
+    return attrs.evolve(forecast, updates=own, notes=(*blocking.values(), *forecast.notes))
+
+
+def _job(
+    status: "ThrottleStatus",
+    database: "DatabaseStatus",
+    pending: "PendingUpdate",
+    current: "RunningUpdate | None",
+) -> Job:
+    progress = pending.progress
+    if current is not None and current.progress is not None:
+        progress = current.progress
+    paused_until_ms = [
+        lever.ends_ms or 0.0
+        for lever in status.levers
+        if verdicts.is_about(lever, LeverKind.PAUSE.value, pending, database)
+    ]
+    released_until_s = [
+        (lever.ends_ms or 0.0) / 1000 if lever.used_ms is None else math.inf
+        for lever in status.levers
+        if verdicts.is_about(lever, LeverKind.RELEASE.value, pending, database)
+    ]
+    pace = None if current is None else current.pace
+    job = Job(
+        database=database.name,
+        update=pending.name,
+        items=None if progress is None else progress.left,
+        unit="items" if progress is None else progress.unit or "items",
+        per_batch_s=None if current is None else _speed(current),
+        speed_error=0.0 if current is None else _speed_error(current),
+        one_shot=bool(pending.one_shot),
+        not_before_s=max(paused_until_ms, default=0.0) / 1000,
+        released_until_s=max(released_until_s, default=0.0),
+    )
+    if pace is None or job.one_shot:
+        return job
+    # What its time left rests on, so that the forecast tells the same.
+    return attrs.evolve(
+        job,
+        items=pace.left,
+        per_batch_s=pace.per_batch_second,
+        speed_error=pace.speed_error,
+        shares=Shares(_range(pace.without_clients), _range(pace.with_clients)),
+        slope=None if pace.slope is None else _range(pace.slope),
+    )
+
+
+def _range(stated: "StatedRange") -> Range:
+    return Range(stated.likely, stated.low, stated.high)
+
+
+def _speed(current: "RunningUpdate") -> float | None:
+    """In the unit of its progress, for each second in batches; None: not known yet."""
+    progress, left_s = current.progress, current.time_left_s.unthrottled
+    if progress is not None and progress.left and left_s:
+        return progress.left / left_s
+    if current.batches < _FEWEST_BATCHES or current.batch_time_ms <= 0:
+        return None
+    done = current.items if progress is None or progress.done is None else progress.done
+    return done / current.batch_time_ms * 1000 if done else None
+
+
+def _speed_error(current: "RunningUpdate") -> float:
+    return max(1 / math.sqrt(max(current.batches, 1)), _LEAST_SPEED_ERROR)
+
+
+def kept_file(environment: Mapping[str, str]) -> Path:
     """`~/.local/state/bgthrottle/forecasts.json`, or below XDG_STATE_HOME."""
     home = environment.get("XDG_STATE_HOME", "")
     folder = home if home.startswith("/") else os.path.expanduser("~/.local/state")
     return Path(folder, "bgthrottle", "forecasts.json")
 
 
-def read(file: Path) -> tuple[Kept, ...]:
+def read_kept(file: Path) -> tuple[Kept, ...]:
     """What is kept; a file that is missing or damaged has nothing to tell."""
     try:
         with file.open("rb") as opened:
@@ -39,7 +271,7 @@ def read(file: Path) -> tuple[Kept, ...]:
     return bounded(kept)
 
 
-def add(file: Path, new: Sequence[Kept]) -> None:
+def keep(file: Path, new: Sequence[Kept]) -> None:
     """Keep these too, readable by nobody else.
 
     Raises:
@@ -48,7 +280,7 @@ def add(file: Path, new: Sequence[Kept]) -> None:
     if not new:
         return
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = json.dumps([attrs.asdict(each) for each in bounded((*read(file), *new))])
+    text = json.dumps([attrs.asdict(each) for each in bounded((*read_kept(file), *new))])
     # A whole file or none, and never one that others may read: mkstemp makes it 0600.
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".forecasts")
     try:

@@ -10,6 +10,19 @@ import click
 from synapse_bgthrottle.cli.errors import INTERRUPTED, CommandError
 from synapse_bgthrottle.cli.render.text import escape
 
+_OF_OUTPUT = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
+
+
+def is_of_output(error: OSError) -> bool:
+    """Whether what was to be printed could not be: no name of a file comes with that."""
+    return error.filename is None and error.errno in _OF_OUTPUT
+
+
+def unwritten(error: OSError) -> str:
+    """What to tell of it."""
+    why = "it is closed" if error.errno == errno.EBADF else error.strerror
+    return f"the output cannot be written: {why}"
+
 
 class LazyCommands(MutableMapping[str, click.Command]):
     """Commands by name; each is imported from its module when it is asked for.
@@ -81,6 +94,8 @@ class LazyGroup(click.Group):
                 raise
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads any more
+            if isinstance(error, OSError) and is_of_output(error):
+                raise CommandError(unwritten(error)) from None
             if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
                 raise click.UsageError(f"{error.object!r} is not text in UTF-8") from None
             what = escape(f"{type(error).__name__}: {error}")

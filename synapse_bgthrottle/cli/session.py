@@ -127,6 +127,8 @@ class Session:
             )
         except ValueError as error:
             raise click.UsageError(str(error)) from None
+        except ClientError as error:
+            raise failed(error) from None
         with client:
             try:
                 yield client

@@ -3,15 +3,15 @@
 Never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottle[cli]'`.
 """
 
-from synapse_bgthrottle.client.async_client import AsyncClient
+from synapse_bgthrottle.client.clients import AsyncClient, Client
 from synapse_bgthrottle.client.errors import (
+    CertificatesError,
     ClientError,
     NoModuleError,
     NotAdministratorError,
     NotAllowedError,
     NotFoundError,
     NotUnderstoodError,
-    Problem,
     RedirectedError,
     RefusedError,
     ServerFailedError,
@@ -21,13 +21,13 @@ from synapse_bgthrottle.client.errors import (
     WorkerError,
 )
 from synapse_bgthrottle.client.requests import JOBS
-from synapse_bgthrottle.client.sync_client import Client
 from synapse_bgthrottle.schema import (
     CurrentUpdate,
     Explanation,
     HistoryEntry,
     Lever,
     LeverAnswer,
+    Problem,
     SeenHour,
     ThrottleStatus,
     UpdatesStatus,
@@ -37,6 +37,7 @@ from synapse_bgthrottle.schema import (
 __all__ = [
     "JOBS",
     "AsyncClient",
+    "CertificatesError",
     "Client",
     "ClientError",
     "CurrentUpdate",

@@ -1,9 +1,11 @@
 """Where to connect, and calls as httpx takes them; shared by both clients."""
 
+import os
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -13,12 +15,23 @@ import httpx
 
 from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.client import responses
-from synapse_bgthrottle.client.errors import TimedOutError, UnreachableError
+from synapse_bgthrottle.client.errors import (
+    CertificatesError,
+    NotUnderstoodError,
+    TimedOutError,
+    UnreachableError,
+)
 from synapse_bgthrottle.client.requests import MODULE_PREFIX, OFFICIAL_PREFIX, Call
 
 T = TypeVar("T")
 
 TIMEOUT_S = 30.0
+# Who does not answer the beginning of a connection for that long speaks another protocol.
+_CONNECT_S = 5.0
+# httpx's own limits come first: they tell whether the call was sent.
+_GRACE_S = 1.0
+_MOST_BYTES = 32 * 2**20
+_UNIX = re.compile(r"unix:(?://)?(/+[^/?#][^?#]*)")
 _TOKEN = re.compile(r"[!-~]+", re.ASCII)
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
 
@@ -28,10 +41,11 @@ class Connection:
     """A server and who one is there.
 
     Attributes:
-        url: the server's address, perhaps with a path before `/_synapse`.
+        url: the server's address, perhaps with a path before `/_synapse`; or `unix:/path` of a
+            Unix socket on which it listens.
         token: of a server administrator; in no message and no representation.
         prefix: of the module's API, as it is configured there.
-        timeout_s: for connecting, and for each part of an answer.
+        timeout_s: for the whole of an answer.
     """
 
     url: str = attrs.field()
@@ -41,9 +55,14 @@ class Connection:
 
     @url.validator
     def _check_url(self, _: Any, value: str) -> None:
+        if _UNIX.fullmatch(value):
+            return
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("the URL has to be like https://matrix.example.org")
+            raise ValueError(
+                "the URL has to be like https://matrix.example.org, or like"
+                " unix:/run/matrix-synapse/main.sock"
+            )
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError("the URL must have no user, no password, no ? and no #")
 
@@ -63,21 +82,44 @@ class Connection:
             raise ValueError("the time-out has to be above 0 s")
 
     @property
+    def socket_path(self) -> str | None:
+        """Of the Unix socket; None: there is a host."""
+        match = _UNIX.fullmatch(self.url)
+        return None if match is None else match[1]
+
+    @property
+    def timeouts(self) -> httpx.Timeout:
+        """How long httpx waits for each step."""
+        return httpx.Timeout(self.timeout_s, connect=min(self.timeout_s, _CONNECT_S))
+
+    @property
+    def whole_s(self) -> float:
+        """How long a call may take as a whole, however slowly its answer drips."""
+        return self.timeout_s + _GRACE_S
+
+    @property
     def options(self) -> dict[str, Any]:
-        """What httpx's clients are made with. Redirects are not followed: the token would be."""
+        """What httpx's clients are made with. Redirects are not followed: the token would be.
+
+        Raises:
+            CertificatesError: the file of SSL_CERT_FILE cannot be used.
+        """
+        _check_certificates()
         headers = {
             "Authorization": f"Bearer {self.token}",
             "Accept": "application/json",
+            "Accept-Encoding": "gzip",
             "User-Agent": f"bgthrottle/{__version__}",
         }
-        return {"headers": headers, "timeout": self.timeout_s, "follow_redirects": False}
+        return {"headers": headers, "timeout": self.timeouts, "follow_redirects": False}
 
     def request(self, call: Call[T]) -> dict[str, Any]:
         """The arguments of httpx's `request`."""
         prefix = self.prefix if call.of_module else OFFICIAL_PREFIX
+        base = self.url if self.socket_path is None else "http://localhost"
         arguments: dict[str, Any] = {
             "method": call.method,
-            "url": f"{self.url.rstrip('/')}{prefix}{call.path}",
+            "url": f"{base.rstrip('/')}{prefix}{call.path}",
         }
         if call.query:
             arguments["params"] = dict(call.query)
@@ -85,10 +127,14 @@ class Connection:
             arguments["json"] = dict(call.body)
         return arguments
 
-    def result(self, call: Call[T], response: httpx.Response) -> T:
+    def result(self, call: Call[T], response: httpx.Response, body: bytes) -> T:
         """What the call was made for."""
         location = response.headers.get("Location", "")
-        return responses.result(call, response.status_code, response.content, location)
+        return responses.result(call, response.status_code, body, location)
+
+    def too_slow(self) -> TimedOutError:
+        """The answer did not come to its end in time."""
+        return TimedOutError(f"{self.url}: no whole answer within {self.timeout_s:g} s")
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -97,18 +143,94 @@ class Connection:
             yield
         except httpx.TimeoutException as error:
             was_sent = not isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout))
-            message = f"{self.url}: no answer within {self.timeout_s:g} s"
+            for_s = self.timeout_s if was_sent else self.timeouts.connect
+            message = f"{self.url}: no answer within {for_s:g} s{self._hint(error)}"
             raise TimedOutError(message, may_be_done=was_sent) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             what = str(error) or type(error).__name__
             was_sent = not isinstance(error, (*_UNUSABLE, httpx.ConnectError))
             may_pass = not isinstance(error, _UNUSABLE) and not _is_lasting(error)
             raise UnreachableError(
-                f"{self.url}: {what}", may_be_done=was_sent, may_pass=may_pass
+                f"{self.url}: {what}{self._hint(error)}", may_be_done=was_sent, may_pass=may_pass
             ) from None
+
+    def _hint(self, error: Exception) -> str:
+        is_tls = self.url.lower().startswith("https:")
+        if is_tls and (isinstance(error, httpx.ConnectTimeout) or _is_no_tls(error)):
+            return "; if plain HTTP is spoken there, use http://"
+        if not is_tls and isinstance(error, httpx.RemoteProtocolError):
+            return "; if TLS is spoken there, use https://"
+        return ""
+
+
+class Body:
+    """An answer's body, gathered part by part, as long as it is not too large."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        """`headers` are the answer's.
+
+        Raises:
+            NotUnderstoodError: it is encoded in a way that was not asked for.
+        """
+        encoding = headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise NotUnderstoodError(f"the answer is encoded as {encoding:.40}, unasked")
+        is_plain = encoding in ("", "identity")
+        self._decoder = None if is_plain else zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self._gathered = bytearray()
+
+    def add(self, part: bytes) -> None:
+        """The next part, as it was sent.
+
+        Raises:
+            NotUnderstoodError: it cannot be decoded, or is one part too many.
+        """
+        if self._decoder is not None:
+            try:
+                # No more than that is unpacked, whatever it would become.
+                part = self._decoder.decompress(part, _MOST_BYTES + 1)
+            except zlib.error:
+                raise NotUnderstoodError("the answer cannot be unpacked") from None
+        self.add_decoded(part)
+
+    def add_decoded(self, part: bytes) -> None:
+        """The same, as it was before it was encoded."""
+        self._gathered += part
+        if len(self._gathered) > _MOST_BYTES:
+            raise NotUnderstoodError(
+                f"the answer has more than {_MOST_BYTES >> 20} MiB: does the URL lead to Synapse?"
+            )
+
+    @property
+    def content(self) -> bytes:
+        """All of it."""
+        return bytes(self._gathered)
+
+
+def _check_certificates() -> None:
+    file = os.environ.get("SSL_CERT_FILE")
+    if not file:
+        return
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:  # ssl.SSLError is one
+        why = "it has no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise CertificatesError(f"SSL_CERT_FILE {file}: {why}") from None
 
 
 _UNUSABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+
+
+def _is_no_tls(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in (
+            "WRONG_VERSION_NUMBER",
+            "RECORD_LAYER_FAILURE",
+            "HTTP_REQUEST",
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_lasting(error: BaseException | None) -> bool:

@@ -1,26 +1,14 @@
 """What can go wrong between a client and a server. Messages never contain the token."""
 
-import attrs
-
-
-@attrs.frozen
-class Problem:
-    """What the server found wrong in one place of a request.
-
-    Attributes:
-        path: the keys that lead there, such as `("settings", "duty_cycle")`.
-        message: what was found and what is accepted.
-    """
-
-    path: tuple[str, ...]
-    message: str
-
-    def __str__(self) -> str:
-        return f"{'.'.join(self.path)}: {self.message}" if self.path else self.message
+from synapse_bgthrottle.schema import Problem
 
 
 class ClientError(Exception):
     """A call did not come to its answer. The base of all errors here."""
+
+
+class CertificatesError(ClientError):
+    """The file of trusted certificates, SSL_CERT_FILE, cannot be used."""
 
 
 class UnreachableError(ClientError):

@@ -51,76 +51,146 @@ class Call(Generic[T]):
 
 
 def status() -> Call[UpdatesStatus]:
-    """Synapse's own status."""
+    """What every database is at now, as far as Synapse itself says."""
     return Call("GET", "/status", lambda found: decode(UpdatesStatus, found), of_module=False)
 
 
-def enabled(value: bool | None) -> Call[bool]:
-    """Ask for Synapse's own switch (None), or set it."""
+def enabled(value: bool | None = None) -> Call[bool]:
+    """Synapse's own switch: how it stands or, with a value, how it stands once it is set."""
+    return set_enabled(value) if value is not None else _switch("GET")
 
-    def read(found: Any) -> bool:
-        return decode(Enabled, found).enabled
 
-    if value is None:
-        return Call("GET", "/enabled", read, of_module=False)
-    body = {"enabled": value}
+def set_enabled(value: bool) -> Call[bool]:
+    """Set Synapse's own switch. What is off has no end but a restart, which puts it on."""
     # An empty answer with a good status: the switch stands as it was set.
-    return Call("POST", "/enabled", read, body=body, of_module=False, when_empty=lambda: value)
+    return _switch("POST", body={"enabled": value}, when_empty=lambda: value)
 
 
-def run(job: str, old_key: str | None, before_ts_ms: int | None) -> Call[None]:
-    """Put a job into the queue."""
-    body: dict[str, Any] = {"job_name": job}
-    if old_key is not None:
-        body["old_key"] = old_key
-    if before_ts_ms is not None:
-        body["before_ts"] = before_ts_ms
+def run(job: str, *, old_key: str | None = None, before_ts_ms: int | None = None) -> Call[None]:
+    """Put one of `JOBS` into the queue; the other arguments are for `event_resign`.
+
+    Raises:
+        RefusedError: the server does not know the job, or it is in the queue already.
+    """
+    body = {"job_name": job, **_given(old_key=old_key, before_ts=before_ts_ms)}
     return Call(
         "POST", "/start_job", lambda _: None, body=body, of_module=False, when_empty=lambda: None
     )
 
 
 def throttle_status() -> Call[ThrottleStatus]:
-    """The module's status."""
+    """Queue, progress, decisions, signals, levers and problems."""
     return Call("GET", "/v1/status", lambda found: decode(ThrottleStatus, found))
 
 
-def history(limit: int, update: str | None, database: str | None) -> Call[tuple[HistoryEntry, ...]]:
-    """Updates that went or go on."""
+def history(
+    limit: int = 100, update: str | None = None, database: str | None = None
+) -> Call[tuple[HistoryEntry, ...]]:
+    """Updates that went or go on, newest first; `update` is a pattern, `limit` 1 to 1000."""
     query = {"limit": str(limit), **_given(update=update, database=database)}
     return Call("GET", "/v1/history", lambda found: decode(History, found).history, query)
 
 
-def uses(limit: int) -> Call[tuple[Use, ...]]:
-    """Who used which lever."""
+def uses(limit: int = 100) -> Call[tuple[Use, ...]]:
+    """Who used which lever, newest first."""
     query = {"limit": str(limit)}
     return Call("GET", "/v1/uses", lambda found: decode(Uses, found).uses, query)
 
 
 def load() -> Call[tuple[SeenHour, ...]]:
-    """What was seen of the hours of the week."""
+    """How busy clients were in each hour of the week that was watched."""
     return Call("GET", "/v1/load", lambda found: decode(Load, found).load)
 
 
-def explain(update: str, database: str, one_shot: bool) -> Call[Explanation]:
-    """What an update is subject to."""
+def explain(update: str, database: str = "master", one_shot: bool = False) -> Call[Explanation]:
+    """The rule, the limits and the levers of an update, and what would hold it now."""
     query = {"update": update, "database": database, "one_shot": str(one_shot).lower()}
     return Call("GET", "/v1/explain", lambda found: decode(Explanation, found), query)
 
 
-def lever(
+def pause(
+    update: str = "*",
+    *,
+    database: str | None = None,
+    duration: str | int | None = None,
+    reason: str = "",
+) -> Call[LeverAnswer]:
+    """Stop matching updates. `duration`: `"24h"` or ms, 1 s to 30 d; None: the server's."""
+    return _lever("pause", update, database, reason, {"for": duration})
+
+
+def resume(
+    update: str = "*", *, database: str | None = None, reason: str = ""
+) -> Call[LeverAnswer]:
+    """End pauses that the pattern equals or matches.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    return _lever("resume", update, database, reason)
+
+
+def release(
+    update: str,
+    *,
+    database: str | None = None,
+    duration: str | int | None = None,
+    reason: str = "",
+) -> Call[LeverAnswer]:
+    """Let matching pending updates go once, whatever windows and approvals say.
+
+    Raises:
+        NotFoundError: no pending update matches.
+    """
+    return _lever("release", update, database, reason, {"for": duration})
+
+
+def override(
+    update: str,
+    settings: Mapping[str, Any],
+    *,
+    database: str | None = None,
+    duration: str | int | None = None,
+    reason: str = "",
+) -> Call[LeverAnswer]:
+    """Put other settings in force for matching updates, until `duration` is over.
+
+    Raises:
+        RefusedError: with a problem for each setting that is wrong.
+    """
+    return _lever("override", update, database, reason, {"settings": settings, "for": duration})
+
+
+def reset(update: str = "*", *, database: str | None = None, reason: str = "") -> Call[LeverAnswer]:
+    """End overrides and releases that match.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    return _lever("reset", update, database, reason)
+
+
+def _switch(
+    method: str,
+    body: Mapping[str, Any] | None = None,
+    when_empty: Callable[[], bool] | None = None,
+) -> Call[bool]:
+    def read(found: Any) -> bool:
+        return decode(Enabled, found).enabled
+
+    return Call(method, "/enabled", read, body=body, of_module=False, when_empty=when_empty)
+
+
+def _lever(
     action: str,
     update: str,
     database: str | None,
-    duration: str | int | None,
     reason: str,
-    settings: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Call[LeverAnswer]:
-    """`pause`, `resume`, `release`, `override` or `reset`."""
     body = {
         "update": update,
-        **_given(database=database, settings=settings, reason=reason or None),
-        **({} if duration is None else {"for": duration}),
+        **_given(database=database, reason=reason or None, **(more or {})),
     }
     return Call("POST", f"/v1/{action}", lambda found: decode(LeverAnswer, found), body=body)
 

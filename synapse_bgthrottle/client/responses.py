@@ -11,7 +11,6 @@ from synapse_bgthrottle.client.errors import (
     NotAllowedError,
     NotFoundError,
     NotUnderstoodError,
-    Problem,
     RedirectedError,
     RefusedError,
     ServerFailedError,
@@ -19,7 +18,7 @@ from synapse_bgthrottle.client.errors import (
     WorkerError,
 )
 from synapse_bgthrottle.client.requests import Call
-from synapse_bgthrottle.schema import MismatchError
+from synapse_bgthrottle.schema import MismatchError, Problem
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from statistics import median
 
 import attrs
 
-from synapse_bgthrottle.forecast.results import Forecast, PastForecasts
+from synapse_bgthrottle.forecast.models import Forecast, PastForecasts
 
 # What is kept: of each update the first and the newest ones, and so many at all.
 MOST_KEPT = 200

@@ -1,6 +1,10 @@
-"""The configurations that are compared: the present one, the profiles, and stock Synapse."""
+"""The configurations that are compared: the present one, the profiles, and stock Synapse. Pure.
 
-from collections.abc import Iterator
+With what stock's is read from: Synapse's own section.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import attrs
 
@@ -8,7 +12,7 @@ from synapse_bgthrottle.core.config.limits import Adaptive, FixedSleep, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.profiles import PROFILES
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
-from synapse_bgthrottle.forecast.results import PRESENT
+from synapse_bgthrottle.forecast.models import PRESENT
 
 STOCK = "stock"
 _STOCK = Settings(pace=FixedSleep(1000.0))
@@ -42,3 +46,30 @@ def _with_profile(config: Config, name: str) -> Config:
 def _stock(server: Settings) -> Settings:
     pace = server.pace if isinstance(server.pace, FixedSleep) else _STOCK.pace
     return attrs.evolve(server, pace=pace)
+
+
+def settings_of_section(section: object) -> Settings:
+    """What Synapse's own section `background_updates:` sets.
+
+    What Synapse itself would not take is left out.
+    """
+    found: Mapping[Any, Any] = section if isinstance(section, Mapping) else {}
+    sleep_ms = _section_number(found, "sleep_duration_ms", 0)
+    if found.get("sleep_enabled") is False:
+        sleep_ms = 0.0
+    default, least = (
+        _section_number(found, f"{name}_batch_size", 1) for name in ("default", "min")
+    )
+    return Settings(
+        target_duration_ms=_section_number(found, "background_update_duration_ms", 1),
+        pace=None if sleep_ms is None else FixedSleep(sleep_ms),
+        default_batch_items=None if default is None else int(default),
+        min_batch_items=None if least is None else int(least),
+    )
+
+
+def _section_number(section: Mapping[Any, Any], key: str, least: float) -> float | None:
+    value = section.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if least <= value < 2**31 else None

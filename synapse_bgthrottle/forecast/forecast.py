@@ -1,48 +1,43 @@
-"""The forecast: measures paces on the modelled server, and walks each queue with them."""
+"""The forecast: walks each queue under each configuration, at paces by formula. Pure.
+
+The update under way goes on from the pace that the server tells, which is the one that its own time
+left rests on; all others go by the formula.
+"""
 
 from collections.abc import Sequence
 from itertools import groupby
 
 import attrs
 
-from synapse_bgthrottle.core.config.limits import Settings
+from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Settings
 from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.config.profiles import PROFILES
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking import expected_pace
+from synapse_bgthrottle.core.tracking.expected_pace import (
+    CASES,
+    EARLY,
+    LATE,
+    LIKELY,
+    UNKNOWN_SLOPE,
+    Range,
+    Shares,
+)
+from synapse_bgthrottle.core.tracking.timeline import Job, Leg, Walk, walk
+from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
 from synapse_bgthrottle.forecast.configurations import configurations
-from synapse_bgthrottle.forecast.models import Job
-from synapse_bgthrottle.forecast.pace_curve import Pace, as_observed, wanted_loads
-from synapse_bgthrottle.forecast.pace_table import Measured, Seeds
-from synapse_bgthrottle.forecast.results import (
-    OBSERVED,
+from synapse_bgthrottle.forecast.models import (
     PRESENT,
     ConfigurationForecast,
     Forecast,
     UpdateForecast,
 )
-from synapse_bgthrottle.forecast.simulated_run import Lengths
-from synapse_bgthrottle.forecast.timeline import Leg, Walk, walk
-from synapse_bgthrottle.forecast.weekly_load import WeeklyLoad
-from testbed.simulation.model import ServerModel
 
-_CASES = ("share", "high", "low")
 _MOST_POINTS = 200
 
-# How far what was observed so far may be from what follows, at a guess.
-_OBSERVED_ERROR = 0.2
-
-
-@attrs.frozen
-class Observed:
-    """The adaptive pace so far, on the server itself.
-
-    Attributes:
-        share: of the time in batches, while nothing held it.
-        level: the mean load meanwhile; None: not known, as holds took much of the time.
-    """
-
-    share: float
-    level: float | None
+# A measured share tells the slope only where neither bound of the duty cycle decides it.
+_CLEARLY = 1.05
 
 
 @attrs.frozen(kw_only=True)
@@ -54,13 +49,10 @@ class Question:
         config: the present configuration.
         server_settings: what the server's own `background_updates:` says.
         load: of the week.
-        server: what the server is like.
+        slope: by what share requests are slower at full work, where it is not learned.
         start_s: from when, since the epoch.
-        seeds: of chance.
         closed_ratio: the share of the time in which budgets are closed.
-        observed: how the update under way goes; None: not known, or the load will be another one.
         error: by what share past forecasts were wrong; the range is no narrower.
-        lengths: of what is simulated.
         only: the names of the configurations that are wanted; empty: all.
     """
 
@@ -68,69 +60,70 @@ class Question:
     config: Config
     server_settings: Settings = attrs.field(factory=Settings)
     load: WeeklyLoad
-    server: ServerModel
+    slope: Range = UNKNOWN_SLOPE
     start_s: float
-    seeds: Seeds
     closed_ratio: float = 0.0
-    observed: Observed | None = None
     error: float = 0.0
-    lengths: Lengths = attrs.field(factory=Lengths)
     only: tuple[str, ...] = ()
 
 
 def forecast(question: Question) -> Forecast:
     """Answer it."""
-    load = question.load
-    measured = Measured(
-        server=question.server,
-        loads=wanted_loads(load.levels(), load.is_share),
-        is_share=load.is_share,
-        seeds=question.seeds,
-        lengths=question.lengths,
-        closed_ratio=question.closed_ratio,
-    )
     updates: tuple[UpdateForecast, ...] = ()
     compared = []
+    slope = slope_of(question)
     for name, config, server in configurations(question.config, question.server_settings):
         if question.only and name not in question.only:
             continue
-        walks = _walks(question, measured, config, server, None)
+        walks = _walks(question, slope, config, server, is_present=name == PRESENT)
         compared.append(_configuration(question, name, walks))
-        if name != PRESENT:
+        if name == PRESENT:
+            updates = tuple(_updates(question, walks))
+    return Forecast(question.start_s * 1000, question.load.name, updates, tuple(compared))
+
+
+def slope_of(question: Question) -> Range:
+    """The slope that the measured pace shows; else what was learned; else what is given."""
+    for job in question.jobs:
+        if job.shares is None:
             continue
-        if question.observed is not None:
-            walks = _walks(question, measured, config, server, question.observed)
-            compared.insert(0, _configuration(question, OBSERVED, walks))
-        updates = tuple(_updates(question, walks))
-    return Forecast(question.start_s * 1000, load.name, updates, tuple(compared))
+        throttle = Throttle(question.config, question.server_settings)
+        limits = throttle.limits_of(job.update, job.database, job.one_shot)[1]
+        tolerance = PROFILES[limits.profile].tolerance_ratio
+        among = job.shares.among_clients
+        if _shows_slope(limits, among.likely, job.shares.alone.likely):
+            shown = (tolerance / share for share in (among.likely, among.high, among.low))
+            return Range(*shown)
+        if job.slope is not None:
+            return job.slope
+    return question.slope
+
+
+def _shows_slope(limits: Limits, share: float, alone: float) -> bool:
+    return (
+        isinstance(limits.pace, Adaptive)
+        and PROFILES[limits.profile].tolerance_ratio < 1
+        and limits.min_duty_ratio * _CLEARLY < share < alone / _CLEARLY
+    )
 
 
 def _walks(
-    question: Question,
-    measured: Measured,
-    config: Config,
-    server: Settings,
-    observed: Observed | None,
+    question: Question, slope: Range, config: Config, server: Settings, *, is_present: bool
 ) -> dict[str, list[Walk]]:
     """By case, the walks through each database's queue."""
+    open_ratio = 1 - question.closed_ratio
 
-    def pace_of(job: Job, update: UpdateState, level: float) -> Pace:
-        is_let_go = update.holds.has_outlasted
-        is_released = update.levers is not None and bool(update.levers.all)  # it has no others here
-        per_batch_s = job.per_batch_s or 1.0
-        paces = measured.paces(
-            update.limits, per_batch_s, is_let_go=is_let_go, is_released=is_released
-        )
-        if observed is None or not update.is_adaptive or is_let_go:
-            return paces.at(level)
-        share = observed.share
-        if observed.level is None:  # it will go in the same hours as so far
-            low, high = share * (1 - _OBSERVED_ERROR), share * (1 + _OBSERVED_ERROR)
-            return Pace(share, low, min(high, 1.0), paces.at(level).slower)
-        return as_observed(paces, share, observed.level, _OBSERVED_ERROR).at(level)
+    def pace_of(job: Job, update: UpdateState) -> tuple[Shares, float]:
+        let_go = update.holds.has_outlasted
+        if is_present and job.shares is not None and not let_go:
+            return job.shares, slope.likely
+        found = expected_pace.shares(update.limits, job.per_batch_s, slope, let_go=let_go)
+        # Most budgets do not hold what is released; it has no other levers here.
+        is_released = update.levers is not None and bool(update.levers.all)
+        return found.times(1.0 if is_released else open_ratio, open_ratio), slope.likely
 
-    walks: dict[str, list[Walk]] = {case: [] for case in _CASES}
-    for case in _CASES:
+    walks: dict[str, list[Walk]] = {case: [] for case in CASES}
+    for case in CASES:
         for _, group in groupby(question.jobs, key=lambda job: job.database):
             throttle = Throttle(config, server)
             gone = walk(throttle, list(group), pace_of, case, question.load, question.start_s)
@@ -140,7 +133,9 @@ def _walks(
 
 def _updates(question: Question, walks: dict[str, list[Walk]]) -> list[UpdateForecast]:
     found = []
-    likely, early, late = ({_key(leg): leg for leg in _legs(walks[case])} for case in _CASES)
+    likely, early, late = (
+        {_key(leg): leg for leg in _legs(walks[case])} for case in (LIKELY, EARLY, LATE)
+    )
     for job in question.jobs:
         key = (job.database, job.update)
         leg = likely.get(key)
@@ -174,11 +169,11 @@ def _updates(question: Question, walks: dict[str, list[Walk]]) -> list[UpdateFor
 def _configuration(
     question: Question, name: str, walks: dict[str, list[Walk]]
 ) -> ConfigurationForecast:
-    likely = _legs(walks["share"])
+    likely = _legs(walks[LIKELY])
     last = max((leg for leg in likely if leg.ends_s), key=lambda leg: leg.ends_s or 0, default=None)
     early, late = (
         next((leg for leg in _legs(walks[case]) if last and _key(leg) == _key(last)), None)
-        for case in ("high", "low")
+        for case in (EARLY, LATE)
     )
     low_s, high_s = _range(question, last.ends_s if last else None, early, late)
     going_s = sum(leg.going_s for leg in likely if leg.ends_s)
@@ -194,7 +189,7 @@ def _configuration(
         batches_s / going_s if going_s else None,
         max(slower_s / clients_s, 0.0) if clients_s else None,
         ended == len(question.jobs),
-        _course(walks["share"]),
+        _course(walks[LIKELY]),
     )
 
 

@@ -1,91 +1,98 @@
-"""What is to be done: updates in their order, how much is left of each, and how quick it is."""
-
-import re
+"""What a forecast says. Times are ms since the epoch; None: unknown, or never."""
 
 import attrs
 
-_RATE = re.compile(r"([0-9][0-9_.e+]*) ?/ ?(ms|s|m|min|h)", re.IGNORECASE)
-_THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+PRESENT = "present"
 
 
-@attrs.frozen(kw_only=True)
-class Job:
+@attrs.frozen
+class UpdateForecast:
     """One pending update.
 
     Attributes:
         database, update: names.
-        items: left to do; None: unknown.
-        unit: of `items`, in the plural.
-        per_batch_s: items for each second spent in batches, so without any rest; None: unknown.
-        speed_error: by what share that speed may be off.
-        one_shot: whether all of it is one batch, which nothing stops once it runs.
-        one_shot_s: how long that takes; None: unknown.
-        not_before_s: since the epoch; a pause ends then.
-        released_until_s: since the epoch; a release lets it go if it comes to the head of its queue
-            before that, and then to its end. Infinite: it is in use.
+        left, unit: how much is to be done.
+        items_per_second: in batches.
+        starts_ms, ends_ms: as is most likely.
+        earliest_ms, latest_ms: between which it ends.
+        share_in_batches: of the time in which nothing holds it.
+        why: what keeps it from ending, or from being known; empty: nothing.
     """
 
-    database: str = "master"
+    database: str
     update: str
-    items: float | None = None
+    left: float | None = None
     unit: str = "items"
-    per_batch_s: float | None = None
-    speed_error: float = 0.0
-    one_shot: bool = False
-    one_shot_s: float | None = None
-    not_before_s: float = 0.0
-    released_until_s: float = 0.0
+    items_per_second: float | None = None
+    starts_ms: float | None = None
+    ends_ms: float | None = None
+    earliest_ms: float | None = None
+    latest_ms: float | None = None
+    share_in_batches: float | None = None
+    why: str = ""
+
+
+@attrs.frozen
+class ConfigurationForecast:
+    """All of the queue under one configuration.
+
+    Attributes:
+        name: `present`, a profile, or `stock`.
+        ends_ms, earliest_ms, latest_ms: of the last update that ends.
+        share_in_batches: of the time in which nothing holds.
+        clients_slower: by what share requests are slower while it goes; None: no clients.
+        is_complete: whether all updates of the queue end.
+        course: times, and the share of the work that is done by then.
+    """
+
+    name: str
+    ends_ms: float | None = None
+    earliest_ms: float | None = None
+    latest_ms: float | None = None
+    share_in_batches: float | None = None
+    clients_slower: float | None = None
+    is_complete: bool = True
+    course: tuple[tuple[float, float], ...] = ()
+
+
+@attrs.frozen
+class PastForecasts:
+    """How good earlier ones were.
+
+    Attributes:
+        compared: how many could be compared with how it went.
+        median_error: of the time from the forecast to the end; 0.1 is 10 %, late or early.
+        worst_error: the greatest.
+        within_range: the share of those that ended within the range that was told.
+    """
+
+    compared: int = 0
+    median_error: float | None = None
+    worst_error: float | None = None
+    within_range: float | None = None
+
+
+@attrs.frozen
+class Forecast:
+    """The whole.
+
+    Attributes:
+        made_ms: when.
+        load: the name of the week's load.
+        updates: in order, by database.
+        configurations: the present one first.
+        notes: what it rests on, and what it cannot know.
+        past: None: there is nothing to compare.
+    """
+
+    made_ms: float
+    load: str
+    updates: tuple[UpdateForecast, ...]
+    configurations: tuple[ConfigurationForecast, ...]
+    notes: tuple[str, ...] = ()
+    past: PastForecasts | None = None
 
     @property
-    def work_s(self) -> float | None:
-        """The seconds of batches that it is; None: unknown."""
-        if self.one_shot:
-            return self.one_shot_s
-        if self.items is None or not self.per_batch_s:
-            return None
-        return self.items / self.per_batch_s
-
-    def work_in(self, case: str) -> float:
-        """The same where the speed is as good (`high`) or as bad (`low`) as it may be."""
-        work_s = self.work_s or 0.0
-        sign = {"high": 1, "low": -1}.get(case, 0)
-        return work_s if self.one_shot else work_s / (1 + sign * min(self.speed_error, 0.9))
-
-    @property
-    def unknown(self) -> str:
-        """What is missing for a forecast; empty: nothing."""
-        if self.work_s is not None:
-            return ""
-        if self.one_shot:
-            return "how long it takes is not known: say --one-shot SPAN"
-        if self.items is None:
-            return "how much is left is not known: say --items"
-        return "its speed is not known yet: say --rate"
-
-
-def parse_count(text: str) -> float:
-    """A number of items: `1e9`, `250000`, `1,000,000`.
-
-    Raises:
-        ValueError: it is none.
-    """
-    count = float(text.replace(",", "") if _THOUSANDS.fullmatch(text.strip()) else text)
-    if not 0 < count < 1e18:
-        raise ValueError("out of range")
-    return count
-
-
-def parse_rate(text: str) -> float:
-    """Items a second, from `5/ms`, `300/s` or `1e6/h`.
-
-    Raises:
-        ValueError: it is none.
-    """
-    match = _RATE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("no rate")
-    rate = float(match[1]) / _SECONDS[match[2].lower()]
-    if not 0 < rate < 1e15:
-        raise ValueError("out of range")
-    return rate
+    def best(self) -> ConfigurationForecast:
+        """What will most likely be: of the present configuration."""
+        return self.configurations[0]

@@ -1,10 +1,13 @@
 """The context manager around one batch: waits for its turn, then times it."""
 
+import enum
 import logging
 import math
 from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
+from typing import TypeGuard
 
+import attrs
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.reports.log_lines import Teller
@@ -17,6 +20,7 @@ from synapse_bgthrottle.homeserver.internals.database import complaint_of
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
+from synapse_bgthrottle.homeserver.recorder import Keeper
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
 from synapse_bgthrottle.homeserver.sampling.sampler import PATIENCE_S, Sampler
 
@@ -38,8 +42,91 @@ _DELAYED_S = 0.25
 # A database that has been silent for so long may be for days: it is looked at once it answers.
 _LONG_SILENCE_S = 60.0
 
+# A look that was made at any time.
+_EVER_S = -math.inf
+
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
+
+
+@attrs.frozen
+class Shared:
+    """What all iterations have in common.
+
+    Attributes:
+        host: Synapse.
+        throttle: decides.
+        sampler: looks at the load while an iteration is open.
+        metrics: of updates.
+        on_internal_error: where errors of our own go.
+    """
+
+    host: Homeserver
+    throttle: Throttle
+    sampler: Sampler
+    metrics: Metrics
+    on_internal_error: OnInternalError
+
+
+@attrs.frozen
+class OfDatabase:
+    """What the iterations of one database have in common.
+
+    Attributes:
+        database: Synapse's side of it.
+        probe: whether it answers.
+        log_lines: what of its decisions is logged.
+    """
+
+    database: Database
+    probe: DatabaseWatch
+    log_lines: Teller
+
+
+class Iterations:
+    """Begins iterations.
+
+    Attributes:
+        probes: by name of database, of those that had one.
+    """
+
+    def __init__(self, shared: Shared, recorder: Keeper) -> None:
+        self.probes: dict[str, DatabaseWatch] = {}
+        self._shared = shared
+        self._recorder = recorder
+        self._of_databases: dict[str, OfDatabase] = {}
+
+    def begin(self, database_name: str, update_name: str, one_shot: bool) -> "Iteration":
+        """Synapse is about to do an iteration of this update."""
+        shared, of_database = self._shared, self._of_database(database_name)
+        shared.throttle.begin(database_name, update_name, one_shot, shared.host.now_s())
+        shared.metrics.begin(database_name, update_name)
+        shared.sampler.begin(database_name, update_name)
+        self._recorder.begin(database_name, update_name)
+        return Iteration(shared, of_database, update_name)
+
+    def abandon(self, database_name: str) -> None:
+        """It could not be begun, so that nobody will end it."""
+        self._shared.sampler.end(database_name)
+        self._shared.throttle.leave(database_name)
+
+    def _of_database(self, name: str) -> OfDatabase:
+        if name not in self._of_databases:
+            host = self._shared.host
+            database = host.database(name)
+            probe = DatabaseWatch(host, database, self._shared.on_internal_error)
+            self._of_databases[name] = OfDatabase(database, probe, Teller(name))
+            self.probes[name] = probe
+        return self._of_databases[name]
+
+
+class _Sight(enum.Enum):
+    """How far what was looked at holds for the next batch."""
+
+    FRESH = "it is of now, and of this update"
+    OF_ANOTHER = "it is of now, and of another update"
+    STALE = "nothing was looked at for a while"
+    BLIND = "nothing was looked at in a hold, so that no signal may be gone by"
 
 
 class Iteration(AbstractAsyncContextManager[int]):
@@ -49,41 +136,32 @@ class Iteration(AbstractAsyncContextManager[int]):
     row; cancellation does, because the server shuts down by it.
     """
 
-    def __init__(
-        self,
-        host: Homeserver,
-        database: Database,
-        throttle: Throttle,
-        watch: DatabaseWatch,
-        sampler: Sampler,
-        metrics: Metrics,
-        teller: Teller,
-        on_internal_error: OnInternalError,
-        update_name: str,
-    ) -> None:
-        self._host = host
-        self._database = database
-        self._throttle = throttle
-        self._watch = watch
-        self._sampler = sampler
-        self._metrics = metrics
-        self._teller = teller
-        self._on_internal_error = on_internal_error
+    def __init__(self, shared: Shared, of_database: OfDatabase, update_name: str) -> None:
+        self._host = shared.host
+        self._throttle = shared.throttle
+        self._sampler = shared.sampler
+        self._metrics = shared.metrics
+        self._on_internal_error = shared.on_internal_error
+        self._database = of_database.database
+        self._probe = of_database.probe
+        self._log_lines = of_database.log_lines
         self._update_name = update_name
-        self._asked_s = host.now_s()
+        self._asked_s = self._host.now_s()
         self._waited_for = "nothing"
         self._started_s = self._asked_s
         self._items_before: int | None = None
-        # What was seen before this moment is no longer so; None: it is. At first nothing was looked
-        # at, nor while nothing was pending.
-        self._seen_since_s: float | None = None
-        if not sampler.has_looked_of_late(database.name):
-            self._seen_since_s = self._asked_s
-        elif not sampler.has_looked(database.name, update_name, -math.inf):
-            self._seen_since_s = -math.inf
-        self._is_blind = False  # after a hold in which nothing is looked at, until it was
-        self._stock: StockIteration | None = None  # where waiting for a turn failed
+        self._sight = self._first_sight()
+        self._sight_is_lost_s = self._asked_s  # what was seen before is no longer so
+        self._fallback: StockIteration | None = None  # where waiting for a turn failed
         self._has_rest = False  # where the throttle knows that the batch ended
+
+    def _first_sight(self) -> _Sight:
+        name = self._database.name
+        if not self._sampler.has_looked_of_late(name):
+            return _Sight.STALE  # at first nothing was looked at, nor while nothing was pending
+        if not self._sampler.has_looked(name, self._update_name, _EVER_S):
+            return _Sight.OF_ANOTHER
+        return _Sight.FRESH
 
     async def __aenter__(self) -> int:
         try:
@@ -95,8 +173,8 @@ class Iteration(AbstractAsyncContextManager[int]):
             raise
         except Exception as error:
             self._on_internal_error("waiting for a batch's turn", error)
-            self._stock = StockIteration(self._host, self._asked_s)
-            target_ms = await self._stock.__aenter__()
+            self._fallback = StockIteration(self._host, self._asked_s)
+            target_ms = await self._fallback.__aenter__()
             with suppress(Exception):  # told; and a batch that is not known of has no rest
                 self._start()
             return target_ms
@@ -107,38 +185,50 @@ class Iteration(AbstractAsyncContextManager[int]):
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        stock = self._stock
+        fallback = self._fallback
         try:
-            if exc is not None and (
-                isinstance(exc, CancelledError) or not isinstance(exc, Exception)
-            ):
-                # The server ends, and there is no time to wait. Or it does not: then Synapse takes
-                # this for a failed batch, of which five in a row abort.
-                if isinstance(exc, CancelledError):
-                    self._finish(exc)
-                self._leave()
+            if exc is None or _is_failure(exc):
+                await self._end(exc)
+            else:
+                self._cut_short(exc)
                 return
-            self._finish(exc)
-            self._sampler.end(self._database.name)
-            if exc is not None:
-                await self._wait_for_database()
-            if not self._database.enabled:
-                self._throttle.loop_ends(self._database.name)
         except CancelledError:
             raise
         except Exception as error:
-            self._on_internal_error("after a batch", error)
-            is_last = self._database.current_update is None
-            if is_last:
-                with suppress(Exception):  # told; it may be that no iteration comes after it
-                    self._leave()
-            if stock is None:
-                stock = StockIteration(self._host)
-                # After an update's last batch Synapse asks the database, which may go meanwhile.
-                if not is_last and not self._has_rest:
-                    await stock.__aenter__()
-        if stock is not None:
-            await stock.__aexit__(exc_type, exc, tb)
+            fallback = await self._fall_back(error)
+        if fallback is not None:
+            await fallback.__aexit__(exc_type, exc, tb)
+
+    def _cut_short(self, exc: BaseException) -> None:
+        # The server ends, and there is no time to wait. Or it does not: then Synapse takes this for
+        # a failed batch, of which five in a row abort.
+        if isinstance(exc, CancelledError):
+            self._finish(exc)
+        self._leave()
+
+    async def _end(self, exc: Exception | None) -> None:
+        """The batch has ended, or failed by this error."""
+        self._finish(exc)
+        self._sampler.end(self._database.name)
+        if exc is not None:
+            await self._wait_for_database()
+        if not self._database.enabled:
+            self._throttle.loop_ends(self._database.name)
+
+    async def _fall_back(self, error: Exception) -> StockIteration:
+        """An error of ours is in the way: what stock Synapse makes of the rest."""
+        self._on_internal_error("after a batch", error)
+        is_last = self._database.current_update is None
+        if is_last:
+            with suppress(Exception):  # told; it may be that no iteration comes after it
+                self._leave()
+        if self._fallback is not None:
+            return self._fallback
+        fallback = StockIteration(self._host)
+        # After an update's last batch Synapse asks the database, which may go meanwhile.
+        if not is_last and not self._has_rest:
+            await fallback.__aenter__()
+        return fallback
 
     @property
     def _is_one_shot(self) -> bool:
@@ -159,34 +249,42 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait_for_turn(self) -> int:
         while True:
             decision = self._decided()
-            if self._is_blind and decision.cause.is_of_signals:
-                self._is_blind = False
-                await self._look_first(self._seen_since_s or -math.inf)
-                continue
-            self._tell(decision)
+            if self._sight is _Sight.BLIND and decision.cause.is_of_signals:
+                await self._look_first()
+                continue  # decide by what was seen
+            self._report(decision)
             asked_before_s = self._asked_before_s(decision)
             is_time = decision.wait_s <= asked_before_s
-            if is_time and await self._watch.has_asked():
-                if decision.wait_s <= 0 and self._watch.took_s > _DELAYED_S:
-                    self._throttle.delayed(self._database.name, self._update_name)
+            if is_time and await self._has_asked(decision):
                 continue  # that took time: decide anew
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
-            elif self._seen_since_s is None or not self._is_one_shot:
+            elif self._sight is _Sight.FRESH or not self._is_one_shot:
                 return decision.target_ms
             else:
-                await self._look_first(self._seen_since_s)
+                await self._look_first()
 
     def _asked_before_s(self, decision: Decision) -> float:
+        """How long before a wait ends the database is asked whether it answers."""
         if decision.cause is Cause.DATABASE:
             return math.inf
         if decision.cause is Cause.BACKOFF:
             return _ASKED_BEFORE_S
         # Or else the moment for batches could be over before the answer is there, each time.
-        return self._watch.took_s if decision.cause is Cause.COMPARE else 0.0
+        return self._probe.took_s if decision.cause is Cause.COMPARE else 0.0
 
-    async def _look_first(self, since_s: float) -> None:
-        self._seen_since_s = None
+    async def _has_asked(self, decision: Decision) -> bool:
+        """Ask the database if that is due; False: there was nothing to ask."""
+        if not await self._probe.has_asked():
+            return False
+        if decision.wait_s <= 0 and self._probe.took_s > _DELAYED_S:
+            self._throttle.delayed(self._database.name, self._update_name)
+        return True
+
+    async def _look_first(self) -> None:
+        """Have all looked at that is not of now, which mends the sight."""
+        since_s = _EVER_S if self._sight is _Sight.OF_ANOTHER else self._sight_is_lost_s
+        self._sight = _Sight.FRESH
         name, begin_s = self._database.name, self._host.now_s()
         self._sampler.begin(name, self._update_name)
         self._sampler.hurry(name, self._update_name, since_s)
@@ -198,13 +296,13 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait_for_database(self) -> None:
         # Synapse looks for the next update before it calls us again. If the batch failed because
         # the database is gone, that fails too, five times within milliseconds: wait here.
-        await self._watch.has_asked()
+        await self._probe.has_asked()
         try:
-            while self._watch.silent_since_s is not None and self._is_waited_for():
+            while self._probe.silent_since_s is not None and self._is_waited_for():
                 decision = self._decided()
-                self._tell(decision)
+                self._report(decision)
                 await self._wait(decision, SLICE_S)
-                await self._watch.has_asked()
+                await self._probe.has_asked()
         finally:
             self._sampler.end(self._database.name)  # no iteration need come after this one
 
@@ -225,13 +323,13 @@ class Iteration(AbstractAsyncContextManager[int]):
         sleep_s = min(decision.wait_s, most_s, SLICE_S)
         await self._host.sleep(max(sleep_s, _SHORTEST_SLEEP_S))
         if is_unmeasured:
-            self._seen_since_s, self._is_blind = self._host.now_s(), True
+            self._sight, self._sight_is_lost_s = _Sight.BLIND, self._host.now_s()
         waited_s = self._host.now_s() - before_s
         self._throttle.waited(self._database.name, self._update_name, decision.cause, waited_s)
         self._metrics.waited(self._database.name, decision.cause, waited_s)
 
     def _is_silent_for_long(self) -> bool:
-        since_s = self._watch.silent_since_s
+        since_s = self._probe.silent_since_s
         return since_s is not None and self._host.now_s() - since_s > _LONG_SILENCE_S
 
     def _decided(self) -> Decision:
@@ -241,18 +339,18 @@ class Iteration(AbstractAsyncContextManager[int]):
             now_s=self._host.now_s(),
             wall_s=self._host.wall_s(),
             enabled=self._database.enabled,
-            silent_since_s=self._watch.silent_since_s,
-            complaint=self._watch.complaint,
+            silent_since_s=self._probe.silent_since_s,
+            complaint=self._probe.complaint,
             active_requests=self._host.active_requests() if state.is_adaptive else None,
             requests_answered=self._host.requests_answered() if state.is_adaptive else 0,
         )
         return self._throttle.decide(name, self._update_name, at)
 
-    def _tell(self, decision: Decision) -> None:
+    def _report(self, decision: Decision) -> None:
         name = self._database.name
         state = self._throttle.updates[name, self._update_name]
         self._metrics.decided(name, self._update_name, decision)
-        for level, text in self._teller.tell(
+        for level, text in self._log_lines.tell(
             self._update_name, state, decision, self._host.wall_s()
         ):
             logger.log(level, "%s", text)
@@ -267,10 +365,10 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._has_rest = True
         self._metrics.batch_ended(*update, items, failed=exc is not None)
         if exc is None:
-            self._watch.answered(now_s)
+            self._probe.answered(now_s)
         else:
             kind = kind_of(exc)
-            self._watch.failed(now_s, needs_room=kind is FailureKind.ROOM)
+            self._probe.failed(now_s, needs_room=kind is FailureKind.ROOM)
             message = complaint_of(exc)[:LONGEST_MESSAGE]
             self._throttle.failed(*update, self._host.wall_s(), message, kind)
         logger.debug(
@@ -282,3 +380,8 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._waited_for,
             "unknown" if items is None else items,
         )
+
+
+def _is_failure(exc: BaseException) -> TypeGuard[Exception]:
+    """Whether the batch failed, so that it is tried again; or else it was cut short."""
+    return isinstance(exc, Exception) and not isinstance(exc, CancelledError)

@@ -3,19 +3,25 @@
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
+from synapse_bgthrottle.core.config.limits import Limits
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.expected_pace import learned_slope
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
+from synapse_bgthrottle.core.tracking.measured_pace import Look, Pace
 from synapse_bgthrottle.core.tracking.progress import Progress, read_progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.core.tracking.table_bounds import Bounds, bounds_sql, read_bounds
-from synapse_bgthrottle.core.tracking.time_left import NOT_KNOWN, Pace, TimeLeft
+from synapse_bgthrottle.core.tracking.time_left import Estimate, Known, estimate, is_held
+from synapse_bgthrottle.core.tracking.weekly_load import Seen, learned
 from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
@@ -41,6 +47,8 @@ class _Seen:
         bounds: of the table that it walks along, as they were last told.
         ask_bounds_s: when these are to be asked for (again), monotonic.
         looks: how many have begun.
+        limits: that its pace was measured under.
+        estimate: of how long it takes, as of the last look.
     """
 
     update: str
@@ -50,6 +58,8 @@ class _Seen:
     bounds: Bounds | None = None
     ask_bounds_s: float = -math.inf
     looks: int = 0
+    limits: Limits | None = None
+    estimate: Estimate = attrs.field(factory=Estimate)
 
     def is_of(self, entry: HistoryEntry) -> bool:
         return (self.update, self.started_s) == (entry.update, entry.started_s)
@@ -59,12 +69,18 @@ class ProgressWatch:
     """Follows the update under way in each database."""
 
     def __init__(
-        self, host: Homeserver, throttle: Throttle, courses: Courses, metrics: Metrics
+        self,
+        host: Homeserver,
+        throttle: Throttle,
+        courses: Courses,
+        metrics: Metrics,
+        week: SeenWeek,
     ) -> None:
         self._host = host
         self._throttle = throttle
         self._courses = courses
         self._metrics = metrics
+        self._week = week
         self._questions = Questions(host)
         self._seen: dict[str, _Seen] = {}
 
@@ -75,7 +91,8 @@ class ProgressWatch:
         finally:
             seen = self._seen.get(database.name)
             progress = None if seen is None else seen.progress
-            self._metrics.looked(database, rows, progress, self.time_left(database.name))
+            time_left = self.estimate(database.name).time_left
+            self._metrics.looked(database, rows, progress, time_left)
 
     def progress(self, database_name: str, rows: Sequence[QueueRow]) -> dict[str, Progress]:
         """How far updates are, by name; those that are not in it are unknown."""
@@ -92,10 +109,10 @@ class ProgressWatch:
                 found[seen.update] = seen.progress
         return found
 
-    def time_left(self, database_name: str) -> TimeLeft:
-        """Of the update under way."""
+    def estimate(self, database_name: str) -> Estimate:
+        """Of the update under way: how long it takes."""
         seen = self._seen.get(database_name)
-        return NOT_KNOWN if seen is None else seen.pace.time_left()
+        return Estimate() if seen is None else seen.estimate
 
     async def _follow(self, database: Database, rows: Sequence[QueueRow]) -> None:
         entry = self._courses.so_far(database.name)
@@ -117,11 +134,51 @@ class ProgressWatch:
         seen.progress = read_progress(
             entry.update, _decoded(row.progress_json), _decoded(first), seen.bounds
         )
-        left = None if seen.progress is None else seen.progress.left
+        before = read_progress(entry.update, _decoded(first), _decoded(first), seen.bounds)
+        self._measure(database.name, seen, entry, before)
+
+    def _measure(
+        self, database_name: str, seen: _Seen, entry: HistoryEntry, first: Progress | None
+    ) -> None:
+        """Its pace, and how long it takes; `first` is how far it was when it was first seen."""
         update = self._throttle.updates[entry.key]
-        if left is not None:
-            held_s = self._courses.running[database.name].held_s(update)
-            seen.pace.observe(self._host.now_s(), left, update.totals.batch_s, held_s)
+        if update.one_shot:
+            return
+        if update.limits != seen.limits:  # what was measured under others does not count
+            seen.limits, seen.pace = update.limits, Pace()
+        left = None if seen.progress is None else seen.progress.left
+        wall_s, week = self._host.wall_s(), self._week
+        seen.pace.observe(
+            Look(
+                self._host.now_s(),
+                left,
+                update.totals.batch_s,
+                self._courses.running[database_name].held_s(update),
+                update.totals.items,
+                week.watched_s,
+                week.present_s,
+            )
+        )
+        clients = seen.pace.clients_ratio
+        now = None if clients is None else Seen(clients, wall_s)
+        levers = (self._throttle.levers or Levers()).about(entry.update, database_name)
+        done = None
+        if first is not None and first.left is not None and left is not None:
+            done = first.left - left
+        seen.estimate = estimate(
+            seen.pace,
+            Known(
+                limits=update.limits,
+                entry=entry,
+                done=done,
+                slope=learned_slope(update),
+                load=learned(list(week.hours.values()), now).load,
+                wall_s=wall_s,
+                not_before_s=_ends_s(levers.in_force(wall_s, LeverKind.PAUSE)),
+                released_until_s=_ends_s(levers.in_force(wall_s, LeverKind.RELEASE)),
+                held=is_held(update.decision),
+            ),
+        )
 
     async def _ask_bounds(self, database: Database, seen: _Seen) -> None:
         """Ask for the ends of the update's table, if it is time to."""
@@ -139,6 +196,12 @@ class ProgressWatch:
             return
         seen.bounds = read_bounds(row)
         seen.ask_bounds_s = now_s + _ASK_BOUNDS_EVERY_S
+
+
+def _ends_s(levers: Iterable[Lever]) -> float:
+    """When the last of them ends; a release that is in use does not."""
+    ends_s = (each.ends_s if each.used_s is None else math.inf for each in levers)
+    return max(ends_s, default=0.0)
 
 
 def _decoded(progress_json: str) -> Any:

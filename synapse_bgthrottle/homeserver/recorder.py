@@ -10,21 +10,20 @@ from collections import defaultdict
 
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, SeenWeek
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.queue import QueueRow
-from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver, ServerEndsError
 from synapse_bgthrottle.homeserver.internals.timers import Timer
-from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
+from synapse_bgthrottle.homeserver.records import Records
 from synapse_bgthrottle.homeserver.sampling.asker import Pending
-from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk, Queue
-from synapse_bgthrottle.homeserver.storage.loader import WHERE, Opening
-from synapse_bgthrottle.homeserver.storage.store import Store, Stored
+from synapse_bgthrottle.homeserver.storage.lever_writer import Queue
+from synapse_bgthrottle.homeserver.storage.loader import WHERE
+from synapse_bgthrottle.homeserver.storage.store import Stored
 
 logger = logging.getLogger(__name__)
 
@@ -50,32 +49,19 @@ _LINGER_S = 1.0
 
 
 class Keeper:
-    """Has the store read, then follows the updates.
-
-    Attributes:
-        opening: how it is read.
-    """
+    """Has the store read, then follows the updates."""
 
     def __init__(
         self,
         host: Homeserver,
         throttle: Throttle,
-        store: Store,
-        courses: Courses,
-        progress: ProgressWatch,
-        desk: LeverDesk,
-        week: SeenWeek,
+        records: Records,
         on_internal_error: OnInternalError,
     ) -> None:
         self._host = host
         self._throttle = throttle
-        self._store = store
-        self._courses = courses
-        self._progress = progress
-        self._desk = desk
-        self._week = week
+        self._records = records
         self._on_internal_error = on_internal_error
-        self.opening = Opening(host, throttle, store, self._take, on_internal_error)
         self._pending = Pending(host)
         self._is_called = False
         self._is_wanted = False
@@ -86,10 +72,14 @@ class Keeper:
         self._is_left: dict[str, bool] = defaultdict(bool)  # whether its queue has updates
         self._unknown_told: set[str] = set()
 
+    def start(self) -> None:
+        """Read what was stored."""
+        self._records.loader.start(self._take)
+
     def begin(self, database_name: str, update_name: str) -> None:
         """An iteration of this update begins."""
         try:
-            if self._courses.begin(database_name, update_name, self._host.wall_s()):
+            if self._records.runs.begin(database_name, update_name, self._host.wall_s()):
                 self._looked_s.pop(database_name, None)
             self._is_wanted = True
             if self._again is not None and self._again.active():
@@ -103,8 +93,8 @@ class Keeper:
     def _take(self, stored: Stored) -> None:
         if not self._is_called:
             self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
-        self._courses.recall(stored.open_entries)
-        self._week.recall(stored.hours)
+        self._records.runs.recall(stored.open_entries)
+        self._records.week.recall(stored.hours)
 
     def _call_in(self, delay_s: float) -> Timer | None:
         timer = self._host.call_later(delay_s, "bgthrottle_keeping", self._look)
@@ -145,7 +135,7 @@ class Keeper:
         if not self._is_behind:
             self._again_s = FIRST_AGAIN_S
         if self._is_wanted or self._goes_on():
-            since_s = self._courses.newest_since_s(self._host.wall_s())
+            since_s = self._records.runs.newest_since_s(self._host.wall_s())
             look_s = max(since_s * LOOK_AFTER_SHARE, SHORTEST_LOOK_S)
             self._call_in(min(look_s, LONGEST_PAUSE_S))
         elif self._is_behind:
@@ -167,25 +157,25 @@ class Keeper:
         )
 
     async def _write(self, queues: dict[str, Queue]) -> None:
-        ended = self._courses.ended()
-        if self.opening.problem:
-            self._courses.written()
+        ended = self._records.runs.ended()
+        if self._records.loader.problem:
+            self._records.runs.written()
             return
         due: list[HistoryEntry] = []
         hours: list[SeenHour] = []
         try:
             # First: an update that comes again must not find the release that let it go before.
-            await self._desk.follow(ended, queues)
-            due = self._courses.due(self._host.wall_s())
+            await self._records.levers.follow(ended, queues)
+            due = self._records.runs.due(self._host.wall_s())
             entries = [*ended, *due]
             if entries:
-                hours = self._week.changed()
-                await self._store.write(entries, hours)
+                hours = self._records.week.changed()
+                await self._records.store.write(entries, hours)
         except BaseException:
-            self._courses.put_back(ended, due)
-            self._week.put_back(hours)
+            self._records.runs.put_back(ended, due)
+            self._records.week.put_back(hours)
             raise
-        self._courses.written()
+        self._records.runs.written()
 
     async def _look_at_queues(self) -> dict[str, Queue]:
         queues = {}
@@ -214,7 +204,7 @@ class Keeper:
         rows = await database.queue()
         self._is_left[database.name] = bool(rows)
         self._see(database, rows)
-        await self._progress.look(database, rows)
+        await self._records.progress.look(database, rows)
         return Queue(asked_s, frozenset(row.name for row in rows))
 
     def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
@@ -229,7 +219,7 @@ class Keeper:
                 ", ".join(sorted(names - known)),
             )
         wall_s = self._host.wall_s()
-        self._courses.see_recalled(database.name, names, wall_s)
+        self._records.runs.see_recalled(database.name, names, wall_s)
         state = self._throttle.databases.get(database.name)
         if state is None or not state.is_open:
-            self._courses.see(database.name, names, wall_s, aborted=database.has_aborted)
+            self._records.runs.see(database.name, names, wall_s, aborted=database.has_aborted)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
 from synapse_bgthrottle.core.levers.apply import Pulled
 from synapse_bgthrottle.core.levers.request import (
     Action,
@@ -29,16 +29,12 @@ from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
-from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.homeserver.internals.database import complaint_of
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
-from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
-from synapse_bgthrottle.homeserver.recorder import Keeper
+from synapse_bgthrottle.homeserver.records import Records
 from synapse_bgthrottle.homeserver.sampling.asker import Questions
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
-from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
-from synapse_bgthrottle.homeserver.storage.store import Store
 
 # What takes longer is answered with that, and a lever may still be pulled then.
 _LONGEST_LOOK_S = 3.0
@@ -48,6 +44,19 @@ _LONGEST_WRITE_S = 10.0
 _STORE = "store"
 
 
+@attrs.frozen
+class StartNotes:
+    """What was found at the start.
+
+    Attributes:
+        missing: what this version of Synapse lacks.
+        warnings: what is doubtful in the configuration.
+    """
+
+    missing: tuple[schema.MissingDetail, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 class ModuleSteering:
     """Tells and changes what background updates do. See `web.steering.Steering`."""
 
@@ -55,43 +64,35 @@ class ModuleSteering:
         self,
         host: Homeserver,
         throttle: Throttle,
-        store: Store,
-        courses: Courses,
-        progress: ProgressWatch,
-        desk: LeverDesk,
-        keeper: Keeper,
-        week: SeenWeek,
-        watches: Mapping[str, DatabaseWatch],
+        records: Records,
+        probes: Mapping[str, DatabaseWatch],
         on_internal_error: OnInternalError,
-        missing: Sequence[schema.MissingDetail] = (),
+        notes: StartNotes,
     ) -> None:
+        """`probes` tell by name of database whether it answers; `notes` are for the status."""
         self._host = host
         self._questions = Questions(host)
         self._throttle = throttle
-        self._store = store
-        self._courses = courses
-        self._progress = progress
-        self._desk = desk
-        self._keeper = keeper
-        self._week = week
-        self._watches = watches
+        self._records = records
+        self._probes = probes
         self._on_internal_error = on_internal_error
-        self._missing = missing
+        self._start_notes = notes
 
     async def status(self) -> schema.ThrottleStatus:
         """What goes on, and what waits; also while no database answers."""
-        problem = await self._keeper.opening.opened(_LONGEST_LOOK_S)  # right after the start
+        problem = await self._records.loader.opened(_LONGEST_LOOK_S)  # right after the start
         databases = tuple(self._host.databases.values())  # more may show while these are asked
         looks = [await self._look(database) for database in databases]
         return status(
             self._throttle,
-            self._courses,
+            self._records.runs,
             looks,
             Moment(self._host.now_s(), self._host.wall_s()),
             server_name=self._host.server_name,
             enabled=all(database.enabled for database in databases),
             store_problem=problem,
-            missing=self._missing,
+            missing=self._start_notes.missing,
+            warnings=self._start_notes.warnings,
         )
 
     async def history(
@@ -105,15 +106,15 @@ class ModuleSteering:
         """
         # Also before the question: what is written meanwhile is not in its answer, nor unwritten.
         before = self._unwritten()
-        stored = await self._ask(_STORE, self._store.history)
+        stored = await self._ask(_STORE, self._records.store.history)
         entries = newest_first((*before, *stored, *self._unwritten()), update, database)
         if not entries:
             check_exists(database, self._targets())
         return tuple(entry.stated() for entry in entries[:limit])
 
     def _unwritten(self) -> list[HistoryEntry]:
-        running = [self._courses.so_far(name) for name in self._courses.running]
-        return [*self._courses.unwritten, *(entry for entry in running if entry is not None)]
+        running = [self._records.runs.so_far(name) for name in self._records.runs.running]
+        return [*self._records.runs.unwritten, *(entry for entry in running if entry is not None)]
 
     async def uses(self, limit: int) -> tuple[schema.Use, ...]:
         """Who pulled which lever, newest first.
@@ -121,13 +122,13 @@ class ModuleSteering:
         Raises:
             StoreUnavailableError: the database does not answer.
         """
-        uses = await self._ask(_STORE, self._store.uses, limit)
+        uses = await self._ask(_STORE, self._records.store.uses, limit)
         return tuple(use.stated() for use in uses)
 
     async def load(self) -> tuple[schema.SeenHour, ...]:
         """What was seen of the hours of the week, by number."""
-        await self._keeper.opening.opened(_LONGEST_LOOK_S)
-        return self._week.stated()
+        await self._records.loader.opened(_LONGEST_LOOK_S)
+        return self._records.week.stated()
 
     async def explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
         """What an update of this name is, or would be, limited and held by.
@@ -142,7 +143,7 @@ class ModuleSteering:
         known = self._host.databases.get(database)  # a name that is none must not become one
         enabled = known is None or known.enabled
         # What was seen of it last is old where nothing goes on.
-        watch = self._watches.get(database) if known is not None and known.is_running else None
+        watch = self._probes.get(database) if known is not None and known.is_running else None
         at = Conditions(
             self._host.now_s(),
             self._host.wall_s(),
@@ -160,7 +161,7 @@ class ModuleSteering:
             NothingMatchesError, TooManyLeversError, InvalidConfigError: nothing has changed.
             StoreUnavailableError: nothing has changed, or it is not known; the message says which.
         """
-        problem = await self._keeper.opening.opened(_LONGEST_LOOK_S)
+        problem = await self._records.loader.opened(_LONGEST_LOOK_S)
         if problem:
             raise StoreUnavailableError(problem)
         # A pause of what is known asks no queue before it holds: a database may be silent.
@@ -171,7 +172,7 @@ class ModuleSteering:
             pulled = await self._host.unbroken(
                 _LONGEST_WRITE_S,
                 "bgthrottle_pull",
-                self._desk.pull,
+                self._records.levers.pull,
                 request,
                 author,
                 runnable(targets),
@@ -226,7 +227,7 @@ class ModuleSteering:
         rows, problem = None, ""
         try:
             rows = await self._within(database.name, database.queue)
-            await self._within(database.name, self._progress.look, database, rows)
+            await self._within(database.name, self._records.progress.look, database, rows)
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, the rest of the status is there
@@ -240,8 +241,8 @@ class ModuleSteering:
             has_aborted=database.has_aborted,
             known=database.known_updates(),
             one_shots=database.one_shots(),
-            progress=self._progress.progress(database.name, rows or ()),
-            time_left=self._progress.time_left(database.name),
+            progress=self._records.progress.progress(database.name, rows or ()),
+            estimate=self._records.progress.estimate(database.name),
         )
 
     async def _ask(self, asked: str, question: Any, *arguments: Any) -> Any:

@@ -5,6 +5,7 @@ JSON; `openapi` makes the API's description of them.
 """
 
 from synapse_bgthrottle.schema.codec import MismatchError, decode, to_json
+from synapse_bgthrottle.schema.errors import ErrorAnswer, Problem
 from synapse_bgthrottle.schema.explanation import (
     DAYS,
     Explanation,
@@ -24,7 +25,9 @@ from synapse_bgthrottle.schema.status import (
     Progress,
     RunningUpdate,
     StatedDecision,
+    StatedPace,
     StatedProblem,
+    StatedRange,
     StatedSignal,
     ThrottleStatus,
     TimeLeft,
@@ -35,6 +38,7 @@ __all__ = [
     "CurrentUpdate",
     "DatabaseStatus",
     "Enabled",
+    "ErrorAnswer",
     "Explanation",
     "HeldBy",
     "History",
@@ -48,11 +52,14 @@ __all__ = [
     "MismatchError",
     "MissingDetail",
     "PendingUpdate",
+    "Problem",
     "Progress",
     "RunningUpdate",
     "SeenHour",
     "StatedDecision",
+    "StatedPace",
     "StatedProblem",
+    "StatedRange",
     "StatedSignal",
     "ThrottleStatus",
     "TimeLeft",

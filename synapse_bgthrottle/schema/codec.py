@@ -46,6 +46,18 @@ class OneOf:
 
 
 @attrs.frozen
+class Shape:
+    """Further keywords of JSON Schema: the whole shape, where the type is Any."""
+
+    keywords: Mapping[str, Any] = attrs.field(hash=False)
+
+
+@attrs.frozen
+class LeftOut:
+    """The key is left out where it is None."""
+
+
+@attrs.frozen
 class NeverNull:
     """The server always has a value here. None is for what an older server leaves out."""
 
@@ -69,6 +81,7 @@ class Attribute:
         kind: its type, without the marks.
         marks: what is said of it beside the type.
         default: for a key that is missing; `attrs.NOTHING`: it must be there.
+        may_be_left_out: JSON has no such key where it is None.
     """
 
     name: str
@@ -76,6 +89,7 @@ class Attribute:
     kind: Any
     marks: tuple[Any, ...]
     default: Any
+    may_be_left_out: bool
 
 
 def unmarked(kind: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -101,15 +115,27 @@ def attributes(record: Any) -> tuple[Attribute, ...]:
     for field in attrs.fields(record):
         kind, marks = unmarked(hints[field.name])
         key = next((mark.name for mark in marks if isinstance(mark, Key)), field.name)
-        found.append(Attribute(field.name, key, kind, marks, field.default))
+        left_out = any(isinstance(mark, LeftOut) for mark in marks)
+        found.append(Attribute(field.name, key, kind, marks, field.default, left_out))
     return tuple(found)
+
+
+# A status has thousands of these, and Synapse's main thread makes JSON of it every few seconds.
+_PLAIN = frozenset({str, int, float, bool, types.NoneType})
 
 
 def to_json(value: object) -> Any:
     """A record, or what has records in it, as JSON is made from; the inverse of `decode`."""
     record: Any = type(value)
+    if record in _PLAIN:
+        return value
     if attrs.has(record):
-        return {each.key: to_json(getattr(value, each.name)) for each in attributes(record)}
+        pairs = ((each, getattr(value, each.name)) for each in attributes(record))
+        return {
+            each.key: item if type(item) in _PLAIN else to_json(item)
+            for each, item in pairs
+            if item is not None or not each.may_be_left_out
+        }
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import attrs
 
-from synapse_bgthrottle.schema.codec import EpochMs, NeverNull, OneOf, Ratio, WaitedMs, Within
+from synapse_bgthrottle.schema.codec import (
+    EpochMs,
+    NeverNull,
+    OneOf,
+    Ratio,
+    Shape,
+    WaitedMs,
+    Within,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +58,6 @@ class SeenHour:
 
 @attrs.frozen(kw_only=True)
 class Load:
-    """The hours of the week that were watched, 168 at most."""
+    """The hours of the week that were watched."""
 
-    load: tuple[SeenHour, ...] = ()
+    load: Annotated[tuple[SeenHour, ...], Shape({"maxItems": 168})] = ()

@@ -56,8 +56,44 @@ class StatedDecision:
 class TimeLeft:
     """Seconds that are left; null: unknown."""
 
-    at_this_pace: Annotated[float | None, "Rests included."] = None
+    expected: Annotated[
+        float | None,
+        "As is likely, through windows and pauses, by the hours of the week; null also where"
+        " something holds it of which no end is known.",
+    ] = None
+    earliest: Annotated[float | None, "It ends no sooner, as far as is known."] = None
+    latest: Annotated[float | None, "It ends no later, as far as is known."] = None
+    at_this_pace: Annotated[
+        float | None, "As it goes now, rests included; holds are not in it."
+    ] = None
     unthrottled: Annotated[float | None, "Without rests."] = None
+
+
+@attrs.frozen(kw_only=True)
+class StatedRange:
+    """What is likely, and between which it is."""
+
+    likely: float
+    low: float
+    high: float
+
+
+@attrs.frozen(kw_only=True)
+class StatedPace:
+    """What the time left rests on, and forecasts."""
+
+    left: Annotated[float, "In the unit of the progress; rests under way are counted as done."]
+    per_batch_second: Annotated[float, "Of that for each second in batches."]
+    speed_error: Annotated[float, "By what share that may be off."] = 0.0
+    without_clients: Annotated[StatedRange, "Share of the time in batches."]
+    with_clients: Annotated[StatedRange, "Share of the time in batches."]
+    clients_ratio: Annotated[
+        Ratio | None, "For how much of the last half minute clients were there; null: unknown."
+    ] = None
+    slope: Annotated[
+        StatedRange | None,
+        "By what share requests are slower while batches take all of the time; null: not learned.",
+    ] = None
 
 
 @attrs.frozen(kw_only=True)
@@ -80,10 +116,13 @@ class RunningUpdate:
     batch_time_ms: Annotated[float, "Time in batches since then, in ms."] = 0.0
     last_batch_ms: Annotated[float | None, "How long the last batch took; null: unknown."] = None
     target_duration_ms: Annotated[float | None, "How long a batch should take.", NeverNull()] = None
-    items_per_second: Annotated[float | None, "Rests included; null: unknown."] = None
+    items_per_second: Annotated[
+        float | None, "At the pace of now, rests included; null: unknown."
+    ] = None
     waited_ms: WaitedMs = attrs.field(factory=dict)
     progress: Progress | None = None
     time_left_s: TimeLeft = TimeLeft()
+    pace: Annotated[StatedPace | None, "null: not known yet."] = None
     decision: StatedDecision | None = None
     is_in_batch: Annotated[bool, "Whether a batch runs now."] = False
     batch_since_ms: Annotated[EpochMs | None, "null: no batch runs."] = None
@@ -159,7 +198,7 @@ class StatedProblem:
         str,
         OneOf(
             *("store", "disabled", "aborted", "failing", "database", "unknown_update", "circle"),
-            *("held", "stuck", "paused"),
+            *("configuration", "held", "stuck", "paused"),
         ),
     ] = ""
     message: Annotated[str, "What is the matter."] = ""

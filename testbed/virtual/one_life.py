@@ -163,7 +163,7 @@ def _live(kind: Kind) -> _Seen:
 
 
 def _is_closed(module: Any) -> bool:
-    throttle = module._throttle
+    throttle = module._parts.throttle
     decisions = [
         throttle.updates[name, database.update_name].decision
         for name, database in throttle.databases.items()

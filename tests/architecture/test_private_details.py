@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import synapse_bgthrottle
-from synapse_bgthrottle.homeserver.internals.compatibility_table import DETAILS
+from synapse_bgthrottle.homeserver.internals.compatibility import DETAILS
 
 _PACKAGE = Path(synapse_bgthrottle.__file__).parent
 # They never meet Synapse.
@@ -15,11 +15,8 @@ _ELSEWHERE = {"cli", "client", "forecast"}
 # The private names are those of prometheus_client: `unreadable` tells which metrics that costs.
 _METRICS = "homeserver.internals.synapse_metrics"
 # It follows the list itself.
-_LOOKS = "homeserver.internals.private_side"
+_LOOKS = "homeserver.internals.compatibility"
 
-_LISTED = {step.removesuffix("()").removesuffix("=") for d in DETAILS for step in d.path} | {
-    step.removesuffix("()") for d in DETAILS for step in d.instead
-}
 # Asked for with a guard too, but documented, or none of Synapse's.
 _PUBLIC = {
     "app_service",  # of Requester
@@ -83,6 +80,11 @@ def _tree(module: str) -> ast.Module:
     return ast.parse(_PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
 
 
+def _constants(module: str) -> set[str]:
+    nodes = ast.walk(_tree(module))
+    return {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
 def _guarded(module: str) -> Iterator[ast.expr]:
     """Every name that is asked for with a guard."""
     for node in ast.walk(_tree(module)):
@@ -108,7 +110,7 @@ def _is_self(thing: ast.expr) -> bool:
 def test_what_is_asked_for_with_a_guard_is_listed(module: str) -> None:
     """What it costs where it is missing is told at the start."""
     asked = {node.value for node in _guarded(module) if isinstance(node, ast.Constant)}
-    assert set() == asked - _LISTED - _PUBLIC - {"__code__", "co_names"}
+    assert set() == asked - _constants(_LOOKS) - _PUBLIC
 
 
 @pytest.mark.parametrize("module", sorted(_UNGUARDED))
@@ -144,14 +146,10 @@ def test_what_has_synapses_objects_reads_nothing_of_them_without_a_guard(module:
 
 def test_the_list_has_nothing_that_is_not_read() -> None:
     """What each detail is called is asked for somewhere, or is the name of a class."""
-    asked = {
-        node.value
-        for module in set(_modules()) - {_LOOKS}
-        for node in ast.walk(_tree(module))
-        if isinstance(node, ast.Constant) and not module.endswith("compatibility_table")
-    } | {alias for module in _modules() for alias in _imported_names(module)}
-    last = {d.path[-1].removesuffix("()").removesuffix("=") for d in DETAILS}
-    assert set() == last - asked
+    modules = set(_modules()) - {_LOOKS}
+    asked = {name for module in modules for name in _constants(module)}
+    asked |= {alias for module in _modules() for alias in _imported_names(module)}
+    assert set() == {detail.name.rpartition(".")[2] for detail in DETAILS} - asked
 
 
 def _imported_names(module: str) -> Iterator[str]:

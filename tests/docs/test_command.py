@@ -225,7 +225,7 @@ def test_help_imports_nothing_slow() -> None:
 
 
 def test_problems_of_signals(homeserver: Path) -> None:
-    """Each problem under `signals` is told with its line and column, down to the parts of one."""
+    """Each problem under `signals` is told with its line and column, in the order of lines."""
     lines = [
         "      signals:",
         "        pool_wait: 5",
@@ -244,9 +244,9 @@ def test_problems_of_signals(homeserver: Path) -> None:
     signals = "modules.<item 1>.config.signals"
     assert [
         f"{at}15:9: {signals}.event_lag: unknown key",
-        f"{at}21:11: {signals}.sql.name: unknown key",
         f"{at}16:9: {signals}.wal_rate: found '50MiB'",
         f"{at}17:21: {signals}.disk_free.path: found 'data'",
-        f"{at}20:11: {signals}.sql.query: found ''",
         f"{at}19:11: {signals}.sql.threshold: found 0",
+        f"{at}20:11: {signals}.sql.query: found ''",
+        f"{at}21:11: {signals}.sql.name: unknown key",
     ] == [line.split("; ")[0] for line in result.output.splitlines()]

@@ -13,7 +13,7 @@ function update(more = {}) {
   return {
     name: "event_search", one_shot: false, since_ms: NOW - 60_000, batches: 10, batch_time_ms: 1000,
     last_batch_ms: 100, target_duration_ms: 80, batch_since_ms: null, duty_cycle_ratio: 0.2,
-    time_left_s: { at_this_pace: 11_520, unthrottled: 100 },
+    time_left_s: { expected: 11_520, earliest: 9000, latest: 15_000, at_this_pace: 11_520, unthrottled: 100 },
     decision: { cause: "pace", is_hold: false, reason: "rests", since_ms: NOW }, ...more,
   };
 }

@@ -68,7 +68,7 @@ export function summary(status) {
   const what = counted(count, "update is", "updates are");
   if (status.enabled === false) return `${what} pending, and switched off.`;
   const current = status.databases.map((one) => one.current).filter((one) => one !== null);
-  const left = current.map((one) => one.time_left_s.at_this_pace).filter((one) => one !== null);
+  const left = current.map((one) => one.time_left_s.expected ?? one.time_left_s.at_this_pace).filter((one) => one !== null);
   const time = left.length ? `, ${duration(Math.max(...left))} left of what is under way` : "";
   return `${what} pending${time}.`;
 }

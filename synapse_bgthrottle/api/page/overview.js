@@ -12,11 +12,12 @@ const TITLES = {
   failing: "Failing",
   database: "No answer",
   unknown_update: "Unknown update",
+  configuration: "Configuration",
   held: "Held for long",
   stuck: "Stuck",
   paused: "Paused",
 };
-const MILD = new Set(["paused", "held"]);
+const MILD = new Set(["paused", "held", "configuration"]);
 // What Synapse's own switch mends, when it is turned on.
 const REMEDIES = { disabled: "Turn on background updates…", aborted: "Start them anew…" };
 

@@ -54,7 +54,7 @@ export function current(database, status, open) {
     h(
       "dl",
       { class: "facts" },
-      fact("Time left", duration(left.at_this_pace), left.unthrottled !== null && `${duration(left.unthrottled)} of work`),
+      fact("Time left", duration(left.expected ?? left.at_this_pace), range(left)),
       fact("Done", done(progress), amount(progress)),
       fact("Under way for", since(update.since_ms, nowMs), counted(update.batches, "batch", "batches")),
       fact("Items per second", number(update.items_per_second), `${number(update.items)} in all`),
@@ -64,6 +64,11 @@ export function current(database, status, open) {
     h("p", { class: "quiet limits" }, "Limits: ", theirs(update.limits)),
     h("p", { class: "buttons" }, buttons(update.name, database.name, status, open)),
   );
+}
+
+function range(left) {
+  if (left.expected === null) return left.at_this_pace !== null && "once it goes on";
+  return left.latest !== null && `${duration(left.earliest)} to ${duration(left.latest)}`;
 }
 
 function done(progress) {

@@ -1,22 +1,37 @@
 """`bgthrottle check-config`, offline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
 import click
 
 from synapse_bgthrottle.cli import output
-from synapse_bgthrottle.cli.config_file import ConfigFile, NotAConfigError, read_config_files
+from synapse_bgthrottle.cli.config_file import (
+    MODULE,
+    ConfigFile,
+    NotAConfigError,
+    read_config_files,
+)
 from synapse_bgthrottle.cli.render.text import Line
+from synapse_bgthrottle.cli.synapse_source import installed_update_names
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config, parse
-from synapse_bgthrottle.core.config.problems import InvalidConfigError
+from synapse_bgthrottle.core.config.problems import InvalidConfigError, Problem
+from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 from synapse_bgthrottle.core.reports import config_warnings
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FILES = click.Path(exists=True, path_type=Path)
+FILE = click.Path(exists=True, path_type=Path)
+
+# Of commands that can do without a server.
+config_option = click.option(
+    "--config",
+    "files",
+    type=FILE,
+    multiple=True,
+    help="Offline, by homeserver.yaml, say; again for each further file or folder.",
+)
 
 
 @attrs.frozen
@@ -37,7 +52,7 @@ class _Found:
 
 
 @click.command("check-config")
-@click.argument("files", metavar="FILE...", type=_FILES, nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", "output_format", type=click.Choice(output.FORMATS))
 @click.pass_context
 def check_config_command(
@@ -74,16 +89,24 @@ def check_config_command(
         raise click.exceptions.Exit(1)
 
 
-def parsed(file: Path) -> tuple[Config, ConfigFile]:
-    """The configuration in a file; its problems end the command."""
-    found = _check([file])
+def parsed(files: Sequence[Path]) -> tuple[Config, ConfigFile]:
+    """The configuration in files and folders; its problems end the command."""
+    found = _check(list(_all(files)))
     if found.config is None or found.file is None:
         output.show(map(Line, found.problems), err=True)
         raise click.exceptions.Exit(1)
     return found.config, found.file
 
 
-def _all(files: tuple[Path, ...]) -> Iterator[Path]:
+def known_updates() -> tuple[frozenset[str], str]:
+    """The names of the updates that there are, and who knows them."""
+    installed = installed_update_names()
+    if installed:
+        return installed, "the Synapse that is installed here"
+    return UPDATE_NAMES, "this command"
+
+
+def _all(files: Sequence[Path]) -> Iterator[Path]:
     for file in files:
         if file.is_dir():
             inside = (each for each in file.iterdir() if each.name.endswith(".yaml"))
@@ -99,30 +122,65 @@ def _check(files: list[Path]) -> _Found:
         file = read_config_files(files)
     except NotAConfigError as error:
         return _Found(None, None, (str(error),))
-    problems = []
-    for key in file.misplaced:
-        line, column = file.position_beside(key)
-        problems.append(
-            f"{file.file}:{line}:{column}: {key} stands beside `module:`, where it has no effect;"
-            " accepted is below `config:`"
-        )
-    try:
-        config = parse(file.raw)
-    except InvalidConfigError as error:
-        for problem in error.problems:
-            line, column = file.position(problem.path)
-            path = ".".join((*file.path, *problem.path))
-            where = f"{path}: " if path else ""
-            problems.append(f"{file.file}:{line}:{column}: {where}{problem.message}")
-        return _Found(None, file, tuple(problems))
+    problems = list(_of_file(file))
+    configs = []
+    for entry in file.entries:
+        try:
+            configs.append(parse(entry.raw))
+        except InvalidConfigError as error:
+            for problem in error.problems:
+                path = (*entry.path, *problem.path)
+                problems.append((file.position(path), str(Problem(path, problem.message))))
     if problems:
-        return _Found(None, file, tuple(problems))
+        problems.sort(key=lambda problem: problem[0])
+        return _Found(None, file, tuple(_placed(file, problems)))
+    config = configs[0]
     return _Found(config, file, (), tuple(_warnings(config, file)))
+
+
+Placed = tuple[tuple[int, int], str]
+
+
+def _placed(file: ConfigFile, told: Iterable[Placed]) -> Iterator[str]:
+    for (line, column), text in told:
+        yield f"{file.file}:{line}:{column}: {text}"
+
+
+def _of_file(file: ConfigFile) -> Iterator[Placed]:
+    """What is wrong with how it stands in the file, which its values do not show."""
+    for again in file.doubled():
+        where = f"stands in lines {again.first_line} and {again.line}"
+        if again.first_line == again.line:
+            where = f"stands twice in line {again.line}"
+        message = f"{again.key} {where}; YAML keeps only the last: accepted is once"
+        yield (again.line, again.column), message
+    for entry in file.entries:
+        for key in entry.misplaced:
+            yield (
+                file.position((*entry.path[:-1], key)),
+                f"{key} stands beside `module:`, where it has no effect; accepted is below"
+                " `config:`",
+            )
+    lines = [file.position(entry.path[:-1]) for entry in file.entries]
+    for place in lines[1:]:
+        yield (
+            place,
+            f"{MODULE} is listed in lines {lines[0][0]} and {place[0]}, and only the first has an"
+            " effect: accepted is once",
+        )
 
 
 def _warnings(config: Config, file: ConfigFile) -> Iterator[str]:
     for ignored in file.ignored:
         yield f"{ignored}: is empty, or no mapping, and Synapse ignores it"
+    doubts = list(config.doubts)
+    if any(rule.patterns for rule in config.rules):
+        doubts += config_warnings.unknown_names(config, *known_updates())
+    doubts += config_warnings.unknown_databases(config, file.database_names)
+    at = file.entries[0].path
+    told = [Problem((*at, *each.path), each.message) for each in doubts]
+    placed = [(file.position(each.path), str(each)) for each in told]
+    yield from _placed(file, sorted(placed, key=lambda each: each[0]))
     yield from config_warnings.too_small(config, Throttle(config, Settings()).limits_of, "master")
     yield from config_warnings.secrets(config)
     if file.is_sqlite:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from synapse_bgthrottle.cli.commands.check_config import FILE, parsed
+from synapse_bgthrottle.cli.commands.check_config import config_option, known_updates, parsed
+from synapse_bgthrottle.cli.config_file import ConfigFile
 from synapse_bgthrottle.cli.render.levers import explanation_lines
 from synapse_bgthrottle.cli.render.text import Line
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.problems import did_you_mean
+from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 from synapse_bgthrottle.core.reports.explain import explanation
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -26,12 +28,12 @@ _LEFT_OUT = "what the module's config leaves out comes from background_updates: 
 
 @click.command("explain")
 @click.argument("update")
-@click.option("--config", "file", type=FILE, help="Offline, by homeserver.yaml, say.")
+@config_option
 @click.option("--database", default="master", show_default=True, help="The update's database.")
 @click.option("--one-shot", is_flag=True, help="The update is one that Synapse flags one-shot.")
 @online
 def explain_command(
-    session: Session, update: str, file: Path | None, database: str, one_shot: bool
+    session: Session, update: str, files: tuple[Path, ...], database: str, one_shot: bool
 ) -> None:
     """Tell which limits an update gets, and what would hold it now.
 
@@ -43,8 +45,8 @@ def explain_command(
       bgthrottle explain event_search
       bgthrottle explain event_search --config /etc/matrix-synapse/homeserver.yaml
     """
-    if file is not None:
-        _offline(session, update, file, database, one_shot)
+    if files:
+        _offline(session, update, files, database, one_shot)
         return
     if not session.settings().url:
         raise click.UsageError("use --config FILE to ask a configuration, or --url for a server")
@@ -75,7 +77,9 @@ def _place(status: "ThrottleStatus", update: str, database: str) -> Iterator[Lin
         names = [pending.name for pending in each.pending]
         if update not in names:
             told = f"{update} is not pending in {database} now; this is by its name alone"
-            yield Line(f"  {told}{did_you_mean(update, names)}")
+            # One that is known and not pending is no mistake.
+            hint = "" if update in UPDATE_NAMES else did_you_mean(update, [*names, *UPDATE_NAMES])
+            yield Line(f"  {told}{hint}")
         elif place := names.index(update):
             decision = None if each.current is None else each.current.decision
             held = f" is held: {decision.reason}" if decision and decision.is_hold else " is first"
@@ -86,13 +90,26 @@ def _place(status: "ThrottleStatus", update: str, database: str) -> Iterator[Lin
         yield Line(f"  this server has no database {database}, but {known}", "held")
 
 
-def _offline(session: Session, update: str, file: Path, database: str, one_shot: bool) -> None:
-    config, found = parsed(file)
+def _unknown(update: str, database: str, found: ConfigFile) -> Iterator[str]:
+    names, who = known_updates()
+    if update not in names:
+        yield f"{who} knows no update called {update}{did_you_mean(update, names)}"
+    databases = found.database_names
+    if databases and database not in databases:
+        known, hint = ", ".join(sorted(databases)), did_you_mean(database, databases)
+        yield f"no database {database} in this server, but {known}{hint}"
+
+
+def _offline(
+    session: Session, update: str, files: tuple[Path, ...], database: str, one_shot: bool
+) -> None:
+    config, found = parsed(files)
     wall_ms = session.around.wall_ms()
     throttle = Throttle(config, Settings())
     at = Conditions(now_s=0.0, wall_s=wall_ms / 1000)
     told = explanation(throttle, database, update, one_shot, at)
     lines = [*explanation_lines(told, wall_ms), Line(f"  {_ONLY_THE_SERVER}")]
+    lines += [Line(f"  {text}", "held") for text in _unknown(update, database, found)]
     if found.server_section:
         lines.append(Line(f"  {_LEFT_OUT}"))
     session.show(told, lines)

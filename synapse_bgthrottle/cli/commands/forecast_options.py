@@ -1,6 +1,6 @@
 """What is said on the command line of `bgthrottle forecast`, read."""
 
-import random
+import re
 from collections.abc import Callable
 from datetime import tzinfo
 from pathlib import Path
@@ -10,11 +10,20 @@ import click
 from click.shell_completion import CompletionItem
 
 from synapse_bgthrottle.cli.connection_settings import parse_span_ms
-from synapse_bgthrottle.forecast.models import parse_count, parse_rate
-from synapse_bgthrottle.forecast.weekly_load import WeeklyLoad, flat, office, parse_load
-from testbed.simulation.model import Streams
+from synapse_bgthrottle.cli.files import PIPE_S, UnusableFileError, read_file
+from synapse_bgthrottle.core.tracking.expected_pace import Range
+from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad, flat, office, parse_load
 
 T = TypeVar("T")
+
+# By what share requests are slower at full work, where nothing is learned: of kinds of servers, as
+# on the modelled ones.
+SLOPES = {
+    "two-cores": Range(0.54, 0.2, 0.8),
+    "sqlite": Range(0.8, 0.4, 1.2),
+    "spare-cores": Range(0.01, 0.0, 0.1),
+    "workers": Range(0.0, 0.0, 0.05),
+}
 
 LEARNED = "learned"
 _LOADS: dict[str, Callable[[tzinfo], WeeklyLoad]] = {
@@ -22,6 +31,9 @@ _LOADS: dict[str, Callable[[tzinfo], WeeklyLoad]] = {
     "office": office,
     "idle": lambda zone: flat(zone, 0.0),
 }
+_RATE = re.compile(r"([0-9][0-9_.e+]*) ?/ ?(ms|s|m|min|h)", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[0-9]{1,3}(,[0-9]{3})+")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _LARGEST_FILE = 64 * 1024
 _LONGEST_S = 1e9
 
@@ -53,6 +65,33 @@ def _loads(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     """The names, and files."""
     names = [name for name in (*_LOADS, LEARNED) if name.startswith(incomplete)]
     return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
+
+
+def parse_count(text: str) -> float:
+    """A number of items: `1e9`, `250000`, `1,000,000`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    count = float(text.replace(",", "") if _THOUSANDS.fullmatch(text.strip()) else text)
+    if not 0 < count < 1e18:
+        raise ValueError("out of range")
+    return count
+
+
+def parse_rate(text: str) -> float:
+    """Items a second, from `5/ms`, `300/s` or `1e6/h`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _RATE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("no rate")
+    rate = float(match[1]) / _SECONDS[match[2].lower()]
+    if not 0 < rate < 1e15:
+        raise ValueError("out of range")
+    return rate
 
 
 items_option = click.option(
@@ -89,11 +128,10 @@ def read_load(name: str, zone: tzinfo) -> WeeklyLoad:
 
     path = Path(name)
     try:
-        with path.open("rb") as opened:
-            raw = yaml.safe_load(opened.read(_LARGEST_FILE))
-    except OSError as error:
+        raw = yaml.safe_load(read_file(path, _LARGEST_FILE, PIPE_S)[0])
+    except UnusableFileError as error:
         known = ", ".join((*_LOADS, LEARNED))
-        message = f"--load {name}: {error.strerror}; accepted is {known}, or a file"
+        message = f"--load {name}: {error}; accepted is {known}, or a file"
         raise click.UsageError(message) from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise click.UsageError(f"--load {name}: is neither YAML nor JSON") from None
@@ -101,12 +139,3 @@ def read_load(name: str, zone: tzinfo) -> WeeklyLoad:
         return parse_load(raw, path.name, zone)
     except ValueError as error:
         raise click.UsageError(f"--load {name}: {error}") from None
-
-
-def seeds(number: int) -> Streams:
-    """Courses of chance, the same every time."""
-
-    def stream(name: str) -> Callable[[], float]:
-        return random.Random(f"{number} {name}").random
-
-    return stream

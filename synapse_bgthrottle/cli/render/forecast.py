@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from synapse_bgthrottle.cli.render.text import Line, duration, moment, number, share
 from synapse_bgthrottle.forecast.charts import plot
-from synapse_bgthrottle.forecast.results import (
+from synapse_bgthrottle.forecast.models import (
     ConfigurationForecast,
     Forecast,
     PastForecasts,

@@ -32,13 +32,13 @@ def update_line(database: "DatabaseStatus", now_ms: float | None) -> str:
 
 
 def _left(current: "RunningUpdate") -> str:
-    """The time that is left; while it is held, of what runs, as that says nothing of the hold."""
-    left_s = current.time_left_s.at_this_pace
-    if left_s is None:
+    """The time that is left; where a hold has no known end, of what runs."""
+    told = current.time_left_s
+    if told.expected is not None:
+        return f"ETA {duration(told.expected * 1000)}"
+    if told.at_this_pace is None:
         return "ETA unknown"
-    is_held = current.decision is not None and current.decision.is_hold
-    left = duration(left_s * 1000)
-    return f"{left} once it goes on" if is_held else f"ETA {left}"
+    return f"{duration(told.at_this_pace * 1000)} once it goes on"
 
 
 def why(database: "DatabaseStatus") -> str:
@@ -166,5 +166,8 @@ def _work(current: "RunningUpdate") -> Iterator[str]:
         yield f"target {duration(current.target_duration_ms)}"
     if current.items_per_second is not None:
         yield f"{number(current.items_per_second)} items/s"
+    if current.time_left_s.earliest is not None and current.time_left_s.latest is not None:
+        earliest, latest = current.time_left_s.earliest, current.time_left_s.latest
+        yield f"ETA between {duration(earliest * 1000)} and {duration(latest * 1000)}"
     if current.time_left_s.unthrottled is not None:
         yield f"unthrottled {duration(current.time_left_s.unthrottled * 1000)} left"

@@ -75,11 +75,14 @@ class SeenWeek:
 
     Attributes:
         hours: by number.
+        watched_s: how long it was watched since the start.
+        present_s: for how much of that clients were there.
     """
 
     def __init__(self, *, sees_requests: bool = True) -> None:
         """`sees_requests` is whether clients' requests come to this process."""
         self.hours: dict[int, SeenHour] = {}
+        self.watched_s = self.present_s = 0.0
         self._sees_requests = sees_requests
         self._changed: set[int] = set()
         self._before: ProcessSample | None = None
@@ -108,6 +111,8 @@ class SeenWeek:
         is_quiet = presence.is_quiet(sample.at_s, _QUIET_AFTER_S)
         came = max(answered(sample) - answered(before), 0)
         new = SeenHour(number, week, span_s, 0.0 if is_quiet else span_s, came)
+        self.watched_s += new.watched_s
+        self.present_s += new.present_s
         old = self.hours.get(number)
         self.hours[number] = new if old is None else old.and_also(new)
         self._changed.add(number)

@@ -27,16 +27,55 @@ _SYNAPSES_OWN = (
     "/health/",
 )
 _LONGEST_MS = 365 * 86_400_000
+# A number of ms that is larger is none of seconds: those would be a day.
+_MOST_BARE_MS = 86_400
+_LEAST_BARE_BYTES = 2**20
 _MOST_ITEMS = 2**31 - 1  # a batch size ends in an SQL LIMIT
 
 
 @attrs.frozen
 class Key:
-    """A key of the configuration: the setting it makes, what is accepted, and how it is read."""
+    """A key of the configuration: the setting it makes, what is accepted, and how it is read.
+
+    Attributes:
+        setting: its name in `Settings`.
+        accepted: for people.
+        parse: reads it; ValueError: it is not accepted.
+        doubt: what to tell of a value that is accepted and hardly meant; empty: nothing.
+    """
 
     setting: str
     accepted: str
     parse: Callable[[Any], Any]
+    doubt: Callable[[Any], str] = lambda value: ""
+
+
+def bare_ms(value: Any) -> str:
+    """What to tell of a duration without a unit that may be meant as seconds; empty: nothing."""
+    number = _bare_number(value)
+    if not 0 < number <= _MOST_BARE_MS:
+        return ""
+    return f"{number} is {number} ms; write {number}s if you mean seconds, otherwise {number}ms"
+
+
+def bare_bytes(value: Any) -> str:
+    """What to tell of a size without a unit that is hardly meant as bytes; empty: nothing."""
+    number = _bare_number(value)
+    if not 0 < number < _LEAST_BARE_BYTES:
+        return ""
+    return f"{number} is {number} bytes; write {number}GiB if you mean that, otherwise {number}B"
+
+
+def _bare_number(value: Any) -> int:
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,15}", value.strip(), re.ASCII):
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _bare_one(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != 1:
+        return ""
+    return f"{value} is 100%; write 1% if you mean one percent, otherwise 100%"
 
 
 def _within(value: float, low: float, high: float) -> Any:
@@ -112,23 +151,26 @@ KEYS: dict[str, Key] = {
         "target_duration_ms",
         f"a duration from 1ms to 1h, {_DURATION}",
         lambda value: _within(parse_duration_ms(value), 1, 3_600_000),
+        bare_ms,
     ),
     "duty_cycle": Key(
         "pace",
         "a share from 0.1% to 100%, such as 10% or 0.1, or adaptive",
         _duty_cycle,
+        _bare_one,
     ),
     "sleep": Key(
         "pace",
         f"a duration up to 1d, {_DURATION}; 0 never waits",
         lambda value: FixedSleep(_within(parse_duration_ms(value), 0, 86_400_000)),
+        bare_ms,
     ),
     "profile": Key("profile", f"one of {', '.join(PROFILES)}", _profile),
     "min_duty_cycle": Key(
-        "min_duty_ratio", "a share from 0.1% to 100%, such as 1% or 0.01", _duty_ratio
+        "min_duty_ratio", "a share from 0.1% to 100%, such as 1% or 0.01", _duty_ratio, _bare_one
     ),
     "max_duty_cycle": Key(
-        "max_duty_ratio", "a share from 0.1% to 100%, such as 50% or 0.5", _duty_ratio
+        "max_duty_ratio", "a share from 0.1% to 100%, such as 50% or 0.5", _duty_ratio, _bare_one
     ),
     "max_items_per_second": Key(
         "max_items_per_second", "a number from 0.001, such as 200, or off", _or_off(_rate)
@@ -149,6 +191,7 @@ KEYS: dict[str, Key] = {
         "max_hold_ms",
         f"a duration from 1m to 1y, {_DURATION}",
         lambda value: _within(parse_duration_ms(value), 60_000, _LONGEST_MS),
+        bare_ms,
     ),
     "approval": Key("needs_approval", "required or off", _approval),
 }

@@ -191,27 +191,73 @@ def first_match(
     return next((r for r in rules if r.matches(update_name, database_name, one_shot)), None)
 
 
-def is_shadowed(rule: Rule, earlier: Sequence[Rule]) -> bool:
-    """Whether earlier rules certainly take all that this one could match."""
-    kinds = (True, False) if rule.one_shot is None else (rule.one_shot,)
-    return all(
-        any(_takes_all(other, pattern, rule.database, kind) for other in earlier)
-        for pattern in rule.patterns or ("*",)
-        for kind in kinds
-    )
+class EarlierRules:
+    """Rules, added in their order, that are asked whether they leave a later one anything.
+
+    What decides nothing is not compared: a rule is found by its database, its kind and the plain
+    ends of its pattern, so that many rules take no longer each than few.
+    """
+
+    def __init__(self) -> None:
+        self._by_scope: dict[tuple[str | None, bool | None], _Patterns] = {}
+
+    def add(self, rule: Rule) -> None:
+        """It goes before all that are asked about from now on."""
+        patterns = self._by_scope.setdefault((rule.database, rule.one_shot), _Patterns())
+        for pattern in rule.patterns or ("*",):
+            patterns.add(pattern)
+
+    def shadow(self, rule: Rule) -> bool:
+        """Whether they certainly take all that this one could match."""
+        kinds = (True, False) if rule.one_shot is None else (rule.one_shot,)
+        return all(
+            any(
+                (patterns := self._by_scope.get((database, one_shot))) and patterns.take(pattern)
+                for database in {None, rule.database}
+                for one_shot in (None, kind)
+            )
+            for pattern in rule.patterns or ("*",)
+            for kind in kinds
+        )
 
 
 # What a wildcard of the later pattern stands for: a character that no literal matches.
 _ANYTHING = "\0"
+_WILDCARD = re.compile(r"\[!?\]?[^\]]*\]|\*|\?")
 
 
-def _takes_all(rule: Rule, pattern: str, database: str | None, one_shot: bool) -> bool:
-    # A `*` takes whatever a later wildcard may stand for; `?` and `[...]` do not, so a rule that
-    # has them counts only where the later pattern is a plain name.
-    stand_in = re.sub(r"\[!?\]?[^\]]*\]|\*|\?", _ANYTHING, pattern)
-    if rule.database not in (None, database) or rule.one_shot not in (None, one_shot):
-        return False
-    return any(
-        fnmatch.fnmatchcase(stand_in, taker) and (stand_in == pattern or not set(taker) & set("?["))
-        for taker in rule.patterns or ("*",)
-    )
+class _Patterns:
+    """Patterns of rules that match the same databases and kinds."""
+
+    def __init__(self) -> None:
+        self._plain: set[str] = set()
+        self._prefixes: set[str] = set()
+        self._suffixes: set[str] = set()
+        self._by_ends: dict[tuple[str, str], dict[str, Pattern[str]]] = {}
+
+    def add(self, pattern: str) -> None:
+        prefix, suffix = re.split(r"[*?[]", pattern)[0], re.split(r"[*?[\]]", pattern)[-1]
+        if prefix == pattern:
+            self._plain.add(pattern)
+            return
+        self._prefixes.add(prefix)
+        self._suffixes.add(suffix)
+        regex = re.compile(fnmatch.translate(pattern))
+        self._by_ends.setdefault((prefix, suffix), {})[pattern] = regex
+
+    def take(self, pattern: str) -> bool:
+        """Whether one of them certainly matches all that this one matches."""
+        # A `*` takes whatever a later wildcard may stand for; `?` and `[...]` do not, so a pattern
+        # that has them counts only where the later one is a plain name.
+        stand_in = _WILDCARD.sub(_ANYTHING, pattern)
+        if stand_in in self._plain:
+            return True
+        places = range(len(stand_in) + 1)
+        prefixes = self._prefixes.intersection(stand_in[:place] for place in places)
+        suffixes = self._suffixes.intersection(stand_in[place:] for place in places)
+        return any(
+            (stand_in == pattern or not set(taker) & set("?[")) and regex.match(stand_in)
+            for prefix in prefixes
+            for suffix in suffixes
+            for taker, regex in self._by_ends.get((prefix, suffix), {}).items()
+        )

@@ -7,19 +7,25 @@ import attrs
 
 from synapse_bgthrottle.core.config.contradictions import contradictions
 from synapse_bgthrottle.core.config.keys import API_PATH, KEYS, MATCH_KEYS, SETTING_KEYS
-from synapse_bgthrottle.core.config.limits import Rule, Settings, is_shadowed, with_pace
+from synapse_bgthrottle.core.config.limits import EarlierRules, Rule, Settings, with_pace
 from synapse_bgthrottle.core.config.problems import (
     LONGEST_NAME,
     InvalidConfigError,
     Path,
     Problem,
     refused,
+    text,
     unknown_keys,
 )
 from synapse_bgthrottle.core.config.signal_parser import NESTED_KEYS, parse_signals
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
-from synapse_bgthrottle.core.config.window_config import DAYS_ACCEPTED, parse_window
+from synapse_bgthrottle.core.config.window_config import DAYS_ACCEPTED, doubts, parse_window
 from synapse_bgthrottle.core.signals import SIGNALS
+
+TOP_KEYS = (*SETTING_KEYS, API_PATH.setting, "signals", "rules")
+
+# What has parts, so that a configuration can have its name without any of them.
+SECTIONS = ("signals", "rules", "windows")
 
 
 @attrs.frozen
@@ -31,25 +37,48 @@ class Config:
         rules: the first one that matches an update goes before the top level.
         signals: what is looked at, and from where on it matters.
         api_path: where the HTTP API is; None: nowhere.
+        doubts: what is accepted, and is hardly meant: such as `sleep: 1`, which is 1 ms.
     """
 
     settings: Settings = attrs.field(factory=Settings)
     rules: tuple[Rule, ...] = ()
     signals: SignalSettings = attrs.field(factory=SignalSettings)
     api_path: str | None = "/_synapse/bgthrottle"
+    doubts: tuple[Problem, ...] = attrs.field(default=(), eq=False)
 
 
 def parse(raw: object) -> Config:
     """The configuration as it was written, checked.
 
     Raises:
-        InvalidConfigError: something is wrong with it; tells everything that is.
+        InvalidConfigError: something is wrong with it; tells everything that is, in its order.
     """
     reader = _Reader()
     config = reader.config(raw)
     if reader.problems:
-        raise InvalidConfigError(reader.problems)
-    return config
+        raise InvalidConfigError(_in_order(raw, reader.problems))
+    return attrs.evolve(config, doubts=tuple(_in_order(raw, reader.doubts)))
+
+
+def _in_order(raw: object, problems: Sequence[Problem]) -> list[Problem]:
+    """As what they are about stands in the configuration, from the first to the last."""
+    numbers: dict[int, dict[str, int]] = {}
+
+    def place(problem: Problem) -> tuple[int, ...]:
+        at, node = [], raw
+        for name in problem.path:
+            if isinstance(node, dict):
+                if id(node) not in numbers:
+                    keys = (text(key)[:LONGEST_NAME] for key in node)
+                    numbers[id(node)] = {key: number for number, key in enumerate(keys)}
+                at.append(numbers[id(node)].get(name, -1))
+                node = node.get(name)
+            elif isinstance(node, list) and name.startswith("<item "):
+                at.append(int(name[6:-1]))
+                node = node[at[-1]]
+        return tuple(at)
+
+    return sorted(problems, key=place)
 
 
 def parse_settings(raw: object, path: Path, keys: Sequence[str] = SETTING_KEYS) -> Settings:
@@ -75,6 +104,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self.doubts: list[Problem] = []
 
     def _problem(self, path: Path, message: str) -> None:
         self.problems.append(Problem(path, message))
@@ -82,10 +112,18 @@ class _Reader:
     def _refuse(self, path: Path, value: object, accepted: str) -> None:
         self.problems.append(refused(path, value, accepted))
 
+    def _doubt(self, path: Path, message: str) -> None:
+        if message:
+            self.doubts.append(Problem(path, message))
+
     def config(self, raw: object) -> Config:
-        mapping = self._mapping(raw, (), (*SETTING_KEYS, "api_path", "signals", "rules"))
+        mapping = self._mapping(raw, (), TOP_KEYS)
         if mapping is None:
             return Config()
+        # A section of which every line is commented out is as if it were left out.
+        mapping = {
+            key: value for key, value in mapping.items() if value is not None or key not in SECTIONS
+        }
         settings = self._settings(mapping, (), Settings())
         signals = self._signals(mapping.get("signals", {}))
         rules = self._rules(mapping.get("rules", []), settings)
@@ -125,6 +163,8 @@ class _Reader:
                     read.setdefault(key.setting, key.parse(raw[name]))
                 except ValueError:
                     self._refuse((*path, name), raw[name], key.accepted)
+                else:
+                    self._doubt((*path, name), key.doubt(raw[name]))
         if "windows" in raw:
             read["windows"] = self._windows(raw["windows"], (*path, "windows"))
         settings = Settings(**read)
@@ -149,6 +189,9 @@ class _Reader:
                 for key, accepted in problems:
                     place = (*at, key) if key in mapping else at
                     self._refuse(place, mapping.get(key, item), accepted)
+                if window is not None:
+                    for key, message in doubts(mapping):
+                        self._doubt((*at, key), message)
                 windows.append(window)
         return tuple(windows) if windows and None not in windows else None
 
@@ -159,8 +202,14 @@ class _Reader:
         for name, keys in NESTED_KEYS.items():
             if isinstance(mapping.get(name), dict):
                 self._mapping(mapping[name], ("signals", name), keys)
-        signals, problems = parse_signals(mapping)
+        there = {
+            name: value
+            for name, value in mapping.items()
+            if value is not None or name not in NESTED_KEYS
+        }
+        signals, problems, unsure = parse_signals(there)
         self.problems.extend(problems)
+        self.doubts.extend(unsure)
         return signals
 
     def _rules(self, raw: object, top: Settings) -> list[Rule]:
@@ -168,12 +217,15 @@ class _Reader:
             self._refuse(("rules",), raw, "a list of rules")
             return []
         rules: list[Rule] = []
+        earlier = EarlierRules()
         for number, item in enumerate(raw):
             path = ("rules", f"<item {number}>")
             keys = (*MATCH_KEYS, *SETTING_KEYS)
             mapping = self._mapping(item, path, keys)
             if mapping is None:
                 continue
+            if mapping.get("windows", ...) is None:
+                mapping = {key: value for key, value in mapping.items() if key != "windows"}
             if not mapping:
                 self._refuse(path, item, f"at least one of {', '.join(keys)}")
                 continue
@@ -187,13 +239,14 @@ class _Reader:
             )
             if len(self.problems) > before:
                 continue  # what it would match is not known
-            if is_shadowed(rule, rules):
+            if earlier.shadow(rule):
                 self._problem(
                     path,
                     f"{rule} can never match, because earlier rules take all that it could;"
                     " accepted is to move it up, or to leave it out",
                 )
             rules.append(rule)
+            earlier.add(rule)
         return rules
 
     def _patterns(self, raw: Mapping[str, Any], path: Path) -> tuple[str, ...]:

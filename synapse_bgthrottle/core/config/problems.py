@@ -4,25 +4,17 @@ import difflib
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
 
-import attrs
+from synapse_bgthrottle import schema
 
 Path = tuple[str, ...]
+Problem = schema.Problem
 
 LONGEST_NAME = 200
 
 _SHORT = reprlib.Repr()  # whole values may be huge: YAML aliases multiply
 _SHORT.maxstring = _SHORT.maxother = 60
-
-
-@attrs.frozen
-class Problem:
-    """Something that a configuration or a request gets wrong: where, and what to do about it."""
-
-    path: Path
-    message: str
-
-    def __str__(self) -> str:
-        return ": ".join(part for part in (".".join(self.path), self.message) if part)
+_SHORT.maxlevel = 3  # each level multiplies by six again
+_LONGEST_FOUND = 300
 
 
 class InvalidConfigError(Exception):
@@ -67,7 +59,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def found(value: object) -> str:
     """In short, as Python writes it."""
-    return text(value, _SHORT.repr)
+    written = text(value, _SHORT.repr)
+    return written if len(written) <= _LONGEST_FOUND else f"{written[:_LONGEST_FOUND]}..."
 
 
 def text(value: object, write: Callable[[object], str] = str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from synapse_bgthrottle.core.config.keys import bare_bytes, bare_ms
 from synapse_bgthrottle.core.config.problems import Path, Problem, refused
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings, shown
 from synapse_bgthrottle.core.signals import SIGNALS, Unit
@@ -33,9 +34,12 @@ _SQL_ACCEPTED = "a mapping with both query and threshold, or off"
 _DISK_ACCEPTED = "a mapping with threshold, path, or both"
 
 
-def parse_signals(raw: Mapping[str, Any]) -> tuple[SignalSettings, list[Problem]]:
-    """What could be read of it, and all problems but unknown keys."""
-    return _Reader().read(raw)
+def parse_signals(
+    raw: Mapping[str, Any],
+) -> tuple[SignalSettings, list[Problem], list[Problem]]:
+    """What could be read of it, all problems but unknown keys, and what is hardly meant."""
+    reader = _Reader()
+    return reader.read(raw), reader.problems, reader.doubts
 
 
 def _within(value: Any, low: float, high: float) -> float:
@@ -78,6 +82,10 @@ _THRESHOLDS: dict[Unit, tuple[str, Callable[[Any], float]]] = {
 }
 
 
+# And what to tell of one that is hardly meant.
+_DOUBTS = {Unit.DURATION: bare_ms, Unit.SIZE: bare_bytes}
+
+
 def _line(value: Any, longest: int) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= longest or "\0" in value:
         raise ValueError("not a text")
@@ -110,10 +118,11 @@ def _query(value: Any) -> str:
 
 class _Reader:
     def __init__(self) -> None:
-        self._problems: list[Problem] = []
+        self.problems: list[Problem] = []
+        self.doubts: list[Problem] = []
         self._thresholds: dict[str, float | None] = {}
 
-    def read(self, raw: Mapping[str, Any]) -> tuple[SignalSettings, list[Problem]]:
+    def read(self, raw: Mapping[str, Any]) -> SignalSettings:
         own: dict[str, str | None] = {}
         for name in (name for name in SIGNALS if name in raw):
             value = raw[name]
@@ -129,10 +138,10 @@ class _Reader:
                 own["disk_path"] = self._disk_free(value)
             else:
                 self._threshold(name, (name,), value, ", or off")
-        return SignalSettings(thresholds=self._thresholds, **own), self._problems
+        return SignalSettings(thresholds=self._thresholds, **own)
 
     def _refuse(self, path: Path, value: Any, accepted: str) -> None:
-        self._problems.append(refused(("signals", *path), value, accepted))
+        self.problems.append(refused(("signals", *path), value, accepted))
 
     def _parsed(self, path: Path, value: Any, accepted: str, parse: Callable[[Any], Any]) -> Any:
         try:
@@ -146,6 +155,9 @@ class _Reader:
         threshold = self._parsed(path, value, accepted + more, parse)
         if threshold is not None:
             self._thresholds[name] = threshold
+            doubt = _DOUBTS.get(SIGNALS[name].unit, lambda _: "")(value)
+            if doubt:
+                self.doubts.append(Problem(("signals", *path), doubt))
 
     def _switch(
         self, name: str, value: Any, accepted: str, parse: Callable[[Any], str]

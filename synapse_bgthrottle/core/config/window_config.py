@@ -1,10 +1,14 @@
 """One item of `windows:` as written, to a `Window`: names of days, ranges of them, times."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from synapse_bgthrottle.core.config.windows import DAYS, Window
-from synapse_bgthrottle.core.units import MINUTES_PER_DAY, parse_time_of_day_minutes
+from synapse_bgthrottle.core.units import (
+    MINUTES_PER_DAY,
+    format_time_of_day,
+    parse_time_of_day_minutes,
+)
 
 DAYS_ACCEPTED = 'days (such as mon-fri), start and end (such as "22:00")'
 
@@ -47,6 +51,18 @@ def parse_window(raw: Mapping[str, Any]) -> tuple[Window | None, list[tuple[str,
     if problems or days is None or start is None or end is None:
         return None, problems
     return Window(days, start, end or MINUTES_PER_DAY), []
+
+
+def doubts(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """For each time that is hardly meant the key and a message.
+
+    An unquoted 22:00 is 1320 to YAML, and an unquoted 1:00 is 60: what is less was written so.
+    """
+    for key in ("start", "end"):
+        value = raw.get(key)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 60:
+            clock, hour = format_time_of_day(value), format_time_of_day(min(value, 24) * 60)
+            yield key, f'{value} is {clock}; write "{hour}" if you mean the hour, else "{clock}"'
 
 
 def _time(value: object, latest: int) -> int | None:

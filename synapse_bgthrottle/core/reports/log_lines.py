@@ -11,7 +11,7 @@ import attrs
 
 from synapse_bgthrottle.core.config.limits import Adaptive
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
-from synapse_bgthrottle.core.scheduling.state import UpdateState
+from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal_set import Board
 from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
@@ -92,6 +92,16 @@ class Teller:
         self.cause, self.subject = cause, decision.subject
 
 
+def doing(database_name: str, database: DatabaseState, update: UpdateState) -> str:
+    """What the update at the head of a database's queue is doing."""
+    does = "running a batch" if update.batch.start_s is not None else "waiting"
+    reason = update.decision.reason if update.decision is not None else "just begun"
+    return (
+        f"{database_name}: {database.update_name} {does} ({reason}), {update.totals.batches}"
+        f" batches in {update.totals.batch_s:.1f}s, {database.failures} failures in a row"
+    )
+
+
 def describe(update: UpdateState) -> str:
     """How an update is limited, and by which rule."""
     limits = update.limits
@@ -129,9 +139,10 @@ class SampleTeller:
         if sample.problem:
             return
         self._samples += 1
+        yield from self._refused(sample)
         # Only PostgreSQL counts transactions: what SQLite does not have need not be told.
         if self._samples >= _SAMPLES_UNTIL_SEEN and sample.transactions is not None:
-            for name in sorted(set(board.unobservable()) - self._told):
+            for name in sorted(set(board.unobservable()) - self._told - sample.refused.keys()):
                 self._told.add(name)
                 left_out = "and is left out"
                 if board.levels[name].is_hidden:
@@ -142,6 +153,18 @@ class SampleTeller:
                     " see the table of signals in the documentation",
                 )
         yield from self._build(update_name, sample)
+
+    def _refused(self, sample: DatabaseSample) -> Iterator[Line]:
+        for complaint in sorted(set(sample.refused.values())):
+            names = {name for name, why in sample.refused.items() if why == complaint} - self._told
+            if names:
+                self._told |= names
+                yield (
+                    logging.WARNING,
+                    f"the database {self.database_name} refuses what tells"
+                    f" {', '.join(sorted(names))}: {complaint}. It is left out, and tried again"
+                    " every hour",
+                )
 
     def _build(self, update_name: str, sample: DatabaseSample) -> Iterator[Line]:
         phase, done_ratio = sample.index_build or ("", None)

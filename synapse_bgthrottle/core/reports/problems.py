@@ -15,6 +15,10 @@ _START_ANEW = (
     ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled.'
 )
 
+_CONFIGURATION = (
+    "Change the module's `config:` and restart Synapse; `bgthrottle check-config` shows the line."
+)
+
 # It never forgets what it is at, and nothing but its end makes it go on to another one.
 _RESTART = "Synapse is still at {name}, which is no longer in the queue: restart it."
 
@@ -73,6 +77,12 @@ def problems(
         yield from _of_database(database, gone.get(database.name), now_ms)
     pauses = [_paused(lever) for lever in levers if lever.kind == "pause"]
     yield from (pause for at, pause in enumerate(pauses) if pause not in pauses[:at])
+
+
+def of_configuration(warnings: Sequence[str]) -> Iterator[schema.StatedProblem]:
+    """What the configuration says that is accepted, and is hardly meant."""
+    for warning in warnings:
+        yield _problem(None, "configuration", warning, _CONFIGURATION)
 
 
 def _paused(lever: schema.Lever) -> schema.StatedProblem:

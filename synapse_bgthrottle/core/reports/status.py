@@ -7,14 +7,14 @@ import attrs
 from synapse_bgthrottle import schema
 from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
-from synapse_bgthrottle.core.reports.problems import problems
+from synapse_bgthrottle.core.reports.problems import of_configuration, problems
 from synapse_bgthrottle.core.reports.update_status import Moment, signals_status, update_status
 from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import Pending, QueueRow, in_order
 from synapse_bgthrottle.core.tracking.runs import Courses
-from synapse_bgthrottle.core.tracking.time_left import NOT_KNOWN, TimeLeft
+from synapse_bgthrottle.core.tracking.time_left import Estimate
 
 
 @attrs.frozen(kw_only=True)
@@ -31,7 +31,7 @@ class DatabaseLook:
         known: names of the updates that the server can run; empty: unknown.
         one_shots: names of those that Synapse flags so.
         progress: how far updates are, by name; those that are not in it are unknown.
-        time_left: of the update under way.
+        estimate: how long the update under way takes.
     """
 
     name: str
@@ -43,7 +43,7 @@ class DatabaseLook:
     known: frozenset[str] = frozenset()
     one_shots: frozenset[str] = frozenset()
     progress: Mapping[str, Progress] = attrs.field(factory=dict)
-    time_left: TimeLeft = NOT_KNOWN
+    estimate: Estimate = attrs.field(factory=Estimate)
 
 
 def status(
@@ -56,8 +56,9 @@ def status(
     enabled: bool,
     store_problem: str,
     missing: Sequence[schema.MissingDetail] = (),
+    warnings: Sequence[str] = (),
 ) -> schema.ThrottleStatus:
-    """The whole status."""
+    """The whole status; `warnings` are of the configuration."""
     levers = (throttle.levers or Levers()).in_force(moment.wall_s)
     stated = tuple(lever.stated() for lever in levers)
     databases = tuple(_database(throttle, courses, look, levers, enabled, moment) for look in looks)
@@ -77,7 +78,10 @@ def status(
         duty_cycle_ratio=_duty_ratio(databases),
         databases=databases,
         levers=stated,
-        problems=tuple(problems(enabled, store_problem, databases, gone, stated, now_ms)),
+        problems=(
+            *problems(enabled, store_problem, databases, gone, stated, now_ms),
+            *of_configuration(warnings),
+        ),
         missing=tuple(missing),
     )
 
@@ -106,7 +110,7 @@ def _database(
             throttle.as_of(entry.key, moment.wall_s),
             state,
             look.progress.get(entry.update),
-            look.time_left,
+            look.estimate,
             moment,
         )
     first = current.name if current else look.current

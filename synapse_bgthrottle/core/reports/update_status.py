@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.signal_state import Level
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.progress import Progress
-from synapse_bgthrottle.core.tracking.time_left import TimeLeft
+from synapse_bgthrottle.core.tracking.time_left import Estimate
 
 
 @attrs.frozen
@@ -34,7 +34,7 @@ def update_status(
     update: UpdateState,
     database: DatabaseState,
     progress: Progress | None,
-    time_left: TimeLeft,
+    estimate: Estimate,
     moment: Moment,
 ) -> schema.RunningUpdate:
     """The update under way; `entry` is its history, `progress` how far it is (None: unknown)."""
@@ -47,10 +47,11 @@ def update_status(
         batch_time_ms=round(entry.batch_s * 1000),
         last_batch_ms=_ms(update.totals.last_batch_s),
         target_duration_ms=update.limits.target_duration_ms,
-        items_per_second=_rate(entry, moment),
+        items_per_second=estimate.items_per_second or _rate(entry, moment),
         waited_ms=entry.waited_ms,
         progress=None if progress is None else progress.stated(),
-        time_left_s=time_left.stated(),
+        time_left_s=estimate.time_left.stated(),
+        pace=None if estimate.pace is None else estimate.pace.stated(),
         decision=_decision(update, database, moment),
         is_in_batch=update.batch.start_s is not None,
         batch_since_ms=(
@@ -119,7 +120,7 @@ def _lock_wait_since_ms(update: UpdateState, moment: Moment) -> int | None:
 
 
 def _rate(entry: HistoryEntry, moment: Moment) -> float | None:
-    # Over all of its time, so that it says how long the update takes, with all of its waits.
+    # Until a pace is measured: over all of its time, with all of its waits.
     took_s = moment.wall_s - entry.started_s
     return entry.items / took_s if entry.items and took_s > 0 else None
 
@@ -142,4 +143,4 @@ def _index_build(database: DatabaseState, update: UpdateState) -> schema.IndexBu
 def _problem(level: Level) -> str:
     if level.problem or level.at_s is None or level.value is not None:
         return level.problem
-    return "not observable"
+    return f"refused by the database: {level.refusal}" if level.refusal else "not observable"

@@ -10,7 +10,7 @@ from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits
 LONGEST_REST_S = 600.0
 
 # A batch that should be spread over more than this is made smaller instead.
-_LONGEST_SPACING_S = 1.0
+LONGEST_SPACING_S = 1.0
 
 # How much of the past a new batch leaves in the average. At 0.3 a tenfold change of an item's cost
 # is corrected to within 40 % by the next batch; stock Synapse's 0.9 takes 10 to 20 batches.
@@ -107,6 +107,6 @@ class BatchSizer:
             wanted = min(wanted, self.last_items * _MAX_GROWTH)
         else:
             wanted = limits.default_batch_items
-        within_rate = limits.max_items_per_second * _LONGEST_SPACING_S
+        within_rate = limits.max_items_per_second * LONGEST_SPACING_S
         size = max(min(wanted, within_rate), limits.min_batch_items)
         return max(1, math.floor(min(size, limits.max_batch_items)))

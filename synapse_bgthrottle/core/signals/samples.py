@@ -62,6 +62,7 @@ class DatabaseSample:
             the phase tells none), on a table of the current update where those are known; None:
             there is none.
         is_of_clients: whether it tells of clients only: nothing is pending there, or it is held.
+        refused: by signal (or, in words, what else cannot be told), why the database refuses it.
         is_unanswered: whether there was a connection for the question, and no answer for so long
             that the database is taken to stand still.
     """
@@ -84,6 +85,7 @@ class DatabaseSample:
     batch_transactions: int | None = None
     index_build: tuple[str, float | None] | None = None
     is_of_clients: bool = False
+    refused: Mapping[str, str] = attrs.field(factory=dict)
     is_unanswered: bool = False
 
 

@@ -42,6 +42,7 @@ class Level:
         value: what was last seen; None: not observable.
         problem: why it could not be read; empty: it could.
         about: what else was last found, where anything was.
+        refusal: why the database refuses what it needs; empty: it does not.
         is_hidden: whether it is not observable because of sessions of other roles.
         pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
         closed_since_s: since when it is a closed budget; None: it is open.
@@ -55,6 +56,7 @@ class Level:
     value: float | None = None
     problem: str = ""
     about: str = ""
+    refusal: str = ""
     is_hidden: bool = False
     pressure: float = 0.0
     closed_since_s: float | None = None
@@ -78,6 +80,8 @@ class Level:
             return  # what was known before, if anything, holds until the next look
         if self.signal.about is not None:
             self.about = self.signal.about(sample) or self.about
+        if isinstance(sample, DatabaseSample) and not sample.problem:
+            self.refusal = sample.refused.get(self.signal.name, "")
         value, self.problem = reading
         if self.problem and self._holds_as_seen(sample.at_s):
             return
@@ -137,9 +141,13 @@ class Level:
         if self.problem:
             return "unreadable", f"cannot be read: {self.problem}"
         if self.value is None:
-            why = " without pg_monitor: sessions of other roles are there" if self.is_hidden else ""
-            return "not observable", f"not observable here{why}"
+            return "not observable", f"not observable here{self._why_unseen()}"
         return None
+
+    def _why_unseen(self) -> str:
+        if self.is_hidden:
+            return " without pg_monitor: sessions of other roles are there"
+        return f", because the database refuses it: {self.refusal}" if self.refusal else ""
 
     def _has_outlasted(self, now_s: float) -> bool:
         """Whether it was known to be closed for longer than any budget of its kind may hold."""

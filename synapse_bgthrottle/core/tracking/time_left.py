@@ -1,179 +1,276 @@
-"""How long an update will still take, from looks at how much is left.
+"""How long an update will still take: one estimate, of what was measured and a formula. Pure.
 
-A look sees only batches that have ended, so what is left falls in steps, and the instant of a step
-is known no better than the time between two looks. Hence the law:
-
-- Pace is measured from step to step, never from look to look: between two steps whole batches and
-  whole rests were done, and nothing of a batch is seen by halves.
-- Pace is the ratio of two sums over the steps, work and time, in which old steps fade. Fading goes
-  by the time that passed outside of holds: a night in a closed window makes nobody forget.
-- Nothing is answered before the sums cover eight times what a step's instant may be off: with that,
-  the answer is within 20 % of the truth at a steady pace, or within three looks near the end,
-  where nobody can see 20 %. With looks every 5 s it comes 40 s after the first step.
-- Between steps the answer counts down, and where a batch takes more than twice the usual time, that
-  it does not come counts as time without work.
-
-The half-life: an adaptive pace settles within minutes, which an answer should follow; and it should
-not jump with each batch, of which a minute may see only a few. Three minutes weigh about four and
-a half minutes of work, and 5 s between looks are 2 % of that.
+Status, metrics and forecast tell this one number. The pace now is what was measured of late
+(`measured_pace`), filled up with what the limits, the law and the history of the update let expect
+(`expected_pace`). From now on for an hour clients are there for as much of the time as in the last
+half minute; then as in the hours of the week that were seen (`weekly_load`), through windows,
+pauses and releases (`timeline`). The range has the best and the worst of each.
 """
 
 import math
+from collections.abc import Mapping
 
 import attrs
 
 from synapse_bgthrottle import schema
+from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Settings
+from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking import expected_pace
+from synapse_bgthrottle.core.tracking.expected_pace import (
+    EARLY,
+    LATE,
+    LIKELY,
+    UNKNOWN_SLOPE,
+    Range,
+    Shares,
+)
+from synapse_bgthrottle.core.tracking.history import HistoryEntry
+from synapse_bgthrottle.core.tracking.measured_pace import Pace
+from synapse_bgthrottle.core.tracking.timeline import Job, walk
+from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
 
-HALF_LIFE_S = 180.0
+# What is expected may be off by this, whatever it rests on.
+_ERROR = 0.15
+# After a restart the share of the time is known from before, when clients may have been others.
+_HISTORY_ERROR = 0.5
+# The speed in batches is known by so many; more of them make it no better than what is measured.
+_FEWEST_BATCHES = 4
 
-# How often what a step's instant may be off must fit into the time covered: 1/8, which leaves
-# room below 20 % for the instant of the last step.
-_LEAST_COVER = 8
-# A step that is more than so much faster than usual is a leap over what was not there to be done
-# (gaps, items that are skipped), of which the pace of what follows cannot be had.
-_LEAP = 10.0
-_ROUNDING_S = 1.0
+_HOLDS = frozenset(cause.value for cause in Cause if cause.is_hold)
+# Of these the timeline knows the end, or that there is none.
+_FORETOLD = (Cause.PAUSED, Cause.APPROVAL, Cause.WINDOW)
 
 
 @attrs.frozen
 class TimeLeft:
-    """Seconds until an update is done; None: not known yet.
+    """Seconds until an update is done; None: not known, or it waits for somebody.
 
     Attributes:
-        at_this_pace_s: as it went in the last minutes. Holds are not in it: who waits for a window
-            adds that time.
+        expected_s: as is likely, through windows and pauses, by the hours of the week.
+        earliest_s, latest_s: between which it ends.
+        at_this_pace_s: as it goes now. Holds are not in it.
         unthrottled_s: in batches only, without any rest between them.
     """
 
-    at_this_pace_s: float | None
-    unthrottled_s: float | None
+    expected_s: float | None = None
+    earliest_s: float | None = None
+    latest_s: float | None = None
+    at_this_pace_s: float | None = None
+    unthrottled_s: float | None = None
 
     def stated(self) -> schema.TimeLeft:
         """As the HTTP API states it."""
-        return schema.TimeLeft(at_this_pace=self.at_this_pace_s, unthrottled=self.unthrottled_s)
+        return schema.TimeLeft(
+            expected=self.expected_s,
+            earliest=self.earliest_s,
+            latest=self.latest_s,
+            at_this_pace=self.at_this_pace_s,
+            unthrottled=self.unthrottled_s,
+        )
 
 
-NOT_KNOWN = TimeLeft(None, None)
+NOT_KNOWN = TimeLeft()
 
 
 @attrs.frozen
-class _Look:
-    now_s: float
+class PaceNow:
+    """The pace of the update under way, as forecasts go on from it.
+
+    Attributes:
+        left: how much is left, in the unit of its progress; batches under way counted as done.
+        per_batch_s: of that for each second in batches.
+        speed_error: by what share that may be off.
+        shares: of the time in batches.
+        clients_ratio: for how much of the last half minute clients were there; None: unknown.
+        slope: by what share requests are slower at full work; None: not learned yet.
+    """
+
     left: float
-    batch_s: float
-    held_s: float
+    per_batch_s: float
+    speed_error: float
+    shares: Shares
+    clients_ratio: float | None = None
+    slope: Range | None = None
 
-    def active_s_since(self, earlier: "_Look") -> float:
-        """Seconds from the earlier look to this one, without holds."""
-        return max(self.now_s - earlier.now_s - (self.held_s - earlier.held_s), 0.0)
+    def stated(self) -> schema.StatedPace:
+        """As the HTTP API states it."""
+        return schema.StatedPace(
+            left=self.left,
+            per_batch_second=self.per_batch_s,
+            speed_error=self.speed_error,
+            without_clients=_stated(self.shares.alone),
+            with_clients=_stated(self.shares.among_clients),
+            clients_ratio=self.clients_ratio,
+            slope=None if self.slope is None else _stated(self.slope),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Known:
+    """What is known of an update beside its measured pace.
+
+    Attributes:
+        limits: of it.
+        entry: its course so far, before a restart too.
+        done: of its progress since that began; None: unknown.
+        slope: by what share requests are slower at full work; None: not learned yet.
+        load: of the week.
+        wall_s: now, since the epoch.
+        not_before_s, released_until_s: see `Job`.
+        held: whether something holds it of which no end is foretold, such as a budget.
+    """
+
+    limits: Limits
+    entry: HistoryEntry
+    done: float | None = None
+    slope: Range | None = None
+    load: WeeklyLoad
+    wall_s: float
+    not_before_s: float = 0.0
+    released_until_s: float = 0.0
+    held: bool = False
 
 
 @attrs.frozen
-class _Sums:
-    """Over the steps seen, old ones faded."""
+class Estimate:
+    """What is told of an update.
 
-    steps: float = 0.0
-    work: float = 0.0
-    active_s: float = 0.0
-    batch_s: float = 0.0
+    Attributes:
+        time_left: how long it takes.
+        items_per_second: at the pace of now, rests included; None: not known yet.
+        pace: for forecasts; None: not known yet.
+    """
 
-    def faded(self, factor: float) -> "_Sums":
-        return _Sums(*(number * factor for number in attrs.astuple(self)))
-
-
-@attrs.define
-class Pace:
-    """The pace of one update, of which it is told at each look."""
-
-    _look: _Look | None = None
-    _step: _Look | None = None
-    _sums: _Sums = _Sums()
-    _blur_s: float = 0.0  # what the instant of a step may be off
-    _most_left: float = 0.0  # when it was first seen
-
-    def observe(self, now_s: float, left: float, batch_s_total: float, held_s_total: float) -> None:
-        """Tell of a look; at whatever times, but in their order.
-
-        Args:
-            now_s: when, on a clock that does not go back.
-            left: how much is left to do, in any unit, but always the same.
-            batch_s_total: seconds in batches that have ended, since any instant.
-            held_s_total: seconds in holds since any instant, the present hold's included.
-        """
-        look = _Look(now_s, left, batch_s_total, held_s_total)
-        if not all(map(math.isfinite, attrs.astuple(look))) or left < 0:
-            return
-        earlier, self._look = self._look, look
-        if earlier is None or _went_back(earlier, look):
-            self._forget()
-        elif left < earlier.left:
-            self._take_step(earlier, look)
-        elif left > earlier.left:
-            self._set_back(look, left - earlier.left)
-
-    def time_left(self) -> TimeLeft:
-        """As of the last look."""
-        look, step, sums = self._look, self._step, self._sums
-        if look is None:
-            return NOT_KNOWN
-        if look.left == 0:
-            return TimeLeft(0.0, 0.0)
-        if step is None or sums.work <= 0 or sums.active_s <= 0:
-            return NOT_KNOWN
-        if sums.active_s < _LEAST_COVER * self._blur_s:
-            return NOT_KNOWN
-        since_s, usual_s = look.active_s_since(step), sums.active_s / sums.steps
-        overdue_s = max(since_s - 2 * usual_s, 0.0)
-        at_this_pace_s = look.left * (sums.active_s + overdue_s) / sums.work
-        unthrottled_s = look.left * sums.batch_s / sums.work if sums.batch_s > 0 else None
-        return TimeLeft(
-            _finite(max(at_this_pace_s - min(since_s, usual_s), 0.0)), _finite(unthrottled_s)
-        )
-
-    def _take_step(self, earlier: _Look, look: _Look) -> None:
-        step, self._step = self._step, look
-        gap_s = look.active_s_since(earlier)
-        if step is None:
-            self._blur_s = gap_s
-            return  # the first only says where to measure from
-        sums = self._sums
-        active_s = look.active_s_since(step)
-        work = earlier.left - look.left
-        if sums.active_s > 0:
-            # Steps come no closer than batches, so that a late look blurs no more than a batch.
-            usual_s = sums.active_s / sums.steps
-            gap_s = min(gap_s, usual_s)
-            if sums.work > 0:
-                work = min(work, _LEAP * max(active_s, usual_s) * sums.work / sums.active_s)
-        # Where looks are rare, memory is longer: it must hold what an answer has to cover.
-        fade = 0.5 ** (active_s / max(HALF_LIFE_S, 2 * _LEAST_COVER * self._blur_s))
-        old = sums.faded(fade)
-        self._blur_s = max(self._blur_s * fade, gap_s)
-        self._sums = _Sums(
-            old.steps + 1,
-            old.work + work,
-            old.active_s + active_s,
-            old.batch_s + max(look.batch_s - step.batch_s, 0.0),
-        )
-
-    def _set_back(self, look: _Look, by: float) -> None:
-        # A little: the end moved away, because rows came in, and that much less was done. More than
-        # was left at first, or far more than was done of late: the update began anew.
-        if look.left > self._most_left or by > _LEAP * self._sums.work > 0:
-            self._forget()
-        else:
-            self._sums = attrs.evolve(self._sums, work=self._sums.work - by)
-
-    def _forget(self) -> None:
-        self._step, self._sums, self._blur_s = None, _Sums(), 0.0
-        self._most_left = 0.0 if self._look is None else self._look.left
+    time_left: TimeLeft = NOT_KNOWN
+    items_per_second: float | None = None
+    pace: PaceNow | None = None
 
 
-def _went_back(earlier: _Look, look: _Look) -> bool:
-    return (
-        look.now_s < earlier.now_s or look.batch_s < earlier.batch_s or look.held_s < earlier.held_s
+def estimate(pace: Pace, known: Known) -> Estimate:
+    """The one estimate."""
+    clients = 1.0 if pace.clients_ratio is None else pace.clients_ratio
+    speed, is_seen = _speed(pace, known)
+    if speed is None:
+        return Estimate()
+    rates = pace.rates(_expected(pace, known, is_seen=is_seen), speed)
+    # No limit of now was kept yet by what was measured before it was set.
+    most = known.limits.max_items_per_second * _work_per_item(pace)
+    rates = Shares(rates.alone.at_most(most), rates.among_clients.at_most(most))
+    counted_s, overdue_s = pace.since_step()
+    active_s = pace.totals.active_s
+    if overdue_s:
+        rates = _scaled(rates, active_s / (active_s + overdue_s))
+    rate = rates.at(clients, LIKELY)
+    if rate <= 0 or not math.isfinite((pace.left or 0.0) / min(rate, speed)):
+        return Estimate()
+    items_per_second = rate / _work_per_item(pace) if pace.totals.work > 0 else None
+    if pace.left is None:
+        return Estimate(items_per_second=items_per_second)
+    if pace.left == 0:
+        return Estimate(TimeLeft(0.0, 0.0, 0.0, 0.0, 0.0), items_per_second)
+    left = max(pace.left - rate * counted_s, 0.0)
+    now = PaceNow(
+        left,
+        speed,
+        1 / math.sqrt(max(known.entry.batches, _FEWEST_BATCHES)),
+        _scaled(rates, 1 / speed),
+        pace.clients_ratio,
+        known.slope,
+    )
+    return Estimate(
+        TimeLeft(
+            _ends_s(now, known, LIKELY),
+            _ends_s(now, known, EARLY),
+            _ends_s(now, known, LATE),
+            left / rate,
+            pace.left / speed if is_seen else None,
+        ),
+        items_per_second,
+        now,
     )
 
 
-def _finite(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None
+def _ends_s(now: PaceNow, known: Known, case: str) -> float | None:
+    entry = known.entry
+    if known.held:
+        return None
+    job = Job(
+        database=entry.database,
+        update=entry.update,
+        items=now.left,
+        per_batch_s=now.per_batch_s,
+        speed_error=now.speed_error,
+        not_before_s=known.not_before_s,
+        released_until_s=known.released_until_s,
+        shares=now.shares,
+    )
+    throttle = Throttle(expected_pace.settled(known.limits), Settings())
+    (leg,) = walk(
+        throttle, [job], lambda *_: (now.shares, 0.0), case, known.load, known.wall_s
+    ).legs
+    return None if leg.ends_s is None else max(leg.ends_s - known.wall_s, 0.0)
+
+
+def is_held(decision: Decision | None) -> bool:
+    """Whether something holds it now of which no end is foretold."""
+    return decision is not None and decision.cause.is_hold and decision.cause not in _FORETOLD
+
+
+def budgets_closed(waited_s: Mapping[str, float], batch_s: float) -> float:
+    """The share of the time outside of other holds in which a budget was closed."""
+    closed_s = waited_s.get(Cause.BUDGET.value, 0.0)
+    return closed_s / (closed_s + _going_s(waited_s, batch_s)) if closed_s > 0 else 0.0
+
+
+def _speed(pace: Pace, known: Known) -> tuple[float | None, bool]:
+    """Progress for each second in batches, and whether any was seen; None: not known."""
+    speed = pace.per_batch_s()
+    if speed is not None:
+        return speed, True
+    if known.done is not None and known.done > 0 < known.entry.batch_s:
+        return known.done / known.entry.batch_s, True
+    # With a limit of items a second that is enough: it is a division.
+    limit = known.limits.max_items_per_second
+    return (limit, False) if math.isfinite(limit) else (None, False)
+
+
+def _expected(pace: Pace, known: Known, *, is_seen: bool) -> Shares:
+    """Of the time in batches, before it is measured."""
+    limits, entry = known.limits, known.entry
+    if not is_seen:
+        half = Range(1.0, 1 - _HISTORY_ERROR, 1.0)
+        return Shares(half, half)
+    sums = pace.totals
+    items, batch_s = (sums.items, sums.batch_s) if sums.items else (entry.items, entry.batch_s)
+    per_batch_s = items / batch_s if items and batch_s > 0 else None
+    found = expected_pace.shares(limits, per_batch_s, known.slope or UNKNOWN_SLOPE)
+    alone, among = found.alone, found.among_clients
+    was = entry.batch_s / _going_s(entry.waited_s, entry.batch_s) if entry.batch_s > 0 else 0.0
+    # Of before a restart: what was measured since tells more.
+    if known.slope is None and was and not sums.steps and isinstance(limits.pace, Adaptive):
+        error = _HISTORY_ERROR
+        among = Range(was, was * (1 - error), was * (1 + error)).at_most(alone.high)
+    open_ratio = 1 - budgets_closed(entry.waited_s, entry.batch_s)
+    return Shares(_widened(alone), _widened(among)).times(open_ratio, open_ratio)
+
+
+def _going_s(waited_s: Mapping[str, float], batch_s: float) -> float:
+    return batch_s + sum(s for cause, s in waited_s.items() if cause not in _HOLDS)
+
+
+def _widened(expected: Range) -> Range:
+    return Range(expected.likely, expected.low * (1 - _ERROR), expected.high * (1 + _ERROR))
+
+
+def _scaled(shares: Shares, factor: float) -> Shares:
+    return Shares(shares.alone.times(factor), shares.among_clients.times(factor))
+
+
+def _work_per_item(pace: Pace) -> float:
+    sums = pace.totals
+    return sums.work / sums.items if sums.items > 0 and sums.work > 0 else 1.0
+
+
+def _stated(found: Range) -> schema.StatedRange:
+    return schema.StatedRange(likely=found.likely, low=found.low, high=found.high)

@@ -208,7 +208,7 @@ class Metrics:
             self._series.set(STARTED, course.entry.started_s, name, state.update_name)
             ratio = None if progress is None else progress.ratio
             self._series.set(PROGRESS, ratio, name, state.update_name)
-            self._series.set(ETA, left.at_this_pace_s, name, state.update_name)
+            self._series.set(ETA, left.expected_s, name, state.update_name)
 
     def _stop(self, database: str) -> None:
         """Nothing goes on there."""

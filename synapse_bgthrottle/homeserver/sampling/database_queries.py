@@ -1,4 +1,12 @@
-"""What PostgreSQL is asked at each look: statements of a few ms, which wait for nothing."""
+"""What PostgreSQL is asked at each look: statements of a few ms, which wait for nothing.
+
+One statement asks for all parts. A server that is no plain PostgreSQL, or a pooler before it, may
+refuse some of them, with whatever error: each part is whole by itself, so that it can be left out.
+"""
+
+from collections.abc import Sequence
+
+import attrs
 
 LONGEST_STATEMENT_MS = 250
 
@@ -7,24 +15,52 @@ LIMIT_TIME = (
     f"SET LOCAL statement_timeout = {LONGEST_STATEMENT_MS};"
     f" SET LOCAL lock_timeout = {LONGEST_STATEMENT_MS}"
 )
+# What is refused ends the transaction, but for what comes after this.
+MAY_BE_REFUSED = "SAVEPOINT bgthrottle_sample"
+WAS_REFUSED = "ROLLBACK TO SAVEPOINT bgthrottle_sample"
 
-# Of the functions behind the views: with the views themselves, planning their joins takes 2 ms.
-# Of another role's session little more than its user is visible without the privilege. PostgreSQL's
-# own processes, such as an autovacuum, have no user.
-_WITH = """
+
+@attrs.frozen
+class Part:
+    """One column of the answer.
+
+    Attributes:
+        name: the column's.
+        sql: what it is.
+        use: the signal that needs it, or what else does, in words.
+        needs_sessions: whether it reads what sessions do.
+    """
+
+    name: str
+    sql: str
+    use: str
+    needs_sessions: bool = False
+
+
+_ASKED = """
 WITH asked AS (
     SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) AS database,
         CAST(? AS float8) * interval '1 second' AS batch_age,
         ARRAY(SELECT CAST(to_regclass(name) AS oid)
             FROM unnest(CAST(? AS text[])) AS name) AS tables
-), sessions AS (
+)"""
+
+# Of the functions behind the views: with the views themselves, planning their joins takes 2 ms.
+# Of another role's session little more than its user is visible without the privilege. PostgreSQL's
+# own processes, such as an autovacuum, have no user.
+_SESSIONS = """, sessions AS (
     SELECT pid, usesysid, state, xact_start, query_start, wait_event_type,
         backend_type IS NULL AS is_hidden
     FROM asked, pg_stat_get_activity(NULL)
     WHERE datid = database AND pid <> pg_backend_pid() AND (backend_type = 'client backend'
         OR backend_type IS NULL AND usesysid IS NOT NULL)
-)
-SELECT """
+)"""
+
+_TRANSACTIONS = "pg_stat_get_db_xact_commit(database) + pg_stat_get_db_xact_rollback(database)"
+_ACTIVE = "(SELECT count(*) FROM sessions WHERE state = 'active')"
+_OLDEST = """
+    (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM sessions)"""
+_HIDES = "(SELECT coalesce(bool_or(is_hidden), FALSE) FROM sessions)"
 
 # Since when a session waits. That is known since PostgreSQL 14; before, the column is missing.
 _WAITS_SINCE = """
@@ -34,21 +70,17 @@ _WAITS_SINCE = """
 # `pg_blocking_pids` takes a lock that all of the server needs: it is asked only about sessions that
 # wait, and while a batch runs. Where it is not known since when they do, since when their statement
 # runs is taken for it.
-_SESSIONS = f"""
-    pg_stat_get_db_xact_commit(database) + pg_stat_get_db_xact_rollback(database),
-    (SELECT count(*) FROM sessions WHERE state = 'active'),
-    (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM sessions),
+_BLOCKED = f"""
     (SELECT count(DISTINCT waiting.pid)
      FROM sessions AS waiting, LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocking (pid)
         JOIN sessions AS blocker USING (pid)
      WHERE waiting.wait_event_type = 'Lock' AND batch_age IS NOT NULL
         AND blocker.xact_start >= clock_timestamp() - batch_age
         AND clock_timestamp() - interval '100 ms' > coalesce({_WAITS_SINCE},
-            waiting.query_start)),
-    (SELECT coalesce(bool_or(is_hidden), FALSE) FROM sessions)"""
+            waiting.query_start))"""
 
 # Which of the tables it is on. Without the privilege there is a row, but without a table.
-_VACUUM = """,
+_VACUUM = """
     (SELECT coalesce(
         min(CAST(CAST(relid AS regclass) AS text)) FILTER (WHERE relid = ANY (tables)),
         CASE WHEN bool_or(relid IS NULL) THEN NULL ELSE '' END)
@@ -59,18 +91,21 @@ _VACUUM = """,
 # replica's last reply, and log that arrives is replied to at once: so also, of each replica that
 # has not yet replied to all that it was sent, up to where it has. What receives the log and does
 # not replay it, or takes part of it (a logical slot), may well reply every ten seconds only.
-_LOG = """,
+_LAG = """
     (SELECT CASE WHEN pg_is_in_recovery() THEN NULL WHEN count(*) = 0 THEN 0
         WHEN bool_or(state IS NULL) THEN NULL
         ELSE extract(epoch FROM max(
             CASE WHEN state = 'streaming' THEN coalesce(replay_lag, interval '0')
             ELSE replay_lag END)) END
-     FROM pg_stat_get_wal_senders() WHERE state IS DISTINCT FROM 'backup'),
+     FROM pg_stat_get_wal_senders() WHERE state IS DISTINCT FROM 'backup')"""
+_OWING = """
     ARRAY(SELECT concat(pid, ' ', write_lsn) FROM pg_stat_get_wal_senders()
         WHERE state <> 'backup' AND sent_lsn > write_lsn AND replay_lsn IS NOT NULL
             AND pid NOT IN (SELECT active_pid FROM pg_get_replication_slots()
-                WHERE slot_type = 'logical' AND active_pid IS NOT NULL)),
-    CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - CAST('0/0' AS pg_lsn) END,
+                WHERE slot_type = 'logical' AND active_pid IS NOT NULL))"""
+_LOG = """
+    CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - CAST('0/0' AS pg_lsn) END"""
+_KEPT_LOG = """
     CASE WHEN NOT pg_is_in_recovery() THEN coalesce(
         (SELECT max(pg_current_wal_lsn() - restart_lsn) FROM pg_get_replication_slots()), 0) END"""
 
@@ -78,7 +113,7 @@ _LOG = """,
 # first: the view's long expressions would be made anew for each use. Others may build indexes too:
 # the update's is on one of its tables; where none is known, one that began with the batch comes
 # first. The keys of the module's own tables are built with these: in no table that others see.
-_INDEX_BUILD = """,
+_INDEX_BUILD = """
     (SELECT ARRAY[phase, CAST(CASE
         WHEN left(phase, 7) = 'waiting' THEN NULL
         WHEN blocks_total > 0 THEN CAST(blocks_done AS float8) / blocks_total
@@ -94,14 +129,28 @@ _INDEX_BUILD = """,
                 AND query_start >= clock_timestamp() - batch_age - interval '100 ms') DESC
         LIMIT 1) AS build)"""
 
-# From all to nothing: what this PostgreSQL does not understand is not asked again. The progress of
-# index builds is known since 12; some that are compatible know nothing of the log.
-STATEMENTS = (
-    f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG}{_INDEX_BUILD} FROM asked",
-    f"{_WITH}{_SESSIONS}{_VACUUM}{_LOG} FROM asked",
-    f"{_WITH}{_SESSIONS} FROM asked",
+# In the order of the columns. The progress of index builds is known since PostgreSQL 12.
+PARTS = (
+    Part("transactions", _TRANSACTIONS, "how busy clients are"),
+    Part("active", _ACTIVE, "foreground_backends", needs_sessions=True),
+    Part("oldest_s", _OLDEST, "longest_transaction", needs_sessions=True),
+    Part("blocked", _BLOCKED, "blocked_sessions", needs_sessions=True),
+    Part("hides", _HIDES, "whether sessions are hidden", needs_sessions=True),
+    Part("vacuum", _VACUUM, "autovacuum"),
+    Part("lag_s", _LAG, "replica_lag"),
+    Part("owing", _OWING, "replica_lag"),
+    Part("log_bytes", _LOG, "wal_rate"),
+    Part("kept_bytes", _KEPT_LOG, "retained_wal"),
+    Part("build", _INDEX_BUILD, "the progress of index builds", needs_sessions=True),
 )
-COLUMNS = 11
+
+
+def statement(parts: Sequence[Part]) -> str:
+    """What asks for these. Parameters: the age of the batch in s, or NULL; names of its tables."""
+    sessions = _SESSIONS if any(part.needs_sessions for part in parts) else ""
+    columns = ", ".join(f"{part.sql} AS {part.name}" for part in parts)
+    return f"{_ASKED}{sessions} SELECT {columns} FROM asked"
+
 
 # The batch is in one of this process's transactions that began since, or in none. So it waits if
 # all of them do; those of less than a second that do not are mostly of requests, or of our looks at

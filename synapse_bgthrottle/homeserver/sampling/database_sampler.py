@@ -4,7 +4,8 @@ What other roles do is visible only with `pg_monitor`, or `pg_read_all_stats`. W
 of sessions is of the visible ones, and that there are others; the rest reads as None.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -12,26 +13,135 @@ import attrs
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of, engine_of
 from synapse_bgthrottle.homeserver.sampling.database_queries import (
-    COLUMNS,
     LIMIT_TIME,
     LOCK_WAIT,
-    STATEMENTS,
+    MAY_BE_REFUSED,
+    PARTS,
+    WAS_REFUSED,
+    Part,
+    statement,
 )
+
+# Each try of what is refused is a line in the server's log.
+TRY_AGAIN_S = 3600.0
+# All at once was refused, but no part by itself: for so long each is asked for by itself.
+TOGETHER_AGAIN_S = 600.0
 
 # Asked of a batch that has been running for this long; planning it takes 2 ms.
 _LONG_BATCH_S = 0.5
 
-# SQLSTATE classes: an error of syntax or access rule, a feature that is not supported.
-_NOT_UNDERSTOOD = ("42", "0A")
+# SQLSTATEs that are of the moment: the connection, a conflict, no resources, a timeout or a
+# shutdown, an error of the disk; a lock. Whatever else is said, the question is refused.
+_OF_THE_MOMENT = ("08", "40", "53", "57", "58", "55P03")
+
+# Where that cannot be told, the sessions that are seen are the least that there are.
+_HIDES = next(part.use for part in PARTS if part.name == "hides")
+_LOCK_WAIT = Part("lock_wait", LOCK_WAIT, "whether a batch waits for a lock")
 
 
 @attrs.frozen
 class _Answer:
     started_s: float
     ended_s: float
-    row: Sequence[Any] = ()
-    lock_wait_s: float | None = None
+    columns: Mapping[str, Any] = attrs.field(factory=dict)
     problem: str = ""
+
+
+class _Questions:
+    """Asks for all parts at once that the server does not refuse, and remembers those that it does.
+
+    A part that is refused takes the whole statement along. Then each part is tried by itself, once.
+
+    Attributes:
+        refused: by what needs it, why the server refuses it.
+    """
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._complaints: dict[Part, str] = {}
+        self._again_s: dict[Part, float] = {}
+        self._apart_until_s = -math.inf
+
+    @property
+    def refused(self) -> dict[str, str]:
+        return {part.use: complaint for part, complaint in self._complaints.items()}
+
+    def answers(self, txn: Any, parameters: Sequence[Any]) -> dict[str, Any]:
+        """By column, what was answered.
+
+        Raises:
+            Exception: the question is not refused, but there is no answer.
+        """
+        now_s = self._now_s()
+        together = [part for part in PARTS if part not in self._complaints]
+        apart = [part for part in PARTS if self._is_due(part, now_s)]
+        answers: dict[str, Any] = {}
+        if not together and not apart:
+            txn.execute("SELECT 1")
+            return answers
+        self._begin(txn)
+        if now_s < self._apart_until_s:
+            apart += together
+        elif self._complaint(txn, together, parameters, answers):
+            self._apart_until_s = now_s + TOGETHER_AGAIN_S
+            apart += together
+        for part in apart:
+            if self._is_refused(txn, part, parameters, answers):
+                self._apart_until_s = -math.inf  # the culprit: the others are well together
+        return answers
+
+    def lock_wait_s(self, txn: Any, parameters: Sequence[Any]) -> Any:
+        """What that question answers, after the others; None: it is refused."""
+        if _LOCK_WAIT in self._complaints and not self._is_due(_LOCK_WAIT, self._now_s()):
+            return None
+        answers: dict[str, Any] = {}
+        self._is_refused(txn, _LOCK_WAIT, parameters, answers)
+        return answers.get(_LOCK_WAIT.name)
+
+    def _is_due(self, part: Part, now_s: float) -> bool:
+        return now_s >= self._again_s.get(part, math.inf)
+
+    def _begin(self, txn: Any) -> None:
+        try:
+            txn.execute(f"{LIMIT_TIME}; {MAY_BE_REFUSED}")
+        except Exception as error:  # raised again
+            if _is_refusal(error):  # nothing can be asked that ends by itself
+                for part in PARTS:
+                    self._refuse(part, _complaint_of(error))
+            raise
+
+    def _is_refused(
+        self, txn: Any, part: Part, parameters: Sequence[Any], answers: dict[str, Any]
+    ) -> bool:
+        complaint = self._complaint(txn, [part], parameters, answers)
+        if complaint:
+            self._refuse(part, complaint)
+        else:
+            self._complaints.pop(part, None)
+            self._again_s.pop(part, None)
+        return bool(complaint)
+
+    def _refuse(self, part: Part, complaint: str) -> None:
+        self._complaints[part] = complaint
+        self._again_s[part] = self._now_s() + TRY_AGAIN_S
+
+    def _complaint(
+        self, txn: Any, parts: list[Part], parameters: Sequence[Any], answers: dict[str, Any]
+    ) -> str:
+        """Why these are refused; empty: they are answered."""
+        if not parts:
+            return ""
+        sql = LOCK_WAIT if parts == [_LOCK_WAIT] else statement(parts)
+        try:
+            txn.execute(sql, parameters)
+            row = txn.fetchone()
+        except Exception as error:  # in a database thread
+            if not _is_refusal(error):
+                raise
+            txn.execute(WAS_REFUSED)
+            return _complaint_of(error)
+        answers.update(zip((part.name for part in parts), row, strict=True))
+        return ""
 
 
 class DatabaseQuestion:
@@ -44,7 +154,7 @@ class DatabaseQuestion:
     def __init__(self, database: Database, now_s: Callable[[], float]) -> None:
         self._database = database
         self._now_s = now_s
-        self._level = 0
+        self._questions = _Questions(now_s)
         self.is_asked = False
         # Of replicas that owed a reply at the last look: since when they are seen to owe that one.
         self._owed_since_s: dict[str, float] = {}
@@ -69,25 +179,26 @@ class DatabaseQuestion:
         at_s = self._now_s()
         if answer.problem:
             return DatabaseSample(at_s=at_s, problem=answer.problem)
-        row = (*answer.row, *[None] * (COLUMNS - len(answer.row)))
-        commits, active, oldest_s, blocked, hides, vacuum, lag_s, owing, *log, build = row
-        log_bytes, kept_bytes = log
+        told = answer.columns.get
+        vacuum, build = told("vacuum"), told("build")
+        refused = self._questions.refused
         return DatabaseSample(
             at_s=at_s,
             pool_wait_s=answer.started_s - asked_s,
             query_s=answer.ended_s - answer.started_s,
-            transactions=_float(commits),
-            foreground_backends=active,
-            blocked_sessions=blocked,
-            hides_sessions=bool(hides),
-            replica_lag_s=self._replica_lag_s(_float(lag_s), owing or (), at_s),
-            wal_bytes=_float(log_bytes),
-            retained_wal_bytes=_float(kept_bytes),
+            transactions=_float(told("transactions")),
+            foreground_backends=told("active"),
+            blocked_sessions=told("blocked"),
+            hides_sessions=bool(told("hides", _HIDES in refused)),
+            replica_lag_s=self._replica_lag_s(_float(told("lag_s")), told("owing") or (), at_s),
+            wal_bytes=_float(told("log_bytes")),
+            retained_wal_bytes=_float(told("kept_bytes")),
             autovacuum=None if tables is None or vacuum is None else bool(vacuum),
             vacuumed_table=vacuum or "",
-            longest_transaction_s=_float(oldest_s),
-            lock_wait_s=answer.lock_wait_s,
+            longest_transaction_s=_float(told("oldest_s")),
+            lock_wait_s=_float(told("lock_wait")),
             index_build=None if build is None else (build[0], _float(build[1])),
+            refused=refused,
         )
 
     def _asked(
@@ -117,36 +228,41 @@ class DatabaseQuestion:
         started_s = self._now_s()
         age_s = batch_age_s()
         try:
-            row = self._row(txn, age_s, tables)
-        except Exception as error:
-            if (getattr(error, "pgcode", None) or "")[:2] in _NOT_UNDERSTOOD:
-                self._level = min(self._level + 1, len(STATEMENTS))
+            columns = self._columns(txn, age_s, tables)
+        except Exception as error:  # in a database thread: nothing to be cancelled here
             return _Answer(started_s, self._now_s(), problem=complaint_of(error))
         ended_s = self._now_s()
-        return _Answer(started_s, ended_s, row, self._lock_wait_s(txn, age_s) if row else None)
+        if columns and age_s is not None:
+            if columns.get("active"):  # our own is none of the foreground's
+                columns["active"] -= 1
+            columns["lock_wait"] = self._lock_wait_s(txn, age_s)
+        return _Answer(started_s, ended_s, columns)
 
-    def _row(self, txn: Any, batch_age_s: float | None, tables: list[str] | None) -> Sequence[Any]:
-        if engine_of(txn) == "PostgresEngine":
-            txn.execute(LIMIT_TIME)
-            if self._level < len(STATEMENTS):
-                txn.execute(STATEMENTS[self._level], (batch_age_s, tables))
-                commits, active, *others = txn.fetchone()
-                ours = 0 if batch_age_s is None else 1
-                return (commits, max(active - ours, 0), *others)
-        txn.execute("SELECT 1")
-        return ()
+    def _columns(
+        self, txn: Any, batch_age_s: float | None, tables: list[str] | None
+    ) -> dict[str, Any]:
+        if engine_of(txn) != "PostgresEngine":
+            txn.execute("SELECT 1")
+            return {}
+        return self._questions.answers(txn, (batch_age_s, tables))
 
-    def _lock_wait_s(self, txn: Any, batch_age_s: float | None) -> float | None:
-        if batch_age_s is None or batch_age_s < _LONG_BATCH_S:
+    def _lock_wait_s(self, txn: Any, batch_age_s: float) -> Any:
+        if batch_age_s < _LONG_BATCH_S:
             return None
         try:
             pids = self._database.session_pids()
-            if not pids:
-                return None
-            txn.execute(LOCK_WAIT, (pids, batch_age_s))
-            return _float(txn.fetchone()[0])
+            return self._questions.lock_wait_s(txn, (pids, batch_age_s)) if pids else None
         except Exception:  # in a database thread; what cannot be told counts as work
             return None
+
+
+def _is_refusal(error: Exception) -> bool:
+    code = getattr(error, "pgcode", None)
+    return isinstance(code, str) and not code.startswith(_OF_THE_MOMENT)
+
+
+def _complaint_of(error: Exception) -> str:
+    return f"{complaint_of(error)} (SQLSTATE {getattr(error, 'pgcode', '')})"
 
 
 def _float(value: Any) -> float | None:

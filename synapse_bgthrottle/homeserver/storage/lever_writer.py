@@ -114,39 +114,40 @@ class LeverDesk:
         Raises:
             StoreUnavailableError: nothing has changed, or it is not known; it says which.
         """
-        ended_s: dict[tuple[str | None, str], float] = {
-            entry.key: entry.ended_s or 0.0 for entry in ended_runs
-        }
         if self._throttle.levers is None or not self._throttle.levers.all:
             return
         async with self._alone() as levers:
-            wall_s = self._host.wall_s()
-            releases = tuple(
-                lever
-                for lever in levers.all
-                if lever.kind is LeverKind.RELEASE
-                and (lever.is_in_force(wall_s) or self._throttle.went_by(lever))
-            )
-            ended = tuple(
-                lever
-                for lever in releases
-                if lever.created_s < ended_s.get((lever.database, lever.update), 0.0)
-                or _has_left(lever, queues)
-            )
-            used = tuple(
-                attrs.evolve(lever, used_s=wall_s)
-                for lever in releases
-                if lever not in ended
-                and lever.used_s is None
-                and lever.database is not None
-                and (
-                    self._throttle.goes_on(lever.database, lever.update)
-                    or self._throttle.went_by(lever)
-                )
-            )
+            releases = self._releases(levers)
+            ended = _of_ended(releases, ended_runs, queues)
+            used = self._newly_used(lever for lever in releases if lever not in ended)
             if ended or used:
                 await self._write(used, ended, None)
                 self._throttle.levers = levers.changed(used, (*ended, *used))
+
+    def _releases(self, levers: Levers) -> tuple[Lever, ...]:
+        """Those that let an update go, or did until it is done."""
+        wall_s = self._host.wall_s()
+        return tuple(
+            lever
+            for lever in levers.all
+            if lever.kind is LeverKind.RELEASE
+            and (lever.is_in_force(wall_s) or self._throttle.went_by(lever))
+        )
+
+    def _newly_used(self, releases: Iterable[Lever]) -> tuple[Lever, ...]:
+        """Those by which an update goes on, and of which that is not written yet: as used now."""
+        wall_s = self._host.wall_s()
+        return tuple(
+            attrs.evolve(lever, used_s=wall_s)
+            for lever in releases
+            if lever.used_s is None and self._is_used(lever)
+        )
+
+    def _is_used(self, release: Lever) -> bool:
+        if release.database is None:
+            return False
+        goes_on = self._throttle.goes_on(release.database, release.update)
+        return goes_on or self._throttle.went_by(release)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[Levers]:
@@ -214,6 +215,21 @@ class LeverDesk:
             logger.debug("Could not read what is in force: %r", error)
         if self._doubtful_since_s is not None:
             self._read_later()
+
+
+def _of_ended(
+    releases: Iterable[Lever], ended_runs: Iterable[HistoryEntry], queues: Mapping[str, Queue]
+) -> tuple[Lever, ...]:
+    """Those whose update has ended since they were made."""
+    ended_s: dict[tuple[str | None, str], float] = {
+        entry.key: entry.ended_s or 0.0 for entry in ended_runs
+    }
+    return tuple(
+        lever
+        for lever in releases
+        if lever.created_s < ended_s.get((lever.database, lever.update), 0.0)
+        or _has_left(lever, queues)
+    )
 
 
 def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:

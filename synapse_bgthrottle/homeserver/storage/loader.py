@@ -24,7 +24,7 @@ _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
 
 class Opening:
-    """Opens the store, and hands the levers to the throttle, the rest to `then`.
+    """Opens the store, and hands the levers to the throttle, the rest to whoever starts it.
 
     Attributes:
         problem: why nothing can be kept; empty: it can.
@@ -35,19 +35,19 @@ class Opening:
         host: Homeserver,
         throttle: Throttle,
         store: Store,
-        then: Callable[[Stored], None],
         on_internal_error: OnInternalError,
     ) -> None:
         self._host = host
         self._throttle = throttle
         self._store = store
-        self._then = then
         self._on_internal_error = on_internal_error
         self.problem = _NOT_READ
         self._tries = 0
+        self._then: Callable[[Stored], None] = lambda stored: None
 
-    def start(self) -> None:
-        """Read what was stored; until that is done, every update is held."""
+    def start(self, then: Callable[[Stored], None]) -> None:
+        """Read what was stored, and hand it to `then`; until then every update is held."""
+        self._then = then
         self._throttle.levers = None
         if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
             # Nothing can be read, ever: updates must not wait for it.

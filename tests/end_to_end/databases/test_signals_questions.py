@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from synapse_bgthrottle.homeserver.sampling import database_sampler
-from synapse_bgthrottle.homeserver.sampling.database_queries import STATEMENTS
 from synapse_bgthrottle.homeserver.sampling.operator_checks import folder_of
 from testbed.servers.endpoints import endpoint, sends_for_ever
 from testbed.servers.matrix import MatrixClient
@@ -22,22 +20,6 @@ def test_locked_catalog(asked: Asked, others: Others) -> None:
     """A question that has to wait ends by itself after a quarter of a second."""
     others.session().execute("LOCK TABLE pg_database IN ACCESS EXCLUSIVE MODE")
     assert "canceling statement due to" in asked.sample_once().problem
-
-
-def test_a_postgres_that_knows_less(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not understood is not asked again, and the rest is."""
-    statements = list(STATEMENTS)
-    statements[0] = statements[0].replace("pg_stat_progress_create_index", "not_yet")
-    statements[1] = statements[1].replace("pg_stat_get_wal_senders", "never")
-    monkeypatch.setattr(database_sampler, "STATEMENTS", statements)
-    assert 'relation "not_yet" does not exist' == asked.sample().problem
-    assert "never" in asked.sample().problem
-    sample = asked.sample()
-    assert ("", 0, None) == (sample.problem, sample.foreground_backends, sample.wal_bytes)
-    statements[2] = "SELECT of nothing"
-    assert "" != asked.sample().problem
-    sample = asked.sample()
-    assert ("", None) == (sample.problem, sample.foreground_backends)
 
 
 def test_where_the_files_are(asked: Asked, plain_postgres: PostgresServer) -> None:

@@ -97,7 +97,7 @@ def check_signals(scrape: Scrape, before: Any, after: Any) -> None:
 
 
 def times_left(*answers: Any) -> list[Any]:
-    return [of["databases"][0]["current"]["time_left_s"]["at_this_pace"] for of in answers]
+    return [of["databases"][0]["current"]["time_left_s"]["expected"] for of in answers]
 
 
 def what_passes(answer: Any) -> Any:

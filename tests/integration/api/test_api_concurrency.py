@@ -115,7 +115,7 @@ def test_cancelled_while_waiting(world: World) -> None:
     """Who is cancelled in the crowd leaves it."""
     for _ in range(MOST_AT_WORK):
         world.connect(request("GET", "uses"))
-    crowd: Any = world.resource._crowd
+    crowd: Any = world.resource._queue
     _, transport = world.connect(request("GET", "history"))
     crowd._waiting[0].errback(CancelledError())
     assert 503 == answered(transport.value()).status

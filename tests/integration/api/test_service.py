@@ -109,6 +109,24 @@ def test_switch_and_abort(virtual_server: MakeServer) -> None:
     assert ("idle", []) == (_status(server)["databases"][0]["state"], _status(server)["problems"])
 
 
+def test_what_the_configuration_hardly_means(virtual_server: MakeServer) -> None:
+    """Unknown names, unknown databases and bare numbers are told in the status, after the rest."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load({"rules": [{"update": "wrok", "database": "mastre", "sleep": 1}]})
+    server.start()
+    server.advance(5)
+    at = "rules.<item 0>"
+    told = _status(server)["problems"]
+    assert [("configuration", None)] * 3 == [(each["kind"], each["database"]) for each in told]
+    assert {
+        f"{at}.sleep: 1 is 1 ms; write 1s if you mean seconds, otherwise 1ms",
+        f"{at}.update: this server knows no update called wrok; did you mean work?",
+        f"{at}.database: no database mastre in this server, but master; did you mean master?",
+    } == {each["message"] for each in told}
+    assert "`bgthrottle check-config` shows the line" in told[0]["advice"]
+
+
 def test_abort_at_an_update_that_was_deleted(virtual_server: MakeServer) -> None:
     """Synapse is still at it: starting anew aborts again, so a restart is advised, and ends it."""
     server = virtual_server()

@@ -107,7 +107,7 @@ def test_release_needs_the_queues(virtual_server: MakeServer) -> None:
     server.advance(0)
     assert (1, []) == (len(levers_of(module)), told)
     server.advance(3)
-    assert (1, []) == (len(told[0].in_force), told[0].notes)
+    assert (1, ()) == (len(told[0].in_force), told[0].notes)
 
 
 def test_what_holds_still_in_an_outage_is_noted(virtual_server: MakeServer) -> None:

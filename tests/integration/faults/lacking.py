@@ -10,11 +10,10 @@ from unittest.mock import patch
 import synapse.app.homeserver  # noqa: F401 - with all metrics that a server has
 from prometheus_client import REGISTRY
 
-from synapse_bgthrottle.homeserver.internals.compatibility_table import DETAILS
 from testbed.virtual.server import VirtualServer
 
 # They bring log contexts of their own.
-_ANSWERING = ("api.concurrency", "api.shared")
+_ANSWERING = ("api.concurrency",)
 
 _METRICS = (
     "synapse_storage_schedule_time",
@@ -24,16 +23,76 @@ _METRICS = (
 )
 UPDATER = "_hs.get_datastores.databases.updates"
 
-# Each with what hides it: an attribute below the API, or below a module of Synapse.
-HIDDEN = {
-    detail.name: ".".join(
-        step.removesuffix("()").removesuffix("=")
-        for step in detail.path
-        if step not in {"*", "?", "values()", "name()"}
-    )
-    for detail in DETAILS
+_MAIN_POOL = "_hs.get_datastores.main.db_pool._db_pool"
+_SECTION = "_hs.config.background_updates"
+
+# Where each detail is: below the API, calls and each of several being passed through.
+_BELOW_API = {
+    "ModuleApi._hs": "_hs",
+    "HomeServer.get_datastores().databases": "_hs.get_datastores.databases",
+    "DatabasePool.engine": "_hs.get_datastores.databases.engine",
+    "DatabasePool.runInteraction": "_hs.get_datastores.databases.runInteraction",
+    "HomeServer.get_datastores().main.db_pool._db_pool": f"{_MAIN_POOL}.connkw",
+    "ConnectionPool.dbapiName": f"{_MAIN_POOL}.dbapiName",
+    "DatabasePool._db_pool": "_hs.get_datastores.databases._db_pool.connections",
+    "DatabasePool.updates": UPDATER,
+    "BackgroundUpdater.enabled": f"{UPDATER}.enabled",
+    "BackgroundUpdater.get_current_update": f"{UPDATER}.get_current_update",
+    "BackgroundUpdater._background_update_handlers": f"{UPDATER}._background_update_handlers",
+    "_BackgroundUpdateHandler.oneshot": f"{UPDATER}._background_update_handlers.oneshot",
+    "_BackgroundUpdateHandler.callback": f"{UPDATER}._background_update_handlers.callback",
+    "BackgroundUpdater._on_update_callback": f"{UPDATER}._on_update_callback",
+    "BackgroundUpdater._running": f"{UPDATER}._running",
+    "BackgroundUpdater._aborted": f"{UPDATER}._aborted",
+    "BackgroundUpdater._all_done": f"{UPDATER}._all_done",
+    "BackgroundUpdater._current_background_update": f"{UPDATER}._current_background_update",
+    "HomeServer.config.background_updates": _SECTION,
+    "HomeServer.config.background_updates.sleep_enabled": f"{_SECTION}.sleep_enabled",
+    "HomeServer.config.background_updates.sleep_duration_ms": f"{_SECTION}.sleep_duration_ms",
+    "HomeServer.config.background_updates.update_duration_ms": f"{_SECTION}.update_duration_ms",
+    "HomeServer.config.background_updates.default_batch_size": f"{_SECTION}.default_batch_size",
+    "HomeServer.config.background_updates.min_batch_size": f"{_SECTION}.min_batch_size",
+    "HomeServer.config.redis.redis_enabled": "_hs.config.redis.redis_enabled",
+    "ModuleApi.delayed_background_call": "delayed_background_call",
 }
-MODULE = {detail.name: detail.module for detail in DETAILS}
+# The same below modules of Synapse.
+_BELOW_MODULES = {
+    "synapse.storage.background_updates": {
+        "BackgroundUpdatePerformance.total_item_count": (
+            "BackgroundUpdatePerformance.__init__.total_item_count"
+        ),
+    },
+    "synapse.http.request_metrics": {
+        "synapse.http.request_metrics._in_flight_requests": "_in_flight_requests",
+        "synapse.http.request_metrics._in_flight_requests_lock": "_in_flight_requests_lock",
+        "RequestMetrics.start_ts": "RequestMetrics.start.start_ts",
+        "RequestMetrics.name": "RequestMetrics.start.name",
+    },
+    "synapse.storage.database": {
+        "LoggingTransaction.database_engine": "LoggingTransaction.database_engine",
+    },
+    "synapse.storage.engines": {
+        "synapse.storage.engines.PostgresEngine": "PostgresEngine",
+        "synapse.storage.engines.Sqlite3Engine": "Sqlite3Engine",
+    },
+    "synapse.logging.context": {
+        "synapse.logging.context.PreserveLoggingContext": "PreserveLoggingContext",
+        "synapse.logging.context.current_context": "current_context",
+        "LoggingContext.get_resource_usage": "LoggingContext.get_resource_usage",
+        "ContextResourceUsage.db_txn_count": "ContextResourceUsage.db_txn_count",
+    },
+    "synapse.http.site": {
+        "SynapseRequest.processing": "SynapseRequest.processing",
+    },
+}
+HIDDEN = {
+    **_BELOW_API,
+    **{name: path for paths in _BELOW_MODULES.values() for name, path in paths.items()},
+}
+MODULE = {
+    **dict.fromkeys(_BELOW_API, ""),
+    **{name: module for module, paths in _BELOW_MODULES.items() for name in paths},
+}
 METRICS = frozenset(f"metric {name}" for name in _METRICS)
 EVERYTHING = sorted(HIDDEN.keys() | METRICS)
 
@@ -126,7 +185,7 @@ def without(server: VirtualServer, *names: str) -> Iterator[Requests]:
         if name.removesuffix("_total").removesuffix("_sum") not in gone
     }
     places: dict[str, Any] = {
-        "synapse_bgthrottle.homeserver.internals.private_side.import_module": import_what_is_there
+        "synapse_bgthrottle.homeserver.internals.compatibility.import_module": import_what_is_there
     }
     unseen = "_in_flight_requests" in last
     places["synapse_bgthrottle.homeserver.internals.server._requests"] = (

@@ -86,7 +86,7 @@ def test_each_signal_is_read_on(virtual_server: MakeServer, jump_s: float) -> No
     server.clock.set_forward(jump_s)
     server.advance(12)
     now_s = server.clock.monotonic()
-    levels = module._throttle.databases["master"].board.levels.values()
+    levels = module._parts.throttle.databases["master"].board.levels.values()
     timed = [level for level in levels if level.is_timed and level.at_s is not None]
     assert {ProcessSample, DatabaseSample, CheckSample} == {v.signal.source for v in timed}
     stale = [level.signal.name for level in timed if level.is_stale(now_s)]
@@ -119,7 +119,7 @@ def test_what_is_stored_is_read(virtual_server: MakeServer) -> None:
         server.clock.set_forward(-_HOUR_S)
     server.start()  # its first wait begins after that
     server.advance(30)
-    assert "" == module._keeper.opening.problem
+    assert "" == module._parts.records.loader.problem
 
 
 def test_somebody_who_asks_has_timers_called(virtual_server: MakeServer) -> None:

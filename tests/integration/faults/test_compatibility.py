@@ -17,7 +17,7 @@ from synapse_bgthrottle.core.levers.request import (
     StoreUnavailableError,
     parse_lever_request,
 )
-from synapse_bgthrottle.homeserver.internals import private_side
+from synapse_bgthrottle.homeserver.internals import compatibility
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.service import ModuleSteering
 from synapse_bgthrottle.schema import to_json
@@ -167,12 +167,17 @@ def test_all_of_the_updater_is_missing(
     assert sorted(names) == sorted(told["name"] for told in status["missing"])
 
 
+def test_the_details_are_those_that_are_hidden_here() -> None:
+    """Each detail of the list is hidden by these tests, and nothing else is."""
+    assert sorted(HIDDEN) == sorted(detail.name for detail in compatibility.DETAILS)
+
+
 def test_something_that_raises(
     virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error in looking is told, and the module starts."""
     server = virtual_server()
-    with patch.object(private_side, "_is_there", side_effect=ZeroDivisionError):
+    with patch.object(compatibility, "_is_there", side_effect=ZeroDivisionError):
         server.load({})
     assert "looking for what this Synapse lacks" in caplog.text
 

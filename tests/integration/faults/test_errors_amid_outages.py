@@ -13,25 +13,25 @@ from testbed.virtual.server import VirtualServer, Work
 MakeServer = Callable[..., VirtualServer]
 
 PLACES = [
-    "database.Database.probe",
-    "holds.by_failure",
-    "iteration.Iteration.__init__",
-    "iteration.Iteration._decided",
-    "iteration.Iteration._tell",
-    "iteration.Iteration._finish",
-    "iteration.Iteration._wait",
-    "iteration.Iteration._wait_for_database",
-    "iteration.kind_of",
-    "throttle.Throttle.decide",
-    "throttle.Throttle.failed",
-    "throttle.Throttle.finish",
-    "watch.DatabaseWatch._ask",
-    "watch.DatabaseWatch._no_answer",
-    "watch.DatabaseWatch.check",
-    "watch.DatabaseWatch.failed",
-    "watch.DatabaseWatch.has_asked",
-    "watch.DatabaseWatch.is_due",
-    "watch.is_from_database",
+    "homeserver.internals.database.Database.probe",
+    "core.scheduling.holds.rulings",
+    "homeserver.iteration.Iteration.__init__",
+    "homeserver.iteration.Iteration._decided",
+    "homeserver.iteration.Iteration._report",
+    "homeserver.iteration.Iteration._finish",
+    "homeserver.iteration.Iteration._wait",
+    "homeserver.iteration.Iteration._wait_for_database",
+    "homeserver.iteration.kind_of",
+    "core.scheduling.throttle.Throttle.decide",
+    "core.scheduling.throttle.Throttle.failed",
+    "core.scheduling.throttle.Throttle.finish",
+    "homeserver.sampling.database_probe.DatabaseWatch._ask",
+    "homeserver.sampling.database_probe.DatabaseWatch._no_answer",
+    "homeserver.sampling.database_probe.DatabaseWatch.check",
+    "homeserver.sampling.database_probe.DatabaseWatch.failed",
+    "homeserver.sampling.database_probe.DatabaseWatch.has_asked",
+    "homeserver.sampling.database_probe.DatabaseWatch.is_due",
+    "homeserver.sampling.database_probe.is_from_database",
 ]
 # Stock, which has a batch a second, has given up after five.
 OUTAGE_S = 12
@@ -71,7 +71,11 @@ def test_no_abort(
 
 @pytest.mark.parametrize(
     "place",
-    ["watch.is_from_database", "watch.DatabaseWatch._ask", "watch.DatabaseWatch._no_answer"],
+    [
+        "homeserver.sampling.database_probe.is_from_database",
+        "homeserver.sampling.database_probe.DatabaseWatch._ask",
+        "homeserver.sampling.database_probe.DatabaseWatch._no_answer",
+    ],
 )
 def test_one_error_is_none_for_good(virtual_server: MakeServer, place: str) -> None:
     """Where one question could not be put or answered, the next one is."""

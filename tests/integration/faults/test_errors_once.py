@@ -22,15 +22,15 @@ _LATER_S = 200
 @pytest.mark.parametrize(
     "place",
     [
-        "asker.Asker._answer",
-        "asker.Asker._run",
-        "keeper.Keeper._goes_on",
-        "keeper.Keeper._keep",
-        "keeper.Keeper._look_again",
-        "sampler.Sampler._call_in",
-        "sampler.Sampler._look_at_databases",
-        "sampler.Sampler._process_sample",
-        "watch.DatabaseWatch._ask",
+        "homeserver.sampling.asker.Asker._answer",
+        "homeserver.sampling.asker.Asker._run",
+        "homeserver.recorder.Keeper._goes_on",
+        "homeserver.recorder.Keeper._keep",
+        "homeserver.recorder.Keeper._look_again",
+        "homeserver.sampling.sampler.Sampler._call_in",
+        "homeserver.sampling.sampler.Sampler._look_at_databases",
+        "homeserver.sampling.sampler.Sampler._process_sample",
+        "homeserver.sampling.database_probe.DatabaseWatch._ask",
     ],
 )
 def test_one_error(virtual_server: MakeServer, place: str) -> None:
@@ -70,10 +70,10 @@ def test_one_error_of_the_clock(virtual_server: MakeServer, number: int) -> None
 @pytest.mark.parametrize(
     "place",
     [
-        "database.Database.items_done",
-        "iteration.Iteration.__init__",
-        "keeper.Keeper.begin",
-        "sampler.Sampler.has_looked_of_late",
+        "homeserver.internals.database.Database.items_done",
+        "homeserver.iteration.Iteration.__init__",
+        "homeserver.recorder.Keeper.begin",
+        "homeserver.sampling.sampler.Sampler.has_looked_of_late",
     ],
 )
 def test_always_from_the_last_batch_on(
@@ -92,14 +92,14 @@ def test_always_from_the_last_batch_on(
         server.advance(60)
     assert 0 == work.left_items
     server.advance(60)
-    assert not module._throttle.databases["master"].is_open
+    assert not module._parts.throttle.databases["master"].is_open
     assert [] == server.clock.reactor.getDelayedCalls()
     assert "done" == stated(server, steering_of(server).history(9, None, None), 3)[0]["outcome"]
 
 
 def failing_once(place: str) -> Any:
     """The method, which is not run the next time; it raises instead."""
-    module, name, method = place.split(".")
+    module, name, method = place.rsplit(".", 2)
     imported = __import__(f"synapse_bgthrottle.{module}", fromlist=[name])
     original = getattr(getattr(imported, name), method)
     has_failed = False

@@ -130,7 +130,7 @@ def test_release_ends_where_its_update_left_the_queue(
     """A queue without the update ends its release, whoever saw it leave; no other queue does."""
     pull(world.server, "release", update="event_a")
     queues = {database: Queue(EPOCH_S + asked_s, frozenset(names))}
-    answer(world.server, world.module._keeper._desk.follow([], queues))
+    answer(world.server, world.module._parts.records.levers.follow([], queues))
     assert stays is bool(levers_of(world.module))
 
 
@@ -254,7 +254,7 @@ def test_override_tells_what_still_holds(virtual_server: MakeServer) -> None:
     assert "items/s" not in limits
 
 
-@pytest.mark.parametrize("place", ["steering.notes", "steering.in_order"])
+@pytest.mark.parametrize("place", ["homeserver.service.notes", "homeserver.service.in_order"])
 def test_notes_that_fail(world: World, caplog: pytest.LogCaptureFixture, place: str) -> None:
     """What is written is answered as done, without notes; why they fail is logged once."""
     with patch(f"synapse_bgthrottle.{place}", side_effect=ZeroDivisionError("of our own")):

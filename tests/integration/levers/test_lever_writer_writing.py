@@ -27,6 +27,7 @@ from tests.integration.storage.kept import (
     pull,
     restarted,
     rows,
+    stated,
     steering_of,
 )
 
@@ -51,7 +52,7 @@ def test_levers_outlive_the_process(world: World, virtual_server: MakeServer) ->
     before = levers_of(world.module)
     later = restarted(world.server, virtual_server())
     module = later.load({})
-    assert None is module._throttle.levers
+    assert None is module._parts.throttle.levers
     later.advance(0)
     assert before == levers_of(module)
     in_force = Levers(before).in_force(later.clock.time())
@@ -129,7 +130,7 @@ def test_uses_tell_who_did_what(world: World) -> None:
     world.server.advance(60)
     pull(world.server, "override", update="*", settings={"duty_cycle": "5%"}, duration="1m")
     pull(world.server, "resume", reason="over")
-    told = answer(world.server, steering_of(world.server).uses(10))
+    told = stated(world.server, steering_of(world.server).uses(10))
     assert "pause" == told[-1]["action"]
     by_action = {use.pop("action"): use for use in told}
     now_ms = round(EPOCH_S * 1000)
@@ -182,7 +183,7 @@ def test_log_contexts_of_those_who_wait_for_each_other(virtual_server: MakeServe
         except TypeError:  # before it knew its server
             context = _CONTEXT.LoggingContext(name=name)
         with context:
-            await module._keeper._desk.pull(request, ADMIN, [])
+            await module._parts.records.levers.pull(request, ADMIN, [])
             seen.append((name, str(_CONTEXT.current_context())))
 
     with patch.object(server.api, "run_db_interaction", slow):

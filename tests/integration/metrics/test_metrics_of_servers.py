@@ -94,8 +94,8 @@ def test_cost_of_a_decision(virtual_server: MakeServer) -> None:
     server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
     server.start()
     server.advance(60)
-    metrics = server.api.module._metrics
-    decision = server.api.module._throttle.updates["master", "work"].decision
+    metrics = server.api.module._parts.iterations._shared.metrics
+    decision = server.api.module._parts.throttle.updates["master", "work"].decision
     took_s = []
     for _ in range(20):
         begin_s = time.thread_time()

@@ -63,7 +63,7 @@ def run(server: VirtualServer, config: Any, work: Work, seconds: float) -> None:
 
 def levers_of(module: BackgroundUpdateThrottle) -> tuple[Lever, ...]:
     """Those that the module goes by now."""
-    levers = module._throttle.levers
+    levers = module._parts.throttle.levers
     assert levers is not None
     return levers.all
 

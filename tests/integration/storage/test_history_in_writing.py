@@ -45,5 +45,5 @@ def test_while_it_is_written(virtual_server: MakeServer) -> None:
         look()
     assert 1 == len(writes)
     assert pool.connection.execute("SELECT COUNT(*) FROM bgthrottle_history").fetchone() == (1,)
-    assert all(["work"] == [entry["update"] for entry in entries] for entries in seen)
-    assert "done" == seen[-1][0]["outcome"]
+    assert all(["work"] == [entry.update for entry in entries] for entries in seen)
+    assert "done" == seen[-1][0].outcome

@@ -59,12 +59,15 @@ def test_lost_connection_at_the_start(
         (line,) = _told(caplog)
         assert "which holds all updates; trying again until it can: locked" in line
         told = stated(server, steering_of(server).status())
-        assert ("store", "locked") == (told["problems"][0]["kind"], module._keeper.opening.problem)
+        assert ("store", "locked") == (
+            told["problems"][0]["kind"],
+            module._parts.records.loader.problem,
+        )
     assert [] == work.starts_s
     server.advance(6)
     assert work.starts_s
     assert [] == stated(server, steering_of(server).status())["problems"]
-    assert "" == module._keeper.opening.problem
+    assert "" == module._parts.records.loader.problem
 
 
 def test_missing_right_lets_updates_go_on(
@@ -96,7 +99,7 @@ def test_server_without_timers(virtual_server: MakeServer) -> None:
         server.start()
         server.advance(60)
     assert work.starts_s
-    assert "no timers" in module._keeper.opening.problem
+    assert "no timers" in module._parts.records.loader.problem
 
 
 def test_what_was_paused_is_told(

@@ -39,7 +39,7 @@ def answering_late(server: VirtualServer, work: Work, takes_s: float) -> Iterato
     """A request at every moment, and a database that takes so long for the module's question."""
     module = server.load({})
     server.pools["master"].queue("work", work)
-    database = module._host.databases["master"]
+    database = module._parts.host.databases["master"]
     probe = database.probe
 
     async def late(needs_room: bool = False) -> str | None:

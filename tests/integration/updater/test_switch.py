@@ -138,7 +138,9 @@ def test_an_error_after_the_last_batch(virtual_server: MakeServer, place: str) -
     server = virtual_server()
     work = Work(server, 300, cost_ms=1)
     module = server.load({"sleep": "1s"})
-    owner: Any = module._throttle if place == "finish" else module._host.databases["master"]
+    owner: Any = (
+        module._parts.throttle if place == "finish" else module._parts.host.databases["master"]
+    )
     name = "finish" if place == "finish" else "items_done"
     original = getattr(owner, name)
 
@@ -153,7 +155,7 @@ def test_an_error_after_the_last_batch(virtual_server: MakeServer, place: str) -
     server.advance(3600)
     assert 0 == work.left_items
     assert "idle" == stated(server, steering_of(server).status(), 3)["databases"][0]["state"]
-    assert not module._throttle.databases["master"].is_open
+    assert not module._parts.throttle.databases["master"].is_open
     assert [] == server.clock.reactor.getDelayedCalls()
 
 

@@ -2,12 +2,13 @@
 
 import json
 import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.api.query import PARAMETERS, parse_query
+from synapse_bgthrottle.api.request_parsing import PARAMETERS, parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, invalid
 from synapse_bgthrottle.api.routes import ROUTES, Route
 from synapse_bgthrottle.core.config.limits import FixedSleep
@@ -20,7 +21,7 @@ from synapse_bgthrottle.core.levers.request import (
     parse_lever_request,
 )
 from synapse_bgthrottle.core.reports.explain import settings_of
-from synapse_bgthrottle.schema import LimitValues, decode, to_json
+from synapse_bgthrottle.schema import LimitValues, decode, openapi, to_json
 from testbed.virtual.fake_service import OPENAPI
 
 DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "http-api.md").read_text("utf-8")
@@ -39,6 +40,12 @@ def operations() -> list[tuple[Route, Any]]:
 def resolved(schema: Any) -> Any:
     """The schema itself, where there is a reference to it."""
     return SCHEMAS[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
+def test_up_to_date() -> None:
+    """The file is what the records say: `make openapi` writes it."""
+    path = resources.files("synapse_bgthrottle.api").joinpath("openapi.json")
+    assert openapi.text() == path.read_text("utf-8")
 
 
 def test_paths() -> None:

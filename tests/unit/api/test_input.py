@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.api.query import parse_query
-from synapse_bgthrottle.api.request_parsing import LARGEST_BYTES, parse_body
+from synapse_bgthrottle.api.handlers import log_line
+from synapse_bgthrottle.api.request_parsing import LARGEST_BODY_BYTES, parse_body, parse_query
 from synapse_bgthrottle.api.responses import RefusedError, encode
 from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, ROUTES, STATUS, find
-from synapse_bgthrottle.api.told import told
 from synapse_bgthrottle.core.levers.request import Action, LeverRequest, is_printable
 from synapse_bgthrottle.schema import Lever, LeverAnswer
 
@@ -41,9 +40,9 @@ def test_any_body(raw: Any) -> None:
 
 def test_largest_body() -> None:
     """The limit itself is allowed."""
-    assert [] == parse_body(b"[]".ljust(LARGEST_BYTES))
+    assert [] == parse_body(b"[]".ljust(LARGEST_BODY_BYTES))
     with pytest.raises(RefusedError) as refused:
-        parse_body(b"[]".ljust(LARGEST_BYTES + 1))
+        parse_body(b"[]".ljust(LARGEST_BODY_BYTES + 1))
     assert 413 == refused.value.answer.status
 
 
@@ -84,7 +83,7 @@ def test_line_of_a_pause() -> None:
     """The log tells who, what, where, until when and why."""
     request = LeverRequest(Action.PAUSE, "event_*", "master", 1000, "too slow")
     answer = LeverAnswer(made=(Lever(ends_ms=1_767_571_200_000),))
-    assert "@a:b paused event_* in master until 2026-01-05 00:00:00 UTC: too slow" == told(
+    assert "@a:b paused event_* in master until 2026-01-05 00:00:00 UTC: too slow" == log_line(
         request, "@a:b", answer
     )
 
@@ -95,13 +94,13 @@ def test_line_of_an_override() -> None:
     assert (
         "@a:b overrode the settings of x in all databases to duty_cycle=5%"
         ", which ended 2 earlier ones, no reason given"
-        == told(request, "@a:b", LeverAnswer(ended=(Lever(), Lever())))
+        == log_line(request, "@a:b", LeverAnswer(ended=(Lever(), Lever())))
     )
 
 
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_a_line_is_one_line(author: str, reason: str) -> None:
     """Whatever a name or a reason brings, the log shows it as it is."""
-    line = told(LeverRequest(Action.RESUME, "*", reason=reason), author, LeverAnswer())
+    line = log_line(LeverRequest(Action.RESUME, "*", reason=reason), author, LeverAnswer())
     assert is_printable(line)
     line.encode()

@@ -21,7 +21,7 @@ from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
-from synapse_bgthrottle.core.tracking.time_left import TimeLeft
+from synapse_bgthrottle.core.tracking.time_left import Estimate, TimeLeft
 from testbed.strategies.examples import NOON_S, lever, override, release
 from testbed.virtual.server import VirtualServer, Work
 from tests.integration.storage.kept import ADMIN, answer, queued
@@ -68,7 +68,7 @@ def _under_way() -> Iterator[Any]:
         known=names,
         one_shots=frozenset({"redactions_recheck"}),
         progress={"event_search": Progress(30, 0, 120, "events")},
-        time_left=TimeLeft(90.0, 9.0),
+        estimate=Estimate(TimeLeft(120.0, 60.0, 200.0, 90.0, 9.0)),
     )
     yield server.status(7, seen)
     server.throttle.start(DB, "event_search", 8.0)

@@ -90,7 +90,14 @@ def current(**more: Any) -> dict[str, Any]:
         "items_per_second": 43.1,
         "waited_ms": {"gap": 20_000, "pace": 10_000_000},
         "progress": PROGRESS,
-        "time_left_s": {"at_this_pace": 6000, "unthrottled": 420},
+        "time_left_s": {
+            "expected": 6000,
+            "earliest": 4000,
+            "latest": 9000,
+            "at_this_pace": 6000,
+            "unthrottled": 420,
+        },
+        "pace": None,
         "decision": {
             "cause": "pace",
             "is_hold": False,

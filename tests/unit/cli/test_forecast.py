@@ -3,6 +3,7 @@
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,34 +24,54 @@ def test_of_a_server(env: dict[str, str]) -> None:
     assert "past forecasts: none has come to its end yet" in result.output
 
 
-def test_as_it_was_so_far(env: dict[str, str]) -> None:
-    """Without a load, and without enough history, the pace is as it was while nothing held it."""
-    found = status(
-        database(
-            pending=[pending("event_search")],
-            current=current(
-                since_ms=NOW_MS - 1_000_000,
-                batch_time_ms=100_000,
-                waited_ms={"pace": 300_000, "gap": 100_000, "paused": 500_000},
-            ),
-        )
+PACE = {
+    "left": 250_000.0,
+    "per_batch_second": 600.0,
+    "speed_error": 0.1,
+    "without_clients": {"likely": 1.0, "low": 0.8, "high": 1.1},
+    "with_clients": {"likely": 0.06, "low": 0.05, "high": 0.07},
+    "clients_ratio": 1.0,
+    "slope": {"likely": 0.4, "low": 0.2, "high": 0.6},
+}
+
+
+def told_by(fake: FakeServer, **more: Any) -> FakeServer:
+    """It tells the pace of its update, from which forecasts go on."""
+    found = current(pace={**PACE, **more})
+    fake.answers["GET status"] = status(database(pending=[pending("event_search")], current=found))
+    return fake
+
+
+def test_goes_on_from_the_pace_of_the_server(env: dict[str, str]) -> None:
+    """The update under way goes on as the server tells; headline, row and comparison are one."""
+    told = json.loads(run(told_by(server()), "forecast", "-o", "json", env=env).output)
+    (update,) = told["updates"]
+    rows = {row["name"]: row for row in told["configurations"]}
+    assert ["present", "gentle", "balanced", "fast", "finish", "stock"] == list(rows)
+    # No hour was seen: clients are as now.
+    assert 250_000 / 600 / 0.06 * 1000 == pytest.approx(update["ends_ms"] - NOW_MS)
+    assert update["ends_ms"] == rows["present"]["ends_ms"]
+    assert rows["balanced"]["ends_ms"] == pytest.approx(update["ends_ms"], rel=1e-6)
+    # What it costs clients is what the measured pace shows: 3 % at 6 % of the time.
+    shares = [rows[name]["share_in_batches"] for name in ("gentle", "balanced", "fast", "finish")]
+    assert [0.02, 0.06, 0.24, 1.0] == pytest.approx(shares)
+    assert any("no hour of the week was seen yet" in note for note in told["notes"])
+    assert any("what full work costs them, which is 50" in note for note in told["notes"])
+
+
+def test_without_a_measured_share_the_learned_slope_counts(env: dict[str, str]) -> None:
+    """A pace at a bound tells nothing of clients; then it is what the law has learned."""
+    bound = {"likely": 0.01, "low": 0.01, "high": 0.01}
+    told = json.loads(
+        run(told_by(server(), with_clients=bound), "forecast", "-o", "json", env=env).output
     )
-    fake = server()
-    fake.answers["GET status"] = found
-    result = run(fake, "forecast", "-o", "json", env=env)
-    told = json.loads(result.output)
-    assert 0.2 == pytest.approx(told["updates"][0]["share_in_batches"])
-    assert 420 / 0.2 * 1000 == pytest.approx(told["updates"][0]["ends_ms"] - NOW_MS)
-    assert any("not enough history" in note for note in told["notes"])
-    rows = {row["name"]: row["share_in_batches"] for row in told["configurations"]}
-    assert ["observed", "present", "gentle", "balanced"] == list(rows)[:4]
-    assert 0.2 == pytest.approx(rows["observed"])
-    assert rows["balanced"] == rows["present"] != pytest.approx(0.2, rel=0.05)
+    shares = {row["name"]: row["share_in_batches"] for row in told["configurations"]}
+    assert (0.01, 0.075) == pytest.approx((shares["present"], shares["balanced"]))
 
 
 def learned_from(*hours: tuple[int, float]) -> FakeServer:
-    """Half of the time in batches for a day, and these shares of hours with clients."""
-    fake = server()
+    """These shares of hours with clients; now there are none."""
+    fake = told_by(server(), clients_ratio=0.0)
     fake.answers["GET load"] = {
         "load": [
             {
@@ -62,27 +83,20 @@ def learned_from(*hours: tuple[int, float]) -> FakeServer:
             for hour, ratio in hours
         ]
     }
-    fake.answers["GET status"] = status(
-        database(
-            pending=[pending("event_search")],
-            current=current(since_ms=NOW_MS - 86_400_000, batch_time_ms=43_200_000),
-        )
-    )
     return fake
 
 
 def test_learned_load(env: dict[str, str]) -> None:
     """The week that the server saw is the load of all rows; hours that it did not see are told."""
-    halves = learned_from(*((hour, float(hour % 24 >= 12)) for hour in range(168)))
-    told = json.loads(run(halves, "forecast", "--load", "learned", "-o", "json", env=env).output)
+    always = learned_from(*((hour, 1.0) for hour in range(168)))
+    told = json.loads(run(always, "forecast", "--load", "learned", "-o", "json", env=env).output)
     assert "learned" == told["load"]
     assert any("learned from 168 of 168 hours" in note for note in told["notes"])
-    # It is 22:00: clients are there, of whom the model and the day before tell.
-    assert told["updates"][0]["share_in_batches"] < 0.2
+    # Nobody is there now, which is taken to last for an hour, in which all is done.
+    assert 250_000 / 600 * 1000 == pytest.approx(told["updates"][0]["ends_ms"] - NOW_MS)
     few = run(learned_from((10, 0.5), (20, 0.5)), "forecast", env=env).output
     assert "learned from 2 of 168 hours of the week" in few
     assert "the others are taken for like the same hour of other days" in few
-    assert "observed: 50.0% of the time in batches so far" in few
 
 
 def test_an_older_module_does_not_tell_the_week(env: dict[str, str]) -> None:
@@ -94,7 +108,7 @@ def test_an_older_module_does_not_tell_the_week(env: dict[str, str]) -> None:
     assert result.output.startswith("event_search: 255965 stream positions left; done")
     why = "the server has no GET v1/load"
     (note,) = (line for line in result.output.splitlines() if why in line)
-    assert note.startswith("load: taken for flat, as ")
+    assert note.startswith("load: clients are taken to be as now, as ")
     assert 0 == run(fake, "forecast", *IDLE, env=env).exit_code
     assert 1 == [key for key, _ in fake.sent].count("GET load")
     result = run(fake, "forecast", "--load", "learned", env=env)
@@ -132,10 +146,10 @@ def test_nothing_pending(env: dict[str, str]) -> None:
 def test_forecasts_are_kept_and_compared(env: dict[str, str]) -> None:
     """Each is kept in a file of one's own, and compared once its update has ended."""
     assert 0 == run(server(), "forecast", *IDLE, env=env).exit_code
-    file = forecast_inputs.default_file(env)
+    file = forecast_inputs.kept_file(env)
     assert 0o600 == stat.S_IMODE(file.stat().st_mode)
     assert 0o700 == stat.S_IMODE(file.parent.stat().st_mode)
-    (kept,) = forecast_inputs.read(file)
+    (kept,) = forecast_inputs.read_kept(file)
     entry = {
         "update": "event_search",
         "database": "master",
@@ -145,17 +159,17 @@ def test_forecasts_are_kept_and_compared(env: dict[str, str]) -> None:
     }
     result = run(server(entry), "forecast", *IDLE, env=env)
     assert "past forecasts: 1 compared, median error 10.0%, worst 10.0%" in result.output
-    assert 2 == len(forecast_inputs.read(file))
+    assert 2 == len(forecast_inputs.read_kept(file))
 
 
 @pytest.mark.parametrize("text", ["", "[", "{}", "[1]", '[{"server": 1}]', "[" * 9999])
 def test_a_damaged_memory(env: dict[str, str], text: str) -> None:
     """What cannot be read is as if there were nothing, and is written anew."""
-    file = forecast_inputs.default_file(env)
+    file = forecast_inputs.kept_file(env)
     file.parent.mkdir(parents=True)
     file.write_text(text)
     assert 0 == run(server(), "forecast", *IDLE, env=env).exit_code
-    assert 1 == len(forecast_inputs.read(file))
+    assert 1 == len(forecast_inputs.read_kept(file))
 
 
 def test_a_memory_that_cannot_be_written(tmp_path: Path) -> None:

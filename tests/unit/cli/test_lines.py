@@ -36,14 +36,16 @@ BACKOFF = {
             {},
         ),
         (
-            "event_search 66.0% 496900/752865; running 3h12m; 1h40m once it goes on;"
-            " held: windows are closed",
+            "event_search 66.0% 496900/752865; running 3h12m; ETA 1h40m; held: windows are closed",
             {"current": current(decision=HOLD), "state": "held"},
         ),
         (
             "event_search 66.0% 496900/752865; running 3h12m; 1h40m once it goes on;"
             " held: the last iteration failed: next try after 60s (22:00:45 UTC)",
-            {"current": current(decision=BACKOFF), "state": "held"},
+            {
+                "current": current(decision=BACKOFF, time_left_s={"at_this_pace": 6000}),
+                "state": "held",
+            },
         ),
         (
             "an_index (one-shot); running 3h12m; in a batch",

@@ -43,7 +43,8 @@ def test_the_whole_status() -> None:
         "  event_search 66.0% 496900/752865; running 3h12m; ETA 1h40m;"
         " throttled: active backends 26 >= 25",
         "    1200 batches, 496900 items, 2m in batches; progress in stream positions;"
-        " last batch 98ms; target 100ms; 43.1 items/s; unthrottled 7m left",
+        " last batch 98ms; target 100ms; 43.1 items/s; ETA between 1h6m and 2h30m;"
+        " unthrottled 7m left",
         "    waited: pace 2h46m, gap 20s",
         "    limits: duty cycle adaptive, balanced; rule 0 (event_search)",
         "    index build: building index, 43.0% done",

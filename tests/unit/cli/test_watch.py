@@ -50,7 +50,6 @@ IDLE_TEXT = "master: nothing pending"
 def test_a_line_a_change() -> None:
     """Without a terminal a change is one line, and what stays as it is none."""
     held = PACE.replace("throttled: active backends 26 >= 25", "held: windows are closed")
-    held = held.replace("ETA 1h40m", "1h40m once it goes on")
     told = lines_of([BUSY, BUSY, HELD, HELD, DONE], "watch", "--until-done")
     assert (0, [PACE, held, IDLE_TEXT]) == told
 

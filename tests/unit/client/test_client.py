@@ -1,7 +1,9 @@
 """The client: what is sent, and what is understood."""
 
+import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from inspect import isfunction, signature
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from synapse_bgthrottle.client import (
     CurrentUpdate,
     NotUnderstoodError,
     UpdatesStatus,
+    requests,
 )
 from tests.unit.client.world import TOKEN, URL, Server
 
@@ -156,31 +159,23 @@ def test_an_empty_body(body: bytes) -> None:
                 ask()
 
 
-def run(steps: Any) -> Any:
-    """What a coroutine returns that never really waits."""
-    steps = steps.__await__()
-    try:
-        next(steps)
-    except StopIteration as end:
-        return end.value
-    raise AssertionError("it waits")
-
-
-def methods() -> Iterator[str]:
-    """The public ones."""
-    return (
-        name
-        for name, value in vars(Client).items()
-        if callable(value) and not name.startswith("_") and name != "close"
-    )
+def methods() -> dict[str, Any]:
+    """The calls that can be made, by name."""
+    return {
+        name: value
+        for name, value in vars(requests).items()
+        if isfunction(value) and value.__module__ == requests.__name__ and name[0] != "_"
+    }
 
 
 def test_both_clients_are_alike() -> None:
-    """The awaited methods have the names, arguments and docstrings of the others."""
-    for name in methods():
-        one, other = getattr(Client, name), getattr(AsyncClient, name)
-        assert one.__doc__ == other.__doc__
-        assert one.__annotations__ == other.__annotations__
+    """Each has a method for every call that can be made, with its arguments and its docstring."""
+    assert 14 == len(methods())
+    with Client(URL, TOKEN) as client:
+        for name, make in methods().items():
+            assert getattr(Client, name) is make is getattr(AsyncClient, name)
+            method = getattr(client, name)
+            assert (make.__doc__, signature(make)) == (method.__doc__, signature(method))
 
 
 def test_the_awaited_client() -> None:
@@ -196,7 +191,7 @@ def test_the_awaited_client() -> None:
             await client.run(JOBS[0])
             return [await client.status(), await client.enabled()]
 
-    status, enabled = run(use())
+    status, enabled = asyncio.run(use())
     assert {"master"} == set(status.current_updates)
     assert enabled is True
     assert 3 == len(server.requests)

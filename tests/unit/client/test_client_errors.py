@@ -128,7 +128,7 @@ def test_a_time_out_that_is_set() -> None:
     """Between calls the time-out can be another one, which is what is told."""
 
     def fail(request: httpx.Request) -> httpx.Response:
-        assert {7} == set(request.extensions["timeout"].values())
+        assert {7, 5.0} == set(request.extensions["timeout"].values())
         raise httpx.ReadTimeout("")
 
     client = Client(URL, TOKEN, timeout_s=3, transport=httpx.MockTransport(fail))

@@ -1,21 +1,12 @@
-"""What a forecast is asked for: the job, and limits as servers state them."""
+"""What a forecast is asked for: the job, and the server's own section."""
 
-import json
-from typing import Any
-
-import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.config.limits import FixedSleep, Limits, Settings, merge
-from synapse_bgthrottle.core.config.parser import Config
-from synapse_bgthrottle.core.reports.explain import limit_values, settings_of
-from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.forecast.models import Job, parse_count, parse_rate
-from synapse_bgthrottle.forecast.server_section import settings_of_section
-from synapse_bgthrottle.schema import LimitValues, WindowValues, decode, to_json
-from testbed.strategies.strategies import UPDATES, configs
+from synapse_bgthrottle.cli.commands.forecast_options import parse_count, parse_rate
+from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
+from synapse_bgthrottle.core.tracking.timeline import Job
+from synapse_bgthrottle.forecast.configurations import settings_of_section
+from synapse_bgthrottle.forecast.from_history import Past, closed_ratio
 
 
 @pytest.mark.parametrize(
@@ -62,34 +53,6 @@ def test_what_is_missing(expected: str, job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "changes"),
-    [
-        ("no profile", {"profile": "careful"}),
-        ("no time zone", {"time_zone": "Nowhere/At_all"}),
-        ("no time zone", {"time_zone": "../etc"}),
-        ("no pace", {"pace": "sprint"}),
-        ("no pace", {"pace": "sleep", "sleep_ms": None}),
-        ("not in tuple", {"windows": (WindowValues(days=("someday",)),)}),
-    ],
-)
-def test_stated_otherwise(said: str, changes: dict[str, Any]) -> None:
-    """What another version has and this one does not know is not guessed."""
-    with pytest.raises(ValueError, match=said):
-        settings_of(attrs.evolve(limit_values(Limits()), **changes))
-
-
-@given(configs(), st.sampled_from(UPDATES), st.booleans())
-def test_values_are_all_that_limits_are(config: Config, name: str, one_shot: bool) -> None:
-    """Over JSON and back, any limits are what they were."""
-    throttle = Throttle(config, Settings())
-    limits = throttle.limits_of(name, "master", one_shot)[1]
-    sent = json.loads(json.dumps(to_json(limit_values(limits)), allow_nan=False))
-    again = merge([settings_of(decode(LimitValues, sent))])
-    assert str(limits.time_zone) == str(again.time_zone)
-    assert attrs.evolve(limits, time_zone=again.time_zone) == again
-
-
-@pytest.mark.parametrize(
     ("expected", "section"),
     [
         (Settings(), None),
@@ -105,3 +68,10 @@ def test_values_are_all_that_limits_are(config: Config, name: str, one_shot: boo
 def test_server_section(expected: Settings, section: object) -> None:
     """Synapse's own section is read as Synapse reads it."""
     assert expected == settings_of_section(section)
+
+
+def test_budgets_that_were_closed() -> None:
+    """A budget counts as the share of the time that it took, windows and pauses left out."""
+    spent = {"budget": 600.0, "window": 1200.0, "gap": 100.0}
+    assert 600 / 2400 == pytest.approx(closed_ratio([Past(batch_s=1700.0, waited_s=spent)]))
+    assert 0.0 == closed_ratio([])

@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.forecast.accuracy import MOST_KEPT, Kept, Went, bounded, compared, kept_of
-from synapse_bgthrottle.forecast.charts import WIDTH, plot
-from synapse_bgthrottle.forecast.results import (
+from synapse_bgthrottle.forecast.charts import WIDTH, plot, svg
+from synapse_bgthrottle.forecast.models import (
     ConfigurationForecast,
     Forecast,
     PastForecasts,
     UpdateForecast,
 )
-from synapse_bgthrottle.forecast.svg import svg
 
 NOW_MS = 1_767_736_800_000.0
 DAY_MS = 86_400_000.0

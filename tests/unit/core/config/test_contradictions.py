@@ -114,8 +114,8 @@ def test_sleep_beside_duty_cycle_is_refused_on_either_level() -> None:
         (
             [
                 "min_batch_size: found 3; accepted is at most max_batch_size, which is 1",
-                "default_batch_size: found 2; accepted is at most max_batch_size, which is 1",
                 "min_batch_size: found 3; accepted is at most default_batch_size, which is 2",
+                "default_batch_size: found 2; accepted is at most max_batch_size, which is 1",
             ],
             {"min_batch_size": 3, "default_batch_size": 2, "max_batch_size": 1},
         ),

@@ -90,7 +90,7 @@ _NO_PATHS = ("", "relative", "~/x", "./x", "/\0", "/\ud800", "/" * 4097, 5, True
         ),
         *(
             ("sql", OWN["sql"], {"sql": value})
-            for value in ({}, {"query": "SELECT 1"}, {"threshold": 1}, "SELECT 1", 5, True, None)
+            for value in ({}, {"query": "SELECT 1"}, {"threshold": 1}, "SELECT 1", 5, True)
         ),
         *(
             ("sql.query", _QUERY_ACCEPTED, {"sql": {"query": value, "threshold": 1}})

@@ -1,11 +1,13 @@
 """What an administrator should know of a valid configuration on this server."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Settings
 from synapse_bgthrottle.core.config.parser import Config, parse
+from synapse_bgthrottle.core.config.problems import Problem
 from synapse_bgthrottle.core.reports import config_warnings
 from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -13,11 +15,19 @@ from testbed.strategies.strategies import utc_s
 
 _KNOWN = frozenset({"event_search", "event_search_order", "populate_stats_process_rooms"})
 _DATABASES = frozenset({"master", "state"})
+_UPDATE = "rules.<item 0>.update: this server knows no update called"
+_DATABASE = "rules.<item 0>.database: no database"
+_NAMES = "in this server, but master, state"
 _NEW_YEAR_S = utc_s("2026-01-01 00:00")
 
 
 def _unmatched(*rules: dict[str, Any]) -> list[str]:
-    return list(config_warnings.unmatched(parse({"rules": list(rules)}), _KNOWN, _DATABASES))
+    return list(map(str, _told(parse({"rules": list(rules)}), _KNOWN, _DATABASES)))
+
+
+def _told(config: Config, known: frozenset[str], databases: frozenset[str]) -> Iterator[Problem]:
+    yield from config_warnings.unknown_names(config, known)
+    yield from config_warnings.unknown_databases(config, databases)
 
 
 @pytest.mark.parametrize(
@@ -44,34 +54,16 @@ def test_rule_that_this_server_can_use_is_not_remarked(rule: dict[str, Any]) -> 
     ("expected", "rule"),
     [
         (
-            [
-                "rule 0 (event_serach): this server knows no update called event_serach;"
-                " did you mean event_search?"
-            ],
+            [f"{_UPDATE} event_serach; did you mean event_search?"],
             {"update": "event_serach"},
         ),
+        ([f"{_UPDATE} zzz"], {"update": "zzz"}),
+        ([f"{_UPDATE} zzz_*"], {"update": "zzz_*"}),
+        ([f"{_UPDATE} zzz"], {"update": ["event_search", "zzz"]}),
+        ([f"{_DATABASE} stat {_NAMES}; did you mean state?"], {"database": "stat"}),
         (
-            ["rule 0 (zzz): this server knows no update called zzz"],
-            {"update": "zzz"},
-        ),
-        (
-            ["rule 0 (zzz_*): this server knows no update called zzz_*"],
-            {"update": "zzz_*"},
-        ),
-        (
-            ["rule 0 (event_search, zzz): this server knows no update called zzz"],
-            {"update": ["event_search", "zzz"]},
-        ),
-        (
-            ["rule 0 (database mian): this server's databases are master, state"],
-            {"database": "mian"},
-        ),
-        (
-            [
-                "rule 0 (zzz; database mian): this server knows no update called zzz",
-                "rule 0 (zzz; database mian): this server's databases are master, state",
-            ],
-            {"update": "zzz", "database": "mian"},
+            [f"{_UPDATE} zzz", f"{_DATABASE} qqq {_NAMES}"],
+            {"update": "zzz", "database": "qqq"},
         ),
     ],
 )
@@ -85,13 +77,15 @@ def test_name_that_this_server_does_not_have_is_remarked(
 def test_every_rule_is_looked_at() -> None:
     """Remarks name the rule that they are of."""
     found = _unmatched({"update": "zzz"}, {"update": "event_search"}, {"update": "yyy"})
-    assert ["rule 0 (zzz)", "rule 2 (yyy)"] == [remark.split(":")[0] for remark in found]
+    assert ["rules.<item 0>.update", "rules.<item 2>.update"] == [
+        remark.split(":")[0] for remark in found
+    ]
 
 
 def test_nothing_is_remarked_where_nothing_is_known() -> None:
     """Where the server does not tell its updates or databases, every name may exist."""
     config = parse({"rules": [{"update": "zzz", "database": "mian"}]})
-    assert [] == list(config_warnings.unmatched(config, frozenset(), frozenset()))
+    assert [] == list(_told(config, frozenset(), frozenset()))
 
 
 # --- batches that are too small ---
@@ -252,5 +246,5 @@ def test_what_is_taken_over_is_told(expected: list[str], tuned: Settings) -> Non
 def test_empty_configuration_has_no_remarks() -> None:
     """Whoever configures nothing is told nothing."""
     config = Config()
-    assert [] == list(config_warnings.unmatched(config, _KNOWN, _DATABASES))
+    assert [] == list(_told(config, _KNOWN, _DATABASES))
     assert [] == list(config_warnings.skipped(config, _NEW_YEAR_S))

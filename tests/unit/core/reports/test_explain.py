@@ -1,18 +1,20 @@
 """Explanations: their shape, and that all limits are told as one would write them."""
 
+import json
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.config.limits import DutyCycle, Settings
+from synapse_bgthrottle.core.config.limits import DutyCycle, Limits, Settings, merge
 from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.levers.lever import Levers
-from synapse_bgthrottle.core.reports.explain import explanation
+from synapse_bgthrottle.core.reports.explain import explanation, limit_values, settings_of
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.schema import to_json
+from synapse_bgthrottle.schema import LimitValues, WindowValues, decode, to_json
 from testbed.strategies.examples import NOON_S, lever, override, release
 from testbed.strategies.strategies import UPDATES, configs
 
@@ -179,3 +181,31 @@ def test_explanation_is_text_for_any_configuration(
     assert all(isinstance(value, str) and value for value in told["limits"].values())
     assert ("sleep" in told["limits"]) is not ("duty_cycle" in told["limits"])
     assert {} == throttle.updates
+
+
+@pytest.mark.parametrize(
+    ("said", "changes"),
+    [
+        ("no profile", {"profile": "careful"}),
+        ("no time zone", {"time_zone": "Nowhere/At_all"}),
+        ("no time zone", {"time_zone": "../etc"}),
+        ("no pace", {"pace": "sprint"}),
+        ("no pace", {"pace": "sleep", "sleep_ms": None}),
+        ("not in tuple", {"windows": (WindowValues(days=("someday",)),)}),
+    ],
+)
+def test_stated_otherwise(said: str, changes: dict[str, Any]) -> None:
+    """What another version has and this one does not know is not guessed."""
+    with pytest.raises(ValueError, match=said):
+        settings_of(attrs.evolve(limit_values(Limits()), **changes))
+
+
+@given(configs(), st.sampled_from(UPDATES), st.booleans())
+def test_values_are_all_that_limits_are(config: Config, name: str, one_shot: bool) -> None:
+    """Over JSON and back, any limits are what they were."""
+    throttle = Throttle(config, Settings())
+    limits = throttle.limits_of(name, "master", one_shot)[1]
+    sent = json.loads(json.dumps(to_json(limit_values(limits)), allow_nan=False))
+    again = merge([settings_of(decode(LimitValues, sent))])
+    assert str(limits.time_zone) == str(again.time_zone)
+    assert attrs.evolve(limits, time_zone=again.time_zone) == again

@@ -57,6 +57,21 @@ def test_what_cannot_be_seen_is_told_once() -> None:
     ] == lines
 
 
+def test_what_is_refused_is_told_once() -> None:
+    """With all that one complaint is about, and not as something else again."""
+    database = Database()
+    refused = {"wal_rate": "no (SQLSTATE 55000)", "replica_lag": "no (SQLSTATE 55000)"}
+    fields = {**_ALL, "replica_lag_s": None, "refused": refused}
+    lines = [line for _ in range(100) for line in database.sample(**fields)]
+    refused["autovacuum"] = "neither (SQLSTATE P0001)"
+    lines += database.sample(**fields)
+    text = "the database master refuses what tells {}. It is left out, and tried again every hour"
+    assert [
+        (logging.WARNING, text.format("replica_lag, wal_rate: no (SQLSTATE 55000)")),
+        (logging.WARNING, text.format("autovacuum: neither (SQLSTATE P0001)")),
+    ] == lines
+
+
 def test_sqlite_needs_no_telling() -> None:
     """It has none of what PostgreSQL tells."""
     database = Database()

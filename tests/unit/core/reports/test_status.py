@@ -8,12 +8,17 @@ from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.core.config.limits import DutyCycle, Rule, Settings
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.scheduling.decision import Cause
+from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
-from synapse_bgthrottle.core.tracking.time_left import TimeLeft
+from synapse_bgthrottle.core.tracking.time_left import Estimate, PaceNow, TimeLeft
 from synapse_bgthrottle.schema import LimitValues, to_json
 from testbed.strategies.examples import NOON_S, lever
 from tests.unit.core.reports.status_world import DB, NOON_MS, StatusWorld, look
+
+_PACE = PaceNow(
+    90.0, 10.0, 0.1, Shares(Range.exactly(1.0), Range(0.2, 0.1, 0.3)), clients_ratio=0.5
+)
 
 
 def test_whole_status() -> None:
@@ -34,7 +39,7 @@ def test_whole_status() -> None:
         known=frozenset({"event_search", "redactions_recheck"}),
         one_shots=frozenset({"redactions_recheck"}),
         progress={"event_search": Progress(30, 0, 120, "events")},
-        time_left=TimeLeft(90.0, 9.0),
+        estimate=Estimate(TimeLeft(90.0, 60.0, 200.0, 80.0, 9.0), 7.5, _PACE),
     )
     progress = {"ratio": 0.25, "done": 30, "total": 120, "left": 90, "unit": "events"}
     assert {
@@ -82,10 +87,25 @@ def test_whole_status() -> None:
                     "batch_time_ms": 4000,
                     "last_batch_ms": 2000.0,
                     "target_duration_ms": 100.0,
-                    "items_per_second": 20 / 7,
+                    "items_per_second": 7.5,
                     "waited_ms": {"pace": 2500},
                     "progress": progress,
-                    "time_left_s": {"at_this_pace": 90.0, "unthrottled": 9.0},
+                    "time_left_s": {
+                        "expected": 90.0,
+                        "earliest": 60.0,
+                        "latest": 200.0,
+                        "at_this_pace": 80.0,
+                        "unthrottled": 9.0,
+                    },
+                    "pace": {
+                        "left": 90.0,
+                        "per_batch_second": 10.0,
+                        "speed_error": 0.1,
+                        "without_clients": {"likely": 1.0, "low": 1.0, "high": 1.0},
+                        "with_clients": {"likely": 0.2, "low": 0.1, "high": 0.3},
+                        "clients_ratio": 0.5,
+                        "slope": None,
+                    },
                     "decision": {
                         "cause": "pace",
                         "is_hold": False,

@@ -88,7 +88,8 @@ def test_signals() -> None:
     server.throttle.observe(DB, CheckSample(at_s=0.0, name="disk_free", value=5e8))
     server.throttle.observe(DB, CheckSample(at_s=0.0, name="sql", problem="no such table"))
     build = ("building index", 0.25)
-    server.throttle.observe(DB, DatabaseSample(at_s=1.0, index_build=build))
+    refused = {"autovacuum": "no such function"}
+    server.throttle.observe(DB, DatabaseSample(at_s=1.0, index_build=build, refused=refused))
     server.throttle.start(DB, "a", 1.0)
     database = server.status(3, look("a"))["databases"][0]
     told = {signal["name"]: signal for signal in database["signals"]}
@@ -108,6 +109,7 @@ def test_signals() -> None:
     } == told["disk_free"]
     assert (None, "no such table") == (told["sql"]["value"], told["sql"]["problem"])
     assert "not observable" == told["replica_lag"]["problem"]
+    assert "refused by the database: no such function" == told["autovacuum"]["problem"]
     assert (None, "") == (told["event_loop_lag"]["age_s"], told["event_loop_lag"]["problem"])
     assert {"phase": "building index", "progress_ratio": 0.25} == database["current"]["index_build"]
     server.throttle.finish(DB, "a", 4.0, None, failed=False)

@@ -57,7 +57,8 @@ def _sample(kind: type[Sample], name: str, at_s: float, value: Any) -> Sample | 
         values["problem"], value = PROBLEM, None
     elif value == PROBLEM:  # what cannot complain has nothing to say
         value = None
-    for field in names - {"at_s", "problem", "name", "is_of_clients", "index_build", "responses"}:
+    apart = {"at_s", "problem", "name", "is_of_clients", "index_build", "responses", "refused"}
+    for field in names - apart:
         values[field] = value
     if kind is ProcessSample and value is None:
         values["timer_late_s"] = math.nan  # it is always read

@@ -55,6 +55,18 @@ def test_default_does_not_hold_for_what_is_hidden() -> None:
     assert "" == reason(board, 11.0)
 
 
+def test_configured_budget_holds_for_what_is_refused() -> None:
+    """Its reason has the complaint of the database, as long as that refuses."""
+    board = Board({"wal_rate": 1.0}, 4)
+    board.observe(sample(refused={"wal_rate": "not on this cloud"}))
+    assert (
+        "wal_rate is configured and not observable here, because the database refuses it:"
+        " not on this cloud"
+    ) == reason(board)
+    board.observe(sample(1.0))
+    assert "wal_rate is configured and not observable here" == reason(board)
+
+
 def test_configured_budget_holds_for_what_is_hidden() -> None:
     """A pg_dump of another role's is such a session."""
     board = Board({"longest_transaction": 300_000.0}, 4)

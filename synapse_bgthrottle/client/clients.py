@@ -1,0 +1,237 @@
+"""Both clients: one waits for each answer, the other is awaited. Their methods are `requests`."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import wraps
+from queue import Empty, SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+
+import anyio
+import attrs
+import httpx
+
+from synapse_bgthrottle.client import requests
+from synapse_bgthrottle.client.connection import TIMEOUT_S, Body, Connection
+from synapse_bgthrottle.client.requests import MODULE_PREFIX, Call
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Sent(Generic[P, T]):
+    """A method of `Client`: sends the call that a function makes, and has its docstring."""
+
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self._make = make
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Callable[P, Call[T]]: ...
+    @overload
+    def __get__(self, client: "Client", owner: type) -> Callable[P, T]: ...
+    def __get__(self, client: "Client | None", owner: type) -> Callable[P, Any]:
+        if client is None:
+            return self._make
+
+        @wraps(self._make)
+        def send(*args: P.args, **kwargs: P.kwargs) -> T:
+            return client._send(self._make(*args, **kwargs))
+
+        return send
+
+
+class _Awaited(Generic[P, T]):
+    """The same of `AsyncClient`."""
+
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self._make = make
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Callable[P, Call[T]]: ...
+    @overload
+    def __get__(self, client: "AsyncClient", owner: type) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, client: "AsyncClient | None", owner: type) -> Callable[P, Any]:
+        if client is None:
+            return self._make
+
+        @wraps(self._make)
+        async def send(*args: P.args, **kwargs: P.kwargs) -> T:
+            return await client._send(self._make(*args, **kwargs))
+
+        return send
+
+
+class Client:
+    """Calls to one server. A context manager; every call raises ClientError.
+
+    The first four methods are Synapse's own API and work on any server; the others need the
+    module, and raise NoModuleError without it.
+    """
+
+    status = _Sent(requests.status)
+    enabled = _Sent(requests.enabled)
+    set_enabled = _Sent(requests.set_enabled)
+    run = _Sent(requests.run)
+    throttle_status = _Sent(requests.throttle_status)
+    history = _Sent(requests.history)
+    uses = _Sent(requests.uses)
+    load = _Sent(requests.load)
+    explain = _Sent(requests.explain)
+    pause = _Sent(requests.pause)
+    resume = _Sent(requests.resume)
+    release = _Sent(requests.release)
+    override = _Sent(requests.override)
+    reset = _Sent(requests.reset)
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        prefix: str = MODULE_PREFIX,
+        timeout_s: float = TIMEOUT_S,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """`prefix` is the path of the module's API; `transport` is httpx's, for tests.
+
+        Raises:
+            ValueError: an argument can never work; the message does not contain the token.
+            CertificatesError: the file of SSL_CERT_FILE cannot be used.
+        """
+        self._connection = Connection(url, token, prefix, timeout_s)
+        self._transport = transport
+        self._http = self._made()
+
+    def _made(self) -> httpx.Client:
+        path = self._connection.socket_path
+        transport = self._transport
+        if transport is None and path is not None:
+            transport = httpx.HTTPTransport(uds=path)
+        return httpx.Client(transport=transport, **self._connection.options)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    @property
+    def timeout_s(self) -> float:
+        """The longest wait for an answer. Can be set; ValueError: not above 0 s."""
+        return self._connection.timeout_s
+
+    @timeout_s.setter
+    def timeout_s(self, value: float) -> None:
+        self._connection = attrs.evolve(self._connection, timeout_s=value)
+        self._http.timeout = self._connection.timeouts
+
+    def _send(self, call: Call[T]) -> T:
+        # In a thread, for nothing else ends an answer that drips: httpx waits anew for each byte.
+        box: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+        http, connection = self._http, self._connection
+        thread = Thread(target=_answer_into, args=(box, http, connection, call), daemon=True)
+        thread.start()
+        try:
+            answer, error = box.get(timeout=connection.whole_s)
+        except Empty:
+            self._http = self._made()
+            with suppress(Exception):  # the other thread is at it still, and ends by that
+                http.close()
+            raise connection.too_slow() from None
+        if error is not None:
+            raise error
+        return cast(T, answer)
+
+
+def _answer_into(
+    box: "SimpleQueue[tuple[T | None, BaseException | None]]",
+    http: httpx.Client,
+    connection: Connection,
+    call: Call[T],
+) -> None:
+    try:
+        with connection.errors(), http.stream(**connection.request(call)) as response:
+            body = Body(response.headers)
+            if response.is_stream_consumed:  # of a transport that has no network
+                body.add_decoded(response.content)
+            else:
+                for part in response.iter_raw():
+                    body.add(part)
+        box.put((connection.result(call, response, body.content), None))
+    except BaseException as error:
+        box.put((None, error))
+
+
+class AsyncClient:
+    """The client for asyncio and trio: the same methods as `Client`, awaited."""
+
+    status = _Awaited(requests.status)
+    enabled = _Awaited(requests.enabled)
+    set_enabled = _Awaited(requests.set_enabled)
+    run = _Awaited(requests.run)
+    throttle_status = _Awaited(requests.throttle_status)
+    history = _Awaited(requests.history)
+    uses = _Awaited(requests.uses)
+    load = _Awaited(requests.load)
+    explain = _Awaited(requests.explain)
+    pause = _Awaited(requests.pause)
+    resume = _Awaited(requests.resume)
+    release = _Awaited(requests.release)
+    override = _Awaited(requests.override)
+    reset = _Awaited(requests.reset)
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        prefix: str = MODULE_PREFIX,
+        timeout_s: float = TIMEOUT_S,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """As for `Client`."""
+        self._connection = Connection(url, token, prefix, timeout_s)
+        path = self._connection.socket_path
+        if transport is None and path is not None:
+            transport = httpx.AsyncHTTPTransport(uds=path)
+        self._http = httpx.AsyncClient(transport=transport, **self._connection.options)
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _send(self, call: Call[T]) -> T:
+        connection = self._connection
+        try:
+            with anyio.fail_after(connection.whole_s), connection.errors():
+                async with self._http.stream(**connection.request(call)) as response:
+                    body = Body(response.headers)
+                    if response.is_stream_consumed:  # of a transport that has no network
+                        body.add_decoded(response.content)
+                    else:
+                        async for part in response.aiter_raw():
+                            body.add(part)
+        except TimeoutError:
+            raise connection.too_slow() from None
+        return connection.result(call, response, body.content)

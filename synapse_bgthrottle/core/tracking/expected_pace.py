@@ -1,0 +1,149 @@
+"""The share of the time that an update will spend in batches: a formula. Pure.
+
+    share of the time = time without clients x greatest duty cycle
+                        + time with clients x min(1, tolerance / slope)
+
+The tolerance is the profile's. The slope says by how much requests are slower while batches take
+all of the time; it is learned (`learned_slope`), and `UNKNOWN_SLOPE` where nothing is known yet.
+A fixed pace is a division: D / (D + rest) for batches of D. Hard limits are caps: the bounds of the
+duty cycle, the longest rest, items per second by the speed in batches. Holds (windows, pauses,
+approvals) are no part of it: `timeline` has them.
+"""
+
+import math
+
+import attrs
+
+from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep, Limits, Settings
+from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.config.profiles import PROFILES
+from synapse_bgthrottle.core.scheduling.next_batch import FLOOR_PACE
+from synapse_bgthrottle.core.scheduling.pacing import LONGEST_SPACING_S, rest_s
+from synapse_bgthrottle.core.scheduling.state import UpdateState
+
+LIKELY, EARLY, LATE = "likely", "early", "late"
+CASES = (LIKELY, EARLY, LATE)
+
+
+@attrs.frozen
+class Range:
+    """What is likely, and between which it is."""
+
+    likely: float
+    low: float
+    high: float
+
+    @classmethod
+    def exactly(cls, value: float) -> "Range":
+        """What is known for certain."""
+        return cls(value, value, value)
+
+    def of(self, case: str) -> float:
+        """The likely value; the high one where things go well (`early`), else the low one."""
+        return {LIKELY: self.likely, EARLY: self.high}.get(case, self.low)
+
+    def times(self, factor: float) -> "Range":
+        """Each of them, multiplied."""
+        return Range(self.likely * factor, self.low * factor, self.high * factor)
+
+    def at_most(self, most: float) -> "Range":
+        """Each of them, and no more than this."""
+        return Range(min(self.likely, most), min(self.low, most), min(self.high, most))
+
+
+# From updates that only wait in the database to those that keep the event loop busy: most of what
+# was measured, on the modelled server and on real ones.
+UNKNOWN_SLOPE = Range(0.3, 0.05, 0.8)
+
+
+@attrs.frozen
+class Shares:
+    """Shares of the time in batches while nothing holds the update.
+
+    Attributes:
+        alone: while no client is there.
+        among_clients: while clients are.
+    """
+
+    alone: Range
+    among_clients: Range
+
+    def at(self, clients_ratio: float, case: str) -> float:
+        """While clients are there for this share of the time."""
+        alone, among = self.alone.of(case), self.among_clients.of(case)
+        return alone + (among - alone) * clients_ratio
+
+    def times(self, likely: float, low: float) -> "Shares":
+        """With a hold for part of the time: the rest likely, and at worst."""
+        found = (
+            Range(each.likely * likely, each.low * low, each.high)
+            for each in (self.alone, self.among_clients)
+        )
+        return Shares(*found)
+
+
+def learned_slope(update: UpdateState) -> Range | None:
+    """By what share requests are slower while its batches take all of the time; None: not known."""
+    harm = update.harm
+    if not update.is_adaptive or not harm.experiments or math.isinf(harm.tolerance_ratio):
+        return None
+    # What it works by, so that the formula and the law agree.
+    slope = harm.tolerance_ratio / harm.effort
+    return Range(slope, max(slope - harm.error, 0.0), slope + harm.error)
+
+
+def shares(
+    limits: Limits,
+    per_batch_s: float | None,
+    slope: Range = UNKNOWN_SLOPE,
+    *,
+    let_go: bool = False,
+) -> Shares:
+    """The formula.
+
+    Args:
+        limits: of the update.
+        per_batch_s: items for each second in batches; None: not known yet.
+        slope: by what share requests are slower at full work.
+        let_go: whether `max_hold` lets it go although something holds it.
+    """
+    batch_s = _batch_s(limits, per_batch_s)
+    most = limits.max_items_per_second / per_batch_s if per_batch_s else 1.0
+    if let_go:
+        most = min(most, _with_rests(FLOOR_PACE, batch_s))
+    if not isinstance(limits.pace, Adaptive):
+        share = Range.exactly(_with_rests(limits.pace, batch_s)).at_most(most)
+        return Shares(share, share)
+    alone = _bounded(1.0, limits, batch_s)
+    by_slope = (slope.likely, slope.high, slope.low)
+    among = Range(*(_bounded(_allowed(limits, each), limits, batch_s) for each in by_slope))
+    return Shares(Range.exactly(alone).at_most(most), among.at_most(most))
+
+
+def settled(limits: Limits) -> Config:
+    """A configuration in which every update has these limits, to ask the decisions of later."""
+    return Config(Settings(**attrs.asdict(limits, recurse=False)))
+
+
+def _allowed(limits: Limits, slope: float) -> float:
+    tolerance = PROFILES[limits.profile].tolerance_ratio
+    return 1.0 if slope <= tolerance else tolerance / slope
+
+
+def _bounded(ratio: float, limits: Limits, batch_s: float) -> float:
+    ratio = max(min(ratio, limits.max_duty_ratio), limits.min_duty_ratio)
+    return _with_rests(DutyCycle(ratio), batch_s)
+
+
+def _with_rests(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
+    return batch_s / (batch_s + rest_s(pace, batch_s))
+
+
+def _batch_s(limits: Limits, per_batch_s: float | None) -> float:
+    """How long a batch takes: as its target says, unless sizes are bounded."""
+    target_s = limits.target_duration_ms / 1000
+    if not per_batch_s:
+        return target_s
+    within_rate = limits.max_items_per_second * LONGEST_SPACING_S
+    items = min(per_batch_s * target_s, limits.max_batch_items, within_rate)
+    return max(items, limits.min_batch_items, 1) / per_batch_s

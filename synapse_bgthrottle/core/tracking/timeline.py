@@ -1,0 +1,306 @@
+"""From now to the end of a queue, from one event to the next, as the decisions will say. Pure.
+
+An event is a window that opens or closes, another hour of the week, the end of an update, or the
+end of a hold. Between two the pace is the same. A queue that takes longer than some weeks goes
+round whole weeks, which are all alike, at once.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from synapse_bgthrottle.core.config import windows
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
+from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
+from synapse_bgthrottle.core.scheduling.state import UpdateState
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, Range, Shares
+from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
+
+_WEEK_S = 7 * 86400.0
+_WEEKS_ONE_BY_ONE = 3
+_ALIKE_S = 1.0
+
+# The rule is left out: what a server states is made rules of anew, with other numbers.
+_APPROVAL = "approval is required: release it to let it go"
+HORIZON_S = 100 * 365 * 86400.0
+
+# Of one update; weeks hour by hour and those that are gone at once have some thousand.
+MOST_EVENTS = 20_000
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """One pending update.
+
+    Attributes:
+        database, update: names.
+        items: left to do; None: unknown.
+        unit: of `items`, in the plural.
+        per_batch_s: items for each second spent in batches, so without any rest; None: unknown.
+        speed_error: by what share that speed may be off.
+        one_shot: whether all of it is one batch, which nothing stops once it runs.
+        one_shot_s: how long that takes; None: unknown.
+        not_before_s: since the epoch; a pause ends then.
+        released_until_s: since the epoch; a release lets it go if it comes to the head of its queue
+            before that, and then to its end. Infinite: it is in use.
+        shares: the shares of the time in batches, where they are measured; None: by formula.
+        slope: by what share requests are slower at full work, learned; None: not known.
+    """
+
+    database: str = "master"
+    update: str
+    items: float | None = None
+    unit: str = "items"
+    per_batch_s: float | None = None
+    speed_error: float = 0.0
+    one_shot: bool = False
+    one_shot_s: float | None = None
+    not_before_s: float = 0.0
+    released_until_s: float = 0.0
+    shares: Shares | None = None
+    slope: Range | None = None
+
+    @property
+    def work_s(self) -> float | None:
+        """The seconds of batches that it is; None: unknown."""
+        if self.one_shot:
+            return self.one_shot_s
+        if self.items is None or not self.per_batch_s:
+            return None
+        return self.items / self.per_batch_s
+
+    def work_in(self, case: str) -> float:
+        """The same where the speed is as good (`early`) or as bad (`late`) as it may be."""
+        work_s = self.work_s or 0.0
+        sign = {EARLY: 1, LATE: -1}.get(case, 0)
+        return work_s if self.one_shot else work_s / (1 + sign * min(self.speed_error, 0.9))
+
+    @property
+    def unknown(self) -> str:
+        """What is missing for a forecast; empty: nothing."""
+        if self.work_s is not None:
+            return ""
+        if self.one_shot:
+            return "how long it takes is not known: say --one-shot SPAN"
+        if self.items is None:
+            return "how much is left is not known: say --items"
+        return "its speed is not known yet: say --rate"
+
+
+# The pace of an update, as it is decided about now: shares of the time, and the slope.
+PaceOf = Callable[[Job, UpdateState], tuple[Shares, float]]
+
+
+@attrs.define
+class Leg:
+    """The course of one update.
+
+    Attributes:
+        job: the update.
+        starts_s, ends_s: since the epoch; None: unknown, or never.
+        going_s: how long nothing held it.
+        batches_s: how long it was in batches.
+        clients_s: how long clients were there meanwhile.
+        slower_s: the same, weighted with what they bore.
+        why: what keeps it from ending; empty: nothing.
+    """
+
+    job: Job
+    starts_s: float | None = None
+    ends_s: float | None = None
+    going_s: float = 0.0
+    batches_s: float = 0.0
+    clients_s: float = 0.0
+    slower_s: float = 0.0
+    why: str = ""
+
+
+@attrs.define
+class Walk:
+    """One database's queue.
+
+    Attributes:
+        legs: of the updates, in order; behind one that does not end none begins.
+        points: times since the epoch, and the seconds of batches that were done by then.
+    """
+
+    legs: list[Leg] = attrs.field(factory=list)
+    points: list[tuple[float, float]] = attrs.field(factory=list)
+
+
+def walk(
+    throttle: Throttle,
+    jobs: Sequence[Job],
+    pace_of: PaceOf,
+    case: str,
+    load: WeeklyLoad,
+    start_s: float,
+) -> Walk:
+    """Go through a queue.
+
+    Args:
+        throttle: that nobody else uses.
+        jobs: of one database.
+        pace_of: see there.
+        case: which of a range's numbers: `likely`, `early` or `late`.
+        load: of the clients.
+        start_s: now, since the epoch.
+    """
+    gone = Walk(points=[(start_s, 0.0)])
+    walker = _Walker(throttle, pace_of, case, load, start_s, gone)
+    for job in jobs:
+        leg = Leg(job)
+        gone.legs.append(leg)
+        if job.unknown or not walker.go(leg):
+            leg.why = leg.why or job.unknown
+            break
+    return gone
+
+
+@attrs.define
+class _Walker:
+    throttle: Throttle
+    pace_of: PaceOf
+    case: str
+    load: WeeklyLoad
+    start_s: float
+    gone: Walk
+    done_s: float = 0.0
+    wall_s: float = attrs.field(init=False)
+    window_change_s: float = -math.inf
+
+    def __attrs_post_init__(self) -> None:
+        self.wall_s = self.start_s
+
+    def go(self, leg: Leg) -> bool:
+        """Whether it ends."""
+        job = leg.job
+        left_s = job.work_in(self.case)
+        self.wall_s = max(self.wall_s, job.not_before_s)
+        key = (job.database, job.update)
+        self.throttle.levers = _release(job, self.wall_s)
+        self.throttle.begin(*key, job.one_shot, self.wall_s)
+        week = _Week(leg, self.wall_s, left_s)
+        self.window_change_s = -math.inf
+        for _ in range(MOST_EVENTS):
+            if left_s <= 0:
+                break
+            if self.wall_s - self.start_s > HORIZON_S:
+                leg.why = "it would take more than a hundred years"
+                return False
+            if self.wall_s >= self.window_change_s:  # between two of them nothing changes
+                at = Conditions(now_s=self.wall_s, wall_s=self.wall_s)
+                decision = self.throttle.decide(*key, at)
+                self.window_change_s = _window_change_s(self.throttle.updates[key], self.wall_s)
+            if decision.cause.is_hold:
+                if math.isinf(decision.wait_s):
+                    is_approval = decision.cause is Cause.APPROVAL
+                    leg.why = _APPROVAL if is_approval else decision.reason
+                    return False
+                self._pass(max(decision.wait_s, 0.001))
+                self.window_change_s = -math.inf
+                continue
+            if leg.starts_s is None:
+                leg.starts_s = self.wall_s
+            if job.one_shot:
+                leg.going_s, leg.batches_s = left_s, left_s
+                self._pass(left_s, left_s)
+                break
+            left_s -= self._stretch(leg, self.throttle.updates[key], left_s)
+            weeks, week_s = week.skip(self.wall_s, left_s)
+            if weeks:
+                left_s -= weeks * week_s
+                self._pass(weeks * _WEEK_S, weeks * week_s)
+                self.window_change_s = -math.inf
+        else:
+            leg.why = f"it has no end within {MOST_EVENTS} openings, closings and changes of load"
+            return False
+        leg.ends_s = self.wall_s
+        leg.starts_s = leg.ends_s if leg.starts_s is None else leg.starts_s
+        return True
+
+    def _stretch(self, leg: Leg, update: UpdateState, left_s: float) -> float:
+        """Go on to the next event; answers the seconds of batches that were done."""
+        level = self.load.level(self.wall_s, self.case)
+        shares, slope = self.pace_of(leg.job, update)
+        share = shares.at(level, self.case)
+        until_s = min(self.load.next_change_s(self.wall_s), self.window_change_s)
+        passes_s = min(until_s - self.wall_s, left_s / share if share > 0 else math.inf)
+        passes_s = min(passes_s, _WEEK_S)
+        worked_s = min(passes_s * share, left_s)
+        if passes_s * share >= left_s * (1 - 1e-12):
+            worked_s = left_s
+        leg.going_s += passes_s
+        leg.batches_s += worked_s
+        leg.clients_s += passes_s * level
+        among = shares.among_clients.of(self.case)
+        leg.slower_s += passes_s * level * math.expm1(slope * among)
+        self._pass(passes_s, worked_s)
+        return worked_s
+
+    def _pass(self, passes_s: float, worked_s: float = 0.0) -> None:
+        self.wall_s += passes_s
+        self.done_s += worked_s
+        self.gone.points.append((self.wall_s, self.done_s))
+
+
+@attrs.define
+class _Week:
+    """Sees what a week brought, so that others like it can be gone at once."""
+
+    leg: Leg
+    began_s: float
+    left_s: float
+    weeks: int = 0
+    _before: tuple[float, ...] = (0.0,) * 4
+
+    def skip(self, wall_s: float, left_s: float) -> tuple[int, float]:
+        """How many whole weeks to skip, and the work of one; the leg is told of them."""
+        if wall_s < self.began_s + _WEEK_S - _ALIKE_S:
+            return 0, 0.0
+        is_whole = wall_s < self.began_s + _WEEK_S + _ALIKE_S
+        work_s, self.left_s, self.began_s = self.left_s - left_s, left_s, wall_s
+        leg = self.leg
+        sums = (leg.going_s, leg.batches_s, leg.clients_s, leg.slower_s)
+        before, self._before = self._before, sums
+        self.weeks += is_whole
+        if not is_whole or self.weeks < _WEEKS_ONE_BY_ONE or work_s <= 0:
+            return 0, 0.0
+        weeks = int(min(left_s / work_s, HORIZON_S / _WEEK_S + 2)) - 1
+        if weeks <= 0:
+            return 0, 0.0
+        self._before = tuple(
+            now + weeks * (now - then) for now, then in zip(sums, before, strict=True)
+        )
+        leg.going_s, leg.batches_s, leg.clients_s, leg.slower_s = self._before
+        self.began_s += weeks * _WEEK_S
+        self.left_s -= weeks * work_s
+        return weeks, work_s
+
+
+def _release(job: Job, wall_s: float) -> Levers:
+    """What acts on the job that begins now: a release, which is in use from then on."""
+    if wall_s >= job.released_until_s:
+        return Levers()
+    release = Lever(
+        lever_id="",
+        kind=LeverKind.RELEASE,
+        update="*",
+        author="",
+        created_s=wall_s,
+        ends_s=job.released_until_s,
+        used_s=wall_s,
+    )
+    return Levers((release,))
+
+
+def _window_change_s(update: UpdateState, wall_s: float) -> float:
+    limits = update.limits
+    if not limits.windows:
+        return math.inf
+    known = (limits.windows, limits.time_zone, wall_s)
+    is_open = windows.is_open(*known)
+    change_s = windows.next_closing_s(*known) if is_open else windows.next_opening_s(*known)
+    return math.inf if change_s is None else change_s

@@ -1,0 +1,83 @@
+"""What the module is made of in the main process: who is made of whom, from the ground up."""
+
+import attrs
+from synapse.module_api import ModuleApi
+
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
+from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
+from synapse_bgthrottle.homeserver.internals.server import Homeserver
+from synapse_bgthrottle.homeserver.iteration import Iterations, Shared
+from synapse_bgthrottle.homeserver.observations import Observations
+from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
+from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
+from synapse_bgthrottle.homeserver.recorder import Keeper
+from synapse_bgthrottle.homeserver.records import Records
+from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
+from synapse_bgthrottle.homeserver.service import ModuleSteering, StartNotes
+from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
+from synapse_bgthrottle.homeserver.storage.loader import Opening
+from synapse_bgthrottle.homeserver.storage.store import Store
+
+
+@attrs.frozen
+class Parts:
+    """The parts that the module itself uses.
+
+    Attributes:
+        host: Synapse: its clock, timers, databases and requests.
+        throttle: decides.
+        records: what is known of updates, and by whom it is kept.
+        recorder: follows the queues, writes history, ends releases.
+        iterations: what Synapse enters for each batch.
+        on_internal_error: where errors of our own go.
+    """
+
+    host: Homeserver
+    throttle: Throttle
+    records: Records
+    recorder: Keeper
+    iterations: Iterations
+    on_internal_error: OnInternalError
+
+    def service(self, notes: StartNotes) -> ModuleSteering:
+        """What the HTTP API asks; `notes` are what was found at the start."""
+        return ModuleSteering(
+            self.host,
+            self.throttle,
+            self.records,
+            self.iterations.probes,
+            self.on_internal_error,
+            notes,
+        )
+
+
+def assembled(api: ModuleApi, config: Config, on_internal_error: OnInternalError) -> Parts:
+    """All parts, for the server that the module is loaded into. Nothing is begun yet."""
+    host = Homeserver(api)
+    facts = host.facts()
+    # Decides, and knows what was decided.
+    throttle = Throttle(config, host.stock.tuned(), facts)
+    # Kept for longer than a moment: in memory, and in the module's tables.
+    runs = Courses(throttle)
+    metrics = Metrics(host, throttle, runs, on_internal_error)
+    store = Store(host)
+    week = SeenWeek(sees_requests=facts.sees_requests)
+    records = Records(
+        store=store,
+        loader=Opening(host, throttle, store, on_internal_error),
+        levers=LeverDesk(host, throttle, store),
+        runs=runs,
+        progress=ProgressWatch(host, throttle, runs, metrics, week),
+        week=week,
+    )
+    recorder = Keeper(host, throttle, records, on_internal_error)
+    # Looks at the load while an iteration is open, and hands on what it sees.
+    observations = Observations(host, throttle, metrics, week)
+    sampler = Sampler(host, config.signals, observations.take, on_internal_error)
+    # What Synapse enters.
+    shared = Shared(host, throttle, sampler, metrics, on_internal_error)
+    iterations = Iterations(shared, recorder)
+    return Parts(host, throttle, records, recorder, iterations, on_internal_error)

@@ -1,0 +1,328 @@
+"""Which private details of Synapse this version lacks, and what each costs.
+
+None is needed to throttle. What is asked for elsewhere with a guard is looked for here once, at the
+start, so that it is told and not noticed. Some were never there in old versions. This is the one
+list of them: a test holds it against what the module's files read.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from inspect import unwrap
+from typing import Any
+
+import attrs
+from synapse.module_api import ModuleApi
+
+from synapse_bgthrottle.homeserver.internals.guard import call, get
+from synapse_bgthrottle.homeserver.internals.synapse_metrics import ServerMetrics
+from synapse_bgthrottle.schema import MissingDetail
+
+# Whether a detail is there, asked of the module API. It may raise where it is not.
+Check = Callable[[Any], bool]
+
+
+@attrs.frozen
+class Detail:
+    """A private detail of Synapse.
+
+    Attributes:
+        name: its class and its own, or its module and its own.
+        is_there: looks for it.
+        cost: what the module cannot do without it.
+        behind: the detail that it is only reached through; empty: none.
+    """
+
+    name: str
+    is_there: Check
+    cost: str
+    behind: str = ""
+
+
+def missing(api: ModuleApi) -> tuple[MissingDetail, ...]:
+    """What this version lacks; of what is only reached through something missing, nothing."""
+    return (*_missing_details(api), *_missing_metrics())
+
+
+def _missing_details(api: ModuleApi) -> Iterator[MissingDetail]:
+    gone: set[str] = set()
+    for detail in DETAILS:
+        if detail.behind in gone:
+            gone.add(detail.name)
+        elif not _is_there(api, detail):
+            gone.add(detail.name)
+            yield MissingDetail(name=detail.name, cost=detail.cost)
+
+
+def _missing_metrics() -> Iterator[MissingDetail]:
+    for metric, cost in ServerMetrics().unreadable():
+        yield MissingDetail(name=f"metric {metric}", cost=cost)
+
+
+def _is_there(api: ModuleApi, detail: Detail) -> bool:
+    return bool(call(detail.is_there, api))  # a property of a later version may raise anything
+
+
+def _has(thing: Any, *names: str) -> bool:
+    """Whether it has an attribute that has an attribute ...; a None at the end is something."""
+    *way, last = names
+    for name in way:
+        thing = getattr(thing, name)
+    return hasattr(thing, last)
+
+
+def _at_api(*names: str) -> Check:
+    return lambda api: _has(api, *names)
+
+
+def _in_module(module: str, *names: str) -> Check:
+    return lambda api: _has(import_module(module), *names)
+
+
+def _sets(module: str, class_name: str, method: str, attribute: str) -> Check:
+    """Whether this method sets the attribute, of which there is no instance yet."""
+
+    def check(api: Any) -> bool:
+        function = get(import_module(module), class_name, method)
+        return attribute in get(call(unwrap, function), "__code__", "co_names", default=())
+
+    return check
+
+
+def _datastores(api: Any) -> Any:
+    return call(get(api, "_hs", "get_datastores"))
+
+
+def _pools(api: Any) -> list[Any]:
+    return call(list, get(_datastores(api), "databases")) or []
+
+
+def _has_databases(api: Any) -> bool:
+    """Whether each has a name: one without is none for us."""
+    pools = _pools(api)
+    return bool(pools) and all(call(get(pool, "name")) is not None for pool in pools)
+
+
+def _on_pools(*names: str) -> Check:
+    def check(api: Any) -> bool:
+        pools = _pools(api)
+        return bool(pools) and all(_has(pool, *names) for pool in pools)
+
+    return check
+
+
+def _on_main_pool(name: str) -> Check:
+    return lambda api: _has(get(_datastores(api), "main", "db_pool", "_db_pool"), name)
+
+
+def _on_handlers(name: str) -> Check:
+    """Whether all handlers have it, where there are any."""
+
+    def check(api: Any) -> bool:
+        for pool in _pools(api):
+            handlers = get(pool, "updates", "_background_update_handlers", "values")
+            if not all(_has(handler, name) for handler in handlers()):
+                return False
+        return True
+
+    return check
+
+
+def _has_timers(api: Any) -> bool:
+    clock = get(api, "_hs", "get_clock")  # before Synapse 1.90
+    return hasattr(api, "delayed_background_call") or _has(call(clock), "call_later")
+
+
+def _of_updater(name: str, cost: str) -> Detail:
+    check = _on_pools("updates", name)
+    return Detail(f"BackgroundUpdater.{name}", check, cost, behind="DatabasePool.updates")
+
+
+def _of_section(name: str) -> Detail:
+    section = "HomeServer.config.background_updates"
+    check = _at_api("_hs", "config", "background_updates", name)
+    return Detail(f"{section}.{name}", check, f"what was tuned by {name} no longer holds", section)
+
+
+# What is reached through something is after it.
+DETAILS: tuple[Detail, ...] = (
+    Detail(
+        "ModuleApi._hs",
+        _at_api("_hs"),
+        "nothing is known of the server's settings, its databases, their queues and its workers",
+    ),
+    Detail(
+        "HomeServer.get_datastores().databases",
+        _has_databases,
+        "a database is known only once an update of it has begun; what is said of the main one"
+        " may be of another; nothing of its updater is known",
+        behind="ModuleApi._hs",
+    ),
+    Detail(
+        "DatabasePool.engine",
+        _on_pools("engine"),
+        "SQLite and PostgreSQL are not told apart: on SQLite requests get no gaps",
+        behind="HomeServer.get_datastores().databases",
+    ),
+    Detail(
+        "DatabasePool.runInteraction",
+        _on_pools("runInteraction"),
+        "only the main database can be asked: with split databases, the others' queue and load"
+        " are unknown",
+        behind="HomeServer.get_datastores().databases",
+    ),
+    Detail(
+        "HomeServer.get_datastores().main.db_pool._db_pool",
+        _on_main_pool("connkw"),
+        "the sql check cannot be asked, and holds all updates where it is configured",
+        behind="ModuleApi._hs",
+    ),
+    Detail(
+        "ConnectionPool.dbapiName",
+        _on_main_pool("dbapiName"),
+        "the sql check cannot be asked, and holds all updates where it is configured",
+        behind="ModuleApi._hs",
+    ),
+    Detail(
+        "DatabasePool._db_pool",
+        _on_pools("_db_pool", "connections"),
+        "a batch that waits for somebody's lock counts as one that works",
+        behind="HomeServer.get_datastores().databases",
+    ),
+    Detail(
+        "DatabasePool.updates",
+        _on_pools("updates"),
+        "Synapse's switch, its count of items, what it knows and whether it gave up are unknown",
+        behind="HomeServer.get_datastores().databases",
+    ),
+    _of_updater("enabled", "where updates are switched off during a wait, one more batch runs"),
+    _of_updater(
+        "get_current_update",
+        "items are not counted: limits of items per second count what was asked for",
+    ),
+    _of_updater(
+        "_background_update_handlers",
+        "names that this version does not know, in the queue and in rules, are not told; nothing"
+        " is known of an update's handler",
+    ),
+    Detail(
+        "_BackgroundUpdateHandler.oneshot",
+        _on_handlers("oneshot"),
+        "that an update is a one-shot is known only once it has begun",
+        behind="BackgroundUpdater._background_update_handlers",
+    ),
+    Detail(
+        "_BackgroundUpdateHandler.callback",
+        _on_handlers("callback"),
+        "the table of an index build is not known: an autovacuum of it does not hold the build",
+        behind="BackgroundUpdater._background_update_handlers",
+    ),
+    _of_updater(
+        "_on_update_callback",
+        "another module that already controls the updates is not noticed",
+    ),
+    _of_updater(
+        "_running",
+        "whether Synapse gave up after five failures is not known,"
+        " and no explanation tells of a silent database",
+    ),
+    _of_updater("_aborted", "that Synapse gave up is taken from its stop amidst an update"),
+    _of_updater("_all_done", "that Synapse gave up is told even after a new start came to its end"),
+    _of_updater(
+        "_current_background_update",
+        "which update is first in the queue is known only once it has begun",
+    ),
+    Detail(
+        "BackgroundUpdatePerformance.total_item_count",
+        _sets(
+            "synapse.storage.background_updates",
+            "BackgroundUpdatePerformance",
+            "__init__",
+            "total_item_count",
+        ),
+        "items are not counted: limits of items per second count what was asked for",
+    ),
+    Detail(
+        "HomeServer.config.background_updates",
+        _at_api("_hs", "config", "background_updates"),
+        "what was tuned in the section background_updates no longer holds",
+        behind="ModuleApi._hs",
+    ),
+    _of_section("sleep_enabled"),
+    _of_section("sleep_duration_ms"),
+    _of_section("update_duration_ms"),
+    _of_section("default_batch_size"),
+    _of_section("min_batch_size"),
+    Detail(
+        "HomeServer.config.redis.redis_enabled",
+        _at_api("_hs", "config", "redis", "redis_enabled"),
+        "workers are not known of: whether clients are there is seen in the main process only",
+        behind="ModuleApi._hs",
+    ),
+    Detail(
+        "synapse.http.request_metrics._in_flight_requests",
+        _in_module("synapse.http.request_metrics", "_in_flight_requests"),
+        "requests that are being answered are not seen: batches are not put between them, and on"
+        " SQLite the adaptive pace is as slow as if clients were always there",
+    ),
+    Detail(
+        "synapse.http.request_metrics._in_flight_requests_lock",
+        _in_module("synapse.http.request_metrics", "_in_flight_requests_lock"),
+        "a look at the requests that meets a change of them in another thread sees nothing",
+    ),
+    Detail(
+        "RequestMetrics.start_ts",
+        _sets("synapse.http.request_metrics", "RequestMetrics", "start", "start_ts"),
+        "requests that wait for other servers are taken for clients who wait",
+    ),
+    Detail(
+        "RequestMetrics.name",
+        _sets("synapse.http.request_metrics", "RequestMetrics", "start", "name"),
+        "long polls are taken for clients who wait",
+    ),
+    Detail(
+        "ModuleApi.delayed_background_call",
+        _has_timers,
+        "there are no timers: nothing can be paused, there is no history, and no signal is"
+        " looked at, so that the adaptive pace is 9 % of the time while clients are there",
+    ),
+    Detail(
+        "LoggingTransaction.database_engine",
+        _in_module("synapse.storage.database", "LoggingTransaction", "database_engine"),
+        "no lock or vacuum that is in the way is seen, and a lock is waited for in a thread",
+    ),
+    Detail(
+        "synapse.storage.engines.PostgresEngine",
+        _in_module("synapse.storage.engines", "PostgresEngine"),
+        "PostgreSQL is not told: no lock or vacuum that is in the way is seen there",
+    ),
+    Detail(
+        "synapse.storage.engines.Sqlite3Engine",
+        _in_module("synapse.storage.engines", "Sqlite3Engine"),
+        "SQLite is not told: requests get no gaps there, and a lock is waited for in a thread",
+    ),
+    Detail(
+        "synapse.logging.context.PreserveLoggingContext",
+        _in_module("synapse.logging.context", "PreserveLoggingContext"),
+        "lines in the log may bear the wrong request's name",
+    ),
+    Detail(
+        "synapse.logging.context.current_context",
+        _in_module("synapse.logging.context", "current_context"),
+        "a batch that waits for somebody's lock counts as one that works",
+    ),
+    Detail(
+        "LoggingContext.get_resource_usage",
+        _in_module("synapse.logging.context", "LoggingContext", "get_resource_usage"),
+        "a batch that waits for somebody's lock counts as one that works",
+    ),
+    Detail(
+        "ContextResourceUsage.db_txn_count",
+        _in_module("synapse.logging.context", "ContextResourceUsage", "db_txn_count"),
+        "a batch that waits for somebody's lock counts as one that works",
+    ),
+    Detail(
+        "SynapseRequest.processing",
+        _in_module("synapse.http.site", "SynapseRequest", "processing"),
+        "the metrics of requests leave out those to this module",
+    ),
+)
