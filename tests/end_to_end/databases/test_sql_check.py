@@ -13,12 +13,8 @@ import pytest
 
 from synapse_bgthrottle.homeserver.internals.database import ConnectionSettings
 from synapse_bgthrottle.homeserver.sampling.sql_check import first_value
-<<<<<<< HEAD:tests/end_to_end/test_sql_check.py
-=======
-from testbed.faults.faults import wait_until
 from testbed.servers import pgbouncer
 from testbed.servers.pgbouncer import PgBouncer
->>>>>>> main:tests/end_to_end/databases/test_sql_check.py
 from testbed.servers.postgres import PostgresServer
 from testbed.waiting import HANG_S, stays_true, wait_until
 from tests.end_to_end.databases.asked_postgres import NAME, TABLE, hang
@@ -41,11 +37,6 @@ def ask(plain_postgres: PostgresServer) -> Ask:
     """Asks the database `signals` as a server would."""
     settings = ConnectionSettings(False, plain_postgres.connection(NAME))
     return lambda query: first_value(settings, query)
-
-
-def answers(ask: Ask, answer: tuple[float | None, str], query: str) -> None:
-    """It does, though a busy machine may be too slow for it now and then."""
-    wait_until(lambda: ask(query) == answer)
 
 
 @pytest.fixture
@@ -93,11 +84,7 @@ def functions(plain_postgres: PostgresServer) -> Iterator[None]:
 )
 def test_answers(ask: Ask, answer: tuple[float | None, str], query: str) -> None:
     """The first value of the first row, whatever the query's text has in it."""
-<<<<<<< HEAD:tests/end_to_end/test_sql_check.py
-    answers(ask, answer, query.replace("%%", "%"))
-=======
     wait_until(lambda: ask(query) == answer)
->>>>>>> main:tests/end_to_end/databases/test_sql_check.py
 
 
 @pytest.mark.parametrize(
@@ -139,18 +126,7 @@ def test_what_is_refused(
         cursor.execute(_KEPT)
         before = cursor.fetchone()
         assert 0 == before[-1]
-<<<<<<< HEAD:tests/end_to_end/test_sql_check.py
-
-        def is_refused() -> bool:
-            value, told = ask(query)
-            assert value is None
-            assert len(told) < 200
-            return problem in told
-
-        wait_until(is_refused)
-=======
         wait_until(lambda: problem in _refusal(ask(query)))
->>>>>>> main:tests/end_to_end/databases/test_sql_check.py
         wait_until(lambda: _kept(cursor) == before)
 
 
@@ -186,14 +162,10 @@ def test_nothing_outlives_the_question(
     """What a session keeps ends with the session, which is the question's own."""
     with plain_postgres.session(NAME) as cursor:
         before = _kept(cursor)
-<<<<<<< HEAD:tests/end_to_end/test_sql_check.py
-        answers(ask, (1, ""), query)
-=======
         wait_until(lambda: ask(query) == (1, ""))
->>>>>>> main:tests/end_to_end/databases/test_sql_check.py
         wait_until(lambda: _kept(cursor) == before)
         as_before = "SELECT 1 WHERE current_schema = 'public' AND current_user = 'synapse'"
-        answers(ask, (1, ""), as_before)
+        wait_until(lambda: ask(as_before) == (1, ""))
 
 
 @pytest.mark.skipif(

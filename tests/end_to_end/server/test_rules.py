@@ -107,7 +107,7 @@ def test_database_rule_and_unknown_names(make_server: MakeServer) -> None:
     assert {"sleep 10ms: rests 10ms"} == rests(log, REINDEX)
     assert "knows no update called event_serch; did you mean event_search?" in log
     assert "knows no update called no_such_*" in log
-    assert "rule 2 (database state): this server's databases are master" in log
+    assert "no database state in this server, but master" in log
 
 
 def test_without_config(make_server: MakeServer) -> None:
