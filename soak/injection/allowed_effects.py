@@ -47,11 +47,12 @@ _BY_DESIGN = {
 }
 # The same of what is told with a traceback: errors of ours on the way from looking to a value.
 _TOLD_BY_DESIGN = {
-    "homeserver.sampling.asker": (
+    "homeserver.internals.bounded_calls": ("partial(", "host.call_later("),
+    "homeserver.sampling.poller": (
         "self.ask(",
-        "self._host.call_later(",
+        "Call(",
         "self._answer()",
-        "self._ask()",
+        "self._question.",
         "self._tell(",
     ),
     "core.signals.signal_set": ("",),
@@ -93,11 +94,10 @@ _TOLD_BY_DESIGN = {
 # of each request, and of each answer that nobody took.
 _TAKEN_FOR_GRANTED = (
     "run_in_background(self._serve, request)",
-    "make_deferred_yieldable(running[0])",
-    "make_deferred_yieldable(answer)",
+    "make_deferred_yieldable(self._running)",
+    "make_deferred_yieldable(waiter)",
     "PreserveLoggingContext()",
-    "answer.callback(result)",
-    "answer.errback(error)",
+    "self._waiter.callback(None)",
 )
 
 

@@ -1,8 +1,9 @@
-"""What the shell completes: the settings of `bgthrottle set`."""
+"""What the shell completes: names of updates, and the settings of `bgthrottle set`."""
 
 import click
 
 from synapse_bgthrottle.core.config.profiles import PROFILES
+from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 from synapse_bgthrottle.core.levers.request import OVERRIDE_KEYS
 
 # Values that are words; all others are numbers, spans or lists.
@@ -13,6 +14,11 @@ _WORDS = {
     "max_batch_size": ("off",),
     "windows": ("always",),
 }
+
+
+def updates(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of Synapse's updates; no server is asked."""
+    return sorted(name for name in UPDATE_NAMES if name.startswith(incomplete))
 
 
 def settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

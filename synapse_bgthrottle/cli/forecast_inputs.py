@@ -222,7 +222,11 @@ def _job(
         items=pace.left,
         per_batch_s=pace.per_batch_second,
         speed_error=pace.speed_error,
-        shares=Shares(_range(pace.without_clients), _range(pace.with_clients)),
+        shares=Shares(
+            _range(pace.without_clients),
+            _range(pace.with_clients),
+            max(pace.with_clients_ratio, 0.01),
+        ),
         slope=None if pace.slope is None else _range(pace.slope),
     )
 

@@ -22,10 +22,10 @@ from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.core.tracking.table_bounds import Bounds, bounds_sql, read_bounds
 from synapse_bgthrottle.core.tracking.time_left import Estimate, Known, estimate, is_held
 from synapse_bgthrottle.core.tracking.weekly_load import Seen, learned
+from synapse_bgthrottle.homeserver.internals.bounded_calls import questions
 from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
-from synapse_bgthrottle.homeserver.sampling.asker import Questions
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class ProgressWatch:
         self._courses = courses
         self._metrics = metrics
         self._week = week
-        self._questions = Questions(host)
+        self._questions = questions(host)
         self._seen: dict[str, _Seen] = {}
 
     async def look(self, database: Database, rows: Sequence[QueueRow]) -> None:
@@ -141,13 +141,13 @@ class ProgressWatch:
         self, database_name: str, seen: _Seen, entry: HistoryEntry, first: Progress | None
     ) -> None:
         """Its pace, and how long it takes; `first` is how far it was when it was first seen."""
-        update = self._throttle.updates[entry.key]
+        wall_s, week = self._host.wall_s(), self._week
+        update = self._throttle.as_of(entry.key, wall_s)
         if update.one_shot:
             return
         if update.limits != seen.limits:  # what was measured under others does not count
             seen.limits, seen.pace = update.limits, Pace()
         left = None if seen.progress is None else seen.progress.left
-        wall_s, week = self._host.wall_s(), self._week
         seen.pace.observe(
             Look(
                 self._host.now_s(),

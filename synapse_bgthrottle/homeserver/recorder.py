@@ -16,11 +16,11 @@ from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.queue import QueueRow
+from synapse_bgthrottle.homeserver.internals.bounded_calls import BoundedCalls, ServerEndsError
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
-from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver, ServerEndsError
+from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.internals.timers import Timer
 from synapse_bgthrottle.homeserver.records import Records
-from synapse_bgthrottle.homeserver.sampling.asker import Pending
 from synapse_bgthrottle.homeserver.storage.lever_writer import Queue
 from synapse_bgthrottle.homeserver.storage.loader import WHERE
 from synapse_bgthrottle.homeserver.storage.store import Stored
@@ -62,7 +62,7 @@ class Keeper:
         self._throttle = throttle
         self._records = records
         self._on_internal_error = on_internal_error
-        self._pending = Pending(host)
+        self._calls = BoundedCalls(host, "bgthrottle_recording")
         self._is_called = False
         self._is_wanted = False
         self._is_behind = False
@@ -120,8 +120,7 @@ class Keeper:
     async def _keep(self) -> None:
         try:
             queues = await self._look_at_queues()
-            name = "bgthrottle_writing"
-            await self._pending.within(LONGEST_WRITE_S, name, self._write, queues)
+            await self._calls.within(LONGEST_WRITE_S, "the history", self._write, queues)
         except CancelledError:
             raise
         except Exception as error:  # what was not written is kept for the next time
@@ -187,10 +186,9 @@ class Keeper:
             if held and now_s - self._looked_s.get(name, -math.inf) < LOOK_EVERY_HELD_S:
                 continue
             self._looked_s[name] = now_s
-            process = f"bgthrottle_looking_at_{name}"
             try:
-                queues[name] = await self._pending.within(
-                    LONGEST_LOOK_S, process, self._look_at, database
+                queues[name] = await self._calls.within(
+                    LONGEST_LOOK_S, f"queue of {name}", self._look_at, database
                 )
             except CancelledError:
                 raise

@@ -29,11 +29,11 @@ from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
+from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, questions
 from synapse_bgthrottle.homeserver.internals.database import complaint_of
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.records import Records
-from synapse_bgthrottle.homeserver.sampling.asker import Questions
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
 
 # What takes longer is answered with that, and a lever may still be pulled then.
@@ -71,7 +71,7 @@ class ModuleSteering:
     ) -> None:
         """`probes` tell by name of database whether it answers; `notes` are for the status."""
         self._host = host
-        self._questions = Questions(host)
+        self._questions = questions(host)
         self._throttle = throttle
         self._records = records
         self._probes = probes
@@ -169,14 +169,9 @@ class ModuleSteering:
         targets = await self._asked_targets(request) if asks_first else self._targets()
         check(request, targets)
         try:
-            pulled = await self._host.unbroken(
-                _LONGEST_WRITE_S,
-                "bgthrottle_pull",
-                self._records.levers.pull,
-                request,
-                author,
-                runnable(targets),
-            )
+            pull = self._records.levers.pull
+            call = Call(self._host, "bgthrottle_pull", pull, request, author, runnable(targets))
+            pulled = await call.within(_LONGEST_WRITE_S)
         except NothingMatchesError:  # of what had a database that is gone, something may be kept
             check_exists(request.database, targets)
             raise

@@ -87,6 +87,9 @@ class StatedPace:
     speed_error: Annotated[float, "By what share that may be off."] = 0.0
     without_clients: Annotated[StatedRange, "Share of the time in batches."]
     with_clients: Annotated[StatedRange, "Share of the time in batches."]
+    with_clients_ratio: Annotated[
+        Ratio, "For how much of the time clients were there when that was measured."
+    ] = 1.0
     clients_ratio: Annotated[
         Ratio | None, "For how much of the last half minute clients were there; null: unknown."
     ] = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from synapse_bgthrottle.cli import completion
 from synapse_bgthrottle.cli.commands.check_config import config_option, known_updates, parsed
 from synapse_bgthrottle.cli.config_file import ConfigFile
 from synapse_bgthrottle.cli.render.levers import explanation_lines
@@ -27,7 +28,7 @@ _LEFT_OUT = "what the module's config leaves out comes from background_updates: 
 
 
 @click.command("explain")
-@click.argument("update")
+@click.argument("update", shell_complete=completion.updates)
 @config_option
 @click.option("--database", default="master", show_default=True, help="The update's database.")
 @click.option("--one-shot", is_flag=True, help="The update is one that Synapse flags one-shot.")

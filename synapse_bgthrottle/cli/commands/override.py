@@ -20,7 +20,7 @@ from synapse_bgthrottle.cli.session import Session, online
 
 
 @click.command("release")
-@click.argument("update")
+@click.argument("update", shell_complete=completion.updates)
 @for_option
 @database_option
 @click.option("--reason", default="", help="Kept with the use of this lever.")
@@ -47,7 +47,7 @@ def release_command(
 
 
 @click.command("set")
-@click.argument("update")
+@click.argument("update", shell_complete=completion.updates)
 @click.argument(
     "settings_given", metavar="KEY=VALUE...", nargs=-1, shell_complete=completion.settings
 )
@@ -70,7 +70,8 @@ def set_command(
     """Put other settings in force for a while.
 
     Keys and values are those of a rule in the module's configuration. UPDATE is a name or a
-    pattern; one for all is asked about.
+    pattern; one for all is asked about. A key that is already set for the same UPDATE is set anew.
+    Where --reset finds nothing to end, that is told, and is no error.
 
     \b
     Examples:
@@ -98,8 +99,6 @@ def set_command(
             try:
                 answer = client.reset(update, database=database, reason=reason)
             except NotFoundError as error:
-                if not is_wide(update) or database:
-                    raise
                 tell_nothing(session, client, str(error))
                 return
         else:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from synapse_bgthrottle.cli import output
+from synapse_bgthrottle.cli import completion, output
 from synapse_bgthrottle.cli.errors import CommandError
 from synapse_bgthrottle.cli.render.levers import answer_lines
 from synapse_bgthrottle.cli.render.text import Line, duration
@@ -45,7 +45,7 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
 @click.command("pause")
-@click.argument("update", default="*")
+@click.argument("update", default="*", shell_complete=completion.updates)
 @for_option
 @database_option
 @click.option("--reason", default="", help="Told to everybody who asks what holds it.")
@@ -81,7 +81,7 @@ def pause_command(
 
 
 @click.command("resume")
-@click.argument("update", default="*")
+@click.argument("update", default="*", shell_complete=completion.updates)
 @database_option
 @click.option("--reason", default="", help="Kept with the use of this lever.")
 @online
@@ -89,7 +89,8 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
     """End pauses.
 
     Those are ended that UPDATE, a name or a pattern, equals or matches; without it all. Then
-    Synapse's own switch is put on too, which also starts updates again that were aborted.
+    Synapse's own switch is put on too, which also starts updates again that were aborted. Where
+    nothing is paused, that is told, and is no error.
 
     \b
     Example:
@@ -102,9 +103,7 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
         try:
             answer = client.resume(update, database=database, reason=reason)
         except NotFoundError as error:
-            if not is_all:
-                raise
-            if _needs_switch(client):
+            if is_all and _needs_switch(client):
                 _switch_on(session, client)
             else:
                 tell_nothing(session, client, str(error))

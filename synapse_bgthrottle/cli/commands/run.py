@@ -5,8 +5,10 @@ import re
 import click
 
 from synapse_bgthrottle.cli.commands.pause import yes_option
-from synapse_bgthrottle.cli.render.text import Line
+from synapse_bgthrottle.cli.errors import CommandError
+from synapse_bgthrottle.cli.render.text import Line, escape
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.core.config.problems import did_you_mean
 
 # As in the client, which is not imported for a mere completion.
 JOBS = ("populate_stats_process_rooms", "regenerate_directory", "event_resign")
@@ -49,6 +51,14 @@ def run_command(
     if job == "event_resign" and old_key is None:
         before = "" if before_ts is None else f" received before {before_ts} ms"
         session.confirm(f"Sign all events{before} that lack the current key's signature?", yes)
+    from synapse_bgthrottle.client.errors import RefusedError  # noqa: PLC0415
+
     with session.client(changes=True) as client:
-        client.run(job, old_key=old_key, before_ts_ms=before_ts)
+        try:
+            client.run(job, old_key=old_key, before_ts_ms=before_ts)
+        except RefusedError as error:
+            if job in JOBS:
+                raise
+            jobs = f"the jobs are {', '.join(JOBS)}{did_you_mean(job, JOBS)}"
+            raise CommandError(escape(f"{error}; {jobs}")) from None
     session.show({"job": job}, [Line(f"{job} is in the queue")])

@@ -2,8 +2,9 @@
 
 import click
 
+from synapse_bgthrottle.cli import completion
 from synapse_bgthrottle.cli.polling import Look, Poller
-from synapse_bgthrottle.cli.render.levers import history_line, use_line
+from synapse_bgthrottle.cli.render.levers import history_lines, use_line
 from synapse_bgthrottle.cli.render.status import official_lines, status_lines
 from synapse_bgthrottle.cli.render.text import Line
 from synapse_bgthrottle.cli.session import Session, online
@@ -27,7 +28,7 @@ def status_command(session: Session) -> None:
 
 
 @click.command("history")
-@click.argument("update", required=False)
+@click.argument("update", required=False, shell_complete=completion.updates)
 @click.option("--database", help="Only of this database.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 @click.option("--uses", is_flag=True, help="Who used which lever instead.")
@@ -52,11 +53,7 @@ def history_command(
             session.show(used, [Line(use_line(use)) for use in used] or [Line("no uses")])
             return
         entries = client.history(limit, update, database)
-    lines = [
-        Line(history_line(entry), "problem" if entry.outcome == "aborted" else "")
-        for entry in entries
-    ]
-    session.show(entries, lines or [Line("no history")])
+    session.show(entries, history_lines(entries) if entries else [Line("no history")])
 
 
 def lines_of(look: Look, now_ms: float, most_pending: int | None = None) -> list[Line]:

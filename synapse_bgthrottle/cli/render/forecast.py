@@ -23,7 +23,8 @@ _SOON_MS = 60_000.0
 def forecast_lines(forecast: Forecast) -> Iterator[Line]:
     """Finish dates, the comparison, the plot, and what it rests on."""
     if not forecast.updates:
-        yield Line("nothing pending", "good")
+        yield Line("nothing is pending, so there is nothing to forecast", "good")
+        return
     is_one = len({update.database for update in forecast.updates}) < 2
     untold: dict[str, list[UpdateForecast]] = {}
     for update in forecast.updates:

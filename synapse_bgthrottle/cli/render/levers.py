@@ -1,6 +1,6 @@
 """Levers, their uses, and the history, in lines for people. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from synapse_bgthrottle.cli.render.text import Line, duration, moment, number
@@ -64,19 +64,38 @@ def use_line(use: "Use") -> str:
     return ", ".join(parts) + (f": {use.reason}" if use.reason else "")
 
 
-def history_line(entry: "HistoryEntry") -> str:
-    """How an update went."""
-    parts = [f"{moment(entry.started_ms)} {entry.update} in {entry.database}: {entry.outcome}"]
+_HISTORY_HEAD = ("started", "update", "database", "outcome", "took", "items", "batches", "in them")
+
+
+def history_lines(entries: "Sequence[HistoryEntry]") -> Iterator[Line]:
+    """How updates went, in columns; below one what it waited for, and what failed."""
+    rows = [_HISTORY_HEAD, *map(_history_row, entries)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    styles = ["title", *("problem" if each.outcome == "aborted" else "" for each in entries)]
+    for row, style, entry in zip(rows, styles, (None, *entries), strict=True):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield Line("  ".join(cells).rstrip(), style)
+        if entry is not None and entry.waited_ms:
+            yield Line(f"    waited: {waited(entry.waited_ms)}", "faint")
+        if entry is not None and entry.failures:
+            count = "1 failure" if entry.failures == 1 else f"{entry.failures} failures, the last"
+            yield Line(f"    {count}: {entry.last_failure}", style)
+
+
+def _history_row(entry: "HistoryEntry") -> tuple[str, ...]:
+    took = ""
     if entry.started_ms is not None and entry.ended_ms is not None:
-        parts[0] += f" after {duration(entry.ended_ms - entry.started_ms)}"
-    batches = "1 batch" if entry.batches == 1 else f"{number(entry.batches)} batches"
-    parts.append(f"{number(entry.items)} items in {batches}, {duration(entry.batch_time_ms)}")
-    if entry.waited_ms:
-        parts.append(f"waited: {waited(entry.waited_ms)}")
-    if entry.failures:
-        count = "1 failure" if entry.failures == 1 else f"{entry.failures} failures, the last"
-        parts.append(f"{count}: {entry.last_failure}")
-    return "; ".join(parts)
+        took = duration(entry.ended_ms - entry.started_ms)
+    return (
+        moment(entry.started_ms),
+        entry.update,
+        entry.database,
+        entry.outcome,
+        took,
+        number(entry.items),
+        number(entry.batches),
+        duration(entry.batch_time_ms),
+    )
 
 
 def explanation_lines(told: "Explanation", now_ms: float | None) -> Iterator[Line]:

@@ -5,8 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import attrs
 
 from synapse_bgthrottle import schema
+from synapse_bgthrottle.core.config.keys import KEYS
+from synapse_bgthrottle.core.config.limits import Settings
+from synapse_bgthrottle.core.config.parser import parse_settings
+from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.levers.lever import MOST_LEVERS, Lever, LeverKind, UpdateKey
 from synapse_bgthrottle.core.levers.request import (
+    OVERRIDE_KEYS,
     Action,
     LeverRequest,
     NothingMatchesError,
@@ -82,6 +87,9 @@ def change(
         )
         if not made:
             raise NothingMatchesError(_no_update(request, pending))
+        if request.action is Action.OVERRIDE:
+            rest, ended = _set_anew(made[0], in_force, new_id)
+            made = (*rest, *made)  # the newest comes last, and counts
     else:
         ended = meant_by(request, in_force)
         if not ended:
@@ -92,6 +100,37 @@ def change(
             f" {len(made) - len(ended)}, and {MOST_LEVERS} may be: end some"
         )
     return made, ended
+
+
+def _set_anew(
+    new: Lever, in_force: Sequence[Lever], new_id: Callable[[], str]
+) -> tuple[tuple[Lever, ...], tuple[Lever, ...]]:
+    """What stays of overrides of the same updates whose keys are set anew, and those overrides.
+
+    What is replaced does not come back when the new override ends.
+    """
+    rest, ended = [], []
+    changed = {_setting(key) for key in new.written}
+    for old in in_force:
+        if old.kind is not new.kind or (old.update, old.database) != (new.update, new.database):
+            continue
+        kept = {key: value for key, value in old.written.items() if _setting(key) not in changed}
+        if len(kept) == len(old.written):
+            continue
+        try:
+            settings = parse_settings(kept, (), OVERRIDE_KEYS) if kept else Settings()
+        except InvalidConfigError:  # another version wrote it; the new one goes before it anyway
+            continue
+        ended.append(old)
+        if kept:
+            again = attrs.evolve(old, lever_id=new_id(), written=kept, settings=settings)
+            rest.append(again)
+    return tuple(rest), tuple(ended)
+
+
+def _setting(key: str) -> str:
+    """What a key sets: `sleep` and `duty_cycle` both the pace."""
+    return KEYS[key].setting if key in KEYS else key
 
 
 def meant_by(request: LeverRequest, levers: Iterable[Lever]) -> tuple[Lever, ...]:

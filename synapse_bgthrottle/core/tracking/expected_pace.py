@@ -63,23 +63,26 @@ class Shares:
     Attributes:
         alone: while no client is there.
         among_clients: while clients are.
+        clients_ratio: for how much of the time they were there when the latter was measured.
     """
 
     alone: Range
     among_clients: Range
+    clients_ratio: float = 1.0
 
     def at(self, clients_ratio: float, case: str) -> float:
         """While clients are there for this share of the time."""
+        clients_ratio = min(clients_ratio / self.clients_ratio, 1.0)
         alone, among = self.alone.of(case), self.among_clients.of(case)
         return alone + (among - alone) * clients_ratio
 
     def times(self, likely: float, low: float) -> "Shares":
         """With a hold for part of the time: the rest likely, and at worst."""
-        found = (
+        alone, among = (
             Range(each.likely * likely, each.low * low, each.high)
             for each in (self.alone, self.among_clients)
         )
-        return Shares(*found)
+        return Shares(alone, among, self.clients_ratio)
 
 
 def learned_slope(update: UpdateState) -> Range | None:

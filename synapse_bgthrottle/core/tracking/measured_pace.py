@@ -24,7 +24,7 @@ import attrs
 
 from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 
-HALF_LIFE_S = 180.0
+HALF_LIFE_S = 60.0
 
 # How often what a step's instant may be off must fit into what is remembered, so that it is known
 # to a tenth or so.
@@ -108,6 +108,7 @@ class Sums:
     active_s: float = 0.0
     batch_s: float = 0.0
     items: float = 0.0
+    clients_s: float = 0.0
 
     def plus(self, other: "Sums", factor: float = 1.0) -> "Sums":
         """Both, of which the other one has faded."""
@@ -207,9 +208,13 @@ class Pace:
             expected: shares of the time in batches, until they are measured.
             speed: work for each second in batches.
         """
+        among = self._among.sums
+        weight = self._weight(among)
+        clients_ratio = among.clients_s / among.active_s if among.active_s else 1.0
         return Shares(
             self._filled(self._alone.sums, expected.alone.times(speed)),
-            self._filled(self._among.sums, expected.among_clients.times(speed)),
+            self._filled(among, expected.among_clients.times(speed)),
+            max(clients_ratio * weight + 1 - weight, _MOSTLY),
         )
 
     def since_step(self) -> tuple[float, float]:
@@ -221,12 +226,14 @@ class Pace:
         return min(since_s, usual_s), max(since_s - 2 * usual_s, 0.0)
 
     def _filled(self, sums: Sums, expected: Range) -> Range:
-        if not sums.active_s:
-            return expected
-        weight = sums.active_s / (sums.active_s + _EXPECTED_WEIGHT_S + self._blur_s)
+        weight = self._weight(sums)
         measured = _measured(sums)
         pairs = zip(attrs.astuple(measured), attrs.astuple(expected), strict=True)
         return Range(*(one * weight + other * (1 - weight) for one, other in pairs))
+
+    def _weight(self, sums: Sums) -> float:
+        """How much what is measured counts, against what is expected."""
+        return sums.active_s / (sums.active_s + _EXPECTED_WEIGHT_S + self._blur_s)
 
     def _note_presence(self, look: Look) -> None:
         if self._latest and not look.is_after(self._latest[-1]):
@@ -259,7 +266,8 @@ class Pace:
             ratio = self.clients_ratio
         regime = self._alone if ratio is not None and ratio < _MOSTLY else self._among
         batch_s = max(look.batch_s - step.batch_s, 0.0)
-        regime.take(Sums(1, work, active_s, batch_s, items), half_life_s)
+        clients_s = active_s * (1.0 if ratio is None else ratio)
+        regime.take(Sums(1, work, active_s, batch_s, items, clients_s), half_life_s)
 
     def _set_back(self, look: Look, by: float) -> None:
         # A little: the end moved away, because rows came in, and that much less was done. More than

@@ -101,6 +101,7 @@ class PaceNow:
             speed_error=self.speed_error,
             without_clients=_stated(self.shares.alone),
             with_clients=_stated(self.shares.among_clients),
+            with_clients_ratio=self.shares.clients_ratio,
             clients_ratio=self.clients_ratio,
             slope=None if self.slope is None else _stated(self.slope),
         )
@@ -156,7 +157,9 @@ def estimate(pace: Pace, known: Known) -> Estimate:
     rates = pace.rates(_expected(pace, known, is_seen=is_seen), speed)
     # No limit of now was kept yet by what was measured before it was set.
     most = known.limits.max_items_per_second * _work_per_item(pace)
-    rates = Shares(rates.alone.at_most(most), rates.among_clients.at_most(most))
+    rates = attrs.evolve(
+        rates, alone=rates.alone.at_most(most), among_clients=rates.among_clients.at_most(most)
+    )
     counted_s, overdue_s = pace.since_step()
     active_s = pace.totals.active_s
     if overdue_s:
@@ -264,7 +267,11 @@ def _widened(expected: Range) -> Range:
 
 
 def _scaled(shares: Shares, factor: float) -> Shares:
-    return Shares(shares.alone.times(factor), shares.among_clients.times(factor))
+    return attrs.evolve(
+        shares,
+        alone=shares.alone.times(factor),
+        among_clients=shares.among_clients.times(factor),
+    )
 
 
 def _work_per_item(pace: Pace) -> float:

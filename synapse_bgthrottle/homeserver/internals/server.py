@@ -8,18 +8,17 @@ import logging
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
 from typing import Any, TypeVar
 
 from synapse import module_api
-from synapse.module_api import ModuleApi, make_deferred_yieldable
-from twisted.internet.defer import CancelledError, Deferred
+from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.core.scheduling.state import Facts
 from synapse_bgthrottle.homeserver.internals.database import Database
-from synapse_bgthrottle.homeserver.internals.guard import PreserveLoggingContext, call, get
+from synapse_bgthrottle.homeserver.internals.guard import call, get
 from synapse_bgthrottle.homeserver.internals.stock_settings import stock_settings
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import NOT_COUNTED, ServerMetrics
 from synapse_bgthrottle.homeserver.internals.timers import DelayedCall, Process, Timer, Timers
@@ -40,10 +39,6 @@ _COUNT_EVERY_S = 0.25
 # Looking at more, a hundred times a second, would cost more than a hundredth of a core: they are
 # looked at as often as answers are counted.
 _MANY_REQUESTS = 500
-
-
-class ServerEndsError(RuntimeError):
-    """Nothing is begun any more."""
 
 
 class Homeserver:
@@ -111,52 +106,6 @@ class Homeserver:
             clock = call(get(self._hs, "get_clock"))
             call_in = get(clock, "call_later")(delay_s, run, description, process)
         return call_in
-
-    async def unbroken(
-        self,
-        limit_s: float,
-        description: str,
-        function: Callable[..., Awaitable[T]],
-        *arguments: Any,
-    ) -> T:
-        """What the function answers; it goes on to its end whoever no longer waits for it.
-
-        Raises:
-            TimeoutError: it takes longer, and goes on.
-            ServerEndsError: nothing was done.
-            Exception: whatever the function raises.
-        """
-        answer: Deferred[T] = Deferred()
-
-        async def run() -> None:
-            error: Exception | None = None
-            try:
-                result = await function(*arguments)
-            except CancelledError:
-                raise
-            except Exception as raised:
-                error = raised
-            with PreserveLoggingContext():  # whoever waits brings a context of their own
-                if answer.called:
-                    return
-                if error is None:
-                    answer.callback(result)
-                else:
-                    answer.errback(error)
-
-        async def give_up() -> None:
-            with PreserveLoggingContext():
-                if not answer.called:
-                    answer.errback(TimeoutError(f"no answer within {limit_s:g} s"))
-
-        timer = self.call_later(limit_s, "bgthrottle_time_limit", give_up)
-        try:
-            if self.call_later(0, description, run) is None:
-                raise ServerEndsError("the server ends")
-            return await make_deferred_yieldable(answer)
-        finally:
-            if timer is not None and timer.active():
-                timer.cancel()
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run what may block in a thread, and answer what it answers."""

@@ -1,18 +1,18 @@
 """Whether a database answers: asked just before a batch, never twice at a time."""
 
 import math
-from functools import partial
 
-import attrs
-from synapse.module_api import run_in_background
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
+from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, ServerEndsError
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 
 # A batch that ended well this long ago, or an answer, is proof enough that the database is there.
 PROOF_LASTS_S = 0.25
+
+_LONGEST_WAIT_S = 1.0
 
 # While updates are disabled nobody reads an answer.
 ANSWER_LASTS_S = 5.0
@@ -20,15 +20,6 @@ ANSWER_LASTS_S = 5.0
 # Between two questions to a database that did not answer the first: doubled up to the longest.
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 2.5
-
-
-@attrs.define(eq=False)
-class _Question:
-    asked_s: float
-    answered_s: float = math.inf
-    is_answered: bool = False
-    complaint: str | None = None
-    error: Exception | None = None
 
 
 class DatabaseWatch:
@@ -49,7 +40,8 @@ class DatabaseWatch:
         self._host = host
         self._database = database
         self._on_internal_error = on_internal_error
-        self._question: _Question | None = None
+        self._call: Call[str | None] | None = None
+        self._asked_s = self._answered_s = -math.inf
         self._is_blind = False
         self._next_s = host.now_s()
         self._retry_s = FIRST_RETRY_S
@@ -57,7 +49,7 @@ class DatabaseWatch:
 
     def is_due(self, now_s: float) -> bool:
         """Whether nothing recent shows that the database answers, or a late answer is there."""
-        return now_s >= self._next_s or (self._question is not None and self._question.is_answered)
+        return now_s >= self._next_s or (self._call is not None and self._call.has_ended)
 
     def answered(self, now_s: float) -> None:
         """The database has just done what it was asked to."""
@@ -98,41 +90,26 @@ class DatabaseWatch:
         """Ask, and wait for the answer for a second; one that comes later is read the next time."""
         asked_s = self._host.now_s()
         self._next_s = asked_s + self._retry_s
-        question = self._question
-        if question is None or asked_s - question.answered_s > ANSWER_LASTS_S:
-            question = _Question(asked_s)
-            # A process of its own: it outlives the updater's, which ends when updates are disabled,
-            # and then its log context must not be used any more.
-            process = partial(self._answer, question)
-            if self._host.call_later(0, "bgthrottle_probe", process) is None:
-                run_in_background(process)  # the server ends, or this version has no such timers
-            self._question = question
-        pause_s = 0.001
-        while not question.is_answered and pause_s < 1:
-            await self._host.sleep(pause_s)
-            pause_s *= 2
-        self.took_s = self._host.now_s() - question.asked_s
-        if not question.is_answered:
-            self._no_answer(asked_s, "no answer within a second")
-            return
-        self._question = None  # none is left, or it would be due for ever
-        if question.error is not None:
-            raise question.error
-        if question.complaint is None:
+        call = self._call
+        if call is None or (call.has_ended and asked_s - self._answered_s > ANSWER_LASTS_S):
+            # It outlives the updater's process, which ends when updates are disabled.
+            try:
+                call = self._call = Call(self._host, "bgthrottle_probe", self._ask)
+            except ServerEndsError:  # or this version has no timers: the next batch tells
+                return
+            self._asked_s = asked_s
+        try:
+            complaint = await call.within(_LONGEST_WAIT_S)
+        except TimeoutError:
+            complaint = "no answer within a second"
+        finally:
+            if call.has_ended:
+                self._call = None  # none is left, or it would be due for ever
+        self.took_s = self._host.now_s() - self._asked_s
+        if complaint is None:
             self.answered(self._host.now_s())
         else:
-            self._no_answer(asked_s, question.complaint)
-
-    async def _answer(self, question: _Question) -> None:
-        try:
-            question.complaint = await self._ask()
-            question.answered_s = self._host.now_s()
-        except CancelledError:
-            raise
-        except Exception as error:  # an error of ours: whoever waits tells it
-            question.error = error
-        finally:
-            question.is_answered = True
+            self._no_answer(asked_s, complaint)
 
     async def _ask(self) -> str | None:
         try:
@@ -144,6 +121,8 @@ class DatabaseWatch:
                 return str(error).strip().split("\n")[0] or type(error).__name__
             self._on_internal_error("asking the database", error)
             return None
+        finally:
+            self._answered_s = self._host.now_s()
 
     def _no_answer(self, asked_s: float, complaint: str) -> None:
         if self.silent_since_s is None:

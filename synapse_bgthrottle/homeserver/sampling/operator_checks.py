@@ -10,9 +10,9 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.signals.samples import CheckSample
+from synapse_bgthrottle.homeserver.internals.bounded_calls import questions
 from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of, engine_of
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
-from synapse_bgthrottle.homeserver.sampling.asker import Questions
 from synapse_bgthrottle.homeserver.sampling.database_queries import LIMIT_TIME
 from synapse_bgthrottle.homeserver.sampling.http_check import HttpCheck
 from synapse_bgthrottle.homeserver.sampling.sql_check import first_value
@@ -36,7 +36,7 @@ class Checks:
 
     def __init__(self, host: Homeserver, settings: SignalSettings) -> None:
         self._host = host
-        self._questions = Questions(host)
+        self._questions = questions(host)
         self._settings = settings
         url = settings.http_url
         self._http_check = None if url is None else HttpCheck(url, host.now_s)

@@ -19,9 +19,9 @@ from synapse_bgthrottle.homeserver.internals.guard import OnInternalError, count
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import ServerMetrics
 from synapse_bgthrottle.homeserver.internals.timers import Timer
-from synapse_bgthrottle.homeserver.sampling.asker import Asker
 from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseQuestion
 from synapse_bgthrottle.homeserver.sampling.operator_checks import Check, Checks
+from synapse_bgthrottle.homeserver.sampling.poller import Poller, Question
 
 # How long it goes on when no iteration is open: between two of them there is a moment.
 LINGER_S = 1.0
@@ -59,7 +59,7 @@ class Sampler:
         self._checks = [
             self._check(name, check) for name, check in Checks(host, settings).by_signal().items()
         ]
-        self._databases: dict[str, Asker[DatabaseSample]] = {}
+        self._databases: dict[str, Poller[DatabaseSample]] = {}
         self._open: dict[str, str] = {}
         self._asked_for: dict[str, str | None] = {}
         self._batches: dict[str, _Batch] = {}
@@ -87,23 +87,23 @@ class Sampler:
         Of its tables: the update before it may have had others.
         """
         is_its_own = self._asked_for.get(database_name) == update_name
-        return is_its_own and all(asker.told_s >= since_s for asker in self._asked(database_name))
+        return is_its_own and all(poller.told_s >= since_s for poller in self._asked(database_name))
 
     def hurry(self, database_name: str, update_name: str, since_s: float) -> None:
         """Ask what was not asked since, or of the database for another update, at once."""
         now_s, database = self._host.now_s(), self._databases[database_name]
-        for asker in self._asked(database_name):
-            is_of_another = asker is database and self._asked_for.get(database_name) != update_name
-            if is_of_another or asker.told_s < since_s:
-                asker.ask(now_s)
+        for poller in self._asked(database_name):
+            is_of_another = poller is database and self._asked_for.get(database_name) != update_name
+            if is_of_another or poller.told_s < since_s:
+                poller.ask(now_s)
 
     def has_looked_of_late(self, database_name: str) -> bool:
         """Whether what is known of this database, and for it, is of now."""
         now_s = self._host.now_s()
-        askers = self._asked(database_name)
-        return all(now_s - asker.told_s <= 2 * asker.period_s for asker in askers)
+        pollers = self._asked(database_name)
+        return all(now_s - poller.told_s <= 2 * poller.period_s for poller in pollers)
 
-    def _asked(self, database_name: str) -> list[Asker[Any]]:
+    def _asked(self, database_name: str) -> list[Poller[Any]]:
         return [self._databases[database_name], *self._checks]
 
     def batch_runs(self, database_name: str, runs: bool) -> None:
@@ -173,7 +173,7 @@ class Sampler:
             requests_answered=self._host.requests_answered(),
         )
 
-    def _database(self, name: str) -> Asker[DatabaseSample]:
+    def _database(self, name: str) -> Poller[DatabaseSample]:
         question = DatabaseQuestion(self._host.database(name), self._host.now_s)
 
         async def ask() -> DatabaseSample | None:
@@ -191,41 +191,25 @@ class Sampler:
                 sample, batch_transactions=transactions, is_of_clients=is_of_clients
             )
 
-        def tell_problem(problem: str) -> None:
-            sample = DatabaseSample(
+        def failed(problem: str) -> DatabaseSample:
+            return DatabaseSample(
                 at_s=self._host.now_s(),
                 problem=problem,
                 is_unanswered=question.is_asked,
                 is_of_clients=name not in self._open,
             )
-            self._tell(name, sample)
 
-        return Asker(
-            self._host,
-            "bgthrottle_database_sample",
-            PERIOD_S[DatabaseSample],
-            PATIENCE_S,
-            ask,
-            partial(self._tell, name),
-            tell_problem,
-            self._on_internal_error,
-        )
+        period_s = PERIOD_S[DatabaseSample]
+        asked = Question("bgthrottle_database_sample", period_s, PATIENCE_S, ask, failed)
+        return Poller(self._host, asked, partial(self._tell, name), self._on_internal_error)
 
-    def _check(self, name: str, check: Check) -> Asker[CheckSample]:
-        def tell_problem(problem: str) -> None:
-            self._tell(None, CheckSample(at_s=self._host.now_s(), name=name, problem=problem))
+    def _check(self, name: str, check: Check) -> Poller[CheckSample]:
+        def failed(problem: str) -> CheckSample:
+            return CheckSample(at_s=self._host.now_s(), name=name, problem=problem)
 
         period_s = PERIOD_S[CheckSample]
-        return Asker(
-            self._host,
-            f"bgthrottle_check_{name}",
-            period_s,
-            period_s,
-            check,
-            partial(self._tell, None),
-            tell_problem,
-            self._on_internal_error,
-        )
+        asked = Question(f"bgthrottle_check_{name}", period_s, period_s, check, failed)
+        return Poller(self._host, asked, partial(self._tell, None), self._on_internal_error)
 
     def _batch_age_s(self, database_name: str) -> float | None:
         # Called in a thread of the database.

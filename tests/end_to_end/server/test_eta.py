@@ -1,21 +1,21 @@
-"""The time left is true on a real server: at a steady pace, against the time that it then took."""
+"""The time left is true on a real server, known at once, and one number with the forecast."""
 
 import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from testbed.faults import sqlite_data
+from testbed.faults.faults import wait_until
 from testbed.faults.restarts import API
 from testbed.servers.matrix import MatrixClient
+from tests.end_to_end.command.test_forecast import foretold
 from tests.end_to_end.conftest import RealServer
 from tests.end_to_end.databases.templates import Template
-
-# A steady pace is what it is about: nothing else may run beside it.
-pytestmark = pytest.mark.alone
 
 _TAKES_S = 25.0
 _PUSHERS = 8000
@@ -41,12 +41,13 @@ def _queue_pushers(path: Path) -> int:
     return _PUSHERS
 
 
+@pytest.mark.alone  # a steady pace is what it is about
 def test_time_left(
     template: Template, make_server: Callable[..., RealServer], tmp_path: Path
 ) -> None:
     """From a tenth of the way on it is at most 20 % off, or 3 s near the end.
 
-    From a quarter on it is told. Before that it may be unknown: it takes steps to know a pace.
+    From a quarter on it is told.
     """
     servers = []
     for queue in (_queue_search, _queue_pushers):
@@ -96,3 +97,72 @@ def _follow(admin: MatrixClient) -> tuple[list[tuple[float, float | None]], floa
             begin_s = now_s if begin_s is None else begin_s
             told.append((now_s - begin_s, current["time_left_s"]["at_this_pace"]))
         time.sleep(0.2)
+
+
+def _now(admin: MatrixClient) -> dict[str, Any] | None:
+    """The update under way, once its progress is known."""
+    (database,) = admin.call("GET", f"{API}/status")["databases"]
+    current: dict[str, Any] | None = database["current"]
+    return current if current is not None and current["progress"] is not None else None
+
+
+def _first(admin: MatrixClient, limit: int) -> dict[str, Any]:
+    """What is told first while this limit of items a second is in force."""
+    found: list[dict[str, Any]] = []
+
+    def is_told() -> bool:
+        told = _now(admin)
+        if told is not None and told["limit_values"]["max_items_per_second"] == limit:
+            found.append(told)
+        return bool(found)
+
+    wait_until(is_told, 90)
+    return found[0]
+
+
+def _override(admin: MatrixClient, limit: int) -> dict[str, Any]:
+    """Sets it; answers what is told first."""
+    settings = {"max_items_per_second": limit}
+    body = {"update": "event_search", "settings": settings, "for": "1h"}
+    admin.call("POST", f"{API}/override", body)
+    return _first(admin, limit)
+
+
+def test_known_at_once_and_one_number(
+    make_server: Callable[..., RealServer], tmp_path: Path
+) -> None:
+    """With a limit of items a second it is a division, told at once, by the forecast too.
+
+    A new limit counts at once, and so it does after kill -9. Then the update ends within the range
+    that was told.
+    """
+    server = make_server({"sleep": 0, "max_items_per_second": 100, "max_batch_size": 50})
+    admin = server.admin
+    sqlite_data.queue_search_reindex(server.synapse.database_path)
+    with server.synapse:
+        told = _first(admin, 100)
+        left = told["progress"]["left"]
+        assert left / 100 == pytest.approx(told["time_left_s"]["expected"], rel=0.2)
+        told = _override(admin, 4)
+        left = told["progress"]["left"]
+        assert left / 4 == pytest.approx(told["time_left_s"]["expected"], rel=0.2)
+        forecast = foretold(server, tmp_path, "--update", "event_search")
+        (update,) = forecast["updates"]
+        assert "present" == forecast["configurations"][0]["name"]
+        assert update["ends_ms"] == forecast["configurations"][0]["ends_ms"]
+        ahead_s = (update["ends_ms"] - forecast["made_ms"]) / 1000
+        assert told["time_left_s"]["expected"] == pytest.approx(ahead_s, rel=0.02)
+        assert server.synapse.process is not None
+        server.synapse.process.kill()
+        server.synapse.process.wait()
+    with server.synapse:
+        told = _first(admin, 4)
+        left = told["progress"]["left"]
+        assert left / 4 == pytest.approx(told["time_left_s"]["expected"], rel=0.2)
+        told = _override(admin, round(left / 15))  # so that it takes a quarter of a minute
+        began_s = time.monotonic()
+        pending = "SELECT 1 FROM background_updates WHERE update_name = 'event_search'"
+        wait_until(lambda: not sqlite_data.rows(server.synapse.database_path, pending), 150)
+        took_s = time.monotonic() - began_s
+    earliest_s, latest_s = told["time_left_s"]["earliest"], told["time_left_s"]["latest"]
+    assert earliest_s - 1 <= took_s <= latest_s + 1, (told, took_s)

@@ -198,7 +198,11 @@ def without(server: VirtualServer, *names: str) -> Iterator[Requests]:
     if "Sqlite3Engine" in last:
         places["testbed.virtual.pool.Transaction.database_engine"] = object()
     if "PreserveLoggingContext" in last:
-        for user in ("homeserver.internals.guard", "homeserver.internals.server", *_ANSWERING):
+        for user in (
+            "homeserver.internals.guard",
+            "homeserver.internals.bounded_calls",
+            *_ANSWERING,
+        ):
             places[f"synapse_bgthrottle.{user}.PreserveLoggingContext"] = nullcontext
     with ExitStack() as stack:
         stack.enter_context(patch.object(REGISTRY, "_names_to_collectors", left))

@@ -22,8 +22,8 @@ _LATER_S = 200
 @pytest.mark.parametrize(
     "place",
     [
-        "homeserver.sampling.asker.Asker._answer",
-        "homeserver.sampling.asker.Asker._run",
+        "homeserver.sampling.poller.Poller._answer",
+        "homeserver.sampling.poller.Poller._run",
         "homeserver.recorder.Keeper._goes_on",
         "homeserver.recorder.Keeper._keep",
         "homeserver.recorder.Keeper._look_again",

@@ -62,7 +62,7 @@ def test_another_lever(virtual_server: MakeServer, set_ahead: SetAhead) -> None:
     told = pull(server, "override", update="*", settings={"sleep": "2s"}, duration="1h")
     assert ["override"] == [lever["kind"] for lever in told["in_force"]]
     set_ahead(server, 0)
-    told = pull(server, "override", update="*", settings={"sleep": "3s"}, duration="1h")
+    told = pull(server, "override", update="*", settings={"profile": "fast"}, duration="1h")
     assert ["override", "override", "pause"] == sorted(v["kind"] for v in told["in_force"])
     assert [(3,)] == rows(server, _COUNT)
 

@@ -61,7 +61,11 @@ def _kinds(world: World) -> list[str]:
     [
         ("pause", {}, ["pause", "override", "pause"]),
         ("resume", {}, ["override"]),
-        ("override", {"update": "*", "settings": {"sleep": 0}}, ["pause", "override", "override"]),
+        (
+            "override",
+            {"update": "*", "settings": {"max_batch_size": 7}},
+            ["pause", "override", "override"],
+        ),
         ("reset", {}, ["pause"]),
         ("release", {"update": "event_a"}, ["pause", "override", "release"]),
     ],

@@ -180,9 +180,9 @@ ABORTED = status(IDLE | {"state": "aborted"})
         (0, True, {"POST resume": NOTHING, "GET status": ABORTED}, ["resume"]),
         (0, True, {"POST resume": NOTHING, "GET status": status(IDLE, enabled=False)}, ["resume"]),
         (0, False, {"POST resume": NOTHING, "GET status": status(IDLE)}, ["resume"]),
-        (1, False, {"POST resume": NOTHING, "GET status": status(IDLE)},
+        (0, False, {"POST resume": NOTHING, "GET status": status(IDLE)},
          ["resume", "--database", "x"]),
-        (1, False, {"POST resume": NOTHING, "GET status": ABORTED}, ["resume", "e"]),
+        (0, False, {"POST resume": NOTHING, "GET status": ABORTED}, ["resume", "e"]),
         (0, False, {"POST resume": LEVERS, "GET status": ABORTED}, ["resume", "e"]),
         (0, True, {}, ["resume"]),
         (1, False, {}, ["resume", "e"]),
@@ -207,7 +207,13 @@ def test_resume_for_programs(answers: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("key", "arguments"),
-    [("POST resume", ["resume"]), ("POST reset", ["set", "*", "--reset"])],
+    [
+        ("POST resume", ["resume"]),
+        ("POST resume", ["resume", "e"]),
+        ("POST reset", ["set", "*", "--reset"]),
+        ("POST reset", ["set", "e", "--reset"]),
+        ("POST reset", ["set", "e", "--reset", "--database", "x"]),
+    ],
 )
 def test_nothing_to_end(key: str, arguments: list[str]) -> None:
     """It is told, with what does hold updates, and is no error."""
@@ -246,3 +252,15 @@ def test_signing_everything_is_asked_about(expected: int, arguments: list[str]) 
     server = FakeServer({"POST admin/start_job": {}})
     result = run(server, "run", "event_resign", *arguments)
     assert (expected, expected == 0) == (result.exit_code, bool(server.sent))
+
+
+def test_run_what_is_no_job() -> None:
+    """The jobs are listed, with the one that was probably meant."""
+    refused = (400, {"errcode": "M_UNKNOWN", "error": "Invalid job_name"})
+    result = run(FakeServer({"POST admin/start_job": refused}), "run", "regenerate_dir")
+    assert 1 == result.exit_code
+    assert (
+        "Error: the server refuses this (400): Invalid job_name; the jobs are"
+        " populate_stats_process_rooms, regenerate_directory, event_resign; did you mean"
+        " regenerate_directory?\n"
+    ) == result.output

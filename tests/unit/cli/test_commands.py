@@ -140,3 +140,12 @@ def test_completion_of_settings(expected: list[str], incomplete: str) -> None:
     (argument,) = (each for each in command.params if each.name == "settings_given")
     found = argument.shell_complete(click.Context(command), incomplete)
     assert expected == sorted(each.value for each in found)
+
+
+@pytest.mark.parametrize("name", ["pause", "resume", "release", "set", "explain", "history"])
+def test_completion_of_updates(name: str) -> None:
+    """The shell completes names of updates, wherever one stands."""
+    command = bgthrottle.commands[name]
+    (argument,) = (each for each in command.params if each.name == "update")
+    found = argument.shell_complete(click.Context(command), "event_search_p")
+    assert ["event_search_postgres_gin", "event_search_postgres_gist"] == [v.value for v in found]

@@ -140,7 +140,8 @@ def test_nothing_pending(env: dict[str, str]) -> None:
     fake = server()
     fake.answers["GET status"] = status(database(state="idle", pending=[], current=None))
     result = run(fake, "forecast", env=env)
-    assert (0, "nothing pending") == (result.exit_code, result.output.splitlines()[0])
+    said = "nothing is pending, so there is nothing to forecast\n"
+    assert (0, said) == (result.exit_code, result.output)
 
 
 def test_forecasts_are_kept_and_compared(env: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.cli.render import text as lines
-from synapse_bgthrottle.cli.render.levers import history_line, lever_line, use_line
+from synapse_bgthrottle.cli.render.levers import history_lines, lever_line, use_line
 from synapse_bgthrottle.cli.render.update import update_line
 from synapse_bgthrottle.schema import DatabaseStatus, HistoryEntry, Lever, Use, decode
 from tests.unit.cli.fakes import HOLD, IDLE, NOW_MS, current, database, pending
@@ -155,7 +155,9 @@ def test_levers_uses_and_history() -> None:
         failures=2,
         last_failure="x",
     )
-    assert (
-        "2026-01-06 22:00 UTC e in m: aborted after 5s; 9 items in 3 batches, 50ms;"
-        " waited: pace 1ms; 2 failures, the last: x"
-    ) == history_line(entry)
+    assert [
+        "started               update  database  outcome  took  items  batches  in them",
+        "2026-01-06 22:00 UTC  e       m         aborted  5s    9      3        50ms",
+        "    waited: pace 1ms",
+        "    2 failures, the last: x",
+    ] == [line.text for line in history_lines([entry])]

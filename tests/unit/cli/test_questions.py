@@ -102,7 +102,10 @@ def test_history() -> None:
     use = {"at_ms": 0, "author": "@a:b", "action": "pause", "update": "*"}
     server = FakeServer({"GET history": [{"history": [entry]}, {"history": []}],
                          "GET uses": {"uses": [use]}})  # fmt: skip
-    assert "unknown e in m: done; 5 items in 0 batches, 0ms\n" == run(server, "history").output
+    assert (
+        "started  update  database  outcome  took  items  batches  in them\n"
+        "unknown  e       m         done           5      0        0ms\n"
+    ) == run(server, "history").output
     assert "no history\n" == run(server, "history", "e").output
     assert "1970-01-01 00:00 UTC @a:b pause *\n" == run(server, "history", "--uses").output
 

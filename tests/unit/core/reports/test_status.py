@@ -103,6 +103,7 @@ def test_whole_status() -> None:
                         "speed_error": 0.1,
                         "without_clients": {"likely": 1.0, "low": 1.0, "high": 1.0},
                         "with_clients": {"likely": 0.2, "low": 0.1, "high": 0.3},
+                        "with_clients_ratio": 1.0,
                         "clients_ratio": 0.5,
                         "slope": None,
                     },

@@ -60,6 +60,14 @@ def test_a_range_of_slopes() -> None:
     assert 0.55 == pytest.approx(found.at(0.5, LIKELY))
 
 
+def test_measured_among_clients_who_pause() -> None:
+    """What was measured with clients there for most of the time counts for just that."""
+    found = Shares(Range.exactly(1.0), Range.exactly(0.2), clients_ratio=0.8)
+    assert [1.0, 0.6, 0.2, 0.2] == pytest.approx(
+        [found.at(clients, LIKELY) for clients in (0.0, 0.4, 0.8, 1.0)]
+    )
+
+
 def test_a_hold_that_is_over() -> None:
     """What `max_hold` lets go has a hundredth of the time."""
     found = shares(Limits(), 1000.0, SLOPE, let_go=True)
