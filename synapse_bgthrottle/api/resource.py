@@ -18,8 +18,7 @@ from synapse_bgthrottle.api.responses import HEADERS, Answer, RefusedError
 from synapse_bgthrottle.api.routes import find
 from synapse_bgthrottle.api.service import Steering
 from synapse_bgthrottle.api.static_files import PageFiles
-from synapse_bgthrottle.core.scheduling.failures import is_from_database
-from synapse_bgthrottle.homeserver.internals.database import complaint_of
+from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError, get
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import attrs
 import yaml
 
 from synapse_bgthrottle.cli.files import UnusableFileError, read_file
-from synapse_bgthrottle.core.config.parser import TOP_KEYS
+from synapse_bgthrottle.core.config.keys import TOP_KEYS
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME, did_you_mean, found, text
 
 MODULE = "synapse_bgthrottle.BackgroundUpdateThrottle"

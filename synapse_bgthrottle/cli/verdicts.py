@@ -68,7 +68,9 @@ def stopped(status: "ThrottleStatus") -> Iterator[str]:
     if not status.enabled:
         yield "background updates are switched off"
     for database in status.databases:
-        if database.state == "aborted" or (database.state == "disabled" and status.enabled):
+        ends = database.state == "aborted" or (database.state == "disabled" and status.enabled)
+        is_due = database.restart is not None and database.restart.due_ms is not None
+        if ends or (database.state == "stopped" and not is_due):
             yield f"{database.name}: {why(database)}"
         head = database.pending[0] if database.pending else None
         if head is not None:
@@ -120,5 +122,5 @@ def _against_upgrade(database: "DatabaseStatus") -> Iterator[str]:
     decision = None if database.current is None else database.current.decision
     if database.state == "held" and decision is not None and decision.cause != "paused":
         yield f"updates of {database.name} are {why(database)}"
-    if database.state == "aborted":
+    if database.state in ("aborted", "stopped"):
         yield f"updates of {database.name} are {why(database)}"

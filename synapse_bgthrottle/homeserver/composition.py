@@ -15,6 +15,7 @@ from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 from synapse_bgthrottle.homeserver.recorder import Keeper
 from synapse_bgthrottle.homeserver.records import Records
+from synapse_bgthrottle.homeserver.restarter import Restarter
 from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from synapse_bgthrottle.homeserver.service import ModuleSteering, StartNotes
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
@@ -65,18 +66,19 @@ def assembled(api: ModuleApi, config: Config, on_internal_error: OnInternalError
     metrics = Metrics(host, throttle, runs, on_internal_error)
     store = Store(host)
     week = SeenWeek(sees_requests=facts.sees_requests)
+    # Looks at the load while an iteration is open, and hands on what it sees.
+    observations = Observations(host, throttle, metrics, week)
+    sampler = Sampler(host, config.signals, observations.take, on_internal_error)
     records = Records(
         store=store,
         loader=Opening(host, throttle, store, on_internal_error),
         levers=LeverDesk(host, throttle, store),
         runs=runs,
         progress=ProgressWatch(host, throttle, runs, metrics, week),
+        restarter=Restarter(host, throttle, sampler, store, metrics, config.restart_aborted_s),
         week=week,
     )
     recorder = Keeper(host, throttle, records, on_internal_error)
-    # Looks at the load while an iteration is open, and hands on what it sees.
-    observations = Observations(host, throttle, metrics, week)
-    sampler = Sampler(host, config.signals, observations.take, on_internal_error)
     # What Synapse enters.
     shared = Shared(host, throttle, sampler, metrics, on_internal_error)
     iterations = Iterations(shared, recorder)

@@ -12,11 +12,9 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.reports.log_lines import Teller
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
-from synapse_bgthrottle.core.scheduling.failures import FailureKind, kind_of
+from synapse_bgthrottle.core.scheduling.failures import NEEDS_WRITING, complaint_of, kind_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.tracking.history import LONGEST_MESSAGE
 from synapse_bgthrottle.homeserver.fallback import StockIteration
-from synapse_bgthrottle.homeserver.internals.database import complaint_of
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
@@ -368,8 +366,8 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._probe.answered(now_s)
         else:
             kind = kind_of(exc)
-            self._probe.failed(now_s, needs_room=kind is FailureKind.ROOM)
-            message = complaint_of(exc)[:LONGEST_MESSAGE]
+            self._probe.failed(now_s, needs_room=kind in NEEDS_WRITING)
+            message = complaint_of(exc)
             self._throttle.failed(*update, self._host.wall_s(), message, kind)
         logger.debug(
             "Batch of %s in %s: took %.1fms, after a wait of %.1fms for %s; items counted: %s",

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
 from synapse_bgthrottle.core.config.limits import Limits
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
+from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.expected_pace import learned_slope
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
@@ -23,7 +24,7 @@ from synapse_bgthrottle.core.tracking.table_bounds import Bounds, bounds_sql, re
 from synapse_bgthrottle.core.tracking.time_left import Estimate, Known, estimate, is_held
 from synapse_bgthrottle.core.tracking.weekly_load import Seen, learned
 from synapse_bgthrottle.homeserver.internals.bounded_calls import questions
-from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of
+from synapse_bgthrottle.homeserver.internals.database import Database
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 

@@ -1,12 +1,11 @@
 """Keeps what must outlive the process: reads it at the start, writes how updates come along.
 
-While an update is pending it looks at the queue now and then, seldom where updates are disabled;
-while none is, at nothing, once that is known and written.
+While an update is pending it looks at the queue now and then; while none is, once a minute whether
+somebody has put rows into it by hand, and at nothing else.
 """
 
 import logging
 import math
-from collections import defaultdict
 
 from twisted.internet.defer import CancelledError
 
@@ -34,6 +33,9 @@ LOOK_AFTER_SHARE = 1 / 20
 SHORTEST_LOOK_S = 0.5
 LONGEST_PAUSE_S = 5.0
 LOOK_EVERY_HELD_S = 60.0
+
+# And while nothing goes on: somebody may have put rows in by hand, which nobody tells.
+LOOK_EVERY_IDLE_S = 55.0
 
 # What takes longer goes on, and the rest with it: other databases may answer.
 LONGEST_LOOK_S = 3.0
@@ -69,7 +71,6 @@ class Keeper:
         self._again_s = FIRST_AGAIN_S
         self._again: Timer | None = None
         self._looked_s: dict[str, float] = {}
-        self._is_left: dict[str, bool] = defaultdict(bool)  # whether its queue has updates
         self._unknown_told: set[str] = set()
 
     def start(self) -> None:
@@ -121,6 +122,8 @@ class Keeper:
         try:
             queues = await self._look_at_queues()
             await self._calls.within(LONGEST_WRITE_S, "the history", self._write, queues)
+            if not self._is_behind:
+                await self._records.restarter.start_due()
         except CancelledError:
             raise
         except Exception as error:  # what was not written is kept for the next time
@@ -140,13 +143,8 @@ class Keeper:
         elif self._is_behind:
             self._again = self._call_in(self._again_s)
             self._again_s = min(self._again_s * 2, LONGEST_AGAIN_S)
-        elif any(self._is_left[name] for name in self._off()):
-            # Nobody calls us, and when they are enabled Synapse may give up before it does.
-            self._again = self._call_in(LONGEST_AGAIN_S)
-
-    def _off(self) -> list[str]:
-        databases = self._host.databases.items()
-        return [name for name, database in databases if not database.enabled]
+        else:
+            self._again = self._call_in(self._records.restarter.next_look_s(LOOK_EVERY_IDLE_S))
 
     def _goes_on(self) -> bool:
         # Also between two iterations: there Synapse waits for a database that does not answer, or
@@ -200,8 +198,8 @@ class Keeper:
     async def _look_at(self, database: Database) -> Queue:
         asked_s = self._host.wall_s()
         rows = await database.queue()
-        self._is_left[database.name] = bool(rows)
         self._see(database, rows)
+        await self._records.restarter.look(database, rows)
         await self._records.progress.look(database, rows)
         return Queue(asked_s, frozenset(row.name for row in rows))
 

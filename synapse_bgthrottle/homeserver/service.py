@@ -26,11 +26,11 @@ from synapse_bgthrottle.core.reports.explain import explanation
 from synapse_bgthrottle.core.reports.status import DatabaseLook, status
 from synapse_bgthrottle.core.reports.update_status import Moment
 from synapse_bgthrottle.core.scheduling.decision import Conditions
+from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
 from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, questions
-from synapse_bgthrottle.homeserver.internals.database import complaint_of
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.records import Records
@@ -223,6 +223,7 @@ class ModuleSteering:
         try:
             rows = await self._within(database.name, database.queue)
             await self._within(database.name, self._records.progress.look, database, rows)
+            await self._records.restarter.look(database, rows)
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, the rest of the status is there
@@ -234,6 +235,7 @@ class ModuleSteering:
             queue_problem=problem,
             current=database.current_update,
             has_aborted=database.has_aborted,
+            restarts=self._records.restarter.of(database.name),
             known=database.known_updates(),
             one_shots=database.one_shots(),
             progress=self._records.progress.progress(database.name, rows or ()),

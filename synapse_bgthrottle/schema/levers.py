@@ -49,7 +49,7 @@ class Use:
 
     at_ms: EpochMs = 0
     author: Annotated[str, "The administrator's full user ID."] = ""
-    action: Annotated[str, OneOf("pause", "resume", "release", "override", "reset")] = ""
+    action: Annotated[str, OneOf("pause", "resume", "release", "override", "reset", "restart")] = ""
     update: Glob = ""
     database: OnlyDatabase = None
     reason: Annotated[str, "As given; may be empty."] = ""

@@ -151,6 +151,16 @@ class LastFailure:
 
 
 @attrs.frozen(kw_only=True)
+class Restart:
+    """What the module does about updates that Synapse gave up, or does not work on."""
+
+    due_ms: Annotated[EpochMs | None, "When it starts them again; null: it does not."] = None
+    held_by: Annotated[str, "Why it has not, although that was due; empty: it was not."] = ""
+    count: Annotated[int, "How often it did in a row, without a batch that ended well since."] = 0
+    last_ms: Annotated[EpochMs | None, "When it last did; null: it has not."] = None
+
+
+@attrs.frozen(kw_only=True)
 class StatedSignal:
     """What one signal says."""
 
@@ -176,8 +186,9 @@ class DatabaseStatus:
     engine: Annotated[str, OneOf("postgres", "sqlite", "unknown")] = "unknown"
     state: Annotated[
         str,
-        "running: a batch runs; waiting: rests; held: something holds it; idle: nothing pending.",
-        OneOf("running", "waiting", "held", "aborted", "disabled", "idle"),
+        "running: a batch runs; waiting: rests; held: something holds it; aborted: Synapse gave up;"
+        " stopped: Synapse does not work on a queue that has updates; idle: nothing pending.",
+        OneOf("running", "waiting", "held", "aborted", "stopped", "disabled", "idle"),
     ] = "unknown"
     pending: Annotated[
         tuple[PendingUpdate, ...] | None,
@@ -189,6 +200,7 @@ class DatabaseStatus:
         int, "Of the current update; 0 once what failed has left the queue."
     ] = 0
     last_failure: Annotated[LastFailure | None, "null: none is known of."] = None
+    restart: Annotated[Restart | None, "null: they go on as ever."] = None
     signals: tuple[StatedSignal, ...] = ()
 
 
@@ -200,8 +212,8 @@ class StatedProblem:
     kind: Annotated[
         str,
         OneOf(
-            *("store", "disabled", "aborted", "failing", "database", "unknown_update", "circle"),
-            *("configuration", "held", "stuck", "paused"),
+            *("store", "disabled", "aborted", "stopped", "failing", "database", "unknown_update"),
+            *("circle", "configuration", "held", "stuck", "paused"),
         ),
     ] = ""
     message: Annotated[str, "What is the matter."] = ""

@@ -24,6 +24,8 @@ _PUBLIC = {
     "authenticated_entity",
     "code",  # of HttpResponseException
     "get_backend_pid",  # of psycopg2's connections
+    "diag",  # of psycopg2's errors
+    "message_detail",
     "nonlocals",  # of what `inspect` answers
     "pgcode",  # of psycopg2's errors
     "run_as_background_process",  # of synapse.module_api
@@ -52,14 +54,9 @@ _UNGUARDED = {
         "get(variables, 'nonlocals', default={}).get",
         "self._handlers().get",
         "self._handlers().items",
-        "line.encode",
-        "line.encode('utf-8', 'replace').decode",
-        "str(error).strip",
-        "str(error).strip().split",
         "txn.execute",
         "txn.fetchall",
         "txn.fetchone",
-        "type(error).__name__",
         "type(get(self._pool, 'engine')).__name__",
         "type(getattr(txn, 'database_engine', None)).__name__",
     },

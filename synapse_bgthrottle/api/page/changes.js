@@ -7,6 +7,7 @@ const STATES = {
   waiting: "goes on",
   held: "is held",
   aborted: "has been given up by Synapse",
+  stopped: "has updates that Synapse does not work on",
   disabled: "is disabled",
   idle: "has nothing left to do",
 };

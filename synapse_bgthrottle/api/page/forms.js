@@ -46,7 +46,7 @@ export const SWITCHES = {
     body: { enabled: true },
     says: [
       "Turn background updates on, in all databases.",
-      "They go on where they were; those that Synapse gave up on are tried anew. Pauses and rules hold as before.",
+      "They go on where they were; those that Synapse gave up, or does not work on, are started. Pauses and rules hold as before.",
     ],
     done: "Background updates are on.",
   },

@@ -12,6 +12,7 @@ const DID = {
   release: "released",
   override: "overrode",
   reset: "reset",
+  restart: "started again",
 };
 const OUTCOMES = {
   running: ["calm", "running"],

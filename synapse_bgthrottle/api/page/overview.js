@@ -9,6 +9,7 @@ const TITLES = {
   store: "Levers cannot be kept",
   disabled: "Disabled",
   aborted: "Synapse gave up",
+  stopped: "Synapse is not working on it",
   failing: "Failing",
   database: "No answer",
   unknown_update: "Unknown update",
@@ -19,7 +20,7 @@ const TITLES = {
 };
 const MILD = new Set(["paused", "held", "configuration"]);
 // What Synapse's own switch mends, when it is turned on.
-const REMEDIES = { disabled: "Turn on background updates…", aborted: "Start them anew…" };
+const REMEDIES = { disabled: "Turn on background updates…", aborted: "Start them anew…", stopped: "Start them…" };
 
 /** Whether what is shown is true now. */
 export function connection({ silentSince, nowMs }) {

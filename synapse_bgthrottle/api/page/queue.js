@@ -12,6 +12,7 @@ const STATES = {
   waiting: ["good", "rests"],
   held: ["mild", "held"],
   aborted: ["bad", "given up"],
+  stopped: ["bad", "stopped"],
   disabled: ["mild", "disabled"],
   idle: ["calm", "nothing pending"],
 };

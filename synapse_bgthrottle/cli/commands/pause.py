@@ -89,8 +89,8 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
     """End pauses.
 
     Those are ended that UPDATE, a name or a pattern, equals or matches; without it all. Then
-    Synapse's own switch is put on too, which also starts updates again that were aborted. Where
-    nothing is paused, that is told, and is no error.
+    Synapse's own switch is put on too, which also starts updates again that were aborted, or
+    that Synapse does not work on. Where nothing is paused, that is told, and is no error.
 
     \b
     Example:
@@ -137,7 +137,7 @@ def is_wide(update: str) -> bool:
 def _needs_switch(client: "Client") -> bool:
     status = client.throttle_status()
     return not status.enabled or any(
-        database.state in ("aborted", "disabled") for database in status.databases
+        database.state in ("aborted", "stopped", "disabled") for database in status.databases
     )
 
 

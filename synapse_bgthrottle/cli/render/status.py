@@ -89,6 +89,11 @@ def database_lines(
         when = moment(failure.at_ms)
         text = f"  last failure: {failure.update} at {when}{row}: {failure.message}"
         yield Line(text, "problem" if database.failures_in_row else "faint")
+    restart = database.restart
+    if restart is not None and restart.count:
+        times = "once" if restart.count == 1 else f"{restart.count} times in a row"
+        text = f"  started again by the module {times}, last at {moment(restart.last_ms)}"
+        yield Line(text, "problem")
     if database.state != "idle":  # what was seen when the last update ended tells nothing now
         yield from signal_lines(database.signals, is_held=database.state == "held")
 

@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from synapse_bgthrottle.cli.render.text import Line, duration, number, share, since, time_of_day
+from synapse_bgthrottle.cli.render.text import (
+    Line,
+    duration,
+    moment,
+    number,
+    share,
+    since,
+    time_of_day,
+)
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.schema import (
@@ -44,7 +52,11 @@ def _left(current: "RunningUpdate") -> str:
 def why(database: "DatabaseStatus") -> str:
     """What throttles the current update, or stops it."""
     if database.state == "aborted":
-        return "aborted: Synapse gave up after failures in a row"
+        failure = database.last_failure
+        last = f", the last: {failure.message}" if failure is not None else ""
+        return f"aborted: Synapse gave up after failures in a row{last}{_again(database)}"
+    if database.state == "stopped":
+        return f"stopped: Synapse is not working on this queue{_again(database)}"
     if database.state == "disabled":
         return "disabled: background updates are switched off"
     current = database.current
@@ -57,6 +69,16 @@ def why(database: "DatabaseStatus") -> str:
     if decision is None or decision.cause == "run":
         return "not throttled"
     return f"throttled: {decision.reason or decision.cause}"
+
+
+def _again(database: "DatabaseStatus") -> str:
+    """When the module starts it again, if it does."""
+    restart = database.restart
+    if restart is None or restart.due_ms is None:
+        return ""
+    if restart.held_by:
+        return f"; the module starts it again after this hold: {restart.held_by}"
+    return f"; the module starts it again at {moment(restart.due_ms)}"
 
 
 def current_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[Line]:
@@ -124,9 +146,9 @@ def waited(waited_ms: Mapping[str, float]) -> str:
 
 def style(state: str) -> str:
     """How a state is shown."""
-    return {"aborted": "problem", "disabled": "problem", "held": "held", "running": "good"}.get(
-        state, ""
-    )
+    if state in ("aborted", "stopped", "disabled"):
+        return "problem"
+    return {"held": "held", "running": "good"}.get(state, "")
 
 
 def _without_current(database: "DatabaseStatus") -> str:

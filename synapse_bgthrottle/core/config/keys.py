@@ -203,5 +203,12 @@ API_PATH = Key(
     " or /health, nor above or below one",
     _api_path,
 )
+RESTART_ABORTED = Key(
+    "restart_aborted_s",
+    f"a duration from 1m to 1d, {_DURATION}, or off",
+    _or_off(lambda value: _within(parse_duration_ms(value), 60_000, 86_400_000) / 1000),
+)
+TOP_ONLY_KEYS = {"api_path": API_PATH, "restart_aborted": RESTART_ABORTED}
 SETTING_KEYS = (*KEYS, "windows")
 MATCH_KEYS = ("update", "database", "one_shot")
+TOP_KEYS = (*SETTING_KEYS, *TOP_ONLY_KEYS, "signals", "rules")

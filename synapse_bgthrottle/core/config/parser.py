@@ -6,7 +6,13 @@ from typing import Any
 import attrs
 
 from synapse_bgthrottle.core.config.contradictions import contradictions
-from synapse_bgthrottle.core.config.keys import API_PATH, KEYS, MATCH_KEYS, SETTING_KEYS
+from synapse_bgthrottle.core.config.keys import (
+    KEYS,
+    MATCH_KEYS,
+    SETTING_KEYS,
+    TOP_KEYS,
+    TOP_ONLY_KEYS,
+)
 from synapse_bgthrottle.core.config.limits import EarlierRules, Rule, Settings, with_pace
 from synapse_bgthrottle.core.config.problems import (
     LONGEST_NAME,
@@ -22,8 +28,6 @@ from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.config.window_config import DAYS_ACCEPTED, doubts, parse_window
 from synapse_bgthrottle.core.signals import SIGNALS
 
-TOP_KEYS = (*SETTING_KEYS, API_PATH.setting, "signals", "rules")
-
 # What has parts, so that a configuration can have its name without any of them.
 SECTIONS = ("signals", "rules", "windows")
 
@@ -37,6 +41,8 @@ class Config:
         rules: the first one that matches an update goes before the top level.
         signals: what is looked at, and from where on it matters.
         api_path: where the HTTP API is; None: nowhere.
+        restart_aborted_s: how long after Synapse gave up the module starts updates again; inf:
+            never.
         doubts: what is accepted, and is hardly meant: such as `sleep: 1`, which is 1 ms.
     """
 
@@ -44,6 +50,7 @@ class Config:
     rules: tuple[Rule, ...] = ()
     signals: SignalSettings = attrs.field(factory=SignalSettings)
     api_path: str | None = "/_synapse/bgthrottle"
+    restart_aborted_s: float = 3600.0
     doubts: tuple[Problem, ...] = attrs.field(default=(), eq=False)
 
 
@@ -127,17 +134,14 @@ class _Reader:
         settings = self._settings(mapping, (), Settings())
         signals = self._signals(mapping.get("signals", {}))
         rules = self._rules(mapping.get("rules", []), settings)
-        if "api_path" not in mapping:
-            return Config(settings, tuple(rules), signals)
-        return Config(settings, tuple(rules), signals, self._api_path(mapping["api_path"]))
-
-    def _api_path(self, value: object) -> str | None:
-        try:
-            path: str | None = API_PATH.parse(value)
-        except ValueError:
-            self._refuse((API_PATH.setting,), value, API_PATH.accepted)
-            return None
-        return path
+        alone = {}
+        for name, key in TOP_ONLY_KEYS.items():
+            if name in mapping:
+                try:
+                    alone[key.setting] = key.parse(mapping[name])
+                except ValueError:
+                    self._refuse((name,), mapping[name], key.accepted)
+        return Config(settings, tuple(rules), signals, **alone)
 
     def settings(self, raw: object, path: Path, keys: Sequence[str]) -> Settings:
         mapping = self._mapping(raw, path, keys)

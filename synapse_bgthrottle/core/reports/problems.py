@@ -10,17 +10,16 @@ from synapse_bgthrottle.core.units import format_duration_ms
 # A hold, or a batch, that is older is worth a word.
 _LONG_MS = 3_600_000
 
-_START_ANEW = (
-    "Mend the cause, then start the updates anew: `bgthrottle resume`, or POST"
-    ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled.'
+_START = (
+    "`bgthrottle resume`, or POST"
+    ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled'
 )
 
 _CONFIGURATION = (
     "Change the module's `config:` and restart Synapse; `bgthrottle check-config` shows the line."
 )
 
-# It never forgets what it is at, and nothing but its end makes it go on to another one.
-_RESTART = "Synapse is still at {name}, which is no longer in the queue: restart it."
+_RESTART = "{why}. Restart Synapse: `bgthrottle resume` would fail again."
 
 _TRIED_AGAIN = (
     "It is tried again, after a wait; Synapse gives up after five failures in a row. The whole"
@@ -51,13 +50,13 @@ def problems(
     enabled: bool,
     store_problem: str,
     databases: Sequence[schema.DatabaseStatus],
-    gone: Mapping[str, str],
+    stays: Mapping[str, str],
     levers: Sequence[schema.Lever],
     now_ms: int,
 ) -> Iterator[schema.StatedProblem]:
     """The worst first: of the server, then of each database, whose status is given.
 
-    `gone` are updates that Synapse is at though their queue has them no more, by name of database.
+    `stays` tells by name of database why Synapse cannot go on from the update that it is at.
     """
     if store_problem:
         yield _problem(
@@ -74,7 +73,7 @@ def problems(
             "Enable them with `bgthrottle resume`; to hold them for a while, pause them instead.",
         )
     for database in databases:
-        yield from _of_database(database, gone.get(database.name), now_ms)
+        yield from _of_database(database, stays.get(database.name, ""), now_ms)
     pauses = [_paused(lever) for lever in levers if lever.kind == "pause"]
     yield from (pause for at, pause in enumerate(pauses) if pause not in pauses[:at])
 
@@ -103,7 +102,7 @@ def _paused(lever: schema.Lever) -> schema.StatedProblem:
 
 
 def _of_database(
-    database: schema.DatabaseStatus, gone: str | None, now_ms: int
+    database: schema.DatabaseStatus, stays: str, now_ms: int
 ) -> Iterator[schema.StatedProblem]:
     name, failure, current = database.name, database.last_failure, database.current
     last = f"; the last was: {failure.message}" if failure else ""
@@ -112,10 +111,20 @@ def _of_database(
             name,
             "aborted",
             f"Synapse gave up on {name} after five failures in a row{last}",
-            _START_ANEW if gone is None else _RESTART.format(name=gone),
+            _RESTART.format(why=stays) if stays else _start_anew(database.restart),
+        )
+    elif database.state == "stopped":
+        count = len(database.pending or ())
+        yield _problem(
+            name,
+            "stopped",
+            f"Synapse is not working on the queue of {name}, in which"
+            f" {count} {'update is' if count == 1 else 'updates are'} pending",
+            f"{_itself(database.restart)} At once: {_START}.",
         )
     elif database.failures_in_row:
-        yield _problem(name, "failing", _failing(database), _TRIED_AGAIN)
+        advice = _RESTART.format(why=stays) if stays else _TRIED_AGAIN
+        yield _problem(name, "failing", _failing(database), advice)
     if database.queue_problem:
         yield _problem(
             name,
@@ -147,12 +156,29 @@ def _of_database(
         yield from _of_update(database, current, current.decision, now_ms)
 
 
+def _start_anew(restart: schema.Restart | None) -> str:
+    return f"{_itself(restart)} Mend the cause, then start the updates at once: {_START}."
+
+
+def _itself(restart: schema.Restart | None) -> str:
+    """What the module does by itself, and when."""
+    if restart is None or restart.due_ms is None:
+        return "The module does not start them by itself."
+    if restart.held_by:
+        return f"The module starts them once this does not hold them: {restart.held_by}."
+    due = datetime.fromtimestamp(restart.due_ms / 1000, timezone.utc)
+    again = f" (start {restart.count + 1} in a row)" if restart.count else ""
+    return f"The module starts them at {due:%Y-%m-%d %H:%M} UTC{again}."
+
+
 def _failing(database: schema.DatabaseStatus) -> str:
     count, failure = database.failures_in_row, database.last_failure
     if failure is None:
         return f"{count} failures in a row"
     what = "failed" if count == 1 else f"failed {count} times in a row"
-    return f"{failure.update} {what}; the last was: {failure.message}"
+    restart = database.restart
+    started = "" if restart is None else f" after the module's start {restart.count} in a row"
+    return f"{failure.update} {what}{started}; the last was: {failure.message}"
 
 
 def _of_update(

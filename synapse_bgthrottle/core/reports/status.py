@@ -1,5 +1,6 @@
 """All that the HTTP API states of the server's updates. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -10,9 +11,10 @@ from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
 from synapse_bgthrottle.core.reports.problems import of_configuration, problems
 from synapse_bgthrottle.core.reports.update_status import Moment, signals_status, update_status
 from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
+from synapse_bgthrottle.core.scheduling.restarts import Restarts
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.progress import Progress
-from synapse_bgthrottle.core.tracking.queue import Pending, QueueRow, in_order
+from synapse_bgthrottle.core.tracking.queue import Pending, QueueRow, in_order, why_it_stays
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.core.tracking.time_left import Estimate
 
@@ -28,6 +30,7 @@ class DatabaseLook:
         queue_problem: why not.
         current: the update that Synapse is at; None: none, or unknown.
         has_aborted: whether Synapse gave up.
+        restarts: whether it stands still, and how often the module started it again.
         known: names of the updates that the server can run; empty: unknown.
         one_shots: names of those that Synapse flags so.
         progress: how far updates are, by name; those that are not in it are unknown.
@@ -40,6 +43,7 @@ class DatabaseLook:
     queue_problem: str = ""
     current: str | None = None
     has_aborted: bool = False
+    restarts: Restarts = attrs.field(factory=Restarts)
     known: frozenset[str] = frozenset()
     one_shots: frozenset[str] = frozenset()
     progress: Mapping[str, Progress] = attrs.field(factory=dict)
@@ -63,12 +67,8 @@ def status(
     stated = tuple(lever.stated() for lever in levers)
     databases = tuple(_database(throttle, courses, look, levers, enabled, moment) for look in looks)
     now_ms = round(moment.wall_s * 1000)
-    gone = {
-        look.name: look.current
-        for look in looks
-        if look.rows is not None
-        and look.current is not None
-        and look.current not in {row.name for row in look.rows}
+    stays = {
+        look.name: why_it_stays(look.rows, look.current) for look in looks if look.rows is not None
     }
     return schema.ThrottleStatus(
         version=__version__,
@@ -79,7 +79,7 @@ def status(
         databases=databases,
         levers=stated,
         problems=(
-            *problems(enabled, store_problem, databases, gone, stated, now_ms),
+            *problems(enabled, store_problem, databases, stays, stated, now_ms),
             *of_configuration(warnings),
         ),
         missing=tuple(missing),
@@ -128,6 +128,7 @@ def _database(
         current=current,
         failures_in_row=0 if state is None or is_over else state.failures,
         last_failure=failure,
+        restart=_restart(look.restarts, moment),
         signals=()
         if state is None
         else tuple(
@@ -166,11 +167,27 @@ def _state(look: DatabaseLook, current: schema.RunningUpdate | None, enabled: bo
         return "idle"
     if not enabled:
         return "disabled"
+    if look.restarts.is_unattended:
+        return "stopped"
     if current is None or current.decision is None:
         return "waiting"
     if current.is_in_batch:
         return "running"
     return "held" if current.decision.is_hold else "waiting"
+
+
+def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
+    """What the module does about updates that stand still; None: they go on as ever."""
+    standing, last_s = restarts.standing, restarts.last_wall_s
+    if standing is None and not restarts.count:
+        return None
+    is_due = standing is not None and standing.due_s < math.inf
+    return schema.Restart(
+        due_ms=moment.ms_at(standing.due_s) if standing is not None and is_due else None,
+        held_by="" if standing is None else standing.held_by,
+        count=restarts.count,
+        last_ms=None if last_s is None else round(last_s * 1000),
+    )
 
 
 def _last_failure(throttle: Throttle, database_name: str) -> schema.LastFailure | None:

@@ -21,8 +21,18 @@ from synapse_bgthrottle.core.units import format_duration_ms
 
 # The wait after the first, second, ... failed iteration in a row; the last one stays.
 BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
+# What others cause, and end: a dump that reads every table, a failover. Synapse gives up at the
+# fifth failure in a row, which these put off until 12 minutes after the first.
+PASSING_BACKOFF_S = (5.0, 30.0, 120.0, 600.0)
 BACKOFFS_S = {
     FailureKind.OTHER: BACKOFF_S,
+    FailureKind.DAMAGE: BACKOFF_S,
+    FailureKind.IO: PASSING_BACKOFF_S,
+    FailureKind.READ_ONLY: PASSING_BACKOFF_S,
+    FailureKind.MEMORY: PASSING_BACKOFF_S,
+    FailureKind.LOCK: PASSING_BACKOFF_S,
+    FailureKind.TIMEOUT: PASSING_BACKOFF_S,
+    FailureKind.CONFLICT: PASSING_BACKOFF_S,
     # There is room again, or it would not be tried; but less than the update needs, which fills
     # the disk with each try. After the fifth failure in a row Synapse gives up.
     FailureKind.ROOM: (5.0, 60.0, 600.0, 3600.0),

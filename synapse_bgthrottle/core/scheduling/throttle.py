@@ -188,12 +188,22 @@ class Throttle:
         self.databases[database_name].leave()
 
     def loop_ends(self, database_name: str) -> None:
-        """Updates were disabled: Synapse's next loop counts failures in a row from none."""
-        self.databases[database_name].forget_failures()
+        """Updates are off, or given up: Synapse's next loop counts failures in a row from none."""
+        database = self.databases.get(database_name)
+        if database is not None:
+            database.forget_failures()
 
     def ended(self, database_name: str, update_name: str) -> None:
         """An update has left the queue: should it come again, it is new."""
         self.databases[database_name].update_ended(update_name)
+
+    def good_batches(self, database_name: str) -> int:
+        """How many batches have ended without failure."""
+        return sum(
+            update.totals.batches - update.failures.count
+            for (name, _), update in self.updates.items()
+            if name == database_name
+        )
 
     def delayed(self, database_name: str, update_name: str) -> None:
         """A batch that was due waits for the database's answer."""

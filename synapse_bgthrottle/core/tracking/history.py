@@ -15,7 +15,6 @@ from synapse_bgthrottle.core.scheduling.state import Totals, UpdateState
 
 # What is kept.
 MOST_ENTRIES = 1000
-LONGEST_MESSAGE = 500
 
 
 class Outcome(enum.Enum):

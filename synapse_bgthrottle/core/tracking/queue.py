@@ -41,6 +41,25 @@ class Pending:
     is_reachable: bool = True
 
 
+def why_it_stays(rows: Iterable[QueueRow], current: str | None) -> str:
+    """Why Synapse cannot go on from the update that it is at (`current`); empty: it can.
+
+    It never forgets what it is at: nothing but the end of that update, or of the process, does.
+    """
+    by_name = {row.name: row for row in rows}
+    if current is None:
+        return ""
+    if current not in by_name:
+        return f"Synapse is still at {current}, which is no longer in the queue"
+    needed = by_name[current].depends_on
+    if needed and needed in by_name:
+        return (
+            f"Synapse is still at {current}, which depends on {needed}, and {needed} is in the"
+            " queue again: Synapse takes that first only after a restart"
+        )
+    return ""
+
+
 def in_order(rows: Iterable[QueueRow], current: str | None = None) -> tuple[Pending, ...]:
     """The rows as Synapse will take them, the one that it is at (`current`) first."""
     return tuple(_taken(sorted(rows, key=lambda row: (row.ordering, row.name)), current))

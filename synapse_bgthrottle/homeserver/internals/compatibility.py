@@ -228,6 +228,10 @@ DETAILS: tuple[Detail, ...] = (
     _of_updater("_aborted", "that Synapse gave up is taken from its stop amidst an update"),
     _of_updater("_all_done", "that Synapse gave up is told even after a new start came to its end"),
     _of_updater(
+        "start_doing_background_updates",
+        "updates that Synapse gave up, or does not work on, are not started again by the module",
+    ),
+    _of_updater(
         "_current_background_update",
         "which update is first in the queue is known only once it has begun",
     ),

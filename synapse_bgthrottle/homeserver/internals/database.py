@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from synapse.module_api import ModuleApi
 
-from synapse_bgthrottle.core.scheduling.failures import is_from_database, is_refusal
+from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database, is_refusal
 from synapse_bgthrottle.core.scheduling.quirks import tables_of_batched
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.homeserver.internals.guard import call, get
@@ -88,6 +88,12 @@ class Database:
         items = get(current, "total_item_count")
         return items if isinstance(items, int) else None
 
+    def start(self) -> bool:
+        """Have Synapse work on its updates, as its admin API does; False: it cannot be had to."""
+        start = get(self._pool, "updates", "start_doing_background_updates")
+        call(start)
+        return start is not None
+
     def known_updates(self) -> frozenset[str]:
         """The names of all updates that this server can run; empty where that is unknown."""
         return frozenset(self._handlers())
@@ -131,6 +137,11 @@ class Database:
     def is_running(self) -> bool:
         """Whether Synapse is at its updates: amid an iteration, or about to look for the next."""
         return bool(get(self._pool, "updates", "_running", default=False))
+
+    @property
+    def stands(self) -> bool:
+        """Whether Synapse certainly is not at its updates; not where that cannot be read."""
+        return not get(self._pool, "updates", "_running", default=True)
 
     @property
     def has_aborted(self) -> bool:
@@ -215,12 +226,6 @@ class Database:
 def engine_of(txn: Any) -> str:
     """`PostgresEngine` or `Sqlite3Engine`, by the cursor of a transaction."""
     return type(getattr(txn, "database_engine", None)).__name__
-
-
-def complaint_of(error: Exception) -> str:
-    """An error in one line for people, and as any database can keep it."""
-    line = str(error).strip().split("\n")[0] or type(error).__name__
-    return line.encode("utf-8", "replace").decode()
 
 
 def _read(txn: Any, sql: str) -> Sequence[Sequence[Any]] | ReadProblemError:

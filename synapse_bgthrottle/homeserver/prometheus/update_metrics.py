@@ -44,11 +44,15 @@ BATCH = Histogram(
 )
 WAIT = Counter(f"{_P}wait_seconds_total", "Time in which no batch ran, by cause", _REASON)
 FAILURES = Counter(f"{_P}iteration_failures_total", "Batches that failed", _DATABASE)
+RESTARTS = Counter(
+    f"{_P}restarts_total", "Times that the module started updates that stood still", _DATABASE
+)
 
 # Of a database.
 PENDING = Gauge(f"{_P}pending_updates", "Updates in the queue", _DATABASE)
 UNKNOWN = Gauge(f"{_P}unknown_updates", "Of those, what the server does not know", _DATABASE)
 ABORTED = Gauge(f"{_P}aborted", "1 if Synapse gave up after five failures", _DATABASE)
+STOPPED = Gauge(f"{_P}stopped", "1 if Synapse does not work on a queue with updates", _DATABASE)
 PAUSED = Gauge(f"{_P}paused", "1 while a pause or Synapse's switch holds updates", _DATABASE)
 PAUSE_END = Gauge(f"{_P}pause_end_timestamp_seconds", "When the pause ends", _DATABASE)
 HELD = Gauge(f"{_P}held", "1 for the cause that holds updates now", _REASON)
@@ -66,8 +70,8 @@ TARGET = Gauge(f"{_P}target_duration_seconds", "How long a batch should take", _
 DUTY_CYCLE = Gauge(f"{_P}duty_cycle_ratio", "The share of the time that batches may take", _UPDATE)
 
 ALL = (
-    *(ITEMS, BATCH, WAIT, FAILURES),
-    *(PENDING, UNKNOWN, ABORTED, PAUSED, PAUSE_END, HELD, WINDOW_OPEN),
+    *(ITEMS, BATCH, WAIT, FAILURES, RESTARTS),
+    *(PENDING, UNKNOWN, ABORTED, STOPPED, PAUSED, PAUSE_END, HELD, WINDOW_OPEN),
     *(CURRENT, STARTED, PROGRESS, ETA, LAST_PROGRESS, TARGET, DUTY_CYCLE),
     *signal_metrics.ALL,
 )
@@ -118,9 +122,10 @@ class Metrics:
         if self._current.get(database) == update_name:
             return
         self._series.drop(_OF_UPDATE, database)
-        for metric in (ITEMS, BATCH, FAILURES):
+        for metric in (ITEMS, BATCH, FAILURES, RESTARTS):
             self._series.at(metric, database)  # a counter that starts at 0 shows its first step
         self._series.set(ABORTED, 0, database)
+        self._series.set(STOPPED, 0, database)
         self._hold(database, None)
         one_shot = self._throttle.updates[database, update_name].one_shot
         self._series.set(CURRENT, 1, database, update_name, "true" if one_shot else "false")
@@ -174,6 +179,17 @@ class Metrics:
             if update.decision is None or update.decision.cause.is_unmeasured:
                 continue  # what was seen last would be shown for months
             self._of_signals.observed(name, state.board, one_shot=update.one_shot)
+
+    @_harmless
+    def stands(self, database: str, unattended: bool) -> None:
+        """The queue was read: whether it has updates, and Synapse never began to work on them."""
+        self._series.set(STOPPED, unattended, database)
+        self._series.at(RESTARTS, database)
+
+    @_harmless
+    def restarted(self, database: str) -> None:
+        """The module has started its updates again."""
+        self._series.at(RESTARTS, database).inc()
 
     @_harmless
     def looked(

@@ -4,7 +4,7 @@ import math
 
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.scheduling.failures import is_from_database
+from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database
 from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, ServerEndsError
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
@@ -118,7 +118,7 @@ class DatabaseWatch:
             raise
         except Exception as error:  # the database is not usable now, or our question is wrong
             if is_from_database(error):
-                return str(error).strip().split("\n")[0] or type(error).__name__
+                return complaint_of(error)
             self._on_internal_error("asking the database", error)
             return None
         finally:

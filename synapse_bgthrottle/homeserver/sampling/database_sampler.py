@@ -10,8 +10,9 @@ from typing import Any
 
 import attrs
 
+from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
-from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of, engine_of
+from synapse_bgthrottle.homeserver.internals.database import Database, engine_of
 from synapse_bgthrottle.homeserver.sampling.database_queries import (
     LIMIT_TIME,
     LOCK_WAIT,

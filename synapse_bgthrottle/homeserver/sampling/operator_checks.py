@@ -9,9 +9,10 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
+from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.signals.samples import CheckSample
 from synapse_bgthrottle.homeserver.internals.bounded_calls import questions
-from synapse_bgthrottle.homeserver.internals.database import Database, complaint_of, engine_of
+from synapse_bgthrottle.homeserver.internals.database import Database, engine_of
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.sampling.database_queries import LIMIT_TIME
 from synapse_bgthrottle.homeserver.sampling.http_check import HttpCheck

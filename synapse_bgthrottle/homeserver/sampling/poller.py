@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 import attrs
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, ServerEndsError
-from synapse_bgthrottle.homeserver.internals.database import complaint_of
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 

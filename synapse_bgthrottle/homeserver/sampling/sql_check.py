@@ -16,7 +16,8 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import quote
 
-from synapse_bgthrottle.homeserver.internals.database import ConnectionSettings, complaint_of
+from synapse_bgthrottle.core.scheduling.failures import complaint_of
+from synapse_bgthrottle.homeserver.internals.database import ConnectionSettings
 from synapse_bgthrottle.homeserver.sampling.database_queries import LONGEST_STATEMENT_MS
 
 # For all of it: PostgreSQL ends a statement by itself before, but one that hangs does not.

@@ -12,10 +12,9 @@ from twisted.internet.defer import CancelledError, DeferredLock
 from synapse_bgthrottle.core.levers.apply import Pulled, change, found_later, meant_by
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, UpdateKey, Use
 from synapse_bgthrottle.core.levers.request import LeverRequest, StoreUnavailableError
-from synapse_bgthrottle.core.scheduling.failures import FailureKind, kind_of
+from synapse_bgthrottle.core.scheduling.failures import FailureKind, complaint_of, kind_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
-from synapse_bgthrottle.homeserver.internals.database import complaint_of
 from synapse_bgthrottle.homeserver.internals.guard import PreserveLoggingContext
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.store import Store

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.levers.lever import Levers
-from synapse_bgthrottle.core.scheduling.failures import is_from_database, is_refusal
+from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database, is_refusal
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.homeserver.internals.database import complaint_of
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.store import Store, Stored

@@ -140,10 +140,32 @@ def test_abort_at_an_update_that_was_deleted(virtual_server: MakeServer) -> None
     pool.connection.execute("DELETE FROM background_updates WHERE update_name = 'strange'")
     for _ in range(2):
         (problem,) = _status(server)["problems"]
-        assert "still at strange, which is no longer in the queue: restart" in problem["advice"]
+        assert "still at strange, which is no longer in the queue. Restart" in problem["advice"]
         server.start().addErrback(lambda _: None)
         server.advance(5)
     assert [] == work.starts_s
+
+
+def test_abort_at_an_update_whose_predecessor_was_queued_again(virtual_server: MakeServer) -> None:
+    """Synapse does not take that first, however often it is started: a restart is advised."""
+    server = virtual_server()
+    work = queued(server, "work")
+    work.fail = 10
+    server.load({"sleep": 0})
+    server.start().addErrback(lambda _: None)
+    server.advance(1)
+    before = queued(server, "before")
+    server.pools["master"].connection.execute(
+        "UPDATE background_updates SET depends_on = 'before' WHERE update_name = 'work'"
+    )
+    server.advance(200)
+    (problem,) = _status(server)["problems"]
+    assert "aborted" == problem["kind"]
+    assert "Restart Synapse" in problem["advice"]
+    assert "still at work, which depends on before" in problem["advice"]
+    server.start().addErrback(lambda _: None)
+    server.advance(200)
+    assert [] == before.starts_s
 
 
 # --- the history ---

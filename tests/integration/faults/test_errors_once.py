@@ -93,7 +93,7 @@ def test_always_from_the_last_batch_on(
     assert 0 == work.left_items
     server.advance(60)
     assert not module._parts.throttle.databases["master"].is_open
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
     assert "done" == stated(server, steering_of(server).history(9, None, None), 3)[0]["outcome"]
 
 

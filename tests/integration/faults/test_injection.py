@@ -68,9 +68,9 @@ def written(server: VirtualServer) -> list[Any]:
 @pytest.mark.parametrize(
     ("outage", "is_postgres", "expected", "kind"),
     [
-        (Gone(0, 1), False, sqlite3.OperationalError, FailureKind.OTHER),
+        (Gone(0, 1), False, sqlite3.OperationalError, FailureKind.IO),
         (Gone(0, 1), True, psycopg2.OperationalError, FailureKind.CONNECTION),
-        (Refusing(0, 1), False, sqlite3.OperationalError, FailureKind.OTHER),
+        (Refusing(0, 1), False, sqlite3.OperationalError, FailureKind.LOCK),
         (Full(0, 1), False, sqlite3.OperationalError, FailureKind.ROOM),
         (Full(0, 1), True, psycopg2.OperationalError, FailureKind.ROOM),
     ],

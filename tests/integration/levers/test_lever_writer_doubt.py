@@ -26,7 +26,7 @@ def world(virtual_server: MakeServer) -> World:
     """With nothing that runs, so that every timer is the desk's."""
     made = World(virtual_server, {"sleep": "1s"})
     made.server.advance(5)
-    assert [] == made.server.clock.reactor.getDelayedCalls()
+    assert [] == made.server.timers()
     return made
 
 
@@ -85,7 +85,7 @@ def test_what_was_done_shows_within_seconds(
     world.server.advance(10)
     assert (expected if is_done else before) == _kinds(world)
     assert _kinds(world) == [kind for (kind,) in rows(world.server, _LEVERS)]
-    assert [] == world.server.clock.reactor.getDelayedCalls()
+    assert [] == world.server.timers()
 
 
 def test_resume_at_once_ends_it_too(world: World, virtual_server: MakeServer) -> None:
@@ -127,7 +127,7 @@ def test_database_that_stays_away(world: World) -> None:
     assert [] == _kinds(world)
     world.server.advance(10)
     assert ["pause"] == _kinds(world)
-    assert [] == world.server.clock.reactor.getDelayedCalls()
+    assert [] == world.server.timers()
 
 
 def test_database_that_is_still_at_it(world: World) -> None:
@@ -141,7 +141,7 @@ def test_database_that_is_still_at_it(world: World) -> None:
     )
     world.server.advance(10)
     assert ["pause", "override"] == _kinds(world)
-    assert [] == world.server.clock.reactor.getDelayedCalls()
+    assert [] == world.server.timers()
 
 
 def test_server_that_ends(world: World) -> None:
@@ -153,5 +153,5 @@ def test_server_that_ends(world: World) -> None:
     _pull_and_lose(world, "pause")
     world.server.api.delayed_background_call = refuse
     world.server.advance(60)
-    assert [] == world.server.clock.reactor.getDelayedCalls()
+    assert [] == world.server.timers()
     assert [] == world.server.failures

@@ -23,7 +23,7 @@ def test_nothing_before_anything_is_pending(virtual_server: MakeServer) -> None:
     assert 0 == value("aborted")
     assert {0.0} == set(Scrape.of().values("held", server_name="one.test"))
     assert not Scrape.of().values("pressure_ratio", server_name="one.test")
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_counters(virtual_server: MakeServer) -> None:

@@ -152,13 +152,13 @@ def test_nothing_is_polled_while_nothing_is_pending(virtual_server: MakeServer) 
     server = virtual_server()
     server.load({})
     server.advance(2)
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
     queued(server, "work", 300)
     server.start()
     server.advance(100)
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
     pull(server, "pause")
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_queue_is_looked_at_seldom_while_it_is_held(virtual_server: MakeServer) -> None:

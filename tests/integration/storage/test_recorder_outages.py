@@ -75,7 +75,7 @@ def test_abort_after_an_outage_is_told(virtual_server: MakeServer, down_s: float
     assert not pool.updates._running
     assert [("work", "aborted", 5)] == rows(server, _HISTORY)
     assert (["aborted"], 1) == (_outcomes(server), _metric("aborted"))
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_abort_that_cannot_be_written_is_written_later(virtual_server: MakeServer) -> None:
@@ -94,7 +94,7 @@ def test_abort_that_cannot_be_written_is_written_later(virtual_server: MakeServe
     pool.connection.execute("ALTER TABLE hidden RENAME TO bgthrottle_history")
     server.advance(600)
     assert [("work", "aborted", 5)] == rows(server, _HISTORY)
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_abort_between_two_updates_is_told(virtual_server: MakeServer) -> None:
@@ -110,7 +110,7 @@ def test_abort_between_two_updates_is_told(virtual_server: MakeServer) -> None:
 
     pool.queue("work", last)
     queued(server, "next")
-    server.load({"sleep": 0})
+    server.load({"sleep": 0, "restart_aborted": "off"})
     server.start().addErrback(lambda _: None)
     server.advance(3600)
     pool.silent, pool.broken = None, sqlite3.OperationalError("gone")
@@ -121,7 +121,7 @@ def test_abort_between_two_updates_is_told(virtual_server: MakeServer) -> None:
     server.advance(600)
     assert [("work", "done", 1)] == rows(server, _HISTORY)
     assert 1 == _metric("aborted")
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_end_that_nobody_saw_is_looked_for_again(virtual_server: MakeServer) -> None:
@@ -145,7 +145,7 @@ def test_end_that_nobody_saw_is_looked_for_again(virtual_server: MakeServer) -> 
     server.advance(600)
     assert [("work", "done", len(work.sizes))] == rows(server, _HISTORY)
     assert 0 == _metric("pending_updates")
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_next_update_waits_for_no_look_that_is_seldom(virtual_server: MakeServer) -> None:
@@ -179,7 +179,7 @@ def test_silent_database_keeps_no_other_from_being_looked_at(virtual_server: Mak
         question.callback(None)
     server.advance(600)
     assert ("other", "done", len(other.sizes)) == rows(server, _HISTORY)[-1]
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_silent_main_database_keeps_no_other_from_being_looked_at(
@@ -201,4 +201,4 @@ def test_silent_main_database_keeps_no_other_from_being_looked_at(
         question.callback(None)
     server.advance(600)
     assert ("other", "done", len(other.sizes)) == rows(server, _HISTORY)[-1]
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()

@@ -122,7 +122,7 @@ def test_unwritten_end_is_written_later(virtual_server: MakeServer) -> None:
         assert [("work", "done")] == [(entry["update"], entry["outcome"]) for entry in told]
     server.advance(60)
     assert [("work", "done", len(work.sizes))] == rows(server, _HISTORY)
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_message_that_no_database_can_keep(

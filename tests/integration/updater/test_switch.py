@@ -115,7 +115,7 @@ def test_what_ends_while_it_is_off(virtual_server: MakeServer) -> None:
         await pool.updates._end_background_update("build")
         return 1
 
-    server.load({})
+    server.load({"restart_aborted": "off"})
     pool.queue("build", build, one_shot=True)
     pool.queue("next", Work(server, 100, cost_ms=1))
     server.start()
@@ -156,7 +156,7 @@ def test_an_error_after_the_last_batch(virtual_server: MakeServer, place: str) -
     assert 0 == work.left_items
     assert "idle" == stated(server, steering_of(server).status(), 3)["databases"][0]["state"]
     assert not module._parts.throttle.databases["master"].is_open
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_a_version_without_timers(virtual_server: MakeServer) -> None:

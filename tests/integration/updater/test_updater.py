@@ -193,7 +193,7 @@ def test_in_a_worker(virtual_server: MakeServer) -> None:
     server = virtual_server(worker_app="synapse.app.generic_worker")
     module = server.load({"rules": [{"update": "*", "sleep": "1h"}]})
     assert server.pools["master"].updates._on_update_callback is None
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
     assert "no effect" in repr(module)
 
 
@@ -222,4 +222,4 @@ def test_nothing_is_polled_when_nothing_is_pending(virtual_server: MakeServer) -
     work = Work(server, 300, cost_ms=1)
     run(server, {}, work, 100)
     assert 0 == work.left_items
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()

@@ -144,7 +144,7 @@ def test_cancellation_ends_the_wait(virtual_server: MakeServer) -> None:
     deferred.cancel()
     assert CancelledError is failures[0].type
     server.advance(6)
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_cancellation_while_the_database_is_asked(virtual_server: MakeServer) -> None:
@@ -163,7 +163,7 @@ def test_cancellation_while_the_database_is_asked(virtual_server: MakeServer) ->
     for question in silent:
         question.callback(None)
     server.advance(2)
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_cancellation_of_a_batch_passes_at_once(virtual_server: MakeServer) -> None:
@@ -217,7 +217,7 @@ def test_nothing_is_polled_after_an_abort(virtual_server: MakeServer) -> None:
     server.start().addBoth(ended.append)
     server.advance(3600)
     assert "aborting" in str(ended[0].value)
-    assert [] == server.clock.reactor.getDelayedCalls()
+    assert [] == server.timers()
 
 
 def test_after_an_abort_whoever_starts_updates_again_need_not_wait(

@@ -127,6 +127,7 @@ def database(**more: Any) -> dict[str, Any]:
         "queue_problem": "",
         "current": current(),
         "failures_in_row": 0,
+        "restart": None,
         "last_failure": None,
         "signals": [],
         **more,

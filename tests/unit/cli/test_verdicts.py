@@ -30,6 +30,10 @@ from tests.unit.cli.fakes import HOLD, IDLE, PAUSE, current, database, pending, 
             ["updates of master are aborted: Synapse gave up after failures in a row"],
             status(IDLE | {"state": "aborted"}),
         ),
+        (
+            ["updates of master are stopped: Synapse is not working on this queue"],
+            status(IDLE | {"state": "stopped"}),
+        ),
         (["* is paused by @admin:example.org: load test"], status(IDLE, levers=[PAUSE])),
         (
             ["* is paused in state by @admin:example.org: load test"],
@@ -94,8 +98,26 @@ OTHERS = [
             ["master: x will never begin: updates wait for each other"],
             status(database(pending=[pending("x", is_reachable=False)])),
         ),
+        (
+            ["master: stopped: Synapse is not working on this queue"],
+            status(database(state="stopped", current=None)),
+        ),
+        ([], status(database(state="stopped", current=None, restart={"due_ms": 60_000}))),
+        (
+            [
+                "master: aborted: Synapse gave up after failures in a row, the last: boom;"
+                " the module starts it again at 1970-01-01 00:01 UTC"
+            ],
+            status(
+                database(
+                    state="aborted",
+                    last_failure={"at_ms": 1, "update": "e", "message": "boom"},
+                    restart={"due_ms": 60_000},
+                )
+            ),
+        ),
     ],
 )
 def test_what_does_not_end_by_itself(expected: list[str], found: Any) -> None:
-    """A pause, by whoever paused that very update, an approval, and names that cannot run."""
+    """A pause, an approval, names that cannot run, an abort, a queue that nobody starts."""
     assert expected == list(verdicts.stopped(decode(ThrottleStatus, found)))

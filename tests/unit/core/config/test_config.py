@@ -124,7 +124,7 @@ def test_wrong_api_path(value: object) -> None:
 def test_every_key_is_among_those_whose_words_are_tested() -> None:
     """The tables of this file know every key."""
     assert set(ACCEPTED) == {*SETTING_KEYS, *MATCH_KEYS, "rules"}
-    assert TOP_KEYS == ", ".join((*SETTING_KEYS, "api_path", "signals", "rules"))
+    assert TOP_KEYS == ", ".join((*SETTING_KEYS, "api_path", "restart_aborted", "signals", "rules"))
     assert {name: ACCEPTED[name] for name in KEYS} == {n: key.accepted for n, key in KEYS.items()}
 
 

@@ -36,7 +36,7 @@ LEVEL_KEYS = (
     " max_items_per_second, default_batch_size, min_batch_size, max_batch_size, time_zone,"
     " max_hold, approval, windows"
 )
-TOP_KEYS = f"{LEVEL_KEYS}, api_path, signals, rules"
+TOP_KEYS = f"{LEVEL_KEYS}, api_path, restart_aborted, signals, rules"
 RULE_KEYS = f"update, database, one_shot, {LEVEL_KEYS}"
 
 

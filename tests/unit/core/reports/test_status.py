@@ -127,6 +127,7 @@ def test_whole_status() -> None:
                 },
                 "failures_in_row": 0,
                 "last_failure": None,
+                "restart": None,
                 "signals": server.status(7.0, seen)["databases"][0]["signals"],
             }
         ],

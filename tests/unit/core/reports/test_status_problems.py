@@ -137,10 +137,13 @@ def test_aborted(server: StatusWorld) -> None:
 @pytest.mark.parametrize(
     ("queue", "advice"),
     [
-        ((), "Synapse is still at a, which is no longer in the queue: restart it."),
-        (("b",), "Synapse is still at a, which is no longer in the queue: restart it."),
-        (("a", "b"), "Mend the cause, then start the updates anew"),
-        (None, "Mend the cause, then start the updates anew"),
+        ((), "Synapse is still at a, which is no longer in the queue. Restart Synapse"),
+        (("b",), "Synapse is still at a, which is no longer in the queue. Restart Synapse"),
+        (
+            ("a", "b"),
+            "The module does not start them by itself. Mend the cause, then start the updates",
+        ),
+        (None, "The module does not start them by itself. Mend the cause, then start the updates"),
     ],
 )
 def test_aborted_at_what_was_deleted(queue: tuple[str, ...] | None, advice: str) -> None:

@@ -1,0 +1,228 @@
+"""Starts Synapse's updater again where it stands still although updates are pending."""
+
+import logging
+import math
+import secrets
+from collections.abc import Sequence
+
+import attrs
+from twisted.internet.defer import CancelledError
+
+from synapse_bgthrottle.core.levers.lever import Use
+from synapse_bgthrottle.core.scheduling import holds
+from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
+from synapse_bgthrottle.core.scheduling.failures import FailureKind
+from synapse_bgthrottle.core.scheduling.restarts import Restarts
+from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.queue import QueueRow, in_order
+from synapse_bgthrottle.core.units import format_duration_ms
+from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
+from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
+from synapse_bgthrottle.homeserver.sampling.sampler import PATIENCE_S, Sampler
+from synapse_bgthrottle.homeserver.storage.store import Store
+
+logger = logging.getLogger(__name__)
+
+# Whoever asks who did it, is told this.
+AUTHOR = "synapse_bgthrottle"
+
+# Synapse begins soon after its start, and in a moment after its own API has put rows in.
+START_S = 10.0
+SURE_AFTER_S = 1.0
+
+_LOOK_S = 0.05
+
+# What is not gone round: a start would be one more line that changes nothing.
+_NOT_WHILE = frozenset({Cause.DISABLED, Cause.LEVERS, Cause.PAUSED})
+
+# Starts that could not be written yet; more are not kept.
+_MOST_UNWRITTEN = 20
+
+_UNKNOWN_FAILURE = "Synapse could not look for the next update; see its log"
+
+
+class Restarter:
+    """Sees which databases stand still, and starts those that are due.
+
+    Attributes:
+        first_s: how long after the first abort; inf: never.
+    """
+
+    def __init__(
+        self,
+        host: Homeserver,
+        throttle: Throttle,
+        sampler: Sampler,
+        store: Store,
+        metrics: Metrics,
+        first_s: float,
+    ) -> None:
+        self.first_s = first_s
+        self._host = host
+        self._throttle = throttle
+        self._sampler = sampler
+        self._store = store
+        self._metrics = metrics
+        self._loaded_s = host.now_s()
+        self._of: dict[str, Restarts] = {}
+        self._rows: dict[str, Sequence[QueueRow]] = {}
+        self._unwritten: list[Use] = []
+
+    def of(self, database_name: str) -> Restarts:
+        """What is known of this database."""
+        return self._of.setdefault(database_name, Restarts())
+
+    async def look(self, database: Database, rows: Sequence[QueueRow]) -> None:
+        """Its queue was read."""
+        restarts = self.of(database.name)
+        self._rows[database.name] = rows
+        restarts.works(self._throttle.good_batches(database.name))
+        if self._works(database, rows):
+            restarts.standing = None
+        elif database.has_aborted:
+            self._stands(database, rows, is_aborted=True)
+        elif self._host.now_s() - self._loaded_s >= START_S:
+            if not restarts.is_unattended:
+                await self._host.sleep(SURE_AFTER_S)
+                self._rows[database.name] = rows = await database.queue()
+            if not self._works(database, rows):
+                self._stands(database, rows, is_aborted=database.has_aborted)
+        self._metrics.stands(database.name, restarts.is_unattended)
+
+    @staticmethod
+    def _works(database: Database, rows: Sequence[QueueRow]) -> bool:
+        return not database.stands or not rows or not database.enabled
+
+    def _stands(self, database: Database, rows: Sequence[QueueRow], *, is_aborted: bool) -> None:
+        restarts = self.of(database.name)
+        before = restarts.standing
+        kind, _ = self._failure(database.name)
+        first_s = self.first_s if self._can_help(database, rows) else math.inf
+        restarts.stands(self._host.now_s(), is_aborted=is_aborted, first_s=first_s, kind=kind)
+        standing = restarts.standing
+        if before is not None and before.is_aborted == is_aborted:
+            return
+        assert standing is not None
+        lasts_ms = (standing.due_s - self._host.now_s()) * 1000
+        then = (
+            "the module does not start it by itself"
+            if standing.due_s == math.inf
+            else f"the module starts it in {format_duration_ms(lasts_ms)}"
+        )
+        what = "gave up on" if is_aborted else "is not working on"
+        logger.warning(
+            "Synapse %s the queue of %s (%d pending): %s",
+            what,
+            database.name,
+            len(rows),
+            then,
+        )
+
+    @staticmethod
+    def _can_help(database: Database, rows: Sequence[QueueRow]) -> bool:
+        # What Synapse stays at although the queue has it no more, and what it does not know, fails
+        # each time until Synapse is restarted.
+        current, known = database.current_update, database.known_updates()
+        names = {row.name for row in rows}
+        if current is None:
+            head = in_order(rows)[0]
+            return head.is_reachable and (not known or head.row.name in known)
+        return current in names and (not known or current in known)
+
+    def next_look_s(self, longest_s: float) -> float:
+        """In how many seconds to look at the queues again, at most in `longest_s`."""
+        now_s = self._host.now_s()
+        due_s = (
+            restarts.standing.due_s - now_s
+            for restarts in self._of.values()
+            if restarts.standing is not None and not restarts.standing.held_by
+        )
+        return min(max(min(due_s, default=math.inf), SURE_AFTER_S), longest_s)
+
+    async def start_due(self) -> None:
+        """Start what is due; its queue has just been read, so that its database answers."""
+        for database in tuple(self._host.databases.values()):
+            standing = self.of(database.name).standing
+            if standing is not None and self._host.now_s() >= standing.due_s:
+                await self._start(database)
+        await self._write()
+
+    async def _start(self, database: Database) -> None:
+        restarts, rows = self.of(database.name), self._rows[database.name]
+        standing = restarts.standing
+        if standing is None or self._works(database, rows):
+            return
+        head = in_order(rows, database.current_update)[0].row.name
+        held_by = await self._held_by(database, head)
+        if held_by:
+            restarts.standing = attrs.evolve(standing, held_by=held_by)
+            return
+        _, failure = self._failure(database.name)
+        why = failure if standing.is_aborted else "Synapse was not working on the queue"
+        restarts.started(self._host.wall_s())
+        self._throttle.loop_ends(database.name)
+        self._metrics.restarted(database.name)
+        self._note(database.name, head, why)
+        logger.warning(
+            "Starting the updates of %s again (start %d in a row); next is %s. Before: %s",
+            database.name,
+            restarts.count,
+            head,
+            why,
+        )
+        if not database.start():
+            logger.warning("This version of Synapse does not let the module start its updates")
+
+    async def _held_by(self, database: Database, head: str) -> str:
+        """What holds its first update, that nobody but its cause may end; empty: nothing."""
+        name, now_s = database.name, self._host.now_s()
+        at = Conditions(now_s, self._host.wall_s(), enabled=database.enabled)
+        one_shot = head in database.one_shots()
+        update, verdicts = self._throttle.explain(name, head, one_shot, at)
+        reasons = [verdict.reason for verdict in verdicts if verdict.cause in _NOT_WHILE]
+        state = self._throttle.databases.get(name)
+        if reasons or state is None:  # of what never began, nothing is measured yet
+            return "; ".join(reasons)
+        await self._measure(database, head)
+        closed = state.board.closed(self._host.now_s(), one_shot=update.one_shot)
+        if closed is None or (closed.may_be_let_go and holds.is_released(update, at)):
+            return ""
+        return closed.reason
+
+    async def _measure(self, database: Database, head: str) -> None:
+        """While nothing goes on nothing is looked at: what is known is old."""
+        name, begin_s = database.name, self._host.now_s()
+        self._sampler.begin(name, head)
+        self._sampler.hurry(name, head, begin_s)
+        while not self._sampler.has_looked(name, head, begin_s):
+            if self._host.now_s() - begin_s >= PATIENCE_S:
+                break
+            await self._host.sleep(_LOOK_S)
+        if not database.is_running:
+            self._sampler.end(name)
+
+    def _failure(self, database_name: str) -> tuple[FailureKind, str]:
+        state = self._throttle.databases.get(database_name)
+        if state is None or not state.has_failed:
+            # No batch failed: it was Synapse's own look at the queue, amid an outage.
+            return FailureKind.CONNECTION, _UNKNOWN_FAILURE
+        update = self._throttle.updates[database_name, state.update_name]
+        return state.failure_kind, update.failures.last_message
+
+    def _note(self, database_name: str, head: str, why: str) -> None:
+        at_ms = round(self._host.wall_s() * 1000)
+        use = Use(
+            secrets.token_hex(8), at_ms, AUTHOR, "restart", head, database_name, why, {}, None
+        )
+        self._unwritten = [*self._unwritten, use][-_MOST_UNWRITTEN:]
+
+    async def _write(self) -> None:
+        while self._unwritten:
+            try:
+                await self._store.change((), (), self._unwritten[0])
+            except CancelledError:
+                raise
+            except Exception as error:  # there is a next look
+                logger.debug("Could not write that updates were started again: %r", error)
+                return
+            self._unwritten.pop(0)
