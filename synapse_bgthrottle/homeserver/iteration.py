@@ -34,9 +34,6 @@ _LOOK_S = 0.05
 # they are asked from so long before the wait after a failure ends, so that it is not our batch.
 _ASKED_BEFORE_S = 3.0
 
-# A batch that was due so long ago may have missed the moment that it was for.
-_DELAYED_S = 0.25
-
 # A database that has been silent for so long may be for days: it is looked at once it answers.
 _LONG_SILENCE_S = 60.0
 
@@ -253,7 +250,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._report(decision)
             asked_before_s = self._asked_before_s(decision)
             is_time = decision.wait_s <= asked_before_s
-            if is_time and await self._has_asked(decision):
+            if is_time and await self._probe.has_asked():
                 continue  # that took time: decide anew
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
@@ -269,15 +266,9 @@ class Iteration(AbstractAsyncContextManager[int]):
         if decision.cause is Cause.BACKOFF:
             return _ASKED_BEFORE_S
         # Or else the moment for batches could be over before the answer is there, each time.
-        return self._probe.took_s if decision.cause is Cause.COMPARE else 0.0
-
-    async def _has_asked(self, decision: Decision) -> bool:
-        """Ask the database if that is due; False: there was nothing to ask."""
-        if not await self._probe.has_asked():
-            return False
-        if decision.wait_s <= 0 and self._probe.took_s > _DELAYED_S:
-            self._throttle.delayed(self._database.name, self._update_name)
-        return True
+        state = self._throttle.updates[self._database.name, self._update_name]
+        is_hush = state.is_adaptive and decision.cause in (Cause.PACE, Cause.COMPARE)
+        return self._probe.took_s if is_hush else 0.0
 
     async def _look_first(self) -> None:
         """Have all looked at that is not of now, which mends the sight."""

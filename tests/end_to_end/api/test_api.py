@@ -96,12 +96,12 @@ def test_override(make_api: Callable[..., Api]) -> None:
     """An override acts at once, and until it is reset; the newest wins."""
     api = make_api({"sleep": "1h"})
     api.start()
-    wait_until(lambda: "rests 1h" in api.state()[1])
+    wait_until(lambda: "resting 1h" in api.state()[1])
     api.post("pause", update="event_search")
     api.post("override", update="*", settings={"sleep": "2h"})
-    wait_until(lambda: "rests 2h" in api.state()[1])
+    wait_until(lambda: "resting 2h" in api.state()[1])
     api.post("reset", update="*")
-    wait_until(lambda: "rests 1h" in api.state()[1])
+    wait_until(lambda: "resting 1h" in api.state()[1])
     api.post("override", update="*", settings={"profile": "finish"})
     wait_until(lambda: api.pending() == 0)
 

@@ -20,7 +20,7 @@ _RESTS_LONG = {"background_updates": {"sleep_duration_ms": 3_600_000}}
 def test_levers(make_api: Callable[..., Api]) -> None:
     """Pause, resume, release and set do what they say, and the server knows who did it and why."""
     call = started(make_api({"sleep": "1h"}))
-    wait_until(lambda: "rests 1h" in call.api.state()[1])
+    wait_until(lambda: "resting 1h" in call.api.state()[1])
     name = call.api.database()["pending"][0]["name"]
 
     nobody = call(2, "pause")
@@ -46,7 +46,7 @@ def test_levers(make_api: Callable[..., Api]) -> None:
 
     made = call(0, "set", name, "sleep=2h", "--for", "1d", "--reason", "calm").stdout
     assert made.startswith(f"made: override {name}, sleep=2h, until ")
-    wait_until(lambda: "rests 2h" in call.api.state()[1])
+    wait_until(lambda: "resting 2h" in call.api.state()[1])
     assert "sleep: 2h\n" in call(0, "explain", name).stdout
     wrong = call(1, "set", name, "sleeep=2h", "duty_cycle=0%").stderr
     assert "sleeep" in wrong
@@ -55,7 +55,7 @@ def test_levers(make_api: Callable[..., Api]) -> None:
     assert f"made: release {name} in master, until " in released
     assert call(1, "release", "no_such_update").stderr
     assert 2 == call(0, "set", name, "--reset").stdout.count("ended: ")
-    wait_until(lambda: "rests 1h" in call.api.state()[1])
+    wait_until(lambda: "resting 1h" in call.api.state()[1])
 
     uses = call(0, "history", "--uses").stdout.splitlines()
     actions = [line.split(" UTC ")[1].split()[1] for line in uses]

@@ -100,7 +100,7 @@ def test_other_tools(make_api: Callable[..., Api], tmp_path: Path) -> None:
     headers = {"Authorization": f"Bearer {api.admin.token}"}
     with httpx.Client(base_url=api.synapse.url, headers=headers, timeout=HANG_S) as http:
         sdk = SdkClient(http)
-        wait_until(lambda: "rests 1h" in api.state()[1])
+        wait_until(lambda: "resting 1h" in api.state()[1])
         _same_as_synapse(api, synadm, sdk)
 
         api.post("pause", reason="upgrade")

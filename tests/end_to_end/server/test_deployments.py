@@ -85,7 +85,7 @@ def test_workers(postgres: PostgresServer, name: str, tmp_path: Path) -> None:
         workers = [SynapseWorker(server, f"worker{number}") for number in (1, 2)]
         with server, workers[0], workers[1]:
             admin = MatrixClient.register(server.url, "admin", admin=True)
-            wait_until(lambda: "rests 1h" in _current(admin)[1])
+            wait_until(lambda: "resting 1h" in _current(admin)[1])
             for worker in workers:
                 elsewhere = MatrixClient(worker.url, admin.token)
                 with pytest.raises(urllib.error.HTTPError, match="main process") as refused:
@@ -122,8 +122,8 @@ def test_split_databases(postgres: PostgresServer, tmp_path: Path) -> None:
     server = SynapseServer(tmp_path, {"sleep": "1h"}, extra)
     with server:
         admin = MatrixClient.register(server.url, "admin", admin=True)
-        wait_until(lambda: "rests 1h" in _current(admin, 0)[1])
-        wait_until(lambda: "rests 1h" in _current(admin, 1)[1])
+        wait_until(lambda: "resting 1h" in _current(admin, 0)[1])
+        wait_until(lambda: "resting 1h" in _current(admin, 1)[1])
         status = admin.call("GET", f"{API}/status")
         assert ["master", "second"] == [told["name"] for told in status["databases"]]
         for name, told in zip(names, status["databases"], strict=True):

@@ -97,7 +97,7 @@ def test_with_the_module(tmp_path: Path) -> None:
         kinds = both.look()["kinds"]
         assert (2, 2) == (kinds["SynapseHomeServer"], kinds["BackgroundUpdateThrottle"])
         admins = [MatrixClient.register(server.url, "admin", admin=True) for server in both.servers]
-        wait_until(lambda: all("rests 1h" in _current(admin)[1] for admin in admins))
+        wait_until(lambda: all("resting 1h" in _current(admin)[1] for admin in admins))
         wait_until(lambda: both.look()["calls"].get(_SLEEP) == 2 <= _ours(both.look()["calls"]))
 
         admins[_WAITING].call("POST", f"{API}/pause", {"for": "1d", "reason": "not this one"})

@@ -68,7 +68,7 @@ def test_released_update_runs_at_one_percent() -> None:
     decision = server.ask()
     assert Cause.PACE is decision.cause
     assert 49.5 == pytest.approx(decision.wait_s)
-    assert "duty cycle 1%: rests 49.5s after a batch of 500ms" == decision.reason
+    assert "resting 49.5s: duty cycle 1%" == decision.reason
     assert DutyCycle(0.01) == FLOOR_PACE
 
 
@@ -93,7 +93,7 @@ def test_released_update_tells_the_pace_that_it_keeps(pace: Pace) -> None:
     server.pass_time(60)
     server.wait_for_turn()
     server.run(1.0)
-    assert server.ask().reason.startswith(f"{pace}: ")
+    assert server.ask().reason.endswith(f": {pace}")
 
 
 def test_release_ends_when_windows_open() -> None:
