@@ -170,7 +170,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._on_internal_error("waiting for a batch's turn", error)
             self._fallback = StockIteration(self._host, self._asked_s)
             target_ms = await self._fallback.__aenter__()
-            with suppress(Exception):  # told; and a batch that is not known of has no rest
+            with suppress(Exception):  # logged; and a batch that is not known of has no rest
                 self._start()
             return target_ms
 
@@ -215,7 +215,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._on_internal_error("after a batch", error)
         is_last = self._database.current_update is None
         if is_last:
-            with suppress(Exception):  # told; it may be that no iteration comes after it
+            with suppress(Exception):  # logged; it may be that no iteration comes after it
                 self._leave()
         if self._fallback is not None:
             return self._fallback
@@ -279,7 +279,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._sampler.hurry(name, self._update_name, since_s)
         while not self._sampler.has_looked(name, self._update_name, since_s):
             if self._host.now_s() - begin_s >= PATIENCE_S:
-                return  # what cannot be seen is told elsewhere, and never holds for ever
+                return  # what cannot be seen is logged elsewhere, and never holds for ever
             await self._host.sleep(_LOOK_S)
 
     async def _wait_for_database(self) -> None:

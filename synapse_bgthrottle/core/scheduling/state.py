@@ -288,7 +288,7 @@ class BatchSizes:
         self.sizer.record(asked_items, done_items, work_s * 1000)
 
     def learn_target(self, yielded_ms: float, work_s: float) -> None:
-        """A batch for which Synapse was told this duration worked for so long."""
+        """A batch with this target duration worked for so long."""
         self.target_scale = pacing.target_scale(yielded_ms, work_s * 1000)
 
 
