@@ -100,6 +100,7 @@ def test_a_lock_is_waited_out(odd_source: OddSource, tmp_path: Path) -> None:
 
 
 @pytest.mark.figures
+@pytest.mark.timeout(1200)
 def test_a_lock_of_three_minutes_aborts_nothing(odd_source: OddSource, tmp_path: Path) -> None:
     """As long as a dump of a small server."""
     world = odd_source.world(tmp_path, "three", _BRISKLY, (_ODD, _BEHIND))
@@ -134,6 +135,7 @@ def test_an_outage_in_the_instant_between_two_updates(
 
 
 @pytest.mark.figures
+@pytest.mark.timeout(1200)
 def test_what_always_fails_is_no_storm(odd_source: OddSource, tmp_path: Path) -> None:
     """Given up after two minutes, tried again a minute later, then two: the log stays small."""
     world = odd_source.world(
@@ -158,6 +160,7 @@ def restarts_in(world: OddWorld) -> list[str]:
 
 
 @pytest.mark.figures
+@pytest.mark.timeout(1200)
 def test_what_is_mended_goes_on_by_itself(odd_source: OddSource, tmp_path: Path) -> None:
     """After five failures, which a trigger makes, and whose DETAIL is told."""
     world = odd_source.world(tmp_path, "mended", _SOON, (_ODD, _BEHIND))
@@ -202,6 +205,7 @@ def test_rows_inserted_by_hand_are_started_by_resume(odd_source: OddSource, tmp_
 
 
 @pytest.mark.figures
+@pytest.mark.timeout(1200)
 def test_rows_inserted_by_hand_are_started_by_the_module(
     odd_source: OddSource, tmp_path: Path
 ) -> None:
@@ -221,6 +225,7 @@ def test_rows_inserted_by_hand_are_started_by_the_module(
     assert [] == complaints(world.server.log())
 
 
+@pytest.mark.timeout(600)
 def test_the_second_database_is_worked_on(odd_source: OddSource, tmp_path: Path) -> None:
     """Also by Synapse up to 1.128, which starts the updates of the main one only."""
     world = odd_source.world(tmp_path, "second", _BRISKLY, (_ODD,))
