@@ -94,7 +94,7 @@ def test_a_lock_is_waited_out(odd_source: OddSource, tmp_path: Path) -> None:
         assert "due to lock timeout" in database(world)["last_failure"]["message"]
         wait_until(lambda: database(world)["failures_in_row"] == 2, _LONG_S)
         reason = database(world)["current"]["decision"]["reason"]
-        assert "2 in a row failed to get a lock: next try after 30s" == reason
+        assert "2 in a row failed to get a lock: next try after 60s" == reason
         world.server.stop()
     assert not faults.has_aborted(world.server)
 
