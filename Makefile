@@ -36,10 +36,12 @@ help:
 demo: $(VENV)/.test
 	$(BIN)/python -m demo
 
-# Real servers mostly wait, so that five files at a time suit two cores, and they come first, or the
+# Real servers mostly wait, so that seven files at a time suit two cores, and they come first, or the
 # longest of them would be waited for at the end.
+WORKERS ?= 7
+
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder -m "not alone and not figures"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone and not figures"
 
 # Tables of the docs and forecasts, against whole simulations of the same, and against real servers,
 # which need the machine for themselves.

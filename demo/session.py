@@ -11,10 +11,8 @@ import shlex
 import signal
 import tempfile
 import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import attrs
 import yaml
@@ -25,6 +23,7 @@ from testbed.data.provenance import cache_folder
 from testbed.data.updates import UPDATES
 from testbed.servers.cli_process import Command
 from testbed.servers.server import SynapseServer
+from testbed.waiting import wait_until
 
 _ROOT = Path(__file__).parent.parent
 _EVENTS = 40_000
@@ -80,7 +79,7 @@ class Session:
 def record(session: Session, database: Database) -> None:
     """All of it."""
     search = "SELECT progress_json FROM background_updates WHERE update_name = 'event_search'"
-    _wait_until(lambda: "rows_inserted" in str(database.execute(search)))
+    wait_until(lambda: "rows_inserted" in str(database.execute(search)))
     time.sleep(6)
     session.say("What is it at, what waits, and may the server be upgraded?")
     session.run("status")
@@ -107,14 +106,6 @@ def record(session: Session, database: Database) -> None:
     session.run("history --limit 5")
     session.run("history --uses")
     session.run("status")
-
-
-def _wait_until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the update does not begin")
-        time.sleep(0.1)
 
 
 def main() -> None:

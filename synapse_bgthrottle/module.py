@@ -70,7 +70,7 @@ class BackgroundUpdateThrottle:
             return self._parts.iterations.begin(database_name, update_name, one_shot)
         except Exception as error:
             self._on_internal_error("at the start of an iteration", error)
-            with suppress(Exception):  # told; what nobody will end is not under way
+            with suppress(Exception):  # logged; what nobody will end is not under way
                 self._parts.iterations.abandon(database_name)
             return StockIteration(self._parts.host)
 

@@ -60,7 +60,7 @@ def multiplicative() -> Law:
     law = SoftLaw()
 
     def step(ratio: float, pressure: float) -> float:
-        law.step(Soft(pressure), 1.0, _LEAST_RATIO)
+        law.step(Soft(pressure), _LEAST_RATIO)
         return law.ratio
 
     return step

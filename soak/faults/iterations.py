@@ -126,9 +126,9 @@ def _run(
     world: World, of_database: Mapping[str, Fault], database: str, options: Any, records: Records
 ) -> None:
     rng = random.Random(options.seed)
-    breakage = Breakage(world.server, world.admin, of_database, rng)
+    breakage = Breakage(world.server, world.admin.impatient(), of_database, rng)
     rss: list[tuple[float, int]] = []  # MiB, batches so far
-    with world.server as server, load(world.admin, options.calm) as requests:
+    with world.server as server, load(world.admin.impatient(), options.calm) as requests:
         begin = time.monotonic()
         looked_at, batches = 0, 0
         next_fault_s = begin + 15

@@ -18,10 +18,10 @@ from typing import Any
 import attrs
 
 from soak.records import Records
-from testbed.faults.faults import wait_until
 from testbed.faults.reindex_worlds import PostgresSource, SqliteSource, World
 from testbed.faults.restarts import RunningKills, end_while_running
 from testbed.servers.postgres import PostgresServer
+from testbed.waiting import wait_until
 
 _EVENTS = 80_000
 _MODULE = {"sleep": "300ms", "target_duration": "20ms"}
@@ -66,7 +66,7 @@ def _on_postgres(source: PostgresSource, folder: Path, name: str, module: Any, e
 def _run(make: Make, database: str, options: Any, records: Records) -> None:
     stock = make(f"stock_{database}", None, _STOCK)
     with stock.server:
-        wait_until(lambda: not stock.pending(), 600)
+        wait_until(lambda: not stock.pending())
     ours = make(f"ours_{database}", _MODULE, None)
     seen = end_while_running(ours, options.times, options.seed)
     is_same = ours.fingerprint() == stock.fingerprint()
@@ -74,10 +74,16 @@ def _run(make: Make, database: str, options: Any, records: Records) -> None:
     records.add(record, database, breaches(seen, options.times, is_same=is_same))
 
 
-def breaches(seen: RunningKills, times: int, *, is_same: bool) -> list[str]:
+def breaches(
+    seen: RunningKills, times: int, *, is_same: bool, longest_stop_s: float = _LONGEST_STOP_S
+) -> list[str]:
     """What of a server that was ended so often was not as promised.
 
-    `is_same`: whether its index is that of stock Synapse in the end.
+    Args:
+        seen: what became of it.
+        times: how often it was ended.
+        is_same: whether its index is that of stock Synapse in the end.
+        longest_stop_s: how long SIGTERM may take.
     """
     by_breach = {
         f"{seen.lost} acknowledged levers were lost": seen.lost,
@@ -90,7 +96,7 @@ def breaches(seen: RunningKills, times: int, *, is_same: bool) -> list[str]:
         "the database is not intact": not seen.is_intact,
         f"{seen.complaints} complaints in the log": seen.complaints,
         f"{seen.bad_exits} times the exit status was not 0": seen.bad_exits,
-        f"SIGTERM took {seen.slowest_stop_s} s": seen.slowest_stop_s > _LONGEST_STOP_S,
+        f"SIGTERM took {seen.slowest_stop_s} s": seen.slowest_stop_s > longest_stop_s,
         f"the update went on {seen.progressed} times only": seen.progressed < times * _LEAST_RAN,
     }
     return [breach for breach, is_so in by_breach.items() if is_so]

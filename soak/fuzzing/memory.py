@@ -84,7 +84,7 @@ def _on_a_real_server(
     extra = {"modules": modules, **({} if is_ours else STOCK)}
     world = source.world(folder / name, None, extra, module_log_level="INFO")
     seen = 0
-    with world.server as server, load(world.admin, is_calm=True):
+    with world.server as server, load(world.admin.impatient(), is_calm=True):
         begin = time.monotonic()
         while (left := sqlite_data.pending_updates(Path(world.database))) and (
             time.monotonic() - begin < options.most_s

@@ -15,7 +15,7 @@ from synapse_bgthrottle.api.concurrency import RequestQueue
 from synapse_bgthrottle.api.handlers import Endpoints
 from synapse_bgthrottle.api.request_parsing import LARGEST_BODY_BYTES, check_size, parse_body
 from synapse_bgthrottle.api.responses import HEADERS, Answer, RefusedError
-from synapse_bgthrottle.api.routes import find
+from synapse_bgthrottle.api.routes import Route, find
 from synapse_bgthrottle.api.service import Steering
 from synapse_bgthrottle.api.static_files import PageFiles
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database
@@ -100,26 +100,34 @@ class ThrottleResource(Resource):
             where = f"answering {route.path or 'the page'}"
             if route.file is not None:
                 return self._page.answer(route, path, client.header("If-None-Match"))
-            author = await administrator(self._api, request)
-            # Only now: strangers must never keep an administrator from the brake. A token costs
-            # the server what it costs at any other path; the lack of one costs nothing.
-            await self._queue.enter()
-            try:
-                if not client.is_there:
-                    return _CANCELLED  # who hung up while waiting is not in the know: no lever
-                return await self._endpoints.answer(route, query, client.body, author)
-            finally:
-                self._queue.leave()
+            return await self._answer_administrator(request, client, route, query)
         except CancelledError:
             return _CANCELLED  # nobody is above who could end it
         except RefusedError as error:
             return error.answer
         except Exception as error:
-            if is_from_database(error):  # where a token that is not known by heart is looked up
-                logger.warning("synapse_bgthrottle: 503 while %s: %s", where, complaint_of(error))
-                return _UNAVAILABLE
-            self._on_internal_error(where, error)
-            return _FAILED
+            return self._failed(where, error)
+
+    async def _answer_administrator(
+        self, request: "SynapseRequest", client: "_Client", route: Route, query: bytes
+    ) -> Answer:
+        author = await administrator(self._api, request)
+        # Only now: strangers must never keep an administrator from the brake. A token costs the
+        # server what it costs at any other path; the lack of one costs nothing.
+        await self._queue.enter()
+        try:
+            if self._endpoints is None or not client.is_there:
+                return _CANCELLED  # who hung up while waiting is not in the know: no lever
+            return await self._endpoints.answer(route, query, client.body, author)
+        finally:
+            self._queue.leave()
+
+    def _failed(self, where: str, error: Exception) -> Answer:
+        if is_from_database(error):  # where a token that is not known by heart is looked up
+            logger.warning("synapse_bgthrottle: 503 while %s: %s", where, complaint_of(error))
+            return _UNAVAILABLE
+        self._on_internal_error(where, error)
+        return _FAILED
 
 
 class _Client:

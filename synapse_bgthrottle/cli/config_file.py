@@ -226,26 +226,29 @@ def read_config_files(files: Sequence[Path]) -> ConfigFile:
             )
         if not _is_of_server(only.content):
             return ConfigFile(only.file, (Entry(only.content),), only)
+    ignored = [each.file for each in read if not isinstance(each.content, dict)]
+    of_server = [each for each in read if isinstance(each.content, dict)]
     server: dict[str, Any] = {}
-    listing: list[_Text] = []
-    ignored = []
-    for each in read:
-        if not isinstance(each.content, dict):
-            ignored.append(each.file)
-            continue
+    for each in of_server:
         server.update(each.content)
         _refuse_doubled_sections(each)
+    last = _listing(of_server, _no_modules(files, ignored))
+    return ConfigFile(last.file, _entries(last), last, server, tuple(ignored))
+
+
+def _listing(of_server: Sequence[_Text], none_is_there: str) -> _Text:
+    """The file whose list of modules counts."""
+    listing: list[_Text] = []
+    for each in of_server:
         if "modules" in each.content:
             # An empty list that another file replaces is no loss.
             listing = [one for one in listing if one.content["modules"]] + [each]
     if not listing:
-        raise NotAConfigError(_no_modules(files, ignored))
+        raise NotAConfigError(none_is_there)
     if len(listing) > 1:
         where = " and in ".join(str(each.file) for each in listing)
         raise NotAConfigError(f"`modules:` stands in {where}, and Synapse reads only the last")
-    (last,) = listing
-    entries = _entries(last)
-    return ConfigFile(last.file, entries, last, server, tuple(ignored))
+    return listing[0]
 
 
 def _is_of_server(content: object) -> bool:

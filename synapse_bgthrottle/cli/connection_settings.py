@@ -132,6 +132,15 @@ def _refuse_if_shown(file: Path, mode: int) -> None:
         raise SettingsError(f"{file}: others may read the token in it; do: chmod 600 {file}")
 
 
+def _refuse_unknown(file: Path, known: dict[Any, Any]) -> None:
+    for key, value in known.items():
+        if key not in KEYS:
+            name = text(key)
+            raise SettingsError(f"{file}: unknown key {name:.80}{did_you_mean(name, KEYS)}")
+        if not isinstance(value, str):
+            raise SettingsError(f"{file}: {key} has to be a text")
+
+
 def _settings_file(file: Path) -> dict[str, Any]:
     import yaml  # noqa: PLC0415
 
@@ -148,12 +157,7 @@ def _settings_file(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: is no mapping of keys; {_LINES}")
     if "token" in known:
         _refuse_if_shown(file, mode)
-    for key, value in known.items():
-        if key not in KEYS:
-            name = text(key)
-            raise SettingsError(f"{file}: unknown key {name:.80}{did_you_mean(name, KEYS)}")
-        if not isinstance(value, str):
-            raise SettingsError(f"{file}: {key} has to be a text")
+    _refuse_unknown(file, known)
     if "timeout" in known:
         try:
             known["timeout"] = parse_span_ms(known["timeout"]) / 1000

@@ -94,10 +94,14 @@ class LazyGroup(click.Group):
                 raise
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads any more
-            if isinstance(error, OSError) and is_of_output(error):
-                raise CommandError(unwritten(error)) from None
-            if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
-                raise click.UsageError(f"{error.object!r} is not text in UTF-8") from None
-            what = escape(f"{type(error).__name__}: {error}")
-            message = f"an error of its own: {what}; BGTHROTTLE_DEBUG=1 shows where"
-            raise CommandError(message) from None
+            raise _for_people(error) from None
+
+
+def _for_people(error: Exception) -> click.ClickException:
+    """What is told instead of a traceback."""
+    if isinstance(error, OSError) and is_of_output(error):
+        return CommandError(unwritten(error))
+    if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
+        return click.UsageError(f"{error.object!r} is not text in UTF-8")
+    what = escape(f"{type(error).__name__}: {error}")
+    return CommandError(f"an error of its own: {what}; BGTHROTTLE_DEBUG=1 shows where")

@@ -50,6 +50,9 @@ def result(call: Call[T], status: int, body: bytes, location: str = "") -> T:
         raise NotUnderstoodError(f"the answer is not understood: {mismatch}") from None
 
 
+_NOT_ALLOWED = (401, 403)
+
+
 def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError:
     """The error that an answer with another status than 2xx stands for."""
     try:
@@ -61,17 +64,10 @@ def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError
     says = f": {said}" if said else ""
     if 300 <= status < 400:
         return RedirectedError(_redirected(location), status)
-    if status == 401:
-        message = f"the server does not accept the token{says or ': it is missing or unknown'}"
-        return NotAllowedError(message, status, errcode)
-    if status == 403:
-        return NotAdministratorError(_forbidden(errcode, says), status, errcode)
-    if status == 404 and errcode == "M_NOT_FOUND":
-        return NotFoundError(said or "nothing matches", status, errcode)
-    if status == 404 and found.get("is_worker") is True:
-        return WorkerError(said or "a worker answers, not the main process", status, errcode)
+    if status in _NOT_ALLOWED:
+        return _not_allowed(status, errcode, says)
     if status == 404:
-        return NoModuleError(_nothing_there(call), status, errcode)
+        return _not_found(call, found, errcode, said)
     if status == 429:
         after = found.get("retry_after_ms")
         after_ms = after if isinstance(after, int) and not isinstance(after, bool) else None
@@ -82,6 +78,21 @@ def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError
         may_be_done = found.get("may_be_done") is True
         return ServerFailedError(message, status, errcode, may_be_done=may_be_done)
     return _refused(status, errcode, said, found.get("problems"))
+
+
+def _not_allowed(status: int, errcode: str, says: str) -> ClientError:
+    if status == 403:
+        return NotAdministratorError(_forbidden(errcode, says), status, errcode)
+    message = f"the server does not accept the token{says or ': it is missing or unknown'}"
+    return NotAllowedError(message, status, errcode)
+
+
+def _not_found(call: Call[T], found: dict[str, Any], errcode: str, said: str) -> ClientError:
+    if errcode == "M_NOT_FOUND":
+        return NotFoundError(said or "nothing matches", 404, errcode)
+    if found.get("is_worker") is True:
+        return WorkerError(said or "a worker answers, not the main process", 404, errcode)
+    return NoModuleError(_nothing_there(call), 404, errcode)
 
 
 def _json(body: bytes) -> Any:

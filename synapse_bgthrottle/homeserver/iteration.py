@@ -34,9 +34,6 @@ _LOOK_S = 0.05
 # they are asked from so long before the wait after a failure ends, so that it is not our batch.
 _ASKED_BEFORE_S = 3.0
 
-# A batch that was due so long ago may have missed the moment that it was for.
-_DELAYED_S = 0.25
-
 # A database that has been silent for so long may be for days: it is looked at once it answers.
 _LONG_SILENCE_S = 60.0
 
@@ -173,7 +170,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._on_internal_error("waiting for a batch's turn", error)
             self._fallback = StockIteration(self._host, self._asked_s)
             target_ms = await self._fallback.__aenter__()
-            with suppress(Exception):  # told; and a batch that is not known of has no rest
+            with suppress(Exception):  # logged; and a batch that is not known of has no rest
                 self._start()
             return target_ms
 
@@ -218,7 +215,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._on_internal_error("after a batch", error)
         is_last = self._database.current_update is None
         if is_last:
-            with suppress(Exception):  # told; it may be that no iteration comes after it
+            with suppress(Exception):  # logged; it may be that no iteration comes after it
                 self._leave()
         if self._fallback is not None:
             return self._fallback
@@ -253,7 +250,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._report(decision)
             asked_before_s = self._asked_before_s(decision)
             is_time = decision.wait_s <= asked_before_s
-            if is_time and await self._has_asked(decision):
+            if is_time and await self._probe.has_asked():
                 continue  # that took time: decide anew
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
@@ -269,15 +266,9 @@ class Iteration(AbstractAsyncContextManager[int]):
         if decision.cause is Cause.BACKOFF:
             return _ASKED_BEFORE_S
         # Or else the moment for batches could be over before the answer is there, each time.
-        return self._probe.took_s if decision.cause is Cause.COMPARE else 0.0
-
-    async def _has_asked(self, decision: Decision) -> bool:
-        """Ask the database if that is due; False: there was nothing to ask."""
-        if not await self._probe.has_asked():
-            return False
-        if decision.wait_s <= 0 and self._probe.took_s > _DELAYED_S:
-            self._throttle.delayed(self._database.name, self._update_name)
-        return True
+        state = self._throttle.updates[self._database.name, self._update_name]
+        is_hush = state.is_adaptive and decision.cause in (Cause.PACE, Cause.COMPARE)
+        return self._probe.took_s if is_hush else 0.0
 
     async def _look_first(self) -> None:
         """Have all looked at that is not of now, which mends the sight."""
@@ -288,7 +279,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._sampler.hurry(name, self._update_name, since_s)
         while not self._sampler.has_looked(name, self._update_name, since_s):
             if self._host.now_s() - begin_s >= PATIENCE_S:
-                return  # what cannot be seen is told elsewhere, and never holds for ever
+                return  # what cannot be seen is logged elsewhere, and never holds for ever
             await self._host.sleep(_LOOK_S)
 
     async def _wait_for_database(self) -> None:

@@ -29,7 +29,7 @@ class Observations:
         self._throttle.observe(database_name, sample)
         self._metrics.observed(database_name)
         if isinstance(sample, ProcessSample):
-            self._week.see(sample, self._throttle.pacer.presence, self._host.wall_s())
+            self._week.see(sample, self._throttle.pacer.activity, self._host.wall_s())
         if database_name is None or not isinstance(sample, DatabaseSample) or sample.is_of_clients:
             return
         if database_name not in self._log_lines:

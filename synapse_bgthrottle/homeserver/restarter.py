@@ -16,6 +16,7 @@ from synapse_bgthrottle.core.scheduling.restarts import Restarts
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.queue import QueueRow, in_order
 from synapse_bgthrottle.core.units import format_duration_ms
+from synapse_bgthrottle.homeserver.internals.guard import call
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 from synapse_bgthrottle.homeserver.sampling.sampler import PATIENCE_S, Sampler
@@ -63,7 +64,7 @@ class Restarter:
         self._sampler = sampler
         self._store = store
         self._metrics = metrics
-        self._loaded_s = host.now_s()
+        self._loaded_s: float = call(host.now_s) or 0.0  # the server starts without
         self._of: dict[str, Restarts] = {}
         self._rows: dict[str, Sequence[QueueRow]] = {}
         self._unwritten: list[Use] = []

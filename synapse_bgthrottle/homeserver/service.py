@@ -23,7 +23,7 @@ from synapse_bgthrottle.core.levers.targets import (
     runnable,
 )
 from synapse_bgthrottle.core.reports.explain import explanation
-from synapse_bgthrottle.core.reports.status import DatabaseLook, status
+from synapse_bgthrottle.core.reports.status import DatabaseLook, ServerLook, status
 from synapse_bgthrottle.core.reports.update_status import Moment
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.failures import complaint_of
@@ -88,11 +88,13 @@ class ModuleSteering:
             self._records.runs,
             looks,
             Moment(self._host.now_s(), self._host.wall_s()),
-            server_name=self._host.server_name,
-            enabled=all(database.enabled for database in databases),
-            store_problem=problem,
-            missing=self._start_notes.missing,
-            warnings=self._start_notes.warnings,
+            ServerLook(
+                server_name=self._host.server_name,
+                enabled=all(database.enabled for database in databases),
+                store_problem=problem,
+                missing=self._start_notes.missing,
+                warnings=self._start_notes.warnings,
+            ),
         )
 
     async def history(

@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
@@ -16,6 +15,7 @@ import psycopg2
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.process import SynapseProcess
 from testbed.servers.tcp_proxy import TcpProxy
+from testbed.waiting import HANG_S, wait_until
 
 Fault = Callable[[], AbstractContextManager[None]]
 
@@ -185,10 +185,7 @@ def suspended(process: SynapseProcess) -> Iterator[None]:
 @contextmanager
 def frozen_in_a_batch(postgres: PostgresServer, server: SynapseProcess) -> Iterator[None]:
     """As a virtual machine that is moved: its sessions stay, and nothing of it does anything."""
-    deadline = time.monotonic() + 60
-    while not _is_at_work(server):
-        if time.monotonic() > deadline:
-            raise TimeoutError("no batch was seen at work")
+    wait_until(lambda: _is_at_work(server))
     processes = postgres.processes()
     for process in processes:
         os.kill(process, signal.SIGSTOP)
@@ -231,30 +228,11 @@ def beside(work: Callable[[], None], end: threading.Event) -> Iterator[None]:
         yield
     finally:
         end.set()
-        thread.join(30)
+        thread.join(HANG_S)
 
 
 def has_aborted(server: SynapseProcess) -> bool:
     return "back-to-back background update failures; aborting" in server.log()
-
-
-def wait_until(
-    condition: Callable[[], Any],
-    timeout_s: float = 60,
-    give_up: Callable[[], bool] = lambda: False,
-) -> None:
-    """Wait until it holds.
-
-    Raises:
-        TimeoutError: it does not, or there is no use in waiting.
-    """
-    deadline = time.monotonic() + timeout_s
-    pause_s = 0.05
-    while not condition():
-        if time.monotonic() > deadline or give_up():
-            raise TimeoutError("the condition did not come true")
-        time.sleep(pause_s)
-        pause_s = min(pause_s * 1.2, 0.25)  # asked often, a server has little else to do
 
 
 def is_told(line: str) -> bool:

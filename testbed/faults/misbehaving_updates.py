@@ -15,6 +15,7 @@ import attrs
 from synapse.module_api import ModuleApi
 
 MODULE = f"{__name__}.OddUpdates"
+LOCK = 4711
 TABLE = "CREATE TABLE IF NOT EXISTS odd_items (update_name TEXT, item INT)"
 
 
@@ -30,6 +31,7 @@ class Oddity:
         spread_ratio: how much dearer the dearest item is; costs are drawn evenly in logarithms.
         failures: so many batches fail, from the first on.
         hang_s: the third batch takes this much longer.
+        waits_in_third: the third batch waits for as long as somebody has the advisory lock `LOCK`.
         batch_items: every batch does so many, however many were asked for; 0: as many as were.
     """
 
@@ -41,6 +43,7 @@ class Oddity:
     failures: int = 0
     hang_s: float = 0.0
     batch_items: int = 0
+    waits_in_third: bool = False
 
     def costs_s(self) -> list[float]:
         """Of each item, the same each time."""
@@ -90,6 +93,8 @@ class _Handler:
             txn.executemany("INSERT INTO odd_items (update_name, item) VALUES (?, ?)", rows)
             if type(txn.database_engine).__name__ == "PostgresEngine":
                 txn.execute("SELECT pg_sleep(?)", (takes_s,))
+                if odd.waits_in_third and self._batches == 3:
+                    txn.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
             else:
                 time.sleep(takes_s)
             updates._background_update_progress_txn(txn, odd.name, {"at": end})

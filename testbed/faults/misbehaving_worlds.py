@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from testbed.observe.forbidden_log_lines import complaints
 from testbed.servers.matrix import MatrixClient
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.server import MODULE, SynapseServer
+from testbed.waiting import HANG_S, within
 
 # Synapse's names of databases, and which of its stores is where.
 _STORES = {"master": "main", "other": "state"}
@@ -161,15 +161,12 @@ class OddWorld:
                     wrong += abs(expected - items) + count - items
         return wrong
 
-    def live(self, patience_s: float) -> Seen:
+    def live(self, patience_s: float = HANG_S) -> Seen:
         """Run it among clients until all of the first database is done, or given up."""
         server, name = self.server, self.updates[0].name
         with server, clients(self.admin) as requests, told(self.admin, name) as told_s:
             begin, begin_s = time.monotonic(), time.time()
-            with suppress(TimeoutError):
-                faults.wait_until(
-                    lambda: not self.pending(), patience_s, lambda: faults.has_aborted(server)
-                )
+            within(patience_s, lambda: not self.pending(), lambda: faults.has_aborted(server))
             lasted_s = time.monotonic() - begin
             aborted, end_s = faults.has_aborted(server), time.time()
         log = server.log()

@@ -47,13 +47,14 @@ class Requests:
 def clients(admin: MatrixClient) -> Iterator[Requests]:
     """Somebody who reads and writes ten times a second."""
     requests = Requests()
+    client = admin.impatient()
     end = threading.Event()
 
     def ask() -> None:
         number = 0
         while not end.wait(0.1):
             number += 1
-            requests.ask(admin, number)
+            requests.ask(client, number)
 
     with faults.beside(ask, end):
         yield requests

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 
 import attrs
 
-from testbed.faults.faults import has_aborted, is_told, wait_until
+from testbed.faults.faults import has_aborted, is_told
 from testbed.faults.reindex_worlds import World
 from testbed.observe.forbidden_log_lines import complaints
 from testbed.servers.process import SynapseProcess
+from testbed.waiting import HANG_S, wait_until, within
 
 
 @attrs.frozen
@@ -67,22 +68,20 @@ def go_through(
         rows_before = world.rows()
         with fault:
             from_fault = len(server.log().encode())
-            with suppress(TimeoutError):  # nothing more happens to one that has aborted
-                wait_until(lambda: False, outage_s, give_up=lambda: has_aborted(server))
+            # Nothing more happens to one that has aborted.
+            within(outage_s, lambda: has_aborted(server))
             batches_in_it = _batches(server, from_fault)
         ended = time.monotonic()
         from_then = len(server.log().encode())
         rows_after = world.rows()
         recovered_s: float | None = None
-        with suppress(TimeoutError):
-            wait_until(
-                lambda: _batches(server, from_then) >= batch or world.pending() == 0,
-                patience_s,
-                give_up=lambda: has_aborted(server),
-            )
+        if within(
+            patience_s,
+            lambda: _batches(server, from_then) >= batch or world.pending() == 0,
+            give_up=lambda: has_aborted(server),
+        ):
             recovered_s = time.monotonic() - ended
-        with suppress(TimeoutError):
-            wait_until(lambda: world.pending() == 0, 120, give_up=lambda: has_aborted(server))
+        within(HANG_S, lambda: world.pending() == 0, give_up=lambda: has_aborted(server))
     log = server.log(begin)
     told = [line for line in log.splitlines() if is_told(line)]
     return Seen(

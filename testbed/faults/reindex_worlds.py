@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from testbed.faults import sqlite_data
 from testbed.servers.matrix import MatrixClient
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.server import SynapseServer
+from testbed.waiting import wait_until
 
 UPDATE = "event_search"
 _SEARCHED = "type IN ('m.room.message', 'm.room.name')"
@@ -99,7 +99,7 @@ class SqliteSource:
         server = SynapseServer(folder, None, {"background_updates": {"sleep_enabled": False}})
         with server:
             token = _talk(server)
-            _wait_until(lambda: sqlite_data.pending_updates(server.database_path) == 0)
+            wait_until(lambda: sqlite_data.pending_updates(server.database_path) == 0)
         sqlite_data.multiply_events(server.database_path, events)
         return cls(server.database_path, token)
 
@@ -141,7 +141,7 @@ class PostgresSource:
         with SynapseServer(folder, None, extra) as server:
             token = _talk(server)
             with postgres.session(template) as cursor:
-                _wait_until(lambda: _is_empty(cursor))
+                wait_until(lambda: _is_empty(cursor))
         with postgres.session(template) as cursor:
             _multiply(cursor, events)
         return cls(postgres, template, token)
@@ -240,11 +240,3 @@ def _multiply(cursor: Any, total: int) -> None:
         "ANALYZE",
     ):
         cursor.execute(statement)
-
-
-def _wait_until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the condition did not come true")
-        time.sleep(0.1)

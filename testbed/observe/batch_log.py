@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
@@ -108,6 +109,12 @@ def module_batches(log: str) -> list[ModuleBatch]:
                 )
             )
     return found
+
+
+def has_just_ended(log: str) -> bool:
+    """Whether a batch ended within the last second: a long rest has hardly begun."""
+    found = batches(log)
+    return bool(found) and time.time() - found[-1].end_s < 1
 
 
 def duty_cycle(found: list[Batch]) -> float:

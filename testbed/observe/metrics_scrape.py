@@ -9,6 +9,8 @@ import attrs
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from testbed.waiting import HANG_S
+
 PREFIX = "synapse_bgthrottle_"
 
 
@@ -30,7 +32,8 @@ class Scrape:
         if port is None:
             text = generate_latest().decode()
         else:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            url = f"http://127.0.0.1:{port}/metrics"
+            with urllib.request.urlopen(url, timeout=HANG_S) as answer:
                 text = answer.read().decode()
         ours = [
             family

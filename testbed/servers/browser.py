@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from typing_extensions import Self
+
+from testbed import waiting
 
 T = TypeVar("T")
 
@@ -164,25 +165,29 @@ class Browser:
         return list(self.run("return window.__violations"))
 
     def requests(self) -> list[Mapping[str, Any]]:
-        """All so far: `url`, `method`, `headers`."""
+        """All so far: `url`, `method`, `headers`, and `at_s`, when it was sent (monotonic)."""
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
-                self._requests.append(message["params"]["request"])
+                at_s = message["params"]["timestamp"]
+                self._requests.append({**message["params"]["request"], "at_s": at_s})
         return list(self._requests)
 
-    def wait(self, condition: Callable[[], T], timeout_s: float = 20) -> T:
+    def wait(self, condition: Callable[[], T]) -> T:
         """For the page to come to where the condition holds; answers what it was then.
 
         Raises:
-            TimeoutError: it does not; with what is to be seen.
+            HangError: it does not; with what is to be seen.
         """
-        deadline = time.monotonic() + timeout_s
-        while not (found := condition()):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not so within {timeout_s:g}s:\n{self.text()}")
-            time.sleep(0.1)
-        return found
+        found: list[T] = []
+
+        def look() -> bool:
+            found[:] = [condition()]
+            return bool(found[0])
+
+        if not waiting.within(waiting.HANG_S, look):
+            raise waiting.hang(f"the page shows\n{self.text()}")
+        return found[0]
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
         """Of what is to be seen, or of the whole page."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from testbed.servers.process import ROOT
+from testbed.waiting import HANG_S
 
 COMMAND = (sys.executable, "-m", "synapse_bgthrottle.cli")
 
@@ -48,7 +49,7 @@ class Command:
             **(more or {}),
         }
 
-    def run(self, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """To its end, without a terminal."""
         return subprocess.run(
             [*COMMAND, *arguments],
@@ -56,7 +57,7 @@ class Command:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=timeout_s,
+            timeout=HANG_S,
             check=False,
         )
 

@@ -24,6 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from testbed.waiting import HANG_S, within
+
 APPS = ("synapse.app.homeserver", "synapse.app.generic_worker")
 _PROXY = "synapse.app.complement_fork_proxied_reactor"
 
@@ -106,11 +108,9 @@ class ForkServer:
     def _start(self) -> None:
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        deadline_s = time.monotonic() + 60
-        while not self._path.exists():
-            if self._process.poll() is not None or time.monotonic() > deadline_s:
-                raise RuntimeError(f"no fork server:\n{self._log_path.read_text()}")
-            time.sleep(0.05)
+        ended = self._process.poll
+        if not within(HANG_S, self._path.exists, lambda: ended() is not None):
+            raise RuntimeError(f"no fork server:\n{self._log_path.read_text()}")
 
 
 def main(path: str) -> None:

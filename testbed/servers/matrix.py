@@ -10,31 +10,48 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from testbed.servers.process import SynapseProcess
 from testbed.servers.server import REGISTRATION_SECRET
+from testbed.waiting import HANG_S
 
 
 class MatrixClient:
-    """A user, made by `register`, on one server."""
+    """A user, made by `register`, on one server.
 
-    def __init__(self, url: str, token: str = "") -> None:
-        self._url = url
+    Args:
+        url: of the server.
+        token: the user's.
+        timeout_s: how long an answer is waited for.
+    """
+
+    def __init__(self, url: str, token: str = "", timeout_s: float = HANG_S) -> None:
+        self.url = url
         self.token = token
+        self._timeout_s = timeout_s
+        known = SynapseProcess.tokens.setdefault(url, [])
+        if token and token not in known:
+            known.append(token)
         self._transactions = itertools.count()
+
+    def impatient(self) -> MatrixClient:
+        """The same user as most clients are: an answer that takes longer is none."""
+        return MatrixClient(self.url, self.token, timeout_s=30)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The answer's JSON.
 
         Raises:
             urllib.error.HTTPError: the server refused.
+            OSError: it did not answer within `timeout_s`.
         """
         request = urllib.request.Request(
-            self._url + path,
+            self.url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {self.token}"} if self.token else {},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             error.msg += f": {error.read(1000).decode(errors='replace')}"

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import psycopg2
 
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.process import ends_with_us, free_port
+from testbed.waiting import HANG_S, within
 
 _UNPRIVILEGED = "nobody"  # it refuses to run as root
 
@@ -67,17 +67,19 @@ class PgBouncer:
             self._process = subprocess.Popen(
                 arguments, stdin=settings, stdout=log, stderr=log, cwd="/"
             )
-        deadline_s = time.monotonic() + 30
-        while time.monotonic() < deadline_s:
-            try:
-                psycopg2.connect(**self.connection("postgres")).close()
-                return self
-            except psycopg2.OperationalError:
-                time.sleep(0.05)
-        self.__exit__()
-        raise RuntimeError(f"PgBouncer does not answer:\n{self.log()[-2000:]}")
+        if not within(HANG_S, self._answers):
+            self.__exit__()
+            raise RuntimeError(f"PgBouncer does not answer:\n{self.log()[-2000:]}")
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            psycopg2.connect(**self.connection("postgres")).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(30)
+            self._process.wait(HANG_S)

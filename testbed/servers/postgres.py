@@ -12,7 +12,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import psycopg2
 
+from testbed import waiting
 from testbed.servers.process import cpu_s, ends_with_us, free_port
 
 _UNPRIVILEGED = "nobody"
@@ -75,17 +75,19 @@ class PostgresServer:
         options = ["-p", str(self.port), "-c", f"unix_socket_directories={self._folder}"]
         for name, value in self._settings.items():
             options += ["-c", f"{name}={value}"]
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if self._process is None or self._process.poll() is not None:
+
+        def answers() -> bool:
+            if not self.is_running():
                 # Again, if it has ended: one before it, that was killed, may still be ending.
                 self._launch(options)
             try:
                 psycopg2.connect(**self.connection("postgres")).close()
-                return
             except psycopg2.OperationalError:
-                time.sleep(0.05)
-        raise RuntimeError(f"PostgreSQL does not answer:\n{self._log_path.read_text()[-2000:]}")
+                return False
+            return True
+
+        waiting.watch(self)
+        waiting.wait_until(answers)
 
     def _launch(self, options: list[str]) -> None:
         if self._user:  # again: another run of tests may have closed a folder above
@@ -102,12 +104,20 @@ class PostgresServer:
         """As `systemctl stop` does: sessions are ended, then the server."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)  # "fast": does not wait for sessions
-            self._process.wait(30)
+            self._process.wait(waiting.HANG_S)
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)  # "immediate": as after a crash
-            self._process.wait(30)
+            self._process.wait(waiting.HANG_S)
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def state(self) -> str:
+        """The end of its log."""
+        log = self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
+        return f"{self._log_path}:\n{waiting.last_lines(log)}"
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
+from types import TracebackType
+from typing import ClassVar
 
 from typing_extensions import Self
 
+from testbed import waiting
 from testbed.servers.forks import APPS, ForkedProcess, ForkServer
 
 ROOT = Path(__file__).parents[2]
+
+# How long one look at a server waits for its answer; there are others after it.
+_LOOK_S = 10.0
 
 # prctl(PR_SET_PDEATHSIG, SIGKILL) outlasts the exec, but not a change of user.
 _LAUNCH = """
@@ -35,11 +44,26 @@ def ends_with_us(*command: str, user: int = 0, group: int = 0) -> list[str]:
     return [sys.executable, "-c", _LAUNCH, str(user), str(group), *command]
 
 
+# Below those that the system takes for outgoing connections, as it might between our choice of a
+# port and the start of its server, or while a server is stopped.
+_PORTS = range(15_000, 32_000)
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """One that is free, and that no other process of ours on this machine is given."""
+    path = Path(tempfile.gettempdir()) / f"bgthrottle-port-{os.getuid()}"
+    with path.open("a+") as last:
+        fcntl.flock(last, fcntl.LOCK_EX)
+        last.seek(0)
+        port = int(last.read() or _PORTS.start)
+        while True:
+            port = port + 1 if port + 1 in _PORTS else _PORTS.start
+            with suppress(OSError), socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+                break
+        last.truncate(0)
+        last.write(str(port))
+    return port
 
 
 def cpu_s(process_id: int) -> float:
@@ -71,9 +95,11 @@ class SynapseProcess:
 
     Attributes:
         forks: what forks those of our own environment; None: each imports Synapse itself.
+        tokens: of its users, by its URL; one of them may be an administrator's.
     """
 
     forks: ForkServer | None = None
+    tokens: ClassVar[dict[str, list[str]]] = {}
 
     def __init__(
         self,
@@ -90,30 +116,33 @@ class SynapseProcess:
         self._folder = folder
         self._output_path = log_path.with_suffix(".output")
         self._app = app if python is None else ""
+        self._state_at_failure = ""
         self._options = [option for path in config_paths for option in ("-c", str(path))]
         self._command = ends_with_us(str(python or sys.executable), "-m", app, *self._options)
 
-    def start(self, timeout_s: float = 60) -> None:
+    def start(self) -> None:
         """Start it and wait until it answers.
 
         Raises:
-            RuntimeError: it ended, or does not answer; with what it printed.
+            RuntimeError: it ended; with what it printed.
+            HangError: it does not answer.
         """
         self.launch()
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if self.process is None or self.process.poll() is not None:
-                raise RuntimeError(f"Synapse ended at its start:\n{self.output()}")
-            try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=2):
-                    return
-            except OSError:
-                time.sleep(0.05)
-        self.stop()
-        raise RuntimeError(f"Synapse does not answer:\n{self.output()}")
+        waiting.wait_until(self._is_up)
+
+    def _is_up(self) -> bool:
+        if not self.is_running():
+            raise RuntimeError(f"Synapse ended at its start:\n{self.output()}")
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=_LOOK_S):
+                return True
+        except (OSError, HTTPException):
+            return False
 
     def launch(self) -> None:
         """Start it and do not wait."""
+        waiting.watch(self)
+        self._state_at_failure = ""
         if self.forks is not None and self._app in APPS:
             self.process = self.forks.launch(
                 self._app, self._options, self._folder, self._output_path
@@ -129,18 +158,27 @@ class SynapseProcess:
                 start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
             )
 
-    def stop(self, timeout_s: float = 30) -> float:
+    def stop(self) -> float:
         """SIGTERM, and SIGKILL where that does not end it; answers the seconds that it took."""
         if self.process is None:
             return 0.0
         begin = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(timeout_s)
+            self.process.wait(waiting.HANG_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         return time.monotonic() - begin
+
+    def kill(self) -> None:
+        """SIGKILL, as when the power fails; returns when it has ended."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def cpu_s(self) -> float:
         """CPU time of the running process so far, in seconds (Linux)."""
@@ -162,9 +200,39 @@ class SynapseProcess:
         """What it printed, mostly errors of its configuration."""
         return self._output_path.read_text(errors="replace")
 
+    def state(self) -> str:
+        """Its status and the end of its log, or what they were when a test failed."""
+        return self._state_at_failure or "\n".join(
+            (
+                f"{self.log_path}: exit status {self.exit_status()}",
+                f"  status: {self._status()}",
+                waiting.last_lines(self.log()),
+                waiting.last_lines(self.output() if self._output_path.exists() else ""),
+            )
+        )
+
+    def _status(self) -> str:
+        """What the module's API answers, by whichever token is an administrator's."""
+        answer = "no token is known"
+        for token in reversed(self.tokens.get(self.url, []) if self.is_running() else []):
+            request = urllib.request.Request(
+                f"{self.url}/_synapse/bgthrottle/v1/status",
+                headers={"Authorization": f"Bearer {token}"},
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=_LOOK_S) as body:
+                    return str(body.read().decode())
+            except (OSError, HTTPException) as error:
+                answer = repr(error)
+        return answer
+
     def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._state_at_failure = self.state()
         self.stop()

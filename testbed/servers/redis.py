@@ -6,10 +6,10 @@ import importlib.util
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 from testbed.servers.process import ends_with_us, free_port
+from testbed.waiting import HANG_S, within
 
 
 class RedisServer:
@@ -27,14 +27,17 @@ class RedisServer:
             self._process = subprocess.Popen(
                 ends_with_us(_binary(), *options), cwd=self._folder, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return self
-            except OSError:
-                time.sleep(0.02)
-        raise RuntimeError(f"Redis does not answer:\n{(self._folder / 'redis.log').read_text()}")
+        ended = self._process.poll
+        if not within(HANG_S, self._answers, lambda: ended() is not None):
+            raise RuntimeError(f"no Redis:\n{(self._folder / 'redis.log').read_text()}")
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     def stop(self) -> None:
         """At once: it keeps nothing."""

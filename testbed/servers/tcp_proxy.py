@@ -15,6 +15,7 @@ import yaml
 from typing_extensions import Self
 
 from testbed.servers.process import free_port
+from testbed.waiting import HANG_S
 
 # Closing then sends RST instead of FIN, and throws away what was not sent.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -63,10 +64,10 @@ class TcpProxy:
     def __exit__(self, *_: object) -> None:
         self.reset()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(HANG_S)
 
     def _run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(HANG_S)
 
     async def _listen(self) -> None:
         self._open.set()

@@ -47,7 +47,7 @@ class _Watched(Throttle):
     def observe(self, database_name: str | None, sample: Sample) -> None:
         super().observe(database_name, sample)
         if isinstance(sample, ProcessSample):
-            self.week.see(sample, self.pacer.presence, WALL_S + sample.at_s)
+            self.week.see(sample, self.pacer.activity, WALL_S + sample.at_s)
 
 
 class Foretold:

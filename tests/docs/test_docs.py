@@ -45,16 +45,23 @@ def test_there_are_blocks() -> None:
 
 
 def test_readme_example() -> None:
-    """The README's eight lines do what the README says of them."""
-    block = next(block for page, _, block in BLOCKS if page == "README.md")
-    assert 8 == len(block.splitlines())
-    config = parse(module_config(yaml.safe_load(block)))
+    """The README begins with no settings, then its rules do what it says of them."""
+    page = (ROOT / "README.md").read_text()
+    begin, rules = (yaml.safe_load(block) for name, _, block in BLOCKS if name == "README.md")
+    assert {} == module_config(begin)
+    assert parse({}).settings == parse(module_config(begin)).settings
+    config = parse(module_config(rules))
     search, shots = config.rules
-    assert "balanced" == config.settings.profile
+    assert "balanced" == config.settings.profile == str(BUILT_IN.profile)
     assert search.matches("event_search", "master", False)
     assert 200 == search.settings.max_items_per_second
+    assert "The search index is now filled at 200 events a second at most." in page
+    assert not search.matches("an_index", "master", True)
     assert shots.matches("an_index", "master", True)
+    assert not shots.matches("another_update", "master", False)
     assert ["mon,tue,wed,thu,fri 01:00 to 05:00"] == [str(w) for w in shots.settings.windows or ()]
+    assert "UTC" == str(merge([shots.settings, config.settings]).time_zone)
+    assert "between 1 and 5 at night (UTC), on\nworking days" in page
 
 
 def test_sample_config() -> None:

@@ -1,5 +1,6 @@
 """What the page on installation has its readers do."""
 
+import configparser
 import re
 import sqlite3
 from pathlib import Path
@@ -27,3 +28,26 @@ def test_all_tables_are_removed() -> None:
     database.executescript(statements)
     assert [(0,)] == database.execute(_TABLES).fetchall()
     database.close()
+
+
+def test_project_urls() -> None:
+    """What the package index will link to is one repository, and files that are in it."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    lines = config["metadata"]["project_urls"].strip().splitlines()
+    urls = dict(line.split(" = ") for line in lines)
+    repository = urls["Source"]
+    assert all(url.startswith(repository) for url in urls.values())
+    paths = re.findall(r"/(?:tree|blob)/main/(\S+)", "\n".join(lines))
+    assert ["docs", "CHANGELOG.md"] == paths
+    assert all((ROOT / path).exists() for path in paths)
+
+
+def test_before_the_first_release() -> None:
+    """From a clone and from a Git address, the module and the command are installed."""
+    section = PAGE.partition("\n## Before the first release\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| .*\| `(pip .*?)` \| `(pipx .*?)` \|$", section, re.M)
+    module, command = zip(*rows, strict=True)
+    assert ("pip install ./synapse-bgthrottle", 'pip install "git+$URL"') == module
+    assert all("synapse-bgthrottle[cli]" in line for line in command)
+    assert ["git+$URL" in line for line in module] == ["git+$URL" in line for line in command]

@@ -10,7 +10,7 @@ PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")})
 FOLDERS = frozenset(path.name for path in ROOT.iterdir() if path.is_dir())
 
 _BLOCK = re.compile(r"^( *)```.*?^\1```$", re.M | re.S)
-_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_LINK = re.compile(r"(?:\]\(|\b(?:href|src)=\")([^)\"\s]+)[)\"]")
 _HEADING = re.compile(r"^#+ +(.*)$", re.M)
 _PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.(?:js|json|md|mjs|py|yaml))`")
 _PROGRAM = re.compile(r"python -m ((?:\w+\.)*\w+)")

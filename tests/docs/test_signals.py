@@ -94,9 +94,8 @@ def cells(profile: Profile) -> list[str]:
     tolerance, target_ms = profile.tolerance_ratio, profile.busy_target_ms
     return [
         "any" if tolerance == inf else format_ratio(tolerance),
-        format_ratio(profile.start_duty_ratio),
+        "yes" if profile.like_stock else "no",
         "any" if target_ms == inf else format_duration_ms(target_ms),
-        format_duration_ms(profile.longest_gate_s * 1000),
         format_duration_ms(profile.quiet_after_s * 1000),
     ]
 

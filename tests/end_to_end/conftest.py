@@ -3,7 +3,7 @@
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
+from testbed import waiting
 from testbed.faults import sqlite_data
 from testbed.faults.misbehaving_worlds import OddSource
 from testbed.faults.reindex_worlds import synapse_database
@@ -39,6 +40,24 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     SynapseProcess.forks.stop()
     SynapseProcess.forks = None
+
+
+@pytest.fixture(autouse=True)
+def own_servers() -> None:
+    """The report of a failure has nothing of the servers of earlier tests."""
+    waiting.forget_ended()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure is reported with the state of the servers."""
+    report = yield
+    is_told = call.excinfo is not None and call.excinfo.errisinstance(waiting.HangError)
+    if report.failed and not is_told:
+        report.sections.append(("servers", waiting.states()))
+    return report
 
 
 @pytest.fixture(scope="session")

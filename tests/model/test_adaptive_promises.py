@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from synapse_bgthrottle.core.config.limits import Adaptive
-from synapse_bgthrottle.core.config.profiles import PROFILES
+from synapse_bgthrottle.core.config.limits import Adaptive, FixedSleep, Pace
 from testbed.simulation import faults, loads
 from testbed.simulation.model import ClientsModel, ServerModel, UpdateModel
 from testbed.simulation.presets import (
@@ -94,12 +93,19 @@ def test_load_goes() -> None:
     ids=["event_search", "event_resign"],
 )
 def test_harm_is_bounded(update: UpdateModel, most: float) -> None:
-    """Balanced, clients are hardly slower where unthrottled makes them slower by 0.7 and up."""
-    alone = World(TWO_CORES, ClientsModel(kinds=REALISTIC, load=loads.steady(15)), streams(1))
-    base = alone.run(300).latencies(60).geometric_mean_s
-    record = world(update).run(300)
-    assert most > record.latencies(60).geometric_mean_s / base
-    assert 0.03 < record.share_in_batches(60, 300)
+    """Balanced, clients are hardly slower where unthrottled makes them slower by 0.7 and up.
+
+    In the mean of some runs: early experiments may be lucky or unlucky.
+    """
+    slower = []
+    for seed in (1, 2, 3, 4):
+        clients = ClientsModel(kinds=REALISTIC, load=loads.steady(15))
+        base_s = World(TWO_CORES, clients, streams(seed)).run(300).latencies(60).geometric_mean_s
+        record = world(update, seed=seed).run(300)
+        slower.append(record.latencies(60).geometric_mean_s / base_s)
+        assert 0.03 < record.share_in_batches(60, 300)
+    assert most > sum(slower) / len(slower)
+    assert 1.2 > max(slower)
 
 
 def test_profiles_are_in_order() -> None:
@@ -115,11 +121,38 @@ def test_profiles_are_in_order() -> None:
 
 
 def test_quick_where_it_harms_nobody() -> None:
-    """On spare cores, an update that clients do not feel soon gets far more than it began with.
-
-    How much is in part chance (docs/benchmarks.md, "Spare cores"): the mean of some runs counts.
-    """
+    """On spare cores, an update that clients do not feel has most of the time within minutes."""
     update = UpdateModel(database_s=1e-4)  # on another machine, with cores to spare
-    records = [world(update, server=SPARE_CORES, seed=seed).run(400) for seed in range(1, 5)]
-    shares = [record.share_in_batches(300, 400) for record in records]
-    assert 4 * PROFILES["balanced"].start_duty_ratio < sum(shares) / len(shares)
+    records = [world(update, server=SPARE_CORES, seed=seed).run(300) for seed in range(1, 5)]
+    shares = [record.share_in_batches(120, 300) for record in records]
+    assert 0.7 < sum(shares) / len(shares)
+    assert 0.4 < min(shares)
+
+
+def test_finding_out_is_bounded() -> None:
+    """In its first minute a harmful update slows clients by some percent, and never by a third."""
+    clients = ClientsModel(kinds=REALISTIC, load=loads.steady(15))
+    slower = []
+    for seed in range(1, 5):
+        alone = World(TWO_CORES, clients, streams(seed)).run(60).latencies()
+        record = world(EVENT_SEARCH, seed=seed).run(60)
+        slower.append(record.latencies().geometric_mean_s / alone.geometric_mean_s)
+    assert 1.15 > sum(slower) / len(slower)
+    assert 1.3 > max(slower)
+
+
+@pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
+def test_quicker_than_stock_at_no_more_harm(update: UpdateModel) -> None:
+    """Once it has found out, balanced does more than stock, and costs clients no more."""
+    clients = ClientsModel(kinds=REALISTIC, load=loads.steady(15))
+    items, slower = [0.0, 0.0], [0.0, 0.0]
+    for seed in (1, 2, 3):
+        alone = World(TWO_CORES, clients, streams(seed)).run(300).latencies(60)
+        paces: tuple[Pace, Pace] = (FixedSleep(1000), Adaptive())
+        for number, pace in enumerate(paces):
+            record = world(update, pace, seed=seed).run(300)
+            items[number] += record.items(60, 300)
+            mean_s = record.latencies(60).geometric_mean_s
+            slower[number] += (mean_s / alone.geometric_mean_s - 1) / 3
+    assert items[1] > 1.1 * items[0]
+    assert slower[1] < max(slower[0], 0.06) + 0.01

@@ -86,7 +86,7 @@ def foretold(raw: dict[str, Any], load: WeeklyLoad, items: float, per_batch_s: f
             1_000_000,
             0.03,
         ),
-        ({"sleep": "1s"}, COMING, 600_000, 0.03),
+        ({"sleep": "1s"}, COMING, 600_000, 0.05),
         ({"profile": "finish", "windows": TWO_WINDOWS}, COMING, 6_000_000, 0.03),
         ({"duty_cycle": "20%", "max_hold": "2m", "windows": [TWO_WINDOWS[1]]}, COMING, 1e5, 0.06),
         ({}, flat(value=0.0), 4_000_000, 0.03),
@@ -187,9 +187,9 @@ def test_the_range_holds_the_truth() -> None:
 def test_follows_clients_that_come() -> None:
     """On SQLite, idle and then with clients, half a minute later the pace told is that of now."""
     clients = ClientsModel(kinds=REALISTIC, load=Load(15.0, lambda s: 15.0 if s > 60 else 0.0))
-    run = Foretold(
-        SQLITE, clients, streams(1), EVENT_SEARCH, Settings(pace=Adaptive(), profile="balanced")
-    )
+    update = attrs.evolve(EVENT_SEARCH, items=1e8)
+    settings = Settings(pace=Adaptive(), profile="balanced")
+    run = Foretold(SQLITE, clients, streams(1), update, settings)
     run.run(60.0)
     idle = run.told[-1].estimate
     run.run(95.0)

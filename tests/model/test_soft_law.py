@@ -25,7 +25,7 @@ class Filtered:
     def __call__(self, pressure: float) -> float:
         share = 0.7 if pressure > self.pressure else 0.3
         self.pressure += share * (pressure - self.pressure)
-        self.law.step(Soft(self.pressure, "a_signal"), 1.0, FLOOR)
+        self.law.step(Soft(self.pressure, "a_signal"), FLOOR)
         return self.law.ratio
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.waiting import HANG_S
+
 TESTS = Path(__file__).parent.parent / "page"
 
 
@@ -29,7 +31,7 @@ def test_modules(path: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
     assert 0 == done.returncode, done.stdout + done.stderr

@@ -25,7 +25,6 @@ class Server:
 
     def __init__(self, lost_in: int | None = None, back_in: int | None = None) -> None:
         self.life = 0
-        self.process = SimpleNamespace(kill=lambda: None, wait=lambda: None)
         self._lost_in = lost_in
         self._back_in = back_in
         self._levers: list[dict[str, str]] = []
@@ -45,6 +44,9 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
+        pass
+
+    def kill(self) -> None:
         pass
 
     def stop(self) -> float:

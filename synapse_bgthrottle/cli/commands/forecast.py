@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -71,13 +71,10 @@ class _Asked:
 def forecast_command(
     session: Session,
     files: tuple[Path, ...],
-    items: float | None,
-    rate: float | None,
-    update: str | None,
-    one_shot: float | None,
-    load: str | None,
     server: str | None,
     picture: Path | None,
+    one_shot: float | None,
+    **options: Any,
 ) -> None:
     """Tell when updates will be done, and what else would cost.
 
@@ -90,8 +87,9 @@ def forecast_command(
       bgthrottle forecast --load office --svg forecast.svg
       bgthrottle forecast --items 1e9 --rate 5/ms --config /etc/matrix-synapse/homeserver.yaml
     """
-    asked = _Asked(update, items, rate, one_shot, load, None if server is None else SLOPES[server])
-    if not files and items is None and (one_shot is None or session.settings().url):
+    slope = None if server is None else SLOPES[server]
+    asked = _Asked(**options, one_shot_s=one_shot, slope=slope)
+    if not files and asked.items is None and (one_shot is None or session.settings().url):
         told = _of_server(session, asked)
     else:
         told = _of_numbers(session, asked, files)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import attrs
 import click
 
 from synapse_bgthrottle.cli import completion
@@ -46,6 +47,15 @@ def release_command(
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
 
 
+@attrs.frozen
+class _Asked:
+    """The options of `set` that go with every lever."""
+
+    database: str | None
+    reason: str
+    yes: bool
+
+
 @click.command("set")
 @click.argument("update", shell_complete=completion.updates)
 @click.argument(
@@ -63,9 +73,7 @@ def set_command(
     settings_given: tuple[str, ...],
     reset: bool,
     for_ms: int | None,
-    database: str | None,
-    reason: str,
-    yes: bool,
+    **options: Any,
 ) -> None:
     """Put other settings in force for a while.
 
@@ -89,21 +97,22 @@ def set_command(
                 f"say of which update: bgthrottle set NAME {update} ('*': of all)"
             )
         raise click.UsageError("give KEY=VALUE, such as profile=finish, or --reset")
+    asked = _Asked(**options)
     settings = dict(_setting(text) for text in settings_given)
     span_ms = 24 * 3_600_000 if for_ms is None else for_ms
     if is_wide(update) and not reset:
         texts = " ".join(settings_given)
-        session.confirm(f"Set {texts} for all updates for {duration(span_ms)}?", yes)
+        session.confirm(f"Set {texts} for all updates for {duration(span_ms)}?", asked.yes)
     with session.client(changes=True) as client:
         if reset:
             try:
-                answer = client.reset(update, database=database, reason=reason)
+                answer = client.reset(update, database=asked.database, reason=asked.reason)
             except NotFoundError as error:
                 tell_nothing(session, client, str(error))
                 return
         else:
             answer = client.override(
-                update, settings, database=database, duration=span_ms, reason=reason
+                update, settings, database=asked.database, duration=span_ms, reason=asked.reason
             )
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
 

@@ -25,16 +25,7 @@ def forecast_lines(forecast: Forecast) -> Iterator[Line]:
     if not forecast.updates:
         yield Line("nothing is pending, so there is nothing to forecast", "good")
         return
-    is_one = len({update.database for update in forecast.updates}) < 2
-    untold: dict[str, list[UpdateForecast]] = {}
-    for update in forecast.updates:
-        if update.ends_ms is None:
-            untold.setdefault(update.why or "no end is known", []).append(update)
-        else:
-            text = _update_line(update, update.ends_ms, forecast.made_ms, is_one)
-            yield Line(text, "held" if update.why else "")
-    for why, updates in untold.items():
-        yield Line(_untold_line(why, updates, is_one), "held")
+    yield from _update_lines(forecast)
     if any(each.ends_ms is not None for each in forecast.configurations):
         yield Line("")
         yield Line(_HEAD, "title")
@@ -48,6 +39,20 @@ def forecast_lines(forecast: Forecast) -> Iterator[Line]:
         yield Line(note, "faint")
     if forecast.past is not None:
         yield Line(_past_line(forecast.past), "faint")
+
+
+def _update_lines(forecast: Forecast) -> Iterator[Line]:
+    """When each update is done; those without a known end together, by their reason."""
+    is_one = len({update.database for update in forecast.updates}) < 2
+    untold: dict[str, list[UpdateForecast]] = {}
+    for update in forecast.updates:
+        if update.ends_ms is None:
+            untold.setdefault(update.why or "no end is known", []).append(update)
+        else:
+            text = _update_line(update, update.ends_ms, forecast.made_ms, is_one)
+            yield Line(text, "held" if update.why else "")
+    for why, updates in untold.items():
+        yield Line(_untold_line(why, updates, is_one), "held")
 
 
 def _update_line(update: UpdateForecast, ends_ms: float, made_ms: float, is_one: bool) -> str:

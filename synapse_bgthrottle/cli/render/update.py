@@ -59,7 +59,10 @@ def why(database: "DatabaseStatus") -> str:
         return f"stopped: Synapse is not working on this queue{_again(database)}"
     if database.state == "disabled":
         return "disabled: background updates are switched off"
-    current = database.current
+    return _why_current(database.current)
+
+
+def _why_current(current: "RunningUpdate | None") -> str:
     decision = None if current is None else current.decision
     if decision is not None and decision.is_hold:
         when = "" if decision.next_try_ms is None else f" ({time_of_day(decision.next_try_ms)})"
@@ -107,25 +110,24 @@ def pending_lines(pending: "tuple[PendingUpdate, ...]", most: int | None) -> Ite
     """What waits, in order; with `most`, no more than so many and then a count."""
     shown = pending[:most]
     for place, update in enumerate(shown, start=2):
-        notes = []
-        if update.one_shot:
-            notes.append("one-shot")
-        if update.paused:
-            notes.append("paused")
-        if update.known is False:
-            notes.append("not known to this version of Synapse")
-        if update.progress is not None and update.progress.ratio is not None:
-            notes.append(f"{share(update.progress.ratio)} done")
-        if update.depends_on:
-            notes.append(f"depends on {update.depends_on}")
-        if update.waits_for and update.waits_for != update.depends_on:
-            notes.append(f"waits behind {update.waits_for}")
-        if not update.is_reachable:
-            notes.append("will never begin: updates wait for each other")
+        notes = [note for applies, note in _pending_notes(update) if applies]
         text = f"    {place}. {update.name}{': ' if notes else ''}{'; '.join(notes)}"
         yield Line(text, "problem" if update.known is False else "")
     if len(pending) > len(shown):
         yield Line(f"    and {len(pending) - len(shown)} more", "faint")
+
+
+def _pending_notes(update: "PendingUpdate") -> Iterator[tuple[bool, str]]:
+    """What may be said of an update that waits, and whether it applies."""
+    ratio = None if update.progress is None else update.progress.ratio
+    yield bool(update.one_shot), "one-shot"
+    yield update.paused, "paused"
+    yield update.known is False, "not known to this version of Synapse"
+    yield ratio is not None, f"{share(ratio or 0.0)} done"
+    yield bool(update.depends_on), f"depends on {update.depends_on}"
+    is_other = bool(update.waits_for) and update.waits_for != update.depends_on
+    yield is_other, f"waits behind {update.waits_for}"
+    yield not update.is_reachable, "will never begin: updates wait for each other"
 
 
 def official_line(name: str, current: "CurrentUpdate") -> str:

@@ -1,27 +1,60 @@
-"""The adaptive pace: what is measured, turned into a duty cycle, a target and a patience. Pure.
+"""The adaptive pace: what is measured, turned into moments of work and of hush. Pure.
 
-Three things decide, the most careful one wins:
+Who is there is the first question (`client_activity`). While nobody is, there is no rest. Among
+clients, optimism in the face of uncertainty (UCB: Auer, Cesa-Bianchi, Fischer, 2002) decides on
+experiments at full contrast, and an account bounds what finding out costs.
 
-- Is anybody there? If not, there is no rest (`presence`).
-- What does this update cost those who are there? Its effort is what they hardly notice (`harm`),
-  compared in phases with and without batches (`comparison`).
-- Is the server or the database short of something now? Then the duty cycle falls at once,
-  whatever is the cause, down to the least one, and recovers within seconds (`SoftLaw`).
+**Experiments** (`experiment`) are switchbacks (Bojinov, Simchi-Levi, Zhao, 2023): by assignment,
+moments of work, in which batches follow each other, and of hush, in which there is none. With a
+share u of the time for work,
 
-While somebody is there, batches start in gaps between requests. One that keeps the event loop busy
-is made shorter: a request that comes in the middle of it waits for the rest (Fuhrmann and Cooper,
-1985, on queues with vacations). One that only competes for processors is not, because requests do
-not wait for its end, and every batch has a cost of its own (docs/benchmarks.md).
+    W = 1.5 s, H = W (1/u - 1)                  up to u = 0.6; H is 30 s at most, and W then less
+    H = 1 s,   W = H u / (1 - u)                above
+
+The share is in the lengths, never in the contrast: an experiment's variance is q (1/W + 1/H), so
+that information a second is u (x - u) / q at a contrast of x, and what clients suffer until a slope
+s is known to z errors is z^2 q / (s (x - u)). Caution by dilution is slower and costs more.
+
+**Impact** (`impact_model`): by regression, clients are slower by exp(s) at full work, with an error
+SE judged by how much experiments differ; and a CUSUM (Page, 1954) says when s is no longer so.
+
+**Budget and effort** (`effort`), for the tolerance T of the profile:
+
+    budget      B = max(T, 0.08 (s - SE) of work back to back)     what stock Synapse costs, or T
+    debt        D = sum of s * time worked - B * time               with a memory of 180 s, >= 0
+    optimism    z = 0.7 max(1 - D / 3 s, 0)
+    effort      u = max(B - D / 180 s, 0.3 B) / max(s - z SE, B/8)
+    at most     0.3 at first and in doubt; 0.6; after 14 experiments 0.8, 0.9, 0.95
+                once s + SE < 8 B, 5 B, 2.5 B
+    at least    what does as much as stock Synapse, unless the profile is gentler than stock
+
+So an update that harms nobody has most of the time within a minute, one that harms is found out
+within seconds of work, and what that costs is 3 s (of requests twice as slow) and no more.
+
+**Ways of working**: back to back at the target, or 25 ms each begun in a gap, when no request is in
+flight. A request that meets a batch on the event loop waits for its end (Fuhrmann and Cooper, 1985,
+on queues with vacations), so that gaps lower what an item costs; where cores are spare, gaps only
+cost speed. Each is tried, and the one that does most within the budget is used: the greatest
+v min(1, B / s) by speed v in items a second, with half an error of optimism.
+
+**Suspicion**: the last 3 s of a long moment of work at 2.4 of their standard deviations above the
+work of before call a hush at once, and two short experiments.
+
+**Pressure** (`pressure_controller`): what is short although no batch of ours runs is somebody
+else's load. It bounds the effort, down to `min_duty_cycle`; stock never yields.
+
+**Workers**: where no request comes to this process, the database's answers are compared. Such a
+question is about a third of a request, so the tolerance is three times the profile's.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from synapse_bgthrottle.core.adaptive.comparison import Comparison, Result
-from synapse_bgthrottle.core.adaptive.harm import MOST_EFFORT, Harm
-from synapse_bgthrottle.core.adaptive.presence import Presence
+from synapse_bgthrottle.core.adaptive.client_activity import ClientActivity
+from synapse_bgthrottle.core.adaptive.effort import Impact, Way
+from synapse_bgthrottle.core.adaptive.experiment import LARGEST_TRIAL_RATIO, Switchback, Turn
 from synapse_bgthrottle.core.adaptive.pressure_controller import BLIND_RATIO, SoftLaw
 from synapse_bgthrottle.core.config.limits import Limits
 from synapse_bgthrottle.core.config.profiles import PROFILES, Profile
@@ -42,11 +75,37 @@ _BLIND_AFTER_S = 5.0
 # Batches on SQLite hold the lock of the only writer, and the only thread.
 SQLITE_TARGET_MS = 50.0
 
-# Once nobody has been seen for t, somebody comes within the next 0.04 t about once in 25 times.
-_TARGET_PER_QUIET = 0.04
+# A batch in a gap, and how long a gap is waited for. Below the least ratio there is no time for it.
+GAP_TARGET_MS = 25.0
+LONGEST_GAP_S = 0.5
+_LEAST_GAP_RATIO = 0.05
 
-# A harmless update may go on at pressures at which another one yields, but not at any.
-_MOST_INDULGENCE = 2.0
+_QUESTION_FACTOR = 3.0
+
+# After a longer time without clients experiments begin anew.
+_LONG_QUIET_S = 5.0
+
+# After suspicion: so many experiments, at no more than this.
+_SUSPICION_TURNS = 2
+_SUSPICION_RATIO = 0.5
+
+
+@attrs.frozen
+class Worker:
+    """An update at work: its limits, and what is known of it."""
+
+    limits: Limits
+    impact: Impact
+
+    @property
+    def profile(self) -> Profile:
+        """How careful it is."""
+        return PROFILES[self.limits.profile]
+
+    @property
+    def is_careful(self) -> bool:
+        """Whether it asks what it costs clients."""
+        return math.isfinite(self.profile.tolerance_ratio)
 
 
 @attrs.frozen
@@ -54,28 +113,28 @@ class Going:
     """How to go on now.
 
     Attributes:
-        ratio: duty cycle between hushes.
-        mean_ratio: duty cycle of hushes and work together.
-        least_ratio: duty cycle that no waiting for a gap may undercut.
+        ratio: share of the time that is for work.
         target_ms: wanted duration of the next batch.
-        gate_s: how long to wait for a gap between requests.
-        hush_s: how long there is no batch at all, for comparison.
-        hushed_s: all hushes so far, where they are no part of rests; 0 where they are.
-        one_hush_s: how long a hush is now.
         reason: why, for people.
-        result: the experiment that is complete now, to be learned by all that worked in it.
+        rest_ratio: duty cycle that is kept by a rest after each batch; 1 where hushes keep it.
+        gate_s: how long to wait for a gap between requests.
+        hush_s: how long there will be no batch at all; negative: for how long there may be some.
+        rest_s: how long that is from its beginning.
+        is_comparison: whether a hush is for the comparison's sake alone.
+        is_experiment: whether this is a part of an experiment.
+        is_shared: whether others work too, whose moments no batch of this one can make longer.
     """
 
     ratio: float
-    mean_ratio: float
-    least_ratio: float
     target_ms: float
-    gate_s: float
-    hush_s: float
     reason: str
-    result: Result | None = None
-    hushed_s: float = 0.0
-    one_hush_s: float = 0.0
+    rest_ratio: float = 1.0
+    gate_s: float = 0.0
+    hush_s: float = -math.inf
+    rest_s: float = 0.0
+    is_comparison: bool = False
+    is_experiment: bool = False
+    is_shared: bool = False
 
 
 @attrs.define
@@ -83,18 +142,22 @@ class Pacer:
     """What all databases of one server share: its clients, and how much of the time is work.
 
     Attributes:
-        presence: whether anybody is there.
-        comparison: the phases with and without batches.
+        activity: whether anybody is there.
+        switchback: moments with and without batches.
         law: the duty cycle that soft pressures allow.
         soft: what the soft signals said last.
+        sees_requests: whether clients' requests come to this process.
     """
 
-    presence: Presence = attrs.field(factory=Presence)
-    comparison: Comparison = attrs.field(factory=Comparison)
+    activity: ClientActivity = attrs.field(factory=ClientActivity)
+    switchback: Switchback = attrs.field(factory=Switchback)
     law: SoftLaw = attrs.field(factory=SoftLaw)
     soft: Soft = attrs.field(factory=lambda: Soft(None))
+    sees_requests: bool = True
     _calm_since_s: float | None = None
     _looked_s: float = -math.inf
+    _quiet_since_s: float | None = None
+    _suspicion_turns: int = 0
 
     def calm_for_s(self, now_s: float) -> float:
         """For how long soft pressures have been seen to be low; what nobody looked at is not."""
@@ -108,11 +171,7 @@ class Pacer:
         responses: Mapping[str, tuple[float, float]] | None,
         late_s: float,
         soft: Soft,
-        *,
-        indulgence: float,
-        least_ratio: float,
-        most_ratio: float,
-        quiet_after_s: float,
+        at_work: Sequence[Worker],
     ) -> None:
         """A look at this process, four times a second."""
         self.soft = soft
@@ -124,94 +183,122 @@ class Pacer:
         elif self._calm_since_s is None:
             self._calm_since_s = now_s
         if responses is not None:
-            self.comparison.look(now_s, responses, late_s)
-        # While nobody is there it is our own batches that make the pressure: nothing to learn.
-        if not self.presence.is_quiet(now_s, quiet_after_s):
-            bounded = min(max(indulgence, 1.0), _MOST_INDULGENCE)
-            self.law.step(soft, bounded, least_ratio, most_ratio)
+            self.switchback.look(now_s, responses, late_s)
+        # Amid our own batches, or while nobody is there, it is us who make the pressure.
+        quiet_after_s = min((worker.profile.quiet_after_s for worker in at_work), default=0.0)
+        is_ours = not self.switchback.is_clean(now_s - self.switchback.look_s)
+        if not (is_ours or self.activity.is_quiet(now_s, quiet_after_s)):
+            least = min((worker.limits.min_duty_ratio for worker in at_work), default=0.0)
+            used = max((self._allowed(worker) for worker in at_work), default=1.0)
+            self.law.step(soft, least, used)
 
     def go(
-        self,
-        limits: Limits,
-        target_ms: float,
-        harm: Harm,
-        now_s: float,
-        sharers: int,
-        batch_s: float,
+        self, worker: Worker, at_work: Sequence[Worker], target_ms: float, now_s: float
     ) -> Going:
         """How to go on with this update.
 
         Args:
-            limits: of the update.
+            worker: the update.
+            at_work: all updates that work now, this one among them.
             target_ms: duration of its batches at most.
-            harm: what is known of it.
             now_s: the time.
-            sharers: how many updates share what there is.
-            batch_s: how long its last batch took.
         """
-        profile = PROFILES[limits.profile]
-        if math.isinf(profile.tolerance_ratio):
+        limits, profile = worker.limits, worker.profile
+        if not worker.is_careful:
             return _all_out("as fast as budgets allow", limits, target_ms)
-        quiet_s = self.presence.quiet_for_s(now_s)
-        if self.presence.is_quiet(now_s, profile.quiet_after_s):
-            busy_ms = profile.busy_target_ms * harm.batch_ratio
-            careful_ms = max(quiet_s * _TARGET_PER_QUIET * 1000, busy_ms)
+        if self.activity.is_quiet(now_s, profile.quiet_after_s):
+            if self._quiet_since_s is None:
+                self._quiet_since_s = now_s
+            quiet_s = self.activity.quiet_for_s(now_s)
             seen = "no client seen so far"
             if math.isfinite(quiet_s):
                 seen = f"no client for {format_duration_ms(quiet_s * 1000)}"
-            return _all_out(seen, limits, min(careful_ms, target_ms))
+            return _all_out(seen, limits, target_ms)
+        self._end_quiet(now_s)
         if self.soft.pressure is None or now_s - self._looked_s > _BLIND_AFTER_S:
             ratio = _bounded(BLIND_RATIO, limits)
-            return _at(ratio, target_ms, f"nothing can be measured: {_percent(ratio)}")
-        return self._among_clients(limits, profile, target_ms, harm, now_s, sharers, batch_s)
+            why = f"nothing can be measured, updates may use {format_ratio(ratio)} of the time"
+            return Going(ratio, target_ms, why, rest_ratio=ratio)
+        return self._among_clients(worker, at_work, target_ms, now_s)
+
+    def _end_quiet(self, now_s: float) -> None:
+        if self._quiet_since_s is None:
+            return
+        passed_s, self._quiet_since_s = now_s - self._quiet_since_s, None
+        if passed_s > _LONG_QUIET_S:
+            self.switchback.restart()
+        else:
+            self.switchback.stand_still(passed_s)
 
     def _among_clients(
-        self,
-        limits: Limits,
-        profile: Profile,
-        target_ms: float,
-        harm: Harm,
-        now_s: float,
-        sharers: int,
-        batch_s: float,
+        self, worker: Worker, at_work: Sequence[Worker], target_ms: float, now_s: float
     ) -> Going:
-        allowed = min(harm.effort, 1.0)
-        ratio, why = allowed, f"clients are {_percentage(harm.slope * allowed)} slower by it"
-        if self.law.ratio < allowed:
-            ratio, why = self.law.ratio, f"{self.soft.name} is at {self.soft.pressure:.2f}"
-            if self.soft.stale and (self.soft.pressure or 0.0) < 1:
-                why = f"{self.soft.stale} is not read any more"
-        ratio = _bounded(ratio, limits)
-        work_s, hush_s = self.comparison.spans_s(
-            min(allowed, self.law.ratio), is_certain=harm.is_certain
-        )
-        # With less than one batch for each moment, moments are made of the batches themselves; not
-        # where those of several databases overlap.
-        is_long = sharers == 1 and batch_s >= self.comparison.least_s
-        is_long = is_long and batch_s / ratio > work_s + hush_s
-        # What hushes take is given back in between; it is in the rests of long batches.
-        has_hushes = not (is_long or self.comparison.is_prolonged(now_s))
-        share = (work_s + hush_s) / work_s if has_hushes else 1.0
-        at_work = min(ratio * share, 1.0)
-        if not self.comparison.is_hush:  # in a hush it is what was tried before that counts
-            harm.tried_effort = 1.0 if is_long else at_work
-            if ratio == 1:
-                harm.tried_effort = harm.effort
-        result = self.comparison.turn(now_s, work_s, hush_s, until_batch=is_long)
-        freedom = math.log(max(harm.effort, 1.0)) / math.log(MOST_EFFORT)
-        busy_ms = min(profile.busy_target_ms, target_ms) * harm.batch_ratio
+        turn = self.switchback.turn(now_s, self._ratio(at_work))
+        if turn is not None:
+            self._learn(turn, at_work, now_s)
+            way = worker.impact.choose(self._budget(worker), has_gaps=self.sees_requests)
+            for other in at_work:
+                other.impact.way = way
+            self.switchback.begin_work(now_s, self._ratio(at_work))
+        ratio, switchback = self._ratio(at_work), self.switchback
+        hush_s = switchback.began_s - now_s
+        if switchback.is_hush:
+            hush_s = max(switchback.ends_s - now_s, 0.0)
+        elif switchback.is_ending(now_s):
+            hush_s = LOOK_EVERY_S
+        in_gaps = worker.impact.way is Way.IN_GAPS and ratio > _LEAST_GAP_RATIO
         return Going(
-            at_work / sharers,
-            ratio / sharers,
-            min(limits.min_duty_ratio * share / sharers, 1.0),
-            busy_ms * (target_ms / busy_ms) ** freedom,
-            profile.longest_gate_s * (1 - freedom),
-            max(self.comparison.ends_s - now_s, 0.0) if self.comparison.is_hush else 0.0,
-            f"clients are there, {why}: {_percent(ratio)}",
-            result,
-            0.0 if is_long else self.comparison.hushed_s(now_s),
-            hush_s,
+            ratio,
+            min(GAP_TARGET_MS if in_gaps else worker.profile.busy_target_ms, target_ms),
+            self._reason(ratio),
+            gate_s=LONGEST_GAP_S if in_gaps else 0.0,
+            hush_s=hush_s,
+            rest_s=switchback.ends_s - switchback.began_s,
+            is_comparison=ratio > LARGEST_TRIAL_RATIO,
+            is_experiment=True,
+            is_shared=len(at_work) > 1,
         )
+
+    def _learn(self, turn: Turn, at_work: Sequence[Worker], now_s: float) -> None:
+        """All that worked learn what all of them cost together, whoever asked first."""
+        self._suspicion_turns = max(self._suspicion_turns - 1, 0)
+        if turn.is_suspicious:
+            self._suspicion_turns = _SUSPICION_TURNS
+        for worker in at_work:
+            worker.impact.turned(turn.work_s, turn.hush_s)
+            if turn.result is not None:
+                model = worker.impact.current.model
+                model.learn(now_s, turn.result.difference, turn.result.variance)
+
+    def _budget(self, worker: Worker) -> float:
+        factor = 1.0 if self.sees_requests else _QUESTION_FACTOR
+        tolerance = worker.profile.tolerance_ratio * factor
+        return worker.impact.budget_ratio(tolerance, like_stock=worker.profile.like_stock)
+
+    def _allowed(self, worker: Worker) -> float:
+        if not worker.is_careful:
+            return worker.limits.max_duty_ratio
+        budget = self._budget(worker)
+        effort = worker.impact.effort(budget, like_stock=worker.profile.like_stock)
+        return _bounded(effort, worker.limits)
+
+    def _ratio(self, at_work: Sequence[Worker]) -> float:
+        """The share of the time that all of them may use: they work in the same moments."""
+        most = _SUSPICION_RATIO if self._suspicion_turns else 1.0
+        most = min(most, self.law.ratio)
+        return min(
+            _bounded(min(self._allowed(worker), most), worker.limits)
+            for worker in at_work
+            if worker.is_careful
+        )
+
+    def _reason(self, ratio: float) -> str:
+        may = f"updates may use {format_ratio(round(ratio, 3))} of the time"
+        if self.law.ratio > ratio:
+            return f"clients are here, {may}"
+        if self.soft.stale and (self.soft.pressure or 0.0) < 1:
+            return f"{self.soft.stale} is not read any more, {may}"
+        return f"{self.soft.name} is at {self.soft.pressure:.2f} of its limit, {may}"
 
 
 def highest(softs: Iterable[Soft]) -> Soft:
@@ -220,25 +307,18 @@ def highest(softs: Iterable[Soft]) -> Soft:
     if not known:
         return Soft(None)
     worst = max(known, key=lambda soft: soft.pressure or 0.0)
-    return attrs.evolve(worst, stale=max(soft.stale for soft in known))
+    return attrs.evolve(
+        worst,
+        stale=max(soft.stale for soft in known),
+        momentary=max(soft.momentary for soft in known),
+    )
 
 
 def _all_out(reason: str, limits: Limits, target_ms: float) -> Going:
     ratio = _bounded(1.0, limits)
-    return _at(ratio, target_ms, f"{reason}: {_percent(ratio)}")
-
-
-def _at(ratio: float, target_ms: float, reason: str) -> Going:
-    return Going(ratio, ratio, ratio, target_ms, 0.0, 0.0, reason)
-
-
-def _percentage(ratio: float) -> str:
-    return format_ratio(round(max(ratio, 0.0), 3))
+    why = f"{reason}, updates may use {format_ratio(ratio)} of the time"
+    return Going(ratio, target_ms, why, rest_ratio=ratio)
 
 
 def _bounded(ratio: float, limits: Limits) -> float:
     return max(min(ratio, limits.max_duty_ratio), limits.min_duty_ratio)
-
-
-def _percent(ratio: float) -> str:
-    return f"duty cycle {format_ratio(ratio)}"

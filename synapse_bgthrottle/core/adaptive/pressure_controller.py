@@ -21,11 +21,9 @@ class SoftLaw:
     not ring with one sample of delay.
     """
 
-    ratio: float = 0.1
+    ratio: float = 1.0
 
-    def step(
-        self, soft: Soft, indulgence: float, least_ratio: float, most_ratio: float = 1.0
-    ) -> None:
+    def step(self, soft: Soft, least_ratio: float, most_ratio: float = 1.0) -> None:
         """To be called for each look, four times a second.
 
         `most_ratio` is what is used of the ratio at most: what lies far above it would have to be
@@ -35,7 +33,7 @@ class SoftLaw:
         if soft.pressure is None:
             self.ratio = BLIND_RATIO
             return
-        pressure = soft.pressure / indulgence
+        pressure = min(soft.pressure, soft.momentary)
         factor = 1.0
         if pressure > 2:
             factor = 0.5

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import attrs
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.core.adaptive.presence import Presence
+from synapse_bgthrottle.core.adaptive.client_activity import ClientActivity
 from synapse_bgthrottle.core.signals.samples import ProcessSample
 
 HOURS = 168
@@ -93,22 +93,22 @@ class SeenWeek:
             since = self.hours.get(hour.hour)
             self.hours[hour.hour] = hour if since is None else hour.and_also(since)
 
-    def see(self, sample: ProcessSample, presence: Presence, wall_s: float) -> None:
-        """A look at this process, after which `presence` is as it was then.
+    def see(self, sample: ProcessSample, activity: ClientActivity, wall_s: float) -> None:
+        """A look at this process, after which `activity` is as it was then.
 
         Args:
             sample: what was seen.
-            presence: whether anybody is there.
+            activity: whether anybody is there.
             wall_s: when, since the epoch.
         """
         before, self._before = self._before, sample
-        if before is None or not presence.is_known(sample.at_s):
+        if before is None or not activity.is_known(sample.at_s):
             return
         span_s = sample.at_s - before.at_s
         if not 0 < span_s <= _LONGEST_GAP_S:
             return
         week, number = divmod(int(wall_s // _HOUR_S) + _HOURS_BEFORE_EPOCH, HOURS)
-        is_quiet = presence.is_quiet(sample.at_s, _QUIET_AFTER_S)
+        is_quiet = activity.is_quiet(sample.at_s, _QUIET_AFTER_S)
         came = max(answered(sample) - answered(before), 0)
         new = SeenHour(number, week, span_s, 0.0 if is_quiet else span_s, came)
         self.watched_s += new.watched_s

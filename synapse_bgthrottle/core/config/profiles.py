@@ -12,17 +12,15 @@ class Profile:
     Attributes:
         tolerance_ratio: by how much clients' requests may become slower, as Synapse measures them;
             clients, who also wait for it to read a request, see up to twice that; inf: anything.
-        start_duty_ratio: the duty cycle while clients are there and nothing is known of the update
-            yet.
+        like_stock: whether an update may always do as much as with stock Synapse, and cost clients
+            as much, unless the server is short of something.
         busy_target_ms: wanted duration of a batch while clients are there.
-        longest_gate_s: how long a batch waits for a gap between requests.
         quiet_after_s: the least time without requests after which nobody is there.
     """
 
     tolerance_ratio: float
-    start_duty_ratio: float
+    like_stock: bool
     busy_target_ms: float
-    longest_gate_s: float
     quiet_after_s: float
 
 
@@ -30,30 +28,26 @@ PROFILES = MappingProxyType(
     {
         "gentle": Profile(
             tolerance_ratio=0.01,
-            start_duty_ratio=0.03,
+            like_stock=False,
             busy_target_ms=50.0,
-            longest_gate_s=5.0,
             quiet_after_s=2.0,
         ),
         "balanced": Profile(
             tolerance_ratio=0.03,
-            start_duty_ratio=0.07,
+            like_stock=True,
             busy_target_ms=100.0,
-            longest_gate_s=2.0,
             quiet_after_s=0.5,
         ),
         "fast": Profile(
             tolerance_ratio=0.12,
-            start_duty_ratio=0.25,
+            like_stock=True,
             busy_target_ms=100.0,
-            longest_gate_s=0.5,
             quiet_after_s=0.3,
         ),
         "finish": Profile(
             tolerance_ratio=float("inf"),
-            start_duty_ratio=1.0,
+            like_stock=True,
             busy_target_ms=float("inf"),
-            longest_gate_s=0.0,
             quiet_after_s=0.0,
         ),
     }

@@ -148,38 +148,52 @@ def parse_lever_request(action: Action, raw: object) -> LeverRequest:
     if not isinstance(raw, dict):
         accepted = f"an object with any of the keys {', '.join(keys)}"
         raise InvalidConfigError([refused((), raw, accepted)])
-    problems = [*_unknown_keys(raw, keys), *_unprintable(raw.get("settings"), ("settings",))]
-    update: Any = raw.get("update", "*")
+    problems = [
+        *_unknown_keys(raw, keys),
+        *_unprintable(raw.get("settings"), ("settings",)),
+        *_names_problems(raw, action),
+    ]
+    duration_ms, parsed = 0.0, Settings()
+    try:
+        if "for" in keys:
+            duration_ms = _duration_ms(raw.get("for", DEFAULT_MS))
+    except ValueError:
+        accepted = "a duration from 1s to 30d, such as 30m, 24h, 7d, or a whole number of ms"
+        problems.append(refused(("for",), raw["for"], accepted))
+    try:
+        if "settings" in keys:
+            parsed = _settings(raw)
+    except InvalidConfigError as error:
+        problems.extend(error.problems)
+    if problems:
+        raise InvalidConfigError(problems)
+    return LeverRequest(
+        action,
+        raw.get("update", "*"),
+        raw.get("database"),
+        duration_ms,
+        raw.get("reason", ""),
+        dict(raw["settings"]) if "settings" in keys else {},
+        parsed,
+    )
+
+
+def _names_problems(raw: Mapping[str, Any], action: Action) -> Iterator[Problem]:
+    """What is wrong with what is named: the updates, the database, the reason."""
+    update = raw.get("update", "*")
     if "update" not in raw and action in _NEEDS_UPDATE:
-        problems.append(missing(("update",), "an update's name, or a glob such as '*'"))
+        yield missing(("update",), "an update's name, or a glob such as '*'")
     elif not is_glob(update):
         accepted = f"an update's name or a glob, of 1 to {LONGEST_NAME} printable characters"
-        problems.append(refused(("update",), update, accepted))
+        yield refused(("update",), update, accepted)
     database = raw.get("database")
     if database is not None and not is_name(database):
         accepted = "the name of a database, such as master, or null for all"
-        problems.append(refused(("database",), database, accepted))
+        yield refused(("database",), database, accepted)
     reason = raw.get("reason", "")
     if not isinstance(reason, str) or len(reason) > LONGEST_REASON or not is_printable(reason):
         accepted = f"text of at most {LONGEST_REASON} printable characters, in one line"
-        problems.append(refused(("reason",), reason, accepted))
-    duration_ms = 0.0
-    if "for" in keys:
-        try:
-            duration_ms = _duration_ms(raw.get("for", DEFAULT_MS))
-        except ValueError:
-            accepted = "a duration from 1s to 30d, such as 30m, 24h, 7d, or a whole number of ms"
-            problems.append(refused(("for",), raw["for"], accepted))
-    parsed = Settings()
-    if "settings" in keys:
-        try:
-            parsed = _settings(raw)
-        except InvalidConfigError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise InvalidConfigError(problems)
-    settings = dict(raw["settings"]) if "settings" in keys else {}
-    return LeverRequest(action, update, database, duration_ms, reason, settings, parsed)
+        yield refused(("reason",), reason, accepted)
 
 
 def _unknown_keys(raw: Mapping[str, Any], keys: tuple[str, ...]) -> list[Problem]:

@@ -171,12 +171,16 @@ def _adaptive(state: UpdateState) -> Iterator[str]:
     if math.isinf(profile.tolerance_ratio):
         yield f"profile {limits.profile}: no rest, whatever it does to clients"
         return
+    slower = f"{format_ratio(profile.tolerance_ratio)} slower"
+    if profile.like_stock:
+        slower += ", or as much as by stock Synapse"
     yield (
-        f"profile {limits.profile}: among clients, whose requests may be"
-        f" {format_ratio(profile.tolerance_ratio)} slower by Synapse's measure, a duty cycle of"
-        f" {format_ratio(profile.start_duty_ratio)} at first, then by what is measured,"
-        f" {format_ratio(limits.min_duty_ratio)} to {format_ratio(limits.max_duty_ratio)}"
+        f"profile {limits.profile}: by Synapse's measure, clients' requests may be {slower};"
+        f" among clients {format_ratio(limits.min_duty_ratio)} to"
+        f" {format_ratio(limits.max_duty_ratio)} of the time"
     )
+    if state.impact.experiments:
+        yield state.impact.describe()
     yield (
         f"without clients for {format_duration_ms(profile.quiet_after_s * 1000)}: a duty cycle of"
         f" {format_ratio(limits.max_duty_ratio)}"

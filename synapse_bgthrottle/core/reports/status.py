@@ -50,19 +50,34 @@ class DatabaseLook:
     estimate: Estimate = attrs.field(factory=Estimate)
 
 
+@attrs.frozen(kw_only=True)
+class ServerLook:
+    """What was seen of the server.
+
+    Attributes:
+        server_name: its name.
+        enabled: its own switch for background updates.
+        store_problem: why nothing can be kept; empty: it can.
+        missing: what this version of Synapse lacks.
+        warnings: what is doubtful in the configuration.
+    """
+
+    server_name: str
+    enabled: bool
+    store_problem: str
+    missing: Sequence[schema.MissingDetail] = ()
+    warnings: Sequence[str] = ()
+
+
 def status(
     throttle: Throttle,
     courses: Courses,
     looks: Sequence[DatabaseLook],
     moment: Moment,
-    *,
-    server_name: str,
-    enabled: bool,
-    store_problem: str,
-    missing: Sequence[schema.MissingDetail] = (),
-    warnings: Sequence[str] = (),
+    server: ServerLook,
 ) -> schema.ThrottleStatus:
-    """The whole status; `warnings` are of the configuration."""
+    """The whole status."""
+    enabled = server.enabled
     levers = (throttle.levers or Levers()).in_force(moment.wall_s)
     stated = tuple(lever.stated() for lever in levers)
     databases = tuple(_database(throttle, courses, look, levers, enabled, moment) for look in looks)
@@ -72,17 +87,17 @@ def status(
     }
     return schema.ThrottleStatus(
         version=__version__,
-        server_name=server_name,
+        server_name=server.server_name,
         now_ms=now_ms,
         enabled=enabled,
         duty_cycle_ratio=_duty_ratio(databases),
         databases=databases,
         levers=stated,
         problems=(
-            *problems(enabled, store_problem, databases, stays, stated, now_ms),
-            *of_configuration(warnings),
+            *problems(enabled, server.store_problem, databases, stays, stated, now_ms),
+            *of_configuration(server.warnings),
         ),
-        missing=tuple(missing),
+        missing=tuple(server.missing),
     )
 
 
@@ -169,11 +184,15 @@ def _state(look: DatabaseLook, current: schema.RunningUpdate | None, enabled: bo
         return "disabled"
     if look.restarts.is_unattended:
         return "stopped"
-    if current is None or current.decision is None:
-        return "waiting"
+    if current is not None and current.decision is not None:
+        return _state_of_update(current, current.decision)
+    return "waiting"
+
+
+def _state_of_update(current: schema.RunningUpdate, decision: schema.StatedDecision) -> str:
     if current.is_in_batch:
         return "running"
-    return "held" if current.decision.is_hold else "waiting"
+    return "held" if decision.is_hold else "waiting"
 
 
 def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:

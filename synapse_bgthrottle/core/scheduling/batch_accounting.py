@@ -2,7 +2,7 @@
 
 import attrs
 
-from synapse_bgthrottle.core.adaptive.presence import Presence
+from synapse_bgthrottle.core.adaptive.client_activity import ClientActivity
 from synapse_bgthrottle.core.scheduling import pacing
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.samples import BatchSample
@@ -29,14 +29,14 @@ class EndedBatch:
 
 
 def settle(
-    database: DatabaseState, update: UpdateState, presence: Presence, batch: EndedBatch
+    database: DatabaseState, update: UpdateState, activity: ClientActivity, batch: EndedBatch
 ) -> None:
     """A batch of this update ended.
 
     Args:
         database: where.
         update: whose.
-        presence: whether anybody was there.
+        activity: whether anybody was there.
         batch: the batch.
     """
     idle_s = update.batch.idle_s(batch.end_s)
@@ -51,7 +51,10 @@ def settle(
     if teaches:
         _learn_size(update, asked_items, work_s)
         if done_items and not update.one_shot:
-            _compare_with_quiet(database, update, presence, batch.end_s, work_s * 1000 / done_items)
+            _compare_with_quiet(database, update, activity, batch.end_s, work_s * 1000 / done_items)
+    if update.impact.is_measured:
+        did = done_items if batch.items is not None or asked_items is not None else None
+        update.impact.current.did(did, work_s)
     update.totals.add_batch(done_items, batch.took_s, work_s)
 
 
@@ -85,9 +88,13 @@ def _learn_size(update: UpdateState, asked_items: int | None, work_s: float) -> 
 
 
 def _compare_with_quiet(
-    database: DatabaseState, update: UpdateState, presence: Presence, now_s: float, item_ms: float
+    database: DatabaseState,
+    update: UpdateState,
+    activity: ClientActivity,
+    now_s: float,
+    item_ms: float,
 ) -> None:
-    if presence.is_quiet(now_s, update.profile.quiet_after_s):
+    if activity.is_quiet(now_s, update.profile.quiet_after_s):
         update.pace.learn_quiet_item(item_ms)
     elif update.pace.quiet_item_ms:
         slowdown = item_ms / update.pace.quiet_item_ms

@@ -270,11 +270,11 @@ def by_pressures(case: Case) -> Verdict | None:
 
 def _waits_for_pressures(case: Case) -> bool:
     """Whether it is of the kind that waits, and somebody is there who could be hurt."""
-    update, presence, now_s = case.update, case.pacer.presence, case.at.now_s
+    update, activity, now_s = case.update, case.pacer.activity, case.at.now_s
     if not (update.one_shot and update.is_adaptive) or math.isinf(update.profile.tolerance_ratio):
         return False
-    is_quiet = presence.is_quiet(now_s, update.profile.quiet_after_s)
-    return not (is_quiet and presence.watched_for_s(now_s) >= CALM_S)
+    is_quiet = activity.is_quiet(now_s, update.profile.quiet_after_s)
+    return not (is_quiet and activity.watched_for_s(now_s) >= CALM_S)
 
 
 # What holds an update, in order of precedence, in the words of docs/operation.md. The first that

@@ -1,7 +1,5 @@
 """The next batch of an update: when it may start, and of what size. Pure."""
 
-import attrs
-
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle
@@ -12,6 +10,9 @@ from synapse_bgthrottle.core.units import format_duration_ms
 
 # The pace of an update that is let go although something holds it.
 FLOOR_PACE = DutyCycle(0.01)
+
+# A batch that lasts longer than a moment of work.
+_LONG_BATCH_S = 2.0
 
 
 def by_panic(database: DatabaseState, at: Conditions) -> Verdict | None:
@@ -34,64 +35,42 @@ def by_spacing(
         going: how to go on.
         at: the moment.
     """
-    rest = _rest_of(database, update, going)
-    pace_s = rest.ends_s - at.now_s
+    rest_s, pace = _rest(database, update, going)
+    pace_s = database.batch_end_s + rest_s - at.now_s
     rate_s = _rate_wait_s(update, pace_s, at.now_s)
     longest_s = max(pace_s, rate_s, going.hush_s)
     if longest_s <= 0:
-        return _by_gap(update, going, rest, max(pace_s, rate_s), at)
+        return _by_gap(update, longest_s + going.gate_s, pace, at)
     if rate_s == longest_s and rate_s > pace_s:
         rate = update.limits.max_items_per_second
         return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
     if going.hush_s == longest_s and going.hush_s > pace_s:
-        reason = "compares clients' latency with and without batches"
-        return Verdict(Cause.COMPARE, going.hush_s, reason)
-    return Verdict(Cause.PACE, pace_s, rest.describe())
+        if going.is_comparison:
+            reason = "pauses to see how quick clients' requests are without updates"
+            return Verdict(Cause.COMPARE, going.hush_s, reason)
+        return Verdict(Cause.PACE, going.hush_s, _resting(going.rest_s, pace))
+    return Verdict(Cause.PACE, pace_s, _resting(rest_s, pace))
 
 
-@attrs.frozen
-class _Rest:
-    """The rest after a batch.
-
-    Attributes:
-        batch_s: how long the batch worked.
-        begins_s: from when it counts, monotonic.
-        ends_s: when it is over.
-        rest_s: how long it is.
-        pace: what asks for it, for people.
-    """
-
-    batch_s: float
-    begins_s: float
-    ends_s: float
-    rest_s: float
-    pace: str
-
-    def describe(self) -> str:
-        batch = format_duration_ms(self.batch_s * 1000)
-        rest = format_duration_ms(self.rest_s * 1000)
-        return f"{self.pace}: rests {rest} after a batch of {batch}"
+def _resting(rest_s: float, pace: str) -> str:
+    return f"resting {format_duration_ms(rest_s * 1000)}: {pace}"
 
 
-def _rest_of(database: DatabaseState, update: UpdateState, going: Going) -> _Rest:
+def _rest(database: DatabaseState, update: UpdateState, going: Going) -> tuple[float, str]:
+    """How long the rest after the last batch is, and what asks for it."""
     pace = update.limits.pace
     batch_s = database.batch_s
     if batch_s is None:  # since the start: be as careful as after a batch on target
         batch_s = update.limits.target_duration_ms / 1000
     if isinstance(pace, Adaptive):
-        rest_s = pacing.rest_s(DutyCycle(going.ratio), batch_s)
-        # A rest that was meant to be over soon is not begun anew when hushes become rare.
-        mean_rest_s = pacing.rest_s(DutyCycle(going.mean_ratio), batch_s)
-    else:
-        rest_s = mean_rest_s = pacing.rest_s(pace, batch_s)
-    reason = going.reason
+        # Amid a batch that outlasts all moments others may work on: then no hush pays for it.
+        is_long = going.is_shared and batch_s > _LONG_BATCH_S
+        pace = DutyCycle(going.ratio if is_long else going.rest_ratio)
+    rest_s = pacing.rest_s(pace, batch_s)
     floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
     if update.holds.has_outlasted and floor_s > rest_s:
-        rest_s, reason = floor_s, str(FLOOR_PACE)
-    # What hushes take is given back between them, so that they are no part of the rest.
-    begins_s = database.batch_end_s + max(going.hushed_s - database.hushed_s, 0.0)
-    latest_s = database.batch_end_s + max(mean_rest_s, rest_s) + going.one_hush_s
-    return _Rest(batch_s, begins_s, min(begins_s + rest_s, latest_s), rest_s, reason)
+        return floor_s, str(FLOOR_PACE)
+    return rest_s, going.reason
 
 
 def _rate_wait_s(update: UpdateState, pace_s: float, now_s: float) -> float:
@@ -101,19 +80,12 @@ def _rate_wait_s(update: UpdateState, pace_s: float, now_s: float) -> float:
     return pace_s if free_from_s is None else free_from_s - now_s
 
 
-def _by_gap(
-    update: UpdateState, going: Going, rest: _Rest, over_s: float, at: Conditions
-) -> Verdict:
-    """A gap between requests, which is not waited for without end.
-
-    `over_s` is how long the next batch has still had to wait, 0 or less.
-    """
-    latest_s = rest.begins_s + pacing.rest_s(DutyCycle(going.least_ratio), rest.batch_s)
-    gate_s = min(over_s + going.gate_s, latest_s - at.now_s)
+def _by_gap(update: UpdateState, gate_s: float, pace: str, at: Conditions) -> Verdict:
+    """A gap between requests, which is waited for so long at most."""
     if update.is_adaptive and at.active_requests and gate_s > 0:
         reason = f"waits for a gap between requests, of which {at.active_requests} are active"
         return Verdict(Cause.GAP, min(controller.LOOK_EVERY_S, gate_s), reason)
-    return Verdict(Cause.RUN, 0.0, rest.pace)
+    return Verdict(Cause.RUN, 0.0, pace)
 
 
 def decided(update: UpdateState, verdict: Verdict, target_ms: float, failures: int) -> Decision:

@@ -1,6 +1,5 @@
 """What samples tell the adaptive pace: who is there, how late we are, what is short. Pure."""
 
-import math
 from collections.abc import Mapping
 
 from synapse_bgthrottle.core.adaptive import controller
@@ -40,7 +39,8 @@ class Observer:
         self._pacer = pacer
         self._facts = facts
         look = ProcessSample if facts.sees_requests else DatabaseSample
-        pacer.comparison.look_s = PERIOD_S[look]
+        pacer.sees_requests = facts.sees_requests
+        pacer.switchback.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
         # As last counted; and of databases whose count has moved since all of them were added up.
         self._counted: dict[str, float] = {}
@@ -48,7 +48,6 @@ class Observer:
         # The database's time for our questions, and how many there were; and whose are new.
         self._questions: dict[str, tuple[float, float]] = {}
         self._answered: set[str] = set()
-        self._looked_s = -math.inf
 
     def process(
         self,
@@ -59,41 +58,24 @@ class Observer:
         """What was seen of the process; the boards have it already."""
         self._own_transactions = sample.pool_waits
         at_work = working(databases, updates)
-        self._learn_lag(databases, at_work)
-        self._looked_s = sample.at_s
         self._look_for_clients(sample)
         boards = [database.board for database in databases.values() if database.is_open]
         soft = controller.highest([board.soft(sample.at_s) for board in boards])
-        paced = [update for update in at_work.values() if update.is_adaptive]
         self._pacer.look(
             sample.at_s,
             sample.responses if self._facts.sees_requests else None,
             max(sample.timer_late_s, 0.0),
             soft,
-            indulgence=min((update.harm.effort for update in paced), default=1.0),
-            least_ratio=min((update.limits.min_duty_ratio for update in paced), default=0.0),
-            most_ratio=max((min(update.harm.effort, 1.0) for update in paced), default=1.0),
-            quiet_after_s=min((update.profile.quiet_after_s for update in paced), default=0.0),
+            [update.worker for update in at_work.values() if update.is_adaptive],
         )
-
-    def _learn_lag(
-        self, databases: Mapping[str, DatabaseState], at_work: Mapping[str, UpdateState]
-    ) -> None:
-        """How late the event loop is, of those that had a batch since the last look."""
-        for name, update in at_work.items():
-            database = databases[name]
-            ran = update.batch.start_s is not None or database.batch_end_s >= self._looked_s
-            level = database.board.levels.get("event_loop_lag")
-            if ran and level is not None and level.value is not None:
-                update.harm.learn_lag(level.value / level.threshold)
 
     def _look_for_clients(self, sample: ProcessSample) -> None:
         if not self._facts.sees_requests:
-            self._pacer.presence.look(sample.at_s, None, 0)
+            self._pacer.activity.look(sample.at_s, None, 0)
         elif sample.requests_answered is not None:
             # Amid a batch too, when nobody decides anything: it may last for hours.
             active, answered = sample.active_requests, sample.requests_answered
-            self._pacer.presence.look(sample.at_s, active, answered)
+            self._pacer.activity.look(sample.at_s, active, answered)
 
     def database(
         self,
@@ -115,7 +97,7 @@ class Observer:
             self._questions[name] = (total_s + sample.query_s, count + 1)
             self._answered.add(name)
             if at_work.keys() <= self._answered:
-                self._pacer.comparison.look(sample.at_s, self._questions)
+                self._pacer.switchback.look(sample.at_s, self._questions)
                 self._answered.clear()
 
     def _count(self, name: str, sample: DatabaseSample) -> None:
@@ -130,5 +112,5 @@ class Observer:
         self._counted[name] = self._transactions[name] = counted
         if self._facts.databases <= self._transactions.keys():
             total = sum(self._transactions.values())
-            self._pacer.presence.look_at_transactions(sample.at_s, total, own)
+            self._pacer.activity.look_at_transactions(sample.at_s, total, own)
             self._transactions.clear()

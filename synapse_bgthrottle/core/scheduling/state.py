@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from synapse_bgthrottle.core.adaptive.harm import Harm
+from synapse_bgthrottle.core.adaptive.controller import Worker
+from synapse_bgthrottle.core.adaptive.effort import Impact
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.core.config.profiles import PROFILES, Profile
 from synapse_bgthrottle.core.levers.lever import Levers
@@ -18,9 +19,6 @@ from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal_set import Board
-
-# Where requests cannot be seen, there are no gaps to be found: less to start from.
-_BLIND_START = 0.5
 
 # Of the time per item while nobody is there, for each batch then.
 _QUIET_ITEM_SHARE = 0.2
@@ -51,7 +49,6 @@ class DatabaseState:
         batch_end_s: when the last batch ended (or the first was asked for), monotonic.
         board: what the signals say of it.
         batch_s: how long that batch took, without waits for locks; None before the first.
-        hushed_s: how much of the time before its end was hushes, of all comparisons.
         update_name: the update whose iteration came last.
         has_ended: whether that update has left the queue.
         is_open: whether an iteration waits or runs.
@@ -63,7 +60,6 @@ class DatabaseState:
     batch_end_s: float
     board: Board
     batch_s: float | None = None
-    hushed_s: float = 0.0
     update_name: str = ""
     has_ended: bool = False
     is_open: bool = False
@@ -84,10 +80,6 @@ class DatabaseState:
         self.batch_end_s, self.batch_s = now_s, batch_s
         self.failures = self.failures + 1 if failed else 0
         self.has_failed = failed
-
-    def hushed(self, hushed_s: float) -> None:
-        """So much of the time before the end of a batch was hushes."""
-        self.hushed_s = hushed_s
 
     def failed(self, kind: FailureKind) -> None:
         """This is why the batch that ended failed."""
@@ -296,7 +288,7 @@ class BatchSizes:
         self.sizer.record(asked_items, done_items, work_s * 1000)
 
     def learn_target(self, yielded_ms: float, work_s: float) -> None:
-        """A batch for which Synapse was told this duration worked for so long."""
+        """A batch with this target duration worked for so long."""
         self.target_scale = pacing.target_scale(yielded_ms, work_s * 1000)
 
 
@@ -400,7 +392,6 @@ class UpdateState:
     Attributes:
         effective: its limits with the overrides in force in them.
         one_shot: whether it runs in one go, flagged so by Synapse or known to.
-        sees_requests: whether requests can be seen, so that there are gaps to be found.
         decided: the last decision.
         holds: since when it is held.
         releases: by which releases it went on.
@@ -409,11 +400,11 @@ class UpdateState:
         pace: what its pace is, and goes by.
         totals: what ran so far.
         failures: what failed of it.
+        impact: what it costs clients; only learned with an adaptive pace.
     """
 
     effective: EffectiveLimits
     one_shot: bool
-    sees_requests: bool = True
     decided: LastDecision = attrs.field(factory=LastDecision)
     holds: HoldClock = attrs.field(factory=HoldClock)
     releases: ReleaseUse = attrs.field(factory=ReleaseUse)
@@ -422,7 +413,7 @@ class UpdateState:
     pace: PaceMemory = attrs.field(factory=PaceMemory)
     totals: Totals = attrs.field(factory=Totals)
     failures: FailureCount = attrs.field(factory=FailureCount)
-    _harm: dict[str, Harm] = attrs.field(factory=dict)
+    impact: Impact = attrs.field(factory=Impact)
 
     @property
     def limits(self) -> Limits:
@@ -460,16 +451,9 @@ class UpdateState:
         return isinstance(self.limits.pace, Adaptive)
 
     @property
-    def harm(self) -> Harm:
-        """What it is known to cost clients; only learned with an adaptive pace.
-
-        How much they may be asked to bear is the profile's, so each profile learns for itself.
-        """
-        name, profile = self.limits.profile, self.profile
-        if name not in self._harm:
-            start_ratio = profile.start_duty_ratio * (1 if self.sees_requests else _BLIND_START)
-            self._harm[name] = Harm(start_ratio, profile.tolerance_ratio)
-        return self._harm[name]
+    def worker(self) -> Worker:
+        """What the adaptive pace asks of it."""
+        return Worker(self.limits, self.impact)
 
     def copied(self) -> "UpdateState":
         """The same, whose limits may be taken of another moment without a change of this one."""

@@ -68,7 +68,7 @@ class Throttle:
         database = self.databases[database_name]
         if database.begin(update_name):
             self.updates[key].begin_anew()
-            self.pacer.comparison.restart(now_s)
+            self.pacer.switchback.restart()
         if database.failures >= FAILURES_UNTIL_ABORT:
             database.forget_failures()  # somebody has started Synapse's loop anew
 
@@ -95,7 +95,7 @@ class Throttle:
         key = (database_name, update_name)
         self._limits.refresh(update.effective, key, self.levers, at.wall_s)
         if update.is_adaptive:
-            self.pacer.presence.look(at.now_s, at.active_requests, at.requests_answered)
+            self.pacer.activity.look(at.now_s, at.active_requests, at.requests_answered)
         target_ms: float = update.limits.target_duration_ms
         verdict = self._held_by(database, update, at) or next_batch.by_panic(database, at)
         if verdict is None:  # a comparison that goes on while nothing may run would tell nothing
@@ -150,7 +150,7 @@ class Throttle:
         database_name, update_name = key
         rule, limits = self._limits.of(update_name, database_name, one_shot)
         one_shot = one_shot or runs_in_one_go(update_name)
-        return UpdateState(EffectiveLimits(limits, rule), one_shot, self._facts.sees_requests)
+        return UpdateState(EffectiveLimits(limits, rule), one_shot)
 
     def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:
         """Size of the batch where Synapse has counted no item yet, and least size of any other."""
@@ -181,7 +181,7 @@ class Throttle:
     def start(self, database_name: str, update_name: str, now_s: float) -> None:
         """The batch that was decided starts."""
         self.updates[database_name, update_name].start_batch(now_s)
-        self.pacer.comparison.works(database_name, now_s)
+        self.pacer.switchback.works(database_name, now_s)
 
     def leave(self, database_name: str) -> None:
         """The iteration was cancelled: the server ends."""
@@ -205,11 +205,6 @@ class Throttle:
             if name == database_name
         )
 
-    def delayed(self, database_name: str, update_name: str) -> None:
-        """A batch that was due waits for the database's answer."""
-        if self.updates[database_name, update_name].is_adaptive:
-            self.pacer.comparison.delayed()
-
     def went_by(self, release: Lever) -> bool:
         """Whether its update had a batch while it was in force."""
         if release.database is None:
@@ -223,13 +218,11 @@ class Throttle:
         """The batch ended; `items` is what it did, as far as that is known."""
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
-        comparison = self.pacer.comparison
-        comparison.worked(database_name, now_s)
-        database.hushed(comparison.hushed_s(now_s))
+        self.pacer.switchback.worked(database_name, now_s)
         if update.batch.idle_s(now_s):
-            comparison.forget(now_s)  # clients may have waited for the same
+            self.pacer.switchback.forget()  # clients may have waited for the same
         batch = EndedBatch(update.batch.end(now_s), now_s, items, failed)
-        batch_accounting.settle(database, update, self.pacer.presence, batch)
+        batch_accounting.settle(database, update, self.pacer.activity, batch)
 
     def failed(
         self,
@@ -246,17 +239,13 @@ class Throttle:
     def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
         limits, target_ms = update.limits, update.limits.target_duration_ms
         if not update.is_adaptive:
-            return Going(1.0, 1.0, 1.0, target_ms, 0.0, 0.0, str(limits.pace))
+            return Going(1.0, target_ms, str(limits.pace))
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, controller.SQLITE_TARGET_MS)
-        sharers = max(len(working(self.databases, self.updates)), 1)
-        batch_s = (self.databases[database_name].batch_s or 0.0) if update.totals.batches else 0.0
-        going = self.pacer.go(limits, target_ms, update.harm, now_s, sharers, batch_s)
-        if going.result is not None:
-            for learner in working(self.databases, self.updates).values():
-                harm, result = learner.harm, going.result
-                if learner.is_adaptive and harm.tried_effort:
-                    harm.learn(now_s, harm.tried_effort, result.difference, result.variance)
+        others = working(self.databases, self.updates).values()
+        at_work = [u.worker for u in others if u.is_adaptive and u is not update]
+        going = self.pacer.go(update.worker, [update.worker, *at_work], target_ms, now_s)
+        update.impact.is_measured = going.is_experiment
         return going
 
 

@@ -5,6 +5,7 @@ of 1.0 and opens below 0.7 (the hysteresis of block/spirit's and GitLab's health
 closed for a while at least.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 
 import attrs
@@ -22,6 +23,7 @@ class Soft:
     Attributes:
         pressure: the highest of those that are fresh; None: all are lost.
         name: of the signal that it comes from.
+        momentary: the highest now, without what was before; never above `pressure`.
         stale: name of a signal that was there and no longer is, so that nothing may get faster;
             empty: there is none.
     """
@@ -29,6 +31,7 @@ class Soft:
     pressure: float | None
     name: str = ""
     stale: str = ""
+    momentary: float = math.inf
 
 
 @attrs.frozen
@@ -101,6 +104,7 @@ class Board:
     def soft(self, now_s: float) -> Soft:
         """What the soft signals say together."""
         fresh: list[tuple[float, str]] = []
+        momentary = 0.0
         stale = ""
         for level in self._soft:
             if level.value is None:
@@ -109,8 +113,9 @@ class Board:
                 stale = level.signal.name if level.is_timed else stale
             else:
                 fresh.append((level.pressure, level.signal.name))
+                momentary = max(momentary, min(level.momentary, level.pressure))
         pressure, name = max(fresh, default=(None, ""))
-        return Soft(pressure, name, stale)
+        return Soft(pressure, name, stale, momentary)
 
     def panic(self, now_s: float) -> tuple[float, str] | None:
         """Until when nothing may run because somebody is hurt for certain, and why; None: go on."""

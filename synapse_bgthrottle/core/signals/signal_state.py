@@ -45,6 +45,7 @@ class Level:
         refusal: why the database refuses what it needs; empty: it does not.
         is_hidden: whether it is not observable because of sessions of other roles.
         pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
+        momentary: the same of the last look alone.
         closed_since_s: since when it is a closed budget; None: it is open.
         panic_until_s: until when nothing may run; None: there was no panic.
     """
@@ -59,6 +60,7 @@ class Level:
     refusal: str = ""
     is_hidden: bool = False
     pressure: float = 0.0
+    momentary: float = 0.0
     closed_since_s: float | None = None
     panic_until_s: float | None = None
     _unseen_s: float = 0.0
@@ -92,7 +94,7 @@ class Level:
         self.is_hidden = value is not None and pressure < ENTER_PRESSURE and self._is_least(sample)
         if self.is_hidden:
             value, pressure = None, 0.0
-        self.at_s, self.value = sample.at_s, value
+        self.at_s, self.value, self.momentary = sample.at_s, value, pressure
         self._press(pressure, known, sample.at_s)
 
     def _read(self, sample: Sample, before: Sample | None) -> tuple[float | None, str] | NotYet:

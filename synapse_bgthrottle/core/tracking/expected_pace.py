@@ -87,12 +87,15 @@ class Shares:
 
 def learned_slope(update: UpdateState) -> Range | None:
     """By what share requests are slower while its batches take all of the time; None: not known."""
-    harm = update.harm
-    if not update.is_adaptive or not harm.experiments or math.isinf(harm.tolerance_ratio):
+    impact, profile = update.impact, update.profile
+    tolerance = profile.tolerance_ratio
+    if not update.is_adaptive or not impact.experiments or math.isinf(tolerance):
         return None
     # What it works by, so that the formula and the law agree.
-    slope = harm.tolerance_ratio / harm.effort
-    return Range(slope, max(slope - harm.error, 0.0), slope + harm.error)
+    budget = impact.budget_ratio(tolerance, like_stock=profile.like_stock)
+    slope = tolerance / impact.effort(budget, like_stock=profile.like_stock)
+    error = impact.current.model.error
+    return Range(slope, max(slope - error, 0.0), slope + error)
 
 
 def shares(

@@ -12,7 +12,7 @@ import attrs
 
 from synapse_bgthrottle.core.config import windows
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
-from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
+from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, Range, Shares
@@ -170,6 +170,7 @@ class _Walker:
     done_s: float = 0.0
     wall_s: float = attrs.field(init=False)
     window_change_s: float = -math.inf
+    decision: Decision = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.wall_s = self.start_s
@@ -186,37 +187,51 @@ class _Walker:
         self.window_change_s = -math.inf
         for _ in range(MOST_EVENTS):
             if left_s <= 0:
-                break
+                return self._end(leg)
             if self.wall_s - self.start_s > HORIZON_S:
                 leg.why = "it would take more than a hundred years"
                 return False
-            if self.wall_s >= self.window_change_s:  # between two of them nothing changes
-                at = Conditions(now_s=self.wall_s, wall_s=self.wall_s)
-                decision = self.throttle.decide(*key, at)
-                self.window_change_s = _window_change_s(self.throttle.updates[key], self.wall_s)
-            if decision.cause.is_hold:
-                if math.isinf(decision.wait_s):
-                    is_approval = decision.cause is Cause.APPROVAL
-                    leg.why = _APPROVAL if is_approval else decision.reason
+            self._decide(key)
+            if self.decision.cause.is_hold:
+                if not self._wait(leg):
                     return False
-                self._pass(max(decision.wait_s, 0.001))
-                self.window_change_s = -math.inf
                 continue
             if leg.starts_s is None:
                 leg.starts_s = self.wall_s
             if job.one_shot:
                 leg.going_s, leg.batches_s = left_s, left_s
                 self._pass(left_s, left_s)
-                break
+                return self._end(leg)
             left_s -= self._stretch(leg, self.throttle.updates[key], left_s)
-            weeks, week_s = week.skip(self.wall_s, left_s)
-            if weeks:
-                left_s -= weeks * week_s
-                self._pass(weeks * _WEEK_S, weeks * week_s)
-                self.window_change_s = -math.inf
-        else:
-            leg.why = f"it has no end within {MOST_EVENTS} openings, closings and changes of load"
+            left_s -= self._skip(week, left_s)
+        leg.why = f"it has no end within {MOST_EVENTS} openings, closings and changes of load"
+        return False
+
+    def _decide(self, key: tuple[str, str]) -> None:
+        if self.wall_s >= self.window_change_s:  # between two of them nothing changes
+            at = Conditions(now_s=self.wall_s, wall_s=self.wall_s)
+            self.decision = self.throttle.decide(*key, at)
+            self.window_change_s = _window_change_s(self.throttle.updates[key], self.wall_s)
+
+    def _wait(self, leg: Leg) -> bool:
+        """Wait until what holds it ends; answers whether it does."""
+        if math.isinf(self.decision.wait_s):
+            is_approval = self.decision.cause is Cause.APPROVAL
+            leg.why = _APPROVAL if is_approval else self.decision.reason
             return False
+        self._pass(max(self.decision.wait_s, 0.001))
+        self.window_change_s = -math.inf
+        return True
+
+    def _skip(self, week: "_Week", left_s: float) -> float:
+        """Go through weeks that are like the last at once; answers the seconds of batches."""
+        weeks, week_s = week.skip(self.wall_s, left_s)
+        if weeks:
+            self._pass(weeks * _WEEK_S, weeks * week_s)
+            self.window_change_s = -math.inf
+        return weeks * week_s
+
+    def _end(self, leg: Leg) -> bool:
         leg.ends_s = self.wall_s
         leg.starts_s = leg.ends_s if leg.starts_s is None else leg.starts_s
         return True

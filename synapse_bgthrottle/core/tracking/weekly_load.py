@@ -195,16 +195,18 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
             f" line; found {count}"
         )
     highest = 1.0 if kind == KINDS[1] else math.inf
-    numbers = []
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"found {value!r:.50}; accepted are numbers")
-        if not 0 <= value <= highest or math.isinf(value):
-            raise ValueError(f"found {value!r:.50}; accepted is 0 to {highest:g}")
-        numbers.append(float(value))
+    numbers = [_within(value, highest) for value in values]
     if kind == KINDS[0]:
         numbers = [-math.expm1(-_GAP_S * min(rate, 1.0)) for rate in numbers]
     return WeeklyLoad(name, tuple(numbers), zone)
+
+
+def _within(value: object, highest: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"found {value!r:.50}; accepted are numbers")
+    if not 0 <= value <= highest or math.isinf(value):
+        raise ValueError(f"found {value!r:.50}; accepted is 0 to {highest:g}")
+    return float(value)
 
 
 def _number(word: str) -> float:

@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from testbed.faults.faults import wait_until
 from testbed.faults.restarts import API, kill_after_pauses
+from testbed.waiting import wait_until
 from tests.end_to_end.conftest import QUEUE, Api
 
 _UPDATE = "populate_stats_process_rooms"
@@ -29,6 +29,7 @@ def test_status_shows_the_whole_queue(make_api: Callable[..., Api]) -> None:
     """All that waits is shown, in the database's order, each behind the one before it."""
     api = make_api({"sleep": "1h"})
     api.start()
+    wait_until(lambda: "rests 1h" in api.state()[1])
     status = api.get("status")
     _check_schema(status, "Status")
     (master,) = status["databases"]
@@ -95,12 +96,12 @@ def test_override(make_api: Callable[..., Api]) -> None:
     """An override acts at once, and until it is reset; the newest wins."""
     api = make_api({"sleep": "1h"})
     api.start()
-    wait_until(lambda: "rests 1h" in api.state()[1])
+    wait_until(lambda: "resting 1h" in api.state()[1])
     api.post("pause", update="event_search")
     api.post("override", update="*", settings={"sleep": "2h"})
-    wait_until(lambda: "rests 2h" in api.state()[1])
+    wait_until(lambda: "resting 2h" in api.state()[1])
     api.post("reset", update="*")
-    wait_until(lambda: "rests 1h" in api.state()[1])
+    wait_until(lambda: "resting 1h" in api.state()[1])
     api.post("override", update="*", settings={"profile": "finish"})
     wait_until(lambda: api.pending() == 0)
 

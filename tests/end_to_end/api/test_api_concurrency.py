@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from synapse_bgthrottle.api.concurrency import MOST_AT_WORK, MOST_WAITING
+from testbed.waiting import HANG_S
 from tests.end_to_end.api.web_server import BASE, TROUBLES, WebServer, running
 
 _CALLS = 1000
@@ -27,7 +28,7 @@ def watched(server: WebServer, name: str) -> Iterator[None]:
     whatever the server does.
     """
     target = urlsplit(server.synapse.url)
-    connection = http.client.HTTPConnection(str(target.hostname), target.port, timeout=30)
+    connection = http.client.HTTPConnection(str(target.hostname), target.port, timeout=HANG_S)
     headers = {"Authorization": f"Bearer {server.tokens['user']}"}
     took_ms: list[float] = []
     statuses: Counter[int] = Counter()

@@ -15,6 +15,7 @@ from testbed.servers.matrix import MatrixClient
 from testbed.servers.redis import RedisServer
 from testbed.servers.server import SynapseServer, SynapseWorker
 from testbed.virtual.fake_service import example
+from testbed.waiting import HANG_S
 from tests.end_to_end.api.web_server import BASE, TROUBLES, WebServer, configuration, running
 
 GETS = ["status", "history", "uses", "load", "explain?update=x", "openapi.json"]
@@ -203,6 +204,6 @@ def test_worker(tmp_path: Path) -> None:
             replication_url = f"http://127.0.0.1:{listeners[1]['port']}"
             for url, expected in ((main.url, 401), (replication_url, 401), (worker.url, 404)):
                 with pytest.raises(urllib.error.HTTPError) as refused:
-                    urllib.request.urlopen(f"{url}{BASE}/status", timeout=30)
+                    urllib.request.urlopen(f"{url}{BASE}/status", timeout=HANG_S)
                 assert expected == refused.value.code, url
             assert b"main process" in refused.value.read()

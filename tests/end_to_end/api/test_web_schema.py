@@ -9,6 +9,7 @@ import pytest
 
 from testbed.servers.matrix import MatrixClient
 from testbed.servers.server import SynapseServer
+from testbed.waiting import HANG_S
 from tests.end_to_end.api.web_server import TROUBLES
 
 # Of what the description allows some is refused: settings that contradict one another.
@@ -35,7 +36,7 @@ def test_as_described(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANG_S,
         )
         print(done.stdout[-6000:], done.stderr)
         assert 0 == done.returncode

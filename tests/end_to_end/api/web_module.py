@@ -13,7 +13,7 @@ from testbed.virtual.fake_service import FakeSteering
 logger = logging.getLogger("synapse_bgthrottle.tests")
 
 
-SLOW_S = 0.2
+SLOW_S = 0.5
 
 
 class SlowSteering(FakeSteering):

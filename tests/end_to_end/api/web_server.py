@@ -15,6 +15,7 @@ import yaml
 
 from testbed.servers.matrix import MatrixClient
 from testbed.servers.server import SynapseServer
+from testbed.waiting import HANG_S
 
 BASE = "/_synapse/bgthrottle/v1"
 SERVICE_TOKEN = "the-token-of-a-bridge"
@@ -55,7 +56,7 @@ class WebServer:
         if token is not None:
             request.add_header("Authorization", f"Bearer {token}")
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=HANG_S) as answer:
                 return answer.status, json.load(answer), answer.headers
         except urllib.error.HTTPError as answer:
             with answer:
@@ -64,7 +65,7 @@ class WebServer:
     def connect(self) -> socket.socket:
         """To whatever one likes to send."""
         target = urlsplit(self.synapse.url)
-        return socket.create_connection((str(target.hostname), target.port or 80), timeout=30)
+        return socket.create_connection((str(target.hostname), target.port or 80), timeout=HANG_S)
 
     def raw(self, sent: bytes) -> tuple[int, bytes]:
         """Status and body of the answer; a status of 0: the connection was closed."""

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from typing_extensions import Self
 
+from testbed import waiting
+
 # Ctrl-C is for those whose controlling terminal it is.
 _LAUNCH = """
 import fcntl, os, signal, sys, termios
@@ -47,27 +49,27 @@ class Terminal:
         )
         os.close(theirs)
 
-    def read_until(self, is_enough: Callable[[str], object], timeout_s: float = 30) -> None:
+    def read_until(self, is_enough: Callable[[str], object]) -> None:
         """Read until what was drawn is enough.
 
         Raises:
-            TimeoutError: it is not; with what was drawn.
+            HangError: it is not; with what was drawn.
         """
-        deadline = time.monotonic() + timeout_s
-        while not is_enough(self.drawn):
-            if time.monotonic() > deadline:
-                raise TimeoutError(self.drawn)
+
+        def read() -> bool:
             self._read()
+            return bool(is_enough(self.drawn))
+
+        if not waiting.within(waiting.HANG_S, read):
+            raise waiting.hang(f"drawn was\n{self.drawn}")
 
     def press(self, keys: bytes) -> None:
         """As a person at the keyboard does."""
         os.write(self._ours, keys)
 
-    def end(self, timeout_s: float = 10) -> int:
+    def end(self) -> int:
         """Wait for the program's end; answers its exit status."""
-        deadline = time.monotonic() + timeout_s
-        while self._process.poll() is None and time.monotonic() < deadline:
-            self._read()
+        self.read_until(lambda _: self._process.poll() is not None)
         self._read()
         return self._process.wait(0)
 

@@ -1,11 +1,12 @@
 """The command `bgthrottle` as a process: what it changes on real servers, and waits for."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from testbed.faults.faults import wait_until
+from testbed.waiting import HANG_S, wait_until
 from tests.end_to_end.command.caller import started
 from tests.end_to_end.conftest import Api
 
@@ -19,24 +20,23 @@ _RESTS_LONG = {"background_updates": {"sleep_duration_ms": 3_600_000}}
 def test_levers(make_api: Callable[..., Api]) -> None:
     """Pause, resume, release and set do what they say, and the server knows who did it and why."""
     call = started(make_api({"sleep": "1h"}))
-    wait_until(lambda: "rests 1h" in call.api.state()[1])
+    wait_until(lambda: "resting 1h" in call.api.state()[1])
     name = call.api.database()["pending"][0]["name"]
 
     nobody = call(2, "pause")
     assert "Nobody can be asked here: add --yes" in nobody.stderr
     paused = call(0, "pause", "--for", "2h", "--reason", "load test", "--yes").stdout
     assert paused.startswith("made: pause *, until 20")
-    assert f"(2h left), by {_ADMIN}: load test" in paused
+    assert re.search(rf"\((2h|1h59m\S*) left\), by {_ADMIN}: load test", paused)
     wait_until(lambda: call.api.state()[0] == "held")
     status = call(0, "status").stdout
     assert status.startswith("PROBLEM: ")
     assert f"paused by {_ADMIN}" in status
     assert f"* is paused by {_ADMIN}: load test" in call(5, "check").stdout
-    begin_s = time.monotonic()
+    # At once: the pause lasts for longer than the command is waited for.
     assert f"master: {name} is paused by {_ADMIN}" in call(5, "wait").stderr
-    assert time.monotonic() - begin_s < 5
-    (lever,) = call.json("pause", name, "--for", "90s")["made"]
-    assert ("pause", name, 90_000) == (
+    (lever,) = call.json("pause", name, "--for", "90m")["made"]
+    assert ("pause", name, 5_400_000) == (
         lever["kind"],
         lever["update"],
         lever["ends_ms"] - lever["created_ms"],
@@ -46,7 +46,7 @@ def test_levers(make_api: Callable[..., Api]) -> None:
 
     made = call(0, "set", name, "sleep=2h", "--for", "1d", "--reason", "calm").stdout
     assert made.startswith(f"made: override {name}, sleep=2h, until ")
-    wait_until(lambda: "rests 2h" in call.api.state()[1])
+    wait_until(lambda: "resting 2h" in call.api.state()[1])
     assert "sleep: 2h\n" in call(0, "explain", name).stdout
     wrong = call(1, "set", name, "sleeep=2h", "duty_cycle=0%").stderr
     assert "sleeep" in wrong
@@ -55,7 +55,7 @@ def test_levers(make_api: Callable[..., Api]) -> None:
     assert f"made: release {name} in master, until " in released
     assert call(1, "release", "no_such_update").stderr
     assert 2 == call(0, "set", name, "--reset").stdout.count("ended: ")
-    wait_until(lambda: "rests 1h" in call.api.state()[1])
+    wait_until(lambda: "resting 1h" in call.api.state()[1])
 
     uses = call(0, "history", "--uses").stdout.splitlines()
     actions = [line.split(" UTC ")[1].split()[1] for line in uses]
@@ -97,7 +97,7 @@ def test_to_the_end(make_api: Callable[..., Api], tmp_path: Path) -> None:
     call.api.start()
     wait_until(lambda: "windows are closed" in call.api.state()[1])
     call(0, "release", "populate_stats_*")
-    assert (0, 0) == (watch.wait(60), wait.wait(60))
+    assert (0, 0) == (watch.wait(HANG_S), wait.wait(HANG_S))
     followed, waited = watch_path.read_text(), wait_path.read_text()
     assert waited.endswith("\nnothing is pending\n")
     for lines in (followed, waited.removesuffix("nothing is pending\n")):
@@ -127,7 +127,7 @@ def test_without_the_module(make_api: Callable[..., Api]) -> None:
     assert "without the module: no queue, no progress, no reasons\n" in status
     assert api.admin.updates_status() == call.json("status")
     assert f"  {current} runs in master\n" in call(5, "check").stdout
-    assert "not finished after 300ms" in call(5, "wait", "--timeout", "300ms").stderr
+    assert "not finished after " in call.late().stderr
     paused = call(0, "pause", "--yes")
     assert "NO END" in paused.stderr
     assert "switched off" in paused.stdout
@@ -145,8 +145,9 @@ def test_without_the_module(make_api: Callable[..., Api]) -> None:
 def test_without_the_module_to_the_end(make_api: Callable[..., Api]) -> None:
     """`wait` and `check` take several looks without an update for the end; `run` is Synapse's."""
     call = started(make_api(None, {"background_updates": {"sleep_enabled": False}}))
+    # Where the machine is so busy that several looks fall between two updates, it is not the end.
     assert "nothing runs any more\n" == call(0, "wait", "--interval", "300ms").stdout
-    assert 0 == call.api.pending()
+    wait_until(lambda: call.api.pending() == 0)
     assert "for all that is told" in call(0, "check").stdout
     assert "is in the queue" in call(0, "run", "populate_stats_process_rooms").stdout
     call(0, "watch", "--until-done", "--interval", "300ms")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.servers.versions import SYNAPSE, is_at_least
+from testbed.waiting import HANG_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -16,7 +17,7 @@ def test_demo(tmp_path: Path) -> None:
     """The demo ends by itself with status 0, and says what it asked for and measured."""
     command = [sys.executable, "-m", "demo", "--messages", "400", "--folder", str(tmp_path / "d")]
     demo = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=HANG_S, check=False
     )
     assert 0 == demo.returncode, demo.stdout + demo.stderr
     for said in (

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from synapse_bgthrottle.cli.main import bgthrottle
 from testbed.faults import sqlite_data
-from testbed.faults.faults import wait_until
 from testbed.faults.restarts import API
+from testbed.waiting import wait_until
 from tests.end_to_end.conftest import RealServer
 from tests.end_to_end.databases.templates import template_of
 
@@ -50,13 +50,15 @@ def foretold(server: RealServer, folder: Path, *options: str) -> dict[str, Any]:
 
 def wait_until_told(server: RealServer, folder: Path, *options: str) -> dict[str, Any]:
     """The same, once it has an end of the first update."""
-    deadline_s = time.monotonic() + 30
-    while time.monotonic() < deadline_s:
+    told: dict[str, Any] = {}
+
+    def has_an_end() -> bool:
         time.sleep(1)
-        told = foretold(server, folder, *options)
-        if told["updates"] and told["updates"][0]["ends_ms"] is not None:
-            return told
-    raise TimeoutError("no end is told")
+        told.update(foretold(server, folder, *options))
+        return bool(told["updates"]) and told["updates"][0]["ends_ms"] is not None
+
+    wait_until(has_an_end)
+    return told
 
 
 def error_of_forecast(server: RealServer, folder: Path, *options: str) -> tuple[float, str]:
@@ -69,7 +71,7 @@ def error_of_forecast(server: RealServer, folder: Path, *options: str) -> tuple[
     with server.synapse:
         (told, *_) = wait_until_told(server, folder, *options)["updates"]
         made_s, before_s = time.time(), in_batches_s(server, told["update"])
-        wait_until(lambda: sqlite_data.pending_updates(path) == 0, 90)
+        wait_until(lambda: sqlite_data.pending_updates(path) == 0)
         took_s = time.time() - made_s
         batches_s = in_batches_s(server, told["update"]) - before_s
     ahead_s = told["ends_ms"] / 1000 - made_s
@@ -154,29 +156,35 @@ def test_learned_load_outlives_a_kill(make_server: MakeServer, tmp_path: Path) -
         return {hour["hour"]: hour for hour in load}
 
     sqlite_data.queue_search_reindex(path)
+    begin_s = time.monotonic()
+
+    def asks_until_it_is_done() -> bool:
+        server.admin.call("GET", "/_matrix/client/v3/account/whoami")
+        return sqlite_data.pending_updates(path) == 0
+
     with server.synapse:
-        deadline_s = time.monotonic() + 60
-        while sqlite_data.pending_updates(path) and time.monotonic() < deadline_s:
-            server.admin.call("GET", "/_matrix/client/v3/account/whoami")
-            time.sleep(0.05)
+        wait_until(asks_until_it_is_done)
         ended = "SELECT 1 FROM bgthrottle_history WHERE outcome = 'done'"
         wait_until(lambda: sqlite_data.rows(path, ended))
         before = hours()
-        assert server.synapse.process is not None
-        server.synapse.process.kill()
-        server.synapse.process.wait()
-    assert 5 < sum(hour["watched_s"] for hour in before.values()) < 60, before
+        server.synapse.kill()
+        lasted_s = time.monotonic() - begin_s
+    assert 5 < sum(hour["watched_s"] for hour in before.values()) < lasted_s, before
     busy = [(hour["present_ratio"], hour["requests_per_second"]) for hour in before.values()]
-    assert min(busy) > (0.5, 1), before
+    assert min(busy) > (0.5, 0), before
     # As if it had gone on for long enough to be known, and somebody had been there half of that.
     sqlite_data.change(path, "UPDATE bgthrottle_load SET watched_ms = 60 * watched_ms")
     sqlite_data.change(path, "UPDATE bgthrottle_load SET present_ms = 30 * present_ms")
     sqlite_data.queue_search_reindex(path)
+    begin_s = time.monotonic()
     with server.synapse:
         after = hours()
+        # What it watches since its start is added.
+        within_s = 30 + time.monotonic() - begin_s
         for number, hour in before.items():
-            assert 60 * hour["watched_s"] == pytest.approx(after[number]["watched_s"], abs=30)
+            expected_s = 60 * hour["watched_s"]
+            assert expected_s == pytest.approx(after[number]["watched_s"], abs=within_s)
             assert 0.5 == pytest.approx(after[number]["present_ratio"], abs=0.1)
         told = wait_until_told(server, tmp_path, "--load", "learned")
     assert "learned" == told["load"]
-    assert any("of 168 hours of the week, as shares of the time" in note for note in told["notes"])
+    assert any("of 168 hours of the week" in note for note in told["notes"])

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from synapse_bgthrottle.client import AsyncClient, Client
-from testbed.faults.faults import wait_until
 from testbed.servers.cli_process import Command
+from testbed.waiting import wait_until
 from tests.end_to_end.conftest import RealServer
 
 pytest.importorskip("synapse.config.server")

@@ -11,11 +11,11 @@ import attrs
 import pytest
 
 from testbed.faults import sqlite_data
-from testbed.faults.faults import wait_until
 from testbed.faults.reindex_worlds import synapse_database
 from testbed.servers.matrix import MatrixClient
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.server import SynapseServer
+from testbed.waiting import wait_until
 
 _EVENTS = 20_000
 _MESSAGES = 120

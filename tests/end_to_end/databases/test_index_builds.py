@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from testbed.faults.faults import wait_until
 from testbed.servers.postgres import PostgresServer
+from testbed.waiting import wait_until
 from tests.end_to_end.databases.asked_postgres import NAME, TABLE, Asked, Others
 
 
@@ -14,7 +14,7 @@ def test_an_index_build(asked: Asked, others: Others, plain_postgres: PostgresSe
     make_slow(plain_postgres)
     others.in_thread(f"CREATE INDEX ON {TABLE} (slow(key))")
     # In its first block PostgreSQL tells that it has done all.
-    wait_until(lambda: 0 < ((asked.sample().index_build or ("", None))[1] or 0) < 1, 10)
+    wait_until(lambda: 0 < ((asked.sample().index_build or ("", None))[1] or 0) < 1)
     phase, _ = asked.sample().index_build or ("", None)
     assert "building index: scanning table" == phase
 
@@ -42,12 +42,12 @@ def test_index_builds_of_others(
     def phase(batch_age_s: float | None, update_name: str) -> str:
         return (asked.sample(batch_age_s, update_name).index_build or ("",))[0]
 
-    wait_until(lambda: phase(None, "unknown") == waiting, 10)
+    wait_until(lambda: phase(None, "unknown") == waiting)
     assert "" == phase(None, "event_resign")
     time.sleep(0.3)
     began_s = time.monotonic()
     others.in_thread(f"CREATE INDEX ON {TABLE} (slow(key))")
-    wait_until(lambda: phase(None, "event_resign") == ours, 10)
+    wait_until(lambda: phase(None, "event_resign") == ours)
     assert ours == phase(time.monotonic() - began_s, "unknown")
 
 
@@ -72,6 +72,6 @@ def test_index_builds_of_the_module(
             cursor.execute("SELECT count(*) FROM pg_stat_progress_create_index WHERE relid > 0")
             return bool(cursor.fetchone()[0])
 
-        wait_until(is_seen, 10)
+        wait_until(is_seen)
         assert asked.sample(None, "unknown").index_build is None
         assert is_seen()

@@ -9,12 +9,12 @@ from unittest.mock import patch
 import pytest
 
 from synapse_bgthrottle.homeserver.sampling import database_queries, database_sampler
-from testbed.faults.faults import wait_until
 from testbed.servers import pgbouncer
 from testbed.servers.matrix import MatrixClient
 from testbed.servers.pgbouncer import PgBouncer
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.server import SynapseServer
+from testbed.waiting import wait_until
 from tests.end_to_end.databases.asked_postgres import NAME, Asked, connected
 
 _NEEDS = pytest.mark.skipif(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.faults.faults import wait_until
 from testbed.servers.forks import ForkServer, is_possible
 from testbed.servers.process import ends_with_us
+from testbed.waiting import HANG_S, wait_until
 from tests.end_to_end.conftest import RealServer
 
 pytestmark = pytest.mark.skipif(not is_possible(), reason="this Synapse has no stand-in")
@@ -28,7 +28,7 @@ def test_ends(make_server: Callable[..., RealServer], tmp_path: Path) -> None:
     output = tmp_path / "output"
     try:
         wrong = forks.launch(APP, ["-c", "nothing.yaml"], tmp_path, output)
-        assert wrong.wait(60)
+        assert wrong.wait(HANG_S)
         assert "nothing.yaml" in output.read_text()
         options = ["-c", str(server.config_path)]
         killed, left = (forks.launch(APP, options, tmp_path, output) for _ in range(2))
@@ -36,12 +36,12 @@ def test_ends(make_server: Callable[..., RealServer], tmp_path: Path) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             left.wait(0.01)
         killed.kill()
-        assert -9 == killed.wait(10)
+        assert -9 == killed.wait(HANG_S)
         assert left.poll() is None
     finally:
         forks.stop()
-    assert -9 == left.wait(10)
-    wait_until(lambda: not Path(f"/proc/{left.pid}").exists(), 10)
+    assert -9 == left.wait(HANG_S)
+    wait_until(lambda: not Path(f"/proc/{left.pid}").exists())
 
 
 def test_our_module_is_not_imported_before(tmp_path: Path) -> None:

@@ -9,20 +9,18 @@ from typing import Any
 import pytest
 
 from testbed.faults import faults, sqlite_data
-from testbed.faults.faults import wait_until
 from testbed.faults.misbehaving_updates import Oddity
 from testbed.faults.misbehaving_worlds import OddSource, OddWorld
 from testbed.faults.restarts import API
 from testbed.observe.forbidden_log_lines import complaints
 from testbed.servers.cli_process import Command
+from testbed.waiting import HANG_S, wait_until, within
 
 _BRISKLY = {"sleep": "50ms"}
 # A twelfth of it, 5 s, after what passes by itself.
 _SOON = {**_BRISKLY, "restart_aborted": "1m"}
 _ODD = Oddity("odd", 200, batch_items=50)
 _BEHIND = Oddity("behind", 50)
-# For whatever the machine makes of it; only what hangs takes so long.
-_LONG_S = 300.0
 
 
 def database(world: OddWorld) -> Any:
@@ -88,11 +86,11 @@ def test_a_lock_is_waited_out(odd_source: OddSource, tmp_path: Path) -> None:
     world = odd_source.world(tmp_path, "lock", _BRISKLY, (_ODD, _BEHIND))
     with_lock_timeout(world)
     with locked(world), world.server:
-        wait_until(lambda: database(world)["failures_in_row"] == 1, _LONG_S)
+        wait_until(lambda: database(world)["failures_in_row"] == 1)
         reason = database(world)["current"]["decision"]["reason"]
         assert "the last iteration failed to get a lock: next try after 5s" == reason
         assert "due to lock timeout" in database(world)["last_failure"]["message"]
-        wait_until(lambda: database(world)["failures_in_row"] == 2, _LONG_S)
+        wait_until(lambda: database(world)["failures_in_row"] == 2)
         reason = database(world)["current"]["decision"]["reason"]
         assert "2 in a row failed to get a lock: next try after 60s" == reason
         world.server.stop()
@@ -108,7 +106,7 @@ def test_a_lock_of_three_minutes_aborts_nothing(odd_source: OddSource, tmp_path:
     with world.server:
         with locked(world):
             time.sleep(180)
-        wait_until(is_done(world), _LONG_S)
+        wait_until(is_done(world))
     assert (0, False) == (world.wrong(), faults.has_aborted(world.server))
 
 
@@ -119,14 +117,14 @@ def test_an_outage_in_the_instant_between_two_updates(
     first = Oddity("odd", 50, cost_ms=100, batch_items=50)
     world = odd_source.world(tmp_path, "instant", _SOON, (first, _BEHIND))
     with world.server:
-        wait_until(lambda: database(world)["state"] == "running", _LONG_S)
+        wait_until(lambda: database(world)["state"] == "running")
         world.admin.set_updates_enabled(False)
-        wait_until(lambda: world.pending() == 1, _LONG_S)
+        wait_until(lambda: world.pending() == 1)
         with faults.stopped(world.postgres):
             world.admin.set_updates_enabled(True)
-            wait_until(lambda: faults.has_aborted(world.server), _LONG_S)
-        wait_until(is_done(world), _LONG_S)
-        wait_until(lambda: database(world)["state"] == "idle", _LONG_S)
+            wait_until(lambda: faults.has_aborted(world.server))
+        wait_until(is_done(world))
+        wait_until(lambda: database(world)["state"] == "idle")
         assert ["Synapse could not look for the next update; see its log"] == restarts(world)
     assert 0 == world.wrong()
 
@@ -142,8 +140,8 @@ def test_what_always_fails_is_no_storm(odd_source: OddSource, tmp_path: Path) ->
         tmp_path, "storm", _SOON, (Oddity("odd", 200, failures=10**9), _BEHIND)
     )
     with world.server:
-        wait_until(lambda: len(restarts(world)) == 2, 3 * _LONG_S)
-        wait_until(lambda: database(world)["state"] == "aborted", _LONG_S)
+        assert within(3 * HANG_S, lambda: len(restarts(world)) == 2)  # six minutes, as it should
+        wait_until(lambda: database(world)["state"] == "aborted")
         told = database(world)["restart"]
         assert 2 == told["count"]
         assert any("(start 3 in a row)" in problem for problem in problems(world))
@@ -171,10 +169,10 @@ def test_what_is_mended_goes_on_by_itself(odd_source: OddSource, tmp_path: Path)
         "CREATE TRIGGER refuse BEFORE INSERT ON odd_items FOR EACH ROW EXECUTE FUNCTION refuse()",
     )
     with world.server:
-        wait_until(lambda: database(world)["state"] == "aborted", _LONG_S)
+        wait_until(lambda: database(world)["state"] == "aborted")
         assert "refused (item 0)" == database(world)["last_failure"]["message"]
         execute(world, "DROP TRIGGER refuse ON odd_items")
-        wait_until(is_done(world), _LONG_S)
+        wait_until(is_done(world))
         assert ["refused (item 0)"] == restarts(world)
     assert 0 == world.wrong()
 
@@ -199,7 +197,7 @@ def test_rows_inserted_by_hand_are_started_by_resume(odd_source: OddSource, tmp_
         assert "Synapse is not working on this queue" in waited.stderr
         assert 5 == command.run("check").returncode
         assert 0 == command.run("resume").returncode
-        wait_until(is_done(world), _LONG_S)
+        wait_until(is_done(world))
     assert [(200, 200)] == world.query("SELECT COUNT(*), COUNT(DISTINCT item) FROM odd_items")
     assert [] == complaints(world.server.log())
 
@@ -216,9 +214,9 @@ def test_rows_inserted_by_hand_are_started_by_the_module(
         insert(world, _ODD)
         told = "is not working on the queue of master (1 pending): the module starts it in 1m"
         begin_s = time.monotonic()
-        wait_until(lambda: told in world.server.log(), _LONG_S)
+        wait_until(lambda: told in world.server.log())
         assert time.monotonic() - begin_s < 62
-        wait_until(is_done(world), _LONG_S)
+        wait_until(is_done(world))
         assert time.monotonic() - begin_s < 130
         assert ["Synapse was not working on the queue"] == restarts(world)
     assert [(200, 200)] == world.query("SELECT COUNT(*), COUNT(DISTINCT item) FROM odd_items")
@@ -230,8 +228,8 @@ def test_the_second_database_is_worked_on(odd_source: OddSource, tmp_path: Path)
     """Also by Synapse up to 1.128, which starts the updates of the main one only."""
     world = odd_source.world(tmp_path, "second", _BRISKLY, (_ODD,))
     with world.server:
-        wait_until(is_done(world), _LONG_S)
-        wait_until(lambda: world.query("SELECT 1 FROM odd_items LIMIT 1", "other"), _LONG_S)
+        wait_until(is_done(world))
+        wait_until(lambda: world.query("SELECT 1 FROM odd_items LIMIT 1", "other"))
     assert 0 == world.wrong()
     assert [] == complaints(world.server.log())
 
@@ -247,7 +245,6 @@ def test_rows_inserted_by_hand_on_sqlite(make_server: Callable[..., Any]) -> Non
         assert told["restart"]["due_ms"] is not None
         server.admin.set_updates_enabled(True)
         wait_until(
-            lambda: server.admin.call("GET", f"{API}/status")["databases"][0]["state"] != "stopped",
-            _LONG_S,
+            lambda: server.admin.call("GET", f"{API}/status")["databases"][0]["state"] != "stopped"
         )
     assert [] == complaints(server.synapse.log())

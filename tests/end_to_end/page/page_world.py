@@ -62,8 +62,8 @@ class World:
     def is_asking(self) -> bool:
         return bool(self.browser.run("return document.querySelector('dialog').open"))
 
-    def sees(self, pattern: str, selector: str = "main", timeout_s: float = 20) -> None:
-        self.browser.wait(lambda: re.search(pattern, self.browser.text(selector)), timeout_s)
+    def sees(self, pattern: str, selector: str = "main") -> None:
+        self.browser.wait(lambda: re.search(pattern, self.browser.text(selector)))
 
     def check_no_overflow(self) -> None:
         """Nothing sticks out to the side."""

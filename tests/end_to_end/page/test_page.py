@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from testbed.faults import sqlite_data
-from testbed.faults.faults import wait_until
+from testbed.waiting import wait_until
 from tests.end_to_end.page.page_world import ROOT, SLOW, World, needs_browser
 
 pytestmark = needs_browser
@@ -42,7 +42,7 @@ def test_watch_pause_and_resume(make_world: Callable[..., World]) -> None:
 
     begin = browser.wait(done)
     browser.wait(lambda: done() > begin)
-    world.sees("Time left\\s+(\\d+ min|\\d+(\\.\\d)? s)", ".facts", 90)
+    world.sees("Time left\\s+(\\d+ min|\\d+(\\.\\d)? s)", ".facts")
     assert 2 == browser.run("return document.querySelectorAll('.uplot canvas').length")
     painted = browser.run(
         "const c = document.querySelector('.uplot canvas');"
@@ -147,7 +147,7 @@ def test_server_gone_and_back(make_world: Callable[..., World]) -> None:
     world.sees("It is not known whether it was done.*The server does not answer", "dialog")
     browser.click("Cancel", "dialog")
     world.synapse.start()
-    world.sees("Live", "#connection", 40)
+    world.sees("Live", "#connection")
     assert [] == world.levers()
     world.sees("event_search", ".current")
     world.check_clean("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")

@@ -1,7 +1,9 @@
 """Who may see the page of a real server, and where the token goes."""
 
+import itertools
 import time
 from collections.abc import Callable
+from typing import Any
 
 from testbed.servers.matrix import MatrixClient
 from tests.end_to_end.page.page_world import ROOT, World, needs_browser
@@ -55,18 +57,27 @@ def test_a_token_that_ends(make_world: Callable[..., World]) -> None:
 
 
 def test_what_it_asks_for(make_world: Callable[..., World]) -> None:
-    """One status every two seconds, and the rest seldom; the token in its header only."""
+    """A status every two seconds, and the rest seldom; the token in its header only."""
     world = make_world({"sleep": "1h"})
     browser = world.browser
+    status_url = f"{world.url}{ROOT}v1/status"
+
+    def asked_since(begin: int) -> list[Any]:
+        return list(browser.requests()[begin:])
+
+    def statuses_s(begin: int) -> list[float]:
+        return [one["at_s"] for one in asked_since(begin) if one["url"] == status_url]
+
     world.enter()
     world.sees("running", ".history")
-    time.sleep(8)
     before = len(browser.requests())
-    time.sleep(10)
-    asked = browser.requests()[before:]
-    paths = [request["url"].removeprefix(world.url + ROOT) for request in asked]
-    assert {"v1/status"} == set(paths)
-    assert 4 <= len(paths) <= 6
+    browser.wait(lambda: len(statuses_s(before)) > 3)  # all else has been asked for once
+    before = len(browser.requests())
+    browser.wait(lambda: len(statuses_s(before)) > 4)
+    asked = asked_since(before)
+    times_s = statuses_s(before)
+    assert all(later - earlier > 1.9 for earlier, later in itertools.pairwise(times_s))
+    assert len(asked) - len(times_s) < len(times_s)
     assert {f"Bearer {world.admin.token}"} == {
         request["headers"]["Authorization"] for request in asked
     }

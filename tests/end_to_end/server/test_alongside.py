@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from testbed.faults.faults import wait_until
+from testbed.waiting import HANG_S, wait_until
 from tests.end_to_end.conftest import QUEUE, Api
 
 _OFFICIAL = "/_synapse/admin/v1/background_updates"
@@ -70,7 +70,7 @@ class Synadm:
             "base_url": api.synapse.url,
             "admin_path": "/_synapse/admin",
             "matrix_path": "/_matrix",
-            "timeout": 30,
+            "timeout": int(HANG_S),
             "format": "json",
             "server_discovery": "well-known",
             "homeserver": "bgthrottle.test",
@@ -87,7 +87,7 @@ class Synadm:
         command += ["raw", f"v1/background_updates/{path}"]
         if data is not None:
             command += ["-m", "post", "-d", json.dumps(data)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
         assert 0 == ended.returncode, ended.stderr
         return json.loads(ended.stdout)
 
@@ -98,9 +98,9 @@ def test_other_tools(make_api: Callable[..., Api], tmp_path: Path) -> None:
     api.start()
     synadm = Synadm.of(api, tmp_path / "synadm.yaml")
     headers = {"Authorization": f"Bearer {api.admin.token}"}
-    with httpx.Client(base_url=api.synapse.url, headers=headers, timeout=30) as http:
+    with httpx.Client(base_url=api.synapse.url, headers=headers, timeout=HANG_S) as http:
         sdk = SdkClient(http)
-        wait_until(lambda: "rests 1h" in api.state()[1])
+        wait_until(lambda: "resting 1h" in api.state()[1])
         _same_as_synapse(api, synadm, sdk)
 
         api.post("pause", reason="upgrade")

@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 
 from synapse_bgthrottle.cli.synapse_source import installed_update_names
-from testbed.faults.faults import wait_until
 from testbed.servers.server import MODULE
+from testbed.waiting import wait_until
 from tests.end_to_end.conftest import RealServer
 
 MakeServer = Callable[..., RealServer]

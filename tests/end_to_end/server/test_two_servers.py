@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,10 @@ import pytest
 from synapse.server import HomeServer
 
 from testbed.faults import sqlite_data
-from testbed.faults.faults import wait_until
 from testbed.faults.restarts import API
 from testbed.servers.matrix import MatrixClient
 from testbed.servers.server import SynapseServer
+from testbed.waiting import HANG_S, wait_until
 
 pytestmark = pytest.mark.skipif(not hasattr(HomeServer, "shutdown"), reason="before Synapse 1.140")
 
@@ -74,7 +73,7 @@ def two_servers(
             stderr=errors,
             text=True,
         )
-        ends = threading.Timer(90, process.kill)  # and with it the wait for an answer
+        ends = threading.Timer(HANG_S, process.kill)  # and with it the wait for an answer
         ends.start()
         try:
             yield TwoServers(servers, process)
@@ -98,18 +97,18 @@ def test_with_the_module(tmp_path: Path) -> None:
         kinds = both.look()["kinds"]
         assert (2, 2) == (kinds["SynapseHomeServer"], kinds["BackgroundUpdateThrottle"])
         admins = [MatrixClient.register(server.url, "admin", admin=True) for server in both.servers]
-        wait_until(lambda: all("rests 1h" in _current(admin)[1] for admin in admins))
+        wait_until(lambda: all("resting 1h" in _current(admin)[1] for admin in admins))
         wait_until(lambda: both.look()["calls"].get(_SLEEP) == 2 <= _ours(both.look()["calls"]))
 
         admins[_WAITING].call("POST", f"{API}/pause", {"for": "1d", "reason": "not this one"})
-        _go(admins[_DONE], sleep="300ms")
+        _go(admins[_DONE], sleep="1s")  # it is not done before the other is shut down
         some = both.pending(_DONE)
-        wait_until(lambda: both.pending(_DONE) < some - 2)
+        wait_until(lambda: both.pending(_DONE) < some - 1)
         assert ("held", some) == (_current(admins[_WAITING])[0], both.pending(_WAITING))
         assert [] == admins[_DONE].call("GET", f"{API}/status")["levers"][1:]
 
         both.shut_down(_WAITING)
-        wait_until(lambda: both.look()["alive"] == [False, True], 5)
+        wait_until(lambda: both.look()["alive"] == [False, True])
         kinds = both.look()["kinds"]
         assert (1, 1) == (kinds["BackgroundUpdateThrottle"], kinds["Throttle"])
         some = both.pending(_DONE)
@@ -120,9 +119,8 @@ def test_with_the_module(tmp_path: Path) -> None:
         assert both.look()["calls"]  # there are others, of Synapse
 
         both.shut_down(_DONE)
-        time.sleep(1)  # twice what the module sleeps at a time; that timer cannot be cancelled
+        wait_until(lambda: both.look()["calls"] == {})
         left = both.look()
-        assert {} == left["calls"]
         assert {0} == set(left["kinds"].values())
         assert [False, False] == left["alive"]
 
@@ -136,7 +134,7 @@ def test_stock_beside_it(tmp_path: Path) -> None:
         wait_until(lambda: both.look()["calls"].get(_SLEEP) == 1)
         both.shut_down(_WAITING)
         both.shut_down(_DONE)
-        wait_until(lambda: both.look()["calls"] == {_SLEEP: 1}, 5)
+        wait_until(lambda: both.look()["calls"] == {_SLEEP: 1})
         assert [False, False] == both.look()["alive"]
 
 

@@ -11,13 +11,13 @@ import pytest
 from compatibility import environments
 from compatibility.targets import TARGETS
 from testbed.faults import sqlite_data
-from testbed.faults.faults import wait_until
 from testbed.faults.reindex_worlds import synapse_database
 from testbed.observe import batch_log
 from testbed.servers.matrix import MatrixClient
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.server import SynapseServer
 from testbed.servers.versions import SYNAPSE, is_at_least
+from testbed.waiting import wait_until
 
 # Of old Synapses that have an environment, which `make compat` makes.
 OLD = {target.synapse: environments.python_of(target) for target in TARGETS}
@@ -91,7 +91,7 @@ def run_to_the_end(synapse: SynapseServer, query: Query, *, with_module: bool) -
         return {batch.update_name for batch in batch_log.batches(synapse.log())}
 
     with synapse:
-        wait_until(lambda: query("SELECT COUNT(*) FROM background_updates") == [(0,)], 150)
+        wait_until(lambda: query("SELECT COUNT(*) FROM background_updates") == [(0,)])
         if with_module:
             history = "SELECT DISTINCT update_name FROM bgthrottle_history WHERE outcome = 'done'"
             wait_until(lambda: {name for (name,) in query(history)} == names())

@@ -17,6 +17,7 @@ from testbed.virtual.outages import Full, Gone, Outage, Refusing, Silent
 from testbed.virtual.postgres_like import make_postgres_like
 from testbed.virtual.server import VirtualServer
 from testbed.virtual.virtual_life import KINDS, Kind
+from testbed.waiting import HANG_S
 
 
 @pytest.mark.parametrize("number", range(len(KINDS)))
@@ -106,6 +107,6 @@ def test_some_calls(tmp_path: Path) -> None:
     """Each a life of its own: all work is done, and no iteration fails."""
     command = [sys.executable, "-m", "soak.injection.inject", "--sample", "25", "--seed", "7"]
     command += ["--output", str(tmp_path / "injection")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert 0 == ended.returncode, ended.stdout + ended.stderr[-2000:]
     assert '"runs": 25, "bad": 0' in ended.stdout

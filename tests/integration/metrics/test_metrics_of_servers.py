@@ -98,8 +98,8 @@ def test_cost_of_a_decision(virtual_server: MakeServer) -> None:
     decision = server.api.module._parts.throttle.updates["master", "work"].decision
     took_s = []
     for _ in range(20):
-        begin_s = time.perf_counter()
+        begin_s = time.thread_time()
         for _ in range(1000):
             metrics.decided("master", "work", decision)
-        took_s.append((time.perf_counter() - begin_s) / 1000)
+        took_s.append((time.thread_time() - begin_s) / 1000)
     assert min(took_s) < 10e-6

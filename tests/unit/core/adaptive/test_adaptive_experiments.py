@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from synapse_bgthrottle.core.adaptive.comparison import Comparison
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from tests.unit.core.adaptive.server_model import DB, NAME, Server
@@ -17,9 +16,10 @@ def test_long_batches_are_compared(batch_s: float) -> None:
     _serve(server, 900, {DB: batch_s}, slower=1.5)
     begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 900, {DB: batch_s}, slower=1.5)
-    assert server.update.harm.experiments > 10
+    assert server.update.impact.experiments > 10
     share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
-    assert share * math.log(1.5) < 2 * 0.03
+    # By stock such batches have 33 %, 75 % and 92 % of the time.
+    assert share * math.log(1.5) < 0.07
 
 
 def test_what_two_databases_cost_is_learned_by_both() -> None:
@@ -27,10 +27,11 @@ def test_what_two_databases_cost_is_learned_by_both() -> None:
     server = Server()
     server.throttle.begin("state", NAME, False, 0.0)
     _serve(server, 600, {DB: 0.1, "state": 0.1}, slower=1.5)
-    harms = [server.throttle.updates[name, NAME].harm for name in (DB, "state")]
-    assert harms[0].experiments > 20
-    assert 1 >= abs(harms[0].experiments - harms[1].experiments)
-    assert harms[0].slope == pytest.approx(harms[1].slope, rel=0.1)
+    impacts = [server.throttle.updates[name, NAME].impact for name in (DB, "state")]
+    assert impacts[0].experiments > 20
+    assert 1 >= abs(impacts[0].experiments - impacts[1].experiments)
+    slopes = [impact.current.model.slope for impact in impacts]
+    assert slopes[0] == pytest.approx(slopes[1], rel=0.25)
 
 
 def test_a_long_batch_beside_short_ones_is_no_hush() -> None:
@@ -44,17 +45,19 @@ def test_a_long_batch_beside_short_ones_is_no_hush() -> None:
     assert (update.totals.batch_s - before_s) / (server.now_s - begin_s) * math.log(1.5) < 2 * 0.03
 
 
-def test_no_hush_is_given_back_while_none_can_be() -> None:
-    """An index build in another database lasts; what hushes would take is no work of this one."""
+def test_moments_go_on_while_no_comparison_can_be() -> None:
+    """An index build in another database lasts; this one has no more of the time for it."""
     server = Server()
     _serve(server, 20, {DB: 0.1}, slower=1.0)
     server.throttle.begin("state", "an_index", False, server.now_s)
     server.throttle.start("state", "an_index", server.now_s)
-    server.throttle.pacer.comparison.works("state", server.now_s)
+    _serve(server, 60, {DB: 0.1}, slower=1.0)
+    experiments = server.update.impact.experiments
     begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 300, {DB: 0.1}, slower=1.0)
     share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
-    assert share < server.update.harm.effort * 0.6
+    assert 0.1 < share < 0.97
+    assert server.update.impact.experiments == experiments
 
 
 def test_the_most_is_of_all_time() -> None:
@@ -72,19 +75,19 @@ def test_an_experiment_that_lacks_batches_tells_nothing() -> None:
     server = Server()
     server.pass_time(5, busy=True)
     for _ in range(40):
-        server.throttle.delayed(DB, NAME)
         server.answer(5, 0.1)
         server.pass_time(0.25, busy=True)
-    assert 0 == server.update.harm.experiments
-    _serve(server, 10, {DB: 0.1}, slower=1.0)
-    assert server.update.harm.experiments
+    assert 0 == server.update.impact.experiments
+    _serve(server, 30, {DB: 0.1}, slower=1.0)
+    assert server.update.impact.experiments
 
 
 def test_a_lock_that_clients_wait_for_too_is_no_harm_of_ours() -> None:
     """After it nothing of it is known, not even what is usual."""
     server = Server()
     _serve(server, 60, {DB: 0.1}, slower=1.0)
-    effort, experiments = server.update.harm.effort, server.update.harm.experiments
+    impact = server.update.impact
+    slope, experiments = impact.current.model.slope, impact.experiments
     server.throttle.start(DB, NAME, server.now_s)
     for transactions in range(60):
         server.now_s += 1
@@ -96,32 +99,21 @@ def test_a_lock_that_clients_wait_for_too_is_no_harm_of_ours() -> None:
     server.throttle.finish(DB, NAME, server.now_s, None, failed=False)
     server.begin()
     _serve(server, 60, {DB: 0.1}, slower=1.0)
-    assert server.update.harm.experiments > experiments
-    assert server.update.harm.effort >= effort
-
-
-def test_a_panic_after_a_batch_is_no_moment_with_batches() -> None:
-    """Nobody asks for a turn while somebody who waits for us holds it."""
-    comparison = Comparison()
-    comparison.turn(0.0, 1.0, 2.0)
-    comparison.works(DB, 0.1)
-    for number in range(1, 17):
-        if number == 5:
-            comparison.worked(DB, 1.2)
-        comparison.look(number / 4, {"send": (number / 4 * (1 if number <= 5 else 9), number)})
-    assert 3 >= comparison._work.requests
+    assert impact.experiments > experiments
+    assert slope + 0.05 > impact.current.model.slope
 
 
 def test_another_update_is_compared_anew() -> None:
     """Half of an experiment with the one before it is not about it."""
     server = Server()
-    _serve(server, 1.5, {DB: 0.1}, slower=1.5)
-    assert server.throttle.pacer.comparison.is_hush
+    _serve(server, 1.6, {DB: 0.1}, slower=1.5)
+    began_s = server.throttle.pacer.switchback.began_s
     server.throttle.begin(DB, "another", False, server.now_s)
     server.received += 1
     at = Conditions(server.now_s, 0.0, active_requests=0, requests_answered=server.received)
     server.throttle.decide(DB, "another", at)
-    assert not server.throttle.pacer.comparison.is_hush
+    assert began_s < server.now_s == server.throttle.pacer.switchback.began_s
+    assert server.throttle.pacer.switchback.is_hush
 
 
 def _serve(server: Server, seconds: float, batches_s: dict[str, float], slower: float) -> None:

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.adaptive.pressure_controller import BLIND_RATIO, SoftLaw
-from synapse_bgthrottle.core.config.profiles import PROFILES
 from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.scheduling.holds import CALM_S, LONGEST_WAIT_FOR_CALM_S
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
@@ -18,37 +17,45 @@ from tests.unit.core.adaptive.server_model import DB, Server
 
 
 @pytest.mark.parametrize("profile", ["gentle", "balanced", "fast"])
-def test_step_in_load_halves_the_duty_within_a_second(profile: str) -> None:
-    """The one that is worked with; and when it is over, that is back within some seconds."""
+def test_step_in_load_stops_work_within_two_seconds(profile: str) -> None:
+    """Then the share falls to the least one; when it is over, it is back within seconds."""
     server = Server({"profile": profile})
     server.pass_time(20, busy=True)
-    before_ratio = _worked_with(server)
-    assert before_ratio == pytest.approx(PROFILES[profile].start_duty_ratio)
+    before_ratio = server.update.pace.duty_ratio
+    assert 0.03 < before_ratio
     server.late_s = 0.15
-    server.pass_time(1, busy=True)
-    assert _worked_with(server) <= before_ratio / 2
-    server.pass_time(20, busy=True)
-    assert 0.01 == pytest.approx(_worked_with(server))
+    server.pass_time(2, busy=True)
+    assert server.throttle.pacer.switchback.is_hush
+    server.pass_time(6, busy=True)
+    assert 0.01 == pytest.approx(server.update.pace.duty_ratio)
     server.late_s = 0.0
     server.pass_time(20, busy=True)
-    assert before_ratio == pytest.approx(_worked_with(server))
+    assert server.update.pace.duty_ratio < server.throttle.pacer.law.ratio
 
 
 def test_a_single_bad_look_is_passed_over() -> None:
     """A timer that was late once says nothing of the next second."""
     server = Server()
     server.pass_time(20, busy=True)
-    before_ratio = _worked_with(server)
+    before_ratio = server.update.pace.duty_ratio
     server.late_s = 0.15
     server.pass_time(0.25, busy=True)
     server.late_s = 0.0
     server.pass_time(0.25, busy=True)
-    assert before_ratio == pytest.approx(_worked_with(server))
+    assert before_ratio == pytest.approx(server.update.pace.duty_ratio)
 
 
-def _worked_with(server: Server) -> float:
-    effort: float = server.update.harm.effort
-    return min(effort, server.throttle.pacer.law.ratio)
+def test_pressure_of_our_own_batches_is_not_yielded_to() -> None:
+    """What is gone in the hush after them is for the experiments to judge."""
+    server = Server()
+    server.pass_time(1, busy=True)
+    for _ in range(400):
+        works = server.decide().wait_s <= 0
+        if works:
+            server.batch(0.01)
+        server.late_s = 0.3 if works else 0.0
+        server.pass_time(0.23, busy=True)
+    assert 2 * server.update.pace.duty_ratio < server.throttle.pacer.law.ratio
 
 
 def test_pressure_is_told() -> None:
@@ -56,18 +63,17 @@ def test_pressure_is_told() -> None:
     server = Server()
     server.late_s = 0.15
     server.pass_time(20, busy=True)
-    server.batch(0.025)
-    while (decision := server.decide()).cause is Cause.COMPARE:
-        server.pass_time(0.1, busy=True)
-    assert "clients are there, event_loop_lag is at 3.00: duty cycle 1%" in decision.reason
+    decision = server.decide()
+    expected = "event_loop_lag is at 3.00 of its limit, updates may use 1% of the time"
+    assert expected in decision.reason
 
 
 def test_stale_signal_makes_nothing_faster() -> None:
     """Without it the duty cycle may fall, and stays otherwise."""
     law = SoftLaw(0.3)
-    law.step(Soft(0.0, "event_loop_lag", stale="pool_wait"), 1.0, 0.01)
+    law.step(Soft(0.0, "event_loop_lag", stale="pool_wait", momentary=9.0), 0.01)
     assert 0.3 == law.ratio
-    law.step(Soft(3.0, "event_loop_lag", stale="pool_wait"), 1.0, 0.01)
+    law.step(Soft(3.0, "event_loop_lag", stale="pool_wait", momentary=9.0), 0.01)
     assert 0.15 == law.ratio
 
 
@@ -75,18 +81,16 @@ def test_a_stale_signal_is_no_worse_than_none_at_all() -> None:
     """Below the pace without any signal the duty cycle recovers by what is left, and no further."""
     law = SoftLaw(0.01)
     for _ in range(40):
-        law.step(Soft(0.0, "event_loop_lag", stale="pool_wait"), 1.0, 0.01)
+        law.step(Soft(0.0, "event_loop_lag", stale="pool_wait", momentary=9.0), 0.01)
     assert BLIND_RATIO == law.ratio
 
 
-@given(st.floats(0.01, 1), st.floats(0, 100), st.floats(0, 100), st.floats(1, 2))
-def test_more_pressure_never_more_duty(
-    ratio: float, pressure: float, more: float, indulgence: float
-) -> None:
+@given(st.floats(0.01, 1), st.floats(0, 100), st.floats(0, 100))
+def test_more_pressure_never_more_duty(ratio: float, pressure: float, more: float) -> None:
     """From the same state, a higher pressure gives no higher duty cycle; bounds hold."""
     laws = [SoftLaw(ratio), SoftLaw(ratio)]
     for law, value in zip(laws, sorted((pressure, more)), strict=True):
-        law.step(Soft(value, "s"), indulgence, 0.01)
+        law.step(Soft(value, "s"), 0.01)
         assert 0.01 <= law.ratio <= 1
     assert laws[1].ratio <= laws[0].ratio
 

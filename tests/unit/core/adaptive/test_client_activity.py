@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.adaptive.presence import Presence
+from synapse_bgthrottle.core.adaptive.client_activity import ClientActivity
 
 
-def looked(*looks: tuple[float, int | None, int]) -> Presence:
-    presence = Presence()
+def looked(*looks: tuple[float, int | None, int]) -> ClientActivity:
+    presence = ClientActivity()
     for look in looks:
         presence.look(*look)
     return presence
@@ -40,7 +40,7 @@ def test_count_after_a_long_time_without_a_look_tells_nothing() -> None:
 
 def test_pause_in_a_stream_of_requests_is_quiet_soon() -> None:
     """With 20 requests a second, one second without any is a long time."""
-    presence = Presence()
+    presence = ClientActivity()
     for number in range(200):
         presence.look(number / 20, 0, number)
     assert not presence.is_quiet(9.95 + 0.9, 1.0)
@@ -49,7 +49,7 @@ def test_pause_in_a_stream_of_requests_is_quiet_soon() -> None:
 
 def test_pause_between_rare_requests_is_none() -> None:
     """With one request in 2 s, one second without any is no sign, five are."""
-    presence = Presence()
+    presence = ClientActivity()
     for number in range(60):
         presence.look(number * 2.0, 0, number)
     assert not presence.is_quiet(118 + 1.5, 1.0)
@@ -103,7 +103,7 @@ def test_clock_that_stands_or_goes_back(later_s: float) -> None:
 )
 def test_quiet_needs_its_time_for_any_looks(looks: list[tuple[float, int | None, int]]) -> None:
     """Whoever was in flight a moment ago is there; a minute without anybody is quiet."""
-    presence, now_s, received = Presence(), 0.0, 0
+    presence, now_s, received = ClientActivity(), 0.0, 0
     for passed_s, active, came in looks:
         now_s += passed_s
         received += came

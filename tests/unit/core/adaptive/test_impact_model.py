@@ -1,94 +1,108 @@
-"""What an update costs clients: learned slopes, and the effort that follows."""
+"""What one way of working costs clients: its slope, an honest error, and changes."""
 
 import random
+import statistics
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.adaptive.harm import MOST_EFFORT, Harm
-
-_START, _TOLERANCE = 0.4, 0.05
+from synapse_bgthrottle.core.adaptive.impact_model import PRIOR_SLOPE, ImpactModel
 
 
-def learned(slope: float, experiments: int, noise: float = 0.1, seed: int = 1) -> Harm:
-    """After experiments on an update of this slope, one in three seconds."""
-    source, harm = random.Random(seed), Harm(_START, _TOLERANCE)
+def learn(
+    model: ImpactModel,
+    slope: float,
+    experiments: int,
+    *,
+    noise: float = 0.3,
+    claimed: float = 0.3,
+    seed: int = 1,
+    begin_s: float = 0.0,
+) -> None:
+    """Experiments on an update of this slope, one in three seconds."""
+    source = random.Random(seed)
     for number in range(experiments):
-        difference = slope * harm.effort + source.gauss(0, noise)
-        harm.learn(number * 3.0, harm.effort, difference, noise**2)
-    return harm
+        model.learn(begin_s + number * 3.0, slope + source.gauss(0, noise), claimed**2)
+
+
+def learned(slope: float, experiments: int, **how: float) -> ImpactModel:
+    model = ImpactModel()
+    learn(model, slope, experiments, **how)  # type: ignore[arg-type]
+    return model
 
 
 def test_start() -> None:
-    """Before anything is known the effort is the profile's."""
-    harm = Harm(_START, _TOLERANCE)
-    assert _START == pytest.approx(harm.effort)
-    assert _TOLERANCE == pytest.approx((harm.slope + harm.error / 2) * harm.effort)
+    """Before anything is known clients may be slower by a third, by nothing, or by more."""
+    model = ImpactModel()
+    assert PRIOR_SLOPE == model.slope
+    assert model.error > 0.5
 
 
-@pytest.mark.parametrize(
-    ("expected", "slope"), [(0.05, 1.0), (0.1, 0.5), (0.2, 0.25), (0.5, 0.1), (1.0, 0.05)]
-)
-def test_effort_is_tolerance_by_slope(expected: float, slope: float) -> None:
-    """An update that slows clients by half gets a tenth where 5 % are tolerated."""
-    assert expected == pytest.approx(learned(slope, 400, noise=0.03).effort, rel=0.25)
+@pytest.mark.parametrize("slope", [-0.1, 0.0, 0.1, 0.5, 2.0])
+def test_slope_is_found(slope: float) -> None:
+    """It is the mean of what experiments show."""
+    assert slope == pytest.approx(learned(slope, 200, noise=0.2).slope, abs=0.06)
 
 
-def test_harmless_update_gets_all() -> None:
-    """Also one in whose moments clients happened to be quicker."""
-    assert learned(0.0, 200, noise=0.05).effort > 0.8 * MOST_EFFORT
-    assert MOST_EFFORT == pytest.approx(learned(-0.1, 200, noise=0.05).effort)
+@pytest.mark.parametrize("noise", [0.3, 0.6])
+def test_error_is_honest(noise: float) -> None:
+    """It is how much slopes really differ, also where each experiment claims half of its error."""
+    models = [learned(0.3, 50, noise=noise, seed=seed) for seed in range(100)]
+    shown = statistics.pstdev(model.slope for model in models)
+    assert shown == pytest.approx(statistics.fmean(model.error for model in models), rel=0.4)
 
 
-def test_effort_grows_step_by_step() -> None:
-    """One lucky experiment does not let an update loose."""
-    harm = Harm(_START, _TOLERANCE)
-    harm.learn(0.0, 0.4, -5.0, 1e-6)
-    assert 1.5 * _START == pytest.approx(harm.effort)
-
-
-def test_effort_falls_at_once() -> None:
-    """One experiment that tells much harm for certain is enough."""
-    harm = Harm(_START, _TOLERANCE)
-    harm.learn(0.0, 0.4, 0.4, 1e-4)
-    assert harm.effort < 0.06
-
-
-def test_noise_alone_moves_little() -> None:
-    """Few requests tell little: after ten noisy experiments the effort is near its start."""
-    for seed in range(10):
-        assert 0.5 < learned(0.125, 10, noise=1.0, seed=seed).effort / _START < 2
+def test_more_is_known_from_more_experiments() -> None:
+    """The error falls with the square root of their number."""
+    assert 2 == pytest.approx(learned(0.3, 40).error / learned(0.3, 160).error, rel=0.25)
 
 
 def test_what_was_learned_fades() -> None:
     """After some hours without experiments the next few count most."""
-    harm = learned(0.5, 200, noise=0.03)
-    for number in range(20):
-        harm.learn(20_000 + number * 3.0, harm.effort, 0.0, 0.03**2)
-    assert harm.effort > 0.5
+    model = learned(0.3, 200, noise=0.1)
+    learn(model, 0.0, 20, noise=0.1, begin_s=20_000)
+    assert 0.15 > model.slope
 
 
-def test_certainty() -> None:
-    """More experiments make it certain, and then fewer are made."""
-    assert not Harm(_START, _TOLERANCE).is_certain
-    assert learned(0.25, 300, noise=0.03).is_certain
+def test_harm_that_begins_is_found_soon() -> None:
+    """After some experiments what was learned of better times no longer counts."""
+    model = learned(0.0, 200)
+    learn(model, 0.6, 12, seed=2, begin_s=600.0)
+    assert 0.4 < model.slope
+
+
+def test_harm_that_ends_is_found_too() -> None:
+    """A table that is in the cache again."""
+    model = learned(0.8, 200)
+    learn(model, 0.0, 20, seed=2, begin_s=600.0)
+    assert 0.3 > model.slope
+
+
+def test_doubt_comes_before_a_change() -> None:
+    """Some surprises in one direction are a reason to be careful already."""
+    model = learned(0.0, 100)
+    assert not model.is_in_doubt
+    learn(model, 1.2, 3, seed=2, begin_s=300.0)
+    assert model.is_in_doubt
+
+
+def test_noise_is_seldom_a_change() -> None:
+    """Of twenty updates that never change, nearly all are known as well as without the test."""
+    models = [learned(0.2, 400, seed=seed) for seed in range(20)]
+    assert 16 <= sum(model.error < 0.03 for model in models)
 
 
 @given(
     st.lists(
-        st.tuples(
-            st.floats(-1e3, 1e6), st.floats(0.001, 8), st.floats(-4, 4), st.floats(1e-6, 1e3)
-        ),
+        st.tuples(st.floats(-1e3, 1e6), st.floats(-4, 4), st.floats(1e-6, 1e3)),
         max_size=50,
     )
 )
-def test_effort_is_in_range_for_any_experiments(
-    experiments: list[tuple[float, float, float, float]],
-) -> None:
-    """Never zero, never more than there is."""
-    harm = Harm(_START, _TOLERANCE)
+def test_any_experiments(experiments: list[tuple[float, float, float]]) -> None:
+    """The slope is never beyond what was seen or believed, and nothing is known for certain."""
+    model = ImpactModel()
     for experiment in experiments:
-        harm.learn(*experiment)
-        assert 0 < harm.effort <= MOST_EFFORT
-        assert harm.error > 0
+        model.learn(*experiment)
+        assert -4.001 <= model.slope <= 4.001
+        assert model.error > 0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.adaptive.presence import Presence
+from synapse_bgthrottle.core.adaptive.client_activity import ClientActivity
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, SeenWeek, answered
 from synapse_bgthrottle.core.signals.samples import ProcessSample
 
@@ -18,7 +18,7 @@ def watch(
     week: SeenWeek, wall_s: float, seconds: float, per_s: float = 0.0, step_s: float = 0.25
 ) -> None:
     """Looks as the sampler does, from now on, with requests at regular times."""
-    presence = Presence()
+    presence = ClientActivity()
     for number in range(int(seconds / step_s) + 1):
         at_s = number * step_s
         count = int(at_s * per_s)
@@ -53,7 +53,7 @@ def test_presence_and_requests() -> None:
 def test_what_cannot_be_seen() -> None:
     """Where nothing tells who is there nothing is remembered; requests elsewhere are no 0."""
     week = SeenWeek(sees_requests=False)
-    presence = Presence()
+    presence = ClientActivity()
     for at_s in (0.0, 0.25, 0.5):
         presence.look(at_s, None, 0)
         week.see(ProcessSample(at_s=at_s, timer_late_s=0.0), presence, MONDAY_S)

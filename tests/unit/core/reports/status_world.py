@@ -5,7 +5,7 @@ from typing import Any
 from synapse_bgthrottle.core.config.limits import FixedSleep, Rule, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
-from synapse_bgthrottle.core.reports.status import DatabaseLook, status
+from synapse_bgthrottle.core.reports.status import DatabaseLook, ServerLook, status
 from synapse_bgthrottle.core.reports.update_status import Moment
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -47,7 +47,7 @@ class StatusWorld:
     def status(self, at_s: float, *looks: DatabaseLook, **changes: Any) -> Any:
         given = {"server_name": "example.org", "enabled": True, "store_problem": "", **changes}
         moment = Moment(at_s, NOON_S + at_s)
-        return to_json(status(self.throttle, self.courses, looks, moment, **given))
+        return to_json(status(self.throttle, self.courses, looks, moment, ServerLook(**given)))
 
 
 def look(*names: str, **changes: Any) -> DatabaseLook:

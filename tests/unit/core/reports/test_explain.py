@@ -113,9 +113,8 @@ def test_nothing_configured() -> None:
         told["limits"]["windows"],
     )
     assert [
-        "profile balanced: among clients, whose requests may be 3% slower by Synapse's"
-        " measure, a duty cycle of 7% at"
-        " first, then by what is measured, 1% to 100%",
+        "profile balanced: by Synapse's measure, clients' requests may be 3% slower, or as much as"
+        " by stock Synapse; among clients 1% to 100% of the time",
         "without clients for 500ms: a duty cycle of 100%",
         "batch size: first 100, at least 1, at most any",
     ] == told["details"]

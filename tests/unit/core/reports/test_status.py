@@ -110,7 +110,7 @@ def test_whole_status() -> None:
                     "decision": {
                         "cause": "pace",
                         "is_hold": False,
-                        "reason": "duty cycle 50%: rests 2s after a batch of 2s",
+                        "reason": "resting 2s: duty cycle 50%",
                         "since_ms": NOON_MS,
                         "next_try_ms": None,
                     },

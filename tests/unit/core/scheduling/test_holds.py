@@ -1,5 +1,6 @@
 """What holds an update, and for how long: closed windows and budgets."""
 
+import copy
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Pace, Settings
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.config.windows import Window
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
 from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.scheduling.next_batch import FLOOR_PACE
 from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample
@@ -68,7 +70,7 @@ def test_released_update_runs_at_one_percent() -> None:
     decision = server.ask()
     assert Cause.PACE is decision.cause
     assert 49.5 == pytest.approx(decision.wait_s)
-    assert "duty cycle 1%: rests 49.5s after a batch of 500ms" == decision.reason
+    assert "resting 49.5s: duty cycle 1%" == decision.reason
     assert DutyCycle(0.01) == FLOOR_PACE
 
 
@@ -93,7 +95,7 @@ def test_released_update_tells_the_pace_that_it_keeps(pace: Pace) -> None:
     server.pass_time(60)
     server.wait_for_turn()
     server.run(1.0)
-    assert server.ask().reason.startswith(f"{pace}: ")
+    assert server.ask().reason.endswith(f": {pace}")
 
 
 def test_release_ends_when_windows_open() -> None:
@@ -225,3 +227,30 @@ def test_time_in_which_nothing_is_measured_is_held_by_no_budget() -> None:
         server.pass_time(8 * 86_400)
     assert Cause.RUN is server.ask().cause
     assert server.throttle.updates[DB, NAME].holds.has_outlasted
+
+
+def test_explaining_changes_nothing() -> None:
+    """What is remembered stays as it was, though an override came and `max_hold` is over."""
+    level = Settings(windows=SUNDAYS, max_hold_ms=60_000)
+    server = ThrottledServer(make_throttle(level), wall_s=MONDAY_S)
+    assert Cause.WINDOW is server.ask().cause
+    before = copy.deepcopy(server.throttle.updates)
+    faster = Settings(max_batch_items=5)
+    server.throttle.levers = Levers(
+        (
+            Lever(
+                lever_id="1",
+                kind=LeverKind.OVERRIDE,
+                update="*",
+                author="@admin:example.com",
+                created_s=server.wall_s,
+                ends_s=server.wall_s + 3600,
+                settings=faster,
+            ),
+        )
+    )
+    server.pass_time(120)
+    explained, held_by = server.throttle.explain(DB, NAME, False, server.at())
+    assert (5, []) == (explained.limits.max_batch_items, held_by)
+    server.throttle.explain(DB, "another", False, server.at())
+    assert before == server.throttle.updates

@@ -1,7 +1,5 @@
 """Levers in decisions: what a pause, an override and a release change, and for how long."""
 
-import math
-
 import pytest
 
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep, Rule, Settings
@@ -186,22 +184,19 @@ def test_override_never_goes_below_safe_batches(name: str) -> None:
     assert (least, least) == world.throttle.batch_items(_DB, name)
 
 
-def test_profile_changes_the_pace_and_learns_apart() -> None:
-    """Another profile has a pace of its own, and what was learned in one is there after it."""
+def test_profile_changes_the_pace_and_keeps_what_was_learned() -> None:
+    """What an update costs clients does not depend on how much they may bear."""
     world = _World(Settings(pace=Adaptive(), profile="gentle"))
     world.decide()
-    update = world.throttle.updates[_DB, _NAME]
-    gentle = update.harm
-    gentle.learn(0.0, 0.03, 1.0, 0.01)
-    learned = gentle.effort
+    impact = world.throttle.updates[_DB, _NAME].impact
+    impact.current.model.learn(0.0, 1.0, 0.01)
     world.throttle.levers = Levers((override(Settings(profile="finish")),))
     assert Cause.RUN is world.decide(1000).cause
-    assert "as fast as budgets allow: duty cycle 100%" == world.decide(1000).reason
-    assert gentle is not update.harm
-    assert math.inf == update.harm.tolerance_ratio
+    expected = "as fast as budgets allow, updates may use 100% of the time"
+    assert expected == world.decide(1000).reason
     world.decide(3600)
-    assert gentle is update.harm
-    assert learned == update.harm.effort
+    assert impact is world.throttle.updates[_DB, _NAME].impact
+    assert 1 == impact.experiments
 
 
 def test_override_opens_windows() -> None:

@@ -135,7 +135,7 @@ def test_release_lets_go_budgets_that_max_hold_would(
 
 def _restless() -> Throttle:
     throttle = _throttle(Settings(pace=Adaptive()), one_shot=True)
-    throttle.pacer.presence.seen_s = 0.0
+    throttle.pacer.activity.seen_s = 0.0
     throttle.observe(None, ProcessSample(at_s=0.0, timer_late_s=0.0))
     throttle.observe(None, ProcessSample(at_s=0.25, timer_late_s=10.0))
     return throttle

@@ -110,7 +110,7 @@ def test_causes_that_hold_are_those_before_the_pace() -> None:
             "windows are closed; next open: Sun 2026-06-07 00:00 UTC; held for 7d at most",
             Conditions(0.5, MONDAY_S),
         ),
-        ("duty cycle 10%: rests 900ms after a batch of 100ms", Conditions(0.5, SUNDAY_S)),
+        ("resting 900ms: duty cycle 10%", Conditions(0.5, SUNDAY_S)),
         ("duty cycle 10%", Conditions(1.5, SUNDAY_S)),
     ],
 )

@@ -109,10 +109,10 @@ def test_the_learned_slope() -> None:
     assert learned_slope(state()) is None
     update = state()
     for number in range(50):
-        update.harm.learn(10.0 * number, 0.1, 0.1 * 0.5, 0.001)
+        update.impact.current.model.learn(10.0 * number, 0.25, 0.001)
     found = learned_slope(update)
     assert found is not None
-    assert 0.5 == pytest.approx(found.likely, rel=0.2)
+    assert 0.25 == pytest.approx(found.likely, rel=0.2)
     assert 0 <= found.low < found.likely < found.high < math.inf
     assert learned_slope(state(pace=DutyCycle(0.5))) is None
     assert learned_slope(state(profile="finish")) is None

@@ -1,7 +1,7 @@
 """Whether anybody is there who could be hurt. Pure.
 
-Judged by activity, not by presence: a server always has dozens of long polls in flight on which
-nobody waits, and requests so quick that no look at those in flight ever sees them.
+Judged by activity, not by who is connected: a server always has dozens of long polls in flight on
+which nobody waits, and requests so quick that no look at those in flight ever sees them.
 """
 
 import math
@@ -24,7 +24,7 @@ _TRANSACTIONS_LAST_S = 5.0
 
 
 @attrs.define
-class Presence:
+class ClientActivity:
     """When clients were last seen, by requests in this process or by what the database does.
 
     Attributes:

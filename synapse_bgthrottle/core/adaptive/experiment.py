@@ -1,0 +1,254 @@
+"""Work and hush by turns, and what clients' latency was in either. Pure.
+
+A switchback experiment: for a while batches follow each other, then there is none, by assignment
+and whatever the load is. The mean log latencies of the requests that ended in either are compared.
+`controller` has the formulas, and where they come from.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping
+
+import attrs
+
+# In looks: what spans a change of phase is lost, so a phase has several.
+_HUSH_LOOKS = 4
+_WORK_LOOKS = 6
+# Up to this share of the time it is the hush that follows from the work, above it the reverse.
+LARGEST_TRIAL_RATIO = _WORK_LOOKS / (_WORK_LOOKS + _HUSH_LOOKS)
+_LONGEST_HUSH_S = 30.0
+
+# A batch may outlast its moment, and is paid for with a hush of at most this.
+_LONGEST_PAYMENT_S = 600.0
+
+# All wait for the last batch to end, so that there is a moment without any; not if it takes longer.
+_LONGEST_BATCH_S = 30.0
+
+# Of requests of one kind about whose latency little is known. (The log latencies of requests of
+# one kind have a standard deviation of 0.5 to 1 on real servers.)
+_START_VARIANCE = 0.5
+
+# How far what is usual for a kind of request follows each of them. At 2 % it would follow work and
+# hush, and hide a sixth of the difference between them.
+_BASE_SHARE = 0.004
+_VARIANCE_SHARE = 0.02
+_MOST_DEVIATION = 2.0
+_LEAST_VARIANCE = 0.01
+
+# Suspicion: the last three seconds of work, in their own standard deviations, against the work of
+# before. Requests that meet in a queue are not independent, which inflates the variance so much.
+_SUSPICIOUS = 2.4
+_SUSPICION_LOOKS = 12
+_INFLATION = 2.5
+_USUAL_SHARE = 0.3
+
+
+@attrs.define
+class _Sum:
+    """Deviations of the log latency from what is usual for its kind."""
+
+    total: float = 0.0
+    requests: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.requests
+
+    def add(self, other: "_Sum") -> None:
+        self.total += other.total
+        self.requests += other.requests
+
+
+@attrs.frozen
+class Result:
+    """One experiment.
+
+    Attributes:
+        difference: of the mean log latencies, with batches less without.
+        variance: of that difference, by formula.
+    """
+
+    difference: float
+    variance: float
+
+
+@attrs.frozen
+class Turn:
+    """A moment of work is over, and the hush after it.
+
+    Attributes:
+        work_s, hush_s: how long they were.
+        result: what they told; None: nothing.
+        is_suspicious: whether clients were slower in this work than in work before.
+    """
+
+    work_s: float
+    hush_s: float
+    result: Result | None
+    is_suspicious: bool
+
+
+@attrs.define
+class Switchback:
+    """Phases, and what was seen in them. It begins with a hush.
+
+    Attributes:
+        look_s: time between two looks.
+        is_hush: whether this is a moment without batches.
+        began_s, ends_s: when this phase began, and when it ends.
+    """
+
+    look_s: float = 0.25
+    is_hush: bool = True
+    began_s: float = -math.inf
+    ends_s: float = -math.inf
+    _work_s: float = 0.0
+    _batch_s: float = 0.0
+    _is_short: bool = False  # too short to be looked at: paid for by its batches alone
+    _asked_s: float = -math.inf
+    _looked_s: float = -math.inf
+    _is_suspicious: bool = False
+    _has_worked: bool = False
+    _running: dict[str, float] = attrs.field(factory=dict)
+    _ran_s: float = -math.inf
+    _seen: dict[str, tuple[float, float]] = attrs.field(factory=dict)
+    _base: dict[str, float] = attrs.field(factory=dict)
+    _variance: float = _START_VARIANCE
+    _usual_work: float = 0.0
+    _work: _Sum = attrs.field(factory=_Sum)
+    _hush: _Sum = attrs.field(factory=_Sum)
+    _latest: deque[_Sum] = attrs.field(factory=lambda: deque(maxlen=_SUSPICION_LOOKS))
+
+    def turn(self, now_s: float, ratio: float) -> Turn | None:
+        """Go on to the hush if work is over; what they told if the hush is over, too.
+
+        Args:
+            now_s: the time.
+            ratio: the share of the time that is work, from now on.
+        """
+        if now_s - self._asked_s > _LONGEST_PAYMENT_S:
+            self.restart()
+        self._asked_s = now_s
+        if self.began_s == -math.inf:
+            self._begin(now_s, self._hush_s(ratio), is_hush=True)
+        elif self.is_hush:
+            self.ends_s = self.began_s + self._hush_s(ratio)  # it may have changed since
+            if now_s >= self.ends_s:
+                return self._result(now_s)
+        elif now_s >= self.ends_s and not self.is_ending(now_s):
+            self._work_s = self._batch_s if self._is_short else now_s - self.began_s
+            self._begin(now_s, self._hush_s(ratio), is_hush=True)
+        return None
+
+    def begin_work(self, now_s: float, ratio: float) -> None:
+        """A moment of work begins."""
+        hush_s = _HUSH_LOOKS * self.look_s
+        work_s = hush_s * ratio / max(1 - ratio, 0.001)
+        if ratio <= LARGEST_TRIAL_RATIO:
+            longest_s = max(_LONGEST_HUSH_S, hush_s) * ratio / (1 - ratio)
+            work_s = min(_WORK_LOOKS * self.look_s, longest_s)
+        self._begin(now_s, work_s, is_hush=False)
+        self._is_short = work_s < hush_s
+        self._has_worked, self._batch_s = False, 0.0
+        self._latest.clear()
+
+    def is_ending(self, now_s: float) -> bool:
+        """Whether work is over but for a batch that all wait for."""
+        is_over = not self.is_hush and now_s >= self.ends_s
+        return is_over and any(now_s - at_s < _LONGEST_BATCH_S for at_s in self._running.values())
+
+    def stand_still(self, passed_s: float) -> None:
+        """Nobody was there for so long: phases go on where they were."""
+        self.began_s += passed_s
+        self.ends_s += passed_s
+
+    def restart(self) -> None:
+        """What was seen so far is not about what comes: begin with a hush."""
+        self._work, self._hush, self._work_s = _Sum(), _Sum(), 0.0
+        self.began_s, self.is_hush, self._is_suspicious = -math.inf, True, False
+
+    def forget(self) -> None:
+        """Clients waited for something else, so that not even what is usual is known any more."""
+        self.restart()
+        self._base.clear()
+
+    def works(self, database_name: str, now_s: float) -> None:
+        """A batch begins."""
+        self._running[database_name] = now_s
+        self._has_worked = True
+
+    def worked(self, database_name: str, now_s: float) -> None:
+        """A batch has ended."""
+        self._batch_s += now_s - self._running.pop(database_name, now_s)
+        self._ran_s = now_s
+
+    def is_clean(self, since_s: float) -> bool:
+        """Whether no batch has run since."""
+        return not self._running and self._ran_s <= since_s
+
+    def look(
+        self, now_s: float, responses: Mapping[str, tuple[float, float]], late_s: float = 0.0
+    ) -> None:
+        """Time that answers took, and how many there were, by kind, since the server's start.
+
+        `late_s` is how late the event loop is now: a request waits for it before it is counted.
+        """
+        since_s, self._looked_s = self._looked_s, now_s
+        deviations = self._deviations(responses, late_s)
+        if since_s < self.began_s:
+            return  # a part of it was another phase
+        if self.is_hush:
+            if self.is_clean(since_s):
+                self._hush.add(deviations)
+        elif now_s <= self.ends_s or self._running:
+            self._work.add(deviations)
+            self._suspect(now_s, deviations)
+
+    def _deviations(self, responses: Mapping[str, tuple[float, float]], late_s: float) -> _Sum:
+        seen, self._seen = self._seen, dict(responses)
+        found = _Sum()
+        for kind, (total_s, count) in responses.items():
+            total_before_s, count_before = seen.get(kind, (0.0, 0.0))
+            added, added_s = count - count_before, total_s - total_before_s
+            latency_s = added_s / added + late_s if 0 < added < math.inf else math.nan
+            if not 0 < latency_s < math.inf:
+                continue
+            latency = math.log(latency_s)
+            base = self._base.setdefault(kind, latency)
+            deviation = max(min(latency - base, _MOST_DEVIATION), -_MOST_DEVIATION)
+            self._base[kind] = base + (1 - (1 - _BASE_SHARE) ** added) * deviation
+            spread = min(added * deviation**2, _MOST_DEVIATION**2)
+            self._variance += _VARIANCE_SHARE * (max(spread, _LEAST_VARIANCE) - self._variance)
+            found.add(_Sum(added * deviation, added))
+        return found
+
+    def _suspect(self, now_s: float, deviations: _Sum) -> None:
+        self._latest.append(deviations)
+        if now_s - self.began_s < _SUSPICION_LOOKS * self.look_s or self._is_suspicious:
+            return
+        requests = sum(each.requests for each in self._latest)
+        excess = sum(each.total for each in self._latest) - requests * self._usual_work
+        if requests and excess > _SUSPICIOUS * math.sqrt(requests * self._variance * _INFLATION):
+            self._is_suspicious = True
+            self.ends_s = now_s
+
+    def _hush_s(self, ratio: float) -> float:
+        paid_s = min(self._work_s * (1 / ratio - 1), _LONGEST_PAYMENT_S)
+        return max(paid_s, _HUSH_LOOKS * self.look_s)
+
+    def _begin(self, now_s: float, lasts_s: float, *, is_hush: bool) -> None:
+        self.is_hush, self.began_s, self.ends_s = is_hush, now_s, now_s + lasts_s
+
+    def _result(self, now_s: float) -> Turn:
+        work, hush = self._work, self._hush
+        result = None
+        # Suspicion chose the moment, so that what it showed is no fair sample.
+        if self._has_worked and not self._is_suspicious and work.requests and hush.requests:
+            variance = self._variance * (1 / work.requests + 1 / hush.requests)
+            result = Result(work.mean - hush.mean, variance)
+        if work.requests:
+            self._usual_work += _USUAL_SHARE * (work.mean - self._usual_work)
+        turn = Turn(self._work_s, now_s - self.began_s, result, self._is_suspicious)
+        self._work, self._hush, self._work_s = _Sum(), _Sum(), 0.0
+        self._is_suspicious = False
+        return turn

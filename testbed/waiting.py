@@ -1,0 +1,100 @@
+"""How we wait for real servers: until the condition holds, however busy the machine is.
+
+There is one deadline, and only a hang reaches it. Whoever gives up shows the state of all servers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+# No server, however slow the machine, takes so long for anything that a test waits for. pytest's
+# own `timeout` in setup.cfg is longer: a test waits several times.
+HANG_S = 300.0
+
+_LAST_LINES = 40
+_LONGEST_LINE = 500
+
+# Asked often, a server has little else to do.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.25
+
+
+class Witness(Protocol):
+    """A process that can show its state."""
+
+    def is_running(self) -> bool:
+        """Whether it has been started and has not ended."""
+
+    def state(self) -> str:
+        """Its state in lines, for the report of a failure. Never raises."""
+
+
+_witnesses: list[Witness] = []
+
+
+class HangError(TimeoutError):
+    """What was waited for did not come; the message has the state of all servers."""
+
+
+def watch(witness: Witness) -> None:
+    """From now on its state is part of `states`."""
+    if witness not in _witnesses:
+        _witnesses.append(witness)
+
+
+def forget_ended() -> None:
+    """Processes that have ended belong to an earlier test."""
+    _witnesses[:] = [witness for witness in _witnesses if witness.is_running()]
+
+
+def states() -> str:
+    """The state of every process that runs, or has ended since `forget_ended`."""
+    return "\n".join(witness.state() for witness in _witnesses)
+
+
+def last_lines(text: str, count: int = _LAST_LINES) -> str:
+    """The end of a log, with its longest lines cut."""
+    return "\n".join(f"  {line[:_LONGEST_LINE]}" for line in text.splitlines()[-count:])
+
+
+def hang(what: str) -> HangError:
+    """The error to raise after `HANG_S`."""
+    return HangError(f"after {HANG_S:g} s: {what}\n{states()}")
+
+
+def wait_until(condition: Callable[[], Any], give_up: Callable[[], bool] = lambda: False) -> None:
+    """Wait until it holds.
+
+    Raises:
+        HangError: it still does not after `HANG_S`, or `give_up` says that it never will.
+    """
+    if not within(HANG_S, condition, give_up):
+        raise hang("the condition does not hold")
+
+
+def within(
+    patience_s: float, condition: Callable[[], Any], give_up: Callable[[], bool] = lambda: False
+) -> bool:
+    """Whether it comes true within these seconds: for measurements, and not for tests."""
+    deadline_s = time.monotonic() + patience_s
+    pause_s = _FIRST_PAUSE_S
+    while not condition():
+        if time.monotonic() > deadline_s or give_up():
+            return False
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.2, _LONGEST_PAUSE_S)
+    return True
+
+
+def stays_true(condition: Callable[[], Any], for_s: float) -> bool:
+    """Whether it holds at every look for so long: of what must not happen, one can see no more.
+
+    On a busy machine there are fewer looks, which never fails a test.
+    """
+    deadline_s = time.monotonic() + for_s
+    while condition():
+        if time.monotonic() > deadline_s:
+            return True
+        time.sleep(_LONGEST_PAUSE_S)
+    return False
