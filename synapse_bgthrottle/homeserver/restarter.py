@@ -158,6 +158,8 @@ class Restarter:
         if held_by:
             restarts.standing = attrs.evolve(standing, held_by=held_by)
             return
+        if self._works(database, rows):  # somebody was quicker, while that was measured
+            return
         _, failure = self._failure(database.name)
         why = failure if standing.is_aborted else "Synapse was not working on the queue"
         restarts.started(self._host.wall_s())
