@@ -38,6 +38,9 @@ LOOK_EVERY_HELD_S = 60.0
 # And while nothing goes on: somebody may have put rows in by hand, which nobody tells.
 LOOK_EVERY_IDLE_S = 55.0
 
+# While a pause, an override or a release is in force.
+CHECK_STORE_EVERY_S = 50.0
+
 # What takes longer goes on, and the rest with it: other databases may answer.
 LONGEST_LOOK_S = 3.0
 LONGEST_WRITE_S = 10.0
@@ -73,6 +76,7 @@ class Keeper:
         self._again: Timer | None = None
         self._looked_s: dict[str, float] = {}
         self._unknown_told: set[str] = set()
+        self._check_store_s = host.now_s() + CHECK_STORE_EVERY_S
 
     def start(self) -> None:
         """Read what was stored."""
@@ -169,11 +173,19 @@ class Keeper:
             if entries:
                 hours = self._records.week.changed()
                 await self._records.store.write(entries, hours)
+            await self._check_store()
         except BaseException:
             self._records.runs.put_back(ended, due)
             self._records.week.put_back(hours)
             raise
         self._records.runs.written()
+
+    async def _check_store(self) -> None:
+        """Now and then: nobody tells that somebody dropped the tables."""
+        now_s = self._host.now_s()
+        if now_s >= self._check_store_s:
+            self._check_store_s = now_s + CHECK_STORE_EVERY_S
+            await self._records.store.check()
 
     async def _look_at_queues(self) -> dict[str, Queue]:
         queues = {}

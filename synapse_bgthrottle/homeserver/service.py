@@ -91,7 +91,7 @@ class ModuleSteering:
             ServerLook(
                 server_name=self._host.server_name,
                 enabled=all(database.enabled for database in databases),
-                store_problem=problem,
+                store_problem=problem or self._records.store.problem,
                 missing=self._start_notes.missing,
                 warnings=self._start_notes.warnings,
             ),

@@ -65,7 +65,7 @@ def problems(
         yield _problem(
             None,
             "store",
-            f"what is paused and released cannot be kept: {store_problem}",
+            f"what is paused, released and recorded is not kept as it should be: {store_problem}",
             "See the server's log; the tables bgthrottle_* are made in its main database.",
         )
     if not enabled:

@@ -75,6 +75,8 @@ _BY_WORDS = {
     "interrupted": FailureKind.TIMEOUT,
 }
 
+_UNDEFINED_TABLE = "42P01"
+
 # PostgreSQL says so of a view that cannot be written, and SQLite of that and of what is not there.
 _NOT_SO = frozenset({"55000", "0A000"})
 _NOT_SO_IN_WORDS = (
@@ -136,6 +138,14 @@ def is_unusable(error: BaseException) -> bool:
         return True
     names = {parent.__name__ for parent in type(error).__mro__}
     return "OperationalError" in names and any(words in str(error) for words in _NOT_SO_IN_WORDS)
+
+
+def is_missing_table(error: BaseException) -> bool:
+    """Whether a table is not there."""
+    return getattr(error, "pgcode", None) == _UNDEFINED_TABLE or (
+        "OperationalError" in {parent.__name__ for parent in type(error).__mro__}
+        and str(error).startswith("no such table")
+    )
 
 
 def kind_of(error: BaseException) -> FailureKind:

@@ -114,35 +114,29 @@ def in_order(
         current: the update that Synapse is at; None: none.
         most: how many are needed at most; None: all. Few of many rows cost little more than a sort.
     """
-    return tuple(islice(_taken(sorted(rows, key=_TURN), current), most))
+    in_turn = sorted(rows, key=_TURN)
+    if current is not None:
+        in_turn.sort(key=lambda row: row.name != current)
+    return tuple(islice(_taken(in_turn, current), most))
 
 
 def _taken(rows: list[QueueRow], current: str | None) -> Iterator[Pending]:
     """All of these, which are sorted: each once what it depends on has been taken."""
     waiting = {row.name for row in rows}
     behind: dict[str | None, list[int]] = {}  # places of what depends on a name
-    freed: list[int] = []  # a heap of places; all of them are before the next to be looked at
+    ready: list[int] = []  # a heap of places
     before: str | None = None
-
-    def taken(row: QueueRow) -> Pending:
-        nonlocal before
-        item = Pending(row, before)
-        before = row.name
-        waiting.discard(before)
-        for place in behind.pop(before, ()):
-            heappush(freed, place)
-        return item
-
-    if current in waiting:
-        yield taken(next(row for row in rows if row.name == current))
     for place, row in enumerate(rows):
-        if row.name == current:
-            continue
-        if row.depends_on in waiting:
+        if row.name != current and row.depends_on in waiting:
             behind.setdefault(row.depends_on, []).append(place)
             continue
-        yield taken(row)
-        while freed:
-            yield taken(rows[heappop(freed)])
+        ready.append(place)
+        while ready:
+            taken = rows[heappop(ready)]
+            yield Pending(taken, before)
+            before = taken.name
+            waiting.discard(before)
+            for freed in behind.pop(before, ()):
+                heappush(ready, freed)
     for place in sorted(place for places in behind.values() for place in places):  # in a circle
         yield Pending(rows[place], rows[place].depends_on, is_reachable=False)

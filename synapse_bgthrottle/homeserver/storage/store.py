@@ -11,9 +11,11 @@ from itertools import accumulate
 from typing import Any
 
 import attrs
+from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
 from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever, Use
+from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_missing_table
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.tables import (
@@ -75,6 +77,12 @@ class Stored:
 class Store:
     """Reads and writes them; what it answered to have written survives a kill.
 
+    Tables that somebody drops while the server runs are made again, with the levers that they had.
+
+    Attributes:
+        problem: what was lost with tables that were dropped, or why they cannot be made again;
+            empty: nothing.
+
     Every method raises whatever a lost connection, or a database that refuses, makes of it. Nothing
     has changed where it refused; where the connection was lost, that is not known.
     """
@@ -82,24 +90,39 @@ class Store:
     def __init__(self, host: Homeserver) -> None:
         self._host = host
         self._told: set[str] = set()
+        self._written: dict[str, Lever] = {}
+        self._is_open = False
+        self.problem = ""
 
     async def open(self) -> Stored:
         """Make the tables where they are not there, and read."""
         now_ms = to_ms(self._host.wall_s())
         stored: Stored = await self._run(_open, now_ms)
         self._tell(stored.unreadable)
+        self._written = {lever.lever_id: lever for lever in stored.levers}
+        self._is_open = True
         return stored
 
     async def levers(self) -> tuple[Lever, ...]:
         """Those that are written, also such as have ended."""
         levers, unreadable = await self._run(_levers)
         self._tell(unreadable)
+        self._written = {lever.lever_id: lever for lever in levers}
         return tuple(levers)
 
     async def change(self, made: Iterable[Lever], ended: Iterable[Lever], use: Use | None) -> None:
         """Write and delete levers, and record who did that."""
         now_ms = to_ms(self._host.wall_s())
-        await self._run(_change, now_ms, tuple(made), tuple(ended), use)
+        made, ended = tuple(made), tuple(ended)
+        await self._run(_change, now_ms, made, ended, use)
+        for lever in ended:
+            self._written.pop(lever.lever_id, None)
+        self._written.update((lever.lever_id, lever) for lever in made)
+
+    async def check(self) -> None:
+        """Make the tables again if they were dropped while levers are in force."""
+        if self._written:
+            await self._run(_check)
 
     async def write(self, entries: Iterable[HistoryEntry], hours: Iterable[SeenHour] = ()) -> None:
         """Write the history of these updates, and what was seen of these hours."""
@@ -127,7 +150,31 @@ class Store:
                 logger.error("this row cannot be read, and is left out: %s", line)
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return await self._host.run_on_main("bgthrottle_store", function, *arguments)
+        except CancelledError:
+            raise
+        except Exception as error:
+            if not (self._is_open and is_missing_table(error)):
+                raise
+            await self._make_again(complaint_of(error))
         return await self._host.run_on_main("bgthrottle_store", function, *arguments)
+
+    async def _make_again(self, complaint: str) -> None:
+        now_ms = to_ms(self._host.wall_s())
+        levers = tuple(self._written.values())
+        try:
+            await self._host.run_on_main("bgthrottle_store", _make_again, now_ms, levers)
+        except CancelledError:
+            raise
+        except Exception as error:
+            self.problem = f"the tables were dropped, and cannot be made: {complaint_of(error)}"
+            raise
+        self.problem = (
+            f"tables were dropped while the server ran ({complaint}), and are made again with the"
+            " pauses, overrides and releases in force; what else they had is lost"
+        )
+        logger.error("%s", self.problem)
 
 
 def _open(txn: Any, now_ms: int) -> Stored:
@@ -143,6 +190,15 @@ def _open(txn: Any, now_ms: int) -> Stored:
     txn.execute(f"SELECT {_HOUR} FROM bgthrottle_load")
     hours, odd = readable(hour_of, "hour {0} of the week", txn.fetchall())
     return Stored(tuple(levers), (*unreadable, *broken, *odd), tuple(entries), tuple(hours))
+
+
+def _make_again(txn: Any, now_ms: int, levers: Sequence[Lever]) -> None:
+    make_tables(txn)
+    _change(txn, now_ms, levers, (), None)
+
+
+def _check(txn: Any) -> None:
+    check_tables(txn, _COLUMNS)
 
 
 def _levers(txn: Any) -> tuple[list[Lever], list[str]]:

@@ -306,6 +306,43 @@ def test_table_that_cannot_be_used(
     assert ["store"] == [problem["kind"] for problem in problems]
 
 
+_TABLES = ["levers", "uses", "history", "load"]
+
+
+def _drop(server: VirtualServer, tables: list[str]) -> None:
+    for table in tables:
+        server.pools["master"].connection.execute(f"DROP TABLE bgthrottle_{table}")
+
+
+@pytest.mark.parametrize("tables", [_TABLES, *([each] for each in _TABLES)])
+def test_tables_dropped_while_the_server_runs(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, tables: list[str]
+) -> None:
+    """They are made again with what is in force, which is said; a pause can be ended."""
+    server = virtual_server()
+    work, _ = queued(server, "work"), queued(server, "other")
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(5)
+    pull(server, "pause", update="work")
+    pull(server, "pause", update="other*")
+    batches = len(work.sizes)
+    _drop(server, tables)
+    server.advance(130)
+    assert batches == len(work.sizes)
+    found = rows(server, "SELECT update_glob FROM bgthrottle_levers ORDER BY 1")
+    assert [("other*",), ("work",)] == found
+    problems = stated(server, steering_of(server).status())["problems"]
+    assert "made again" in problems[0]["message"]
+    assert 1 == sum("were dropped" in line for line in caplog.messages)
+    _drop(server, tables)
+    assert 1 == len(pull(server, "resume", update="work")["ended"])
+    assert [("other*",)] == rows(server, "SELECT update_glob FROM bgthrottle_levers")
+    server.advance(5)
+    assert batches < len(work.sizes)
+    assert [] == server.failures
+
+
 # --- history ---
 
 

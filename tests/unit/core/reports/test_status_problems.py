@@ -47,7 +47,7 @@ def test_none(server: StatusWorld) -> None:
 
 def test_store(server: StatusWorld) -> None:
     """Where nothing can be kept, that is told first, with why."""
-    message = "what is paused and released cannot be kept: read-only"
+    message = "what is paused, released and recorded is not kept as it should be: read-only"
     told = _told(server, 0, store_problem="read-only", enabled=False)
     assert ("store", None, message) == told[0]
     assert "disabled" == told[1][0]
