@@ -87,11 +87,14 @@ def test_abort_that_cannot_be_written_is_written_later(virtual_server: MakeServe
     work.fail = 5
     server.start().addErrback(lambda _: None)
     server.advance(1)
-    pool.connection.execute("ALTER TABLE bgthrottle_history RENAME TO hidden")
+    pool.connection.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON bgthrottle_history"
+        " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    )
     while pool.updates._running:
         server.advance(1)
     server.advance(8)
-    pool.connection.execute("ALTER TABLE hidden RENAME TO bgthrottle_history")
+    pool.connection.execute("DROP TRIGGER refuse")
     server.advance(600)
     assert [("work", "aborted", 5)] == rows(server, _HISTORY)
     assert [] == server.timers()
