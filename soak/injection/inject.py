@@ -30,7 +30,7 @@ from testbed.virtual.instrument import SITES, instrument
 # How many of all calls are made in some life. The others are mostly of the configuration, of the
 # start, where an error is to be seen, and of checks of a kind that no life has. With fewer than
 # these, lives no longer try what they did.
-_LEAST_MADE = 0.64
+_LEAST_MADE = 0.68
 
 
 @attrs.frozen

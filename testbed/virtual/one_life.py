@@ -35,6 +35,22 @@ MOST_TRACEBACKS = 5
 _STOCK_S = 9 * 1.1
 
 
+# Of each kind of value one.
+_MANY_SETTINGS = {
+    "profile": "gentle",
+    "duty_cycle": "adaptive",
+    "max_duty_cycle": "50%",
+    "target_duration": "50ms",
+    "default_batch_size": 50,
+    "max_batch_size": "off",
+    "max_items_per_second": 1000,
+    "max_hold": "2h30m",
+    "approval": "off",
+    "time_zone": "Europe/Berlin",
+    "windows": [{"days": "mon-fri", "start": "22:00", "end": "05:00"}, {"days": ["sat", "sun"]}],
+}
+
+
 class _Errors(logging.Handler):
     """Counts what is logged with a traceback."""
 
@@ -128,14 +144,15 @@ def run(
 
 def _live(kind: Kind) -> _Seen:
     server = VirtualServer()
-    works = [Walk(server, 300), Work(server, 1, cost_ms=5), Work(server, 200, cost_ms=1)]
     names = ("event_resign", "built", "more")
     done_s: dict[str, float] = {}
     ended: list[Any] = []
+    works: list[Work] = []
     with ExitStack() as stack:
         stack.enter_context(server.in_charge())
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         server.pools["master"].use_file(Path(folder) / "homeserver.db")
+        works = [Walk(server, 300), Work(server, 1, cost_ms=5), Work(server, 200, cost_ms=1)]
         line = patch.object(HttpCheck, "_connected", lambda *_: nullcontext(_Line()))
         stack.enter_context(line)
         clients = stack.enter_context(Clients(server).there())
@@ -153,12 +170,14 @@ def _live(kind: Kind) -> _Seen:
             _advance(server, clients, 1, names, works, done_s)
         with suppress(InjectedError):  # on nobody's way
             repr(module)
-        for _ in range(40):
-            if not ended:
+        for _ in range(80 if kind.aborts else 40):
+            if not ended or (kind.aborts and any(work.left_items for work in works)):
                 _advance(server, clients, 5, names, works, done_s)
     SITES.active = False
     left = [name for name, work in zip(names, works, strict=True) if work.left_items]
     why = repr(ended[0]) if ended and ended[0] is not None else ""
+    if kind.aborts and "back-to-back" in why:
+        why = ""  # what it is to be started again after
     return _Seen(left, max(done_s.values(), default=0.0), why, _is_closed(module))
 
 
@@ -241,6 +260,7 @@ def _requests() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
         ("release", {"update": "built"}),
         ("reset", {}),
         ("pause", {"update": "", "for": "soon", "settings": {}}),
+        ("override", {"update": "nothing_*", "settings": _MANY_SETTINGS, "for": "2s"}),
     ):
         yield "GET", "status", "admin", {}
         yield "POST", action, "admin", body

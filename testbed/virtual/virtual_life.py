@@ -18,6 +18,8 @@ from testbed.virtual.server import VirtualServer, Work
 _MARGIN_S = 2.0
 # What is waited after a second batch that found the disk full.
 _SECOND_FAILURE_S = 60.0
+# Where an error of ours spoils the first start of updates that were aborted.
+_SECOND_RESTART_S = 130.0
 
 
 @attrs.frozen
@@ -31,6 +33,7 @@ class Kind:
         failures: how many of the first batches fail.
         outages: of the database. Errors of ours come from the first one's beginning on.
         tries_all: whether also calls fail here that failed in lives before.
+        aborts: whether Synapse gives up, so that the module has to start updates again.
     """
 
     config: dict[str, Any]
@@ -39,6 +42,7 @@ class Kind:
     failures: int = 0
     outages: tuple[Outage, ...] = ()
     tries_all: bool = False
+    aborts: bool = False
 
     @property
     def from_s(self) -> int:
@@ -56,7 +60,8 @@ class Kind:
     @property
     def latest_s(self) -> float:
         """How much later than at stock's pace all may be done with an error of ours."""
-        return _MARGIN_S + (_SECOND_FAILURE_S if self.outages else 0.0)
+        late_s = _SECOND_FAILURE_S if self.outages else 0.0
+        return _MARGIN_S + late_s + (_SECOND_RESTART_S if self.aborts else 0.0)
 
     def meanwhile(self, server: VirtualServer, at_s: int) -> None:
         """What becomes of the database at this second."""
@@ -101,6 +106,8 @@ KINDS = (
         clients=True,
         failures=1,
     ),
+    # Five failures in a row, after which Synapse does nothing more.
+    Kind({"restart_aborted": "1m"}, failures=5, aborts=True),
     # So long that a budget that is not read any more would hold what is left.
     Kind(
         {

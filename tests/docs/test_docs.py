@@ -132,6 +132,17 @@ def test_every_command_is_documented() -> None:
         assert f"bgthrottle {name} " in (command.help or "")
 
 
+def test_documented_commands() -> None:
+    """Each command line in the documentation names a command, and options that it has."""
+    line = re.compile(r"(?:`|\$ |^ +)bgthrottle ([a-z][a-z-]*)(?= |`|$)([^`\n#|&]*)", re.M)
+    lines = {found for page in PAGES for found in line.findall(page.read_text())}
+    assert {"status", "pause", "set", "check"} <= {name for name, _ in lines}
+    for name, arguments in lines:
+        assert name in bgthrottle.commands, name
+        known = {o for parameter in bgthrottle.commands[name].params for o in parameter.opts}
+        assert set(re.findall(r" (--?[a-z-]+)", arguments)) <= {*known, "--help"}, (name, arguments)
+
+
 @pytest.mark.parametrize("page", ["docs/design.md", "CONTRIBUTING.md"])
 def test_every_folder_is_documented(page: str) -> None:
     """The tree of the package names each of its folders, at its place, and no other."""

@@ -125,7 +125,7 @@ def test_the_formula_is_the_share_of_the_time(scenario: Scenario) -> None:
         run.run(600)
         shown += [_by_formula(run, told) for told in run.told if told.at_s > 300]
         found.append(run.world.record.share_in_batches(300, 600))
-    assert statistics.fmean(found) == pytest.approx(statistics.fmean(shown), rel=0.15)
+    assert statistics.fmean(shown) == pytest.approx(statistics.fmean(found), rel=0.15)
 
 
 def _by_formula(run: Foretold, told: Told) -> float:

@@ -22,7 +22,7 @@ SE judged by how much experiments differ; and a CUSUM (Page, 1954) says when s i
 
     budget      B = max(T, 0.08 (s - SE) of work back to back)     what stock Synapse costs, or T
     debt        D = sum of s * time worked - B * time               with a memory of 180 s, >= 0
-    optimism    z = 0.7 max(1 - D / 3 s, 0)
+    optimism    z = 0.8 max(1 - D / 3 s, 0)
     effort      u = max(B - D / 180 s, 0.3 B) / max(s - z SE, B/8)
     at most     0.3 at first and in doubt; 0.6; after 14 experiments 0.8, 0.9, 0.95
                 once s + SE < 8 B, 5 B, 2.5 B
@@ -35,7 +35,7 @@ within seconds of work, and what that costs is 3 s (of requests twice as slow) a
 flight. A request that meets a batch on the event loop waits for its end (Fuhrmann and Cooper, 1985,
 on queues with vacations), so that gaps lower what an item costs; where cores are spare, gaps only
 cost speed. Each is tried, and the one that does most within the budget is used: the greatest
-v min(1, B / s) by speed v in items a second, with half an error of optimism.
+v min(1, B / s) by speed v in items a second, with 1.5 errors of optimism.
 
 **Suspicion**: the last 3 s of a long moment of work at 2.4 of their standard deviations above the
 work of before call a hush at once, and two short experiments.

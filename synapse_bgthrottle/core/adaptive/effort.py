@@ -20,7 +20,7 @@ _STOCK_HARM_RATIO = 0.08
 
 # So many standard errors of optimism, for as long as finding out has cost less than the allowance:
 # 3 s of requests that take twice as long, or a minute that is 5 % slower.
-_OPTIMISM = 0.7
+_OPTIMISM = 0.8
 _ALLOWANCE_S = 3.0
 _ACCOUNT_MEMORY_S = 180.0
 _LEAST_LEFT = 0.3
@@ -45,7 +45,7 @@ _CERTAIN = 2.0
 
 # Gaps come first, because they cost least; then the better one, and every so often the other one.
 _FIRST_TURNS = 3
-_CHOICE_OPTIMISM = 0.5
+_CHOICE_OPTIMISM = 1.5
 _OTHER_EVERY = 8
 _OTHER_RARELY = 16
 _KNOWN_TURNS = 4

@@ -192,6 +192,11 @@ class Pace:
         return self._latest[-1].clients_since(self._latest[0])
 
     @property
+    def is_seen_alone(self) -> bool:
+        """Whether the pace without clients is measured."""
+        return self._alone.sums.steps > 0
+
+    @property
     def totals(self) -> Sums:
         """All that is remembered."""
         return self._alone.sums.plus(self._among.sums)

@@ -32,6 +32,8 @@ from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
 
 # What is expected may be off by this, whatever it rests on.
 _ERROR = 0.15
+# By so much batches may be quicker once no client competes with them.
+_CONTENTION = 3.0
 # After a restart the share of the time is known from before, when clients may have been others.
 _HISTORY_ERROR = 0.5
 # The speed in batches is known by so many; more of them make it no better than what is measured.
@@ -254,6 +256,8 @@ def _expected(pace: Pace, known: Known, *, is_seen: bool) -> Shares:
     if known.slope is None and was and not sums.steps and isinstance(limits.pace, Adaptive):
         error = _HISTORY_ERROR
         among = Range(was, was * (1 - error), was * (1 + error)).at_most(alone.high)
+    if sums.steps and not pace.is_seen_alone:
+        alone = attrs.evolve(alone, high=alone.high * _CONTENTION)
     open_ratio = 1 - budgets_closed(entry.waited_s, entry.batch_s)
     return Shares(_widened(alone), _widened(among)).times(open_ratio, open_ratio)
 
