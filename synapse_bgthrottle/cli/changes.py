@@ -80,7 +80,7 @@ def _key(look: Look) -> object:
         hold = decision.cause if decision is not None and decision.is_hold else ""
         state = "" if database.state in ("running", "waiting") else database.state
         name = "" if current is None else current.name
-        pending = None if database.pending is None else len(database.pending)
+        pending = None if database.pending is None else database.queued
         databases.append((database.name, state, name, hold, pending))
     problems = tuple((problem.kind, problem.database) for problem in look.full.problems)
     return look.full.enabled, tuple(databases), problems

@@ -110,7 +110,7 @@ def _against_upgrade(database: "DatabaseStatus") -> Iterator[str]:
         problem = database.queue_problem or "no reason is known"
         yield f"the queue of {database.name} could not be read: {problem}"
     else:
-        count = len(database.pending)
+        count = database.queued
         if count:
             names = ", ".join(update.name for update in database.pending[:5])
             more = ", ..." if count > 5 else ""

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -12,6 +13,7 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
 from synapse_bgthrottle.core.config.limits import Limits
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
+from synapse_bgthrottle.core.reports.status import MOST_PENDING
 from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.expected_pace import learned_slope
@@ -96,13 +98,16 @@ class ProgressWatch:
             self._metrics.looked(database, rows, progress, time_left)
 
     def progress(self, database_name: str, rows: Sequence[QueueRow]) -> dict[str, Progress]:
-        """How far updates are, by name; those that are not in it are unknown."""
+        """How far updates are, by name; those that are not in it are unknown.
+
+        Of very many that have begun, the first only: the rest is not listed.
+        """
         found = {}
-        for row in rows:
-            if row.progress_json != "{}":
-                progress = read_progress(row.name, _decoded(row.progress_json), None, None)
-                if progress is not None:
-                    found[row.name] = progress
+        begun = (row for row in rows if row.progress_json != "{}")
+        for row in islice(begun, MOST_PENDING):
+            progress = read_progress(row.name, _decoded(row.progress_json), None, None)
+            if progress is not None:
+                found[row.name] = progress
         seen = self._seen.get(database_name)
         if seen is not None:
             found.pop(seen.update, None)

@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
+from synapse_bgthrottle.core.reports.problems import listed
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
@@ -212,7 +213,7 @@ class Keeper:
                 "this server does not know, and will stop at, these updates in"
                 " the queue of %s: %s. They belong to another version of Synapse, or to a module.",
                 database.name,
-                ", ".join(sorted(names - known)),
+                listed(sorted(names - known)),
             )
         wall_s = self._host.wall_s()
         self._records.runs.see_recalled(database.name, names, wall_s)

@@ -126,7 +126,7 @@ class Restarter:
         current, known = database.current_update, database.known_updates()
         names = {row.name for row in rows}
         if current is None:
-            head = in_order(rows)[0]
+            head = in_order(rows, most=1)[0]
             return head.is_reachable and (not known or head.row.name in known)
         return current in names and (not known or current in known)
 
@@ -153,10 +153,12 @@ class Restarter:
         standing = restarts.standing
         if standing is None or self._works(database, rows):
             return
-        head = in_order(rows, database.current_update)[0].row.name
+        head = in_order(rows, database.current_update, 1)[0].row.name
         held_by = await self._held_by(database, head)
         if held_by:
             restarts.standing = attrs.evolve(standing, held_by=held_by)
+            return
+        if self._works(database, rows):  # somebody was quicker, while that was measured
             return
         _, failure = self._failure(database.name)
         why = failure if standing.is_aborted else "Synapse was not working on the queue"

@@ -4,7 +4,16 @@ from typing import Annotated
 
 import attrs
 
-from synapse_bgthrottle.schema.codec import EpochMs, Key, NeverNull, OneOf, Ratio, WaitedMs
+from synapse_bgthrottle.schema.codec import (
+    EpochMs,
+    Key,
+    LeftOut,
+    NeverNull,
+    OneOf,
+    Ratio,
+    WaitedMs,
+    Within,
+)
 from synapse_bgthrottle.schema.explanation import LimitValues
 from synapse_bgthrottle.schema.levers import Lever
 
@@ -192,7 +201,11 @@ class DatabaseStatus:
     ] = "unknown"
     pending: Annotated[
         tuple[PendingUpdate, ...] | None,
-        "In the order in which Synapse runs them; null: the queue could not be read.",
+        "In the order in which Synapse runs them, the first 500; null: the queue could not be"
+        " read.",
+    ] = None
+    pending_count: Annotated[
+        int | None, "Of the whole queue; left out: it could not be read.", Within(0), LeftOut()
     ] = None
     queue_problem: Annotated[str, "Why the queue could not be read; empty: it was."] = ""
     current: Annotated[RunningUpdate | None, "null: it is at none."] = None
@@ -202,6 +215,11 @@ class DatabaseStatus:
     last_failure: Annotated[LastFailure | None, "null: none is known of."] = None
     restart: Annotated[Restart | None, "null: they go on as ever."] = None
     signals: tuple[StatedSignal, ...] = ()
+
+    @property
+    def queued(self) -> int:
+        """How many updates are in the queue, as far as it is known; older servers list all."""
+        return self.pending_count or len(self.pending or ())
 
 
 @attrs.frozen(kw_only=True)

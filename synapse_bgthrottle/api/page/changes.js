@@ -54,13 +54,13 @@ function* ofDatabase(before, after) {
 
 /** What, when it changes, has left something in the journal. */
 export function marks(status) {
-  const names = status?.databases.map((one) => [one.name, one.current?.name, one.pending?.length]);
+  const names = status?.databases.map((one) => [one.name, one.current?.name, one.pending_count ?? one.pending?.length]);
   return JSON.stringify([names, status?.levers.map((one) => one.id)]);
 }
 
 /** The whole in one sentence. */
 export function summary(status) {
-  const pending = status.databases.map((one) => one.pending?.length ?? 0);
+  const pending = status.databases.map((one) => one.pending_count ?? one.pending?.length ?? 0);
   const count = pending.reduce((sum, one) => sum + one, 0);
   if (status.databases.some((one) => one.pending === null)) {
     return "The queue of a database cannot be read.";

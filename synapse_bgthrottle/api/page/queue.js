@@ -127,6 +127,7 @@ export function queue(database, status, view, open) {
     return h("p", { class: "reason held" }, "The queue cannot be read: ", theirs(database.queue_problem));
   }
   const waiting = database.pending.filter((one) => one.name !== database.current?.name);
+  const unlisted = (database.pending_count ?? database.pending.length) - database.pending.length;
   const all = view.isUnfolded;
   const shown = all ? waiting : waiting.slice(0, FEW);
   if (waiting.length === 0) {
@@ -134,7 +135,7 @@ export function queue(database, status, view, open) {
   }
   const heading = database.current === null ? "Pending" : "Waiting behind it";
   return [
-    h("h3", null, heading, h("small", null, counted(waiting.length, "update"))),
+    h("h3", null, heading, h("small", null, counted(waiting.length + unlisted, "update"))),
     h(
       "ol",
       { class: "plain queue" },
@@ -150,7 +151,7 @@ export function queue(database, status, view, open) {
           "aria-expanded": String(all),
           onclick: () => view.fold(!all),
         },
-        all ? "Show fewer" : `Show all ${waiting.length}`,
+        all ? "Show fewer" : `Show ${unlisted ? "the first" : "all"} ${waiting.length}`,
       ),
   ];
 }

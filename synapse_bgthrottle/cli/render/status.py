@@ -82,7 +82,8 @@ def database_lines(
         waiting = waiting[1:]
     if waiting:
         yield Line("  then:")
-        yield from pending_lines(waiting, most_pending)
+        unlisted = database.queued - len(database.pending or ())
+        yield from pending_lines(waiting, most_pending, unlisted)
     failure = database.last_failure
     if failure is not None:
         row = f", {database.failures_in_row} in a row" if database.failures_in_row > 1 else ""
@@ -140,7 +141,7 @@ def change_lines(status: "ThrottleStatus", now_ms: float | None) -> Iterator[str
 
 def _title(database: "DatabaseStatus", now_ms: float | None) -> str:
     decision = None if database.current is None else database.current.decision
-    count = "" if not database.pending else f", {len(database.pending)} pending"
+    count = "" if not database.pending else f", {database.queued} pending"
     stated = f"{database.name} ({database.engine}): {database.state}"
     if decision is not None and decision.cause != "run":
         stated += f" ({decision.cause})"

@@ -106,15 +106,21 @@ def current_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[
         yield Line(f"    index build: {current.index_build.phase}{far}", ratio=done)
 
 
-def pending_lines(pending: "tuple[PendingUpdate, ...]", most: int | None) -> Iterator[Line]:
-    """What waits, in order; with `most`, no more than so many and then a count."""
+def pending_lines(
+    pending: "tuple[PendingUpdate, ...]", most: int | None, unlisted: int = 0
+) -> Iterator[Line]:
+    """What waits, in order; with `most`, no more than so many and then a count.
+
+    The server left `unlisted` more out.
+    """
     shown = pending[:most]
     for place, update in enumerate(shown, start=2):
         notes = [note for applies, note in _pending_notes(update) if applies]
         text = f"    {place}. {update.name}{': ' if notes else ''}{'; '.join(notes)}"
         yield Line(text, "problem" if update.known is False else "")
-    if len(pending) > len(shown):
-        yield Line(f"    and {len(pending) - len(shown)} more", "faint")
+    more = len(pending) - len(shown) + unlisted
+    if more > 0:
+        yield Line(f"    and {more} more", "faint")
 
 
 def _pending_notes(update: "PendingUpdate") -> Iterator[tuple[bool, str]]:

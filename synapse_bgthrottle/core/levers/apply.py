@@ -1,6 +1,7 @@
 """What a request makes, and what it ends, of the levers in force. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 import attrs
 
@@ -76,7 +77,12 @@ def change(
     """
     made: tuple[Lever, ...] = ()
     if request.action in _MADE_BY:
-        made = tuple(_made(request, author, pending, wall_s, new_id))
+        made = tuple(islice(_made(request, author, pending, wall_s, new_id), MOST_LEVERS + 1))
+        if len(made) > MOST_LEVERS:  # before each is compared with each
+            raise TooManyLeversError(
+                f"this would make more than {MOST_LEVERS} {request.action.value}s at once, and"
+                f" {MOST_LEVERS} may be in force: name fewer updates"
+            )
         # A release in force that is made anew gets the new end.
         ended = tuple(
             old

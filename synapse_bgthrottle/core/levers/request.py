@@ -2,6 +2,7 @@
 
 import enum
 import fnmatch
+import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,8 @@ _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # Far more than anybody writes, and few enough to tell what is wrong with each in no time.
 _MOST_KEYS = 50
 _MOST_WINDOWS = 100
+# As JSON. A status states up to a hundred overrides, every few seconds; a thousand uses are kept.
+_LARGEST_SETTINGS_BYTES = 4096
 
 
 class NothingMatchesError(Exception):
@@ -225,6 +228,10 @@ def _settings(raw: Mapping[str, Any]) -> Settings:
         if len(windows) > _MOST_WINDOWS or keys > _MOST_KEYS * 10:
             message = f"found {len(windows)} with {keys} keys; accepted are {_MOST_WINDOWS} windows"
             raise InvalidConfigError([Problem((*path, "windows"), message)])
+    size_bytes = len(json.dumps(settings))
+    if size_bytes > _LARGEST_SETTINGS_BYTES:
+        message = f"found {size_bytes} bytes of JSON; accepted are {_LARGEST_SETTINGS_BYTES}"
+        raise InvalidConfigError([Problem(path, message)])
     return parse_settings(settings, path, OVERRIDE_KEYS)
 
 

@@ -10,6 +10,9 @@ from synapse_bgthrottle.core.units import format_duration_ms
 # A hold, or a batch, that is older is worth a word.
 _LONG_MS = 3_600_000
 
+# A problem names so many updates.
+_MOST_NAMES = 20
+
 _START = (
     "`bgthrottle resume`, or POST"
     ' {"enabled": true} to /_synapse/admin/v1/background_updates/enabled'
@@ -114,7 +117,7 @@ def _of_database(
             _RESTART.format(why=stays) if stays else _start_anew(database.restart),
         )
     elif database.state == "stopped":
-        count = len(database.pending or ())
+        count = database.queued
         yield _problem(
             name,
             "stopped",
@@ -138,7 +141,7 @@ def _of_database(
         yield _problem(
             name,
             "unknown_update",
-            f"this server does not know {', '.join(unknown)}: it stops there",
+            f"this server does not know {listed(unknown)}: it stops there",
             "They belong to another version of Synapse, or to a module that is not loaded: install"
             " that, or, if you are certain that they are not needed, delete their rows of the table"
             f" background_updates in the database {name}. Then restart Synapse: until then it stays"
@@ -149,11 +152,17 @@ def _of_database(
         yield _problem(
             name,
             "circle",
-            f"these updates wait for each other, so that none of them begins: {', '.join(circle)}",
+            f"these updates wait for each other, so that none of them begins: {listed(circle)}",
             "Compare `depends_on` in the table background_updates with Synapse's schema files.",
         )
     if current and current.decision:
         yield from _of_update(database, current, current.decision, now_ms)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names in a line, and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f", and {more} more" if more > 0 else "")
 
 
 def _start_anew(restart: schema.Restart | None) -> str:

@@ -18,6 +18,10 @@ from synapse_bgthrottle.core.tracking.queue import Pending, QueueRow, in_order, 
 from synapse_bgthrottle.core.tracking.runs import Courses
 from synapse_bgthrottle.core.tracking.time_left import Estimate
 
+# Of a queue so many are listed. Synapse's own has some dozens; thousands would hold up the server
+# while they are stated.
+MOST_PENDING = 500
+
 
 @attrs.frozen(kw_only=True)
 class DatabaseLook:
@@ -129,6 +133,7 @@ def _database(
             moment,
         )
     first = current.name if current else look.current
+    pauses = [lever for lever in levers if lever.kind is LeverKind.PAUSE]
     failure = _last_failure(throttle, look.name)
     # What has left the queue is not tried again: its last failure was after it was done, say.
     is_over = failure is not None and names is not None and failure.update not in names
@@ -138,7 +143,11 @@ def _database(
         state=_state(look, current, enabled),
         pending=None
         if look.rows is None
-        else tuple(_pending(item, look, levers, courses) for item in in_order(look.rows, first)),
+        else tuple(
+            _pending(item, look, pauses, courses)
+            for item in in_order(look.rows, first, MOST_PENDING)
+        ),
+        pending_count=None if look.rows is None else len(look.rows),
         queue_problem=look.queue_problem,
         current=current,
         failures_in_row=0 if state is None or is_over else state.failures,
@@ -153,7 +162,7 @@ def _database(
 
 
 def _pending(
-    item: Pending, look: DatabaseLook, levers: Sequence[Lever], courses: Courses
+    item: Pending, look: DatabaseLook, pauses: Sequence[Lever], courses: Courses
 ) -> schema.PendingUpdate:
     name = item.row.name
     course = courses.running.get(look.name)
@@ -168,9 +177,7 @@ def _pending(
         known=is_known,
         one_shot=one_shot if is_known else None,
         progress=progress.stated() if (progress := look.progress.get(name)) else None,
-        paused=any(
-            lever.kind is LeverKind.PAUSE and lever.matches(name, look.name) for lever in levers
-        ),
+        paused=any(pause.matches(name, look.name) for pause in pauses),
         started_ms=round(course.entry.started_s * 1000) if course and started else None,
     )
 

@@ -75,6 +75,16 @@ _BY_WORDS = {
     "interrupted": FailureKind.TIMEOUT,
 }
 
+# PostgreSQL says so of a view that cannot be written, and SQLite of that and of what is not there.
+_NOT_SO = frozenset({"55000", "0A000"})
+_NOT_SO_IN_WORDS = (
+    "no such column",
+    "no such table",
+    "has no column named",
+    "because it is a view",
+    "may not be modified",
+)
+
 # Of an error: as much as the history keeps.
 LONGEST_COMPLAINT = 500
 
@@ -115,6 +125,17 @@ def is_refusal(error: BaseException) -> bool:
     By the name of PEP 249: the databases' modules are Synapse's to import, and one may be missing.
     """
     return "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__)
+
+
+def is_unusable(error: BaseException) -> bool:
+    """Whether a table is none that can be used as it is: it lacks a column, or is a view.
+
+    Beside what `is_refusal` tells, which SQLite never says of these.
+    """
+    if getattr(error, "pgcode", None) in _NOT_SO:
+        return True
+    names = {parent.__name__ for parent in type(error).__mro__}
+    return "OperationalError" in names and any(words in str(error) for words in _NOT_SO_IN_WORDS)
 
 
 def kind_of(error: BaseException) -> FailureKind:

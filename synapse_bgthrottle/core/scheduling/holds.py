@@ -22,8 +22,8 @@ from synapse_bgthrottle.core.units import format_duration_ms
 # The wait after the first, second, ... failed iteration in a row; the last one stays.
 BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
 # What others cause, and end: a dump that reads every table, a failover. Synapse gives up at the
-# fifth failure in a row, which these put off until 12 minutes after the first.
-PASSING_BACKOFF_S = (5.0, 30.0, 120.0, 600.0)
+# fifth failure in a row, which these put off until 13 minutes after the first.
+PASSING_BACKOFF_S = (5.0, 60.0, 240.0, 480.0)
 BACKOFFS_S = {
     FailureKind.OTHER: BACKOFF_S,
     FailureKind.DAMAGE: BACKOFF_S,

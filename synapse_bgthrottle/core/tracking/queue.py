@@ -4,9 +4,20 @@ Pure. Synapse takes the first, by `ordering` and name, that does not depend on a
 Nothing can be reordered or skipped: whatever holds the first holds all.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import islice
+from operator import attrgetter
+from typing import Any
 
 import attrs
+
+from synapse_bgthrottle.core.config.problems import LONGEST_NAME
+from synapse_bgthrottle.core.levers.request import escaped
+
+# In characters. Synapse's own have some hundred; more would take the server's time to read.
+LONGEST_PROGRESS = 65_536
 
 
 @attrs.frozen
@@ -17,13 +28,29 @@ class QueueRow:
         name: of the update.
         progress_json: how far it is, in its own words.
         depends_on: the name of an update that must be done before; None: of none.
-        ordering: the lower the sooner.
+        ordering: the lower the sooner; infinite where it is no number.
     """
 
     name: str
     progress_json: str = "{}"
     depends_on: str | None = None
-    ordering: int = 0
+    ordering: float = 0
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> "QueueRow":
+        """The row as any database may have it: SQLite keeps any type in any column.
+
+        What is no printable text is written as in Python, `b'name'` or `a\\nb`, so that people see
+        what it is. Synapse cannot run it, and no update has such a name.
+        """
+        name, progress_json, depends_on, ordering = row
+        is_read = isinstance(progress_json, str) and len(progress_json) <= LONGEST_PROGRESS
+        return cls(
+            _as_text(name),
+            progress_json if is_read else "",
+            None if depends_on is None else _as_text(depends_on),
+            _place(ordering),
+        )
 
 
 @attrs.frozen
@@ -39,6 +66,23 @@ class Pending:
     row: QueueRow
     waits_for: str | None
     is_reachable: bool = True
+
+
+_TURN = attrgetter("ordering", "name")
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, str) and len(value) <= LONGEST_NAME and value.isprintable():
+        return value
+    value = value if isinstance(value, str) else repr(value)
+    return escaped(value[:LONGEST_NAME])[:LONGEST_NAME]
+
+
+def _place(ordering: object) -> float:
+    """As SQLite sorts: nothing, then numbers, then all else."""
+    if ordering is None:
+        return -math.inf
+    return ordering if isinstance(ordering, (int, float)) else math.inf
 
 
 def why_it_stays(rows: Iterable[QueueRow], current: str | None) -> str:
@@ -60,21 +104,45 @@ def why_it_stays(rows: Iterable[QueueRow], current: str | None) -> str:
     return ""
 
 
-def in_order(rows: Iterable[QueueRow], current: str | None = None) -> tuple[Pending, ...]:
-    """The rows as Synapse will take them, the one that it is at (`current`) first."""
-    return tuple(_taken(sorted(rows, key=lambda row: (row.ordering, row.name)), current))
+def in_order(
+    rows: Iterable[QueueRow], current: str | None = None, most: int | None = None
+) -> tuple[Pending, ...]:
+    """The rows as Synapse will take them, the one that it is at (`current`) first.
+
+    Args:
+        rows: the queue.
+        current: the update that Synapse is at; None: none.
+        most: how many are needed at most; None: all. Few of many rows cost little more than a sort.
+    """
+    return tuple(islice(_taken(sorted(rows, key=_TURN), current), most))
 
 
 def _taken(rows: list[QueueRow], current: str | None) -> Iterator[Pending]:
+    """All of these, which are sorted: each once what it depends on has been taken."""
     waiting = {row.name for row in rows}
+    behind: dict[str | None, list[int]] = {}  # places of what depends on a name
+    freed: list[int] = []  # a heap of places; all of them are before the next to be looked at
     before: str | None = None
-    while rows:
-        row = next((row for row in rows if before is None and row.name == current), None)
-        row = row or next((r for r in rows if r.depends_on not in waiting), None)
-        if row is None:  # in a circle
-            yield from (Pending(row, row.depends_on, is_reachable=False) for row in rows)
-            return
-        yield Pending(row, before)
-        rows.remove(row)
-        waiting.discard(row.name)
+
+    def taken(row: QueueRow) -> Pending:
+        nonlocal before
+        item = Pending(row, before)
         before = row.name
+        waiting.discard(before)
+        for place in behind.pop(before, ()):
+            heappush(freed, place)
+        return item
+
+    if current in waiting:
+        yield taken(next(row for row in rows if row.name == current))
+    for place, row in enumerate(rows):
+        if row.name == current:
+            continue
+        if row.depends_on in waiting:
+            behind.setdefault(row.depends_on, []).append(place)
+            continue
+        yield taken(row)
+        while freed:
+            yield taken(rows[heappop(freed)])
+    for place in sorted(place for places in behind.values() for place in places):  # in a circle
+        yield Pending(rows[place], rows[place].depends_on, is_reachable=False)

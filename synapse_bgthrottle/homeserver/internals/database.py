@@ -35,7 +35,10 @@ _GROW_ON_SQLITE = (
     "INSERT INTO bgthrottle_room VALUES (zeroblob(4194304))",
 )
 
-_QUEUE = "SELECT update_name, progress_json, depends_on, ordering FROM background_updates"
+_QUEUE = (
+    "SELECT update_name, progress_json, depends_on, ordering FROM background_updates"
+    " ORDER BY ordering, update_name"
+)
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
 _DRIVERS = ("psycopg2", "sqlite3")
 
@@ -176,12 +179,13 @@ class Database:
         return ConnectionSettings(driver == "sqlite3", arguments)
 
     async def queue(self) -> tuple[QueueRow, ...]:
-        """The queue of updates, in no order.
+        """The queue of updates, by ordering and name.
 
         Raises:
             Exception: whatever a lost connection, or a database that refuses, makes of it.
         """
-        return tuple(QueueRow(*row) for row in await self._read("bgthrottle_queue", _QUEUE))
+        queue: tuple[QueueRow, ...] = await self._read("bgthrottle_queue", _QUEUE, QueueRow.read)
+        return queue
 
     def session_pids(self) -> list[int]:
         """PostgreSQL's process for each connection of this process; those that are known.
@@ -198,11 +202,11 @@ class Database:
         Raises:
             Exception: whatever a lost connection, or a database that refuses, makes of it.
         """
-        rows = await self._read("bgthrottle_ends", sql)
+        rows: tuple[Sequence[Any], ...] = await self._read("bgthrottle_ends", sql, tuple)
         return rows[0] if rows else None
 
-    async def _read(self, description: str, sql: str) -> Sequence[Sequence[Any]]:
-        answer: Sequence[Sequence[Any]] | ReadProblemError = await self.run(description, _read, sql)
+    async def _read(self, description: str, sql: str, kind: Callable[[Any], Any]) -> Any:
+        answer = await self.run(description, _read, sql, kind)
         if isinstance(answer, ReadProblemError):
             raise answer
         return answer
@@ -228,14 +232,14 @@ def engine_of(txn: Any) -> str:
     return type(getattr(txn, "database_engine", None)).__name__
 
 
-def _read(txn: Any, sql: str) -> Sequence[Sequence[Any]] | ReadProblemError:
+def _read(txn: Any, sql: str, kind: Callable[[Any], Any]) -> tuple[Any, ...] | ReadProblemError:
+    """Each row as `kind` makes it, in this thread: a queue may have many thousands."""
     # As with the probe: no error of the database leaves this function, lest it is tried again.
     try:
         if engine_of(txn) == "PostgresEngine":
             txn.execute("SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000")
         txn.execute(sql)
-        rows: Sequence[Sequence[Any]] = txn.fetchall()
-        return rows
+        return tuple(map(kind, txn.fetchall()))
     except Exception as error:  # in a database thread: nothing to be cancelled here
         return ReadProblemError(complaint_of(error))
 

@@ -6,7 +6,12 @@ from collections.abc import Callable
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.levers.lever import Levers
-from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database, is_refusal
+from synapse_bgthrottle.core.scheduling.failures import (
+    complaint_of,
+    is_from_database,
+    is_refusal,
+    is_unusable,
+)
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
@@ -84,9 +89,9 @@ class Opening:
         ours = not is_from_database(error)
         if ours:
             self._on_internal_error(WHERE, error)
-        if is_refusal(error) or (ours and self._tries >= len(_RETRY_S)):
-            # A right that is missing, or an error of ours that stays: no use in waiting, and
-            # updates must not wait for ever.
+        if is_refusal(error) or is_unusable(error) or (ours and self._tries >= len(_RETRY_S)):
+            # A right or a column that is missing, a view in the place of a table, or an error of
+            # ours that stays: no use in waiting, and updates must not wait for ever.
             self._throttle.levers = Levers()
             logger.error(
                 "its tables can be neither made nor read, so that nothing"
@@ -107,8 +112,6 @@ class Opening:
 
     def _take(self, stored: Stored) -> None:
         self.problem = ""
-        for line in stored.unreadable:
-            logger.error("this cannot be read any more, and is over: %s", line)
         self._throttle.levers = levers = Levers(stored.levers)
         for lever in levers.in_force(self._host.wall_s()):
             logger.info(

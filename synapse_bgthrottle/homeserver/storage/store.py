@@ -5,23 +5,30 @@ of the database.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import attrs
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
-from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever, Use
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.tables import (
-    entries_of,
+    MOST,
+    check_tables,
+    entry_of,
     hour_of,
     lever_of,
     make_tables,
+    readable,
     to_ms,
+    use_of,
 )
+
+logger = logging.getLogger(__name__)
 
 _LEVER = "lever_id, kind, update_glob, database_name, settings, reason, author, created_ms, ends_ms"
 _USE = "at_ms, author, action, update_glob, database_name, reason, settings, ends_ms"
@@ -36,7 +43,16 @@ _DELETE_ENDED = (
     f"DELETE {_ENDED} AND lever_id NOT IN"
     f" (SELECT lever_id {_ENDED} ORDER BY ends_ms DESC LIMIT {MOST_ENDED})"
 )
-_MOST = 2**63 - 1
+_COLUMNS = {
+    "bgthrottle_levers": f"{_LEVER}, used_ms",
+    "bgthrottle_uses": f"use_id, {_USE}",
+    "bgthrottle_history": _ENTRY,
+    "bgthrottle_load": _HOUR,
+}
+# An answer has so much of the settings that overrides were given, in characters.
+_MOST_SETTINGS = 262_144
+# So many rows that cannot be read are told; more of them are one mistake.
+_MOST_TOLD = 100
 
 
 @attrs.frozen
@@ -65,16 +81,19 @@ class Store:
 
     def __init__(self, host: Homeserver) -> None:
         self._host = host
+        self._told: set[str] = set()
 
     async def open(self) -> Stored:
         """Make the tables where they are not there, and read."""
         now_ms = to_ms(self._host.wall_s())
         stored: Stored = await self._run(_open, now_ms)
+        self._tell(stored.unreadable)
         return stored
 
     async def levers(self) -> tuple[Lever, ...]:
         """Those that are written, also such as have ended."""
-        levers, _ = await self._run(_levers)
+        levers, unreadable = await self._run(_levers)
+        self._tell(unreadable)
         return tuple(levers)
 
     async def change(self, made: Iterable[Lever], ended: Iterable[Lever], use: Use | None) -> None:
@@ -88,13 +107,24 @@ class Store:
 
     async def history(self) -> list[HistoryEntry]:
         """The history of all updates, newest first."""
-        entries: list[HistoryEntry] = await self._run(_history)
+        entries: list[HistoryEntry]
+        entries, unreadable = await self._run(_history)
+        self._tell(unreadable)
         return entries
 
     async def uses(self, limit: int) -> list[Use]:
-        """Who did what, newest first."""
-        uses: list[Use] = await self._run(_uses, limit)
+        """Who did what, newest first; the oldest are left out where settings are very large."""
+        uses: list[Use]
+        uses, unreadable = await self._run(_uses, limit)
+        self._tell(unreadable)
         return uses
+
+    def _tell(self, unreadable: Iterable[str]) -> None:
+        """Log what cannot be read, each row once."""
+        for line in unreadable:
+            if line not in self._told and len(self._told) < _MOST_TOLD:
+                self._told.add(line)
+                logger.error("this row cannot be read, and is left out: %s", line)
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await self._host.run_on_main("bgthrottle_store", function, *arguments)
@@ -102,33 +132,27 @@ class Store:
 
 def _open(txn: Any, now_ms: int) -> Stored:
     make_tables(txn)
+    check_tables(txn, _COLUMNS)
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     levers, unreadable = _levers(txn)
     txn.execute(
         f"SELECT {_ENTRY} FROM bgthrottle_history WHERE outcome IN (?, ?) ORDER BY started_ms",
         (Outcome.RUNNING.value, Outcome.ABORTED.value),
     )
-    entries, broken = entries_of(txn.fetchall())
+    entries, broken = _entries(txn)
     txn.execute(f"SELECT {_HOUR} FROM bgthrottle_load")
-    hours = (hour_of(row) for row in txn.fetchall())
-    return Stored(
-        tuple(levers),
-        (*unreadable, *broken),
-        tuple(entries),
-        tuple(hour for hour in hours if hour is not None),
-    )
+    hours, odd = readable(hour_of, "hour {0} of the week", txn.fetchall())
+    return Stored(tuple(levers), (*unreadable, *broken, *odd), tuple(entries), tuple(hours))
 
 
 def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
     """Those that can be read, and the others, each in a line."""
     txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
-    levers, unreadable = [], []
-    for row in txn.fetchall():
-        try:
-            levers.append(lever_of(row))
-        except (ValueError, TypeError, OverflowError, OSError, InvalidConfigError) as error:
-            unreadable.append(f"{row[1]} of {row[2]} by {row[6]}: {error}")
-    return levers, unreadable
+    return readable(lever_of, "{1} of {2} by {6}", txn.fetchall())
+
+
+def _entries(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
+    return readable(entry_of, "history of {1} in {0}", txn.fetchall())
 
 
 def _change(
@@ -194,7 +218,7 @@ def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour])
                 *key,
                 None if entry.ended_s is None else to_ms(entry.ended_s),
                 entry.outcome.value,
-                min(entry.items, _MOST),
+                min(entry.items, MOST),
                 entry.batches,
                 to_ms(entry.batch_s),
                 json.dumps(waited_ms),
@@ -210,34 +234,22 @@ def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour])
     )
 
 
-def _history(txn: Any) -> list[HistoryEntry]:
+def _history(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
     txn.execute(
         f"SELECT {_ENTRY} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
         (MOST_ENTRIES,),
     )
-    return entries_of(txn.fetchall())[0]
+    return _entries(txn)
 
 
-def _uses(txn: Any, limit: int) -> list[Use]:
+def _uses(txn: Any, limit: int) -> tuple[list[Use], list[str]]:
     txn.execute(
         f"SELECT use_id, {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,)
     )
-    return [
-        Use(
-            use_id=use_id,
-            at_ms=at_ms,
-            author=author,
-            action=action,
-            update=update,
-            database=database,
-            reason=reason,
-            settings=json.loads(settings),
-            ends_ms=ends_ms,
-        )
-        for use_id, at_ms, author, action, update, database, reason, settings, ends_ms in (
-            txn.fetchall()
-        )
-    ]
+    rows = txn.fetchall()
+    sizes = accumulate(len(str(row[7])) for row in rows)
+    few = [row for row, size in zip(rows, sizes, strict=True) if size <= _MOST_SETTINGS]
+    return readable(use_of, "use {3} of {4} by {2}", few)
 
 
 def _places(count: int) -> str:

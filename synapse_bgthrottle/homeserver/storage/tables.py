@@ -1,16 +1,29 @@
 """The module's tables in the server's main database, and their rows as records."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import HOURS, SeenHour
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import parse_settings
-from synapse_bgthrottle.core.levers.lever import Lever, LeverKind
+from synapse_bgthrottle.core.config.problems import LONGEST_NAME
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Use
+from synapse_bgthrottle.core.levers.request import escaped, is_glob
+from synapse_bgthrottle.core.scheduling.failures import LONGEST_COMPLAINT, complaint_of
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, Outcome
+from synapse_bgthrottle.core.tracking.queue import LONGEST_PROGRESS
 from synapse_bgthrottle.homeserver.internals.database import engine_of
+
+T = TypeVar("T")
+
+# What a column for whole numbers takes.
+MOST = 2**63 - 1
+
+# No text that the module writes is longer, nor is what it writes as JSON deeper.
+_LONGEST_TEXT = 10_000
+_DEEPEST = 16
 
 _TABLES = {
     "bgthrottle_levers": "lever_id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL,"
@@ -49,72 +62,176 @@ def _is_there(txn: Any, name: str) -> bool:
     return bool(is_there)
 
 
+def check_tables(txn: Any, columns: Mapping[str, str]) -> None:
+    """Do nothing with all that is done later, so that what cannot be done shows at the start.
+
+    A table may lack a column after a downgrade, and a view may stand for it. `columns` are those
+    that are used, by table.
+
+    Raises:
+        Exception: whatever the database refuses.
+    """
+    for name, used in columns.items():
+        txn.execute(f"SELECT {used} FROM {name} WHERE 1 = 0")
+        txn.fetchall()
+        txn.execute(f"DELETE FROM {name} WHERE 1 = 0")
+
+
 def lever_of(row: Sequence[Any]) -> Lever:
     """A lever.
 
     Raises:
-        ValueError, TypeError, OverflowError, OSError, InvalidConfigError: it was written in
-            another way.
+        ValueError, TypeError, InvalidConfigError, RecursionError: it was written in another way.
     """
-    kind = LeverKind(row[1])
-    for time_ms in row[7:10]:
-        datetime.fromtimestamp((time_ms or 0) / 1000, timezone.utc)  # it has to be one
-    written: dict[str, Any] = {}
+    lever_id, kind_name, update, database, settings_json, reason, author, *times_ms = row
+    kind = LeverKind(kind_name)
+    written: Mapping[str, Any] = {}
     settings = Settings()
     if kind is LeverKind.OVERRIDE:
-        written = json.loads(row[4])
+        written = _object(settings_json)
         settings = parse_settings(written, ("settings",))
+    created_s, ends_s, used_s = map(_seconds, times_ms)
+    if created_s is None or ends_s is None:
+        raise ValueError("a time is missing")
+    if not is_glob(update):
+        raise ValueError("it names no update")
     return Lever(
-        lever_id=row[0],
+        lever_id=_text(lever_id),
         kind=kind,
-        update=row[2],
-        database=row[3],
+        update=update,
+        database=_text_or_none(database),
         settings=settings,
         written=written,
-        reason=row[5],
-        author=row[6],
-        created_s=row[7] / 1000,
-        ends_s=row[8] / 1000,
-        used_s=None if row[9] is None else row[9] / 1000,
+        reason=_text(reason),
+        author=_text(author),
+        created_s=created_s,
+        ends_s=ends_s,
+        used_s=used_s,
     )
 
 
-def entries_of(rows: Iterable[Sequence[Any]]) -> tuple[list[HistoryEntry], list[str]]:
-    """Those that can be read, and the others, each in a line."""
-    entries, unreadable = [], []
-    for row in rows:
-        try:
-            entries.append(_entry(row))
-        except (ValueError, TypeError, AttributeError) as error:
-            unreadable.append(f"history of {row[1]} in {row[0]}: {error}")
-    return entries, unreadable
+def use_of(row: Sequence[Any]) -> Use:
+    """A use; raises as `lever_of` does."""
+    use_id, at_ms, author, action, update, database, reason, settings_json, ends_ms = row
+    at_s, _ = _seconds(at_ms), _seconds(ends_ms)
+    if at_s is None:
+        raise ValueError("its time is missing")
+    return Use(
+        use_id=_text(use_id),
+        at_ms=at_ms,
+        author=_text(author),
+        action=_text(action),
+        update=_text(update),
+        database=_text_or_none(database),
+        reason=_text(reason),
+        settings=_object(settings_json),
+        ends_ms=ends_ms,
+    )
 
 
-def _entry(row: Sequence[Any]) -> HistoryEntry:
-    waited_ms: dict[str, float] = json.loads(row[8])
+def entry_of(row: Sequence[Any]) -> HistoryEntry:
+    """The course of an update; raises as `lever_of` does."""
+    started_s, ended_s, batch_s = _seconds(row[2]), _seconds(row[3]), _seconds(row[7])
+    if started_s is None or batch_s is None:
+        raise ValueError("a time is missing")
+    waited_s = {_text(cause): _seconds(ms) for cause, ms in _object(row[8]).items()}
     return HistoryEntry(
-        database=row[0],
-        update=row[1],
-        started_s=row[2] / 1000,
-        ended_s=None if row[3] is None else row[3] / 1000,
+        database=_text(row[0]),
+        update=_text(row[1]),
+        started_s=started_s,
+        ended_s=ended_s,
         outcome=Outcome(row[4]),
-        items=row[5],
-        batches=row[6],
-        batch_s=row[7] / 1000,
-        waited_s={cause: ms / 1000 for cause, ms in waited_ms.items()},
-        failures=row[9],
-        last_failure=row[10],
-        first_progress=row[11],
+        items=_whole(row[5]),
+        batches=_whole(row[6]),
+        batch_s=batch_s,
+        waited_s={cause: value for cause, value in waited_s.items() if value is not None},
+        failures=_whole(row[9]),
+        last_failure=_text(row[10])[:LONGEST_COMPLAINT],
+        first_progress=None if row[11] is None else _json(row[11]),
     )
 
 
-def hour_of(row: Sequence[Any]) -> SeenHour | None:
-    """What was seen of an hour; None where somebody else wrote it: what is lost is seen again."""
-    if not all(isinstance(value, int) and value >= 0 for value in row) or row[0] >= HOURS:
-        return None
-    number, week, watched_ms, present_ms, requests = row
+def hour_of(row: Sequence[Any]) -> SeenHour:
+    """What was seen of an hour; raises as `lever_of` does."""
+    number, week, watched_ms, present_ms, requests = map(_whole, row)
+    if min(number, week, watched_ms, present_ms, requests) < 0 or number >= HOURS:
+        raise ValueError("it is out of range")
     watched_s = watched_ms / 1000
     return SeenHour(number, week, watched_s, min(present_ms / 1000, watched_s), float(requests))
+
+
+def readable(
+    read: Callable[[Sequence[Any]], T], named: str, rows: Iterable[Sequence[Any]]
+) -> tuple[list[T], list[str]]:
+    """The rows that can be read, and the others, each in a line for people.
+
+    Args:
+        read: makes a record of a row, or raises.
+        named: what to call a row, such as `{1} of {0}`, by numbers of columns.
+        rows: as the database has them, in which anybody may have written anything.
+    """
+    records, unreadable = [], []
+    for row in rows:
+        try:
+            records.append(read(row))
+        except Exception as error:  # in a database thread: nothing to be cancelled here
+            name = named.format(*(str(value)[:LONGEST_NAME] for value in row))
+            unreadable.append(escaped(f"{name}: {complaint_of(error)}"))
+    return records, unreadable
+
+
+def _text(value: object) -> str:
+    """What a database has, as people and logs may see it."""
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        raise ValueError("a text is none, or is too long")
+    return escaped(value)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _json(value: object) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_PROGRESS:
+        raise ValueError("JSON is no text, or is too long")
+    return value
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or abs(value) > MOST:
+        raise ValueError("a number is none that was written")
+    return value
+
+
+def _seconds(value_ms: object) -> float | None:
+    """A time, or how long something took."""
+    if value_ms is None:
+        return None
+    seconds = _whole(value_ms) / 1000
+    datetime.fromtimestamp(seconds, timezone.utc)  # it has to be one, to be shown
+    return seconds
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    """An object of JSON, as deep as anybody writes one, of numbers that JSON has."""
+    content = json.loads(_json(value), parse_constant=_refuse)
+    if not isinstance(content, dict):
+        raise ValueError("JSON is no object")
+    level: list[Any] = [content]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, (dict, list))
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    if level:
+        raise ValueError("JSON is nested too deep")
+    return content
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
 
 
 def to_ms(seconds: float) -> int:

@@ -92,12 +92,13 @@ def test_a_lock_is_waited_out(odd_source: OddSource, tmp_path: Path) -> None:
         assert "due to lock timeout" in database(world)["last_failure"]["message"]
         wait_until(lambda: database(world)["failures_in_row"] == 2)
         reason = database(world)["current"]["decision"]["reason"]
-        assert "2 in a row failed to get a lock: next try after 30s" == reason
+        assert "2 in a row failed to get a lock: next try after 60s" == reason
         world.server.stop()
     assert not faults.has_aborted(world.server)
 
 
 @pytest.mark.figures
+@pytest.mark.timeout(1200)
 def test_a_lock_of_three_minutes_aborts_nothing(odd_source: OddSource, tmp_path: Path) -> None:
     """As long as a dump of a small server."""
     world = odd_source.world(tmp_path, "three", _BRISKLY, (_ODD, _BEHIND))
@@ -132,6 +133,7 @@ def test_an_outage_in_the_instant_between_two_updates(
 
 
 @pytest.mark.figures
+@pytest.mark.timeout(1200)
 def test_what_always_fails_is_no_storm(odd_source: OddSource, tmp_path: Path) -> None:
     """Given up after two minutes, tried again a minute later, then two: the log stays small."""
     world = odd_source.world(
@@ -156,6 +158,7 @@ def restarts_in(world: OddWorld) -> list[str]:
 
 
 @pytest.mark.figures
+@pytest.mark.timeout(1200)
 def test_what_is_mended_goes_on_by_itself(odd_source: OddSource, tmp_path: Path) -> None:
     """After five failures, which a trigger makes, and whose DETAIL is told."""
     world = odd_source.world(tmp_path, "mended", _SOON, (_ODD, _BEHIND))
@@ -200,6 +203,7 @@ def test_rows_inserted_by_hand_are_started_by_resume(odd_source: OddSource, tmp_
 
 
 @pytest.mark.figures
+@pytest.mark.timeout(1200)
 def test_rows_inserted_by_hand_are_started_by_the_module(
     odd_source: OddSource, tmp_path: Path
 ) -> None:
@@ -219,6 +223,7 @@ def test_rows_inserted_by_hand_are_started_by_the_module(
     assert [] == complaints(world.server.log())
 
 
+@pytest.mark.timeout(600)
 def test_the_second_database_is_worked_on(odd_source: OddSource, tmp_path: Path) -> None:
     """Also by Synapse up to 1.128, which starts the updates of the main one only."""
     world = odd_source.world(tmp_path, "second", _BRISKLY, (_ODD,))

@@ -118,10 +118,11 @@ def test_what_was_paused_is_told(
     with caplog.at_level(logging.INFO, logger="synapse_bgthrottle.homeserver.storage.loader"):
         later.load({})
         later.advance(0)
-    error, pause = _told(caplog, logging.INFO)
+    (error,) = [line for line in caplog.messages if "cannot be read" in line]
+    (pause,) = [line for line in caplog.messages if "still in force" in line]
     assert "still in force: pause of event_* in master by @admin:virtual.test until" in pause
     assert pause.endswith(" UTC: party")
-    assert "cannot be read any more, and is over: override of * by @admin" in error
+    assert "this row cannot be read, and is left out: override of * by @admin" in error
 
 
 # --- the queue ---

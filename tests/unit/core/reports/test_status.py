@@ -77,6 +77,7 @@ def test_whole_status() -> None:
                         "started_ms": None,
                     },
                 ],
+                "pending_count": 2,
                 "queue_problem": "",
                 "current": {
                     "name": "event_search",

@@ -1,0 +1,114 @@
+"""Queues that no Synapse makes: rows of odd types, and very many of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from synapse_bgthrottle.core.levers.request import NothingMatchesError, TooManyLeversError
+from testbed.virtual.server import VirtualServer
+from tests.integration.storage.kept import pull, queued, stated, steering_of
+
+MakeServer = Callable[..., VirtualServer]
+
+_INSERT = (
+    "INSERT INTO background_updates (update_name, progress_json, depends_on, ordering)"
+    " VALUES (?, ?, ?, ?)"
+)
+
+
+def _insert(server: VirtualServer, *rows: tuple[Any, ...]) -> None:
+    server.pools["master"].connection.executemany(_INSERT, rows)
+
+
+def _database(server: VirtualServer) -> Any:
+    return stated(server, steering_of(server).status())["databases"][0]
+
+
+@pytest.mark.parametrize(
+    ("shown", "row"),
+    [
+        ("odd", ("odd", "{}", None, "last")),
+        ("odd", ("odd", "{}", None, b"last")),
+        ("odd", ("odd", "{}", None, 1.5)),
+        ("odd", ("odd", None, None, 9)),
+        ("odd", ("odd", b"{}", None, 9)),
+        ("odd", ("odd", 7, None, 9)),
+        ("odd", ("odd", "[" * 60_000, None, 9)),
+        ("odd", ("odd", f'{{"a": "{"x" * 100_000}"}}', None, 9)),
+        ("odd", ("odd", "{}", b"work", 9)),
+        ("odd", ("odd", "{}", 7, 9)),
+        ("b'odd'", (b"odd", "{}", None, 9)),
+        ("None", (None, "{}", None, 9)),
+        (r"o\x1b[31mdd\nWARNING", ("o\x1b[31mdd\nWARNING", "{}", None, 9)),
+        ("o" * 200, ("o" * 9999, "{}", None, 9)),
+    ],
+)
+def test_odd_row(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, shown: str, row: tuple[Any, ...]
+) -> None:
+    """It is listed, escaped, as one that the server does not know; everything else works."""
+    server = virtual_server()
+    work = queued(server, "work")
+    _insert(server, row)
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(5)
+    pending = _database(server)["pending"]
+    assert [("work", True), (shown, False)] == [(each["name"], each["known"]) for each in pending]
+    assert 1 == len(pull(server, "release", update="work")["made"])
+    with pytest.raises(NothingMatchesError):
+        pull(server, "pause", update="unknown")
+    with pytest.raises(NothingMatchesError):
+        pull(server, "release", update=shown.replace("[", "[[]"))
+    assert shown == stated(server, steering_of(server).explain(shown, "master", False))["update"]
+    assert 1 == len(pull(server, "pause")["made"])
+    assert work.sizes
+    assert [] == server.failures
+    assert not [line for line in caplog.messages if "\n" in line or "\x1b" in line]
+
+
+def test_odd_ordering_comes_last(virtual_server: MakeServer) -> None:
+    """As SQLite sorts: nothing before numbers, texts after them."""
+    server = virtual_server()
+    _insert(
+        server, ("text", "{}", None, "1"), ("number", "{}", None, 7), ("none", "{}", None, None)
+    )
+    _insert(server, ("word", "{}", None, "x"))
+    server.load({})
+    server.advance(1)
+    assert ["none", "text", "number", "word"] == [
+        each["name"] for each in _database(server)["pending"]
+    ]
+
+
+def test_very_many_rows(virtual_server: MakeServer, caplog: pytest.LogCaptureFixture) -> None:
+    """The first 500 are listed, all are counted, and no line names them all."""
+    server = virtual_server()
+    queued(server, "work")
+    names = [f"invented_{number:05}" for number in range(20_000)]
+    _insert(server, *((name, '{"at": 1}', None, 9) for name in names))
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(5)
+    told = stated(server, steering_of(server).status())
+    (database,) = told["databases"]
+    assert 20_001 == database["pending_count"]
+    assert ["work", *names[:499]] == [each["name"] for each in database["pending"]]
+    assert 2000 > max(len(problem["message"]) for problem in told["problems"])
+    assert 2000 > max(map(len, caplog.messages))
+
+
+def test_release_of_very_many(virtual_server: MakeServer) -> None:
+    """It is refused before any is made."""
+    server = virtual_server()
+    for number in range(101):
+        queued(server, f"work_{number:03}")
+    server.load({"sleep": "1s", "approval": "required"})
+    server.start()
+    server.advance(5)
+    with pytest.raises(TooManyLeversError, match="more than 100 releases"):
+        pull(server, "release", update="work_*")
+    assert 100 == len(pull(server, "release", update="work_0*")["made"])
+    with pytest.raises(TooManyLeversError, match="this would add 1,"):
+        pull(server, "release", update="work_100")
