@@ -46,6 +46,8 @@ _ERROR = 0.25
 # Presence is that of so long.
 _PRESENT_S = 25.0
 _MOSTLY = 0.5
+# In half a minute it varies by more than this, where clients come and go.
+_BY_CHANCE = 0.05
 
 
 @attrs.frozen
@@ -219,7 +221,7 @@ class Pace:
         return Shares(
             self._filled(self._alone.sums, expected.alone.times(speed)),
             self._filled(among, expected.among_clients.times(speed)),
-            max(clients_ratio * weight + 1 - weight, _MOSTLY),
+            max(clients_ratio * weight + 1 - weight - _BY_CHANCE, _MOSTLY),
         )
 
     def since_step(self) -> tuple[float, float]:

@@ -29,7 +29,7 @@ def test_status_shows_the_whole_queue(make_api: Callable[..., Api]) -> None:
     """All that waits is shown, in the database's order, each behind the one before it."""
     api = make_api({"sleep": "1h"})
     api.start()
-    wait_until(lambda: "rests 1h" in api.state()[1])
+    wait_until(lambda: "resting 1h" in api.state()[1])
     status = api.get("status")
     _check_schema(status, "Status")
     (master,) = status["databases"]

@@ -24,8 +24,7 @@ def run_to_the_end(server: RealServer) -> None:
 def rests(log: str, update: str) -> set[str]:
     """What its rests were meant to be, but for the first, before which there was no batch of it."""
     found = [batch for batch in batch_log.module_batches(log) if batch.update_name == update]
-    reasons = [batch.reason for batch in found if " after a batch of " in batch.reason]
-    return {reason.partition(" after a batch of ")[0] for reason in reasons}
+    return {batch.reason for batch in found if batch.reason.startswith("resting ")}
 
 
 def test_rules_by_name_glob_and_kind(make_server: MakeServer) -> None:
@@ -51,11 +50,11 @@ def test_rules_by_name_glob_and_kind(make_server: MakeServer) -> None:
     rests_s = batch_log.rests_s(batch_log.batches(log))
     # Where a busy machine ends one a moment late the log has a shorter rest.
     assert 0.029 <= statistics.median(rests_s[REINDEX])
-    assert {"sleep 30ms: rests 30ms"} == rests(log, REINDEX)
+    assert {"resting 30ms: sleep 30ms"} == rests(log, REINDEX)
     assert 400 == max(batch.size for batch in batch_log.batches(log, STATE_KEYS))
     assert f"rule 1 ({STATE_KEYS_GLOB})" in log
     assert "rule 2 (one-shots)" in log
-    assert {"sleep 700ms: rests 700ms"} == rests(log, "user_ips_analyze")
+    assert {"resting 700ms: sleep 700ms"} == rests(log, "user_ips_analyze")
     assert 0.5 >= batch_log.duty_cycle(batch_log.batches(log, STATE_KEYS))
     assert rows == sqlite_data.count_rows(path, "SELECT COUNT(*) FROM event_search")
     assert state_keys == sqlite_data.count_rows(path, sqlite_data.STATE_KEYS_SQL)
@@ -104,7 +103,7 @@ def test_database_rule_and_unknown_names(make_server: MakeServer) -> None:
     log = server.synapse.log()
     assert "rule 3 (database master)" in log
     assert 0.009 <= statistics.median(batch_log.rests_s(batch_log.batches(log))[REINDEX])
-    assert {"sleep 10ms: rests 10ms"} == rests(log, REINDEX)
+    assert {"resting 10ms: sleep 10ms"} == rests(log, REINDEX)
     assert "knows no update called event_serch; did you mean event_search?" in log
     assert "knows no update called no_such_*" in log
     assert "no database state in this server, but master" in log
@@ -128,7 +127,7 @@ def test_without_config(make_server: MakeServer) -> None:
     assert 333 == batch_log.batches(log, STATE_KEYS)[0].size
     assert "background_updates: target duration 30ms, sleep 40ms, default batch size 333" in log
     assert 0.039 <= statistics.median(batch_log.rests_s(batch_log.batches(log))[STATE_KEYS])
-    assert {"sleep 40ms: rests 40ms"} == rests(log, STATE_KEYS)
+    assert {"resting 40ms: sleep 40ms"} == rests(log, STATE_KEYS)
 
 
 def test_no_line_per_batch(make_server: MakeServer) -> None:
