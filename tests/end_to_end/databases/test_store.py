@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.defer import ensureDeferred
 from twisted.python.failure import Failure
 
-from synapse_bgthrottle.core.scheduling.failures import is_refusal
+from synapse_bgthrottle.core.scheduling.failures import is_refusal, is_unusable
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.store import Store, Stored
 from testbed.servers.postgres import PostgresServer
@@ -22,6 +22,15 @@ def _answer(question: Any) -> Any:
     if isinstance(answers[0], Failure):
         answers[0].raiseException()
     return answers[0]
+
+
+@pytest.fixture(autouse=True)
+def _without_tables(plain_postgres: PostgresServer) -> None:
+    """Each test makes them."""
+    with plain_postgres.session(NAME) as owner:
+        owner.execute("DROP TABLE IF EXISTS elsewhere CASCADE")
+        for name in ("levers", "uses", "history", "load"):
+            owner.execute(f"DROP TABLE IF EXISTS bgthrottle_{name}")
 
 
 def test_role_that_may_no_longer_make_tables(plain_postgres: PostgresServer) -> None:
@@ -43,3 +52,42 @@ def test_role_that_may_no_longer_make_tables(plain_postgres: PostgresServer) -> 
         with pytest.raises(psycopg2.ProgrammingError, match="permission denied") as refused:
             _answer(store.open())
         assert is_refusal(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE bgthrottle_levers DROP COLUMN reason",
+        "ALTER TABLE bgthrottle_uses DROP COLUMN reason",
+        "ALTER TABLE bgthrottle_load RENAME TO elsewhere;"
+        " CREATE VIEW bgthrottle_load AS SELECT DISTINCT * FROM elsewhere",
+    ],
+)
+def test_tables_that_cannot_be_used(plain_postgres: PostgresServer, change: str) -> None:
+    """It shows when they are opened, and is no outage to be waited for."""
+    with plain_postgres.session(NAME) as owner, connected(plain_postgres) as connection:
+        interaction = Asked(connection).run_db_interaction
+        api: Any = SimpleNamespace(run_db_interaction=interaction, sleep=None)
+        store = Store(Homeserver(api))
+        _answer(store.open())
+        connection.commit()
+        owner.execute(change)
+        with pytest.raises(psycopg2.Error) as refused:
+            _answer(store.open())
+        assert is_refusal(refused.value) or is_unusable(refused.value)
+        connection.rollback()
+
+
+def test_tables_dropped_meanwhile(plain_postgres: PostgresServer) -> None:
+    """They are made again, with what is in force."""
+    pauses = [lever(lever_id=name, ends_s=4e9) for name in ("a1", "b2")]
+    with plain_postgres.session(NAME) as owner, connected(plain_postgres) as connection:
+        interaction = Asked(connection).run_db_interaction
+        api: Any = SimpleNamespace(run_db_interaction=interaction, sleep=None)
+        store = Store(Homeserver(api))
+        _answer(store.open())
+        _answer(store.change(pauses, [], None))
+        owner.execute("DROP TABLE bgthrottle_levers")
+        _answer(store.change([], pauses[:1], None))
+        assert (pauses[1],) == _answer(store.levers())
+        assert "made again" in store.problem

@@ -181,3 +181,12 @@ def test_any_valid_request(drawn: tuple[Action, dict[str, Any]]) -> None:
     assert action is request.action
     assert raw.get("settings", {}) == request.settings
     assert (request.duration_ms > 0) is (action not in (Action.RESUME, Action.RESET))
+
+
+def test_settings_of_some_kilobytes_at_most() -> None:
+    """Every status states them, so that 4096 bytes of JSON are the most."""
+    window = {"start": "00:00", "end": "06:00", "days": ["mon", "tue", "wed", "thu", "fri"]}
+    few, many = ({"windows": [window] * count} for count in (40, 60))
+    parse_lever_request(Action.OVERRIDE, {"update": "*", "settings": few})
+    with pytest.raises(InvalidConfigError, match="bytes of JSON; accepted are 4096"):
+        parse_lever_request(Action.OVERRIDE, {"update": "*", "settings": many})
