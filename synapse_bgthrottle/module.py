@@ -13,10 +13,10 @@ from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.reports.log_lines import doing
 from synapse_bgthrottle.core.scheduling.quirks import least_batch_items
 from synapse_bgthrottle.homeserver.composition import Parts, assembled
-from synapse_bgthrottle.homeserver.fallback import StockIteration
+from synapse_bgthrottle.homeserver.fallback import FallbackIteration
 from synapse_bgthrottle.homeserver.internals.guard import InternalErrors
 from synapse_bgthrottle.homeserver.introduction import introduce, start_notes
-from synapse_bgthrottle.homeserver.service import ModuleSteering
+from synapse_bgthrottle.homeserver.service import ThrottleService
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class BackgroundUpdateThrottle:
             self._on_internal_error("at the start of an iteration", error)
             with suppress(Exception):  # logged; what nobody will end is not under way
                 self._parts.iterations.abandon(database_name)
-            return StockIteration(self._parts.host)
+            return FallbackIteration(self._parts.host)
 
     async def default_batch_size(self, update_name: str, database_name: str) -> int:
         """Called by Synapse for the size of a batch while it has counted no item."""
@@ -116,7 +116,7 @@ class BackgroundUpdateThrottle:
         except Exception as error:
             self._on_internal_error("at its start", error)
 
-    def _serve(self, api: ModuleApi, path: str | None, service: ModuleSteering | None) -> None:
+    def _serve(self, api: ModuleApi, path: str | None, service: ThrottleService | None) -> None:
         if path is None:
             return
         try:

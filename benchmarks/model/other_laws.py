@@ -14,7 +14,7 @@ import attrs
 from synapse_bgthrottle.core.adaptive.pressure_controller import SoftLaw
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.core.signals.samples import ProcessSample, Sample
-from synapse_bgthrottle.core.signals.signal_set import Board, Soft
+from synapse_bgthrottle.core.signals.signal_set import SignalSet, Soft
 from testbed.simulation.model import ServerModel
 
 _LEAST_RATIO = 0.01
@@ -88,7 +88,7 @@ class OtherLaw:
     """
 
     law: Law | None
-    _board: Board
+    _signal_set: SignalSet
     _ratio: float = _FIRST_RATIO
     _began_s: float = 0.0
     _ended_s: float = 0.0
@@ -96,15 +96,15 @@ class OtherLaw:
     @classmethod
     def on(cls, law: Law | None, server: ServerModel) -> OtherLaw:
         """With the signals of this server."""
-        return cls(law, Board({}, round(server.cores), is_sqlite=server.connections == 1))
+        return cls(law, SignalSet({}, round(server.cores), is_sqlite=server.connections == 1))
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration begins: nothing to do."""
 
     def observe(self, database_name: str | None, sample: Sample) -> None:
         """A sample has been taken."""
-        self._board.observe(sample)
-        pressure = self._board.soft(sample.at_s).pressure
+        self._signal_set.observe(sample)
+        pressure = self._signal_set.soft(sample.at_s).pressure
         if self.law and isinstance(sample, ProcessSample) and pressure is not None:
             self._ratio = self.law(self._ratio, pressure)
 

@@ -9,7 +9,7 @@ from synapse_bgthrottle.api.concurrency import SharedAnswer
 from synapse_bgthrottle.api.request_parsing import parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, encode, invalid
 from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, LOAD, STATUS, USES, Route
-from synapse_bgthrottle.api.service import Steering
+from synapse_bgthrottle.api.service import Service
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.levers.request import (
     Action,
@@ -35,15 +35,15 @@ _DID = {
 
 
 class Endpoints:
-    """Asks the steering for what administrators ask for.
+    """Asks the service for what administrators ask for.
 
     Args:
-        steering: tells and changes what background updates do.
+        service: tells and changes what background updates do.
         openapi: the API's description, as it is served.
     """
 
-    def __init__(self, steering: Steering, openapi: bytes) -> None:
-        self._steering = steering
+    def __init__(self, service: Service, openapi: bytes) -> None:
+        self._service = service
         self._openapi = openapi
         # Open pages ask for it every few seconds, all of them; encoding it is the half of its cost.
         self._status = SharedAnswer(self._ask_status)
@@ -73,22 +73,22 @@ class Endpoints:
         if route == STATUS:
             return await self._status.answer()
         if route == HISTORY:
-            return _ok(schema.History(history=await self._steering.history(**values)))
+            return _ok(schema.History(history=await self._service.history(**values)))
         if route == USES:
-            return _ok(schema.Uses(uses=await self._steering.uses(**values)))
+            return _ok(schema.Uses(uses=await self._service.uses(**values)))
         if route == LOAD:
-            return _ok(schema.Load(load=await self._steering.load()))
+            return _ok(schema.Load(load=await self._service.load()))
         if route == EXPLAIN:
-            return _ok(await self._steering.explain(**values))
+            return _ok(await self._service.explain(**values))
         return Answer(200, self._openapi)
 
     async def _ask_status(self) -> Answer:
-        return _ok(await self._steering.status())
+        return _ok(await self._service.status())
 
     async def _pull(self, action: Action, content: object, author: str) -> Answer:
         request = parse_lever_request(action, content)
         try:
-            done = await self._steering.pull(request, author)
+            done = await self._service.pull(request, author)
         finally:
             self._status.forget()
         logger.info("%s", log_line(request, author, done))
@@ -101,7 +101,7 @@ def _ok(content: object) -> Answer:
 
 
 async def _done(answer: Awaitable[Answer]) -> Answer:
-    """The answer, or what the steering raises as HTTP has it."""
+    """The answer, or what the service raises as HTTP has it."""
     try:
         return await answer
     except InvalidConfigError as error:

@@ -16,7 +16,7 @@ from synapse_bgthrottle.api.handlers import Endpoints
 from synapse_bgthrottle.api.request_parsing import LARGEST_BODY_BYTES, check_size, parse_body
 from synapse_bgthrottle.api.responses import HEADERS, Answer, RefusedError
 from synapse_bgthrottle.api.routes import Route, find
-from synapse_bgthrottle.api.service import Steering
+from synapse_bgthrottle.api.service import Service
 from synapse_bgthrottle.api.static_files import PageFiles
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError, get
@@ -46,7 +46,7 @@ class ThrottleResource(Resource):
 
     Args:
         api: the module API.
-        steering: tells and changes what background updates do; None: this is a worker, which
+        service: tells and changes what background updates do; None: this is a worker, which
             answers nothing but where to ask.
         on_internal_error: gets what is answered with 500.
     """
@@ -56,17 +56,17 @@ class ThrottleResource(Resource):
     def __init__(
         self,
         api: ModuleApi,
-        steering: Steering | None,
+        service: Service | None,
         on_internal_error: OnInternalError,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._api = api
         self._on_internal_error = on_internal_error
         self._endpoints: Endpoints | None = None
-        if steering is not None:
+        if service is not None:
             self._page = PageFiles()
             package = resources.files("synapse_bgthrottle.api")
-            self._endpoints = Endpoints(steering, package.joinpath("openapi.json").read_bytes())
+            self._endpoints = Endpoints(service, package.joinpath("openapi.json").read_bytes())
         self._queue = RequestQueue()
 
     def render(self, request: "SynapseRequest") -> int:

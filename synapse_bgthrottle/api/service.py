@@ -6,7 +6,7 @@ from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.levers.request import LeverRequest
 
 
-class Steering(Protocol):
+class Service(Protocol):
     """Tells and changes what background updates do.
 
     Each call ends within seconds, whatever the database does: nobody else puts an end to it.

@@ -51,13 +51,13 @@ def done_at(course: Sequence[tuple[float, float]], at_ms: float) -> float:
 
 def plot(forecast: Forecast) -> Iterator[str]:
     """The share of the work that is done over time; nothing where nothing ends."""
-    courses = shown(forecast)
-    if not courses:
+    runs = shown(forecast)
+    if not runs:
         return
     columns = WIDTH - _LEFT
     last_ms, first_ms = end_ms(forecast), forecast.made_ms
     rows = [[" "] * columns for _ in range(HEIGHT)]
-    for each in courses:
+    for each in runs:
         for column in range(columns):
             at_ms = first_ms + (last_ms - first_ms) * (column + 0.5) / columns
             if at_ms > each.course[-1][0]:
@@ -70,7 +70,7 @@ def plot(forecast: Forecast) -> Iterator[str]:
     yield f"{'0%':>5}+{'-' * columns}"
     left, right = (time_text(at_ms, last_ms - first_ms) for at_ms in (first_ms, last_ms))
     yield f"{' ' * _LEFT}{left}{right:>{columns - len(left)}}"
-    drawn = [each.name for each in courses[-1:] + courses[:-1]]
+    drawn = [each.name for each in runs[-1:] + runs[:-1]]
     yield f"{' ' * _LEFT}{', '.join(f'{_MARKS.get(name)} {name}' for name in drawn)}"
 
 
@@ -111,11 +111,11 @@ def svg(forecast: Forecast) -> str:
         f'<text x="{_SVG_LEFT}" y="22" font-weight="bold">{escape(title)}</text>',
         *_grid(),
     ]
-    courses = shown(forecast)
-    if courses:
+    runs = shown(forecast)
+    if runs:
         axis = _Axis(forecast.made_ms, end_ms(forecast))
         names: _Places = []
-        for each in courses:
+        for each in runs:
             parts += _line(each, axis, names)
         parts += _times(forecast, axis)
     return "\n".join([*parts, "</svg>\n"])

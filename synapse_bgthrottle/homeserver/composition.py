@@ -3,23 +3,23 @@
 import attrs
 from synapse.module_api import ModuleApi
 
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
+from synapse_bgthrottle.core.adaptive.weekly_activity import WeeklyActivity
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.iteration import Iterations, Shared
 from synapse_bgthrottle.homeserver.observations import Observations
-from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
+from synapse_bgthrottle.homeserver.progress_tracker import ProgressTracker
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
-from synapse_bgthrottle.homeserver.recorder import Keeper
+from synapse_bgthrottle.homeserver.recorder import Recorder
 from synapse_bgthrottle.homeserver.records import Records
 from synapse_bgthrottle.homeserver.restarter import Restarter
 from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
-from synapse_bgthrottle.homeserver.service import ModuleSteering, StartNotes
-from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
-from synapse_bgthrottle.homeserver.storage.loader import Opening
+from synapse_bgthrottle.homeserver.service import StartNotes, ThrottleService
+from synapse_bgthrottle.homeserver.storage.lever_writer import LeverWriter
+from synapse_bgthrottle.homeserver.storage.loader import StoreLoader
 from synapse_bgthrottle.homeserver.storage.store import Store
 
 
@@ -39,13 +39,13 @@ class Parts:
     host: Homeserver
     throttle: Throttle
     records: Records
-    recorder: Keeper
+    recorder: Recorder
     iterations: Iterations
     on_internal_error: OnInternalError
 
-    def service(self, notes: StartNotes) -> ModuleSteering:
+    def service(self, notes: StartNotes) -> ThrottleService:
         """What the HTTP API asks; `notes` are what was found at the start."""
-        return ModuleSteering(
+        return ThrottleService(
             self.host,
             self.throttle,
             self.records,
@@ -62,23 +62,23 @@ def assembled(api: ModuleApi, config: Config, on_internal_error: OnInternalError
     # Decides, and knows what was decided.
     throttle = Throttle(config, host.stock.tuned(), facts)
     # Kept for longer than a moment: in memory, and in the module's tables.
-    runs = Courses(throttle)
+    runs = UpdateRuns(throttle)
     metrics = Metrics(host, throttle, runs, on_internal_error)
     store = Store(host)
-    week = SeenWeek(sees_requests=facts.sees_requests)
+    week = WeeklyActivity(sees_requests=facts.sees_requests)
     # Looks at the load while an iteration is open, and hands on what it sees.
     observations = Observations(host, throttle, metrics, week)
     sampler = Sampler(host, config.signals, observations.take, on_internal_error)
     records = Records(
         store=store,
-        loader=Opening(host, throttle, store, on_internal_error),
-        levers=LeverDesk(host, throttle, store),
+        loader=StoreLoader(host, throttle, store, on_internal_error),
+        levers=LeverWriter(host, throttle, store),
         runs=runs,
-        progress=ProgressWatch(host, throttle, runs, metrics, week),
+        progress=ProgressTracker(host, throttle, runs, metrics, week),
         restarter=Restarter(host, throttle, sampler, store, metrics, config.restart_aborted_s),
         week=week,
     )
-    recorder = Keeper(host, throttle, records, on_internal_error)
+    recorder = Recorder(host, throttle, records, on_internal_error)
     # What Synapse enters.
     shared = Shared(host, throttle, sampler, metrics, on_internal_error)
     iterations = Iterations(shared, recorder)

@@ -12,7 +12,7 @@ from synapse_bgthrottle.homeserver.internals.server import Homeserver
 logger = logging.getLogger(__name__)
 
 
-class StockIteration(AbstractAsyncContextManager[int]):
+class FallbackIteration(AbstractAsyncContextManager[int]):
     """Sleeps, then yields the target duration, as stock Synapse does.
 
     After a batch that failed it sleeps for longer than stock, which is through with its five tries

@@ -10,16 +10,16 @@ from typing import TypeGuard
 import attrs
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.reports.log_lines import Teller
+from synapse_bgthrottle.core.reports.log_lines import UpdateLog
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.core.scheduling.failures import NEEDS_WRITING, complaint_of, kind_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.homeserver.fallback import StockIteration
+from synapse_bgthrottle.homeserver.fallback import FallbackIteration
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
-from synapse_bgthrottle.homeserver.recorder import Keeper
-from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
+from synapse_bgthrottle.homeserver.recorder import Recorder
+from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseProbe
 from synapse_bgthrottle.homeserver.sampling.sampler import PATIENCE_S, Sampler
 
 logger = logging.getLogger(__name__)
@@ -74,8 +74,8 @@ class OfDatabase:
     """
 
     database: Database
-    probe: DatabaseWatch
-    log_lines: Teller
+    probe: DatabaseProbe
+    log_lines: UpdateLog
 
 
 class Iterations:
@@ -85,8 +85,8 @@ class Iterations:
         probes: by name of database, of those that had one.
     """
 
-    def __init__(self, shared: Shared, recorder: Keeper) -> None:
-        self.probes: dict[str, DatabaseWatch] = {}
+    def __init__(self, shared: Shared, recorder: Recorder) -> None:
+        self.probes: dict[str, DatabaseProbe] = {}
         self._shared = shared
         self._recorder = recorder
         self._of_databases: dict[str, OfDatabase] = {}
@@ -109,8 +109,8 @@ class Iterations:
         if name not in self._of_databases:
             host = self._shared.host
             database = host.database(name)
-            probe = DatabaseWatch(host, database, self._shared.on_internal_error)
-            self._of_databases[name] = OfDatabase(database, probe, Teller(name))
+            probe = DatabaseProbe(host, database, self._shared.on_internal_error)
+            self._of_databases[name] = OfDatabase(database, probe, UpdateLog(name))
             self.probes[name] = probe
         return self._of_databases[name]
 
@@ -147,7 +147,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._items_before: int | None = None
         self._sight = self._first_sight()
         self._sight_is_lost_s = self._asked_s  # what was seen before is no longer so
-        self._fallback: StockIteration | None = None  # where waiting for a turn failed
+        self._fallback: FallbackIteration | None = None  # where waiting for a turn failed
         self._has_rest = False  # where the throttle knows that the batch ended
 
     def _first_sight(self) -> _Sight:
@@ -168,7 +168,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             raise
         except Exception as error:
             self._on_internal_error("waiting for a batch's turn", error)
-            self._fallback = StockIteration(self._host, self._asked_s)
+            self._fallback = FallbackIteration(self._host, self._asked_s)
             target_ms = await self._fallback.__aenter__()
             with suppress(Exception):  # logged; and a batch that is not known of has no rest
                 self._start()
@@ -210,7 +210,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         if not self._database.enabled:
             self._throttle.loop_ends(self._database.name)
 
-    async def _fall_back(self, error: Exception) -> StockIteration:
+    async def _fall_back(self, error: Exception) -> FallbackIteration:
         """An error of ours is in the way: what stock Synapse makes of the rest."""
         self._on_internal_error("after a batch", error)
         is_last = self._database.current_update is None
@@ -219,7 +219,7 @@ class Iteration(AbstractAsyncContextManager[int]):
                 self._leave()
         if self._fallback is not None:
             return self._fallback
-        fallback = StockIteration(self._host)
+        fallback = FallbackIteration(self._host)
         # After an update's last batch Synapse asks the database, which may go meanwhile.
         if not is_last and not self._has_rest:
             await fallback.__aenter__()

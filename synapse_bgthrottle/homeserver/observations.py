@@ -2,8 +2,8 @@
 
 import logging
 
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
-from synapse_bgthrottle.core.reports.log_lines import SampleTeller
+from synapse_bgthrottle.core.adaptive.weekly_activity import WeeklyActivity
+from synapse_bgthrottle.core.reports.log_lines import SignalLog
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
@@ -16,13 +16,13 @@ class Observations:
     """Takes samples from the sampler."""
 
     def __init__(
-        self, host: Homeserver, throttle: Throttle, metrics: Metrics, week: SeenWeek
+        self, host: Homeserver, throttle: Throttle, metrics: Metrics, week: WeeklyActivity
     ) -> None:
         self._host = host
         self._throttle = throttle
         self._metrics = metrics
         self._week = week
-        self._log_lines: dict[str, SampleTeller] = {}
+        self._log_lines: dict[str, SignalLog] = {}
 
     def take(self, database_name: str | None, sample: Sample) -> None:
         """A sample of one database, or (None) of what all have in common."""
@@ -33,8 +33,8 @@ class Observations:
         if database_name is None or not isinstance(sample, DatabaseSample) or sample.is_of_clients:
             return
         if database_name not in self._log_lines:
-            self._log_lines[database_name] = SampleTeller(database_name)
+            self._log_lines[database_name] = SignalLog(database_name)
         database = self._throttle.databases[database_name]
         lines = self._log_lines[database_name]
-        for level, text in lines.tell(database.update_name, database.board, sample):
+        for level, text in lines.tell(database.update_name, database.signal_set, sample):
             logger.log(level, "%s", text)

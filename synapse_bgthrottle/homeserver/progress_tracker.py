@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
+from synapse_bgthrottle.core.adaptive.weekly_activity import WeeklyActivity
 from synapse_bgthrottle.core.config.limits import Limits
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
 from synapse_bgthrottle.core.reports.status import MOST_PENDING
@@ -21,7 +21,7 @@ from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.measured_pace import Look, Pace
 from synapse_bgthrottle.core.tracking.progress import Progress, read_progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
-from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.core.tracking.table_bounds import Bounds, bounds_sql, read_bounds
 from synapse_bgthrottle.core.tracking.time_left import Estimate, Known, estimate, is_held
 from synapse_bgthrottle.core.tracking.weekly_load import Seen, learned
@@ -68,20 +68,20 @@ class _Seen:
         return (self.update, self.started_s) == (entry.update, entry.started_s)
 
 
-class ProgressWatch:
+class ProgressTracker:
     """Follows the update under way in each database."""
 
     def __init__(
         self,
         host: Homeserver,
         throttle: Throttle,
-        courses: Courses,
+        runs: UpdateRuns,
         metrics: Metrics,
-        week: SeenWeek,
+        week: WeeklyActivity,
     ) -> None:
         self._host = host
         self._throttle = throttle
-        self._courses = courses
+        self._runs = runs
         self._metrics = metrics
         self._week = week
         self._questions = questions(host)
@@ -121,7 +121,7 @@ class ProgressWatch:
         return Estimate() if seen is None else seen.estimate
 
     async def _follow(self, database: Database, rows: Sequence[QueueRow]) -> None:
-        entry = self._courses.so_far(database.name)
+        entry = self._runs.so_far(database.name)
         row = next((row for row in rows if entry is not None and row.name == entry.update), None)
         if entry is None or row is None:
             self._seen.pop(database.name, None)
@@ -130,10 +130,10 @@ class ProgressWatch:
         if seen is None or not seen.is_of(entry):
             seen = self._seen[database.name] = _Seen(entry.update, entry.started_s)
         if entry.first_progress in (None, "{}") and row.progress_json != "{}":
-            self._courses.first_seen(database.name, row.progress_json)
+            self._runs.first_seen(database.name, row.progress_json)
         seen.looks = look = seen.looks + 1
         await self._ask_bounds(database, seen)
-        entry = self._courses.so_far(database.name)
+        entry = self._runs.so_far(database.name)
         if seen.looks != look or entry is None or not seen.is_of(entry):
             return  # meanwhile a newer look has told more, or the update has ended
         first = entry.first_progress or row.progress_json
@@ -159,7 +159,7 @@ class ProgressWatch:
                 self._host.now_s(),
                 left,
                 update.totals.batch_s,
-                self._courses.running[database_name].held_s(update),
+                self._runs.running[database_name].held_s(update),
                 update.totals.items,
                 week.watched_s,
                 week.present_s,

@@ -54,7 +54,7 @@ LONGEST_AGAIN_S = 600.0
 _LINGER_S = 1.0
 
 
-class Keeper:
+class Recorder:
     """Has the store read, then follows the updates."""
 
     def __init__(

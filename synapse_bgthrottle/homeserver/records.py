@@ -2,12 +2,12 @@
 
 import attrs
 
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
-from synapse_bgthrottle.core.tracking.runs import Courses
-from synapse_bgthrottle.homeserver.progress_tracker import ProgressWatch
+from synapse_bgthrottle.core.adaptive.weekly_activity import WeeklyActivity
+from synapse_bgthrottle.core.tracking.runs import UpdateRuns
+from synapse_bgthrottle.homeserver.progress_tracker import ProgressTracker
 from synapse_bgthrottle.homeserver.restarter import Restarter
-from synapse_bgthrottle.homeserver.storage.lever_writer import LeverDesk
-from synapse_bgthrottle.homeserver.storage.loader import Opening
+from synapse_bgthrottle.homeserver.storage.lever_writer import LeverWriter
+from synapse_bgthrottle.homeserver.storage.loader import StoreLoader
 from synapse_bgthrottle.homeserver.storage.store import Store
 
 
@@ -26,9 +26,9 @@ class Records:
     """
 
     store: Store
-    loader: Opening
-    levers: LeverDesk
-    runs: Courses
-    progress: ProgressWatch
+    loader: StoreLoader
+    levers: LeverWriter
+    runs: UpdateRuns
+    progress: ProgressTracker
     restarter: Restarter
-    week: SeenWeek
+    week: WeeklyActivity

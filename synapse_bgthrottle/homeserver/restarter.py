@@ -187,7 +187,7 @@ class Restarter:
         if reasons or state is None:  # of what never began, nothing is measured yet
             return "; ".join(reasons)
         await self._measure(database, head)
-        closed = state.board.closed(self._host.now_s(), one_shot=update.one_shot)
+        closed = state.signal_set.closed(self._host.now_s(), one_shot=update.one_shot)
         if closed is None or (closed.may_be_let_go and holds.is_released(update, at)):
             return ""
         return closed.reason

@@ -34,7 +34,7 @@ from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, question
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.records import Records
-from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseWatch
+from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseProbe
 
 # What takes longer is answered with that, and a lever may still be pulled then.
 _LONGEST_LOOK_S = 3.0
@@ -57,15 +57,15 @@ class StartNotes:
     warnings: tuple[str, ...] = ()
 
 
-class ModuleSteering:
-    """Tells and changes what background updates do. See `web.steering.Steering`."""
+class ThrottleService:
+    """Tells and changes what background updates do. See `web.service.Service`."""
 
     def __init__(
         self,
         host: Homeserver,
         throttle: Throttle,
         records: Records,
-        probes: Mapping[str, DatabaseWatch],
+        probes: Mapping[str, DatabaseProbe],
         on_internal_error: OnInternalError,
         notes: StartNotes,
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenWeek
+from synapse_bgthrottle.core.adaptive.weekly_activity import WeeklyActivity
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.scheduling.state import Facts, UpdateState
@@ -42,7 +42,7 @@ class _Watched(Throttle):
 
     def __init__(self, config: Config, facts: Facts) -> None:
         super().__init__(config, Settings(), facts)
-        self.week = SeenWeek(sees_requests=facts.sees_requests)
+        self.week = WeeklyActivity(sees_requests=facts.sees_requests)
 
     def observe(self, database_name: str | None, sample: Sample) -> None:
         super().observe(database_name, sample)

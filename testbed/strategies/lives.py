@@ -37,6 +37,10 @@ _RESPONSES = st.none() | st.dictionaries(
 _TEXTS = st.sampled_from(("", "it is gone"))
 
 
+# They are drawn in their own way, or not at all.
+_OTHERWISE = ("at_s", "problem", "name", "index_build", "responses", "refused")
+
+
 def _any_of(kind: Any, at_s: float, **values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.builds(kind, at_s=st.just(at_s), **values)
 
@@ -47,12 +51,13 @@ def samples(draw: st.DrawFn, at_s: float) -> Sample:
     kind: Any = draw(st.sampled_from((ProcessSample, DatabaseSample, CheckSample, BatchSample)))
     values: dict[str, st.SearchStrategy[Any]] = {}
     for field in attrs.fields(kind):
-        if field.name not in ("at_s", "problem", "name", "index_build", "responses"):
+        if field.name not in _OTHERWISE:
             values[field.name] = _VALUES | _COUNTS
     if kind is ProcessSample:
         values["timer_late_s"] = st.floats()
         values["responses"] = _RESPONSES
     if kind is DatabaseSample:
+        values["refused"] = st.dictionaries(st.sampled_from(("autovacuum", "nonsense")), _TEXTS)
         values["autovacuum"] = st.none() | st.booleans()
         values["problem"] = _TEXTS
     if kind is CheckSample:

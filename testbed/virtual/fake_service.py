@@ -1,4 +1,4 @@
-"""A steering that writes down what it is asked, and answers the examples of openapi.json."""
+"""A service that writes down what it is asked, and answers the examples of openapi.json."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def example(method: str, path: str) -> Any:
     return answer["content"]["application/json"]["example"]
 
 
-class FakeSteering:
+class FakeService:
     """Does nothing.
 
     Args:

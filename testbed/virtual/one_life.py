@@ -28,7 +28,7 @@ from testbed.virtual.web_world import FakeApi, ProcessedRequest, request
 
 # One error of ours is told once for each place that it comes to, and what all of the module needs
 # (the time, its state) comes to several: an iteration's start, its wait and its end, its batch
-# sizes, a sample, the keeper; and, amid an outage, what is waited for after a batch. Answers to
+# sizes, a sample, the recorder; and, amid an outage, what is waited for after a batch. Answers to
 # administrators are told once for each of their routes.
 MOST_TRACEBACKS = 5
 # What stock does for the three updates here: at most 9 batches, each with a rest of a second.

@@ -16,7 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from synapse_bgthrottle.api.resource import ThrottleResource
-from testbed.virtual.fake_service import FakeSteering
+from testbed.virtual.fake_service import FakeService
 
 BASE = "/_synapse/bgthrottle/v1"
 GETS = ["status", "history", "uses", "load", "explain?update=x", "openapi.json"]
@@ -88,7 +88,7 @@ class Answered:
         return json.loads(self.body)
 
 
-class SlowSteering(FakeSteering):
+class SlowSteering(FakeService):
     """The status comes when told; one wait each."""
 
     def __init__(self, tell: Any) -> None:
@@ -112,17 +112,17 @@ class World:
     """A site with the resource, and what was seen of it.
 
     Attributes:
-        seen: what the steering was asked for.
+        seen: what the service was asked for.
         errors: what was told as an error of ours.
     """
 
     def __init__(self, is_main: bool = True) -> None:
         self.seen: list[str] = []
         self.errors: list[tuple[str, Exception]] = []
-        self.steering = SlowSteering(self.seen.append)
+        self.service = SlowSteering(self.seen.append)
         self.resource = ThrottleResource(
             FakeApi(),  # type: ignore[arg-type]
-            self.steering if is_main else None,
+            self.service if is_main else None,
             lambda where, error: self.errors.append((where, error)),
         )
         root: Any = Resource()  # type: ignore[no-untyped-call]

@@ -71,12 +71,12 @@ def test_sample_config_holds_nothing_on_sqlite(one_shot: bool) -> None:
     config = parse({**yaml.safe_load(SAMPLE), "rules": []})
     throttle = Throttle(config, Settings(), Facts(sqlite_databases=frozenset({"master"})))
     throttle.begin("master", "an_update", one_shot, 0.0)
-    board = throttle.databases["master"].board
-    assert board.closed(0.0, one_shot=one_shot) is None
+    signal_set = throttle.databases["master"].signal_set
+    assert signal_set.closed(0.0, one_shot=one_shot) is None
     for at_s in range(60):
         throttle.observe("master", DatabaseSample(at_s=at_s, pool_wait_s=0.0, query_s=0.0))
         throttle.observe("master", CheckSample(at_s=at_s, name="disk_free"))
-        assert board.closed(at_s, one_shot=one_shot) is None
+        assert signal_set.closed(at_s, one_shot=one_shot) is None
     decision = throttle.decide("master", "an_update", Conditions(now_s=60.0, wall_s=60.0))
     assert not decision.cause.is_hold or decision.cause is Cause.CALM
 

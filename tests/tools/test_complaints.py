@@ -21,7 +21,7 @@ def _writers() -> list[Path]:
         *(synapse_folder / "metrics").glob("*.py"),
         *synapse_folder.glob("*.so"),
         twisted_folder / "internet/defer.py",
-        *Path(synapse_bgthrottle.__file__).parent.glob("*.py"),
+        *Path(synapse_bgthrottle.__file__).parent.rglob("*.py"),
     ]
 
 

@@ -70,7 +70,7 @@ class SeenHour:
         )
 
 
-class SeenWeek:
+class WeeklyActivity:
     """All hours that were seen.
 
     Attributes:

@@ -13,7 +13,7 @@ from synapse_bgthrottle.core.config.limits import Adaptive
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
-from synapse_bgthrottle.core.signals.signal_set import Board
+from synapse_bgthrottle.core.signals.signal_set import SignalSet
 from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
 
 Line = tuple[int, str]
@@ -34,7 +34,7 @@ _LOUD = (
 
 
 @attrs.define
-class Teller:
+class UpdateLog:
     """Remembers what was last told of one database.
 
     Attributes:
@@ -72,7 +72,7 @@ class Teller:
             )
         self.released = update.holds.has_outlasted
         cause = decision.cause if decision.cause.is_hold else Cause.RUN
-        if cause is Cause.LEVERS:  # for a moment at every start; where it lasts, the keeper tells
+        if cause is Cause.LEVERS:  # for a moment at every start; where it lasts, the recorder tells
             return
         if cause is self.cause and decision.subject == self.subject:
             return
@@ -121,7 +121,7 @@ def describe(update: UpdateState) -> str:
 
 
 @attrs.define
-class SampleTeller:
+class SignalLog:
     """Remembers what was last told of the samples of one database.
 
     Attributes:
@@ -134,7 +134,9 @@ class SampleTeller:
     _phase: str = ""
     _told_s: float = 0.0
 
-    def tell(self, update_name: str, board: Board, sample: DatabaseSample) -> Iterator[Line]:
+    def tell(
+        self, update_name: str, signal_set: SignalSet, sample: DatabaseSample
+    ) -> Iterator[Line]:
         """The lines, mostly none, that this sample is worth: level and text."""
         if sample.problem:
             return
@@ -142,10 +144,10 @@ class SampleTeller:
         yield from self._refused(sample)
         # Only PostgreSQL counts transactions: what SQLite does not have need not be told.
         if self._samples >= _SAMPLES_UNTIL_SEEN and sample.transactions is not None:
-            for name in sorted(set(board.unobservable()) - self._told - sample.refused.keys()):
+            for name in sorted(set(signal_set.unobservable()) - self._told - sample.refused.keys()):
                 self._told.add(name)
                 left_out = "and is left out"
-                if board.levels[name].is_hidden:
+                if signal_set.states[name].is_hidden:
                     left_out = "but for sessions of the server's own role"
                 yield (
                     logging.INFO,

@@ -15,7 +15,7 @@ from synapse_bgthrottle.core.scheduling.restarts import Restarts
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import Pending, QueueRow, in_order, why_it_stays
-from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.core.tracking.time_left import Estimate
 
 # Of a queue so many are listed. Synapse's own has some dozens; thousands would hold up the server
@@ -75,7 +75,7 @@ class ServerLook:
 
 def status(
     throttle: Throttle,
-    courses: Courses,
+    runs: UpdateRuns,
     looks: Sequence[DatabaseLook],
     moment: Moment,
     server: ServerLook,
@@ -84,7 +84,7 @@ def status(
     enabled = server.enabled
     levers = (throttle.levers or Levers()).in_force(moment.wall_s)
     stated = tuple(lever.stated() for lever in levers)
-    databases = tuple(_database(throttle, courses, look, levers, enabled, moment) for look in looks)
+    databases = tuple(_database(throttle, runs, look, levers, enabled, moment) for look in looks)
     now_ms = round(moment.wall_s * 1000)
     stays = {
         look.name: why_it_stays(look.rows, look.current) for look in looks if look.rows is not None
@@ -113,7 +113,7 @@ def _duty_ratio(databases: Sequence[schema.DatabaseStatus]) -> float | None:
 
 def _database(
     throttle: Throttle,
-    courses: Courses,
+    runs: UpdateRuns,
     look: DatabaseLook,
     levers: Sequence[Lever],
     enabled: bool,
@@ -121,7 +121,7 @@ def _database(
 ) -> schema.DatabaseStatus:
     state = throttle.databases.get(look.name)
     current: schema.RunningUpdate | None = None
-    entry = courses.so_far(look.name)
+    entry = runs.so_far(look.name)
     names = None if look.rows is None else {row.name for row in look.rows}
     if entry is not None and state is not None and (names is None or entry.update in names):
         current = update_status(
@@ -144,8 +144,7 @@ def _database(
         pending=None
         if look.rows is None
         else tuple(
-            _pending(item, look, pauses, courses)
-            for item in in_order(look.rows, first, MOST_PENDING)
+            _pending(item, look, pauses, runs) for item in in_order(look.rows, first, MOST_PENDING)
         ),
         pending_count=None if look.rows is None else len(look.rows),
         queue_problem=look.queue_problem,
@@ -162,13 +161,13 @@ def _database(
 
 
 def _pending(
-    item: Pending, look: DatabaseLook, pauses: Sequence[Lever], courses: Courses
+    item: Pending, look: DatabaseLook, pauses: Sequence[Lever], runs: UpdateRuns
 ) -> schema.PendingUpdate:
     name = item.row.name
-    course = courses.running.get(look.name)
+    run = runs.running.get(look.name)
     is_known = name in look.known if look.known else None
     one_shot = name in look.one_shots or runs_in_one_go(name)
-    started = course is not None and course.entry.update == name
+    started = run is not None and run.entry.update == name
     return schema.PendingUpdate(
         name=name,
         depends_on=item.row.depends_on or None,
@@ -178,7 +177,7 @@ def _pending(
         one_shot=one_shot if is_known else None,
         progress=progress.stated() if (progress := look.progress.get(name)) else None,
         paused=any(pause.matches(name, look.name) for pause in pauses),
-        started_ms=round(course.entry.started_s * 1000) if course and started else None,
+        started_ms=round(run.entry.started_s * 1000) if run and started else None,
     )
 
 

@@ -11,7 +11,7 @@ from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.holds import backoff_left_s
 from synapse_bgthrottle.core.scheduling.observer import is_measured
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
-from synapse_bgthrottle.core.signals.signal_state import Level
+from synapse_bgthrottle.core.signals.signal_state import SignalState
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.time_left import Estimate
@@ -86,7 +86,7 @@ def signals_status(
 ) -> Iterator[schema.StatedSignal]:
     """Every signal of a database, whether it could be read or not; `update` is at its head."""
     closed = _closed(database, update, now_s)
-    for name, level in database.board.levels.items():
+    for name, level in database.signal_set.states.items():
         signal = level.signal
         yield schema.StatedSignal(
             name=name,
@@ -106,7 +106,7 @@ def _closed(database: DatabaseState, update: UpdateState, now_s: float) -> froze
     """The budgets that hold it, if nobody lets it go."""
     if not is_measured(database, update):
         return frozenset()
-    budgets = database.board.all_closed(now_s, one_shot=update.one_shot)
+    budgets = database.signal_set.all_closed(now_s, one_shot=update.one_shot)
     return frozenset(budget.name for budget in budgets)
 
 
@@ -134,13 +134,13 @@ def _next_try_ms(decision: Decision, database: DatabaseState, moment: Moment) ->
 
 
 def _index_build(database: DatabaseState, update: UpdateState) -> schema.IndexBuild | None:
-    build = database.board.index_build
+    build = database.signal_set.index_build
     if build is None or update.batch.start_s is None:  # of an update before this one
         return None
     return schema.IndexBuild(phase=build[0], progress_ratio=build[1])
 
 
-def _problem(level: Level) -> str:
+def _problem(level: SignalState) -> str:
     if level.problem or level.at_s is None or level.value is not None:
         return level.problem
     return f"refused by the database: {level.refusal}" if level.refusal else "not observable"

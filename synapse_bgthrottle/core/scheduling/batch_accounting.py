@@ -98,4 +98,4 @@ def _compare_with_quiet(
         update.pace.learn_quiet_item(item_ms)
     elif update.pace.quiet_item_ms:
         slowdown = item_ms / update.pace.quiet_item_ms
-        database.board.observe(BatchSample(at_s=now_s, slowdown=slowdown))
+        database.signal_set.observe(BatchSample(at_s=now_s, slowdown=slowdown))

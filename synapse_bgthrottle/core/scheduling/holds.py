@@ -236,7 +236,7 @@ def by_budgets(case: Case) -> Verdict | None:
     """A closed budget, however long it has held it."""
     if case.database is None or not case.is_measured:
         return None
-    closed = case.database.board.closed(case.at.now_s, one_shot=case.update.one_shot)
+    closed = case.database.signal_set.closed(case.at.now_s, one_shot=case.update.one_shot)
     if closed is None:
         return None
     return Verdict(Cause.BUDGET, _LOOK_AGAIN_S, closed.reason, closed.may_be_let_go, closed.subject)
@@ -300,7 +300,7 @@ def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) 
         update.holds.leave_out(Cause.BUDGET, at.now_s - before.at_s)
     update.holds.see(
         is_window_open=windows.is_open(limits.windows, limits.time_zone, at.wall_s),
-        is_budget_open=database.board.closed(at.now_s, one_shot=update.one_shot) is None,
+        is_budget_open=database.signal_set.closed(at.now_s, one_shot=update.one_shot) is None,
     )
 
 

@@ -17,7 +17,7 @@ _LONG_BATCH_S = 2.0
 
 def by_panic(database: DatabaseState, at: Conditions) -> Verdict | None:
     """Somebody who waits for us, for certain."""
-    panic = database.board.panic(at.now_s)
+    panic = database.signal_set.panic(at.now_s)
     if panic is None:
         return None
     until_s, reason = panic

@@ -55,12 +55,12 @@ class Observer:
         databases: Mapping[str, DatabaseState],
         updates: Mapping[UpdateKey, UpdateState],
     ) -> None:
-        """What was seen of the process; the boards have it already."""
+        """What was seen of the process; the signal sets have it already."""
         self._own_transactions = sample.pool_waits
         at_work = working(databases, updates)
         self._look_for_clients(sample)
-        boards = [database.board for database in databases.values() if database.is_open]
-        soft = controller.highest([board.soft(sample.at_s) for board in boards])
+        signal_sets = [database.signal_set for database in databases.values() if database.is_open]
+        soft = controller.highest([signal_set.soft(sample.at_s) for signal_set in signal_sets])
         self._pacer.look(
             sample.at_s,
             sample.responses if self._facts.sees_requests else None,

@@ -18,7 +18,7 @@ from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
-from synapse_bgthrottle.core.signals.signal_set import Board
+from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
 # Of the time per item while nobody is there, for each batch then.
 _QUIET_ITEM_SHARE = 0.2
@@ -47,7 +47,7 @@ class DatabaseState:
 
     Attributes:
         batch_end_s: when the last batch ended (or the first was asked for), monotonic.
-        board: what the signals say of it.
+        signal_set: what the signals say of it.
         batch_s: how long that batch took, without waits for locks; None before the first.
         update_name: the update whose iteration came last.
         has_ended: whether that update has left the queue.
@@ -58,7 +58,7 @@ class DatabaseState:
     """
 
     batch_end_s: float
-    board: Board
+    signal_set: SignalSet
     batch_s: float | None = None
     update_name: str = ""
     has_ended: bool = False

@@ -19,7 +19,7 @@ from synapse_bgthrottle.core.scheduling.observer import Observer, is_measured, w
 from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
-from synapse_bgthrottle.core.signals.signal_set import Board
+from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
 # In a row, in one database.
 FAILURES_UNTIL_ABORT = 5
@@ -58,13 +58,15 @@ class Throttle:
         if key not in self.updates:  # matching is done once, however many rules there are
             self.updates[key] = self._new_state(key, one_shot)
         if database_name not in self.databases:
-            board = Board(
+            signal_set = SignalSet(
                 self._config.signals.thresholds,
                 self._facts.cores,
                 is_sqlite=database_name in self._facts.sqlite_databases,
             )
             # Whole from the first moment: its update is known wherever it is.
-            self.databases[database_name] = DatabaseState(now_s, board, update_name=update_name)
+            self.databases[database_name] = DatabaseState(
+                now_s, signal_set, update_name=update_name
+            )
         database = self.databases[database_name]
         if database.begin(update_name):
             self.updates[key].begin_anew()
@@ -77,7 +79,7 @@ class Throttle:
         is_of_update = not (isinstance(sample, DatabaseSample) and sample.is_of_clients)
         for name, database in self.databases.items():
             if is_of_update and database_name in (None, name):
-                database.board.observe(sample)
+                database.signal_set.observe(sample)
         if isinstance(sample, ProcessSample):
             self._observer.process(sample, self.databases, self.updates)
         elif isinstance(sample, DatabaseSample) and database_name is not None:

@@ -13,7 +13,7 @@ import attrs
 from synapse_bgthrottle.core.signals import SIGNALS
 from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample, Sample
 from synapse_bgthrottle.core.signals.signal import SignalClass
-from synapse_bgthrottle.core.signals.signal_state import Level
+from synapse_bgthrottle.core.signals.signal_state import SignalState
 
 
 @attrs.frozen
@@ -60,11 +60,11 @@ _WAITS_FOR_A_CONNECTION = frozenset({"pool_wait", "database_pool_wait"})
 _ONE_CONNECTION_MS = 50.0
 
 
-class Board:
+class SignalSet:
     """The signals of one database.
 
     Attributes:
-        levels: by name, those that are not switched off.
+        states: by name, those that are not switched off.
         index_build: phase and share done of an index build at work; None: none is seen.
     """
 
@@ -72,7 +72,7 @@ class Board:
         self, configured: Mapping[str, float | None], cores: int, *, is_sqlite: bool = False
     ) -> None:
         """`configured` are thresholds by name of signal, None for off; `cores` of this machine."""
-        self.levels: dict[str, Level] = {}
+        self.states: dict[str, SignalState] = {}
         self.index_build: tuple[str, float | None] | None = None
         self._before: dict[type[Sample], Sample] = {}
         for name, signal in SIGNALS.items():
@@ -81,7 +81,7 @@ class Board:
                 default = _ONE_CONNECTION_MS
             threshold = configured.get(name, default)
             if threshold is not None:
-                self.levels[name] = Level(signal, threshold, name in configured)
+                self.states[name] = SignalState(signal, threshold, name in configured)
         # Asked for several times a second, for as long as an update takes.
         by_class = {of: self._of(of) for of in SignalClass}
         self._soft, self._panics = by_class[SignalClass.SOFT], by_class[SignalClass.PANIC]
@@ -97,7 +97,7 @@ class Board:
         has_problem = isinstance(sample, (DatabaseSample, CheckSample)) and sample.problem
         if not has_problem:  # or a rate would be missing after each
             self._before[kind] = sample
-        for level in self.levels.values():
+        for level in self.states.values():
             if level.signal.source is kind and name in (None, level.signal.name):
                 level.observe(sample, before)
 
@@ -146,13 +146,13 @@ class Board:
 
     def unobservable(self) -> Iterator[str]:
         """Names of signals that were looked at, without an error, and could not be seen."""
-        for name, level in self.levels.items():
+        for name, level in self.states.items():
             if level.at_s is not None and level.value is None and not level.problem:
                 yield name
 
-    def _of(self, signal_class: SignalClass) -> list[Level]:
-        return [v for v in self.levels.values() if v.signal.signal_class is signal_class]
+    def _of(self, signal_class: SignalClass) -> list[SignalState]:
+        return [v for v in self.states.values() if v.signal.signal_class is signal_class]
 
 
-def _may_be_let_go(level: Level) -> bool:
+def _may_be_let_go(level: SignalState) -> bool:
     return level.signal.name not in _NEVER_LET_GO

@@ -31,7 +31,7 @@ _MOST_PRESSURE = 100.0
 
 
 @attrs.define
-class Level:
+class SignalState:
     """One signal.
 
     Attributes:

@@ -104,7 +104,7 @@ def newest_first(
 
 
 @attrs.define
-class Course:
+class UpdateRun:
     """An update that has begun and not ended.
 
     Attributes:
@@ -116,7 +116,7 @@ class Course:
     _failures_before: int
 
     @classmethod
-    def begin(cls, entry: HistoryEntry, state: UpdateState) -> "Course":
+    def begin(cls, entry: HistoryEntry, state: UpdateState) -> "UpdateRun":
         """From here on, what `state` counts is added to `entry`."""
         return cls(entry, state.totals.copied(), state.failures.count)
 

@@ -7,13 +7,13 @@ from collections.abc import Set as AbstractSet
 import attrs
 
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, Course, HistoryEntry, Outcome
+from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome, UpdateRun
 
 # How often the history of an update that goes on is written.
 WRITE_EVERY_S = 60.0
 
 
-class Courses:
+class UpdateRuns:
     """The update under way in each database, and those that have ended since somebody asked.
 
     Attributes:
@@ -21,7 +21,7 @@ class Courses:
     """
 
     def __init__(self, throttle: Throttle) -> None:
-        self.running: dict[str, Course] = {}
+        self.running: dict[str, UpdateRun] = {}
         self._throttle = throttle
         self._recalled: dict[tuple[str, str], HistoryEntry] = {}
         self._ended: list[HistoryEntry] = []
@@ -31,27 +31,27 @@ class Courses:
     def recall(self, entries: Iterable[HistoryEntry]) -> None:
         """These had not ended when the server did; the newest of one update come last."""
         self._recalled = {entry.key: entry for entry in entries}
-        for name, course in self.running.items():
-            before = self._recalled.pop(course.entry.key, None)
+        for name, run in self.running.items():
+            before = self._recalled.pop(run.entry.key, None)
             if before is not None:
-                self.running[name] = attrs.evolve(course, entry=_resumed(before))
+                self.running[name] = attrs.evolve(run, entry=_resumed(before))
 
     def begin(self, database_name: str, update_name: str, wall_s: float) -> bool:
         """An iteration of this update begins; answers whether that is news."""
-        course = self.running.get(database_name)
-        if course is not None and course.entry.update == update_name:
-            if course.entry.outcome is Outcome.RUNNING:
+        run = self.running.get(database_name)
+        if run is not None and run.entry.update == update_name:
+            if run.entry.outcome is Outcome.RUNNING:
                 return False
-            self.running[database_name] = attrs.evolve(course, entry=_resumed(course.entry))
+            self.running[database_name] = attrs.evolve(run, entry=_resumed(run.entry))
             return True
-        if course is not None:  # Synapse goes on to another one only when one is done
-            self._end(database_name, _ended(course.entry), wall_s)
+        if run is not None:  # Synapse goes on to another one only when one is done
+            self._end(database_name, _ended(run.entry), wall_s)
         key = (database_name, update_name)
         before = self._recalled.pop(key, None)
         entry = HistoryEntry(database=database_name, update=update_name, started_s=wall_s)
         if before is not None:
             entry = _resumed(before)
-        self.running[database_name] = Course.begin(entry, self._throttle.updates[key])
+        self.running[database_name] = UpdateRun.begin(entry, self._throttle.updates[key])
         return True
 
     def see_recalled(self, database_name: str, queued: AbstractSet[str], wall_s: float) -> None:
@@ -69,15 +69,15 @@ class Courses:
         self, database_name: str, queued: AbstractSet[str], wall_s: float, *, aborted: bool
     ) -> None:
         """These are in the queue, and no iteration is open, so that what is not there has ended."""
-        course = self.running.get(database_name)
-        if course is None:
+        run = self.running.get(database_name)
+        if run is None:
             return
-        if course.entry.update not in queued:
+        if run.entry.update not in queued:
             has_failed = self._throttle.databases[database_name].has_failed
             self._end(database_name, Outcome.GONE if has_failed else Outcome.DONE, wall_s)
-        elif aborted and course.entry.outcome is Outcome.RUNNING:
-            entry = attrs.evolve(course.entry, outcome=Outcome.ABORTED, ended_s=wall_s)
-            self.running[database_name] = attrs.evolve(course, entry=entry)
+        elif aborted and run.entry.outcome is Outcome.RUNNING:
+            entry = attrs.evolve(run.entry, outcome=Outcome.ABORTED, ended_s=wall_s)
+            self.running[database_name] = attrs.evolve(run, entry=entry)
             self._written_s.pop(database_name, None)
 
     def newest_since_s(self, wall_s: float) -> float:
@@ -86,16 +86,16 @@ class Courses:
 
     def first_seen(self, database_name: str, progress_json: str) -> None:
         """How far the update under way there was when it was first seen."""
-        course = self.running[database_name]
-        entry = attrs.evolve(course.entry, first_progress=progress_json)
-        self.running[database_name] = attrs.evolve(course, entry=entry)
+        run = self.running[database_name]
+        entry = attrs.evolve(run.entry, first_progress=progress_json)
+        self.running[database_name] = attrs.evolve(run, entry=entry)
 
     def so_far(self, database_name: str) -> HistoryEntry | None:
         """The history of the update under way there."""
-        course = self.running.get(database_name)
-        if course is None:
+        run = self.running.get(database_name)
+        if run is None:
             return None
-        return course.so_far(self._throttle.updates[course.entry.key])
+        return run.so_far(self._throttle.updates[run.entry.key])
 
     def ended(self) -> list[HistoryEntry]:
         """Those that have ended since this was asked; until `written` or `put_back`, in writing."""
@@ -131,8 +131,8 @@ class Courses:
 
     def _end(self, database_name: str, outcome: Outcome, wall_s: float) -> None:
         entry = self.so_far(database_name)
-        course = self.running.pop(database_name)
-        self._throttle.ended(database_name, course.entry.update)
+        run = self.running.pop(database_name)
+        self._throttle.ended(database_name, run.entry.update)
         self._written_s.pop(database_name, None)
         if entry is not None:
             ended_s = entry.ended_s or wall_s

@@ -5,8 +5,8 @@ from typing import Any
 from prometheus_client import Gauge
 
 from synapse_bgthrottle.core.signals.signal import SignalClass
-from synapse_bgthrottle.core.signals.signal_set import Board
-from synapse_bgthrottle.core.signals.signal_state import Level
+from synapse_bgthrottle.core.signals.signal_set import SignalSet
+from synapse_bgthrottle.core.signals.signal_state import SignalState
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus.series import ServerSeries
 
@@ -30,19 +30,19 @@ class SignalMetrics:
         self._series = series
         self._shown: dict[str, dict[str, tuple[Any, ...]]] = {}
 
-    def observed(self, database: str, board: Board, *, one_shot: bool) -> None:
+    def observed(self, database: str, signal_set: SignalSet, *, one_shot: bool) -> None:
         """A sample has been taken: cheap for the signals that it does not tell of, which are most.
 
         Args:
-            database: name of that which has this board.
-            board: that has the sample.
+            database: name of that which has this signal set.
+            signal set: that has the sample.
             one_shot: whether its update is one.
         """
         now_s = self._host.now_s()
         epoch_s = self._host.wall_s() - now_s
-        closed = {budget.name for budget in board.all_closed(now_s, one_shot=one_shot)}
+        closed = {budget.name for budget in signal_set.all_closed(now_s, one_shot=one_shot)}
         before = self._shown.setdefault(database, {})
-        for signal, level in board.levels.items():
+        for signal, level in signal_set.states.items():
             is_seen, is_closed = level.value is not None, signal in closed
             counts = is_seen and (level.is_timed or not level.is_stale(now_s))
             read_at = None if level.at_s is None else round(epoch_s + level.at_s, 3)
@@ -58,7 +58,7 @@ class SignalMetrics:
 
     def _show(
         self,
-        level: Level,
+        level: SignalState,
         read_at: float | None,
         labels: tuple[str, str],
         *,

@@ -18,7 +18,7 @@ from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
-from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.core.tracking.time_left import TimeLeft
 from synapse_bgthrottle.homeserver.internals.database import Database
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
@@ -104,13 +104,13 @@ class Metrics:
         self,
         host: Homeserver,
         throttle: Throttle,
-        courses: Courses,
+        runs: UpdateRuns,
         on_internal_error: OnInternalError,
     ) -> None:
         self.on_internal_error = on_internal_error
         self._host = host
         self._throttle = throttle
-        self._courses = courses
+        self._runs = runs
         self._series = ServerSeries(host.server_name)
         self._current: dict[str, str] = {}
         self._decided: dict[str, tuple[Any, ...]] = {}
@@ -178,7 +178,7 @@ class Metrics:
             update = self._throttle.updates[name, state.update_name]
             if update.decision is None or update.decision.cause.is_unmeasured:
                 continue  # what was seen last would be shown for months
-            self._of_signals.observed(name, state.board, one_shot=update.one_shot)
+            self._of_signals.observed(name, state.signal_set, one_shot=update.one_shot)
 
     @_harmless
     def stands(self, database: str, unattended: bool) -> None:
@@ -219,7 +219,7 @@ class Metrics:
         limits = self._throttle.updates[name, state.update_name].limits
         is_open = windows.is_open(limits.windows, limits.time_zone, wall_s)
         self._series.set(WINDOW_OPEN, is_open, name)  # the next decision may be hours away
-        course = self._courses.running.get(name)
+        course = self._runs.running.get(name)
         if course is not None and course.entry.update == state.update_name:
             self._series.set(STARTED, course.entry.started_s, name, state.update_name)
             ratio = None if progress is None else progress.ratio

@@ -22,7 +22,7 @@ FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 2.5
 
 
-class DatabaseWatch:
+class DatabaseProbe:
     """Watches one database.
 
     Attributes:
@@ -90,26 +90,30 @@ class DatabaseWatch:
         """Ask, and wait for the answer for a second; one that comes later is read the next time."""
         asked_s = self._host.now_s()
         self._next_s = asked_s + self._retry_s
-        call = self._call
-        if call is None or (call.has_ended and asked_s - self._answered_s > ANSWER_LASTS_S):
-            # It outlives the updater's process, which ends when updates are disabled.
-            try:
-                call = self._call = Call(self._host, "bgthrottle_probe", self._ask)
-            except ServerEndsError:  # or this version has no timers: the next batch tells
-                return
-            self._asked_s = asked_s
-        try:
-            complaint = await call.within(_LONGEST_WAIT_S)
-        except TimeoutError:
-            complaint = "no answer within a second"
-        finally:
-            if call.has_ended:
-                self._call = None  # none is left, or it would be due for ever
+        complaint = await self._complaint(asked_s)
         self.took_s = self._host.now_s() - self._asked_s
         if complaint is None:
             self.answered(self._host.now_s())
         else:
             self._no_answer(asked_s, complaint)
+
+    async def _complaint(self, asked_s: float) -> str | None:
+        call = self._call
+        if call is None or (call.has_ended and asked_s - self._answered_s > ANSWER_LASTS_S):
+            # It outlives the updater's process, which ends when updates are disabled.
+            try:
+                call = self._call = Call(self._host, "bgthrottle_probe", self._ask)
+            except ServerEndsError:  # or there are no timers: the answer has no time limit then
+                self._asked_s = asked_s
+                return await self._ask()
+            self._asked_s = asked_s
+        try:
+            return await call.within(_LONGEST_WAIT_S)
+        except TimeoutError:
+            return "no answer within a second"
+        finally:
+            if call.has_ended:
+                self._call = None  # none is left, or it would be due for ever
 
     async def _ask(self) -> str | None:
         try:

@@ -145,7 +145,7 @@ class _Questions:
         return ""
 
 
-class DatabaseQuestion:
+class DatabaseSampler:
     """Asks one database how it is; remembers what it does not understand.
 
     Attributes:

@@ -19,7 +19,7 @@ from synapse_bgthrottle.homeserver.internals.guard import OnInternalError, count
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import ServerMetrics
 from synapse_bgthrottle.homeserver.internals.timers import Timer
-from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseQuestion
+from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseSampler
 from synapse_bgthrottle.homeserver.sampling.operator_checks import Check, Checks
 from synapse_bgthrottle.homeserver.sampling.poller import Poller, Question
 
@@ -174,7 +174,7 @@ class Sampler:
         )
 
     def _database(self, name: str) -> Poller[DatabaseSample]:
-        question = DatabaseQuestion(self._host.database(name), self._host.now_s)
+        question = DatabaseSampler(self._host.database(name), self._host.now_s)
 
         async def ask() -> DatabaseSample | None:
             if not self._open:

@@ -45,7 +45,7 @@ class Queue:
     names: frozenset[str]
 
 
-class LeverDesk:
+class LeverWriter:
     """Changes the levers, in the store first and then in the throttle.
 
     Where a connection is lost it is not known whether a write was done. Until it is, each change

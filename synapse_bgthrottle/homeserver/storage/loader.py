@@ -27,7 +27,7 @@ _OPEN_LOOK_S = 0.02
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
 
-class Opening:
+class StoreLoader:
     """Opens the store, and hands the levers to the throttle, the rest to whoever starts it.
 
     Attributes:

@@ -40,7 +40,7 @@ def no_harm(server: WebServer) -> Iterator[None]:
 
 
 def test_administrator(server: WebServer) -> None:
-    """An administrator gets what the steering tells, and pulls levers."""
+    """An administrator gets what the service tells, and pulls levers."""
     admin = server.tokens["admin"]
     for path in ("status", "history", "uses", "explain?update=event_search"):
         status, answer, _ = server.ask("GET", path, admin)
@@ -58,7 +58,7 @@ def test_administrator(server: WebServer) -> None:
 
 @pytest.mark.parametrize("who", ["user", "guest", "gone", "service", "garbage", "none"])
 def test_strangers(server: WebServer, who: str) -> None:
-    """Nobody else gets anything, whatever they send, and the steering hears nothing of it."""
+    """Nobody else gets anything, whatever they send, and the service hears nothing of it."""
     before = server.seen()
     token = {"none": None, "garbage": "syt_garbage"}.get(who, server.tokens.get(who))
     expected = 403 if who in ("user", "guest", "service") else 401

@@ -1,4 +1,4 @@
-"""A module that serves the HTTP API over a steering that only writes down what it is asked."""
+"""A module that serves the HTTP API over a service that only writes down what it is asked."""
 
 import logging
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.api.resource import ThrottleResource
-from testbed.virtual.fake_service import FakeSteering
+from testbed.virtual.fake_service import FakeService
 
 logger = logging.getLogger("synapse_bgthrottle.tests")
 
@@ -16,7 +16,7 @@ logger = logging.getLogger("synapse_bgthrottle.tests")
 SLOW_S = 0.5
 
 
-class SlowSteering(FakeSteering):
+class SlowSteering(FakeService):
     """Takes its time for updates of the name `slow`."""
 
     def __init__(self, api: ModuleApi, tell: Callable[[str], object]) -> None:
@@ -42,6 +42,6 @@ class WebModule:
         def tell_error(where: str, error: Exception) -> None:
             logger.error("An error of our own %s", where, exc_info=error)
 
-        steering = SlowSteering(api, tell) if api.worker_app is None else None
-        resource = ThrottleResource(api, steering, tell_error)
+        service = SlowSteering(api, tell) if api.worker_app is None else None
+        resource = ThrottleResource(api, service, tell_error)
         api.register_web_resource("/_synapse/bgthrottle", resource)

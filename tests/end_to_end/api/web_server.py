@@ -32,7 +32,7 @@ class WebServer:
 
     Attributes:
         tokens: by who they are of: admin, user, guest, gone (logged out), service.
-        calls: what the steering was asked for, in lines.
+        calls: what the service was asked for, in lines.
     """
 
     synapse: SynapseServer
@@ -40,7 +40,7 @@ class WebServer:
     calls: Path
 
     def seen(self) -> list[str]:
-        """What the steering was asked for so far."""
+        """What the service was asked for so far."""
         return self.calls.read_text().splitlines() if self.calls.exists() else []
 
     def ask(

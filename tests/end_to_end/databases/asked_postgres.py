@@ -17,7 +17,7 @@ from twisted.internet.defer import ensureDeferred
 
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.homeserver.internals.database import Database
-from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseQuestion
+from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseSampler
 from testbed.servers.postgres import PostgresServer
 from testbed.waiting import HANG_S, wait_until
 
@@ -57,7 +57,7 @@ class Asked:
         pool = SimpleNamespace(_db_pool=SimpleNamespace(connections=connections))
         self.later_s = 0.0  # than by the clock
         database = Database(self, NAME, pool)  # type: ignore[arg-type]
-        self._question = DatabaseQuestion(database, lambda: self.later_s + time.monotonic())
+        self._question = DatabaseSampler(database, lambda: self.later_s + time.monotonic())
 
     async def run_db_interaction(self, _: str, function: Callable[..., Any], *args: Any) -> Any:
         try:

@@ -19,7 +19,7 @@ def test_cancellation(world: World) -> None:
     """What was cancelled is none of our errors, and whoever still waits is answered."""
     _, first = world.connect(request("GET", "status"))
     _, second = world.connect(request("GET", "status"))
-    world.steering.waits[0].cancel()
+    world.service.waits[0].cancel()
     assert [503, 503] == [answered(client.value()).status for client in (first, second)]
     assert [] == world.errors
 
@@ -27,17 +27,17 @@ def test_cancellation(world: World) -> None:
 def test_same_questions_share_an_answer(world: World) -> None:
     """Who asks while the answer is on its way gets that; who asks later gets a new one."""
     clients = [world.connect(request("GET", "status"))[1] for _ in range(5)]
-    assert 1 == len(world.steering.waits)
-    world.steering.waits[0].callback(None)
+    assert 1 == len(world.service.waits)
+    world.service.waits[0].callback(None)
     assert [200] * 5 == [answered(client.value()).status for client in clients]
     world.connect(request("GET", "status"))
-    assert 2 == len(world.steering.waits)
+    assert 2 == len(world.service.waits)
 
 
 def test_failure_is_shared(world: World) -> None:
     """Who shares a question shares its failure."""
     clients = [world.connect(request("GET", "status"))[1] for _ in range(3)]
-    world.steering.waits[0].errback(ERRORS["no_store"])
+    world.service.waits[0].errback(ERRORS["no_store"])
     assert [503] * 3 == [answered(client.value()).status for client in clients]
 
 
@@ -46,8 +46,8 @@ def test_after_a_lever_nobody_is_told_what_was_before(world: World) -> None:
     world.connect(request("GET", "status"))
     assert 200 == world.ask("POST", "pause").status
     world.connect(request("GET", "status"))
-    assert 2 == len(world.steering.waits)
-    for wait in world.steering.waits:
+    assert 2 == len(world.service.waits)
+    for wait in world.service.waits:
         wait.callback(None)
 
 
@@ -55,7 +55,7 @@ def test_crowd(world: World) -> None:
     """Twenty work, a hundred wait, and whoever is more is sent away; then all go on in order."""
     clients = [world.connect(request("GET", "uses"))[1] for _ in range(200)]
     most = MOST_AT_WORK + MOST_WAITING
-    assert MOST_AT_WORK == len(world.steering.waits)
+    assert MOST_AT_WORK == len(world.service.waits)
     refused = [answered(client.value()) for client in clients[most:]]
     assert {429} == {answer.status for answer in refused}
     assert {"1"} == {answer.headers["Retry-After"] for answer in refused}
@@ -66,8 +66,8 @@ def test_crowd(world: World) -> None:
     assert 403 == world.ask("GET", "uses", "user").status
     assert 404 == world.ask("GET", "nothing").status
     done = 0
-    while done < len(world.steering.waits):
-        world.steering.waits[done].callback(None)
+    while done < len(world.service.waits):
+        world.service.waits[done].callback(None)
         done += 1
     assert most == done
     assert {200} == {answered(client.value()).status for client in clients[:most]}
@@ -78,7 +78,7 @@ def test_crowd_that_is_quickly_done(world: World) -> None:
     """A hundred who wait and need no time at all do not overflow the stack."""
     blocking = [world.connect(request("GET", "uses"))[1] for _ in range(MOST_AT_WORK)]
     quick = [world.connect(request("GET", "history"))[1] for _ in range(MOST_WAITING)]
-    world.steering.waits[0].callback(None)
+    world.service.waits[0].callback(None)
     assert {200} == {answered(client.value()).status for client in quick}
     assert 1 == len([client for client in blocking if client.value()])
 
@@ -91,7 +91,7 @@ def test_who_hangs_up_while_waiting_pulls_no_lever(world: World) -> None:
     _, other = world.connect(request("GET", "history"))
     ended = ProcessedRequest.ended
     channel.connectionLost(LOST)
-    for wait in list(world.steering.waits):
+    for wait in list(world.service.waits):
         wait.callback(None)
     assert b"" == transport.value()
     assert 200 == answered(other.value()).status
@@ -105,7 +105,7 @@ def test_who_hangs_up_midway(world: World) -> None:
     channel, transport = world.connect(request("GET", "status"))
     _, other = world.connect(request("GET", "status"))
     channel.connectionLost(LOST)
-    world.steering.waits[0].callback(None)
+    world.service.waits[0].callback(None)
     assert b"" == transport.value()
     assert 200 == answered(other.value()).status
     assert [] == world.errors
@@ -120,6 +120,6 @@ def test_cancelled_while_waiting(world: World) -> None:
     crowd._waiting[0].errback(CancelledError())
     assert 503 == answered(transport.value()).status
     assert not crowd._waiting
-    for wait in world.steering.waits:
+    for wait in world.service.waits:
         wait.callback(None)
     assert 0 == crowd._at_work

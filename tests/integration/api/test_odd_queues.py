@@ -7,7 +7,7 @@ import pytest
 
 from synapse_bgthrottle.core.levers.request import NothingMatchesError, TooManyLeversError
 from testbed.virtual.server import VirtualServer
-from tests.integration.storage.kept import pull, queued, stated, steering_of
+from tests.integration.storage.kept import pull, queued, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -22,7 +22,7 @@ def _insert(server: VirtualServer, *rows: tuple[Any, ...]) -> None:
 
 
 def _database(server: VirtualServer) -> Any:
-    return stated(server, steering_of(server).status())["databases"][0]
+    return stated(server, service_of(server).status())["databases"][0]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_odd_row(
         pull(server, "pause", update="unknown")
     with pytest.raises(NothingMatchesError):
         pull(server, "release", update=shown.replace("[", "[[]"))
-    assert shown == stated(server, steering_of(server).explain(shown, "master", False))["update"]
+    assert shown == stated(server, service_of(server).explain(shown, "master", False))["update"]
     assert 1 == len(pull(server, "pause")["made"])
     assert work.sizes
     assert [] == server.failures
@@ -91,7 +91,7 @@ def test_very_many_rows(virtual_server: MakeServer, caplog: pytest.LogCaptureFix
     server.load({"sleep": "1s"})
     server.start()
     server.advance(5)
-    told = stated(server, steering_of(server).status())
+    told = stated(server, service_of(server).status())
     (database,) = told["databases"]
     assert 20_001 == database["pending_count"]
     assert ["work", *names[:499]] == [each["name"] for each in database["pending"]]

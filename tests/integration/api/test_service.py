@@ -8,7 +8,7 @@ import pytest
 
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from testbed.virtual.server import EPOCH_S, VirtualServer
-from tests.integration.storage.kept import pull, queued, rows, stated, steering_of
+from tests.integration.storage.kept import pull, queued, rows, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -16,12 +16,12 @@ _NOW_MS = round(EPOCH_S * 1000)
 
 
 def _status(server: VirtualServer, within_s: float = 0) -> Any:
-    return stated(server, steering_of(server).status(), within_s)
+    return stated(server, service_of(server).status(), within_s)
 
 
 def _history(server: VirtualServer, **filters: Any) -> list[tuple[str, str, str]]:
     asked = {"limit": 100, "update": None, "database": None, **filters}
-    entries = stated(server, steering_of(server).history(**asked))
+    entries = stated(server, service_of(server).history(**asked))
     return [(entry["update"], entry["outcome"], entry["database"]) for entry in entries]
 
 
@@ -217,10 +217,10 @@ def test_what_is_stored_needs_the_database(virtual_server: MakeServer, question:
     server = virtual_server()
     server.load({})
     server.advance(5)
-    steering = steering_of(server)
+    service = service_of(server)
 
     def ask() -> Any:
-        return steering.uses(10) if question == "uses" else steering.history(10, None, None)
+        return service.uses(10) if question == "uses" else service.history(10, None, None)
 
     server.pools["master"].silent = []
     with pytest.raises(StoreUnavailableError, match="no answer within 3 s"):
@@ -242,11 +242,11 @@ def test_explanation(virtual_server: MakeServer) -> None:
     server.load({"sleep": "1s", "rules": [{"one_shot": True, "approval": "required"}]})
     server.advance(0)
     pull(server, "pause", update="an_*")
-    told = stated(server, steering_of(server).explain("an_index", "master", False))
+    told = stated(server, service_of(server).explain("an_index", "master", False))
     assert ["paused", "approval"] == [hold["cause"] for hold in told["held_by"]]
     assert (True, "rule 0 (one-shots)") == (told["one_shot"], told["rule"])
     server.pools["master"].updates.enabled = False
-    told = stated(server, steering_of(server).explain("work", "master", False))
+    told = stated(server, service_of(server).explain("work", "master", False))
     assert ["disabled"] == [hold["cause"] for hold in told["held_by"]]
 
 
@@ -259,7 +259,7 @@ def test_explanation_while_the_database_is_silent(virtual_server: MakeServer) ->
     server.advance(5)
 
     def held_by(database: str) -> list[str]:
-        told = stated(server, steering_of(server).explain("work", database, False))
+        told = stated(server, service_of(server).explain("work", database, False))
         return [hold["reason"] for hold in told["held_by"]]
 
     pool = server.pools["master"]
@@ -278,6 +278,6 @@ def test_explanation_makes_no_database(virtual_server: MakeServer) -> None:
     server.load({})
     server.advance(0)
     assert (
-        "nowhere" == stated(server, steering_of(server).explain("x", "nowhere", False))["database"]
+        "nowhere" == stated(server, service_of(server).explain("x", "nowhere", False))["database"]
     )
     assert ["master"] == [database["name"] for database in _status(server)["databases"]]

@@ -7,7 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from synapse_bgthrottle.api.responses import HEADERS
-from testbed.virtual.fake_service import ERRORS, FakeSteering, example
+from testbed.virtual.fake_service import ERRORS, FakeService, example
 from testbed.virtual.web_world import POSTS, World, answered, request
 
 
@@ -18,9 +18,9 @@ def world() -> World:
 
 @pytest.mark.parametrize("path", ["history", "uses", "explain?update=event_search"])
 def test_get(world: World, path: str) -> None:
-    """What the steering answers is answered, as described."""
+    """What the service answers is answered, as described."""
     if path == "uses":
-        world.steering.uses = lambda limit: FakeSteering.uses(world.steering, limit)  # type: ignore[method-assign]
+        world.service.uses = lambda limit: FakeService.uses(world.service, limit)  # type: ignore[method-assign]
     answer = world.ask("GET", path)
     assert 200 == answer.status
     assert example("get", f"/v1/{path.partition('?')[0]}") == answer.json
@@ -71,7 +71,7 @@ def test_openapi(world: World) -> None:
 def test_headers(world: World, path: str, token: str | None) -> None:
     """Every answer has our headers, its length, and none that lets other pages read it."""
     _, transport = world.connect(request("GET", path, token))
-    for wait in world.steering.waits:
+    for wait in world.service.waits:
         wait.callback(None)
     answer = answered(transport.value())
     assert set(HEADERS.items()) <= set(answer.headers.items())
@@ -109,7 +109,7 @@ def test_author_is_who_did_it(world: World) -> None:
     ],
 )
 def test_steering_refuses(world: World, name: str, status: int, errcode: str) -> None:
-    """What the steering raises has a status; what it should not raise is told once as ours."""
+    """What the service raises has a status; what it should not raise is told once as ours."""
     answer = world.ask("POST", "pause", "admin", {"update": name})
     assert (status, errcode) == (answer.status, answer.json["errcode"])
     assert "told to fail" not in answer.json["error"]
@@ -126,7 +126,7 @@ def test_errors_of_ours(world: World) -> None:
     async def no_json(**_: Any) -> Any:
         return [float("nan")]
 
-    world.steering.history = no_json  # type: ignore[assignment]
+    world.service.history = no_json  # type: ignore[assignment]
     assert 500 == world.ask("GET", "history").status
     assert ["answering v1/history"] * 2 == [where for where, _ in world.errors]
 

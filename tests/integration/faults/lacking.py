@@ -42,6 +42,9 @@ _BELOW_API = {
     "_BackgroundUpdateHandler.oneshot": f"{UPDATER}._background_update_handlers.oneshot",
     "_BackgroundUpdateHandler.callback": f"{UPDATER}._background_update_handlers.callback",
     "BackgroundUpdater._on_update_callback": f"{UPDATER}._on_update_callback",
+    "BackgroundUpdater.start_doing_background_updates": (
+        f"{UPDATER}.start_doing_background_updates"
+    ),
     "BackgroundUpdater._running": f"{UPDATER}._running",
     "BackgroundUpdater._aborted": f"{UPDATER}._aborted",
     "BackgroundUpdater._all_done": f"{UPDATER}._all_done",

@@ -16,7 +16,7 @@ from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample,
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import rows, stated, steering_of
+from tests.integration.storage.kept import rows, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -86,7 +86,7 @@ def test_each_signal_is_read_on(virtual_server: MakeServer, jump_s: float) -> No
     server.clock.set_forward(jump_s)
     server.advance(12)
     now_s = server.clock.monotonic()
-    levels = module._parts.throttle.databases["master"].board.levels.values()
+    levels = module._parts.throttle.databases["master"].signal_set.states.values()
     timed = [level for level in levels if level.is_timed and level.at_s is not None]
     assert {ProcessSample, DatabaseSample, CheckSample} == {v.signal.source for v in timed}
     stale = [level.signal.name for level in timed if level.is_stale(now_s)]
@@ -136,7 +136,7 @@ def test_somebody_who_asks_has_timers_called(virtual_server: MakeServer) -> None
         looks.clear()
         server.advance(60)
         assert [] == looks
-        stated(server, steering_of(server).status(), within_s=5)
+        stated(server, service_of(server).status(), within_s=5)
         server.advance(55)
         assert 5 <= len(looks) <= 7
 

@@ -7,7 +7,7 @@ import pytest
 
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import levers_of, pull, queued, restarted, stated, steering_of
+from tests.integration.storage.kept import levers_of, pull, queued, restarted, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -51,7 +51,7 @@ def test_history(virtual_server: MakeServer) -> None:
     server.advance(60)
 
     def told(database: str, update: str | None = None) -> list[str]:
-        entries = stated(server, steering_of(server).history(10, update, database))
+        entries = stated(server, service_of(server).history(10, update, database))
         return [entry["update"] for entry in entries]
 
     assert [] == told("master", "other")
@@ -70,4 +70,4 @@ def test_explanation(virtual_server: MakeServer) -> None:
     server.load({})
     server.advance(0)
     with pytest.raises(InvalidConfigError, match="found 'master'; accepted is main, state"):
-        stated(server, steering_of(server).explain("work", "master", False))
+        stated(server, service_of(server).explain("work", "master", False))

@@ -25,12 +25,12 @@ PLACES = [
     "core.scheduling.throttle.Throttle.decide",
     "core.scheduling.throttle.Throttle.failed",
     "core.scheduling.throttle.Throttle.finish",
-    "homeserver.sampling.database_probe.DatabaseWatch._ask",
-    "homeserver.sampling.database_probe.DatabaseWatch._no_answer",
-    "homeserver.sampling.database_probe.DatabaseWatch.check",
-    "homeserver.sampling.database_probe.DatabaseWatch.failed",
-    "homeserver.sampling.database_probe.DatabaseWatch.has_asked",
-    "homeserver.sampling.database_probe.DatabaseWatch.is_due",
+    "homeserver.sampling.database_probe.DatabaseProbe._ask",
+    "homeserver.sampling.database_probe.DatabaseProbe._no_answer",
+    "homeserver.sampling.database_probe.DatabaseProbe.check",
+    "homeserver.sampling.database_probe.DatabaseProbe.failed",
+    "homeserver.sampling.database_probe.DatabaseProbe.has_asked",
+    "homeserver.sampling.database_probe.DatabaseProbe.is_due",
     "homeserver.sampling.database_probe.is_from_database",
 ]
 # Stock, which has a batch a second, has given up after five.
@@ -73,8 +73,8 @@ def test_no_abort(
     "place",
     [
         "homeserver.sampling.database_probe.is_from_database",
-        "homeserver.sampling.database_probe.DatabaseWatch._ask",
-        "homeserver.sampling.database_probe.DatabaseWatch._no_answer",
+        "homeserver.sampling.database_probe.DatabaseProbe._ask",
+        "homeserver.sampling.database_probe.DatabaseProbe._no_answer",
     ],
 )
 def test_one_error_is_none_for_good(virtual_server: MakeServer, place: str) -> None:

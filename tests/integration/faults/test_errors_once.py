@@ -8,7 +8,7 @@ import pytest
 
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import run, stated, steering_of
+from tests.integration.storage.kept import run, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -24,13 +24,13 @@ _LATER_S = 200
     [
         "homeserver.sampling.poller.Poller._answer",
         "homeserver.sampling.poller.Poller._run",
-        "homeserver.recorder.Keeper._goes_on",
-        "homeserver.recorder.Keeper._keep",
-        "homeserver.recorder.Keeper._look_again",
+        "homeserver.recorder.Recorder._goes_on",
+        "homeserver.recorder.Recorder._keep",
+        "homeserver.recorder.Recorder._look_again",
         "homeserver.sampling.sampler.Sampler._call_in",
         "homeserver.sampling.sampler.Sampler._look_at_databases",
         "homeserver.sampling.sampler.Sampler._process_sample",
-        "homeserver.sampling.database_probe.DatabaseWatch._ask",
+        "homeserver.sampling.database_probe.DatabaseProbe._ask",
     ],
 )
 def test_one_error(virtual_server: MakeServer, place: str) -> None:
@@ -72,7 +72,7 @@ def test_one_error_of_the_clock(virtual_server: MakeServer, number: int) -> None
     [
         "homeserver.internals.database.Database.items_done",
         "homeserver.iteration.Iteration.__init__",
-        "homeserver.recorder.Keeper.begin",
+        "homeserver.recorder.Recorder.begin",
         "homeserver.sampling.sampler.Sampler.has_looked_of_late",
     ],
 )
@@ -94,7 +94,7 @@ def test_always_from_the_last_batch_on(
     server.advance(60)
     assert not module._parts.throttle.databases["master"].is_open
     assert [] == server.timers()
-    assert "done" == stated(server, steering_of(server).history(9, None, None), 3)[0]["outcome"]
+    assert "done" == stated(server, service_of(server).history(9, None, None), 3)[0]["outcome"]
 
 
 def failing_once(place: str) -> Any:

@@ -15,8 +15,8 @@ from testbed.virtual.server import VirtualServer, Work
 MakeServer = Callable[..., VirtualServer]
 
 PLACES = [
-    "core.tracking.runs.Courses.begin",
-    "core.tracking.runs.Courses.recall",
+    "core.tracking.runs.UpdateRuns.begin",
+    "core.tracking.runs.UpdateRuns.recall",
     "core.scheduling.holds.rulings",
     "homeserver.internals.server.Database.enabled",
     "homeserver.internals.server.Database.items_done",
@@ -29,9 +29,9 @@ PLACES = [
     "homeserver.iteration.Iteration._report",
     "homeserver.iteration.Iteration._finish",
     "homeserver.iteration.Iteration._wait",
-    "homeserver.recorder.Keeper._take",
-    "homeserver.storage.loader.Opening._take",
-    "homeserver.recorder.Keeper.begin",
+    "homeserver.recorder.Recorder._take",
+    "homeserver.storage.loader.StoreLoader._take",
+    "homeserver.recorder.Recorder.begin",
     "homeserver.prometheus.series.ServerSeries.at",
     "homeserver.prometheus.series.ServerSeries.drop",
     "homeserver.prometheus.update_metrics.Metrics._hold",
@@ -39,25 +39,25 @@ PLACES = [
     "core.scheduling.pacing.BatchSizer.record",
     "core.reports.config_warnings.unknown_names",
     "core.reports.config_warnings.too_small",
-    "core.reports.log_lines.Teller.tell",
+    "core.reports.log_lines.UpdateLog.tell",
     "core.scheduling.throttle.Throttle.batch_items",
     "core.scheduling.throttle.Throttle.begin",
     "core.scheduling.throttle.Throttle.decide",
     "core.scheduling.throttle.Throttle.finish",
     "core.scheduling.throttle.Throttle.start",
     "core.scheduling.throttle.Throttle.waited",
-    "homeserver.sampling.database_probe.DatabaseWatch.answered",
-    "homeserver.sampling.database_probe.DatabaseWatch.check",
-    "homeserver.sampling.database_probe.DatabaseWatch.is_due",
+    "homeserver.sampling.database_probe.DatabaseProbe.answered",
+    "homeserver.sampling.database_probe.DatabaseProbe.check",
+    "homeserver.sampling.database_probe.DatabaseProbe.is_due",
 ]
 # With the adaptive pace: a failing sample is told, and the update goes on.
 ADAPTIVE_PLACES = [
     "core.adaptive.controller.Pacer.go",
     "core.adaptive.controller.Pacer.look",
-    "core.signals.signal_set.Board.closed",
-    "core.signals.signal_set.Board.observe",
-    "core.signals.signal_set.Board.soft",
-    "core.signals.signal_state.Level.observe",
+    "core.signals.signal_set.SignalSet.closed",
+    "core.signals.signal_set.SignalSet.observe",
+    "core.signals.signal_set.SignalSet.soft",
+    "core.signals.signal_state.SignalState.observe",
     "homeserver.internals.server.Homeserver.active_requests",
     "homeserver.internals.server.Homeserver.requests_answered",
     "core.adaptive.client_activity.ClientActivity.is_quiet",
@@ -68,22 +68,22 @@ ADAPTIVE_PLACES = [
     "homeserver.internals.synapse_metrics.ServerMetrics.responses",
     "core.scheduling.throttle.Throttle.observe",
 ]
-# Where the keeper looks and writes: it tries again the next time.
+# Where the recorder looks and writes: it tries again the next time.
 QUIET_PLACES = [
-    "core.tracking.runs.Courses.due",
-    "core.tracking.runs.Courses.ended",
-    "core.tracking.runs.Courses.first_seen",
-    "core.tracking.runs.Courses.newest_since_s",
-    "core.tracking.runs.Courses.see",
-    "core.tracking.runs.Courses.see_recalled",
-    "core.tracking.runs.Courses.so_far",
+    "core.tracking.runs.UpdateRuns.due",
+    "core.tracking.runs.UpdateRuns.ended",
+    "core.tracking.runs.UpdateRuns.first_seen",
+    "core.tracking.runs.UpdateRuns.newest_since_s",
+    "core.tracking.runs.UpdateRuns.see",
+    "core.tracking.runs.UpdateRuns.see_recalled",
+    "core.tracking.runs.UpdateRuns.so_far",
     "homeserver.internals.server.Database.queue",
-    "homeserver.recorder.Keeper._look",
-    "homeserver.recorder.Keeper._look_at_queues",
-    "homeserver.recorder.Keeper._see",
-    "homeserver.recorder.Keeper._write",
-    "homeserver.storage.lever_writer.LeverDesk.follow",
-    "homeserver.progress_tracker.ProgressWatch.look",
+    "homeserver.recorder.Recorder._look",
+    "homeserver.recorder.Recorder._look_at_queues",
+    "homeserver.recorder.Recorder._see",
+    "homeserver.recorder.Recorder._write",
+    "homeserver.storage.lever_writer.LeverWriter.follow",
+    "homeserver.progress_tracker.ProgressTracker.look",
     "homeserver.storage.store.Store.write",
     "core.scheduling.throttle.Throttle.goes_on",
     "core.scheduling.throttle.Throttle.is_held",
@@ -133,7 +133,7 @@ def test_the_update_goes_on(
 
 @pytest.mark.parametrize("place", QUIET_PLACES)
 def test_the_update_goes_on_without_its_history(virtual_server: MakeServer, place: str) -> None:
-    """With this place of the keeper failing, batches are what and when they would be without."""
+    """With this place of the recorder failing, batches are what and when they would be without."""
     started: list[list[float]] = []
     for faulty in (False, True):
         server = virtual_server()

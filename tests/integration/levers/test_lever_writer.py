@@ -18,8 +18,8 @@ from tests.integration.storage.kept import (
     pull,
     queued,
     restarted,
+    service_of,
     stated,
-    steering_of,
 )
 
 MakeServer = Callable[..., VirtualServer]
@@ -145,7 +145,7 @@ def test_profile_brings_its_pace(world: World, virtual_server: MakeServer) -> No
     later.load({"sleep": "1s"})
     later.advance(0)
     for server in (world.server, later):
-        told = stated(server, steering_of(server).explain("event_a", "master", False))
+        told = stated(server, service_of(server).explain("event_a", "master", False))
         assert ("adaptive", "finish") == (told["limits"]["duty_cycle"], told["limits"]["profile"])
 
 

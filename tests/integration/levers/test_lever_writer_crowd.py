@@ -17,7 +17,7 @@ MakeServer = Callable[..., VirtualServer]
 def test_many_pulls_that_waited(virtual_server: MakeServer) -> None:
     """Those that a silent database kept are carried out one by one; others are refused at once."""
     world = World(virtual_server, {"sleep": "1s"})
-    desk = world.module._parts.records.levers
+    lever_writer = world.module._parts.records.levers
     pool: Any = world.server.pools["master"]
     immediately = pool.runInteraction
 
@@ -31,9 +31,9 @@ def test_many_pulls_that_waited(virtual_server: MakeServer) -> None:
     pool.silent = []
     answers: list[Any] = []
     pause = parse_lever_request(Action.PAUSE, {"update": "event_b"})
-    ensureDeferred(desk.pull(pause, ADMIN, [])).addBoth(answers.append)
+    ensureDeferred(lever_writer.pull(pause, ADMIN, [])).addBoth(answers.append)
     for _ in range(150):
-        ensureDeferred(desk.pull(resume, ADMIN, [])).addBoth(answers.append)
+        ensureDeferred(lever_writer.pull(resume, ADMIN, [])).addBoth(answers.append)
     assert 150 - MOST_WAITING == len(answers)
     assert {"nothing has changed: many wait for the database already"} == {
         str(refused.value) for refused in answers
@@ -43,7 +43,7 @@ def test_many_pulls_that_waited(virtual_server: MakeServer) -> None:
         question.callback(None)
     world.server.advance(10)
     assert 151 == len(answers)
-    (ended,) = answer(world.server, desk.pull(resume_all, ADMIN, []), 1).ended
+    (ended,) = answer(world.server, lever_writer.pull(resume_all, ADMIN, []), 1).ended
     assert "event_b" == ended.update
 
 

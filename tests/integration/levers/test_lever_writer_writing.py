@@ -27,8 +27,8 @@ from tests.integration.storage.kept import (
     pull,
     restarted,
     rows,
+    service_of,
     stated,
-    steering_of,
 )
 
 MakeServer = Callable[..., VirtualServer]
@@ -75,7 +75,7 @@ def test_failing_write_changes_nothing(world: World, action: str) -> None:
     world.server.pools["master"].broken = None
     assert before == levers_of(world.module)
     assert stored == rows(world.server, "SELECT * FROM bgthrottle_levers")
-    assert 2 == len(answer(world.server, steering_of(world.server).uses(100)))
+    assert 2 == len(answer(world.server, service_of(world.server).uses(100)))
     pull(world.server, action, update="*", **settings)
     assert before != levers_of(world.module)
 
@@ -113,7 +113,7 @@ def test_one_at_a_time(world: World) -> None:
     told: list[Any] = []
     for update in ("event_a", "event_b"):
         request = parse_lever_request(Action.PAUSE, {"update": update})
-        ensureDeferred(steering_of(world.server).pull(request, ADMIN)).addCallback(told.append)
+        ensureDeferred(service_of(world.server).pull(request, ADMIN)).addCallback(told.append)
     world.server.advance(0.1)
     assert ([], 1) == (told, len(silent))
     pool.silent = None
@@ -130,7 +130,7 @@ def test_uses_tell_who_did_what(world: World) -> None:
     world.server.advance(60)
     pull(world.server, "override", update="*", settings={"duty_cycle": "5%"}, duration="1m")
     pull(world.server, "resume", reason="over")
-    told = stated(world.server, steering_of(world.server).uses(10))
+    told = stated(world.server, service_of(world.server).uses(10))
     assert "pause" == told[-1]["action"]
     by_action = {use.pop("action"): use for use in told}
     now_ms = round(EPOCH_S * 1000)

@@ -1,4 +1,4 @@
-"""The ends of releases, as the keeper writes them."""
+"""The ends of releases, as the recorder writes them."""
 
 import sqlite3
 from collections.abc import Callable
@@ -96,7 +96,7 @@ def test_release_ends_although_the_process_was_killed(virtual_server: MakeServer
     """A release whose update ended just before a kill is gone after the restart."""
     server, _, work = _approved(virtual_server)
     pull(server, "release", update="work")
-    with patch("synapse_bgthrottle.homeserver.storage.lever_writer.LeverDesk.follow"):
+    with patch("synapse_bgthrottle.homeserver.storage.lever_writer.LeverWriter.follow"):
         server.advance(600)
     assert 0 == work.left_items
     server.pools["master"].connection.execute("UPDATE bgthrottle_levers SET used_ms = 1")

@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from synapse_bgthrottle.core.levers.lever import Lever
 from synapse_bgthrottle.core.levers.request import Action, parse_lever_request
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
-from synapse_bgthrottle.homeserver.service import ModuleSteering
+from synapse_bgthrottle.homeserver.service import ThrottleService
 from synapse_bgthrottle.homeserver.storage.store import Store
 from synapse_bgthrottle.module import BackgroundUpdateThrottle
 from synapse_bgthrottle.schema import to_json
@@ -23,10 +23,10 @@ def store_of(server: VirtualServer) -> Store:
     return Store(Homeserver(server.api))
 
 
-def steering_of(server: VirtualServer) -> ModuleSteering:
+def service_of(server: VirtualServer) -> ThrottleService:
     """What the module loaded last serves."""
-    steering: ModuleSteering = server.resources["/_synapse/bgthrottle"]._endpoints._steering
-    return steering
+    service: ThrottleService = server.resources["/_synapse/bgthrottle"]._endpoints._service
+    return service
 
 
 def answer(server: VirtualServer, question: Coroutine[Any, Any, Any], within_s: float = 0) -> Any:
@@ -50,7 +50,7 @@ def pull(server: VirtualServer, action: str, **request: Any) -> Any:
     if "duration" in request:
         request["for"] = request.pop("duration")
     parsed = parse_lever_request(Action(action), request)
-    return stated(server, steering_of(server).pull(parsed, ADMIN))
+    return stated(server, service_of(server).pull(parsed, ADMIN))
 
 
 def run(server: VirtualServer, config: Any, work: Work, seconds: float) -> None:

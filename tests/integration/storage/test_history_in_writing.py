@@ -33,11 +33,11 @@ def test_while_it_is_written(virtual_server: MakeServer) -> None:
         return await run_slowly(desc, func, *args)
 
     server.api.run_db_interaction = run_before
-    steering = server.resources["/_synapse/bgthrottle"]._endpoints._steering
+    service = server.resources["/_synapse/bgthrottle"]._endpoints._service
     seen: list[Any] = []
 
     def look() -> None:
-        ensureDeferred(steering.history(10, None, None)).addCallback(seen.append)
+        ensureDeferred(service.history(10, None, None)).addCallback(seen.append)
 
     server.start()
     for _ in range(30):

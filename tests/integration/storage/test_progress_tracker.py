@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from synapse_bgthrottle.core.tracking.measured_pace import Pace
 from synapse_bgthrottle.homeserver.internals.database import Database
 from testbed.virtual.server import VirtualServer
-from tests.integration.storage.kept import queued, stated, steering_of
+from tests.integration.storage.kept import queued, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -46,7 +46,7 @@ def _make_table(server: VirtualServer) -> None:
 
 def _told(server: VirtualServer, within_s: float = 0) -> tuple[bool, str]:
     """Whether it is known how far it is, and what is wrong with the queue."""
-    told = stated(server, steering_of(server).status(), within_s)["databases"][0]
+    told = stated(server, service_of(server).status(), within_s)["databases"][0]
     return told["current"]["progress"] is not None, told["queue_problem"]
 
 
@@ -121,5 +121,5 @@ def test_update_that_ends_while_its_table_is_asked(
     with _slow(server, 1.8):
         server.start()
         server.advance(0.3)
-        told = stated(server, steering_of(server).status(), 2.5)["databases"][0]
+        told = stated(server, service_of(server).status(), 2.5)["databases"][0]
     assert "" == told["queue_problem"]

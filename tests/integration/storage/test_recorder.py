@@ -1,4 +1,4 @@
-"""What the keeper does at the start, and while updates come along, on the virtual server."""
+"""What the recorder does at the start, and while updates come along, on the virtual server."""
 
 import logging
 import sqlite3
@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from testbed.virtual.server import VirtualServer
-from tests.integration.storage.kept import pull, queued, restarted, stated, steering_of
+from tests.integration.storage.kept import pull, queued, restarted, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -58,7 +58,7 @@ def test_lost_connection_at_the_start(
         server.advance(100)
         (line,) = _told(caplog)
         assert "which holds all updates; trying again until it can: locked" in line
-        told = stated(server, steering_of(server).status())
+        told = stated(server, service_of(server).status())
         assert ("store", "locked") == (
             told["problems"][0]["kind"],
             module._parts.records.loader.problem,
@@ -66,7 +66,7 @@ def test_lost_connection_at_the_start(
     assert [] == work.starts_s
     server.advance(6)
     assert work.starts_s
-    assert [] == stated(server, steering_of(server).status())["problems"]
+    assert [] == stated(server, service_of(server).status())["problems"]
     assert "" == module._parts.records.loader.problem
 
 
@@ -84,7 +84,7 @@ def test_missing_right_lets_updates_go_on(
     assert work.starts_s
     assert 1 == tried.call_count
     assert "permission denied" in _told(caplog, logging.ERROR)[0]
-    problems = stated(server, steering_of(server).status())["problems"]
+    problems = stated(server, service_of(server).status())["problems"]
     assert [("store", True)] == [(v["kind"], "permission" in v["message"]) for v in problems]
 
 
@@ -144,7 +144,7 @@ def test_unknown_name_is_warned_of_once(
     server.advance(600)
     (line,) = _told(caplog)
     assert "in the queue of master: of_a_module. They belong to" in line
-    kinds = [v["kind"] for v in stated(server, steering_of(server).status())["problems"]]
+    kinds = [v["kind"] for v in stated(server, service_of(server).status())["problems"]]
     assert "unknown_update" in kinds
 
 

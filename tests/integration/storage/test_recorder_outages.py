@@ -1,4 +1,4 @@
-"""What the keeper tells after outages: aborts, ends that nobody saw, databases that are silent."""
+"""What the recorder says after outages: aborts, ends that nobody saw, silent databases."""
 
 import sqlite3
 from collections import defaultdict
@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from twisted.internet.defer import Deferred
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import queued, rows, stated, steering_of
+from tests.integration.storage.kept import queued, rows, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -40,7 +40,7 @@ def _asked(server: VirtualServer, database: str) -> Iterator[dict[str, list[floa
 
 
 def _outcomes(server: VirtualServer) -> list[str]:
-    told = stated(server, steering_of(server).history(10, None, None))
+    told = stated(server, service_of(server).history(10, None, None))
     return [entry["outcome"] for entry in told]
 
 

@@ -1,4 +1,4 @@
-"""The history of updates and the week, as the keeper writes them."""
+"""The history of updates and the week, as the recorder writes them."""
 
 import logging
 import sqlite3
@@ -16,8 +16,8 @@ from tests.integration.storage.kept import (
     queued,
     restarted,
     rows,
+    service_of,
     stated,
-    steering_of,
 )
 
 MakeServer = Callable[..., VirtualServer]
@@ -97,7 +97,7 @@ def test_history_of_an_abort(virtual_server: MakeServer) -> None:
     server.start().addErrback(lambda _: None)
     server.advance(130)
     assert [("work", "aborted", 5)] == rows(server, _HISTORY)
-    (entry,) = stated(server, steering_of(server).history(10, None, None))
+    (entry,) = stated(server, service_of(server).history(10, None, None))
     assert ("aborted", "this batch was told to fail") == (entry["outcome"], entry["last_failure"])
     server.start()
     server.advance(600)
@@ -118,7 +118,7 @@ def test_unwritten_end_is_written_later(virtual_server: MakeServer) -> None:
         server.start()
         server.advance(100)
         assert (0, []) == (work.left_items, rows(server, _HISTORY))
-        told = stated(server, steering_of(server).history(10, None, None))
+        told = stated(server, service_of(server).history(10, None, None))
         assert [("work", "done")] == [(entry["update"], entry["outcome"]) for entry in told]
     server.advance(60)
     assert [("work", "done", len(work.sizes))] == rows(server, _HISTORY)
@@ -170,11 +170,11 @@ def test_week_goes_on_over_a_kill(virtual_server: MakeServer, pace: Any) -> None
     later.pools["master"].updates.register_background_update_handler("work", work)
     later.load(pace)
     later.advance(0)
-    (told,) = stated(later, steering_of(later).load())
+    (told,) = stated(later, service_of(later).load())
     assert (0, watched_ms / 1000) == (told["hour"], told["watched_s"])
     later.start()
     later.advance(120)
-    (told,) = stated(later, steering_of(later).load())
+    (told,) = stated(later, service_of(later).load())
     assert watched_ms / 1000 + 120 == pytest.approx(told["watched_s"], abs=2)
 
 

@@ -19,8 +19,8 @@ from tests.integration.storage.kept import (
     queued,
     restarted,
     rows,
+    service_of,
     stated,
-    steering_of,
     store_of,
 )
 
@@ -302,7 +302,7 @@ def test_table_that_cannot_be_used(
     for action in ("pause", "resume"):
         with pytest.raises(StoreUnavailableError, match=words):
             pull(server, action)
-    problems = stated(server, steering_of(server).status())["problems"]
+    problems = stated(server, service_of(server).status())["problems"]
     assert ["store"] == [problem["kind"] for problem in problems]
 
 
@@ -332,7 +332,7 @@ def test_tables_dropped_while_the_server_runs(
     assert batches == len(work.sizes)
     found = rows(server, "SELECT update_glob FROM bgthrottle_levers ORDER BY 1")
     assert [("other*",), ("work",)] == found
-    problems = stated(server, steering_of(server).status())["problems"]
+    problems = stated(server, service_of(server).status())["problems"]
     assert "made again" in problems[0]["message"]
     assert 1 == sum("were dropped" in line for line in caplog.messages)
     _drop(server, tables)

@@ -13,7 +13,7 @@ import pytest
 
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.homeserver.internals import server as homeserver
-from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseQuestion
+from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseSampler
 from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from testbed.virtual.server import VirtualServer, Work
 
@@ -34,12 +34,12 @@ _WINDOWS = {
 def answering(server: VirtualServer, answer: Answer) -> Iterator[None]:
     """A database that says this of itself, for the update that it is asked for."""
 
-    async def ask(_: DatabaseQuestion, update_name: str | None, __: Any) -> DatabaseSample:
+    async def ask(_: DatabaseSampler, update_name: str | None, __: Any) -> DatabaseSample:
         await server.clock.sleep(0.003)
         seen = {"longest_transaction_s": 0.0, "pool_wait_s": 0.0, "query_s": 0.001}
         return DatabaseSample(at_s=server.clock.monotonic(), **{**seen, **answer(update_name)})
 
-    with patch.object(DatabaseQuestion, "ask", ask):
+    with patch.object(DatabaseSampler, "ask", ask):
         yield
 
 

@@ -7,7 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
-from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseQuestion
+from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseSampler
 from testbed.virtual.server import VirtualServer
 
 MakeServer = Callable[..., VirtualServer]
@@ -34,12 +34,12 @@ class _Build:
         self.server = server
         self.oldest_s: float | None = oldest_s
         self.started_s: list[float] = []
-        with patch.object(DatabaseQuestion, "ask", self._ask):
+        with patch.object(DatabaseSampler, "ask", self._ask):
             server.load(config)
             server.pools["master"].queue("build", self._build, one_shot=True)
             server.start()
             server.advance(seconds)
-        self._asked = patch.object(DatabaseQuestion, "ask", self._ask)
+        self._asked = patch.object(DatabaseSampler, "ask", self._ask)
 
     def advance(self, seconds: float) -> None:
         with self._asked:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import pull, queued, restarted, rows, stated, steering_of
+from tests.integration.storage.kept import pull, queued, restarted, rows, service_of, stated
 from tests.integration.storage.shown import value
 
 MakeServer = Callable[..., VirtualServer]
@@ -19,11 +19,11 @@ _HOUR_S = 3600.0
 
 
 def status(server: VirtualServer, database: int = 0) -> Any:
-    return stated(server, steering_of(server).status(), 2)["databases"][database]
+    return stated(server, service_of(server).status(), 2)["databases"][database]
 
 
 def problem(server: VirtualServer) -> Any:
-    (told,) = stated(server, steering_of(server).status(), 2)["problems"]
+    (told,) = stated(server, service_of(server).status(), 2)["problems"]
     return told
 
 
@@ -277,7 +277,7 @@ def test_a_start_that_takes_a_moment_is_no_problem(virtual_server: MakeServer) -
     server.load({"sleep": 0})
     server.advance(60)
     queued(server, "job", 300)
-    question = steering_of(server).status()
+    question = service_of(server).status()
     server.clock.reactor.callLater(0.2, server.start)
     told = stated(server, question, 2)
     assert ([], 0) == (told["problems"], value("stopped", "virtual.test"))

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import run, stated, steering_of
+from tests.integration.storage.kept import run, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -154,7 +154,7 @@ def test_an_error_after_the_last_batch(virtual_server: MakeServer, place: str) -
     server.start()
     server.advance(3600)
     assert 0 == work.left_items
-    assert "idle" == stated(server, steering_of(server).status(), 3)["databases"][0]["state"]
+    assert "idle" == stated(server, service_of(server).status(), 3)["databases"][0]["state"]
     assert not module._parts.throttle.databases["master"].is_open
     assert [] == server.timers()
 
@@ -191,5 +191,5 @@ def test_a_failed_build_that_is_removed(virtual_server: MakeServer) -> None:
     with pool.connection:
         pool.connection.execute("DELETE FROM background_updates")
     server.advance(1300)
-    (entry,) = stated(server, steering_of(server).history(9, None, None), 3)
+    (entry,) = stated(server, service_of(server).history(9, None, None), 3)
     assert ("gone", 1) == (entry["outcome"], entry["failures"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import ensureDeferred
 
-from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseQuestion
+from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseSampler
 
 
 class PostgresEngine:
@@ -21,7 +21,7 @@ class Primary:
         self.now_s = 0.0
         self.lag_s: float | None = 0.0
         self.owing: list[str] | None = []
-        self._question = DatabaseQuestion(self, lambda: self.now_s)  # type: ignore[arg-type]
+        self._question = DatabaseSampler(self, lambda: self.now_s)  # type: ignore[arg-type]
 
     def tables_of(self, _: str) -> frozenset[str]:
         return frozenset()

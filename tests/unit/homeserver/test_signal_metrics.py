@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.homeserver.prometheus.series import ServerSeries
 from synapse_bgthrottle.homeserver.prometheus.signal_metrics import SignalMetrics
-from tests.unit.core.signals.boards import board, replica
+from tests.unit.core.signals.signal_sets import replica, signal_set
 
 DATABASE = "master"
 EPOCH_S = 1_700_000_000.0
@@ -34,15 +34,15 @@ class World:
         self.host = Host(server_name)
         host: Any = self.host
         self.metrics = SignalMetrics(host, ServerSeries(server_name))
-        self.board = board(replica_lag=10_000.0)
+        self.signal_set = signal_set(replica_lag=10_000.0)
 
     def observe(self, sample: DatabaseSample, *, one_shot: bool = False) -> None:
-        self.board.observe(sample)
+        self.signal_set.observe(sample)
         self.show(sample.at_s, one_shot=one_shot)
 
     def show(self, now_s: float, *, one_shot: bool = False) -> None:
         self.host.monotonic_s = now_s
-        self.metrics.observed(DATABASE, self.board, one_shot=one_shot)
+        self.metrics.observed(DATABASE, self.signal_set, one_shot=one_shot)
 
     def shown(self, metric: str, signal: str = "replica_lag") -> float | None:
         labels = {

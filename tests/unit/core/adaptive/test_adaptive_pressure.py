@@ -201,6 +201,6 @@ def test_slowdown_against_quiet_batches_is_seen() -> None:
         server.batch(0.1, items=100)
     server.pass_time(1, busy=True)
     server.batch(0.1, items=5)
-    board = server.throttle.databases[DB].board
-    assert 20 == pytest.approx(board.levels["batch_slowdown"].value)
-    assert "batch_slowdown" == board.soft(server.now_s).name
+    signal_set = server.throttle.databases[DB].signal_set
+    assert 20 == pytest.approx(signal_set.states["batch_slowdown"].value)
+    assert "batch_slowdown" == signal_set.soft(server.now_s).name

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.adaptive.client_activity import ClientActivity
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, SeenWeek, answered
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, WeeklyActivity, answered
 from synapse_bgthrottle.core.signals.samples import ProcessSample
 
 # Monday 2026-01-05, 00:00 UTC.
@@ -15,7 +15,7 @@ THIS_WEEK = 2923
 
 
 def watch(
-    week: SeenWeek, wall_s: float, seconds: float, per_s: float = 0.0, step_s: float = 0.25
+    week: WeeklyActivity, wall_s: float, seconds: float, per_s: float = 0.0, step_s: float = 0.25
 ) -> None:
     """Looks as the sampler does, from now on, with requests at regular times."""
     presence = ClientActivity()
@@ -30,7 +30,7 @@ def watch(
 
 def test_hours_of_the_week() -> None:
     """Hours count from Monday's midnight by UTC, and each is remembered by itself."""
-    week = SeenWeek()
+    week = WeeklyActivity()
     watch(week, MONDAY_S + 3590, 20)
     watch(week, MONDAY_S + 167 * 3600, 10)
     assert {0, 1, 167} == set(week.hours)
@@ -40,7 +40,7 @@ def test_hours_of_the_week() -> None:
 
 def test_presence_and_requests() -> None:
     """Somebody is there as long as requests keep coming, and how many they are is counted."""
-    week = SeenWeek()
+    week = WeeklyActivity()
     watch(week, MONDAY_S, 100, per_s=2)
     watch(week, MONDAY_S + 3600, 100)
     busy, idle = week.stated()
@@ -52,7 +52,7 @@ def test_presence_and_requests() -> None:
 
 def test_what_cannot_be_seen() -> None:
     """Where nothing tells who is there nothing is remembered; requests elsewhere are no 0."""
-    week = SeenWeek(sees_requests=False)
+    week = WeeklyActivity(sees_requests=False)
     presence = ClientActivity()
     for at_s in (0.0, 0.25, 0.5):
         presence.look(at_s, None, 0)
@@ -68,7 +68,7 @@ def test_what_cannot_be_seen() -> None:
 
 def test_time_between_looks_far_apart() -> None:
     """While nothing was looked at, nothing was seen."""
-    week = SeenWeek()
+    week = WeeklyActivity()
     watch(week, MONDAY_S, 600, step_s=60)
     assert {} == week.hours
 
@@ -95,7 +95,7 @@ def test_an_hour_is_bounded(visits: list[tuple[int, float]]) -> None:
 
 def test_what_changed_is_written_once() -> None:
     """Only hours that changed are to be written, again where that failed."""
-    week = SeenWeek()
+    week = WeeklyActivity()
     watch(week, MONDAY_S, 10)
     written = week.changed()
     assert [0] == [hour.hour for hour in written]
@@ -106,7 +106,7 @@ def test_what_changed_is_written_once() -> None:
 
 def test_what_was_seen_before_the_start() -> None:
     """It is added to what was seen since, and nothing of it has to be written again."""
-    week = SeenWeek()
+    week = WeeklyActivity()
     watch(week, MONDAY_S, 10)
     week.changed()
     week.recall([SeenHour(0, THIS_WEEK - 2, 100.0, 50.0, 0.0), SeenHour(9, THIS_WEEK, 7.0)])

@@ -10,7 +10,7 @@ from synapse_bgthrottle.core.reports.update_status import Moment
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.queue import QueueRow
-from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.schema import to_json
 from testbed.strategies.examples import NOON_S
 
@@ -29,11 +29,11 @@ class StatusWorld:
     ) -> None:
         config = Config(top or Settings(pace=FixedSleep(0)), rules, signals or SignalSettings())
         self.throttle = Throttle(config, Settings())
-        self.courses = Courses(self.throttle)
+        self.runs = UpdateRuns(self.throttle)
 
     def begin(self, name: str, at_s: float) -> Cause:
         self.throttle.begin(DB, name, False, at_s)
-        self.courses.begin(DB, name, NOON_S + at_s)
+        self.runs.begin(DB, name, NOON_S + at_s)
         return self.throttle.decide(DB, name, Conditions(at_s, NOON_S + at_s)).cause
 
     def batch(self, name: str, at_s: float, items: int | None = 10, failure: str = "") -> None:
@@ -47,7 +47,7 @@ class StatusWorld:
     def status(self, at_s: float, *looks: DatabaseLook, **changes: Any) -> Any:
         given = {"server_name": "example.org", "enabled": True, "store_problem": "", **changes}
         moment = Moment(at_s, NOON_S + at_s)
-        return to_json(status(self.throttle, self.courses, looks, moment, ServerLook(**given)))
+        return to_json(status(self.throttle, self.runs, looks, moment, ServerLook(**given)))
 
 
 def look(*names: str, **changes: Any) -> DatabaseLook:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits, Rule
 from synapse_bgthrottle.core.config.windows import Window
-from synapse_bgthrottle.core.reports.log_lines import Line, Teller, describe
+from synapse_bgthrottle.core.reports.log_lines import Line, UpdateLog, describe
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits
 from synapse_bgthrottle.core.scheduling.state import HoldClock, UpdateState
@@ -31,7 +31,7 @@ def _state(released: bool = False) -> UpdateState:
 
 
 def _tell(
-    teller: Teller,
+    teller: UpdateLog,
     cause: Cause,
     after_s: float = 0.0,
     reason: str = "because",
@@ -42,9 +42,9 @@ def _tell(
     return list(teller.tell(name, _state(released), decision, _NOON_S + after_s))
 
 
-def _introduced() -> Teller:
+def _introduced() -> UpdateLog:
     """A teller that has told of its update."""
-    teller = Teller("master")
+    teller = UpdateLog("master")
     _tell(teller, Cause.RUN)
     return teller
 
@@ -57,7 +57,7 @@ def test_update_is_told_of_when_it_comes() -> None:
             "Pacing a_index in master: duty cycle adaptive, balanced, target duration 100ms;"
             " no rule, the top level",
         )
-    ] == _tell(Teller("master"), Cause.PACE)
+    ] == _tell(UpdateLog("master"), Cause.PACE)
 
 
 def test_next_update_is_told_of_once() -> None:
@@ -124,7 +124,7 @@ def test_change_from_hold_to_hold_is_told_and_both_count() -> None:
 
 def test_hold_from_the_start_is_told_after_the_update() -> None:
     """An update that comes while windows are closed makes two lines, in this order."""
-    lines = _tell(Teller("master"), Cause.WINDOW)
+    lines = _tell(UpdateLog("master"), Cause.WINDOW)
     assert ["Pacing", "Holding"] == [text.split()[0] for _, text in lines]
 
 
@@ -180,7 +180,7 @@ def test_release_is_told_again_after_the_next_hold_and_for_the_next_update() -> 
 def test_databases_are_told_of_apart() -> None:
     """Each line names the database that it is of."""
     for database in ("master", "state"):
-        for _, text in _tell(Teller(database), Cause.WINDOW):
+        for _, text in _tell(UpdateLog(database), Cause.WINDOW):
             assert f"a_index in {database}" in text
 
 

@@ -3,24 +3,24 @@
 import logging
 from typing import Any
 
-from synapse_bgthrottle.core.reports.log_lines import BUILD_AGAIN_S, Line, SampleTeller
+from synapse_bgthrottle.core.reports.log_lines import BUILD_AGAIN_S, Line, SignalLog
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
-from synapse_bgthrottle.core.signals.signal_set import Board
+from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
 
 class Database:
     """A database of which one sample a second is taken."""
 
     def __init__(self) -> None:
-        self.board = Board({}, 4)
-        self.teller = SampleTeller("master")
+        self.signal_set = SignalSet({}, 4)
+        self.teller = SignalLog("master")
         self.at_s = 0.0
 
     def sample(self, **fields: Any) -> list[Line]:
         sample = DatabaseSample(at_s=self.at_s, **fields)
         self.at_s += 1
-        self.board.observe(sample)
-        return list(self.teller.tell("an_index", self.board, sample))
+        self.signal_set.observe(sample)
+        return list(self.teller.tell("an_index", self.signal_set, sample))
 
 
 _ALL = {

@@ -8,7 +8,7 @@ from synapse_bgthrottle.core.config.limits import Adaptive, Settings
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample
-from synapse_bgthrottle.core.signals.signal_state import Level
+from synapse_bgthrottle.core.signals.signal_state import SignalState
 from testbed.strategies.examples import NOON_S, lever
 from tests.unit.core.reports.status_world import DB, NOON_MS, StatusWorld, look
 
@@ -72,7 +72,7 @@ def test_busiest_database_tells_the_duty_cycle() -> None:
     server = StatusWorld(Settings(pace=Adaptive()))
     server.begin("a", 0)
     server.throttle.begin("state", "b", False, 0)
-    server.courses.begin("state", "b", NOON_S)
+    server.runs.begin("state", "b", NOON_S)
     server.throttle.updates[DB, "a"].pace.allow(0.1)
     server.throttle.updates["state", "b"].pace.allow(0.3)
     looks = (look("a"), look("b", name="state"))
@@ -93,7 +93,7 @@ def test_signals() -> None:
     server.throttle.start(DB, "a", 1.0)
     database = server.status(3, look("a"))["databases"][0]
     told = {signal["name"]: signal for signal in database["signals"]}
-    levels: dict[str, Level] = server.throttle.databases[DB].board.levels
+    levels: dict[str, SignalState] = server.throttle.databases[DB].signal_set.states
     assert list(levels) == list(told)
     assert {
         "name": "disk_free",

@@ -10,7 +10,7 @@ import pytest
 from synapse_bgthrottle.core.config.limits import Adaptive, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
-from synapse_bgthrottle.core.reports.log_lines import SampleTeller, Teller
+from synapse_bgthrottle.core.reports.log_lines import SignalLog, UpdateLog
 from synapse_bgthrottle.core.scheduling.decision import Conditions, Decision
 from synapse_bgthrottle.core.scheduling.state import Facts
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -90,7 +90,7 @@ class Life:
         self.batches = 0
         self.lines: list[str] = []
         self._ticks = self._reads = 0
-        self._teller, self._sample_teller = Teller(DB), SampleTeller(DB)
+        self._teller, self._sample_teller = UpdateLog(DB), SignalLog(DB)
         self.throttle.begin(DB, NAME, not is_soft, self.now_s)
 
     @property
@@ -155,12 +155,12 @@ class Life:
         if sample is None:
             return
         if isinstance(sample, BatchSample):
-            self.throttle.databases[DB].board.observe(sample)
+            self.throttle.databases[DB].signal_set.observe(sample)
         else:
             self.throttle.observe(None if isinstance(sample, CheckSample) else DB, sample)
         if isinstance(sample, DatabaseSample):
-            board = self.throttle.databases[DB].board
-            self.lines += [text for _, text in self._sample_teller.tell(NAME, board, sample)]
+            signal_set = self.throttle.databases[DB].signal_set
+            self.lines += [text for _, text in self._sample_teller.tell(NAME, signal_set, sample)]
 
 
 def held(decisions: list[Decision]) -> list[Decision]:

@@ -6,12 +6,12 @@ import pytest
 from synapse_bgthrottle.core.signals import SIGNALS
 from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample, Sample
 from synapse_bgthrottle.core.signals.signal import SignalClass
-from synapse_bgthrottle.core.signals.signal_set import Board
+from synapse_bgthrottle.core.signals.signal_set import SignalSet
 from synapse_bgthrottle.core.signals.signal_state import PANIC_S, SHORTEST_HOLD_S
-from tests.unit.core.signals.boards import board, replica
+from tests.unit.core.signals.signal_sets import replica, signal_set
 
 
-def reason(made: Board, now_s: float, *, one_shot: bool = False) -> str:
+def reason(made: SignalSet, now_s: float, *, one_shot: bool = False) -> str:
     """Why a budget holds; empty: none does."""
     closed = made.closed(now_s, one_shot=one_shot)
     return closed.reason if closed is not None else ""
@@ -19,7 +19,7 @@ def reason(made: Board, now_s: float, *, one_shot: bool = False) -> str:
 
 def test_budget_closes_at_its_threshold_and_opens_below_seven_tenths() -> None:
     """With the value and the threshold as the reason, and a least time."""
-    made = board()
+    made = signal_set()
     made.observe(replica(0.0, 9.9))
     assert made.closed(0.0, one_shot=False) is None
     made.observe(replica(1.0, 12.0))
@@ -34,7 +34,7 @@ def test_budget_closes_at_its_threshold_and_opens_below_seven_tenths() -> None:
 
 def test_budget_stays_closed_for_a_while() -> None:
     """A lag that comes and goes does not make updates come and go."""
-    made = board()
+    made = signal_set()
     made.observe(replica(0.0, 12.0))
     made.observe(replica(SHORTEST_HOLD_S - 1, 0.0))
     assert made.closed(SHORTEST_HOLD_S - 1, one_shot=False) is not None
@@ -56,7 +56,7 @@ def test_configured_budget_that_cannot_be_read_is_closed(
     expected: str, samples: list[Sample], at_s: float
 ) -> None:
     """What an operator asked for must be known; what is only a default need not."""
-    configured, default = board(replica_lag=10_000.0), board()
+    configured, default = signal_set(replica_lag=10_000.0), signal_set()
     for sample in samples:
         configured.observe(sample)
         default.observe(sample)
@@ -77,7 +77,7 @@ def test_configured_budget_that_cannot_be_read_is_closed(
 def test_what_the_operator_asked_for_is_never_let_go(name: str, value: float, reason: str) -> None:
     """A full disk neither."""
     thresholds = {"disk_free": float(1 << 30), "sql": 100.0}
-    made = board(**{name: thresholds.get(name, 1.0)})
+    made = signal_set(**{name: thresholds.get(name, 1.0)})
     made.observe(CheckSample(at_s=0.0, name=name, value=value))
     closed = made.closed(0.0, one_shot=False)
     assert closed is not None
@@ -86,7 +86,7 @@ def test_what_the_operator_asked_for_is_never_let_go(name: str, value: float, re
 
 def test_a_look_that_fails_opens_nothing() -> None:
     """What a default budget was closed by holds until that is stale; then it is left out."""
-    made = board()
+    made = signal_set()
     for second in range(20):
         made.observe(replica(second, 60.0))
     for second in range(20, 23):
@@ -98,7 +98,7 @@ def test_a_look_that_fails_opens_nothing() -> None:
 
 def test_what_is_not_observable_for_the_next_update_does_not_hold_it() -> None:
     """An autovacuum was on the tables of the one before; those of this one are not known."""
-    made = board()
+    made = signal_set()
     made.observe(DatabaseSample(at_s=0.0, autovacuum=True, vacuumed_table="a_table"))
     assert "autovacuum of a_table" == reason(made, 0.0)
     made.observe(DatabaseSample(at_s=1.0))
@@ -107,7 +107,7 @@ def test_what_is_not_observable_for_the_next_update_does_not_hold_it() -> None:
 
 def test_pause_file_is_named() -> None:
     """Whoever is to remove it need not look for its path; one that cannot be seen is told so."""
-    made = board(pause_file=1.0)
+    made = signal_set(pause_file=1.0)
     sample = CheckSample(at_s=0.0, name="pause_file", value=1.0, about="/run/synapse/a pause")
     made.observe(sample)
     assert "pause_file /run/synapse/a pause" == reason(made, 0.0)
@@ -117,7 +117,7 @@ def test_pause_file_is_named() -> None:
 
 def test_what_is_never_let_go_is_not_hidden() -> None:
     """By another closed budget, which a release lets go."""
-    made = board(replica_lag=10_000.0, pause_file=1.0)
+    made = signal_set(replica_lag=10_000.0, pause_file=1.0)
     made.observe(DatabaseSample(at_s=0.0))
     made.observe(CheckSample(at_s=0.0, name="pause_file", value=1.0))
     closed = made.closed(0.0, one_shot=False)
@@ -127,14 +127,14 @@ def test_what_is_never_let_go_is_not_hidden() -> None:
 
 def test_check_is_for_its_own_signal() -> None:
     """The answer of one check is not taken for another's."""
-    made = board(http=1.0, sql=100.0)
+    made = signal_set(http=1.0, sql=100.0)
     made.observe(CheckSample(at_s=0.0, name="http", value=0.0))
     assert "sql is configured and has not been read yet" == reason(made, 0.0)
 
 
 def test_autovacuum_holds_for_ten_minutes_at_most() -> None:
     """Then it is let go, until it has ended and another one begins."""
-    made = board()
+    made = signal_set()
     for second in range(700):
         made.observe(DatabaseSample(at_s=second, autovacuum=True))
         assert (made.closed(second, one_shot=False) is None) is (second > 600)
@@ -145,7 +145,7 @@ def test_autovacuum_holds_for_ten_minutes_at_most() -> None:
 
 def test_autovacuum_holds_for_ten_minutes_that_were_seen() -> None:
     """Time in which nobody looked does not count; after it, what was let go may hold anew."""
-    made = board()
+    made = signal_set()
 
     def held_s(*seconds: int) -> int:
         held = 0
@@ -163,7 +163,7 @@ def test_autovacuum_holds_for_ten_minutes_that_were_seen() -> None:
 
 def test_long_transaction_holds_one_shots_only() -> None:
     """Batches do not wait for older transactions; index builds do."""
-    made = board()
+    made = signal_set()
     made.observe(DatabaseSample(at_s=0.0, longest_transaction_s=400.0))
     assert made.closed(0.0, one_shot=False) is None
     assert "longest_transaction 6m 40s >= 5m" == reason(made, 0.0, one_shot=True)
@@ -171,7 +171,7 @@ def test_long_transaction_holds_one_shots_only() -> None:
 
 def test_panic_lasts_for_some_seconds() -> None:
     """Somebody who waits for a lock of ours stops us at once, and not for ever."""
-    made = board()
+    made = signal_set()
     assert made.panic(5.0) is None
     made.observe(DatabaseSample(at_s=5.0, blocked_sessions=2))
     assert (5.0 + PANIC_S, "blocked_sessions 2 >= 1") == made.panic(5.0)

@@ -1,4 +1,4 @@
-"""Laws of the board that hold for any samples."""
+"""Laws of the signal set that hold for any samples."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.signals.samples import (
     ProcessSample,
     Sample,
 )
-from tests.unit.core.signals.boards import board
+from tests.unit.core.signals.signal_sets import signal_set
 
 _values = st.one_of(
     st.none(),
@@ -55,7 +55,7 @@ def _samples(draw: st.DrawFn) -> Sample:
 @given(st.lists(_samples(), max_size=30), st.booleans(), st.floats(-1e9, 1e9))
 def test_any_samples_make_sense(samples: list[Sample], configured: bool, now_s: float) -> None:
     """Lying, garbled and unordered samples: a finite pressure or none, and a reason or none."""
-    made = board(**(dict.fromkeys(SIGNALS, 1.0) if configured else {}))
+    made = signal_set(**(dict.fromkeys(SIGNALS, 1.0) if configured else {}))
     for sample in samples:
         made.observe(sample)
     soft = made.soft(now_s)
@@ -63,4 +63,4 @@ def test_any_samples_make_sense(samples: list[Sample], configured: bool, now_s: 
     for one_shot in (True, False):
         closed = made.closed(now_s, one_shot=one_shot)
         assert closed is None or closed.reason
-    assert all(isinstance(level.describe(), str) for level in made.levels.values())
+    assert all(isinstance(level.describe(), str) for level in made.states.values())

@@ -1,7 +1,7 @@
 """The rate of the write-ahead log, for which two looks are needed."""
 
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
-from synapse_bgthrottle.core.signals.signal_set import Board
+from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
 
 def looked(at_s: float, wal_bytes: float | None = None, problem: str = "") -> DatabaseSample:
@@ -10,10 +10,10 @@ def looked(at_s: float, wal_bytes: float | None = None, problem: str = "") -> Da
 
 def reason(*samples: DatabaseSample) -> str:
     """Why it holds after these, with a limit of 1000 bytes a second; empty: it does not."""
-    board = Board({"wal_rate": 1000.0}, 4)
+    signal_set = SignalSet({"wal_rate": 1000.0}, 4)
     for sample in samples:
-        board.observe(sample)
-    closed = board.closed(samples[-1].at_s, one_shot=False)
+        signal_set.observe(sample)
+    closed = signal_set.closed(samples[-1].at_s, one_shot=False)
     return "" if closed is None else closed.reason
 
 
@@ -55,7 +55,7 @@ def test_where_there_is_none() -> None:
 
 def test_not_yet_is_not_told_as_not_observable() -> None:
     """Nor is it what is left out."""
-    board = Board({"wal_rate": 1000.0}, 4)
-    board.observe(looked(0.0, 5e6))
-    assert "wal_rate" not in set(board.unobservable())
-    assert board.levels["wal_rate"].at_s is None
+    signal_set = SignalSet({"wal_rate": 1000.0}, 4)
+    signal_set.observe(looked(0.0, 5e6))
+    assert "wal_rate" not in set(signal_set.unobservable())
+    assert signal_set.states["wal_rate"].at_s is None

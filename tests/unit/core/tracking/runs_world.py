@@ -6,7 +6,7 @@ from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, Outcome
-from synapse_bgthrottle.core.tracking.runs import Courses
+from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from testbed.strategies.examples import NOON_S
 
 DB = "master"
@@ -17,11 +17,11 @@ class CourseWorld:
 
     def __init__(self) -> None:
         self.throttle = Throttle(Config(Settings(pace=FixedSleep(0))), Settings())
-        self.courses = Courses(self.throttle)
+        self.runs = UpdateRuns(self.throttle)
 
     def begin(self, name: str, at_s: float) -> bool:
         self.throttle.begin(DB, name, False, at_s)
-        return self.courses.begin(DB, name, NOON_S + at_s)
+        return self.runs.begin(DB, name, NOON_S + at_s)
 
     def batch(self, name: str, at_s: float, items: int = 10, failure: str = "") -> None:
         """An iteration with a batch of a second, that ends then."""
@@ -32,19 +32,18 @@ class CourseWorld:
             self.throttle.failed(DB, name, NOON_S + at_s, failure)
 
     def see(self, at_s: float, *queued: str, aborted: bool = False) -> None:
-        self.courses.see_recalled(DB, frozenset(queued), NOON_S + at_s)
-        self.courses.see(DB, frozenset(queued), NOON_S + at_s, aborted=aborted)
+        self.runs.see_recalled(DB, frozenset(queued), NOON_S + at_s)
+        self.runs.see(DB, frozenset(queued), NOON_S + at_s, aborted=aborted)
 
     def so_far(self) -> HistoryEntry:
-        entry = self.courses.so_far(DB)
+        entry = self.runs.so_far(DB)
         assert entry is not None
         return entry
 
     def ended(self) -> list[tuple[str, Outcome, float, int]]:
         """Name, outcome, time and batches of those that have ended since."""
         return [
-            (v.update, v.outcome, (v.ended_s or 0) - NOON_S, v.batches)
-            for v in self.courses.ended()
+            (v.update, v.outcome, (v.ended_s or 0) - NOON_S, v.batches) for v in self.runs.ended()
         ]
 
 

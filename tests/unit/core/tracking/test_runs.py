@@ -26,7 +26,7 @@ def test_counts_since_it_began(world: CourseWorld) -> None:
     assert (15, 3, 3.0) == (entry.items, entry.batches, entry.batch_s)
     assert {"pace": 2.0, "window": 60.0} == entry.waited_s
     assert (1, "disk full") == (entry.failures, entry.last_failure)
-    assert 60.0 == world.courses.running[DB].held_s(world.throttle.updates[DB, "a"])
+    assert 60.0 == world.runs.running[DB].held_s(world.throttle.updates[DB, "a"])
 
 
 def test_begin_is_news_once(world: CourseWorld) -> None:
@@ -56,7 +56,7 @@ def test_ended_when_no_longer_in_the_queue(
     assert [] == world.ended()
     world.see(3, "b")
     assert [("a", expected, 3, 1)] == world.ended()
-    assert None is world.courses.so_far(DB)
+    assert None is world.runs.so_far(DB)
 
 
 def test_failure_that_was_made_good_is_no_reason(world: CourseWorld) -> None:
@@ -98,7 +98,7 @@ def test_same_update_again_counts_from_zero(world: CourseWorld) -> None:
     world.batch("a", 3)
     world.throttle.waited(DB, "a", Cause.PACE, 2.0)
     world.see(4)
-    world.courses.ended()
+    world.runs.ended()
     world.begin("a", 100)
     fresh = HistoryEntry(database=DB, update="a", started_s=NOON_S + 100)
     assert fresh == world.so_far()
@@ -114,19 +114,19 @@ def test_databases_do_not_mix(world: CourseWorld) -> None:
     """The same update of two databases has two courses."""
     world.batch("a", 1)
     world.throttle.begin("state", "a", False, 2)
-    world.courses.begin("state", "a", NOON_S + 2)
+    world.runs.begin("state", "a", NOON_S + 2)
     world.see(3)
     assert [("a", Outcome.DONE, 3, 1)] == world.ended()
-    assert ["state"] == list(world.courses.running)
+    assert ["state"] == list(world.runs.running)
 
 
 def test_newest_since(world: CourseWorld) -> None:
     """For how long the newest of those under way has been so; without any, for ever."""
-    assert float("inf") == world.courses.newest_since_s(NOON_S)
+    assert float("inf") == world.runs.newest_since_s(NOON_S)
     world.begin("a", 0)
     world.throttle.begin("state", "b", False, 5)
-    world.courses.begin("state", "b", NOON_S + 5)
-    assert 3 == world.courses.newest_since_s(NOON_S + 8)
+    world.runs.begin("state", "b", NOON_S + 5)
+    assert 3 == world.runs.newest_since_s(NOON_S + 8)
 
 
 def test_json() -> None:

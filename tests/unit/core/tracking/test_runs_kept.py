@@ -23,23 +23,23 @@ def test_goes_on_over_a_restart(world: CourseWorld, recalled_first: bool, outcom
     """What was written is added to, whether it is read before or after the update begins."""
     before = written(outcome=outcome, ended_s=None if outcome is Outcome.RUNNING else NOON_S - 9)
     if recalled_first:
-        world.courses.recall([before])
+        world.runs.recall([before])
     world.batch("a", 1)
     world.throttle.waited(DB, "a", Cause.PACE, 2.0)
     if not recalled_first:
-        world.courses.recall([before])
+        world.runs.recall([before])
     assert (
         written(items=80, batches=8, batch_s=8.0, waited_s={"pace": 32.0, "window": 5.0})
         == world.so_far()
     )
-    assert 0.0 == world.courses.running[DB].held_s(world.throttle.updates[DB, "a"])
+    assert 0.0 == world.runs.running[DB].held_s(world.throttle.updates[DB, "a"])
     world.see(9)
     assert [("a", Outcome.DONE, 9, 8)] == world.ended()
 
 
 def test_newest_of_what_was_open_goes_on(world: CourseWorld) -> None:
     """Where several runs of an update had not ended, it is the last one that goes on."""
-    world.courses.recall([written(started_s=NOON_S - 5000), written()])
+    world.runs.recall([written(started_s=NOON_S - 5000), written()])
     world.begin("a", 0)
     assert NOON_S - 1000 == world.so_far().started_s
 
@@ -60,12 +60,12 @@ def test_ended_while_the_server_did_not_look(
     ended_s: float | None,
 ) -> None:
     """What is not in the queue any more after a restart has ended, also while another runs."""
-    world.courses.recall([written(outcome=outcome, ended_s=ended_s)])
+    world.runs.recall([written(outcome=outcome, ended_s=ended_s)])
     world.begin("b", 0)
-    world.courses.see_recalled("state", frozenset(), NOON_S)
-    world.courses.see_recalled(DB, frozenset({"a", "b"}), NOON_S)
+    world.runs.see_recalled("state", frozenset(), NOON_S)
+    world.runs.see_recalled(DB, frozenset({"a", "b"}), NOON_S)
     assert [] == world.ended()
-    world.courses.see_recalled(DB, frozenset({"b"}), NOON_S + 1)
+    world.runs.see_recalled(DB, frozenset({"b"}), NOON_S + 1)
     assert [("a", expected, expected_s, 7)] == world.ended()
     world.see(2, "b")
     assert [] == world.ended()
@@ -77,40 +77,40 @@ def test_ended_while_the_server_did_not_look(
 def test_written_once_a_minute(world: CourseWorld) -> None:
     """An update that goes on is written when it is new, and then once a minute."""
     assert 60 == WRITE_EVERY_S
-    assert [] == world.courses.due(NOON_S)
+    assert [] == world.runs.due(NOON_S)
     world.begin("a", 0)
-    due = {at_s: bool(world.courses.due(NOON_S + at_s)) for at_s in (1, 2, 60, 61, 62, 120, 121)}
+    due = {at_s: bool(world.runs.due(NOON_S + at_s)) for at_s in (1, 2, 60, 61, 62, 120, 121)}
     assert [1, 61, 121] == [at_s for at_s, is_due in due.items() if is_due]
 
 
 def test_written_at_once_when_it_is_new_or_aborted(world: CourseWorld) -> None:
     """What is news is not kept for a minute."""
     world.begin("a", 0)
-    assert 1 == len(world.courses.due(NOON_S))
+    assert 1 == len(world.runs.due(NOON_S))
     world.see(1, "a", aborted=True)
-    assert [Outcome.ABORTED] == [entry.outcome for entry in world.courses.due(NOON_S + 1)]
+    assert [Outcome.ABORTED] == [entry.outcome for entry in world.runs.due(NOON_S + 1)]
     world.begin("b", 2)
-    assert ["b"] == [entry.update for entry in world.courses.due(NOON_S + 2)]
+    assert ["b"] == [entry.update for entry in world.runs.due(NOON_S + 2)]
 
 
 def test_clock_that_is_set_back_stops_no_writing(world: CourseWorld) -> None:
     """Where the clock on the wall is set back by a day, it is written all the same."""
     world.begin("a", 0)
-    world.courses.due(NOON_S)
-    assert 1 == len(world.courses.due(NOON_S - 86_400))
+    world.runs.due(NOON_S)
+    assert 1 == len(world.runs.due(NOON_S - 86_400))
 
 
 def test_what_could_not_be_written_comes_again_in_order(world: CourseWorld) -> None:
     """What is put back is asked for again, before what ended since; never more than is kept."""
     world.batch("a", 1)
     world.begin("b", 2)
-    ended = world.courses.ended()
+    ended = world.runs.ended()
     world.begin("c", 3)
-    world.courses.put_back(ended)
-    assert ["a", "b"] == [entry.update for entry in world.courses.unwritten]
-    assert ["a", "b"] == [entry.update for entry in world.courses.ended()]
-    world.courses.put_back([written(update=str(n)) for n in range(MOST_ENTRIES + 5)])
-    kept = world.courses.ended()
+    world.runs.put_back(ended)
+    assert ["a", "b"] == [entry.update for entry in world.runs.unwritten]
+    assert ["a", "b"] == [entry.update for entry in world.runs.ended()]
+    world.runs.put_back([written(update=str(n)) for n in range(MOST_ENTRIES + 5)])
+    kept = world.runs.ended()
     assert (MOST_ENTRIES, str(MOST_ENTRIES + 4)) == (len(kept), kept[-1].update)
 
 
@@ -121,18 +121,18 @@ def test_what_was_due_and_could_not_be_written_is_due_again(
     """Not only after a minute: an update that was aborted may be looked at no more."""
     world.begin("a", 0)
     if aborted:
-        world.courses.due(NOON_S)
+        world.runs.due(NOON_S)
         world.see(1, "a", aborted=True)
-    due = world.courses.due(NOON_S + 1)
-    world.courses.put_back((), due)
-    assert due == world.courses.due(NOON_S + 2)
-    assert [] == world.courses.due(NOON_S + 3)
+    due = world.runs.due(NOON_S + 1)
+    world.runs.put_back((), due)
+    assert due == world.runs.due(NOON_S + 2)
+    assert [] == world.runs.due(NOON_S + 3)
 
 
 def test_first_progress_is_kept(world: CourseWorld) -> None:
     """How far it was when it was first seen stays with it to the end."""
     world.begin("a", 0)
-    world.courses.first_seen(DB, '{"at": 5}')
+    world.runs.first_seen(DB, '{"at": 5}')
     assert '{"at": 5}' == world.so_far().first_progress
     world.see(1)
-    assert ['{"at": 5}'] == [entry.first_progress for entry in world.courses.ended()]
+    assert ['{"at": 5}'] == [entry.first_progress for entry in world.runs.ended()]

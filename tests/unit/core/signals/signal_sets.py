@@ -1,13 +1,13 @@
 """Boards of a server with four cores, for the tests of signals over time."""
 
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
-from synapse_bgthrottle.core.signals.signal_set import Board
+from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
 CORES = 4
 
 
-def board(**thresholds: float | None) -> Board:
-    return Board(thresholds, CORES)
+def signal_set(**thresholds: float | None) -> SignalSet:
+    return SignalSet(thresholds, CORES)
 
 
 def replica(at_s: float, lag_s: float | None, problem: str = "") -> DatabaseSample:
