@@ -167,6 +167,11 @@ class Switchback:
         self._work, self._hush, self._work_s = _Sum(), _Sum(), 0.0
         self.began_s, self.is_hush, self._is_suspicious = -math.inf, True, False
 
+    def leave_out(self) -> None:
+        """Another update works from now on: phases go on, but this experiment is about none."""
+        self._work, self._hush = _Sum(), _Sum()
+        self._has_worked = self._is_suspicious = False
+
     def forget(self) -> None:
         """Clients waited for something else, so that not even what is usual is known any more."""
         self.restart()

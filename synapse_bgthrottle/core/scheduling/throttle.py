@@ -70,7 +70,7 @@ class Throttle:
         database = self.databases[database_name]
         if database.begin(update_name):
             self.updates[key].begin_anew()
-            self.pacer.switchback.restart()
+            self.pacer.switchback.leave_out()
         if database.failures >= FAILURES_UNTIL_ABORT:
             database.forget_failures()  # somebody has started Synapse's loop anew
 

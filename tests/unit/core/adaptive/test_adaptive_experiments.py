@@ -5,6 +5,7 @@ import math
 import pytest
 
 from synapse_bgthrottle.core.scheduling.decision import Conditions
+from synapse_bgthrottle.core.scheduling.state import Facts
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from tests.unit.core.adaptive.server_model import DB, NAME, Server
 
@@ -107,13 +108,37 @@ def test_another_update_is_compared_anew() -> None:
     """Half of an experiment with the one before it is not about it."""
     server = Server()
     _serve(server, 1.6, {DB: 0.1}, slower=1.5)
-    began_s = server.throttle.pacer.switchback.began_s
     server.throttle.begin(DB, "another", False, server.now_s)
-    server.received += 1
-    at = Conditions(server.now_s, 0.0, active_requests=0, requests_answered=server.received)
-    server.throttle.decide(DB, "another", at)
-    assert began_s < server.now_s == server.throttle.pacer.switchback.began_s
-    assert server.throttle.pacer.switchback.is_hush
+    while server.throttle.pacer.switchback.began_s < server.now_s - 1.0:
+        server.pass_time(0.25, busy=True)
+    server.pass_time(8, busy=True)
+    assert 0 == server.throttle.updates[DB, "another"].impact.experiments
+
+
+def test_a_queue_of_short_updates_has_no_hush_for_each() -> None:
+    """A new server has dozens of small ones: among clients they take no longer than by stock."""
+    server = Server(facts=Facts(sees_requests=False))
+    server.active = None
+    for second in range(8):
+        server.pass_time(1)
+        server.throttle.observe(DB, DatabaseSample(at_s=server.now_s, transactions=100.0 * second))
+    begin_s, done = server.now_s, 0
+    while done < 60 and server.now_s < begin_s + 300:
+        name = f"update_{done}"
+        server.throttle.begin(DB, name, True, server.now_s)
+        at = Conditions(server.now_s, 0.0, active_requests=None, requests_answered=0)
+        if server.throttle.decide(DB, name, at).wait_s <= 0:
+            server.throttle.start(DB, name, server.now_s)
+            server.now_s += 0.01
+            server.throttle.finish(DB, name, server.now_s, None, failed=False)
+            done += 1
+        else:
+            server.now_s += 0.1
+        count = 100.0 * server.now_s
+        server.throttle.observe(None, server.sample())
+        server.throttle.observe(DB, DatabaseSample(at_s=server.now_s, transactions=count))
+    assert 60 == done
+    assert 60 > server.now_s - begin_s
 
 
 def _serve(server: Server, seconds: float, batches_s: dict[str, float], slower: float) -> None:
