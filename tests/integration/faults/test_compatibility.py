@@ -29,7 +29,7 @@ MakeServer = Callable[..., VirtualServer]
 # What the list tells of the adaptive pace, on SQLite: the share of the time that is work, without
 # clients (False) and with them.
 UNLIKE = {
-    ("synapse.http.request_metrics._in_flight_requests", False): (0.01, 0.06),
+    ("synapse.http.request_metrics._in_flight_requests", False): (0.1, 0.35),
     ("ModuleApi.delayed_background_call", True): (0.08, 0.1),
 }
 
