@@ -76,7 +76,7 @@ class Recorder:
         self._again: Timer | None = None
         self._looked_s: dict[str, float] = {}
         self._unknown_told: set[str] = set()
-        self._check_store_s = host.now_s() + CHECK_STORE_EVERY_S
+        self._check_store_s = -math.inf
 
     def start(self) -> None:
         """Read what was stored."""

@@ -183,9 +183,12 @@ def test_history_is_stored_unwritten_and_running(virtual_server: MakeServer) -> 
     queued(server, "event_y")
     server.start()
     server.advance(0.5)
-    server.pools["master"].connection.execute("ALTER TABLE bgthrottle_history RENAME TO hidden")
+    server.pools["master"].connection.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON bgthrottle_history"
+        " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    )
     server.advance(60)
-    server.pools["master"].connection.execute("ALTER TABLE hidden RENAME TO bgthrottle_history")
+    server.pools["master"].connection.execute("DROP TRIGGER refuse")
     assert [("first",)] == rows(server, "SELECT update_name FROM bgthrottle_history")
     assert [
         ("event_y", "running", "master"),
