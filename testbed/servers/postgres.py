@@ -72,7 +72,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = ["-p", str(self.port), "-c", f"unix_socket_directories={self._folder}"]
+        # By TCP alone: the path of a socket may be no longer than 107 bytes.
+        options = ["-p", str(self.port), "-c", "unix_socket_directories="]
         for name, value in self._settings.items():
             options += ["-c", f"{name}={value}"]
 
