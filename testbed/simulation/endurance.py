@@ -1,5 +1,6 @@
 """Very many iterations of the decision code alone, with signals that say anything."""
 
+from synapse_bgthrottle.core.adaptive.experiment import LONGEST_HUSH_S
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.signals.samples import ProcessSample
@@ -11,9 +12,9 @@ _LOOK_EVERY_S = 0.25
 _LONGEST_BATCH_S = 0.1
 _BUSY_SHARE = 0.3
 
-# What is explained: a rest at the least duty cycle of 1 % after a batch of 0.1 s, a gap, a
-# comparison, a panic, and some to spare.
-MOST_EXPLAINED_S = 0.1 * 99 + 2.0 + 1.0 + 2.0 + 1.0
+# What is explained: the longest pause after a moment of work, or a rest at the least duty cycle of
+# 1 % after a batch of 0.1 s; a gap, a panic, and some to spare.
+MOST_EXPLAINED_S = max(LONGEST_HUSH_S, 0.1 * 99) + 2.0 + 2.0 + 1.0
 
 
 def longest_wait_s(throttle: Throttle, iterations: int, draw: Uniform) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synapse_bgthrottle.core.adaptive.controller import LOOK_EVERY_S
 from synapse_bgthrottle.core.config.limits import Adaptive
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -41,14 +42,17 @@ def test_any_history(looks: list[Any]) -> None:
 @settings(max_examples=40, derandomize=True)
 @given(LOOKS, st.floats(0, 100), st.floats(0, 100))
 def test_more_pressure_never_a_shorter_wait(looks: list[Any], late_s: float, more_s: float) -> None:
-    """After the same history, the worse the last look was, the longer the wait."""
+    """After the same history, the worse the last look was, the longer the wait.
+
+    Only a gap between requests, looked for every 10 ms, is not waited for at a small share.
+    """
     waits_s = []
     for last_s in (late_s, late_s + more_s):
         made = throttle(Adaptive())
         now_s = play(made, looks)
         made.observe(None, ProcessSample(at_s=now_s, timer_late_s=last_s))
         waits_s.append(made.decide(*KEY, Conditions(now_s, 0.0, active_requests=1)).wait_s)
-    assert waits_s[0] <= waits_s[1]
+    assert waits_s[0] <= waits_s[1] + LOOK_EVERY_S
 
 
 def play(made: Throttle, looks: list[Any]) -> float:

@@ -122,7 +122,8 @@ class Going:
         rest_s: how long that is from its beginning.
         is_comparison: whether a hush is for the comparison's sake alone.
         is_experiment: whether this is a part of an experiment.
-        is_shared: whether others work too, whose moments no batch of this one can make longer.
+        sharers: how many updates share that: each rests within the moments for the others, so that
+            all together do no more than one alone, and no batch of this one makes moments longer.
     """
 
     ratio: float
@@ -134,7 +135,7 @@ class Going:
     rest_s: float = 0.0
     is_comparison: bool = False
     is_experiment: bool = False
-    is_shared: bool = False
+    sharers: int = 1
 
 
 @attrs.define
@@ -256,7 +257,8 @@ class Pacer:
             rest_s=switchback.ends_s - switchback.began_s,
             is_comparison=ratio > LARGEST_TRIAL_RATIO,
             is_experiment=True,
-            is_shared=len(at_work) > 1,
+            rest_ratio=1 / len(at_work),
+            sharers=len(at_work),
         )
 
     def _learn(self, turn: Turn, at_work: Sequence[Worker], now_s: float) -> None:

@@ -16,7 +16,7 @@ _HUSH_LOOKS = 4
 _WORK_LOOKS = 6
 # Up to this share of the time it is the hush that follows from the work, above it the reverse.
 LARGEST_TRIAL_RATIO = _WORK_LOOKS / (_WORK_LOOKS + _HUSH_LOOKS)
-_LONGEST_HUSH_S = 30.0
+LONGEST_HUSH_S = 30.0
 
 # A batch may outlast its moment, and is paid for with a hush of at most this.
 _LONGEST_PAYMENT_S = 600.0
@@ -145,7 +145,7 @@ class Switchback:
         hush_s = _HUSH_LOOKS * self.look_s
         work_s = hush_s * ratio / max(1 - ratio, 0.001)
         if ratio <= LARGEST_TRIAL_RATIO:
-            longest_s = max(_LONGEST_HUSH_S, hush_s) * ratio / (1 - ratio)
+            longest_s = max(LONGEST_HUSH_S, hush_s) * ratio / (1 - ratio)
             work_s = min(_WORK_LOOKS * self.look_s, longest_s)
         self._begin(now_s, work_s, is_hush=False)
         self._is_short = work_s < hush_s

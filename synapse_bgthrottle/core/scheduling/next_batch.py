@@ -64,8 +64,8 @@ def _rest(database: DatabaseState, update: UpdateState, going: Going) -> tuple[f
         batch_s = update.limits.target_duration_ms / 1000
     if isinstance(pace, Adaptive):
         # Amid a batch that outlasts all moments others may work on: then no hush pays for it.
-        is_long = going.is_shared and batch_s > _LONG_BATCH_S
-        pace = DutyCycle(going.ratio if is_long else going.rest_ratio)
+        is_long = going.sharers > 1 and batch_s > _LONG_BATCH_S
+        pace = DutyCycle(going.ratio / going.sharers if is_long else going.rest_ratio)
     rest_s = pacing.rest_s(pace, batch_s)
     floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
     if update.holds.has_outlasted and floor_s > rest_s:

@@ -253,5 +253,5 @@ class Throttle:
 
 def _duty_ratio(pace: Pace, going: Going) -> float | None:
     if isinstance(pace, Adaptive):
-        return going.ratio
+        return going.ratio / going.sharers
     return pace.ratio if isinstance(pace, DutyCycle) else None

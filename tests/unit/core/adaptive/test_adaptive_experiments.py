@@ -47,7 +47,7 @@ def test_a_long_batch_beside_short_ones_is_no_hush() -> None:
 
 
 def test_moments_go_on_while_no_comparison_can_be() -> None:
-    """An index build in another database lasts; this one has no more of the time for it."""
+    """An index build in another database lasts; this one has its half of the time meanwhile."""
     server = Server()
     _serve(server, 20, {DB: 0.1}, slower=1.0)
     server.throttle.begin("state", "an_index", False, server.now_s)
@@ -57,7 +57,7 @@ def test_moments_go_on_while_no_comparison_can_be() -> None:
     begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 300, {DB: 0.1}, slower=1.0)
     share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
-    assert 0.1 < share < 0.97
+    assert 0.03 < share < 0.5
     assert server.update.impact.experiments == experiments
 
 
