@@ -211,7 +211,10 @@ class Recorder:
     async def _look_at(self, database: Database) -> Queue:
         asked_s = self._host.wall_s()
         rows = await database.queue()
-        self._see(database, rows)
+        try:
+            self._see(database, rows)
+        except Exception as error:  # what stands still is started again all the same
+            self._on_internal_error(WHERE, error)
         await self._records.restarter.look(database, rows)
         await self._records.progress.look(database, rows)
         return Queue(asked_s, frozenset(row.name for row in rows))
