@@ -87,6 +87,8 @@ class UpdateModel:
         reactor_s, thread_s, database_s: mean work for one item, by place.
         overhead_thread_s, overhead_database_s: work for each batch, whatever its size.
         cost_factor: what an item costs at a time, as a multiple.
+        works_from_s: until then its batches take as long, and only wait: for a disk, or for another
+            machine. Nobody else is slower by it.
         dear_share, dear_factor: this share of the items costs so many times as much.
         items: how many there are; inf: no end.
         reactor_slice_s: longest time in the reactor at a stretch.
@@ -99,6 +101,7 @@ class UpdateModel:
     overhead_thread_s: float = 0.0005
     overhead_database_s: float = 0.001
     cost_factor: Callable[[float], float] = lambda now_s: 1.0
+    works_from_s: float = 0.0
     dear_share: float = 0.0
     dear_factor: float = 1.0
     items: float = float("inf")

@@ -136,7 +136,9 @@ class Switchback:
             if now_s >= self.ends_s:
                 return self._result(now_s)
         elif now_s >= self.ends_s and not self.is_ending(now_s):
-            self._work_s = self._batch_s if self._is_short else now_s - self.began_s
+            # Nobody may have asked since: there was no update for a while.
+            ended_s = max(self.ends_s, self._ran_s)
+            self._work_s = self._batch_s if self._is_short else ended_s - self.began_s
             self._begin(now_s, self._hush_s(ratio), is_hush=True)
         return None
 
