@@ -1,7 +1,7 @@
 """What the HTTP API says, as records: the server makes them, and the client gets them back.
 
 Below everything else: it imports nothing of ours. `codec` makes JSON of records and records of
-JSON; `openapi` makes the API's description of them.
+JSON. `make openapi` describes the API by them.
 """
 
 from synapse_bgthrottle.schema.codec import MismatchError, decode, to_json
