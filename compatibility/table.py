@@ -15,16 +15,17 @@ Synapse and that Python, and the module of that revision. With `+`, files differ
 
 | tests | what | where |
 |---|---|---|
-| unit | the module's core, which knows no Synapse | the oldest and the newest Synapse, each Python |
-| integration | Synapse's own updater, and the HTTP API, in virtual time | the oldest and the newest Synapse |
+| unit | the core, which knows no Synapse | the oldest and the newest Synapse, each Python |
+| integration | Synapse's own updater, the HTTP API, in virtual time | the oldest and the newest |
 | integration | the updater, what it asks, and missing details | all others |
-| end to end | real processes, SQLite and PostgreSQL: API, levers, history, rules, faults, signals, the \
-adaptive pace, a worker, a replica, little privilege | every version |
+| end to end | API, levers, history, rules, faults, signals, adaptive pace, worker, replica | \
+every version |
 | end to end | tokens | the oldest and the newest |
 | end to end | split databases, more workers, lost connections, updates that misbehave | \
 {OF_TODAY[0]} and the newest |
 | end to end | whole upgrades from old versions | the newest |
 
+End-to-end tests are of real processes, on SQLite and on PostgreSQL.
 `make test` has all other tests, on the newest.
 
 Numbers are passed / failed / skipped.

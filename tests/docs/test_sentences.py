@@ -30,7 +30,9 @@ def pages_by_kind() -> dict[str, list[str]]:
 
 
 KINDS = pages_by_kind()
-TO_BE_SHORT = [f"docs/{page}" for kind in ("Tutorial", "How-to", "Reference") for page in KINDS[kind]]
+TO_BE_SHORT = [
+    f"docs/{page}" for kind in ("Tutorial", "How-to", "Reference") for page in KINDS[kind]
+]
 
 _NOT_PROSE = re.compile(
     r"^( *)```[\s\S]*?^\1```$"  # blocks

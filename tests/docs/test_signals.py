@@ -25,7 +25,7 @@ SAMPLE = (ROOT / "sample_config.yaml").read_text()
 
 def table(page: str, heading: str) -> dict[str, list[str]]:
     """The rows of the table in a section, by the name in backquotes that each begins with."""
-    section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    section = page.split(f"\n## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.M)
     return {name: cells.split(" | ") for name, cells in rows}
 
@@ -103,4 +103,6 @@ def cells(profile: Profile) -> list[str]:
 
 def test_table_of_profiles() -> None:
     """The reference has the numbers of each profile."""
-    assert {name: cells(profile) for name, profile in PROFILES.items()} == table(CONFIGURATION, "Profiles")
+    assert {name: cells(profile) for name, profile in PROFILES.items()} == table(
+        CONFIGURATION, "Profiles"
+    )
