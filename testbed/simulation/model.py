@@ -40,7 +40,7 @@ class ServerModel:
 
 @attrs.frozen(kw_only=True)
 class RequestKind:
-    """A kind of request, by its means; each part of each request is drawn (exponential).
+    """A kind of request, by its means; each part of each request is drawn.
 
     Attributes:
         name: as its servlet is called.
@@ -49,6 +49,7 @@ class RequestKind:
         thread_s: work in the database thread's Python.
         database_s: work in the database. 0 with no `thread_s`: there is no transaction.
         exact: whether each request takes just the means.
+        shape: of the Erlang distribution of each part; 1 is exponential, more varies less.
     """
 
     name: str
@@ -57,6 +58,7 @@ class RequestKind:
     thread_s: float = 0.0
     database_s: float = 0.0
     exact: bool = False
+    shape: int = 1
 
     @property
     def has_transaction(self) -> bool:

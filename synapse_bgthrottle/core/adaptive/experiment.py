@@ -37,7 +37,7 @@ _LEAST_VARIANCE = 0.01
 
 # Suspicion: the last three seconds of work, in their own standard deviations, against the work of
 # before. Requests that meet in a queue are not independent, which inflates the variance so much.
-_SUSPICIOUS = 2.4
+_SUSPICIOUS = 2.7
 _SUSPICION_LOOKS = 12
 _INFLATION = 2.5
 _USUAL_SHARE = 0.3

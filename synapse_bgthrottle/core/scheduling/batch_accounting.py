@@ -3,6 +3,7 @@
 import attrs
 
 from synapse_bgthrottle.core.adaptive.client_activity import ClientActivity
+from synapse_bgthrottle.core.adaptive.effort import Way
 from synapse_bgthrottle.core.scheduling import pacing
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.samples import BatchSample
@@ -96,6 +97,7 @@ def _compare_with_quiet(
 ) -> None:
     if activity.is_quiet(now_s, update.profile.quiet_after_s):
         update.pace.learn_quiet_item(item_ms)
-    elif update.pace.quiet_item_ms:
+    elif update.pace.quiet_item_ms and update.impact.way is not Way.IN_GAPS:
+        # A short batch is mostly what each batch costs, however few items it has.
         slowdown = item_ms / update.pace.quiet_item_ms
         database.signal_set.observe(BatchSample(at_s=now_s, slowdown=slowdown))
