@@ -15,9 +15,10 @@ from synapse_bgthrottle.schema.explanation import (
 )
 from synapse_bgthrottle.schema.history import History, HistoryEntry, Load, SeenHour
 from synapse_bgthrottle.schema.levers import Lever, LeverAnswer, Use, Uses
-from synapse_bgthrottle.schema.official import CurrentUpdate, Enabled, UpdatesStatus
 from synapse_bgthrottle.schema.status import (
+    CurrentUpdate,
     DatabaseStatus,
+    Enabled,
     IndexBuild,
     LastFailure,
     MissingDetail,
@@ -32,6 +33,7 @@ from synapse_bgthrottle.schema.status import (
     StatedSignal,
     ThrottleStatus,
     TimeLeft,
+    UpdatesStatus,
 )
 
 __all__ = [
