@@ -276,7 +276,7 @@ def _waits_for_pressures(case: Case) -> bool:
     return not (is_quiet and activity.watched_for_s(now_s) >= CALM_S)
 
 
-# The texts are those of docs/operation.md. The first rule that holds the update decides; an
+# The texts are those of docs/holds.md. The first rule that holds the update decides; an
 # explanation shows all of them.
 PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
     (Cause.DISABLED, "the server's switch is off", by_switch),
