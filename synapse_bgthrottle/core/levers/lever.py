@@ -84,8 +84,7 @@ class Lever:
         return wall_s < self.ends_s or is_used
 
     def is_meant_by(self, update: str, database: str | None) -> bool:
-        """Whether a request for this name or glob, and this database (None: all), means this
-        lever."""
+        """Whether a request for this name or glob and this database (None: all) means it."""
         named = update == self.update or fnmatch.fnmatchcase(self.update, update)
         return named and database in (None, self.database)
 

@@ -35,8 +35,7 @@ _ENDINGS = {
     "levers": "It goes on when the module can read its tables bgthrottle_*: see Synapse's log.",
     "backoff": _TRIED_AGAIN,
 }
-# By signal: advice for closed budgets that no release ends. Then for those that hold because they
-# cannot be read.
+# By signal: advice for closed budgets that no release ends; then for unreadable ones.
 _STUBBORN = {
     "disk_free": "Free space on the disk: no release ends this.",
     "pause_file": "Remove the file; its path is `signals.pause_file` in the configuration.",
