@@ -20,15 +20,12 @@ from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 from synapse_bgthrottle.homeserver.recorder import Recorder
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseProbe
-from synapse_bgthrottle.homeserver.sampling.sampler import PATIENCE_S, Sampler
+from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 
 logger = logging.getLogger(__name__)
 
 # A change (the server's switch, a window) is seen within this time.
 SLICE_S = 0.5
-
-# How often it is looked whether there is an answer to what was asked.
-_LOOK_S = 0.05
 
 # After an outage each connection of Synapse's pool is dead until somebody has used it, in vain:
 # they are asked from so long before the wait after a failure ends, so that it is not our batch.
@@ -274,13 +271,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         """Have all looked at that is not of now, which mends the sight."""
         since_s = _EVER_S if self._sight is _Sight.OF_ANOTHER else self._sight_is_lost_s
         self._sight = _Sight.FRESH
-        name, begin_s = self._database.name, self._host.now_s()
-        self._sampler.begin(name, self._update_name)
-        self._sampler.hurry(name, self._update_name, since_s)
-        while not self._sampler.has_looked(name, self._update_name, since_s):
-            if self._host.now_s() - begin_s >= PATIENCE_S:
-                return  # what cannot be seen is logged elsewhere, and never holds for ever
-            await self._host.sleep(_LOOK_S)
+        await self._sampler.look_now(self._database.name, self._update_name, since_s)
 
     async def _wait_for_database(self) -> None:
         # Synapse looks for the next update before it calls us again. If the batch failed because

@@ -7,23 +7,26 @@ somebody has put rows into it by hand, and at nothing else.
 import logging
 import math
 
+import attrs
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, WeeklyActivity
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from synapse_bgthrottle.core.reports.problems import listed
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.queue import QueueRow
+from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.homeserver.internals.bounded_calls import BoundedCalls, ServerEndsError
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.internals.timers import Timer
-from synapse_bgthrottle.homeserver.records import Records
-from synapse_bgthrottle.homeserver.storage.lever_writer import Queue
-from synapse_bgthrottle.homeserver.storage.loader import WHERE
-from synapse_bgthrottle.homeserver.storage.store import Stored
+from synapse_bgthrottle.homeserver.progress_tracker import ProgressTracker
+from synapse_bgthrottle.homeserver.restarter import Restarter
+from synapse_bgthrottle.homeserver.storage.lever_writer import LeverWriter, Queue
+from synapse_bgthrottle.homeserver.storage.loader import WHERE, StoreLoader
+from synapse_bgthrottle.homeserver.storage.store import Store, Stored
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,29 @@ LONGEST_AGAIN_S = 600.0
 
 # An iteration that ended, and none after it for this long, was the last one for now.
 _LINGER_S = 1.0
+
+
+@attrs.frozen
+class Records:
+    """The owners of what is known of updates.
+
+    Attributes:
+        store: the module's tables.
+        loader: reads them at the start; until then every update is held.
+        levers: changes pauses, overrides and releases, in the tables first.
+        runs: the updates under way, and those that ended and are not written yet.
+        progress: how far updates are.
+        restarter: starts Synapse's updates again where they stand still.
+        week: in which hours clients are active.
+    """
+
+    store: Store
+    loader: StoreLoader
+    levers: LeverWriter
+    runs: UpdateRuns
+    progress: ProgressTracker
+    restarter: Restarter
+    week: WeeklyActivity
 
 
 class Recorder:

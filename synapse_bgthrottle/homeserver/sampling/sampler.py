@@ -29,6 +29,9 @@ LINGER_S = 1.0
 # A database that is asked and does not answer for this long is one that does not answer.
 PATIENCE_S = 3.0
 
+# How often it is looked whether there is an answer to what was asked.
+_LOOK_S = 0.05
+
 Observe = Callable[[str | None, Sample], None]
 
 
@@ -89,7 +92,20 @@ class Sampler:
         is_its_own = self._asked_for.get(database_name) == update_name
         return is_its_own and all(poller.told_s >= since_s for poller in self._asked(database_name))
 
-    def hurry(self, database_name: str, update_name: str, since_s: float) -> None:
+    async def look_now(self, database_name: str, update_name: str, since_s: float) -> None:
+        """Have all asked that was not asked since, and wait for the answers.
+
+        What does not answer in time is logged elsewhere: it never holds for ever.
+        """
+        begin_s = self._host.now_s()
+        self.begin(database_name, update_name)
+        self._hurry(database_name, update_name, since_s)
+        while not self.has_looked(database_name, update_name, since_s):
+            if self._host.now_s() - begin_s >= PATIENCE_S:
+                return
+            await self._host.sleep(_LOOK_S)
+
+    def _hurry(self, database_name: str, update_name: str, since_s: float) -> None:
         """Ask what was not asked since, or of the database for another update, at once."""
         now_s, database = self._host.now_s(), self._databases[database_name]
         for poller in self._asked(database_name):
