@@ -17,7 +17,7 @@ from synapse_bgthrottle.core.scheduling.holds import PRECEDENCE
 from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [
     (page.name, number, block)
     for page in PAGES

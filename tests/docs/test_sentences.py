@@ -17,6 +17,7 @@ MOST_WORDS = 40
 PARTS = [
     ("README.md", ""),
     ("docs/first-hour.md", ""),
+    ("docs/benchmarks.md", ""),
     ("docs/glossary.md", ""),
     ("docs/operation.md", "## Levers"),
     ("docs/operation.md", "## What to do when"),
