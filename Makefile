@@ -72,7 +72,7 @@ format: $(VENV)/.dev
 
 # Not in place: an error must not leave half of it.
 openapi: $(VENV)/.test
-	$(BIN)/python -m synapse_bgthrottle.schema.openapi > openapi.new
+	$(BIN)/python -m testbed.openapi.describe > openapi.new
 	mv openapi.new synapse_bgthrottle/api/openapi.json
 
 # Each run is a file in .bench/runs, and is not run again without FRESH=1: it can be stopped at any
