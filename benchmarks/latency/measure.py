@@ -30,8 +30,8 @@ from testbed.servers.server import SynapseServer, SynapseWorker
 from testbed.waiting import wait_until
 
 # The first requests on a fresh copy are slow, whatever runs. Without clients nobody is compared.
-_WARM_UP_S, _BEFORE_S = 20.0, 40.0
-_SETTLE_S = 10.0
+_ALONE_S = (20.0, 60.0)
+_SETTLE_S = (0.0, 10.0)
 _WORKERS = 2
 _LOOK_EVERY_S = 0.2
 _TELL_AHEAD_S = 2.0
@@ -60,12 +60,18 @@ class Run:
         arm: who decides.
         seconds: how long, with the update.
         harmful_after_s: for `turns_harmful`.
+        alone_s: from when on clients alone are compared, and until when; the update begins then.
     """
 
     cell: Cell
     arm: Arm
     seconds: float
     harmful_after_s: float = 300.0
+    alone_s: tuple[float, float] = attrs.field()
+
+    @alone_s.default
+    def _alone_s(self) -> tuple[float, float]:
+        return _ALONE_S if LOADS[self.cell.load].rates_per_s else _SETTLE_S
 
 
 @contextmanager
@@ -104,11 +110,9 @@ def measure(run: Run, database: Database, folder: Path) -> dict[str, Any]:
     with deployed(folder, run, database) as deployment:
         log_path = deployment.server.log_path
         load = _Load(Sender(folder, deployment.urls, crowd, run.cell.load), run.cell.load)
-        has_clients = bool(LOADS[run.cell.load].rates_per_s)
-        alone_s = (_WARM_UP_S, _WARM_UP_S + _BEFORE_S) if has_clients else (0.0, _SETTLE_S)
-        load.until(load.begin_s + alone_s[1])
+        load.until(load.begin_s + run.alone_s[1])
         begin_s, used_s = time.time(), (deployment.cpu_s(), database.cpu_s())
-        end_s = load.begin_s + alone_s[1] + run.seconds
+        end_s = load.begin_s + run.alone_s[1] + run.seconds
         done_s: list[float] = []
         if run.arm.runs:
             update = UPDATES[run.cell.update]
@@ -129,7 +133,7 @@ def measure(run: Run, database: Database, folder: Path) -> dict[str, Any]:
         log = deployment.server.log()
     return {
         "piece_s": load.piece_s,
-        "before_s": alone_s,
+        "before_s": run.alone_s,
         "during_s": [begin_s - load.begin_s, begin_s - load.begin_s + passed_s],
         "done_s": done_s,
         "pieces": pieces,

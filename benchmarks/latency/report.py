@@ -1,7 +1,7 @@
 """The tables and the picture, of whatever runs there are.
 
 `python -m benchmarks.latency.report` prints a table for each cell. With `--docs docs` it makes
-docs/benchmarks/runs.md and docs/front.svg, and the rows of the first table in docs/benchmarks.md.
+docs/benchmarks/runs.md and docs/front.svg, and the table and the losses in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -9,20 +9,29 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.latency.arms import CONTROL, PROFILES, STOCK, UNTHROTTLED
-from benchmarks.latency.cells import NO_UPDATE, PLAN, Cell
+from benchmarks.latency.cells import NO_UPDATE, PLAN, Cell, cell
 from benchmarks.latency.statistics import Estimate
 from benchmarks.latency.summary import PHASES, Figures, summarise
 from benchmarks.plots import document, front
+from testbed.data.made_updates import WAITS
 
 Cells = Mapping[str, Mapping[str, Figures]]
 
+_DEFAULT = "balanced"
+# Shares of the time of an update that harms nobody; of unthrottled's speed on an idle server; CPU.
+_HARMLESS_AIMS = {"2 to 5": 0.85, "after": 0.9}
+_WORDS = {"2 to 5": "minutes 2 to 5", "after": "after minute 5"}
+_IDLE_AIM = 1.05
+_OWN_CPU_AIM = 0.01
+
 _SHOWN = (UNTHROTTLED, STOCK, *PROFILES[:3])
 OVERVIEW = document.head(("update, load", "stock, items/s", *_SHOWN))
+LOSSES = "## Where it loses"
 _DETAILS = document.head(
     (
         "arm",
@@ -62,14 +71,14 @@ def load(folder: Path) -> dict[str, dict[str, Figures]]:
     runs: dict[Cell, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(folder.glob("*.json")):
         run = json.loads(path.read_text())
-        cell = Cell(run["update"], run["load"], run["deployment"], arms=())
-        runs[cell.control if run["arm"] == CONTROL else cell][run["arm"]].append(run)
+        of = Cell(run["update"], run["load"], run["deployment"], arms=())
+        runs[of.control if run["arm"] == CONTROL else of][run["arm"]].append(run)
     names = [str(cell) for cell in PLAN]
     found = {}
-    for cell in sorted(runs, key=lambda c: names.index(str(c)) if str(c) in names else len(names)):
-        if cell.update != NO_UPDATE:
-            controls = runs[cell.control][CONTROL] if cell.control in runs else []
-            found[str(cell)] = summarise({CONTROL: controls, **runs[cell]})
+    for of in sorted(runs, key=lambda c: names.index(str(c)) if str(c) in names else len(names)):
+        if of.update != NO_UPDATE:
+            controls = runs[of.control][CONTROL] if of.control in runs else []
+            found[str(of)] = summarise({CONTROL: controls, **runs[of]})
     return found
 
 
@@ -81,6 +90,43 @@ def overview(cells: Cells) -> list[str]:
         items = "" if stock is None else _number(stock.items_per_s)
         rows.append(_row((name, items, *(_short(figures.get(arm)) for arm in _SHOWN))))
     return rows
+
+
+def losses(cells: Cells) -> list[str]:
+    """Where the default profile misses its aims, a sentence each."""
+    found = [
+        f"- **{name}**: {sentence}."
+        for name, figures in cells.items()
+        if _DEFAULT in figures
+        for sentence in (
+            *_loses_to_stock(figures[_DEFAULT], figures.get(STOCK)),
+            *_loses_alone(cell(name), figures[_DEFAULT]),
+        )
+    ]
+    return found or ["- In no cell that was measured."]
+
+
+def _loses_to_stock(ours: Figures, stock: Figures | None) -> Iterator[str]:
+    if ours.of_stock is not None and ours.of_stock.value < 1:
+        yield f"it has {ours.of_stock} times stock's speed"
+    if stock is None:
+        yield "not known, because stock was not measured beside it"
+    elif ours.slowdown is not None and stock.slowdown is not None:
+        if ours.slowdown.value > stock.slowdown.value:
+            yield f"clients' latency is {ours.slowdown}, and with stock {stock.slowdown}"
+
+
+def _loses_alone(of: Cell, ours: Figures) -> Iterator[str]:
+    aims = _HARMLESS_AIMS if of.update == WAITS else {}
+    for phase, aim in aims.items():
+        if phase in ours.phases and ours.phases[phase].duty_ratio < aim:
+            share = ours.phases[phase].duty_ratio
+            yield f"it has {share:.0%} of the time ({_WORDS[phase]}); the aim is {aim:.0%}"
+    fastest = ours.of_unthrottled
+    if of.load == "idle" and fastest is not None and fastest.value < _IDLE_AIM:
+        yield f"it has {fastest} of unthrottled's speed; the aim is {_IDLE_AIM}"
+    if ours.own_cpu is not None and ours.own_cpu > _OWN_CPU_AIM:
+        yield f"its own CPU in the reactor is {ours.own_cpu:.2%} of a core"
 
 
 def details(name: str, figures: Mapping[str, Figures]) -> str:
@@ -167,7 +213,9 @@ def main() -> None:
     print(OVERVIEW, *overview(cells), "", *tables, sep="\n")
     if options.docs is not None:
         page = options.docs / "benchmarks.md"
-        page.write_text(document.with_rows(page.read_text(), OVERVIEW, overview(cells)))
+        text = document.with_rows(page.read_text(), OVERVIEW, overview(cells))
+        text = document.with_section(text, LOSSES, "\n".join(losses(cells)))
+        page.write_text(text)
         (options.docs / "benchmarks" / "runs.md").write_text("\n".join([_RUNS_HEAD, *tables]))
         (options.docs / "front.svg").write_text(front.svg(front.points(cells)))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import tempfile
 import time
@@ -26,8 +27,10 @@ from testbed.data import provenance, template
 from testbed.data.databases import open_database
 from testbed.servers.process import ROOT
 
-# What does not learn is the same in its tenth minute as in its third.
-_LONGEST_FIXED_MINUTES = 3.0
+# What does not learn is the same in its tenth minute as in its second.
+_LONGEST_FIXED_MINUTES = 2.0
+# What a run takes besides: a copy of the database, and the start of a server.
+_SET_UP_S = 20.0
 
 
 def path_of(folder: Path, of: Cell, arm: str, number: int) -> Path:
@@ -52,6 +55,7 @@ def main() -> None:
         arms = tuple(dict.fromkeys([*options.arms, *extra]))
         cells = [Cell(each.update, each.load, each.deployment, arms) for each in cells]
     options.runs.mkdir(parents=True, exist_ok=True)
+    ends_s = time.monotonic() + options.within * 60
     for each, name, number in planned(cells, options.rounds):
         path = path_of(options.runs, each, name, number)
         if path.exists() and not options.fresh:
@@ -60,6 +64,8 @@ def main() -> None:
         learns = arm.module is not None or name == CONTROL
         minutes = options.minutes if learns else min(options.minutes, _LONGEST_FIXED_MINUTES)
         run = Run(each, arm, minutes * 60, options.harmful_after * 60)
+        if time.monotonic() + run.alone_s[1] + run.seconds + _SET_UP_S > ends_s:
+            continue
         print(f"{path.stem} ... ", end="", flush=True)
         begin_s = time.monotonic()
         found = _run(run, options)
@@ -122,9 +128,10 @@ def _options() -> argparse.Namespace:
         "--minutes",
         type=float,
         default=3,
-        help="of each arm with the update; 3 at most for those that do not learn",
+        help="of each arm with the update; 2 at most for those that do not learn",
     )
     add("--harmful-after", type=float, default=5, help="minutes, for turns_harmful")
+    add("--within", type=float, default=math.inf, help="minutes: begin no run that ends later")
     add("--fresh", action="store_true", help="what is there too")
     add("--events", type=int, default=300_000, help="of history")
     add("--cache", type=Path, default=Path(".bench"), help="where the data is kept")

@@ -229,6 +229,8 @@ _Sides = tuple[Sequence[Sequence[float]], Sequence[Sequence[float]]]
 def _speed_ratio(own: Sequence[_Compared], base: Sequence[_Compared] | None) -> Estimate | None:
     if not base:
         return None
+    if own is base:
+        return Estimate(1.0, 1.0, 1.0)
     sides: _Sides = [one.items_per_s for one in own], [one.items_per_s for one in base]
     return bootstrap([sides], _ratio_of_means, _sides_again)
 

@@ -200,6 +200,38 @@ def test_controls_are_shared(folder: Path) -> None:
     assert pytest.approx(1.2) == value(cells["event_resign-34"]["stock"].slowdown)
 
 
+def test_losses_are_sentences(runs: dict[str, list[dict[str, Any]]]) -> None:
+    """Whatever the default profile misses is said: speed, harm, shares of the time, its own CPU."""
+    stock = [run("stock", 200, 1.2)]
+    worse = runs | {"balanced": [run("balanced", 100, 1.3, own_cpu=0.02)]}
+    harmless = {"stock": stock, "balanced": [run("balanced", 200, seconds=400)]}
+    idle = {"unthrottled": [run("unthrottled", 200)], "balanced": [run("balanced", 200)]}
+    said = {
+        name: report.losses({name: summarise(some)})
+        for name, some in (
+            ("event_search-34", worse),
+            ("waits-15", harmless),
+            ("event_search-idle", idle),
+        )
+    }
+    assert [
+        "it has 0.50 [0.50, 0.50] times stock's speed.",
+        "clients' latency is 1.30 [1.30, 1.30], and with stock 1.20 [1.20, 1.20].",
+        "its own CPU in the reactor is 2.00% of a core.",
+    ] == [line.removeprefix("- **event_search-34**: ") for line in said["event_search-34"]]
+    assert [
+        "it has 50% of the time (minutes 2 to 5); the aim is 85%.",
+        "it has 50% of the time (after minute 5); the aim is 90%.",
+    ] == [line.removeprefix("- **waits-15**: ") for line in said["waits-15"]]
+    assert [
+        "not known, because stock was not measured beside it.",
+        "it has 1.00 [1.00, 1.00] of unthrottled's speed; the aim is 1.05.",
+    ] == [line.removeprefix("- **event_search-idle**: ") for line in said["event_search-idle"]]
+    assert ["- In no cell that was measured."] == report.losses(
+        {"event_search-34": summarise(runs)}
+    )
+
+
 def test_page_has_the_table_that_is_made() -> None:
     """docs/benchmarks.md has the overview's head, for the command to find; rows are as wide."""
     page = (ROOT / "docs" / "benchmarks.md").read_text()
@@ -215,13 +247,21 @@ def test_documents(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """One command makes the tables and the picture of the documentation."""
     docs = tmp_path / "docs"
     (docs / "benchmarks").mkdir(parents=True)
-    (docs / "benchmarks.md").write_text(f"# Benchmarks\n\n{report.OVERVIEW}\n| old |\n\nEnd.\n")
+    parts = [
+        "# Benchmarks",
+        f"{report.OVERVIEW}\n| old |",
+        report.LOSSES,
+        "- old",
+        "## How",
+        "End.\n",
+    ]
+    (docs / "benchmarks.md").write_text("\n\n".join(parts))
     monkeypatch.setattr("sys.argv", ["report", "--runs", str(folder), "--docs", str(docs)])
     report.main()
     text = (docs / "benchmarks.md").read_text()
     assert "| event_search-34 |" in text
-    assert "| old |" not in text
-    assert text.endswith("\n\nEnd.\n")
+    assert "old" not in text
+    assert text.endswith("\n- In no cell that was measured.\n\n## How\n\nEnd.\n")
     assert "## event_search-34" in (docs / "benchmarks" / "runs.md").read_text()
     ElementTree.parse(docs / "front.svg")
 
@@ -276,7 +316,8 @@ def test_arms_of_ones_own() -> None:
 def test_cells_have_names() -> None:
     """A cell of the plan is found by its name; others are made; what is unknown is refused."""
     for each in PLAN:
-        assert each == cell(str(each))
+        assert str(each) == str(cell(str(each)))
+    assert PLAN[0] == cell(str(PLAN[0]))
     assert set(DEPLOYMENTS) == {each.deployment for each in PLAN}
     assert Cell("event_resign", "burst", "workers") == cell("event_resign-burst-workers")
     for name in ("nothing-15", "event_resign-16", "event_resign-15-nowhere"):
