@@ -111,9 +111,8 @@ def _loses_to_stock(ours: Figures, stock: Figures | None) -> Iterator[str]:
         yield f"it has {ours.of_stock} times stock's speed"
     if stock is None:
         yield "not known, because stock was not measured beside it"
-    elif ours.slowdown is not None and stock.slowdown is not None:
-        if ours.slowdown.value > stock.slowdown.value:
-            yield f"clients' latency is {ours.slowdown}, and with stock {stock.slowdown}"
+    elif (latency := ours.slowdown) and stock.slowdown and latency.value > stock.slowdown.value:
+        yield f"clients' latency is {latency}, and with stock {stock.slowdown}"
 
 
 def _loses_alone(of: Cell, ours: Figures) -> Iterator[str]:

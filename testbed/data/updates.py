@@ -1,4 +1,4 @@
-"""The updates that are measured, and how each is queued anew."""
+"""The updates to measure, and how to queue each again."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from testbed.data.template import Span
 
 Progress = dict[str, Any]
 
-# A one-shot: of one item, the index.
+# A one-shot, which is one item: the index.
 INDEX_BUILD = "events_jump_to_date_index"
 
-_NEW_KEY_ID = "ed25519:a_test"  # of testbed.servers.server
+_NEW_KEY_ID = "ed25519:a_test"  # from testbed.servers.server
 
 
 @attrs.frozen
@@ -27,8 +27,8 @@ class Update:
 
     Attributes:
         begin: its progress when nothing is done.
-        reset: makes the work of what was done undone.
-        is_slow_to_reset: seconds, and not milliseconds.
+        reset: undoes its work.
+        is_slow_to_reset: whether that takes seconds.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Update:
 
 
 def queue(database: Database, update: Update, progress: Progress) -> None:
-    """Put it into the queue, or where it is there already, at another progress."""
+    """Put the update into the queue, or change its progress if it is there."""
     if progress_of(database, update) is None:
         database.execute(
             "INSERT INTO background_updates (update_name, progress_json) VALUES (%s, %s)",
@@ -54,7 +54,7 @@ def queue(database: Database, update: Update, progress: Progress) -> None:
 
 
 def progress_of(database: Database, update: Update) -> Progress | None:
-    """Its progress; None when it is not in the queue."""
+    """Its progress; None: not in the queue."""
     rows = database.execute(
         "SELECT progress_json FROM background_updates WHERE update_name = %s", update.name
     )
@@ -67,7 +67,7 @@ def _reset_search(database: Database, span: Span) -> None:
 
 
 def _reset_signatures(database: Database, span: Span) -> None:
-    # Only the key's name: the update does not look at the signature that it replaces.
+    # Only the key's name: the update does not read the signature that it replaces.
     database.execute(
         "UPDATE event_json SET json = REPLACE(json, %s, %s) WHERE event_id IN"
         " (SELECT event_id FROM events WHERE stream_ordering BETWEEN %s AND %s)"
@@ -82,7 +82,7 @@ def _reset_signatures(database: Database, span: Span) -> None:
 
 
 def _reset_nothing(database: Database, span: Span) -> None:
-    # Writing the same value again is the same work. Dead rows are left to pages' own pruning.
+    # To write the same value again is the same work. PostgreSQL prunes the dead rows itself.
     del database, span
 
 

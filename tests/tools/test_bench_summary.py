@@ -1,4 +1,4 @@
-"""From runs to figures, from figures to tables and a picture."""
+"""Benchmark results, from runs to figures, tables and a picture."""
 
 import json
 import re

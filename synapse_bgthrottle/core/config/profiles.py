@@ -11,8 +11,7 @@ class Profile:
 
     Attributes:
         tolerance_ratio: how much slower clients' requests may become, as Synapse measures them;
-            inf: no limit. Requests also wait until Synapse reads them, so clients may see up to
-            twice that.
+            inf: no limit. Clients also wait until Synapse reads a request: up to twice that.
         like_stock: whether an update may always be as fast, and slow clients down as much, as with
             stock Synapse, unless a pressure is high.
         busy_target_ms: wanted duration of a batch while clients are active.

@@ -84,8 +84,7 @@ class Lever:
         return wall_s < self.ends_s or is_used
 
     def is_meant_by(self, update: str, database: str | None) -> bool:
-        """Whether a request for this name or glob, and this database (None: all), means this
-        lever."""
+        """Whether a request for this name or glob and this database (None: all) means it."""
         named = update == self.update or fnmatch.fnmatchcase(self.update, update)
         return named and database in (None, self.database)
 
@@ -134,40 +133,3 @@ class Levers:
         """With the levers made, and without those that ended."""
         gone = {lever.lever_id for lever in ended}
         return Levers((*(v for v in self.all if v.lever_id not in gone), *made))
-
-
-@attrs.frozen
-class Use:
-    """One request of an administrator, for the history.
-
-    Attributes:
-        use_id: its unique id.
-        at_ms: when, in ms since the epoch.
-        author: who sent it, a Matrix user ID.
-        action: a value of `request.Action`.
-        update, database, reason, settings: as given.
-        ends_ms: end of the lever made, in ms since the epoch; None: no lever was made.
-    """
-
-    use_id: str
-    at_ms: int
-    author: str
-    action: str
-    update: str
-    database: str | None
-    reason: str
-    settings: Mapping[str, Any]
-    ends_ms: int | None
-
-    def stated(self) -> schema.Use:
-        """The request as the HTTP API returns it."""
-        return schema.Use(
-            at_ms=self.at_ms,
-            author=self.author,
-            action=self.action,
-            update=self.update,
-            database=self.database,
-            reason=self.reason,
-            settings=self.settings,
-            ends_ms=self.ends_ms,
-        )

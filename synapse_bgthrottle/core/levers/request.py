@@ -40,8 +40,7 @@ _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # Far more than anybody needs, and few enough to check each quickly.
 _MOST_KEYS = 50
 _MOST_WINDOWS = 100
-# Size as JSON. A status has up to a hundred overrides every few seconds, and a thousand uses are
-# kept.
+# Size as JSON. A status has up to a hundred overrides, and a thousand uses are kept.
 _LARGEST_SETTINGS_BYTES = 4096
 
 

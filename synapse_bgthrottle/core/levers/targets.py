@@ -22,8 +22,7 @@ class Target:
 
     Attributes:
         database: its name.
-        pending: names in its queue, in order; None: the queue could not be read, or was not asked
-            for.
+        pending: names in its queue, in order; None: unreadable, or not asked for.
         known: names of the updates that the server can run; empty: unknown.
     """
 
@@ -140,8 +139,7 @@ def _of_database(
 
 
 def _is_told(targets: Sequence[Target]) -> bool:
-    # If Synapse's private attributes have changed, databases appear later, and updates' names
-    # never.
+    # Without Synapse's private attributes, databases appear later, and updates' names never.
     return bool(targets) and all(target.known for target in targets)
 
 

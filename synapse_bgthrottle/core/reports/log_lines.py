@@ -1,7 +1,6 @@
 """The log lines for administrators. Pure.
 
-Decisions: a line for each change, none for each batch. Samples: signals that are not observable,
-and index builds.
+Decisions: a line for each change, not for each batch. Samples: missing signals, index builds.
 """
 
 import logging

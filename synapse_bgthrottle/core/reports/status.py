@@ -106,8 +106,7 @@ def status(
 
 
 def _duty_ratio(databases: Sequence[schema.DatabaseStatus]) -> float | None:
-    # All databases share one adaptive pace. If several are busy, the highest ratio shows what it
-    # allows.
+    # All databases share one adaptive pace. The highest ratio shows what it allows.
     ratios = [database.current.duty_cycle_ratio for database in databases if database.current]
     return max((ratio for ratio in ratios if ratio is not None), default=None)
 
@@ -136,8 +135,7 @@ def _database(
     first = current.name if current else look.current
     pauses = [lever for lever in levers if lever.kind is LeverKind.PAUSE]
     failure = _last_failure(throttle, look.name)
-    # A failure of an update that is no longer pending is of no interest, because nothing is tried
-    # again.
+    # An update that is no longer pending is not tried again: ignore its failure.
     is_over = failure is not None and names is not None and failure.update not in names
     return schema.DatabaseStatus(
         name=look.name,
@@ -210,6 +208,7 @@ def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
         return None
     is_due = standing is not None and standing.due_s < math.inf
     return schema.Restart(
+        since_ms=None if standing is None else moment.ms_at(standing.since_s),
         due_ms=moment.ms_at(standing.due_s) if standing is not None and is_due else None,
         held_by="" if standing is None else standing.held_by,
         count=restarts.count,

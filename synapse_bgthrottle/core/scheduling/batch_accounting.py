@@ -36,14 +36,13 @@ def settle(
     Args:
         database: the update's database.
         update: the update.
-        activity: tells whether clients were active.
+        activity: knows whether clients were active.
         batch: the batch.
     """
     idle_s = update.batch.idle_s(batch.end_s)
     work_s = pacing.work_s(batch.took_s, idle_s, update.limits.target_duration_ms)
     database.batch_ended(batch.end_s, work_s, failed=batch.failed)
-    # Idle time is not measured to the millisecond. If most of the batch was idle, the rest is
-    # mostly error.
+    # Idle time is not measured to the millisecond: after a long one, the rest is mostly error.
     teaches = not batch.failed and idle_s <= work_s
     asked_items = _asked_items(update)
     done_items = _done_items(batch, asked_items)

@@ -26,8 +26,7 @@ class Cause(enum.Enum):
 
     @property
     def is_hold(self) -> bool:
-        """Whether it stops the update and all behind it in the queue. Other causes only space
-        batches."""
+        """Whether it stops the update and all behind it; other causes only space batches."""
         return self in _HOLDS
 
     @property

@@ -1,7 +1,6 @@
 """What holds an update: one list of rules, in order of precedence. Pure.
 
-The rules only look. `note_openings` (before them) and `note` (after them) record since when an
-update is held.
+The rules only look. `note_openings` (before) and `note` (after) record since when it is held.
 """
 
 import enum
@@ -292,7 +291,8 @@ PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
 
 
 def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
-    """Reset the clocks of holds that are open now, and leave out time without measurements."""
+    """Reset the clocks of windows and budgets that are open, and leave out time without
+    measurements."""
     before, limits = update.decided, update.limits
     if before.cause is not None and before.cause.is_unmeasured:
         # Do not restart the budget's clock: with short windows `max_hold` would never be reached.

@@ -75,8 +75,7 @@ def _rest(database: DatabaseState, update: UpdateState, going: Going) -> tuple[f
 
 
 def _rate_wait_s(update: UpdateState, pace_s: float, now_s: float) -> float:
-    """Seconds to wait for `max_items_per_second`; without such a limit, the same as the pace's
-    wait."""
+    """Seconds to wait for `max_items_per_second`; without it, the same as for the pace."""
     # Use the present limit: an override that has ended must not hold the update any longer.
     free_from_s = update.pace.free_from_s(update.limits.max_items_per_second)
     return pace_s if free_from_s is None else free_from_s - now_s

@@ -42,8 +42,7 @@ class Observer:
         pacer.sees_requests = facts.sees_requests
         pacer.switchback.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
-        # The last count per database, and the counts that changed since the last sum of all
-        # databases.
+        # The last counts by database, and those that changed since the last sum of all.
         self._counted: dict[str, float] = {}
         self._transactions: dict[str, float] = {}
         # Total time and number of our queries per database, and the databases with a new answer.
@@ -85,8 +84,7 @@ class Observer:
         databases: Mapping[str, DatabaseState],
         updates: Mapping[UpdateKey, UpdateState],
     ) -> None:
-        """Take a sample of a database: its batch's lock waits, and its clients if requests are
-        unknown."""
+        """Take a sample of a database: lock waits, and clients if requests are unknown."""
         at_work = working(databases, updates)
         if name in at_work and at_work[name].batch.start_s is not None:
             at_work[name].batch.look(sample)

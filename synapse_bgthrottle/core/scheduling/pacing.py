@@ -42,8 +42,7 @@ def rest_s(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
 def work_s(took_s: float, idle_s: float, target_ms: float) -> float:
     """Seconds of a batch that a rest pays for: without lock waits and standstills.
 
-    Idle time is not measured exactly. So a batch with idle time counts at least as much as one of
-    the target duration.
+    Idle time is inexact, so a batch with idle time counts at least as one of the target duration.
     """
     return max(took_s - idle_s, min(took_s, target_ms / 1000))
 

@@ -202,8 +202,7 @@ class HoldClock:
 
 @attrs.define
 class ReleaseUse:
-    """Releases that an update has used. A release that allowed one batch counts until the update is
-    done.
+    """Releases that an update has used. A used release counts until the update is done.
 
     Attributes:
         in_force: ids of the releases in force when the last batch was allowed.
@@ -392,8 +391,7 @@ class UpdateState:
 
     Attributes:
         effective: its limits, with the overrides in force.
-        one_shot: whether it does all its work in one call. Synapse flags it so, or `quirks` lists
-            it.
+        one_shot: whether it does all its work in one call, by Synapse's flag or by `quirks`.
         decided: the last decision.
         holds: since when it is held.
         releases: the releases that it has used.

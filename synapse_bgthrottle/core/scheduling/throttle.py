@@ -63,8 +63,7 @@ class Throttle:
                 self._facts.cores,
                 is_sqlite=database_name in self._facts.sqlite_databases,
             )
-            # Complete at once: other code looks up the update of every database that is listed
-            # here.
+            # Complete at once: other code looks up the update of every database here.
             self.databases[database_name] = DatabaseState(
                 now_s, signal_set, update_name=update_name
             )

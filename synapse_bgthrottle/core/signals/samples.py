@@ -1,7 +1,6 @@
 """Samples: raw values, one record for each source. Plain data.
 
-None means that the value could not be read: no privilege, an old version, or SQLite. It never means
-0.
+None means that the value could not be read (no privilege, old version, SQLite), never 0.
 """
 
 from collections.abc import Mapping
@@ -16,8 +15,7 @@ class ProcessSample:
     Attributes:
         at_s: when, monotonic.
         timer_late_s: how late this sample's own timer was.
-        pool_wait_s, pool_waits: time that all transactions waited for a connection, and their
-            number.
+        pool_wait_s, pool_waits: time that transactions waited for a connection; their number.
         tick_s, ticks: time of the event loop's turns, and their number.
         responses: by kind of request, total response time and number. Kinds on which clients wait
             on purpose, such as long polls, are left out.
@@ -48,8 +46,7 @@ class DatabaseSample:
         transactions: everybody's transactions since the database's statistics began.
         foreground_backends: active sessions in this database, without ours.
         blocked_sessions: sessions that have waited over 100 ms for a lock of ours.
-        hides_sessions: whether only the existence of some sessions is visible. Counts of sessions
-            are then lower bounds.
+        hides_sessions: whether some sessions are hidden; counts of sessions are then lower bounds.
         replica_lag_s: replay lag of the slowest replica; 0: no replica.
         wal_bytes: end of the write-ahead log, in bytes since its beginning.
         retained_wal_bytes: log kept for the slot that is furthest behind; 0: no slot.
@@ -57,17 +54,13 @@ class DatabaseSample:
         vacuumed_table: that table; empty: none.
         longest_transaction_s: age of the oldest transaction that is not ours.
         lock_wait_s: how long a session of this process has waited for a lock. Set only if that
-            holds for all its transactions that began during the batch and not just now; 0:
-            otherwise.
+            holds for all its transactions that began during the batch, but not just now; else 0.
         batch_transactions: how many transactions of the running batch have ended.
         index_build: phase of the running index build, and share done (0 to 1, or None where the
-            phase has none). If the update's tables are known, only builds on those count; None: no
-            build.
-        is_of_clients: whether the sample only concerns clients, as nothing is pending or it is
-            held.
+            phase has none), on a table of the update, if these are known; None: no build.
+        is_of_clients: whether it only concerns clients: nothing is pending, or it is held.
         refused: why the database refuses to show something, by signal (or by a description).
-        is_unanswered: whether a connected query has waited so long that the database counts as
-            standing still.
+        is_unanswered: whether a query has waited so long that the database stands still.
     """
 
     at_s: float

@@ -66,8 +66,7 @@ Read = Callable[[Any, Any], float | NotYet | None]
 class Signal:
     """One signal.
 
-    Its pressure is value / threshold, or threshold / value where less is worse. From 1.0 on, it has
-    its effect.
+    Its pressure is value / threshold, or the inverse where less is worse. Its effect starts at 1.0.
 
     Attributes:
         name: its key under `signals:`.

@@ -50,8 +50,7 @@ class Closed:
     may_be_let_go: bool = True
 
 
-# `max_hold` does not end these: a full disk stops the database, and only the administrator ends his
-# own checks.
+# `max_hold` does not end these: a full disk stops the database, and checks are the administrator's.
 _NEVER_LET_GO = frozenset({"disk_free", "pause_file", "http", "sql"})
 
 
@@ -134,8 +133,7 @@ class SignalSet:
     def all_closed(self, now_s: float, *, one_shot: bool) -> Iterator[Closed]:
         """The budgets that are closed.
 
-        Those without `max_hold` come first, so that no other one hides them and ends instead of
-        them.
+        Those without `max_hold` come first, so that no other one hides them and ends first.
         """
         for level in self._budgets:
             if level.signal.one_shot_only and not one_shot:
