@@ -1,4 +1,4 @@
-"""The loads: which requests are due when, the same in every block of a round."""
+"""The loads: when which request is due. It is the same in every block with the same seed."""
 
 from __future__ import annotations
 
@@ -10,37 +10,38 @@ import attrs
 
 @attrs.frozen
 class Load:
-    """What clients do.
+    """The behaviour of clients.
 
     Attributes:
         rates_per_s: mean arrivals by kind of request, while busy.
-        pollers: clients that wait in a long-polling /sync all the time.
-        block_s: the length of a block.
-        busy_s: from when to when in a block requests come; None: all of it.
-        rounds_ratio: how many rounds it needs, those of `steady` being 1.
+        pollers: clients that always wait in a long-polling /sync.
+        block_s: length of a block.
+        busy_s: start and end of the requests in a block; None: all of it.
     """
 
     rates_per_s: Mapping[str, float]
     pollers: int = 20
-    block_s: float = 4.0
+    block_s: float = 10.0
     busy_s: tuple[float, float] | None = None
-    rounds_ratio: float = 1.0
 
 
-_REALISTIC = {"send": 7.0, "sync": 7.0, "messages": 10.0, "profile": 10.0}
-_NEAR_SATURATION = {kind: rate * 2.0 for kind, rate in _REALISTIC.items()}
+_FIFTEEN = {"send": 5.25, "sync": 5.25, "messages": 3.0, "profile": 1.5}
+_THIRTY_FOUR = {"send": 7.0, "sync": 7.0, "messages": 10.0, "profile": 10.0}
+_NEAR_SATURATION = {kind: rate * 2.0 for kind, rate in _THIRTY_FOUR.items()}
 
 LOADS = {
-    "idle": Load({}, pollers=0, block_s=6.0, rounds_ratio=0.3),
-    "steady": Load(_REALISTIC),
-    "light": Load({"whoami": 120.0}, rounds_ratio=0.6),
-    "burst": Load(_REALISTIC, block_s=20.0, busy_s=(5.0, 15.0), rounds_ratio=0.2),
-    "saturation": Load(_NEAR_SATURATION, rounds_ratio=0.6),
+    "idle": Load({}, pollers=0),
+    "polls": Load({}),
+    "15": Load(_FIFTEEN),
+    "34": Load(_THIRTY_FOUR),
+    "light": Load({"whoami": 120.0}),
+    "burst": Load(_THIRTY_FOUR, block_s=20.0, busy_s=(5.0, 15.0)),
+    "saturation": Load(_NEAR_SATURATION),
 }
 
 
 def arrivals(load: Load, block_s: float, seed: int) -> list[tuple[float, str]]:
-    """The offset from a block's beginning (s) and the kind of each request: Poisson."""
+    """Offset from the block's beginning (s) and kind of each request: a Poisson process."""
     source = random.Random(seed)
     begin_s, end_s = load.busy_s or (0.0, block_s)
     due = []

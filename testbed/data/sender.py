@@ -1,4 +1,4 @@
-"""The driver's side of the load: starts its process, tells it blocks, reads what it wrote."""
+"""The driver's side of the load: starts its process, sends it blocks, and reads its output."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.data.template import Crowd
 from testbed.servers.process import ends_with_us
-from testbed.servers.server import SynapseServer
 
 
 class Sender:
-    """The load's process, for one cell; ready when its pollers wait."""
+    """The load's process; ready when its pollers wait.
 
-    def __init__(self, folder: Path, server: SynapseServer, crowd: Crowd, load: str):
+    Args:
+        urls: of the processes that answer, in turns.
+    """
+
+    def __init__(self, folder: Path, urls: Sequence[str], crowd: Crowd, load: str):
         plan = {
             "host": "127.0.0.1",
-            "port": int(server.url.rsplit(":", 1)[1]),
+            "ports": [int(url.rsplit(":", 1)[1]) for url in urls],
             "token": crowd.admin,
             "poller_tokens": crowd.tokens,
             "rooms": crowd.rooms,
@@ -36,14 +40,14 @@ class Sender:
             time.sleep(0.05)
 
     def tell(self, number: int, begin_s: float, block_s: float, seed: int) -> None:
-        """The next block."""
+        """Announce the next block."""
         block = {"number": number, "begin_s": begin_s, "block_s": block_s, "seed": seed}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(block).encode() + b"\n")
         self._process.stdin.flush()
 
     def finish(self) -> list[list[str]]:
-        """The fields of all lines that it wrote; the last is its own CPU time."""
+        """The fields of all its output lines; the last one is its own CPU time."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()

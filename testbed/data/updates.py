@@ -1,4 +1,4 @@
-"""The updates that are measured: how each is queued anew, and what is left of it."""
+"""The updates to measure, and how to queue each again."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any
 
 import attrs
 
+from testbed.data import made_updates
 from testbed.data.databases import Database
 from testbed.data.history import OLD_KEY_ID
 from testbed.data.template import Span
 
 Progress = dict[str, Any]
 
-_NEW_KEY_ID = "ed25519:a_test"  # of testbed.servers.server
+# A one-shot, which is one item: the index.
+INDEX_BUILD = "events_jump_to_date_index"
+
+_NEW_KEY_ID = "ed25519:a_test"  # from testbed.servers.server
 
 
 @attrs.frozen
 class Update:
-    """A batched update over the history.
+    """An update in the queue.
 
     Attributes:
         begin: its progress when nothing is done.
-        end: its progress when all is done, but not yet known to be: its next batch is its last.
-        left_items: what is still to do.
-        reset: makes the work of what was done undone.
-        is_slow_to_reset: seconds, and not milliseconds: between rounds only.
+        reset: undoes its work.
+        is_slow_to_reset: whether that takes seconds.
     """
 
     name: str
     begin: Callable[[Span], Progress]
-    end: Callable[[Span], Progress]
-    left_items: Callable[[Span, Progress], int]
     reset: Callable[[Database, Span], None]
     is_slow_to_reset: bool = False
 
 
 def queue(database: Database, update: Update, progress: Progress) -> None:
-    """Put it into the queue, or where it is there already, at another progress."""
+    """Put the update into the queue, or change its progress if it is there."""
     if progress_of(database, update) is None:
         database.execute(
             "INSERT INTO background_updates (update_name, progress_json) VALUES (%s, %s)",
@@ -54,17 +54,11 @@ def queue(database: Database, update: Update, progress: Progress) -> None:
 
 
 def progress_of(database: Database, update: Update) -> Progress | None:
-    """Its progress; None when it is not in the queue."""
+    """Its progress; None: not in the queue."""
     rows = database.execute(
         "SELECT progress_json FROM background_updates WHERE update_name = %s", update.name
     )
     return json.loads(rows[0][0]) if rows else None
-
-
-def left_items(database: Database, update: Update, span: Span) -> int:
-    """What it has still to do; 0 where it is not in the queue."""
-    progress = progress_of(database, update)
-    return 0 if progress is None else update.left_items(span, progress)
 
 
 def _reset_search(database: Database, span: Span) -> None:
@@ -73,7 +67,7 @@ def _reset_search(database: Database, span: Span) -> None:
 
 
 def _reset_signatures(database: Database, span: Span) -> None:
-    # Only the key's name: the update does not look at the signature that it replaces.
+    # Only the key's name: the update does not read the signature that it replaces.
     database.execute(
         "UPDATE event_json SET json = REPLACE(json, %s, %s) WHERE event_id IN"
         " (SELECT event_id FROM events WHERE stream_ordering BETWEEN %s AND %s)"
@@ -88,8 +82,12 @@ def _reset_signatures(database: Database, span: Span) -> None:
 
 
 def _reset_nothing(database: Database, span: Span) -> None:
-    # Writing the same value again is the same work. Dead rows are left to pages' own pruning.
+    # To write the same value again is the same work. PostgreSQL prunes the dead rows itself.
     del database, span
+
+
+def _drop_index(database: Database, span: Span) -> None:
+    database.execute("DROP INDEX IF EXISTS events_jump_to_date_idx")
 
 
 UPDATES = {
@@ -101,18 +99,11 @@ UPDATES = {
                 "target_min_stream_id_inclusive": span.low,
                 "max_stream_id_exclusive": span.high + 1,
             },
-            end=lambda span: {
-                "target_min_stream_id_inclusive": span.low,
-                "max_stream_id_exclusive": span.low,
-            },
-            left_items=lambda span, progress: progress["max_stream_id_exclusive"] - span.low,
             reset=_reset_search,
         ),
         Update(
             "event_resign",
             begin=lambda span: {"last_stream_pos": span.low - 1, "before_ts": span.end_ms},
-            end=lambda span: {"last_stream_pos": span.high, "before_ts": span.end_ms},
-            left_items=lambda span, progress: span.high - progress["last_stream_pos"],
             reset=_reset_signatures,
             is_slow_to_reset=True,
         ),
@@ -122,12 +113,10 @@ UPDATES = {
                 "min_stream_ordering_exclusive": span.low - 1,
                 "max_stream_ordering_inclusive": span.high,
             },
-            end=lambda span: {
-                "min_stream_ordering_exclusive": span.high,
-                "max_stream_ordering_inclusive": span.high,
-            },
-            left_items=lambda span, progress: span.high - progress["min_stream_ordering_exclusive"],
             reset=_reset_nothing,
         ),
+        Update(INDEX_BUILD, begin=lambda span: {}, reset=_drop_index),
+        Update(made_updates.WAITS, begin=lambda span: {"at": 0}, reset=_reset_nothing),
+        Update(made_updates.TURNS, begin=lambda span: {"at": 0}, reset=_reset_nothing),
     )
 }

@@ -1,11 +1,10 @@
-"""The configuration: a dict from YAML to a frozen `Config`, or all of its problems at once."""
+"""Reads the configuration: from YAML's dict to a frozen `Config`, or all its problems at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.core.config.contradictions import contradictions
 from synapse_bgthrottle.core.config.keys import (
     KEYS,
     MATCH_KEYS,
@@ -13,22 +12,31 @@ from synapse_bgthrottle.core.config.keys import (
     TOP_KEYS,
     TOP_ONLY_KEYS,
 )
-from synapse_bgthrottle.core.config.limits import EarlierRules, Rule, Settings, with_pace
+from synapse_bgthrottle.core.config.limits import (
+    DutyCycle,
+    EarlierRules,
+    FixedSleep,
+    Rule,
+    Settings,
+    with_pace,
+)
 from synapse_bgthrottle.core.config.problems import (
     LONGEST_NAME,
     InvalidConfigError,
     Path,
     Problem,
+    found,
     refused,
     text,
     unknown_keys,
 )
 from synapse_bgthrottle.core.config.signal_parser import NESTED_KEYS, parse_signals
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
-from synapse_bgthrottle.core.config.window_config import DAYS_ACCEPTED, doubts, parse_window
+from synapse_bgthrottle.core.config.windows import DAYS_ACCEPTED, doubts, parse_window
 from synapse_bgthrottle.core.signals import SIGNALS
+from synapse_bgthrottle.core.units import format_ratio
 
-# What has parts, so that a configuration can have its name without any of them.
+# Keys that may be empty: a section whose lines are all commented out counts as left out.
 SECTIONS = ("signals", "rules", "windows")
 
 
@@ -37,13 +45,12 @@ class Config:
     """The module's whole configuration.
 
     Attributes:
-        settings: what the top level says.
-        rules: the first one that matches an update goes before the top level.
-        signals: what is looked at, and from where on it matters.
-        api_path: where the HTTP API is; None: nowhere.
-        restart_aborted_s: how long after Synapse gave up the module starts updates again; inf:
-            never.
-        doubts: what is accepted, and is hardly meant: such as `sleep: 1`, which is 1 ms.
+        settings: settings of the top level.
+        rules: the first one that matches an update takes precedence over the top level.
+        signals: thresholds of the signals, and the administrator's checks.
+        api_path: path of the HTTP API; None: off.
+        restart_aborted_s: first wait from Synapse's abort to the module's restart; inf: never.
+        doubts: accepted values that are probably mistakes, such as `sleep: 1`, which is 1 ms.
     """
 
     settings: Settings = attrs.field(factory=Settings)
@@ -55,10 +62,10 @@ class Config:
 
 
 def parse(raw: object) -> Config:
-    """The configuration as it was written, checked.
+    """The configuration, checked.
 
     Raises:
-        InvalidConfigError: something is wrong with it; tells everything that is, in its order.
+        InvalidConfigError: lists all problems, in the order of the configuration.
     """
     reader = _Reader()
     config = reader.config(raw)
@@ -68,7 +75,7 @@ def parse(raw: object) -> Config:
 
 
 def _in_order(raw: object, problems: Sequence[Problem]) -> list[Problem]:
-    """As what they are about stands in the configuration, from the first to the last."""
+    """The problems in the order in which their places come in the configuration."""
     numbers: dict[int, dict[str, int]] = {}
 
     def place(problem: Problem) -> tuple[int, ...]:
@@ -89,15 +96,15 @@ def _in_order(raw: object, problems: Sequence[Problem]) -> list[Problem]:
 
 
 def parse_settings(raw: object, path: Path, keys: Sequence[str] = SETTING_KEYS) -> Settings:
-    """What somebody sets outside of the configuration, checked as a level of it is.
+    """Settings from outside the configuration, checked like a level of it.
 
     Args:
-        raw: as it was written, from YAML or JSON.
-        path: where it stands in what was written; the problems' paths begin with it.
-        keys: which it may have.
+        raw: as written, from YAML or JSON.
+        path: its place in what was written; the problems' paths begin with it.
+        keys: the keys that it may have.
 
     Raises:
-        InvalidConfigError: something is wrong with it; tells everything that is.
+        InvalidConfigError: lists all problems.
     """
     reader = _Reader()
     settings = reader.settings(raw, path, keys)
@@ -107,7 +114,7 @@ def parse_settings(raw: object, path: Path, keys: Sequence[str] = SETTING_KEYS) 
 
 
 class _Reader:
-    """Reads on after a problem, so that all are found in one go."""
+    """Continues after a problem, so that all are found at once."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -127,7 +134,7 @@ class _Reader:
         mapping = self._mapping(raw, (), TOP_KEYS)
         if mapping is None:
             return Config()
-        # A section of which every line is commented out is as if it were left out.
+        # An empty section counts as left out.
         mapping = {
             key: value for key, value in mapping.items() if value is not None or key not in SECTIONS
         }
@@ -159,7 +166,7 @@ class _Reader:
         return raw
 
     def _settings(self, raw: Mapping[str, Any], path: Path, above: Settings) -> Settings:
-        """One level's settings; `above` is the level that completes it."""
+        """The settings of one level; `above` is the level that completes it."""
         read: dict[str, Any] = {}
         for name, key in KEYS.items():
             if name in raw:
@@ -242,7 +249,7 @@ class _Reader:
                 settings=self._settings(mapping, path, top),
             )
             if len(self.problems) > before:
-                continue  # what it would match is not known
+                continue  # with a problem, it is unknown what the rule would match
             if earlier.shadow(rule):
                 self._problem(
                     path,
@@ -279,3 +286,61 @@ class _Reader:
             self._refuse((*path, "one_shot"), value, "true or false")
             return None
         return value
+
+
+# The smaller key, the larger key, and how to write their values.
+_BOUNDS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("min_duty_cycle", "max_duty_cycle", format_ratio),
+    ("min_batch_size", "max_batch_size", str),
+    ("default_batch_size", "max_batch_size", str),
+    ("min_batch_size", "default_batch_size", str),
+)
+_ADAPTIVE_ONLY = ("profile", "min_duty_cycle", "max_duty_cycle")
+
+
+def contradictions(
+    raw: Mapping[str, Any], own: Settings, above: Settings
+) -> Iterator[tuple[str, str]]:
+    """The key and a message for each contradiction.
+
+    `raw` is the level as written, `own` its parsed settings, `above` the level that completes it.
+    """
+    if "duty_cycle" in raw and "sleep" in raw:
+        yield (
+            "sleep",
+            f"found {found(raw['sleep'])} beside duty_cycle {found(raw['duty_cycle'])};"
+            " accepted is one of the two",
+        )
+    yield from _without_effect(raw, own)
+    yield from _out_of_order(own, above)
+
+
+def _without_effect(raw: Mapping[str, Any], own: Settings) -> Iterator[tuple[str, str]]:
+    if not isinstance(own.pace, (DutyCycle, FixedSleep)):
+        return
+    fixed = "duty_cycle" if isinstance(own.pace, DutyCycle) else "sleep"
+    for key in _ADAPTIVE_ONLY:
+        if key in raw:
+            yield (
+                key,
+                f"found {found(raw[key])}, which has no effect beside {fixed} {found(raw[fixed])};"
+                f" accepted is {key} with duty_cycle: adaptive, or {fixed} alone",
+            )
+
+
+def _out_of_order(own: Settings, above: Settings) -> Iterator[tuple[str, str]]:
+    for small, large, told in _BOUNDS:
+        low_field, high_field = KEYS[small].setting, KEYS[large].setting
+        own_small, own_large = getattr(own, low_field), getattr(own, high_field)
+        low = own_small or getattr(above, low_field)
+        high = own_large or getattr(above, high_field)
+        if not (own_small or own_large) or low is None or high is None or low <= high:
+            continue
+        at, other = (small, large) if own_small else (large, small)
+        value, bound = (low, high) if own_small else (high, low)
+        where = " from the top level" if not (own_small and own_large) else ""
+        relation = "at most" if own_small else "at least"
+        yield (
+            at,
+            f"found {told(value)}; accepted is {relation} {other}, which is {told(bound)}{where}",
+        )

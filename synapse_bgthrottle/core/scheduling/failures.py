@@ -1,10 +1,18 @@
-"""What the error of a batch tells of the database. Pure."""
+"""What a batch's error says about the database, and when updates that stand still restart. Pure.
+
+Synapse gives up a database's updates after five failures in a row. It never starts on some queues:
+on rows that somebody inserted by hand, and up to Synapse 1.128 on those of a second database.
+Neither ends by itself.
+"""
 
 import enum
+import math
+
+import attrs
 
 
 class FailureKind(enum.Enum):
-    """Why a batch failed, as far as that changes when it is tried again."""
+    """Why a batch failed. It decides when to try again."""
 
     OTHER = "failed"
     ROOM = "failed for want of room on the disk"
@@ -19,7 +27,7 @@ class FailureKind(enum.Enum):
 
     @property
     def is_passing(self) -> bool:
-        """Whether it mostly ends by itself, because the cause is what others do just now."""
+        """Whether others cause it, so that it mostly ends by itself."""
         return self in _PASSING
 
 
@@ -34,11 +42,11 @@ _PASSING = frozenset(
     }
 )
 
-# After these the database has to show that it can write before anything is tried again. SQLite
-# tells some kinds of a full disk as an I/O error.
+# After these the database must prove that it can write, before a batch is tried again. SQLite
+# reports some kinds of a full disk as an I/O error.
 NEEDS_WRITING = frozenset({FailureKind.ROOM, FailureKind.IO})
 
-# PostgreSQL's SQLSTATE, which is the same in every language.
+# SQLSTATE of PostgreSQL, which does not depend on the language.
 _BY_CODE = {
     "53100": FailureKind.ROOM,  # disk_full
     "58030": FailureKind.IO,  # io_error
@@ -57,7 +65,7 @@ _BY_CODE = {
     "40003": FailureKind.CONNECTION,  # statement_completion_unknown
     "53300": FailureKind.CONNECTION,  # too_many_connections
 }
-# Connection exception, shutdown or crash, no such session any more.
+# Class 08: connection exceptions. 57P: shutdown, crash, session ended.
 _CONNECTION = ("08", "57P")
 # How SQLite's messages begin.
 _BY_WORDS = {
@@ -77,7 +85,8 @@ _BY_WORDS = {
 
 _UNDEFINED_TABLE = "42P01"
 
-# PostgreSQL says so of a view that cannot be written, and SQLite of that and of what is not there.
+# PostgreSQL uses these codes for a view that cannot be written. SQLite has these words for that,
+# and for missing tables and columns.
 _NOT_SO = frozenset({"55000", "0A000"})
 _NOT_SO_IN_WORDS = (
     "no such column",
@@ -87,22 +96,22 @@ _NOT_SO_IN_WORDS = (
     "may not be modified",
 )
 
-# Of an error: as much as the history keeps.
+# The history keeps no more characters of an error.
 LONGEST_COMPLAINT = 500
 
-# Whose errors tell of the database, or of the way to it.
+# Errors of these packages concern the database or the connection to it.
 _SPEAKERS = frozenset({"sqlite3", "_sqlite3", "psycopg", "psycopg2", "synapse", "twisted"})
 
 
 def complaint_of(error: BaseException) -> str:
-    """An error in one line for people, and as any database can keep it.
+    """An error as one line for people, which any database can store.
 
-    It has PostgreSQL's DETAIL, which says which row or which process it is about, and at most
+    It includes PostgreSQL's DETAIL, which names the row or the process. The line has at most
     `LONGEST_COMPLAINT` characters.
     """
     first, *others = str(error).strip().split("\n")
     detail = getattr(getattr(error, "diag", None), "message_detail", None)
-    if not isinstance(detail, str):  # an error of the driver's own repeats the server's lines
+    if not isinstance(detail, str):  # errors of the driver itself repeat the server's lines
         found = (line.partition("DETAIL:")[2] for line in others if line.startswith("DETAIL:"))
         detail = next(found, "")
     detail = " ".join(detail.split())
@@ -114,7 +123,7 @@ def complaint_of(error: BaseException) -> str:
 
 
 def is_from_database(error: BaseException) -> bool:
-    """Whether it tells of the database; otherwise it is an error of ours, or of how it is asked."""
+    """Whether the database or the connection caused the error; otherwise it is a bug of ours."""
     parents = type(error).__mro__
     return isinstance(error, OSError) or any(
         parent.__module__.partition(".")[0] in _SPEAKERS for parent in parents
@@ -122,17 +131,17 @@ def is_from_database(error: BaseException) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether the database understood that there is nothing to be had: no such thing, no right.
+    """Whether the database says that an object is missing or a right is lacking.
 
-    By the name of PEP 249: the databases' modules are Synapse's to import, and one may be missing.
+    This compares the name in PEP 249: Synapse imports the drivers, and one may be missing.
     """
     return "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__)
 
 
 def is_unusable(error: BaseException) -> bool:
-    """Whether a table is none that can be used as it is: it lacks a column, or is a view.
+    """Whether a table cannot be used as it is: it lacks a column, or is a view.
 
-    Beside what `is_refusal` tells, which SQLite never says of these.
+    This is for errors that `is_refusal` misses: SQLite reports them in another way.
     """
     if getattr(error, "pgcode", None) in _NOT_SO:
         return True
@@ -141,7 +150,7 @@ def is_unusable(error: BaseException) -> bool:
 
 
 def is_missing_table(error: BaseException) -> bool:
-    """Whether a table is not there."""
+    """Whether a table is missing."""
     return getattr(error, "pgcode", None) == _UNDEFINED_TABLE or (
         "OperationalError" in {parent.__name__ for parent in type(error).__mro__}
         and str(error).startswith("no such table")
@@ -149,8 +158,8 @@ def is_missing_table(error: BaseException) -> bool:
 
 
 def kind_of(error: BaseException) -> FailureKind:
-    """What became of the batch that ended with this error."""
-    if isinstance(error, MemoryError):  # SQLite's too
+    """The kind of a failure."""
+    if isinstance(error, MemoryError):  # SQLite raises it, too
         return FailureKind.MEMORY
     driver = type(error).__module__.partition(".")[0]
     if driver in ("sqlite3", "_sqlite3"):
@@ -161,8 +170,97 @@ def kind_of(error: BaseException) -> FailureKind:
     if isinstance(code, str):
         lost = FailureKind.CONNECTION if code.startswith(_CONNECTION) else FailureKind.OTHER
         return _BY_CODE.get(code, lost)
-    # Without a code it is not the server that speaks, but the driver.
+    # Without a code the error comes from the driver, not from the server.
     names = {parent.__name__ for parent in type(error).__mro__}
     if driver.startswith("psycopg") and names & {"OperationalError", "InterfaceError"}:
         return FailureKind.CONNECTION
     return FailureKind.OTHER
+
+
+# Wait after an abort: first as configured, then doubled each time, up to a day.
+LONGEST_S = 86_400.0
+# Failures that pass by themselves are tried again after this share of the wait.
+PASSING_SHARE = 1 / 12
+# Wait for a queue that Synapse never started on. Whoever inserts rows has time to finish.
+UNATTENDED_S = 60.0
+
+# Limit of the exponent, against overflow. The result is longer than any wait anyway.
+_MOST_DOUBLINGS = 20
+
+
+def wait_s(first_s: float, count: int, kind: FailureKind) -> float:
+    """Seconds from an abort to the restart: `first_s * 2 ** count`, capped.
+
+    Args:
+        first_s: the configured first wait; inf: never.
+        count: restarts so far without a successful batch in between.
+        kind: kind of the last failure.
+    """
+    longest_s = max(first_s, LONGEST_S)
+    share = PASSING_SHARE if kind.is_passing else 1.0
+    return min(first_s * 2.0 ** min(count, _MOST_DOUBLINGS), longest_s) * share
+
+
+@attrs.frozen
+class Standing:
+    """Updates are pending, but Synapse does not work on the queue.
+
+    Attributes:
+        is_aborted: Synapse gave up; otherwise it never began.
+        since_s: since when the module has seen that, monotonic.
+        due_s: when the module restarts them, monotonic; inf: never.
+        held_by: why a due restart has not happened; empty: not due, or not held.
+    """
+
+    is_aborted: bool
+    since_s: float
+    due_s: float = math.inf
+    held_by: str = ""
+
+
+@attrs.define
+class Restarts:
+    """What is remembered of one database.
+
+    Attributes:
+        standing: None: Synapse works on the queue, or the queue is empty.
+        count: the module's restarts without a successful batch in between.
+        last_wall_s: time of the last restart, in seconds since the epoch; None: never.
+    """
+
+    standing: Standing | None = None
+    count: int = 0
+    last_wall_s: float | None = None
+    _good_batches: int = 0
+
+    def works(self, good_batches: int) -> None:
+        """Synapse works on the queue. A successful batch since the last call resets the count."""
+        if good_batches > self._good_batches:
+            self.count = 0
+        self._good_batches = good_batches
+
+    def stands(self, now_s: float, *, is_aborted: bool, first_s: float, kind: FailureKind) -> None:
+        """Synapse does not work on the queue, although updates are pending.
+
+        Args:
+            now_s: the time, monotonic.
+            is_aborted: whether Synapse gave up.
+            first_s: the configured first wait; inf: never restart.
+            kind: kind of the last failure.
+        """
+        lasts_s = wait_s(first_s, self.count, kind)
+        if not is_aborted and not self.count:
+            lasts_s = UNATTENDED_S if first_s < math.inf else math.inf
+        before = self.standing
+        if before is None or before.is_aborted != is_aborted:
+            before = Standing(is_aborted, now_s)
+        self.standing = attrs.evolve(before, due_s=before.since_s + lasts_s)
+
+    def started(self, wall_s: float) -> None:
+        """The module has restarted the updates."""
+        self.standing, self.count, self.last_wall_s = None, self.count + 1, wall_s
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether Synapse never began to work on the queue."""
+        return self.standing is not None and not self.standing.is_aborted
