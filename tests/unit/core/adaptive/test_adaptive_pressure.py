@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synapse_bgthrottle.core.adaptive.effort import Way
 from synapse_bgthrottle.core.adaptive.pressure_controller import BLIND_RATIO, SoftLaw
 from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.scheduling.holds import CALM_S, LONGEST_WAIT_FOR_CALM_S
@@ -204,3 +205,14 @@ def test_slowdown_against_quiet_batches_is_seen() -> None:
     signal_set = server.throttle.databases[DB].signal_set
     assert 20 == pytest.approx(signal_set.states["batch_slowdown"].value)
     assert "batch_slowdown" == signal_set.soft(server.now_s).name
+
+
+def test_short_batches_in_gaps_tell_of_no_slowdown() -> None:
+    """They are mostly what each batch costs, so that few items in one are no sign of anything."""
+    server = Server()
+    for _ in range(5):
+        server.batch(0.1, items=100)
+    server.pass_time(1, busy=True)
+    server.update.impact.way = Way.IN_GAPS
+    server.batch(0.025, items=1)
+    assert server.throttle.databases[DB].signal_set.states["batch_slowdown"].value is None
