@@ -9,6 +9,7 @@ import attrs
 from testbed.simulation import loads
 from testbed.simulation.model import ClientsModel, RequestKind, ServerModel, UpdateModel
 from testbed.simulation.presets import (
+    AS_MEASURED,
     EVENT_RESIGN,
     EVENT_SEARCH,
     LIGHT,
@@ -64,21 +65,17 @@ SCENARIOS = (
 # When the update of that cell turns harmful.
 LATE_S = 600.0
 
-# Parts of requests that vary by half as much as exponential ones: then the logarithms of latencies
-# vary as on a real server (0.25 to 0.5 within a kind; 0.4 here, and 0.8 with exponential parts).
-_SHAPE = 3
-_KINDS = tuple(attrs.evolve(kind, shape=_SHAPE) for kind in REALISTIC)
 # 34 requests/s as long as these would saturate the model: so they are shorter.
-_QUICKER = tuple(_quicker(kind, 0.45) for kind in _KINDS)
+_QUICKER = tuple(_quicker(kind, 0.45) for kind in AS_MEASURED)
 
 
 def _varied(load: loads.Load) -> ClientsModel:
-    return ClientsModel(kinds=_KINDS, load=load)
+    return ClientsModel(kinds=AS_MEASURED, load=load)
 
 
 _STEADY = _varied(loads.steady(15))
 _THIRTY_FOUR = ClientsModel(kinds=_QUICKER, load=loads.steady(34))
-_LIGHT_ONES = attrs.evolve(_LIGHT, kinds=tuple(attrs.evolve(kind, shape=_SHAPE) for kind in LIGHT))
+_LIGHT_ONES = attrs.evolve(_LIGHT, kinds=tuple(attrs.evolve(kind, shape=3) for kind in LIGHT))
 _MORE_CORES = attrs.evolve(TWO_CORES, cores=2.2)
 _WAITS = attrs.evolve(EVENT_SEARCH, works_from_s=math.inf)
 _TURNS = attrs.evolve(EVENT_SEARCH, works_from_s=LATE_S)

@@ -103,6 +103,7 @@ class Switchback:
     began_s: float = -math.inf
     ends_s: float = -math.inf
     _work_s: float = 0.0
+    _planned_s: float = 0.0
     _batch_s: float = 0.0
     _is_short: bool = False  # too short to be looked at: paid for by its batches alone
     _asked_s: float = -math.inf
@@ -150,6 +151,7 @@ class Switchback:
             longest_s = max(LONGEST_HUSH_S, hush_s) * ratio / (1 - ratio)
             work_s = min(_WORK_LOOKS * self.look_s, longest_s)
         self._begin(now_s, work_s, is_hush=False)
+        self._planned_s = work_s
         self._is_short = work_s < hush_s
         self._has_worked, self._batch_s = False, 0.0
         self._latest.clear()
@@ -240,7 +242,11 @@ class Switchback:
             self.ends_s = now_s
 
     def _hush_s(self, ratio: float) -> float:
-        paid_s = min(self._work_s * (1 / ratio - 1), _LONGEST_PAYMENT_S)
+        planned_s = min(self._work_s, self._planned_s)
+        rest = 1 / ratio - 1
+        # The share may have fallen since: that is no reason to starve an update.
+        paid_s = min(planned_s * rest, LONGEST_HUSH_S)
+        paid_s += min((self._work_s - planned_s) * rest, _LONGEST_PAYMENT_S)
         return max(paid_s, _HUSH_LOOKS * self.look_s)
 
     def _begin(self, now_s: float, lasts_s: float, *, is_hush: bool) -> None:
