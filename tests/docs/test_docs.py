@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from synapse_bgthrottle.cli.config_file import MODULE
+from synapse_bgthrottle.cli.inputs.config_file import MODULE
 from synapse_bgthrottle.cli.main import bgthrottle
 from synapse_bgthrottle.core.config.keys import MATCH_KEYS, SETTING_KEYS, TOP_KEYS
 from synapse_bgthrottle.core.config.limits import BUILT_IN, merge
