@@ -1,4 +1,4 @@
-"""What a forecast is asked for: the job, and the server's own section."""
+"""The input of a forecast: the job, and the server's own section."""
 
 import pytest
 
