@@ -101,7 +101,7 @@ def _unknown(update: str, database: str, found: ConfigFile) -> Iterator[str]:
     databases = found.database_names
     if databases and database not in databases:
         known, hint = ", ".join(sorted(databases)), did_you_mean(database, databases)
-        yield f"no database {database} in this server, but {known}{hint}"
+        yield f"this server has no database {database}, but {known}{hint}"
 
 
 def _offline(

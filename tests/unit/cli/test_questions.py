@@ -75,7 +75,7 @@ def test_check(expected: int, said: str, answers: dict[str, Any]) -> None:
     result = run(FakeServer(answers), "check")
     assert expected == result.exit_code
     assert said in result.output
-    assert ("not told" in result.output) == ("GET admin/status" in answers)
+    assert ("not seen" in result.output) == ("GET admin/status" in answers)
 
 
 def test_check_between_two_updates() -> None:
