@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 from synapse.module_api import ModuleApi
 
+from synapse_bgthrottle.core.scheduling.effective_limits import tables_of_batched
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database, is_refusal
-from synapse_bgthrottle.core.scheduling.quirks import tables_of_batched
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.homeserver.internals.guard import call, get
 
