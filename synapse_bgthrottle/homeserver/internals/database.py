@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 from synapse.module_api import ModuleApi
+from twisted.enterprise.adbapi import ConnectionLost
 
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database, is_refusal
 from synapse_bgthrottle.core.scheduling.quirks import tables_of_batched
@@ -41,6 +42,11 @@ _QUEUE = (
 )
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
 _DRIVERS = ("psycopg2", "sqlite3")
+
+
+# After an outage each connection of Synapse's pool is dead until somebody has used it. Synapse does
+# not try a question again that met one (`adbapi.ConnectionLost`). By default it has ten of them.
+_MOST_CONNECTIONS = 10
 
 
 class ReadProblemError(Exception):
@@ -126,10 +132,11 @@ class Database:
 
         Raises:
             Exception: whatever the function, or a lost connection, makes of it. What is an error
-                of the database is tried four times more by Synapse before.
+                of the database is tried four times more by Synapse before; so the function does no
+                more when it is run twice.
         """
         run = get(self._pool, "runInteraction", default=self._api.run_db_interaction)
-        return await run(description, function, *arguments)
+        return await on_a_live_connection(run, description, function, *arguments)
 
     def one_shots(self) -> frozenset[str]:
         """The names of the updates that Synapse flags as one-shots."""
@@ -225,6 +232,18 @@ class Database:
     def _handlers(self) -> Any:
         handlers = get(self._pool, "updates", "_background_update_handlers")
         return handlers if isinstance(handlers, dict) else {}
+
+
+async def on_a_live_connection(run: Callable[..., Any], *arguments: Any) -> Any:
+    """Have `run` run an interaction: again where it met a dead connection of Synapse's pool.
+
+    Raises:
+        Exception: whatever it makes of it otherwise.
+    """
+    for _ in range(_MOST_CONNECTIONS):
+        with suppress(ConnectionLost):
+            return await run(*arguments)
+    return await run(*arguments)
 
 
 def engine_of(txn: Any) -> str:

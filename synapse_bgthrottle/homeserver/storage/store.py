@@ -36,8 +36,10 @@ _LEVER = "lever_id, kind, update_glob, database_name, settings, reason, author, 
 _USE = "at_ms, author, action, update_glob, database_name, reason, settings, ends_ms"
 _ENTRY = (
     "database_name, update_name, started_ms, ended_ms, outcome, items, batches, batch_ms,"
-    " waited_ms, failures, last_failure, first_progress"
+    " waited_ms, failures, last_failure, first_progress, progress_per_item"
 )
+# Nobody is told of the first progress, which may have 64 KiB.
+_TOLD = _ENTRY.replace("first_progress", "NULL")
 _HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
 _ENDED = "FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
 # As `Levers.kept` does.
@@ -128,10 +130,10 @@ class Store:
         """Write the history of these updates, and what was seen of these hours."""
         await self._run(_write, tuple(entries), tuple(hours))
 
-    async def history(self) -> list[HistoryEntry]:
-        """The history of all updates, newest first."""
+    async def history(self, limit: int = MOST_ENTRIES) -> list[HistoryEntry]:
+        """The history of so many updates, newest first, without their first progress."""
         entries: list[HistoryEntry]
-        entries, unreadable = await self._run(_history)
+        entries, unreadable = await self._run(_history, limit)
         self._tell(unreadable)
         return entries
 
@@ -235,6 +237,8 @@ def _change(
         )
     if use is None:
         return
+    # Where the connection was lost in the instant of the commit, this is done twice.
+    txn.execute("DELETE FROM bgthrottle_uses WHERE use_id = ?", (use.use_id,))
     values = (use.update, use.database, use.reason, json.dumps(dict(use.settings)), use.ends_ms)
     txn.execute(
         f"INSERT INTO bgthrottle_uses (use_id, {_USE}) VALUES ({_places(9)})",
@@ -269,7 +273,7 @@ def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour])
         )
         waited_ms = {cause: to_ms(waited_s) for cause, waited_s in entry.waited_s.items()}
         txn.execute(
-            f"INSERT INTO bgthrottle_history ({_ENTRY}) VALUES ({_places(12)})",
+            f"INSERT INTO bgthrottle_history ({_ENTRY}) VALUES ({_places(13)})",
             (
                 *key,
                 None if entry.ended_s is None else to_ms(entry.ended_s),
@@ -281,6 +285,7 @@ def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour])
                 entry.failures,
                 entry.last_failure.replace("\0", ""),  # which PostgreSQL does not take
                 entry.first_progress,
+                entry.progress_per_item,
             ),
         )
     txn.execute(
@@ -290,10 +295,10 @@ def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour])
     )
 
 
-def _history(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
+def _history(txn: Any, limit: int) -> tuple[list[HistoryEntry], list[str]]:
     txn.execute(
-        f"SELECT {_ENTRY} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
-        (MOST_ENTRIES,),
+        f"SELECT {_TOLD} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
+        (limit,),
     )
     return _entries(txn)
 
