@@ -1,4 +1,4 @@
-"""Both clients: one waits for each answer, the other is awaited. Their methods are `requests`."""
+"""The blocking client and the asynchronous one. Both have the calls in `requests` as methods."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -20,8 +20,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class _Sent(Generic[P, T]):
-    """A method of `Client`: sends the call that a function makes, and has its docstring."""
+class _Method(Generic[P, T]):
+    """A method of a client: it sends the call that a function makes, and has its docstring."""
 
     def __init__(self, make: Callable[P, Call[T]]) -> None:
         self._make = make
@@ -30,59 +30,44 @@ class _Sent(Generic[P, T]):
     def __get__(self, client: None, owner: type) -> Callable[P, Call[T]]: ...
     @overload
     def __get__(self, client: "Client", owner: type) -> Callable[P, T]: ...
-    def __get__(self, client: "Client | None", owner: type) -> Callable[P, Any]:
+    @overload
+    def __get__(self, client: "AsyncClient", owner: type) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, client: "Client | AsyncClient | None", owner: type) -> Callable[P, Any]:
         if client is None:
             return self._make
 
         @wraps(self._make)
-        def send(*args: P.args, **kwargs: P.kwargs) -> T:
+        def send(*args: P.args, **kwargs: P.kwargs) -> T | Awaitable[T]:
             return client._send(self._make(*args, **kwargs))
 
         return send
 
 
-class _Awaited(Generic[P, T]):
-    """The same of `AsyncClient`."""
+class _Methods:
+    """The methods of both clients."""
 
-    def __init__(self, make: Callable[P, Call[T]]) -> None:
-        self._make = make
-
-    @overload
-    def __get__(self, client: None, owner: type) -> Callable[P, Call[T]]: ...
-    @overload
-    def __get__(self, client: "AsyncClient", owner: type) -> Callable[P, Awaitable[T]]: ...
-    def __get__(self, client: "AsyncClient | None", owner: type) -> Callable[P, Any]:
-        if client is None:
-            return self._make
-
-        @wraps(self._make)
-        async def send(*args: P.args, **kwargs: P.kwargs) -> T:
-            return await client._send(self._make(*args, **kwargs))
-
-        return send
+    status = _Method(requests.status)
+    enabled = _Method(requests.enabled)
+    set_enabled = _Method(requests.set_enabled)
+    run = _Method(requests.run)
+    throttle_status = _Method(requests.throttle_status)
+    history = _Method(requests.history)
+    uses = _Method(requests.uses)
+    load = _Method(requests.load)
+    explain = _Method(requests.explain)
+    pause = _Method(requests.pause)
+    resume = _Method(requests.resume)
+    release = _Method(requests.release)
+    override = _Method(requests.override)
+    reset = _Method(requests.reset)
 
 
-class Client:
-    """Calls to one server. A context manager; every call raises ClientError.
+class Client(_Methods):
+    """Calls to one server. It is a context manager; every call may raise ClientError.
 
-    The first four methods are Synapse's own API and work on any server; the others need the
-    module, and raise NoModuleError without it.
+    The first four methods use Synapse's own API and work on any server. The others need the module,
+    and raise NoModuleError without it.
     """
-
-    status = _Sent(requests.status)
-    enabled = _Sent(requests.enabled)
-    set_enabled = _Sent(requests.set_enabled)
-    run = _Sent(requests.run)
-    throttle_status = _Sent(requests.throttle_status)
-    history = _Sent(requests.history)
-    uses = _Sent(requests.uses)
-    load = _Sent(requests.load)
-    explain = _Sent(requests.explain)
-    pause = _Sent(requests.pause)
-    resume = _Sent(requests.resume)
-    release = _Sent(requests.release)
-    override = _Sent(requests.override)
-    reset = _Sent(requests.reset)
 
     def __init__(
         self,
@@ -96,8 +81,8 @@ class Client:
         """`prefix` is the path of the module's API; `transport` is httpx's, for tests.
 
         Raises:
-            ValueError: an argument can never work; the message does not contain the token.
-            CertificatesError: the file of SSL_CERT_FILE cannot be used.
+            ValueError: an argument cannot work; the message does not contain the token.
+            CertificatesError: the file in SSL_CERT_FILE cannot be used.
         """
         self._connection = Connection(url, token, prefix, timeout_s)
         self._transport = transport
@@ -127,7 +112,7 @@ class Client:
 
     @property
     def timeout_s(self) -> float:
-        """The longest wait for an answer. Can be set; ValueError: not above 0 s."""
+        """The longest wait for an answer. It can be set; ValueError: not above 0 s."""
         return self._connection.timeout_s
 
     @timeout_s.setter
@@ -136,7 +121,7 @@ class Client:
         self._http.timeout = self._connection.timeouts
 
     def _send(self, call: Call[T]) -> T:
-        # In a thread, for nothing else ends an answer that drips: httpx waits anew for each byte.
+        # In a thread, because nothing else limits a slow answer: httpx's limit is for each byte.
         box: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
         http, connection = self._http, self._connection
         thread = Thread(target=_answer_into, args=(box, http, connection, call), daemon=True)
@@ -145,7 +130,7 @@ class Client:
             answer, error = box.get(timeout=connection.whole_s)
         except Empty:
             self._http = self._made()
-            with suppress(Exception):  # the other thread is at it still, and ends by that
+            with suppress(Exception):  # the other thread still uses it, and ends by this
                 http.close()
             raise connection.too_slow() from None
         if error is not None:
@@ -162,7 +147,7 @@ def _answer_into(
     try:
         with connection.errors(), http.stream(**connection.request(call)) as response:
             body = Body(response.headers)
-            if response.is_stream_consumed:  # of a transport that has no network
+            if response.is_stream_consumed:  # a transport without a network
                 body.add_decoded(response.content)
             else:
                 for part in response.iter_raw():
@@ -172,23 +157,8 @@ def _answer_into(
         box.put((None, error))
 
 
-class AsyncClient:
-    """The client for asyncio and trio: the same methods as `Client`, awaited."""
-
-    status = _Awaited(requests.status)
-    enabled = _Awaited(requests.enabled)
-    set_enabled = _Awaited(requests.set_enabled)
-    run = _Awaited(requests.run)
-    throttle_status = _Awaited(requests.throttle_status)
-    history = _Awaited(requests.history)
-    uses = _Awaited(requests.uses)
-    load = _Awaited(requests.load)
-    explain = _Awaited(requests.explain)
-    pause = _Awaited(requests.pause)
-    resume = _Awaited(requests.resume)
-    release = _Awaited(requests.release)
-    override = _Awaited(requests.override)
-    reset = _Awaited(requests.reset)
+class AsyncClient(_Methods):
+    """The client for asyncio and trio: the methods of `Client`, to be awaited."""
 
     def __init__(
         self,
@@ -199,7 +169,7 @@ class AsyncClient:
         timeout_s: float = TIMEOUT_S,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """As for `Client`."""
+        """See `Client`."""
         self._connection = Connection(url, token, prefix, timeout_s)
         path = self._connection.socket_path
         if transport is None and path is not None:
@@ -227,7 +197,7 @@ class AsyncClient:
             with anyio.fail_after(connection.whole_s), connection.errors():
                 async with self._http.stream(**connection.request(call)) as response:
                     body = Body(response.headers)
-                    if response.is_stream_consumed:  # of a transport that has no network
+                    if response.is_stream_consumed:  # a transport without a network
                         body.add_decoded(response.content)
                     else:
                         async for part in response.aiter_raw():

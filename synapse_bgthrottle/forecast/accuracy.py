@@ -1,4 +1,4 @@
-"""Forecasts that were made, against how it went."""
+"""Compares earlier forecasts with what happened."""
 
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -7,21 +7,21 @@ import attrs
 
 from synapse_bgthrottle.forecast.models import Forecast, PastForecasts
 
-# What is kept: of each update the first and the newest ones, and so many at all.
+# Kept are the first and the newest forecasts of each update, and at most this many in total.
 MOST_KEPT = 200
 MOST_OF_AN_UPDATE = 4
 
-# A forecast of a few seconds says nothing of one that is any use.
+# A forecast of a few seconds tells nothing about longer ones.
 _LEAST_AHEAD_MS = 10_000.0
 
 
 @attrs.frozen
 class Kept:
-    """What was once said of one update.
+    """An earlier forecast for one update.
 
     Attributes:
-        server, database, update: which.
-        made_ms, earliest_ms, ends_ms, latest_ms: since the epoch.
+        server, database, update: names.
+        made_ms, earliest_ms, ends_ms, latest_ms: ms since the epoch.
     """
 
     server: str
@@ -40,7 +40,7 @@ class Kept:
 
 @attrs.frozen
 class Went:
-    """How an update went: from when to when (ms since the epoch) it was at work."""
+    """When an update really ran, in ms since the epoch."""
 
     database: str
     update: str
@@ -49,7 +49,7 @@ class Went:
 
 
 def kept_of(forecast: Forecast, server: str) -> tuple[Kept, ...]:
-    """What a forecast says, to be kept."""
+    """The parts of a forecast that are kept."""
     return tuple(
         Kept(
             server,
@@ -69,7 +69,7 @@ def kept_of(forecast: Forecast, server: str) -> tuple[Kept, ...]:
 
 
 def bounded(kept: Iterable[Kept]) -> tuple[Kept, ...]:
-    """Of each update the first and the newest, and at all no more than `MOST_KEPT`."""
+    """The first and the newest of each update, and at most `MOST_KEPT` in total."""
     by_update: dict[tuple[str, str, str], list[Kept]] = {}
     for each in sorted(kept, key=lambda each: each.made_ms):
         of_it = by_update.setdefault(each.key, [])
@@ -81,9 +81,9 @@ def bounded(kept: Iterable[Kept]) -> tuple[Kept, ...]:
 
 
 def compared(kept: Sequence[Kept], went: Sequence[Went], server: str) -> PastForecasts:
-    """Those of updates that have ended, against when they did.
+    """Compare the forecasts of updates that have ended with their real end.
 
-    An end counts for the forecasts that were made before it, and after the end of the run before.
+    A run's end counts for the forecasts made before it, and after the end of the previous run.
     """
     errors, within = [], 0
     for each in kept:

@@ -1,4 +1,4 @@
-"""What the history of updates tells for a forecast. Pure."""
+"""What a forecast takes from the history of updates. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,14 +9,14 @@ from synapse_bgthrottle.core.tracking.time_left import budgets_closed
 
 @attrs.frozen(kw_only=True)
 class Past:
-    """How one update went, or goes: time in batches, and waits by cause."""
+    """One run of an update: time in batches, and waits by cause."""
 
     batch_s: float = 0.0
     waited_s: Mapping[str, float] = attrs.field(factory=dict)
 
 
 def closed_ratio(pasts: Iterable[Past]) -> float:
-    """The share of the time outside of other holds in which a budget was closed."""
+    """Share of the time without other holds in which a budget was closed."""
     total_s: dict[str, float] = {}
     batch_s = 0.0
     for past in pasts:

@@ -1,4 +1,4 @@
-"""What the module is made of in the main process: who is made of whom, from the ground up."""
+"""Builds the module's parts in the main process, from the bottom up."""
 
 import attrs
 from synapse.module_api import ModuleApi
@@ -30,10 +30,10 @@ class Parts:
     Attributes:
         host: Synapse: its clock, timers, databases and requests.
         throttle: decides.
-        records: what is known of updates, and by whom it is kept.
-        recorder: follows the queues, writes history, ends releases.
-        iterations: what Synapse enters for each batch.
-        on_internal_error: where errors of our own go.
+        records: what is stored about updates, and who keeps it.
+        recorder: follows the queues, writes the history, ends releases.
+        iterations: make the context manager for each batch.
+        on_internal_error: receives errors of the module itself.
     """
 
     host: Homeserver
@@ -44,7 +44,7 @@ class Parts:
     on_internal_error: OnInternalError
 
     def service(self, notes: StartNotes) -> ThrottleService:
-        """What the HTTP API asks; `notes` are what was found at the start."""
+        """What the HTTP API calls; `notes` are what was found at the start."""
         return ThrottleService(
             self.host,
             self.throttle,
@@ -56,17 +56,17 @@ class Parts:
 
 
 def assembled(api: ModuleApi, config: Config, on_internal_error: OnInternalError) -> Parts:
-    """All parts, for the server that the module is loaded into. Nothing is begun yet."""
+    """All parts, for the server that loads the module. Nothing runs yet."""
     host = Homeserver(api)
     facts = host.facts()
-    # Decides, and knows what was decided.
+    # Makes the decisions, and remembers them.
     throttle = Throttle(config, host.stock.tuned(), facts)
-    # Kept for longer than a moment: in memory, and in the module's tables.
+    # Data that lasts, in memory and in the module's tables.
     runs = UpdateRuns(throttle)
     metrics = Metrics(host, throttle, runs, on_internal_error)
     store = Store(host)
     week = WeeklyActivity(sees_requests=facts.sees_requests)
-    # Looks at the load while an iteration is open, and hands on what it sees.
+    # Measures the load while an iteration is open, and passes the samples on.
     observations = Observations(host, throttle, metrics, week)
     sampler = Sampler(host, config.signals, observations.take, on_internal_error)
     records = Records(
@@ -79,7 +79,7 @@ def assembled(api: ModuleApi, config: Config, on_internal_error: OnInternalError
         week=week,
     )
     recorder = Recorder(host, throttle, records, on_internal_error)
-    # What Synapse enters.
+    # What Synapse calls.
     shared = Shared(host, throttle, sampler, metrics, on_internal_error)
     iterations = Iterations(shared, recorder)
     return Parts(host, throttle, records, recorder, iterations, on_internal_error)

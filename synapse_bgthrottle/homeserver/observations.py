@@ -1,4 +1,4 @@
-"""Each sample is handed to all who go by it."""
+"""Passes each sample on to all who need it."""
 
 import logging
 
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Observations:
-    """Takes samples from the sampler."""
+    """Receives samples from the sampler."""
 
     def __init__(
         self, host: Homeserver, throttle: Throttle, metrics: Metrics, week: WeeklyActivity
@@ -25,7 +25,7 @@ class Observations:
         self._log_lines: dict[str, SignalLog] = {}
 
     def take(self, database_name: str | None, sample: Sample) -> None:
-        """A sample of one database, or (None) of what all have in common."""
+        """Take a sample of one database, or (None) one that concerns all databases."""
         self._throttle.observe(database_name, sample)
         self._metrics.observed(database_name)
         if isinstance(sample, ProcessSample):

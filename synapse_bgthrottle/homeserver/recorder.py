@@ -1,7 +1,7 @@
-"""Keeps what must outlive the process: reads it at the start, writes how updates come along.
+"""Keeps what must outlive the process: reads it at the start, then writes how updates go on.
 
-While an update is pending it looks at the queue now and then; while none is, once a minute whether
-somebody has put rows into it by hand, and at nothing else.
+While updates are pending it reads the queue from time to time. While none are, it only checks once
+a minute whether somebody has inserted rows by hand.
 """
 
 import logging
@@ -27,35 +27,35 @@ from synapse_bgthrottle.homeserver.storage.store import Stored
 
 logger = logging.getLogger(__name__)
 
-# How often the queue is looked at: while its first update goes on, after a twentieth of the time
-# that it has taken so far, between these; while something holds it, seldom. Time left is told once
-# eight looks' worth of steps were seen, which is so before a tenth of the way.
+# Reads of the queue: after a twentieth of the time that the current update has taken, between these
+# two bounds. The time left needs eight such reads, which come within the first tenth of the update.
+# A held update is read seldom.
 LOOK_AFTER_SHARE = 1 / 20
 SHORTEST_LOOK_S = 0.5
 LONGEST_PAUSE_S = 5.0
 LOOK_EVERY_HELD_S = 60.0
 
-# And while nothing goes on: somebody may have put rows in by hand, which nobody tells.
+# While nothing is pending: somebody may insert rows by hand, without a notice.
 LOOK_EVERY_IDLE_S = 55.0
 
-# While a pause, an override or a release is in force.
+# How often to check that the tables still exist, while levers are in force.
 CHECK_STORE_EVERY_S = 50.0
 
-# What takes longer goes on, and the rest with it: other databases may answer.
+# Slower calls continue in the background, so that other databases do not wait.
 LONGEST_LOOK_S = 3.0
 LONGEST_WRITE_S = 10.0
 
-# How soon it is tried again, once nothing goes on, to look or to write, if that failed: doubled up
-# to the longest, until it succeeds. What ended last would be told as running for ever.
+# Wait before the next try to read or write, after a failure when no update is pending. It doubles
+# up to the longest. Without these tries an update that has ended would be shown as running forever.
 FIRST_AGAIN_S = 5.0
 LONGEST_AGAIN_S = 600.0
 
-# An iteration that ended, and none after it for this long, was the last one for now.
+# If no iteration follows within this time, the last one was the end.
 _LINGER_S = 1.0
 
 
 class Recorder:
-    """Has the store read, then follows the updates."""
+    """Has the stored data read, then follows the updates."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Recorder:
         self._check_store_s = -math.inf
 
     def start(self) -> None:
-        """Read what was stored."""
+        """Read the stored data."""
         self._records.loader.start(self._take)
 
     def begin(self, database_name: str, update_name: str) -> None:
@@ -93,12 +93,13 @@ class Recorder:
                 self._again, self._is_called = None, False
             if not self._is_called:
                 self._call_in(_LINGER_S)
-        except Exception as error:  # the update goes on without
+        except Exception as error:  # the update continues without a record
             self._on_internal_error(WHERE, error)
 
     def _take(self, stored: Stored) -> None:
         if not self._is_called:
-            self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
+            # even if no update begins: an unknown name may block the queue
+            self._call_in(_LINGER_S)
         self._records.runs.recall(stored.open_entries)
         self._records.week.recall(stored.hours)
 
@@ -110,7 +111,7 @@ class Recorder:
     async def _look(self) -> None:
         self._again, self._is_behind = None, False
         try:
-            self._is_wanted = self._goes_on()  # what ends while we look, is seen by the next look
+            self._is_wanted = self._goes_on()  # if it ends meanwhile, the next read notices
             await self._keep()
         except CancelledError:
             raise
@@ -120,7 +121,7 @@ class Recorder:
             self._is_called = False
             try:
                 self._look_again()
-            except Exception as error:  # whoever begins has us called again
+            except Exception as error:  # the next iteration schedules a read
                 self._on_internal_error(WHERE, error)
 
     async def _keep(self) -> None:
@@ -152,8 +153,8 @@ class Recorder:
             self._again = self._call_in(self._records.restarter.next_look_s(LOOK_EVERY_IDLE_S))
 
     def _goes_on(self) -> bool:
-        # Also between two iterations: there Synapse waits for a database that does not answer, or
-        # counts the failures until it gives up.
+        # Between two iterations Synapse still works: it waits for a silent database, or counts
+        # failures until it gives up.
         return any(state.is_open for state in self._throttle.databases.values()) or any(
             database.is_running for database in self._host.databases.values()
         )
@@ -166,7 +167,7 @@ class Recorder:
         due: list[HistoryEntry] = []
         hours: list[SeenHour] = []
         try:
-            # First: an update that comes again must not find the release that let it go before.
+            # First end used releases: an update that comes again must not find its old release.
             await self._records.levers.follow(ended, queues)
             due = self._records.runs.due(self._host.wall_s())
             entries = [*ended, *due]
@@ -181,7 +182,7 @@ class Recorder:
         self._records.runs.written()
 
     async def _check_store(self) -> None:
-        """Now and then: nobody tells that somebody dropped the tables."""
+        """From time to time, check whether somebody dropped the tables."""
         now_s = self._host.now_s()
         if now_s >= self._check_store_s:
             self._check_store_s = now_s + CHECK_STORE_EVERY_S
@@ -203,7 +204,7 @@ class Recorder:
                 )
             except CancelledError:
                 raise
-            except Exception as error:  # there is a next time; the watch tells of a silent one
+            except Exception as error:  # try again later; the probe reports a silent database
                 logger.debug("Could not look at the queue of %s: %r", name, error)
                 self._is_behind = True
         return queues
@@ -213,7 +214,7 @@ class Recorder:
         rows = await database.queue()
         try:
             self._see(database, rows)
-        except Exception as error:  # what stands still is started again all the same
+        except Exception as error:  # updates that stand still are restarted all the same
             self._on_internal_error(WHERE, error)
         await self._records.restarter.look(database, rows)
         await self._records.progress.look(database, rows)

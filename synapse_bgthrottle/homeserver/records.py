@@ -1,4 +1,4 @@
-"""What is known of updates for longer than a moment, and by whom it is kept."""
+"""The data about updates that lasts, and who keeps it."""
 
 import attrs
 
@@ -13,16 +13,16 @@ from synapse_bgthrottle.homeserver.storage.store import Store
 
 @attrs.frozen
 class Records:
-    """The owners of what is known of updates.
+    """The owners of lasting data.
 
     Attributes:
         store: the module's tables.
-        loader: reads them at the start; until then every update is held.
-        levers: changes pauses, overrides and releases, in the tables first.
-        runs: the updates under way, and those that ended and are not written yet.
-        progress: how far updates are.
-        restarter: starts Synapse's updates again where they stand still.
-        week: in which hours clients are active.
+        loader: reads them at the start; every update is held until then.
+        levers: changes pauses, overrides and releases, first in the tables.
+        runs: current runs of updates, and ended ones that are not written yet.
+        progress: progress of updates.
+        restarter: restarts Synapse's updates where they stand still.
+        week: the hours of the week in which clients are active.
     """
 
     store: Store

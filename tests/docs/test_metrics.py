@@ -1,4 +1,4 @@
-"""Metrics, their reference, the dashboard and the alert rules say the same."""
+"""Metrics, their reference, the dashboard and the alert rules agree."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is wrong, or stands in the way, and what an administrator can do about it. Pure."""
+"""Problems, and what an administrator can do about each. Pure."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,10 +7,10 @@ from datetime import datetime, timezone
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.units import format_duration_ms
 
-# A hold, or a batch, that is older is worth a word.
+# An older hold or batch is reported.
 _LONG_MS = 3_600_000
 
-# A problem names so many updates.
+# A problem names at most so many updates.
 _MOST_NAMES = 20
 
 _START = (
@@ -29,14 +29,13 @@ _TRIED_AGAIN = (
     " error is in Synapse's log, at `Error doing update`."
 )
 
-# What no release ends, by the cause of the hold.
+# By cause: advice for holds that no release ends.
 _ENDINGS = {
     "database": "It goes on when the database answers: look at that, and at Synapse's log.",
     "levers": "It goes on when the module can read its tables bgthrottle_*: see Synapse's log.",
     "backoff": _TRIED_AGAIN,
 }
-# And by the signal that is closed, whose budgets are never let go; then of those that hold because
-# they cannot be read.
+# By signal: advice for closed budgets that no release ends; then for unreadable ones.
 _STUBBORN = {
     "disk_free": "Free space on the disk: no release ends this.",
     "pause_file": "Remove the file; its path is `signals.pause_file` in the configuration.",
@@ -57,9 +56,9 @@ def problems(
     levers: Sequence[schema.Lever],
     now_ms: int,
 ) -> Iterator[schema.StatedProblem]:
-    """The worst first: of the server, then of each database, whose status is given.
+    """The problems of the server, then of each database, the worst first.
 
-    `stays` tells by name of database why Synapse cannot go on from the update that it is at.
+    `stays` says, by database name, why Synapse cannot continue after its current update.
     """
     if store_problem:
         yield _problem(
@@ -82,7 +81,7 @@ def problems(
 
 
 def of_configuration(warnings: Sequence[str]) -> Iterator[schema.StatedProblem]:
-    """What the configuration says that is accepted, and is hardly meant."""
+    """Accepted values in the configuration that are probably mistakes."""
     for warning in warnings:
         yield _problem(None, "configuration", warning, _CONFIGURATION)
 
@@ -160,7 +159,7 @@ def _of_database(
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first names in a line, and how many more there are."""
+    """The first names in one line, and how many more there are."""
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f", and {more} more" if more > 0 else "")
 
@@ -247,4 +246,4 @@ def _problem(database: str | None, kind: str, message: str, advice: str) -> sche
 
 
 def _since_ms(at_ms: int | None) -> int:
-    return at_ms or 0  # the server has always stated it; None is of older servers
+    return at_ms or 0  # None is from an older server; this one always sets it

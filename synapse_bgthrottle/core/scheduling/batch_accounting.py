@@ -1,4 +1,4 @@
-"""What a batch that has ended leaves: the rest to pay, what it teaches, and counts. Pure."""
+"""After a batch: record its duration, learn from it, and count it. Pure."""
 
 import attrs
 
@@ -14,8 +14,8 @@ class EndedBatch:
 
     Attributes:
         start_s, end_s: when it started and ended, monotonic.
-        items: what it did; None: that is not known.
-        failed: whether it raised.
+        items: items that it did; None: unknown.
+        failed: whether it raised an exception.
     """
 
     start_s: float
@@ -31,18 +31,18 @@ class EndedBatch:
 def settle(
     database: DatabaseState, update: UpdateState, activity: ClientActivity, batch: EndedBatch
 ) -> None:
-    """A batch of this update ended.
+    """Account for a batch that has ended.
 
     Args:
-        database: where.
-        update: whose.
-        activity: whether anybody was there.
+        database: the update's database.
+        update: the update.
+        activity: knows whether clients were active.
         batch: the batch.
     """
     idle_s = update.batch.idle_s(batch.end_s)
     work_s = pacing.work_s(batch.took_s, idle_s, update.limits.target_duration_ms)
     database.batch_ended(batch.end_s, work_s, failed=batch.failed)
-    # How long it was is not seen to the ms: what is left may be mostly error.
+    # Idle time is not measured to the millisecond: after a long one, the rest is mostly error.
     teaches = not batch.failed and idle_s <= work_s
     asked_items = _asked_items(update)
     done_items = _done_items(batch, asked_items)
@@ -59,23 +59,23 @@ def settle(
 
 
 def _asked_items(update: UpdateState) -> int | None:
-    """The size of the batch that was decided; None: Synapse chose it from the target."""
-    decision = update.decision  # the limits may be others than when the batch was decided
+    """The decided batch size; None: Synapse chose it from the target duration."""
+    decision = update.decision  # the limits may have changed since that decision
     return decision.min_batch_items if decision is not None and decision.is_exact else None
 
 
 def _done_items(batch: EndedBatch, asked_items: int | None) -> int:
-    """What it did, as far as that is known; a failed one did not do what it was asked to."""
+    """The items done, as far as known. A failed batch did not do what was requested."""
     if batch.items is None and not batch.failed:
         return asked_items or 0
     return batch.items or 0
 
 
 def _charge(update: UpdateState, batch: EndedBatch, asked_items: int | None) -> None:
-    """What it counts for the items per second: some handlers do more than they are asked to."""
+    """Charge the items to `max_items_per_second`. Some handlers do more than requested."""
     if asked_items is None:
         update.pace.charge_nothing()
-    else:  # and some say less than they did
+    else:  # some handlers report less than they did
         update.pace.charge(max(batch.items or 0, asked_items), batch.start_s)
 
 
@@ -83,7 +83,7 @@ def _learn_size(update: UpdateState, asked_items: int | None, work_s: float) -> 
     if asked_items is not None:
         update.sizes.learn_items(asked_items, update.pace.charged_items, work_s)
     elif update.decision is not None and update.totals.batches:
-        # Not from the first batch, whose size has nothing to do with the target.
+        # The first batch's size does not depend on the target.
         update.sizes.learn_target(update.decision.target_ms, work_s)
 
 

@@ -6,33 +6,33 @@ import attrs
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits
 
-# An index build of an hour need not be followed by a night of silence.
+# Longest rest: an index build of an hour must not cause hours of rest.
 LONGEST_REST_S = 600.0
 
-# A batch that should be spread over more than this is made smaller instead.
+# A batch that would need more spacing than this is made smaller instead.
 LONGEST_SPACING_S = 1.0
 
-# How much of the past a new batch leaves in the average. At 0.3 a tenfold change of an item's cost
-# is corrected to within 40 % by the next batch; stock Synapse's 0.9 takes 10 to 20 batches.
+# Weight of the past in the average. With 0.3, the next batch already corrects a tenfold change of
+# the cost per item to within 40 %. Stock Synapse's 0.9 takes 10 to 20 batches.
 _MEMORY_RATIO = 0.3
 
-# Batches that were short by chance (nothing but skipped rows) must not make a huge one.
+# A batch that was short by chance, such as one of skipped rows, must not cause a huge one.
 _MAX_GROWTH = 2.0
 
-# From a batch that failed to the next one.
+# Factor after a failed batch.
 _SHRINK_RATIO = 0.1
-# A hundredth of the target is mostly a millisecond; and from there it takes seven batches back.
+# With the usual target this is one millisecond. From there it takes seven batches to grow back.
 _LEAST_CEILING = 0.01
 
-# The target is never stretched by more, however short batches were.
+# Largest factor of the target duration, however short the batches were.
 LARGEST_SCALE = 1.5
 
 
 def rest_s(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
     """The rest in seconds after a batch that took `batch_s`.
 
-    For a duty cycle u it is D (1/u - 1), at most `LONGEST_REST_S`, from what the batch really took,
-    so that one which overruns is paid for (the nice-ratio of gh-ost, `go/logic/throttler.go`).
+    For a duty cycle u it is D (1/u - 1), at most `LONGEST_REST_S`. D is the real duration, so a
+    batch that takes too long is paid for (nice-ratio of gh-ost, `go/logic/throttler.go`).
     """
     if isinstance(pace, DutyCycle):
         return min(batch_s * (1 / pace.ratio - 1), LONGEST_REST_S)
@@ -40,38 +40,37 @@ def rest_s(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
 
 
 def work_s(took_s: float, idle_s: float, target_ms: float) -> float:
-    """What of a batch is paid for with a rest: not its wait for somebody's lock, nor a standstill.
+    """Seconds of a batch that a rest pays for: without lock waits and standstills.
 
-    One that waited counts as one on target at least, because it is not seen exactly how long it
-    did.
+    Idle time is inexact, so a batch with idle time counts at least as one of the target duration.
     """
     return max(took_s - idle_s, min(took_s, target_ms / 1000))
 
 
 def target_scale(yielded_ms: float, took_ms: float) -> float:
-    """What to multiply the target duration by, so that the next batch takes it.
+    """Factor for the target duration, so that the next batch takes as long as wanted.
 
-    Synapse makes a batch from the target and its own average rate, which follows a change of an
-    item's cost over 10 to 20 batches. The last batch shows how far that average is off: it took
-    `took_ms` where `yielded_ms` was asked, and their ratio undoes it. Bounded, because the last
-    batch may have been short or long by chance.
+    Synapse computes the batch size from the target and its average rate. That average needs 10 to
+    20 batches to follow a change of the cost per item. The last batch shows the error: it took
+    `took_ms` instead of `yielded_ms`, so their ratio corrects it. The factor is bounded, because
+    one batch may be short or long by chance.
     """
     return min(max(yielded_ms / max(took_ms, 0.01), 0.1), LARGEST_SCALE)
 
 
 def shrunk(size: float, failures: int) -> float:
-    """The size of a batch after so many failed ones in a row: a tenth for each of them.
+    """The batch size after failures in a row: a tenth for each failure.
 
-    Stock Synapse asks for the same batch five times, and gives up. If it was too large for the room
-    on the disk, for `statement_timeout` or for somebody's lock, a smaller one is not.
+    Stock Synapse tries the same size five times, and gives up. A batch can be too large for the
+    disk space, for `statement_timeout` or for a lock; a smaller one then succeeds.
     """
     return size * _SHRINK_RATIO**failures
 
 
 def target_ceiling(ceiling: float, *, failed: bool) -> float:
-    """Upper bound of the target's scale after a batch: a tenth if it failed, or else doubled.
+    """Upper bound of the target's factor after a batch: a tenth after a failure, otherwise doubled.
 
-    Thus it does not come back at once to what did not fit; `BatchSizer` grows as slowly by itself.
+    This prevents a jump back to the size that failed. `BatchSizer` limits its growth itself.
     """
     if failed:
         return max(min(ceiling, 1.0) * _SHRINK_RATIO, _LEAST_CEILING)
@@ -82,12 +81,12 @@ def target_ceiling(ceiling: float, *, failed: bool) -> float:
 class BatchSizer:
     """Exact batch sizes for one update, so that a batch takes its target duration.
 
-    The law is the weighted average rate of pt-online-schema-change (`lib/WeightedAvgRate.pm`):
-    items and time decay alike and their quotient is the rate. The size follows from it, at most
-    doubled from one batch to the next.
+    The method is the weighted average rate of pt-online-schema-change (`lib/WeightedAvgRate.pm`).
+    Items and time decay alike, and their quotient is the rate. The size follows from it, and at
+    most doubles from one batch to the next.
 
     Attributes:
-        last_items: size asked of the last batch; 0 before the first.
+        last_items: requested size of the last batch; 0 before the first.
     """
 
     last_items: int = 0
@@ -95,13 +94,13 @@ class BatchSizer:
     _time_ms: float = 0.0
 
     def record(self, asked_items: int, done_items: int, took_ms: float) -> None:
-        """A batch of which `asked_items` were asked did `done_items` in `took_ms`."""
+        """A batch of `asked_items` did `done_items` in `took_ms`."""
         self._items = self._items * _MEMORY_RATIO + done_items
         self._time_ms = self._time_ms * _MEMORY_RATIO + max(took_ms, 0.01)
         self.last_items = asked_items
 
     def next_items(self, limits: Limits, target_ms: float) -> int:
-        """The size of the next batch, for this duration, within the limits, never below 1."""
+        """The size of the next batch for this duration, within the limits, and at least 1."""
         if self.last_items:
             wanted = target_ms * self._items / self._time_ms
             wanted = min(wanted, self.last_items * _MAX_GROWTH)

@@ -1,7 +1,6 @@
-"""What outlives the process: levers, the record of their uses, the history of updates, the week.
+"""What outlives the process: levers, their uses, the history of updates, the hours of the week.
 
-Four tables of our own in the server's main database. Every function below `Store` runs in a thread
-of the database.
+These are four tables in the main database. The functions below `Store` run in a database thread.
 """
 
 import json
@@ -42,7 +41,7 @@ _ENTRY = (
 _TOLD = _ENTRY.replace("first_progress", "NULL")
 _HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
 _ENDED = "FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
-# As `Levers.kept` does.
+# The same rule as `Levers.kept`.
 _DELETE_ENDED = (
     f"DELETE {_ENDED} AND lever_id NOT IN"
     f" (SELECT lever_id {_ENDED} ORDER BY ends_ms DESC LIMIT {MOST_ENDED})"
@@ -53,21 +52,21 @@ _COLUMNS = {
     "bgthrottle_history": _ENTRY,
     "bgthrottle_load": _HOUR,
 }
-# An answer has so much of the settings that overrides were given, in characters.
+# An answer has at most so many characters of overrides' settings.
 _MOST_SETTINGS = 262_144
-# So many rows that cannot be read are told; more of them are one mistake.
+# Log at most so many unreadable rows; more of them have the same cause.
 _MOST_TOLD = 100
 
 
 @attrs.frozen
 class Stored:
-    """What was there at the start.
+    """The data found at the start.
 
     Attributes:
-        levers: those that are written, also such as have ended by the clock.
-        unreadable: what could not be read, each in a line for people.
-        open_entries: the history of updates that had not ended.
-        hours: what was seen of the week.
+        levers: the stored levers, with those that have ended by the clock.
+        unreadable: unreadable rows, one line each.
+        open_entries: history of updates that had not ended.
+        hours: activity in the hours of the week.
     """
 
     levers: tuple[Lever, ...]
@@ -77,16 +76,14 @@ class Stored:
 
 
 class Store:
-    """Reads and writes them; what it answered to have written survives a kill.
+    """Reads and writes the tables. What it has confirmed survives a kill.
 
-    Tables that somebody drops while the server runs are made again, with the levers that they had.
+    If somebody drops the tables while the server runs, it makes them again with the same levers.
+    Each method raises whatever the database or a lost connection raises. After a refusal nothing
+    has changed; after a lost connection that is unknown.
 
     Attributes:
-        problem: what was lost with tables that were dropped, or why they cannot be made again;
-            empty: nothing.
-
-    Every method raises whatever a lost connection, or a database that refuses, makes of it. Nothing
-    has changed where it refused; where the connection was lost, that is not known.
+        problem: what was lost with dropped tables, or why they cannot be made; empty: nothing.
     """
 
     def __init__(self, host: Homeserver) -> None:
@@ -97,7 +94,7 @@ class Store:
         self.problem = ""
 
     async def open(self) -> Stored:
-        """Make the tables where they are not there, and read."""
+        """Make missing tables, and read all."""
         now_ms = to_ms(self._host.wall_s())
         stored: Stored = await self._run(_open, now_ms)
         self._tell(stored.unreadable)
@@ -106,14 +103,14 @@ class Store:
         return stored
 
     async def levers(self) -> tuple[Lever, ...]:
-        """Those that are written, also such as have ended."""
+        """The stored levers, with those that have ended."""
         levers, unreadable = await self._run(_levers)
         self._tell(unreadable)
         self._written = {lever.lever_id: lever for lever in levers}
         return tuple(levers)
 
     async def change(self, made: Iterable[Lever], ended: Iterable[Lever], use: Use | None) -> None:
-        """Write and delete levers, and record who did that."""
+        """Write and delete levers, and record who did it."""
         now_ms = to_ms(self._host.wall_s())
         made, ended = tuple(made), tuple(ended)
         await self._run(_change, now_ms, made, ended, use)
@@ -122,12 +119,12 @@ class Store:
         self._written.update((lever.lever_id, lever) for lever in made)
 
     async def check(self) -> None:
-        """Make the tables again if they were dropped while levers are in force."""
+        """Make dropped tables again, if there are levers."""
         if self._written:
             await self._run(_check)
 
     async def write(self, entries: Iterable[HistoryEntry], hours: Iterable[SeenHour] = ()) -> None:
-        """Write the history of these updates, and what was seen of these hours."""
+        """Write the history of these updates, and the activity in these hours."""
         await self._run(_write, tuple(entries), tuple(hours))
 
     async def history(self, limit: int = MOST_ENTRIES) -> list[HistoryEntry]:
@@ -138,14 +135,14 @@ class Store:
         return entries
 
     async def uses(self, limit: int) -> list[Use]:
-        """Who did what, newest first; the oldest are left out where settings are very large."""
+        """Who did what, newest first. With very large settings the oldest are left out."""
         uses: list[Use]
         uses, unreadable = await self._run(_uses, limit)
         self._tell(unreadable)
         return uses
 
     def _tell(self, unreadable: Iterable[str]) -> None:
-        """Log what cannot be read, each row once."""
+        """Log unreadable rows, each once."""
         for line in unreadable:
             if line not in self._told and len(self._told) < _MOST_TOLD:
                 self._told.add(line)
@@ -204,7 +201,7 @@ def _check(txn: Any) -> None:
 
 
 def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
-    """Those that can be read, and the others, each in a line."""
+    """The readable levers, and a line for each of the others."""
     txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
     return readable(lever_of, "{1} of {2} by {6}", txn.fetchall())
 
@@ -283,7 +280,7 @@ def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour])
                 to_ms(entry.batch_s),
                 json.dumps(waited_ms),
                 entry.failures,
-                entry.last_failure.replace("\0", ""),  # which PostgreSQL does not take
+                entry.last_failure.replace("\0", ""),  # PostgreSQL does not accept NUL
                 entry.first_progress,
                 entry.progress_per_item,
             ),

@@ -1,4 +1,4 @@
-"""The command `bgthrottle` as a process: what it tells of real servers, to whom and how."""
+"""The command `bgthrottle` as a process: its output for real servers."""
 
 import json
 import re

@@ -1,11 +1,11 @@
-"""What people write into homeserver.yaml, as a real Synapse takes it at its start."""
+"""Configurations in homeserver.yaml, at the start of a real Synapse."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
-from synapse_bgthrottle.cli.synapse_source import installed_update_names
+from synapse_bgthrottle.cli.inputs.synapse_source import installed_update_names
 from testbed.servers.server import MODULE
 from testbed.waiting import wait_until
 from tests.end_to_end.conftest import RealServer

@@ -1,4 +1,4 @@
-"""The store on SQLite: what is written is read, what cannot be read is told, and all is bounded."""
+"""The store on SQLite: it reads what it wrote, logs unreadable rows, and stays bounded."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The command `bgthrottle forecast` of a server: its pace, its load, and what is kept."""
+"""The command `bgthrottle forecast` of a server: its pace, its load, and stored forecasts."""
 
 import json
 import stat
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.cli import forecast_inputs
+from synapse_bgthrottle.cli.inputs import forecast_inputs
 from tests.unit.cli.fakes import NOW_MS, FakeServer, current, database, pending, run, status
 from tests.unit.cli.forecasts import IDLE, server
 

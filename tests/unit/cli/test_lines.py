@@ -1,4 +1,4 @@
-"""Single lines for people: an update, a lever, what happened, and text that a terminal obeys."""
+"""Single lines for people: updates, levers, events, and text with control characters."""
 
 from typing import Any
 

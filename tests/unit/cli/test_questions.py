@@ -1,4 +1,4 @@
-"""The commands that ask something once: `status`, `check`, `history` and `explain`."""
+"""The commands that only read: `status`, `check`, `history` and `explain`."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`watch` and `wait`: what is told while time passes."""
+"""`watch` and `wait`: their output over time."""
 
 import io
 import json

@@ -1,8 +1,8 @@
-"""What a forecast is asked for: the job, and the server's own section."""
+"""The input of a forecast: the job, and the server's own section."""
 
 import pytest
 
-from synapse_bgthrottle.cli.commands.forecast_options import parse_count, parse_rate
+from synapse_bgthrottle.cli.inputs.forecast_options import parse_count, parse_rate
 from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
 from synapse_bgthrottle.core.tracking.timeline import Job
 from synapse_bgthrottle.forecast.configurations import settings_of_section

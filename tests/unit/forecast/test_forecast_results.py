@@ -1,4 +1,4 @@
-"""What becomes of a forecast: it is drawn, kept, and compared with what came."""
+"""The use of a forecast: drawn, stored, and compared with what happened."""
 
 import re
 import xml.etree.ElementTree as ElementTree

@@ -1,4 +1,4 @@
-"""Levers: what they are about, when they end, who means them, how they are told."""
+"""Levers: what they concern, when they end, how they are selected and described."""
 
 import attrs
 import pytest

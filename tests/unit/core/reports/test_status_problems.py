@@ -1,4 +1,4 @@
-"""What the status tells as a problem, each with what to do about it."""
+"""The problems in the status, each with advice."""
 
 from typing import Any
 

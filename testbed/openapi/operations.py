@@ -1,10 +1,9 @@
-"""What can be asked of the HTTP API: each path with its parameters, its body, and an example."""
+"""The operations of the HTTP API: each path with its parameters, its body, and an example."""
 
 from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.schema import requests
 from synapse_bgthrottle.schema.explanation import Explanation, HeldBy, LimitValues
 from synapse_bgthrottle.schema.history import History, HistoryEntry, Load, SeenHour
 from synapse_bgthrottle.schema.levers import Lever, LeverAnswer, Use, Uses
@@ -20,15 +19,16 @@ from synapse_bgthrottle.schema.status import (
     ThrottleStatus,
     TimeLeft,
 )
+from testbed.openapi import requests
 
 
 @attrs.frozen(kw_only=True)
 class Operation:
-    """A path and its method. Records are examples; their classes say what is allowed.
+    """A path and its method. The records are examples; their classes say what is allowed.
 
     Attributes:
         name: of the path, below the version.
-        summary: what it does, or answers.
+        summary: what it does or returns.
         query: parameters; None: it has none.
         body: of a POST; None: it is a GET.
         answer: None: any object.

@@ -1,0 +1,1 @@
+"""Makes the OpenAPI description from the package's records: `make openapi`."""
