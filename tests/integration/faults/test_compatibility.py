@@ -27,8 +27,8 @@ from tests.integration.faults.lacking import EVERYTHING, HIDDEN, UPDATER, lackin
 MakeServer = Callable[..., VirtualServer]
 
 # The share of the time that is work with the adaptive pace. Among clients it is 0.3 until
-# experiments say otherwise, and nobody times the requests of this server.
-AMONG_CLIENTS = (0.2, 0.31)
+# experiments say otherwise, less what passes between two batches. Nobody times the requests here.
+AMONG_CLIENTS = (0.15, 0.31)
 
 # What the list tells of it, on SQLite, without clients (False) and with them. Where requests in
 # flight cannot be seen, somebody may always be there.
