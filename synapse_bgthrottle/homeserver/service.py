@@ -33,7 +33,7 @@ from synapse_bgthrottle.core.tracking.queue import in_order
 from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, questions
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
-from synapse_bgthrottle.homeserver.records import Records
+from synapse_bgthrottle.homeserver.recorder import Records
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseProbe
 
 # After this time the answer is a time-out. A lever may still take effect later.
@@ -129,8 +129,7 @@ class ThrottleService:
         Raises:
             StoreUnavailableError: the database does not answer.
         """
-        uses = await self._ask(_STORE, self._records.store.uses, limit)
-        return tuple(use.stated() for use in uses)
+        return tuple(await self._ask(_STORE, self._records.store.uses, limit))
 
     async def load(self) -> tuple[schema.SeenHour, ...]:
         """Clients' activity in the hours of the week."""

@@ -3,24 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synapse_bgthrottle.core.config.windows import DAYS, Window
+from synapse_bgthrottle.core.config.windows import Window
 from synapse_bgthrottle.core.units import (
     MINUTES_PER_DAY,
     format_time_of_day,
     parse_time_of_day_minutes,
 )
+from synapse_bgthrottle.schema import DAYS
 
 DAYS_ACCEPTED = 'days (such as mon-fri), start and end (such as "22:00")'
 
-_FULL_NAMES = (
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-)
+_FULL_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def parse_window(raw: Mapping[str, Any]) -> tuple[Window | None, list[tuple[str, str]]]:

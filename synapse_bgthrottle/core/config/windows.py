@@ -12,8 +12,7 @@ from functools import lru_cache
 import attrs
 
 from synapse_bgthrottle.core.units import MINUTES_PER_DAY, format_time_of_day
-
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+from synapse_bgthrottle.schema import DAYS
 
 # If a clock change skips a weekly window, it opens one week later.
 _HORIZON_DAYS = 15

@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.config.limits import (
     Settings,
 )
 from synapse_bgthrottle.core.config.profiles import PROFILES
-from synapse_bgthrottle.core.config.windows import DAYS, Window, is_open
+from synapse_bgthrottle.core.config.windows import Window, is_open
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.reports.log_lines import describe
 from synapse_bgthrottle.core.scheduling.decision import Conditions
@@ -61,7 +61,7 @@ def limit_values(limits: Limits) -> schema.LimitValues:
         max_batch_items=None if math.isinf(limits.max_batch_items) else int(limits.max_batch_items),
         windows=tuple(
             schema.WindowValues(
-                days=tuple(DAYS[day] for day in window.days),
+                days=tuple(schema.DAYS[day] for day in window.days),
                 start_minutes=window.start_minutes,
                 end_minutes=window.end_minutes,
             )
@@ -103,7 +103,7 @@ def settings_of(values: schema.LimitValues) -> Settings:
         min_batch_items=values.min_batch_items,
         max_batch_items=_or_inf(values.max_batch_items),
         windows=tuple(
-            Window(tuple(map(DAYS.index, v.days)), v.start_minutes, v.end_minutes)
+            Window(tuple(map(schema.DAYS.index, v.days)), v.start_minutes, v.end_minutes)
             for v in values.windows
         ),
         time_zone=zone,

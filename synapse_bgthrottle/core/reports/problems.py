@@ -100,6 +100,7 @@ def _paused(lever: schema.Lever) -> schema.StatedProblem:
         "End it, and all other pauses, with `bgthrottle resume`."
         if is_wide
         else f"End it with `{shlex.join(words)}`.",
+        lever.created_ms,
     )
 
 
@@ -108,12 +109,15 @@ def _of_database(
 ) -> Iterator[schema.StatedProblem]:
     name, failure, current = database.name, database.last_failure, database.current
     last = f"; the last was: {failure.message}" if failure else ""
+    stands_ms = database.restart.since_ms if database.restart else None
+    last_ms = failure.at_ms if failure else None
     if database.state == "aborted":
         yield _problem(
             name,
             "aborted",
             f"Synapse gave up on {name} after five failures in a row{last}",
             _RESTART.format(why=stays) if stays else _start_anew(database.restart),
+            stands_ms,
         )
     elif database.state == "stopped":
         count = database.queued
@@ -123,10 +127,11 @@ def _of_database(
             f"Synapse is not working on the queue of {name}, in which"
             f" {count} {'update is' if count == 1 else 'updates are'} pending",
             f"{_itself(database.restart)} At once: {_START}.",
+            stands_ms,
         )
     elif database.failures_in_row:
         advice = _RESTART.format(why=stays) if stays else _TRIED_AGAIN
-        yield _problem(name, "failing", _failing(database), advice)
+        yield _problem(name, "failing", _failing(database), advice, None, last_ms)
     if database.queue_problem:
         yield _problem(
             name,
@@ -204,6 +209,7 @@ def _of_update(
                 "held",
                 f"{current.name} has been held for {format_duration_ms(for_ms)}: {decision.reason}",
                 _ending(database, current.name, decision.cause),
+                decision.since_ms,
             )
     elif current.batch_since_ms and not current.one_shot:
         for_ms = now_ms - current.batch_since_ms
@@ -214,6 +220,7 @@ def _of_update(
                 f"a batch of {current.name} has been running for {format_duration_ms(for_ms)}"
                 f"{_lock_wait(current, now_ms)}",
                 "Look at what its query waits for in the database (pg_stat_activity).",
+                current.batch_since_ms,
             )
 
 
@@ -241,8 +248,22 @@ def _known(pending: schema.PendingUpdate) -> bool:
     return pending.known is not False
 
 
-def _problem(database: str | None, kind: str, message: str, advice: str) -> schema.StatedProblem:
-    return schema.StatedProblem(database=database, kind=kind, message=message, advice=advice)
+def _problem(
+    database: str | None,
+    kind: str,
+    message: str,
+    advice: str,
+    since_ms: int | None = None,
+    last_ms: int | None = None,
+) -> schema.StatedProblem:
+    return schema.StatedProblem(
+        database=database,
+        kind=kind,
+        message=message,
+        advice=advice,
+        since_ms=since_ms,
+        last_ms=last_ms,
+    )
 
 
 def _since_ms(at_ms: int | None) -> int:

@@ -208,6 +208,7 @@ def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
         return None
     is_due = standing is not None and standing.due_s < math.inf
     return schema.Restart(
+        since_ms=None if standing is None else moment.ms_at(standing.since_s),
         due_ms=moment.ms_at(standing.due_s) if standing is not None and is_due else None,
         held_by="" if standing is None else standing.held_by,
         count=restarts.count,

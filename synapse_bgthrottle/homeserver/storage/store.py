@@ -5,6 +5,7 @@ These are four tables in the main database. The functions below `Store` run in a
 
 import json
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import attrs
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
-from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever, Use
+from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_missing_table
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
@@ -109,7 +111,9 @@ class Store:
         self._written = {lever.lever_id: lever for lever in levers}
         return tuple(levers)
 
-    async def change(self, made: Iterable[Lever], ended: Iterable[Lever], use: Use | None) -> None:
+    async def change(
+        self, made: Iterable[Lever], ended: Iterable[Lever], use: schema.Use | None
+    ) -> None:
         """Write and delete levers, and record who did it."""
         now_ms = to_ms(self._host.wall_s())
         made, ended = tuple(made), tuple(ended)
@@ -134,9 +138,9 @@ class Store:
         self._tell(unreadable)
         return entries
 
-    async def uses(self, limit: int) -> list[Use]:
+    async def uses(self, limit: int) -> list[schema.Use]:
         """Who did what, newest first. With very large settings the oldest are left out."""
-        uses: list[Use]
+        uses: list[schema.Use]
         uses, unreadable = await self._run(_uses, limit)
         self._tell(unreadable)
         return uses
@@ -211,7 +215,7 @@ def _entries(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
 
 
 def _change(
-    txn: Any, now_ms: int, made: Sequence[Lever], ended: Sequence[Lever], use: Use | None
+    txn: Any, now_ms: int, made: Sequence[Lever], ended: Sequence[Lever], use: schema.Use | None
 ) -> None:
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     for lever in (*ended, *made):
@@ -239,7 +243,7 @@ def _change(
     values = (use.update, use.database, use.reason, json.dumps(dict(use.settings)), use.ends_ms)
     txn.execute(
         f"INSERT INTO bgthrottle_uses (use_id, {_USE}) VALUES ({_places(9)})",
-        (use.use_id, use.at_ms, use.author, use.action, *values),
+        (secrets.token_hex(8), use.at_ms, use.author, use.action, *values),
     )
     txn.execute(
         "DELETE FROM bgthrottle_uses WHERE use_id NOT IN"
@@ -300,14 +304,12 @@ def _history(txn: Any, limit: int) -> tuple[list[HistoryEntry], list[str]]:
     return _entries(txn)
 
 
-def _uses(txn: Any, limit: int) -> tuple[list[Use], list[str]]:
-    txn.execute(
-        f"SELECT use_id, {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,)
-    )
+def _uses(txn: Any, limit: int) -> tuple[list[schema.Use], list[str]]:
+    txn.execute(f"SELECT {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,))
     rows = txn.fetchall()
-    sizes = accumulate(len(str(row[7])) for row in rows)
+    sizes = accumulate(len(str(row[6])) for row in rows)
     few = [row for row, size in zip(rows, sizes, strict=True) if size <= _MOST_SETTINGS]
-    return readable(use_of, "use {3} of {4} by {2}", few)
+    return readable(use_of, "use {2} of {3} by {1}", few)
 
 
 def _places(count: int) -> str:

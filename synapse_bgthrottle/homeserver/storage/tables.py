@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import HOURS, SeenHour
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import parse_settings
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME
-from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Use
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind
 from synapse_bgthrottle.core.levers.request import escaped, is_glob
 from synapse_bgthrottle.core.scheduling.failures import LONGEST_COMPLAINT, complaint_of
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, Outcome
@@ -112,14 +113,13 @@ def lever_of(row: Sequence[Any]) -> Lever:
     )
 
 
-def use_of(row: Sequence[Any]) -> Use:
+def use_of(row: Sequence[Any]) -> schema.Use:
     """A use; raises as `lever_of` does."""
-    use_id, at_ms, author, action, update, database, reason, settings_json, ends_ms = row
+    at_ms, author, action, update, database, reason, settings_json, ends_ms = row
     at_s, _ = _seconds(at_ms), _seconds(ends_ms)
     if at_s is None:
         raise ValueError("its time is missing")
-    return Use(
-        use_id=_text(use_id),
+    return schema.Use(
         at_ms=at_ms,
         author=_text(author),
         action=_text(action),
