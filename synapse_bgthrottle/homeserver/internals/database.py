@@ -11,7 +11,7 @@ from twisted.enterprise.adbapi import ConnectionLost
 
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database, is_refusal
 from synapse_bgthrottle.core.scheduling.quirks import tables_of_batched
-from synapse_bgthrottle.core.tracking.queue import QueueRow
+from synapse_bgthrottle.core.tracking.queue import LONGEST_PROGRESS, QueueRow
 from synapse_bgthrottle.homeserver.internals.guard import call, get
 
 # Changes nothing, but needs what the end of each batch needs: a connection; on SQLite the writer's
@@ -36,9 +36,10 @@ _GROW_ON_SQLITE = (
     "INSERT INTO bgthrottle_room VALUES (zeroblob(4194304))",
 )
 
+# Progress that is too long to be read is cut, so that it is not fetched either.
 _QUEUE = (
-    "SELECT update_name, progress_json, depends_on, ordering FROM background_updates"
-    " ORDER BY ordering, update_name"
+    f"SELECT update_name, substr(progress_json, 1, {LONGEST_PROGRESS + 1}), depends_on, ordering"
+    " FROM background_updates ORDER BY ordering, update_name"
 )
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
 _DRIVERS = ("psycopg2", "sqlite3")

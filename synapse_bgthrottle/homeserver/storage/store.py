@@ -117,7 +117,8 @@ class Store:
         """Write and delete levers, and record who did it."""
         now_ms = to_ms(self._host.wall_s())
         made, ended = tuple(made), tuple(ended)
-        await self._run(_change, now_ms, made, ended, use)
+        use_id = secrets.token_hex(8)  # here, because an interaction may run twice
+        await self._run(_change, now_ms, made, ended, use, use_id)
         for lever in ended:
             self._written.pop(lever.lever_id, None)
         self._written.update((lever.lever_id, lever) for lever in made)
@@ -197,7 +198,7 @@ def _open(txn: Any, now_ms: int) -> Stored:
 
 def _make_again(txn: Any, now_ms: int, levers: Sequence[Lever]) -> None:
     make_tables(txn)
-    _change(txn, now_ms, levers, (), None)
+    _change(txn, now_ms, levers, ())
 
 
 def _check(txn: Any) -> None:
@@ -215,7 +216,12 @@ def _entries(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
 
 
 def _change(
-    txn: Any, now_ms: int, made: Sequence[Lever], ended: Sequence[Lever], use: schema.Use | None
+    txn: Any,
+    now_ms: int,
+    made: Sequence[Lever],
+    ended: Sequence[Lever],
+    use: schema.Use | None = None,
+    use_id: str = "",
 ) -> None:
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     for lever in (*ended, *made):
@@ -238,12 +244,11 @@ def _change(
         )
     if use is None:
         return
-    # Where the connection was lost in the instant of the commit, this is done twice.
-    txn.execute("DELETE FROM bgthrottle_uses WHERE use_id = ?", (use.use_id,))
+    txn.execute("DELETE FROM bgthrottle_uses WHERE use_id = ?", (use_id,))
     values = (use.update, use.database, use.reason, json.dumps(dict(use.settings)), use.ends_ms)
     txn.execute(
         f"INSERT INTO bgthrottle_uses (use_id, {_USE}) VALUES ({_places(9)})",
-        (secrets.token_hex(8), use.at_ms, use.author, use.action, *values),
+        (use_id, use.at_ms, use.author, use.action, *values),
     )
     txn.execute(
         "DELETE FROM bgthrottle_uses WHERE use_id NOT IN"

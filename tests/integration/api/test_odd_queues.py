@@ -104,6 +104,24 @@ def test_very_many_rows(virtual_server: MakeServer, caplog: pytest.LogCaptureFix
     assert 2000 > max(map(len, caplog.messages))
 
 
+def test_progress_that_is_too_long_is_not_fetched(virtual_server: MakeServer) -> None:
+    """A look, which comes every few seconds, fetches some KiB of a progress of 10 MB."""
+    server = virtual_server()
+    queued(server, "work")
+    _insert(server, ("odd", f'{{"a": "{"x" * 10_000_000}"}}', None, 9))
+    longest: list[int] = []
+
+    def measure(_: object, row: Any) -> Any:
+        longest.append(max(len(str(value)) for value in row))
+        return row
+
+    server.pools["master"].connection.row_factory = measure
+    server.load({})
+    server.advance(1)
+    assert ["work", "odd"] == [each["name"] for each in _database(server)["pending"]]
+    assert 65_537 == max(longest)
+
+
 def test_work_for_a_status_of_very_many(
     virtual_server: MakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
