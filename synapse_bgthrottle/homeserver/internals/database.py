@@ -9,8 +9,8 @@ import attrs
 from synapse.module_api import ModuleApi
 from twisted.enterprise.adbapi import ConnectionLost
 
+from synapse_bgthrottle.core.scheduling.effective_limits import tables_of_batched
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database, is_refusal
-from synapse_bgthrottle.core.scheduling.quirks import tables_of_batched
 from synapse_bgthrottle.core.tracking.queue import LONGEST_PROGRESS, QueueRow
 from synapse_bgthrottle.homeserver.internals.guard import call, get
 
