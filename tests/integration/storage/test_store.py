@@ -244,6 +244,13 @@ def test_use_that_cannot_be_read(
     assert line.isprintable()
 
 
+def test_use_is_written_again(server: VirtualServer) -> None:
+    """A use is written again where the answer to its write was lost, although it was done."""
+    for _ in range(2):
+        answer(server, store_of(server).change([], [], _use()))
+    assert [_use(), _use()] == answer(server, store_of(server).uses(10))
+
+
 def test_uses_with_very_large_settings(server: VirtualServer) -> None:
     """An answer has what earlier versions took, but not all of it at once: the newest come."""
     uses = [_use(number, settings={"reason": "x" * 50_000}) for number in range(20)]
