@@ -134,7 +134,7 @@ def run(
     if errors.failed_iterations > kind.most_failed(times):
         failed.append(f"{errors.failed_iterations} iterations failed")
     again = {text for text in errors.tracebacks if errors.tracebacks.count(text) > 1}
-    of_updates = [text for text in errors.tracebacks if "an error of its own answering" not in text]
+    of_updates = [text for text in errors.tracebacks if "internal error answering" not in text]
     told = []
     if again or len(of_updates) > MOST_TRACEBACKS + bool(kind.outages):
         told.append(f"{len(errors.tracebacks)} tracebacks, more than once: {sorted(again)}")

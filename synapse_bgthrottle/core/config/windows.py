@@ -185,7 +185,7 @@ def parse_window(raw: Mapping[str, Any]) -> tuple[Window | None, list[tuple[str,
         problems.append(
             (
                 "end",
-                "a time other than start's, or this window is empty"
+                "a time that differs from start's, or this window is empty"
                 ' (a whole day is "00:00" to "24:00")',
             )
         )
