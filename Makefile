@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo           a real Synapse with the module, and its pending updates"
 	@echo "make test           all tests but the figures"
-	@echo "make test-figures   the docs' tables and forecasts against simulations and real paces; three minutes"
+	@echo "make test-figures   the docs' tables and forecasts against simulations, real paces and long faults; 20 minutes"
 	@echo "make test-upgrade   those of whole upgrades, from the old versions that are there"
 	@echo "make compat         the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make compat-smoke   a few of them on the oldest version"
@@ -47,7 +47,7 @@ test: $(VENV)/.test
 # which need the machine for themselves.
 test-figures: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 -m figures
-	$(BIN)/python -m pytest -n 2 -m alone tests/end_to_end
+	$(BIN)/python -m pytest -m alone tests/end_to_end
 
 # Of the databases that old versions make, for which `make compat` or `compat-smoke` made environments.
 test-upgrade: $(VENV)/.test
