@@ -242,12 +242,11 @@ class Switchback:
             self.ends_s = now_s
 
     def _hush_s(self, ratio: float) -> float:
-        rest, most_s = 1 / ratio - 1, _LONGEST_PAYMENT_S
-        if not self._is_short:
-            # The share may have fallen since, so only what outlasted the moment is paid in full.
-            outlasted_s = max(self._work_s - self._planned_s, 0.0)
-            most_s = max(LONGEST_HUSH_S, min(outlasted_s * rest, most_s))
-        paid_s = min(self._work_s * rest, most_s)
+        rest, planned_s = 1 / ratio - 1, min(self._work_s, self._planned_s)
+        # The share may have fallen since: that is no reason to starve an update.
+        paid_s = min(planned_s * rest, LONGEST_HUSH_S)
+        # What outlasted the moment is paid for in full.
+        paid_s += min((self._work_s - planned_s) * rest, _LONGEST_PAYMENT_S)
         return max(paid_s, _HUSH_LOOKS * self.look_s)
 
     def _begin(self, now_s: float, lasts_s: float, *, is_hush: bool) -> None:
