@@ -27,8 +27,8 @@ from testbed.virtual.virtual_life import KINDS, Clients, Kind, Walk
 from testbed.virtual.web_world import FakeApi, ProcessedRequest, request
 
 # An error is logged once for each place. An error in what everything needs (the time, the state)
-# shows in several places: an iteration's start, wait and end, batch sizes, a sample, the recorder,
-# and in an outage the wait after a batch. Answers to administrators: once for each route.
+# shows in several places, such as an iteration's start, wait and end, or the recorder. In an outage
+# there is the wait after a batch, too. Answers to administrators: once for each route.
 MOST_TRACEBACKS = 5
 # Stock Synapse's time for the three updates here: at most 9 batches with a rest of a second each.
 _STOCK_S = 9 * 1.1
