@@ -40,6 +40,9 @@ _LONG_SILENCE_S = 60.0
 # A look that was made at any time.
 _EVER_S = -math.inf
 
+# A target by which Synapse asks for a batch of exactly the size that the module answers.
+EXACTLY = 0
+
 # What is left of a wait by rounding is not worth less than this.
 _SHORTEST_SLEEP_S = 0.0001
 
@@ -255,7 +258,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
             elif self._sight is _Sight.FRESH or not self._is_one_shot:
-                return decision.target_ms
+                return EXACTLY
             else:
                 await self._look_first()
 

@@ -100,6 +100,8 @@ def current_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[
     limits = "; ".join(filter(None, (current.limits, "" if rule in current.limits else rule)))
     if limits:
         yield Line(f"    limits: {limits}")
+    for line in current.learned:
+        yield Line(f"    {line}")
     if current.index_build is not None:
         done = current.index_build.progress_ratio
         far = "" if done is None else f", {share(done)} done"

@@ -113,22 +113,14 @@ class Decision:
         reason: the same for people, with the value observed and the threshold.
         wait_s: seconds until this decision can change by itself; 0 runs the batch now, inf waits
             for somebody else.
-        target_ms: what to yield as the target duration. 0 makes the batch exactly
-            `min_batch_items`.
-        first_batch_items: size of the batch where Synapse has counted no item yet.
-        min_batch_items: least size of any other batch.
+        target_ms: how long the batch is to take.
+        items: its size, exactly.
         subject: what the cause is about, where it may be about several things.
     """
 
     cause: Cause
     reason: str
     wait_s: float
-    target_ms: int
-    first_batch_items: int
-    min_batch_items: int
+    target_ms: float
+    items: int
     subject: str = ""
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether the size of the batch is set here, not by Synapse from the target."""
-        return not self.target_ms

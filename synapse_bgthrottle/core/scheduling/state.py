@@ -3,6 +3,7 @@
 What belongs together is one class, and only the methods of that class change it.
 """
 
+import math
 from collections.abc import Iterable
 
 import attrs
@@ -12,16 +13,13 @@ from synapse_bgthrottle.core.adaptive.effort import Impact
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.core.config.profiles import PROFILES, Profile
 from synapse_bgthrottle.core.levers.lever import Levers
-from synapse_bgthrottle.core.scheduling import pacing
+from synapse_bgthrottle.core.scheduling.batch_cost import LONGEST_BATCH_S, BatchCost
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal_set import SignalSet
-
-# Of the time per item while nobody is there, for each batch then.
-_QUIET_ITEM_SHARE = 0.2
 
 
 @attrs.frozen
@@ -48,6 +46,7 @@ class DatabaseState:
     Attributes:
         batch_end_s: when the last batch ended (or the first was asked for), monotonic.
         signal_set: what the signals say of it.
+        longest_batch_s: how long a fixed cost may make a batch.
         batch_s: how long that batch took, without waits for locks; None before the first.
         update_name: the update whose iteration came last.
         has_ended: whether that update has left the queue.
@@ -59,6 +58,7 @@ class DatabaseState:
 
     batch_end_s: float
     signal_set: SignalSet
+    longest_batch_s: float = LONGEST_BATCH_S
     batch_s: float | None = None
     update_name: str = ""
     has_ended: bool = False
@@ -261,50 +261,16 @@ class BatchClock:
 
 
 @attrs.define
-class BatchSizes:
-    """How large batches must be to take their target duration.
-
-    Attributes:
-        sizer: exact sizes, where the limits need them.
-        target_scale: what to multiply the target duration by where they do not.
-        target_ceiling: upper bound of that, after failures.
-    """
-
-    sizer: pacing.BatchSizer = attrs.field(factory=pacing.BatchSizer)
-    target_scale: float = 1.0
-    target_ceiling: float = pacing.LARGEST_SCALE
-
-    @property
-    def scale(self) -> float:
-        """What to multiply the target duration by."""
-        return min(self.target_scale, self.target_ceiling)
-
-    def bound(self, *, failed: bool) -> None:
-        """A batch ended: the next ones may grow, or must shrink after a failure."""
-        self.target_ceiling = pacing.target_ceiling(self.target_ceiling, failed=failed)
-
-    def learn_items(self, asked_items: int, done_items: int, work_s: float) -> None:
-        """A batch of an exact size worked for so long."""
-        self.sizer.record(asked_items, done_items, work_s * 1000)
-
-    def learn_target(self, yielded_ms: float, work_s: float) -> None:
-        """A batch with this target duration worked for so long."""
-        self.target_scale = pacing.target_scale(yielded_ms, work_s * 1000)
-
-
-@attrs.define
 class PaceMemory:
     """What an update's pace is, and goes by.
 
     Attributes:
         duty_ratio: the duty cycle that it allows now; None: it has none, or is not known.
-        charged_items: what the last batch counts for the items per second; 0 where it had no limit.
-        quiet_item_ms: what an item costs while nobody else is there; None: not known.
+        charged_items: what the last batch counts for the items per second.
     """
 
     duty_ratio: float | None = None
     charged_items: int = 0
-    quiet_item_ms: float | None = None
     _charged_s: float = 0.0
 
     def allow(self, duty_ratio: float | None) -> None:
@@ -315,20 +281,11 @@ class PaceMemory:
         """The last batch started then, and counts so many items."""
         self.charged_items, self._charged_s = items, start_s
 
-    def charge_nothing(self) -> None:
-        """The last batch had no limit of items per second."""
-        self.charged_items = 0
-
     def free_from_s(self, items_per_second: float) -> float | None:
         """From when this limit lets the next batch start; None: it does not count."""
-        if not self.charged_items:
+        if not self.charged_items or math.isinf(items_per_second):
             return None
         return self._charged_s + self.charged_items / items_per_second
-
-    def learn_quiet_item(self, item_ms: float) -> None:
-        """An item cost so much while nobody else was there."""
-        known_ms = item_ms if self.quiet_item_ms is None else self.quiet_item_ms
-        self.quiet_item_ms = known_ms + _QUIET_ITEM_SHARE * (item_ms - known_ms)
 
 
 @attrs.define
@@ -396,7 +353,8 @@ class UpdateState:
         holds: since when it is held.
         releases: by which releases it went on.
         batch: the batch that runs, or else the last one.
-        sizes: how large batches must be.
+        cost: what its batches cost.
+        quiet_cost: what those cost that ran while nobody was there.
         pace: what its pace is, and goes by.
         totals: what ran so far.
         failures: what failed of it.
@@ -409,7 +367,8 @@ class UpdateState:
     holds: HoldClock = attrs.field(factory=HoldClock)
     releases: ReleaseUse = attrs.field(factory=ReleaseUse)
     batch: BatchClock = attrs.field(factory=BatchClock)
-    sizes: BatchSizes = attrs.field(factory=BatchSizes)
+    cost: BatchCost = attrs.field(factory=BatchCost)
+    quiet_cost: BatchCost = attrs.field(factory=BatchCost)
     pace: PaceMemory = attrs.field(factory=PaceMemory)
     totals: Totals = attrs.field(factory=Totals)
     failures: FailureCount = attrs.field(factory=FailureCount)
@@ -439,11 +398,6 @@ class UpdateState:
     def profile(self) -> Profile:
         """How careful its adaptive pace is."""
         return PROFILES[self.limits.profile]
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether the size of its batches is set here, not by Synapse from the target."""
-        return self.limits.is_exact and not self.one_shot
 
     @property
     def is_adaptive(self) -> bool:

@@ -11,6 +11,7 @@ from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, Levers, UpdateKey
 from synapse_bgthrottle.core.scheduling import batch_accounting, holds, next_batch
 from synapse_bgthrottle.core.scheduling.batch_accounting import EndedBatch
+from synapse_bgthrottle.core.scheduling.batch_cost import LONGEST_BATCH_S, LONGEST_SQLITE_BATCH_S
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
 from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits, UpdateLimits
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
@@ -58,14 +59,16 @@ class Throttle:
         if key not in self.updates:  # matching is done once, however many rules there are
             self.updates[key] = self._new_state(key, one_shot)
         if database_name not in self.databases:
+            is_sqlite = database_name in self._facts.sqlite_databases
             signal_set = SignalSet(
-                self._config.signals.thresholds,
-                self._facts.cores,
-                is_sqlite=database_name in self._facts.sqlite_databases,
+                self._config.signals.thresholds, self._facts.cores, is_sqlite=is_sqlite
             )
             # Whole from the first moment: its update is known wherever it is.
             self.databases[database_name] = DatabaseState(
-                now_s, signal_set, update_name=update_name
+                now_s,
+                signal_set,
+                LONGEST_SQLITE_BATCH_S if is_sqlite else LONGEST_BATCH_S,
+                update_name=update_name,
             )
         database = self.databases[database_name]
         if database.begin(update_name):
@@ -107,7 +110,7 @@ class Throttle:
             verdict = next_batch.by_spacing(database, update, going, at)
         holds.note_wait_for_pressures(update, verdict, at)
         holds.note_releases(update, verdict, at)
-        decision = next_batch.decided(update, verdict, target_ms, database.failures)
+        decision = next_batch.decided(database, update, verdict, target_ms)
         update.decided.note(decision, at.now_s)
         return decision
 
@@ -154,13 +157,13 @@ class Throttle:
         one_shot = one_shot or runs_in_one_go(update_name)
         return UpdateState(EffectiveLimits(limits, rule), one_shot)
 
-    def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:
-        """Size of the batch where Synapse has counted no item yet, and least size of any other."""
+    def batch_items(self, database_name: str, update_name: str) -> int:
+        """Size of the batch that was decided; of a first one, if none was."""
         update = self.updates.get((database_name, update_name))
         if update is None or update.decision is None:
             _, limits = self.limits_of(update_name, database_name, one_shot=False)
-            return limits.default_batch_items, limits.min_batch_items
-        return update.decision.first_batch_items, update.decision.min_batch_items
+            return limits.default_batch_items
+        return update.decision.items
 
     def is_held(self, database_name: str) -> bool:
         """Whether something holds the database's update now."""

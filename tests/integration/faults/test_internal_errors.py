@@ -35,8 +35,8 @@ PLACES = [
     "homeserver.prometheus.series.ServerSeries.at",
     "homeserver.prometheus.series.ServerSeries.drop",
     "homeserver.prometheus.update_metrics.Metrics._hold",
-    "core.scheduling.pacing.BatchSizer.next_items",
-    "core.scheduling.pacing.BatchSizer.record",
+    "core.scheduling.batch_cost.BatchCost.next_items",
+    "core.scheduling.batch_cost.BatchCost.record",
     "core.reports.config_warnings.unknown_names",
     "core.reports.config_warnings.too_small",
     "core.reports.log_lines.UpdateLog.tell",
@@ -100,8 +100,7 @@ def fail(*_: object, **__: object) -> Any:
 
 
 CASES = [
-    *((place, {"duty_cycle": "10%"}) for place in PLACES if "BatchSizer" not in place),
-    *((place, {"duty_cycle": "10%", "max_batch_size": 100}) for place in PLACES),
+    *((place, {"duty_cycle": "10%", "default_batch_size": 100}) for place in PLACES),
     *((place, {}) for place in ADAPTIVE_PLACES),
 ]
 

@@ -184,21 +184,6 @@ def test_merged_limits_are_kept_for_any_levels(levels: list[Settings]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "limits"),
-    [
-        (False, Limits()),
-        (False, Limits(min_batch_items=5, default_batch_items=5)),
-        (True, Limits(max_batch_items=5)),
-        (True, Limits(max_items_per_second=0.5)),
-    ],
-    ids=["none", "lower bounds only", "items a batch", "items per second"],
-)
-def test_upper_limits_need_exact_batches(expected: bool, limits: Limits) -> None:
-    """Only a limit from above needs the exact size of each batch."""
-    assert expected is limits.is_exact
-
-
-@pytest.mark.parametrize(
     ("expected", "pace"),
     [
         ("duty cycle 10%", DutyCycle(0.1)),
