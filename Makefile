@@ -72,7 +72,7 @@ format: $(VENV)/.dev
 
 # Not in place: an error must not leave half of it.
 openapi: $(VENV)/.test
-	$(BIN)/python -m synapse_bgthrottle.schema.openapi > openapi.new
+	$(BIN)/python -m testbed.openapi.describe > openapi.new
 	mv openapi.new synapse_bgthrottle/api/openapi.json
 
 # What is measured is kept in .bench: blocks as JSON, tables as Markdown, the front as SVG.

@@ -10,21 +10,23 @@ from compatibility.targets import OF_TODAY
 _HEAD = f"""# Compatibility
 
 Made by `make compat`, on the dates below: do not edit. Each row is a virtual environment with that
-Synapse and that Python, and the module of that revision (with `+`, files differed from it).
+Synapse and that Python, and the module of that revision. With `+`, files differed from it.
 `make compat VERSIONS=1.60` runs one of them again, `make compat FRESH=1` all.
 
-- **unit**: the module's core, which knows no Synapse. Run on the oldest and the newest Synapse, and
-  on each Python.
-- **integration**: Synapse's own updater, and the HTTP API, in virtual time. All of these tests on
-the
-  oldest and the newest Synapse; on the others the updater, what it asks, and missing details.
-- **end to end**: Synapse's processes, on SQLite and on PostgreSQL. On every version the API,
-levers,
-  history, rules, outages and other faults, signals, the adaptive pace, a worker, a replica and
-  little privilege; on the oldest and the newest also tokens; on {OF_TODAY[0]} and the newest split
-  databases, more workers, lost connections and updates that misbehave; on the newest whole
-  upgrades from old ones.
-  `make test` has the rest, on the newest.
+| tests | what | where |
+|---|---|---|
+| unit | the core, which knows no Synapse | the oldest and the newest Synapse, each Python |
+| integration | Synapse's own updater, the HTTP API, in virtual time | the oldest and the newest |
+| integration | the updater, what it asks, and missing details | all others |
+| end to end | API, levers, history, rules, faults, signals, adaptive pace, worker, replica | \
+every version |
+| end to end | tokens | the oldest and the newest |
+| end to end | split databases, more workers, lost connections, updates that misbehave | \
+{OF_TODAY[0]} and the newest |
+| end to end | whole upgrades from old versions | the newest |
+
+End-to-end tests are of real processes, on SQLite and on PostgreSQL.
+`make test` has all other tests, on the newest.
 
 Numbers are passed / failed / skipped.
 

@@ -6,7 +6,7 @@ Names are added, never taken away: old servers go on to have them.
 import sys
 from pathlib import Path
 
-from synapse_bgthrottle.cli.synapse_source import installed_update_names, update_names
+from synapse_bgthrottle.cli.inputs.synapse_source import installed_update_names, update_names
 from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 
 ROOT = Path(__file__).parent.parent

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from benchmarks.plots import document
-from synapse_bgthrottle.cli.commands.forecast_options import SLOPES
+from synapse_bgthrottle.cli.inputs.forecast_options import SLOPES
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.tracking.timeline import Job
 from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad, flat, office

@@ -13,7 +13,6 @@ def main() -> None:
         _open_unwritable()
     try:
         commands = import_module("synapse_bgthrottle.cli.main")
-        lazy = import_module("synapse_bgthrottle.cli.lazy")
     except ImportError as error:
         sys.exit(f"bgthrottle: {error}; install it with pip install 'synapse-bgthrottle[cli]'")
     except KeyboardInterrupt:
@@ -21,10 +20,10 @@ def main() -> None:
     try:
         commands.bgthrottle(prog_name="bgthrottle")
     except OSError as error:  # of --help; a command tells its own
-        if not lazy.is_of_output(error):
+        if not commands.is_of_output(error):
             raise
         if sys.stderr is not None:
-            sys.stderr.write(f"Error: {lazy.unwritten(error)}\n")
+            sys.stderr.write(f"Error: {commands.unwritten(error)}\n")
         sys.exit(1)
     finally:
         _drop_unwritten()

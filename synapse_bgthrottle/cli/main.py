@@ -1,12 +1,19 @@
-"""The command `bgthrottle`: its commands by name, each in a module that is imported when used."""
+"""The command `bgthrottle`: commands that are imported when used, and errors without tracebacks."""
+
+import errno
+import os
+from collections import UserDict
+from importlib import import_module
+from typing import Any
 
 import click
 
 from synapse_bgthrottle._version import __version__
-from synapse_bgthrottle.cli.lazy import LazyCommands, LazyGroup
+from synapse_bgthrottle.cli.errors import INTERRUPTED, CommandError
+from synapse_bgthrottle.cli.render.text import escape
 from synapse_bgthrottle.cli.session import COMMON, common_options
 
-# Name, module, and the first line of its help, which is told without importing it.
+# Name, module, and the first line of its help, which is shown without importing it.
 _COMMANDS = (
     ("status", "status", "Tell what every database is at, and what holds it."),
     ("watch", "watch", "Follow the updates until Ctrl-C, or until they are done."),
@@ -22,6 +29,52 @@ _COMMANDS = (
     ("forecast", "forecast", "Tell when updates will be done, and what else would cost."),
     ("check-config", "check_config", "Check the module's configuration, before a restart."),
 )
+SUMMARIES = {name: summary for name, _, summary in _COMMANDS}
+
+_OF_OUTPUT = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
+
+
+class LazyCommands(UserDict[str, Any]):
+    """Made of modules by name of command; gives the commands, each imported when asked for.
+
+    The attribute in the module has the command's name, with an underscore where that has a dash
+    and one at its end.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        module = import_module(f"synapse_bgthrottle.cli.commands.{self.data[name]}")
+        return getattr(module, f"{name.replace('-', '_')}_command")
+
+
+class LazyGroup(click.Group):
+    """A group whose help needs none of its commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the help."""
+        return list(SUMMARIES)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; nobody but a developer is shown a traceback."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except (click.ClickException, click.exceptions.Exit, click.exceptions.Abort):
+            raise
+        except ImportError as error:
+            message = f"{error}; install it with pip install 'synapse-bgthrottle[cli]'"
+            raise CommandError(escape(message)) from None
+        except Exception as error:
+            if os.environ.get("BGTHROTTLE_DEBUG"):
+                raise
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # click ends quietly when nobody reads any more
+            raise _for_people(error) from None
 
 
 @click.group(
@@ -41,8 +94,25 @@ def bgthrottle(**common: object) -> None:
     """
     given = {name: common[name] for name in COMMON if common[name] is not None}
     # An option may stand before the command or behind it; behind it counts.
-    click.get_current_context().default_map = {name: given for name, _, _ in _COMMANDS}
+    click.get_current_context().default_map = dict.fromkeys(SUMMARIES, given)
 
 
-assert isinstance(bgthrottle, LazyGroup)
-bgthrottle.summaries = {name: summary for name, _, summary in _COMMANDS}
+def is_of_output(error: OSError) -> bool:
+    """Whether what was to be printed could not be: no name of a file comes with that."""
+    return error.filename is None and error.errno in _OF_OUTPUT
+
+
+def unwritten(error: OSError) -> str:
+    """What to say of it."""
+    why = "it is closed" if error.errno == errno.EBADF else error.strerror
+    return f"the output cannot be written: {why}"
+
+
+def _for_people(error: Exception) -> click.ClickException:
+    """What is shown instead of a traceback."""
+    if isinstance(error, OSError) and is_of_output(error):
+        return CommandError(unwritten(error))
+    if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
+        return click.UsageError(f"{error.object!r} is not text in UTF-8")
+    what = escape(f"{type(error).__name__}: {error}")
+    return CommandError(f"an error of its own: {what}; BGTHROTTLE_DEBUG=1 shows where")

@@ -13,14 +13,14 @@ import click
 
 from synapse_bgthrottle.cli import errors as failures
 from synapse_bgthrottle.cli import output
-from synapse_bgthrottle.cli.connection_settings import (
+from synapse_bgthrottle.cli.errors import CommandError
+from synapse_bgthrottle.cli.inputs.connection_settings import (
     Settings,
     SettingsError,
     default_file,
     gather,
     parse_span_ms,
 )
-from synapse_bgthrottle.cli.errors import CommandError
 from synapse_bgthrottle.cli.render.text import Line, escape
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class _Sent(Generic[P, T]):
-    """A method of `Client`: sends the call that a function makes, and has its docstring."""
+class _Method(Generic[P, T]):
+    """A method of a client: sends the call that a function makes, and has its docstring."""
 
     def __init__(self, make: Callable[P, Call[T]]) -> None:
         self._make = make
@@ -30,59 +30,44 @@ class _Sent(Generic[P, T]):
     def __get__(self, client: None, owner: type) -> Callable[P, Call[T]]: ...
     @overload
     def __get__(self, client: "Client", owner: type) -> Callable[P, T]: ...
-    def __get__(self, client: "Client | None", owner: type) -> Callable[P, Any]:
+    @overload
+    def __get__(self, client: "AsyncClient", owner: type) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, client: "Client | AsyncClient | None", owner: type) -> Callable[P, Any]:
         if client is None:
             return self._make
 
         @wraps(self._make)
-        def send(*args: P.args, **kwargs: P.kwargs) -> T:
+        def send(*args: P.args, **kwargs: P.kwargs) -> T | Awaitable[T]:
             return client._send(self._make(*args, **kwargs))
 
         return send
 
 
-class _Awaited(Generic[P, T]):
-    """The same of `AsyncClient`."""
+class _Methods:
+    """What both clients can be asked for."""
 
-    def __init__(self, make: Callable[P, Call[T]]) -> None:
-        self._make = make
-
-    @overload
-    def __get__(self, client: None, owner: type) -> Callable[P, Call[T]]: ...
-    @overload
-    def __get__(self, client: "AsyncClient", owner: type) -> Callable[P, Awaitable[T]]: ...
-    def __get__(self, client: "AsyncClient | None", owner: type) -> Callable[P, Any]:
-        if client is None:
-            return self._make
-
-        @wraps(self._make)
-        async def send(*args: P.args, **kwargs: P.kwargs) -> T:
-            return await client._send(self._make(*args, **kwargs))
-
-        return send
+    status = _Method(requests.status)
+    enabled = _Method(requests.enabled)
+    set_enabled = _Method(requests.set_enabled)
+    run = _Method(requests.run)
+    throttle_status = _Method(requests.throttle_status)
+    history = _Method(requests.history)
+    uses = _Method(requests.uses)
+    load = _Method(requests.load)
+    explain = _Method(requests.explain)
+    pause = _Method(requests.pause)
+    resume = _Method(requests.resume)
+    release = _Method(requests.release)
+    override = _Method(requests.override)
+    reset = _Method(requests.reset)
 
 
-class Client:
+class Client(_Methods):
     """Calls to one server. A context manager; every call raises ClientError.
 
     The first four methods are Synapse's own API and work on any server; the others need the
     module, and raise NoModuleError without it.
     """
-
-    status = _Sent(requests.status)
-    enabled = _Sent(requests.enabled)
-    set_enabled = _Sent(requests.set_enabled)
-    run = _Sent(requests.run)
-    throttle_status = _Sent(requests.throttle_status)
-    history = _Sent(requests.history)
-    uses = _Sent(requests.uses)
-    load = _Sent(requests.load)
-    explain = _Sent(requests.explain)
-    pause = _Sent(requests.pause)
-    resume = _Sent(requests.resume)
-    release = _Sent(requests.release)
-    override = _Sent(requests.override)
-    reset = _Sent(requests.reset)
 
     def __init__(
         self,
@@ -172,23 +157,8 @@ def _answer_into(
         box.put((None, error))
 
 
-class AsyncClient:
+class AsyncClient(_Methods):
     """The client for asyncio and trio: the same methods as `Client`, awaited."""
-
-    status = _Awaited(requests.status)
-    enabled = _Awaited(requests.enabled)
-    set_enabled = _Awaited(requests.set_enabled)
-    run = _Awaited(requests.run)
-    throttle_status = _Awaited(requests.throttle_status)
-    history = _Awaited(requests.history)
-    uses = _Awaited(requests.uses)
-    load = _Awaited(requests.load)
-    explain = _Awaited(requests.explain)
-    pause = _Awaited(requests.pause)
-    resume = _Awaited(requests.resume)
-    release = _Awaited(requests.release)
-    override = _Awaited(requests.override)
-    reset = _Awaited(requests.reset)
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """What the HTTP API says, as records: the server makes them, and the client gets them back.
 
 Below everything else: it imports nothing of ours. `codec` makes JSON of records and records of
-JSON; `openapi` makes the API's description of them.
+JSON. `make openapi` describes the API by them.
 """
 
 from synapse_bgthrottle.schema.codec import MismatchError, decode, to_json
@@ -15,9 +15,10 @@ from synapse_bgthrottle.schema.explanation import (
 )
 from synapse_bgthrottle.schema.history import History, HistoryEntry, Load, SeenHour
 from synapse_bgthrottle.schema.levers import Lever, LeverAnswer, Use, Uses
-from synapse_bgthrottle.schema.official import CurrentUpdate, Enabled, UpdatesStatus
 from synapse_bgthrottle.schema.status import (
+    CurrentUpdate,
     DatabaseStatus,
+    Enabled,
     IndexBuild,
     LastFailure,
     MissingDetail,
@@ -32,6 +33,7 @@ from synapse_bgthrottle.schema.status import (
     StatedSignal,
     ThrottleStatus,
     TimeLeft,
+    UpdatesStatus,
 )
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Records to JSON, and JSON to records.
 
 A record's annotations say what its keys are: `Annotated[int | None, "When it ended.", AtLeast(0)]`.
-The text describes the key, the other marks are below; `openapi` reads all of them.
+The text describes the key, the other marks are below; `make openapi` reads all of them.
 
 Reading is tolerant where servers differ: unknown keys are left out, and a key that is missing or
 null gets its default. It is strict where an answer makes no sense: a text where a number belongs is

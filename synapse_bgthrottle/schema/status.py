@@ -1,5 +1,6 @@
-"""What every database is at, and why it is no faster."""
+"""What every database is at, and why it is no faster; last, what Synapse itself says of it."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import attrs
@@ -269,3 +270,34 @@ class ThrottleStatus:
         "Private details of Synapse that the module looks at and this version of Synapse lacks."
         " Updates are throttled without them.",
     ] = ()
+
+
+@attrs.frozen(kw_only=True)
+class CurrentUpdate:
+    """The update that a database is at."""
+
+    name: str
+    total_item_count: Annotated[
+        int, "Items since the server started; what one is depends on the update."
+    ] = 0
+    total_duration_ms: Annotated[float, "Time in batches, without the rests between them."] = 0.0
+    average_items_per_ms: Annotated[
+        float | None, "Within batches; null: no batch has ended yet."
+    ] = None
+
+
+@attrs.frozen(kw_only=True)
+class UpdatesStatus:
+    """What all databases are at: neither the queue behind it nor its progress."""
+
+    enabled: Annotated[bool, "Synapse's own switch."]
+    current_updates: Annotated[
+        Mapping[str, CurrentUpdate], "By name of database; one that is at none is not there."
+    ] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Enabled:
+    """The answer of the switch."""
+
+    enabled: Annotated[bool, "How it stands now."]

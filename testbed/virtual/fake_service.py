@@ -12,7 +12,7 @@ from synapse_bgthrottle.core.levers.request import (
     StoreUnavailableError,
     TooManyLeversError,
 )
-from synapse_bgthrottle.schema.operations import OPERATIONS
+from testbed.openapi.operations import OPERATIONS
 
 OPENAPI: Any = json.loads(
     resources.files("synapse_bgthrottle.api").joinpath("openapi.json").read_bytes()

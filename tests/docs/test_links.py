@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")})
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 FOLDERS = frozenset(path.name for path in ROOT.iterdir() if path.is_dir())
 
 _BLOCK = re.compile(r"^( *)```.*?^\1```$", re.M | re.S)

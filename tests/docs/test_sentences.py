@@ -13,14 +13,25 @@ ROOT = Path(__file__).parent.parent.parent
 MEAN_WORDS = 20
 MOST_WORDS = 40
 
-# Pages, or the parts of them that say what to do: the rest is a reference.
-PARTS = [
-    ("README.md", ""),
-    ("docs/first-hour.md", ""),
-    ("docs/glossary.md", ""),
-    ("docs/operation.md", "## Levers"),
-    ("docs/operation.md", "## What to do when"),
-    ("docs/operation.md", "## Aborted is not for ever"),
+INDEX = ROOT / "docs" / "README.md"
+_KIND = re.compile(r"^## ([\w-]+): ")
+_PAGE = re.compile(r"\]\(([\w/.-]+\.md)\)")
+
+
+def pages_by_kind() -> dict[str, list[str]]:
+    """The pages that the index lists under each kind."""
+    kinds: dict[str, list[str]] = {}
+    for line in INDEX.read_text().splitlines():
+        if kind := _KIND.match(line):
+            listed = kinds.setdefault(kind[1], [])
+        elif line.startswith(("- ", "  ")):
+            listed += _PAGE.findall(line)
+    return kinds
+
+
+KINDS = pages_by_kind()
+TO_BE_SHORT = [
+    f"docs/{page}" for kind in ("Tutorial", "How-to", "Reference") for page in KINDS[kind]
 ]
 
 _NOT_PROSE = re.compile(
@@ -50,23 +61,22 @@ def words(sentence: str) -> int:
     return len(_WORD.findall(sentence))
 
 
-def section(text: str, heading: str) -> str:
-    """What is below a heading, to the next of its level; without a heading all."""
-    if not heading:
-        return text
-    return text.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
-
-
-@pytest.mark.parametrize(("page", "heading"), PARTS)
-def test_sentences_are_short(page: str, heading: str) -> None:
-    """In pages that say what to do, sentences have below 20 words in the mean, and 40 at most."""
-    found = sentences(section((ROOT / page).read_text(), heading))
+@pytest.mark.parametrize("page", ["README.md", *TO_BE_SHORT])
+def test_sentences_are_short(page: str) -> None:
+    """What administrators read has below 20 words a sentence in the mean, and 40 at most."""
+    found = sentences((ROOT / page).read_text())
     mean, longest = fmean(map(words, found)), max(found, key=words)
-    print(
-        f"{page} {heading}: {len(found)} sentences, mean {mean:.1f} words, longest {words(longest)}"
-    )
+    print(f"{page}: {len(found)} sentences, mean {mean:.1f} words, longest {words(longest)}")
     assert mean < MEAN_WORDS
     assert words(longest) <= MOST_WORDS, longest
+
+
+def test_each_page_is_of_one_kind() -> None:
+    """The index lists each page of `docs` under one kind, and no other page."""
+    listed = [page for pages in KINDS.values() for page in pages]
+    assert sorted(path.name for path in INDEX.parent.glob("*.md") if path != INDEX) == sorted(
+        page for page in listed if "/" not in page
+    )
 
 
 def test_what_a_sentence_is() -> None:

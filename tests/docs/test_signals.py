@@ -18,13 +18,14 @@ from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample
 from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "configuration.md").read_text()
+PAGE = (ROOT / "docs" / "signals.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 SAMPLE = (ROOT / "sample_config.yaml").read_text()
 
 
-def table(heading: str) -> dict[str, list[str]]:
+def table(page: str, heading: str) -> dict[str, list[str]]:
     """The rows of the table in a section, by the name in backquotes that each begins with."""
-    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    section = page.split(f"\n## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.M)
     return {name: cells.split(" | ") for name, cells in rows}
 
@@ -36,13 +37,13 @@ def threshold(name: str, written: Any) -> float | None:
 
 def test_every_signal_is_documented() -> None:
     """The reference has a row for each signal, in the order in which they are told."""
-    assert list(SIGNALS) == list(table("Signals"))
+    assert list(SIGNALS) == list(table(PAGE, "The list"))
 
 
 @pytest.mark.parametrize("name", SIGNALS)
 def test_row_of_a_signal(name: str) -> None:
     """Its class, its unit and its default are those of the code, and nothing is left empty."""
-    signal_class, unit, default, sees, unreadable = table("Signals")[name]
+    signal_class, unit, default, sees, unreadable = table(PAGE, "The list")[name]
     signal = SIGNALS[name]
     assert (signal.signal_class.value, signal.unit.value) == (signal_class, unit)
     assert signal.threshold == threshold(name, yaml.safe_load(default.strip("`")))
@@ -102,4 +103,6 @@ def cells(profile: Profile) -> list[str]:
 
 def test_table_of_profiles() -> None:
     """The reference has the numbers of each profile."""
-    assert {name: cells(profile) for name, profile in PROFILES.items()} == table("Profiles")
+    assert {name: cells(profile) for name, profile in PROFILES.items()} == table(
+        CONFIGURATION, "Profiles"
+    )

@@ -7,31 +7,21 @@ import attrs
 import click
 
 from synapse_bgthrottle.cli import output
-from synapse_bgthrottle.cli.config_file import (
+from synapse_bgthrottle.cli.inputs.config_file import (
     MODULE,
     ConfigFile,
     NotAConfigError,
     read_config_files,
 )
+from synapse_bgthrottle.cli.inputs.synapse_source import known_updates
 from synapse_bgthrottle.cli.render.text import Line
-from synapse_bgthrottle.cli.synapse_source import installed_update_names
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.config.problems import InvalidConfigError, Problem
-from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 from synapse_bgthrottle.core.reports import config_warnings
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 
 FILE = click.Path(exists=True, path_type=Path)
-
-# Of commands that can do without a server.
-config_option = click.option(
-    "--config",
-    "files",
-    type=FILE,
-    multiple=True,
-    help="Offline, by homeserver.yaml, say; again for each further file or folder.",
-)
 
 
 @attrs.frozen
@@ -96,14 +86,6 @@ def parsed(files: Sequence[Path]) -> tuple[Config, ConfigFile]:
         output.show(map(Line, found.problems), err=True)
         raise click.exceptions.Exit(1)
     return found.config, found.file
-
-
-def known_updates() -> tuple[frozenset[str], str]:
-    """The names of the updates that there are, and who knows them."""
-    installed = installed_update_names()
-    if installed:
-        return installed, "the Synapse that is installed here"
-    return UPDATE_NAMES, "this command"
 
 
 def _all(files: Sequence[Path]) -> Iterator[Path]:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from synapse_bgthrottle.cli import completion
-from synapse_bgthrottle.cli.commands.check_config import config_option, known_updates, parsed
-from synapse_bgthrottle.cli.config_file import ConfigFile
+from synapse_bgthrottle.cli.commands.check_config import parsed
+from synapse_bgthrottle.cli.inputs.config_file import ConfigFile
+from synapse_bgthrottle.cli.inputs.synapse_source import known_updates
+from synapse_bgthrottle.cli.options import config_option, update_argument
 from synapse_bgthrottle.cli.render.levers import explanation_lines
 from synapse_bgthrottle.cli.render.text import Line
 from synapse_bgthrottle.cli.session import Session, online
@@ -28,7 +29,7 @@ _LEFT_OUT = "what the module's config leaves out comes from background_updates: 
 
 
 @click.command("explain")
-@click.argument("update", shell_complete=completion.updates)
+@update_argument
 @config_option
 @click.option("--database", default="master", show_default=True, help="The update's database.")
 @click.option("--one-shot", is_flag=True, help="The update is one that Synapse flags one-shot.")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from synapse_bgthrottle.cli import forecast_inputs, output
-from synapse_bgthrottle.cli.commands.check_config import config_option, parsed
-from synapse_bgthrottle.cli.commands.forecast_options import (
+from synapse_bgthrottle.cli import output
+from synapse_bgthrottle.cli.commands.check_config import parsed
+from synapse_bgthrottle.cli.errors import CommandError
+from synapse_bgthrottle.cli.inputs import forecast_inputs
+from synapse_bgthrottle.cli.inputs.forecast_options import (
     LEARNED,
     SLOPES,
     items_option,
@@ -20,7 +22,7 @@ from synapse_bgthrottle.cli.commands.forecast_options import (
     rate_option,
     read_load,
 )
-from synapse_bgthrottle.cli.errors import CommandError
+from synapse_bgthrottle.cli.options import config_option
 from synapse_bgthrottle.cli.render.forecast import UNNAMED, forecast_lines
 from synapse_bgthrottle.cli.render.text import escape, share
 from synapse_bgthrottle.cli.session import Session, online

@@ -6,13 +6,15 @@ from typing import Any
 import attrs
 import click
 
-from synapse_bgthrottle.cli import completion
-from synapse_bgthrottle.cli.commands.pause import (
+from synapse_bgthrottle.cli import options
+from synapse_bgthrottle.cli.commands.pause import tell_nothing
+from synapse_bgthrottle.cli.options import (
     database_option,
+    for_a_day_option,
     for_option,
     is_wide,
-    lever_span,
-    tell_nothing,
+    kept_reason_option,
+    update_argument,
     yes_option,
 )
 from synapse_bgthrottle.cli.render.levers import answer_lines
@@ -21,10 +23,10 @@ from synapse_bgthrottle.cli.session import Session, online
 
 
 @click.command("release")
-@click.argument("update", shell_complete=completion.updates)
-@for_option
+@update_argument
+@for_a_day_option
 @database_option
-@click.option("--reason", default="", help="Kept with the use of this lever.")
+@kept_reason_option
 @yes_option
 @online
 def release_command(
@@ -57,14 +59,12 @@ class _Asked:
 
 
 @click.command("set")
-@click.argument("update", shell_complete=completion.updates)
-@click.argument(
-    "settings_given", metavar="KEY=VALUE...", nargs=-1, shell_complete=completion.settings
-)
+@update_argument
+@click.argument("settings_given", metavar="KEY=VALUE...", nargs=-1, shell_complete=options.settings)
 @click.option("--reset", is_flag=True, help="End overrides and releases that UPDATE matches.")
-@click.option("--for", "for_ms", type=lever_span, metavar="SPAN", help="1s to 30d; default 24h.")
+@for_option(help="1s to 30d; default 24h.")
 @database_option
-@click.option("--reason", default="", help="Kept with the use of this lever.")
+@kept_reason_option
 @yes_option
 @online
 def set_command(
@@ -73,7 +73,7 @@ def set_command(
     settings_given: tuple[str, ...],
     reset: bool,
     for_ms: int | None,
-    **options: Any,
+    **others: Any,
 ) -> None:
     """Put other settings in force for a while.
 
@@ -97,7 +97,7 @@ def set_command(
                 f"say of which update: bgthrottle set NAME {update} ('*': of all)"
             )
         raise click.UsageError("give KEY=VALUE, such as profile=finish, or --reset")
-    asked = _Asked(**options)
+    asked = _Asked(**others)
     settings = dict(_setting(text) for text in settings_given)
     span_ms = 24 * 3_600_000 if for_ms is None else for_ms
     if is_wide(update) and not reset:

@@ -4,12 +4,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from synapse_bgthrottle.cli import completion, output
+from synapse_bgthrottle.cli import output
 from synapse_bgthrottle.cli.errors import CommandError
+from synapse_bgthrottle.cli.options import (
+    database_option,
+    for_a_day_option,
+    is_wide,
+    kept_reason_option,
+    reason_option,
+    update_or_all_argument,
+    yes_option,
+)
 from synapse_bgthrottle.cli.render.levers import answer_lines
 from synapse_bgthrottle.cli.render.text import Line, duration
 from synapse_bgthrottle.cli.render.update import why
-from synapse_bgthrottle.cli.session import Session, online, span
+from synapse_bgthrottle.cli.session import Session, online
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
@@ -19,36 +28,12 @@ _UNENDING = (
     " and tells nobody who used it or why."
 )
 
-_SHORTEST_MS, _LONGEST_MS = 1000, 30 * 86_400_000  # the server's
-
-
-def lever_span(value: str | int) -> int:
-    """The type of --for: as `span`, within what the server takes, told in the words given."""
-    span_ms = span(value)
-    if not _SHORTEST_MS <= span_ms <= _LONGEST_MS:
-        raise click.BadParameter(f"{value!r} is not within 1s and 30d")
-    return span_ms
-
-
-# Of every lever that has them.
-for_option = click.option(
-    "--for",
-    "for_ms",
-    type=lever_span,
-    metavar="SPAN",
-    default="24h",
-    show_default=True,
-    help="1s to 30d.",
-)
-database_option = click.option("--database", help="Only in this database.")
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-
 
 @click.command("pause")
-@click.argument("update", default="*", shell_complete=completion.updates)
-@for_option
+@update_or_all_argument
+@for_a_day_option
 @database_option
-@click.option("--reason", default="", help="Told to everybody who asks what holds it.")
+@reason_option(help="Shown to everybody who asks what holds it.")
 @yes_option
 @online
 def pause_command(
@@ -81,9 +66,9 @@ def pause_command(
 
 
 @click.command("resume")
-@click.argument("update", default="*", shell_complete=completion.updates)
+@update_or_all_argument
 @database_option
-@click.option("--reason", default="", help="Kept with the use of this lever.")
+@kept_reason_option
 @online
 def resume_command(session: Session, update: str, database: str | None, reason: str) -> None:
     """End pauses.
@@ -127,11 +112,6 @@ def tell_nothing(session: Session, client: "Client", said: str) -> None:
     held = [database for database in status.databases if database.state == "held"]
     lines = [Line(said), *(Line(f"{each.name}: {why(each)}", "held") for each in held)]
     session.show(LeverAnswer(in_force=status.levers), lines)
-
-
-def is_wide(update: str) -> bool:
-    """Whether the pattern matches every name."""
-    return "*" in update and set(update) <= {"*"}
 
 
 def _needs_switch(client: "Client") -> bool:

@@ -4,8 +4,8 @@ import re
 
 import click
 
-from synapse_bgthrottle.cli.commands.pause import yes_option
 from synapse_bgthrottle.cli.errors import CommandError
+from synapse_bgthrottle.cli.options import yes_option
 from synapse_bgthrottle.cli.render.text import Line, escape
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.core.config.problems import did_you_mean

@@ -2,7 +2,7 @@
 
 import click
 
-from synapse_bgthrottle.cli import completion
+from synapse_bgthrottle.cli import options
 from synapse_bgthrottle.cli.polling import Look, Poller
 from synapse_bgthrottle.cli.render.levers import history_lines, use_line
 from synapse_bgthrottle.cli.render.status import official_lines, status_lines
@@ -28,7 +28,7 @@ def status_command(session: Session) -> None:
 
 
 @click.command("history")
-@click.argument("update", required=False, shell_complete=completion.updates)
+@click.argument("update", required=False, shell_complete=options.updates)
 @click.option("--database", help="Only of this database.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 @click.option("--uses", is_flag=True, help="Who used which lever instead.")

@@ -277,7 +277,7 @@ def _waits_for_pressures(case: Case) -> bool:
     return not (is_quiet and activity.watched_for_s(now_s) >= CALM_S)
 
 
-# What holds an update, in order of precedence, in the words of docs/operation.md. The first that
+# What holds an update, in order of precedence, in the words of docs/holds.md. The first that
 # does decides; an explanation has all of them.
 PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
     (Cause.DISABLED, "the server's switch is off", by_switch),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from synapse_bgthrottle.cli.synapse_source import installed_update_names
+from synapse_bgthrottle.cli.inputs.synapse_source import installed_update_names
 from testbed.servers.server import MODULE
 from testbed.waiting import wait_until
 from tests.end_to_end.conftest import RealServer

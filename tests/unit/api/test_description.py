@@ -21,7 +21,8 @@ from synapse_bgthrottle.core.levers.request import (
     parse_lever_request,
 )
 from synapse_bgthrottle.core.reports.explain import settings_of
-from synapse_bgthrottle.schema import LimitValues, decode, openapi, to_json
+from synapse_bgthrottle.schema import LimitValues, decode, to_json
+from testbed.openapi import describe
 from testbed.virtual.fake_service import OPENAPI
 
 DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "http-api.md").read_text("utf-8")
@@ -45,7 +46,7 @@ def resolved(schema: Any) -> Any:
 def test_up_to_date() -> None:
     """The file is what the records say: `make openapi` writes it."""
     path = resources.files("synapse_bgthrottle.api").joinpath("openapi.json")
-    assert openapi.text() == path.read_text("utf-8")
+    assert describe.text() == path.read_text("utf-8")
 
 
 def test_paths() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from synapse_bgthrottle.cli.config_file import MODULE
-from synapse_bgthrottle.cli.synapse_source import installed_update_names
+from synapse_bgthrottle.cli.inputs.config_file import MODULE
+from synapse_bgthrottle.cli.inputs.synapse_source import installed_update_names
 from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 from tests.unit.cli.fakes import FakeServer, run
 
@@ -218,7 +218,7 @@ def test_doubts(tmp_path: Path) -> None:
 def test_doubts_without_a_synapse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no Synapse is installed, names are compared with those that the package ships."""
     monkeypatch.setattr(
-        "synapse_bgthrottle.cli.commands.check_config.installed_update_names", frozenset
+        "synapse_bgthrottle.cli.inputs.synapse_source.installed_update_names", frozenset
     )
     path = tmp_path / "config.yaml"
     path.write_text("rules: [{update: [event_serach, event_search_postgres_gist], sleep: 1s}]\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.cli import forecast_inputs
+from synapse_bgthrottle.cli.inputs import forecast_inputs
 from tests.unit.cli.fakes import NOW_MS, FakeServer, current, database, pending, run, status
 from tests.unit.cli.forecasts import IDLE, server
 

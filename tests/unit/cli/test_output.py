@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from synapse_bgthrottle.cli import files
-from synapse_bgthrottle.cli.connection_settings import SettingsError, read_token
+from synapse_bgthrottle.cli.inputs import files
+from synapse_bgthrottle.cli.inputs.connection_settings import SettingsError, read_token
 from testbed.servers.cli_process import COMMAND
 from tests.unit.cli.fakes import FakeServer, run
 
@@ -62,7 +62,7 @@ def test_token_from_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     writer.start()
     assert "syt_secret" == read_token(pipe)
     writer.join()
-    monkeypatch.setattr("synapse_bgthrottle.cli.connection_settings.PIPE_S", 0.05)
+    monkeypatch.setattr("synapse_bgthrottle.cli.inputs.connection_settings.PIPE_S", 0.05)
     with pytest.raises(SettingsError, match=rf"{pipe}: the pipe did not come to its end"):
         read_token(pipe)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from synapse_bgthrottle.cli.connection_settings import Settings, SettingsError, gather
+from synapse_bgthrottle.cli.inputs.connection_settings import Settings, SettingsError, gather
 from tests.unit.cli.fakes import IDLE, FakeServer, run, status
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from synapse_bgthrottle.cli.commands.forecast_options import parse_count, parse_rate
+from synapse_bgthrottle.cli.inputs.forecast_options import parse_count, parse_rate
 from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
 from synapse_bgthrottle.core.tracking.timeline import Job
 from synapse_bgthrottle.forecast.configurations import settings_of_section

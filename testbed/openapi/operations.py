@@ -4,7 +4,6 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.schema import requests
 from synapse_bgthrottle.schema.explanation import Explanation, HeldBy, LimitValues
 from synapse_bgthrottle.schema.history import History, HistoryEntry, Load, SeenHour
 from synapse_bgthrottle.schema.levers import Lever, LeverAnswer, Use, Uses
@@ -20,6 +19,7 @@ from synapse_bgthrottle.schema.status import (
     ThrottleStatus,
     TimeLeft,
 )
+from testbed.openapi import requests
 
 
 @attrs.frozen(kw_only=True)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from synapse_bgthrottle.cli.connection_settings import parse_span_ms
-from synapse_bgthrottle.cli.files import PIPE_S, UnusableFileError, read_file
+from synapse_bgthrottle.cli.inputs.connection_settings import parse_span_ms
+from synapse_bgthrottle.cli.inputs.files import PIPE_S, UnusableFileError, read_file
 from synapse_bgthrottle.core.tracking.expected_pace import Range
 from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad, flat, office, parse_load
 

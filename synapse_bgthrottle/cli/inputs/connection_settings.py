@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.cli.files import PIPE_S, UnusableFileError, read_file
+from synapse_bgthrottle.cli.inputs.files import PIPE_S, UnusableFileError, read_file
 from synapse_bgthrottle.core.config.problems import did_you_mean, text
 from synapse_bgthrottle.core.units import parse_duration_ms
 

@@ -4,6 +4,8 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
+
 # A call, and what stands first in its brackets: a text, or the name of one.
 _REGISTERED = re.compile(
     r"\.register_(?:noop_)?background_\w+\(\s*(?:update_name=)?(?:\"(\w+)\"|(?:\w+\.)*(\w+))\s*[,)]"
@@ -19,6 +21,14 @@ def installed_update_names() -> frozenset[str]:
         spec = None
     folders = (spec and spec.submodule_search_locations) or ()
     return frozenset().union(*(update_names(Path(folder)) for folder in folders))
+
+
+def known_updates() -> tuple[frozenset[str], str]:
+    """The names of the updates that there are, and who knows them."""
+    installed = installed_update_names()
+    if installed:
+        return installed, "the Synapse that is installed here"
+    return UPDATE_NAMES, "this command"
 
 
 def update_names(synapse: Path) -> frozenset[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import yaml
 
-from synapse_bgthrottle.cli.files import UnusableFileError, read_file
+from synapse_bgthrottle.cli.inputs.files import UnusableFileError, read_file
 from synapse_bgthrottle.core.config.keys import TOP_KEYS
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME, did_you_mean, found, text
 

@@ -19,10 +19,11 @@ from synapse_bgthrottle.schema.codec import (
     unmarked,
     without_none,
 )
-from synapse_bgthrottle.schema.errors import ERRORS, ErrorAnswer
-from synapse_bgthrottle.schema.operations import OPERATIONS, Operation
-from synapse_bgthrottle.schema.requests import Settings
+from synapse_bgthrottle.schema.errors import ErrorAnswer
 from synapse_bgthrottle.schema.status import DatabaseStatus, ThrottleStatus
+from testbed.openapi.errors import ERRORS
+from testbed.openapi.operations import OPERATIONS, Operation
+from testbed.openapi.requests import Settings
 
 Json = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""What the command reads: files, the configuration, settings, and what a forecast rests on."""

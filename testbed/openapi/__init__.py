@@ -1,0 +1,1 @@
+"""Describes the HTTP API in OpenAPI, by the records of the package: `make openapi`."""
