@@ -43,9 +43,6 @@ def settle(
     database.batch_ended(batch.end_s, worked_s, failed=batch.failed)
     # The limits may be others than when the batch was decided.
     asked_items = update.decision.items if update.decision is not None else 0
-    done_items = batch.items or 0
-    if batch.items is None and not (batch.failed or update.one_shot):
-        done_items = asked_items
     # Some handlers do more than they are asked to, and some say less than they did.
     charged_items = 0 if update.one_shot else max(batch.items or 0, asked_items)
     update.pace.charge(charged_items, batch.start_s)
@@ -54,9 +51,9 @@ def settle(
         update.cost.record(asked_items, worked_s)
         _compare_with_quiet(database, update, activity, batch.end_s, worked_s)
     if update.impact.is_measured:
-        is_unknown = update.one_shot and batch.items is None
-        update.impact.current.did(None if is_unknown else done_items, worked_s)
-    update.totals.add_batch(done_items, batch.took_s, worked_s)
+        unknown = None if update.one_shot else asked_items * (not batch.failed)
+        update.impact.current.did(unknown if batch.items is None else batch.items, worked_s)
+    update.totals.add_batch(batch.items or 0, batch.took_s, worked_s)
 
 
 def work_s(took_s: float, idle_s: float, target_ms: float) -> float:

@@ -29,6 +29,7 @@ tells whether that is the fixed cost, unless it could take longer than 1.6 s.
 """
 
 import math
+from collections.abc import Sequence
 
 import attrs
 
@@ -110,9 +111,9 @@ class _Sums:
 
     def fixed_s(self) -> tuple[float, float]:
         """The fixed cost, and its standard error."""
-        variance = self.items_variance
-        if self.batches < _FEWEST_BATCHES or not variance:
+        if self.batches < _FEWEST_BATCHES or not self.items_variance:
             return 0.0, math.inf
+        variance = self.items_variance
         covariance = self.items_time / self.batches - self.mean_items * self.mean_s
         item_s = max(covariance / variance, 0.0)
         unexplained = self.time_time / self.batches - self.mean_s**2 - item_s * covariance
@@ -139,6 +140,26 @@ class BatchCost:
     batches: int = 0
     _latest: _Sums = attrs.field(factory=_Sums)
     _all: _Sums = attrs.field(factory=_Sums)
+
+    def kept(self) -> list[float]:
+        """What is worth keeping for the next start, as `recall` takes it."""
+        sums = (*attrs.astuple(self._latest), *attrs.astuple(self._all))
+        return [self.last_items, self.batches, *sums]
+
+    def recall(self, kept: Sequence[float], share: float) -> None:
+        """This was known at the last start; it counts for this share of what it did.
+
+        Raises:
+            ValueError: it was kept in another way.
+        """
+        last_items, batches, *sums = kept
+        latest, every = sums[: len(_NAMES)], sums[len(_NAMES) :]
+        if len(every) != len(_NAMES) or min(kept) < 0 or (batches and not all(latest[:2])):
+            raise ValueError("a sum is out of range")
+        self.last_items, self.batches = math.ceil(last_items * share), round(batches)
+        self._latest, self._all = (
+            _Sums(*(each * share for each in one)) for one in (latest, every)
+        )
 
     def record(self, items: int, took_s: float) -> None:
         """A batch of which `items` were asked took so long."""

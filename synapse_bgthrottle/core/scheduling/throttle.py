@@ -6,12 +6,17 @@ and measures, `wall_s` is seconds since the epoch and is read by the windows.
 
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going, Pacer
+from synapse_bgthrottle.core.adaptive.effort import Impact
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Limits, Pace, Rule, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, Levers, UpdateKey
 from synapse_bgthrottle.core.scheduling import batch_accounting, holds, next_batch
 from synapse_bgthrottle.core.scheduling.batch_accounting import EndedBatch
-from synapse_bgthrottle.core.scheduling.batch_cost import LONGEST_BATCH_S, LONGEST_SQLITE_BATCH_S
+from synapse_bgthrottle.core.scheduling.batch_cost import (
+    LONGEST_BATCH_S,
+    LONGEST_SQLITE_BATCH_S,
+    BatchCost,
+)
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
 from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits, UpdateLimits
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
@@ -45,6 +50,7 @@ class Throttle:
         self._config = config
         self._facts = facts or Facts()
         self._limits = UpdateLimits(config, server)
+        self._learned: dict[UpdateKey, tuple[BatchCost, Impact]] = {}
         self._observer = Observer(self.pacer, self._facts)
 
     def limits_of(
@@ -150,12 +156,20 @@ class Throttle:
         self._limits.refresh(update.effective, key, self.levers, wall_s)
         return update
 
+    def recall(self, key: UpdateKey, cost: BatchCost, impact: Impact) -> None:
+        """This was learned of an update before the server was started."""
+        self._learned[key] = cost, impact
+        update = self.updates.get(key)
+        if update is not None and not update.totals.batches:
+            update.cost, update.impact = cost, impact
+
     def _new_state(self, key: UpdateKey, one_shot: bool) -> UpdateState:
         """What is known of an update that comes for the first time."""
         database_name, update_name = key
         rule, limits = self._limits.of(update_name, database_name, one_shot)
         one_shot = one_shot or runs_in_one_go(update_name)
-        return UpdateState(EffectiveLimits(limits, rule), one_shot)
+        cost, impact = self._learned.get(key) or (BatchCost(), Impact())
+        return UpdateState(EffectiveLimits(limits, rule), one_shot, cost=cost, impact=impact)
 
     def batch_items(self, database_name: str, update_name: str) -> int:
         """Size of the batch that was decided; of a first one, if none was."""

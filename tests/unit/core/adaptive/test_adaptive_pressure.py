@@ -197,6 +197,7 @@ def test_one_shot_starts_at_once(raw: Any, busy: bool) -> None:
 def test_slowdown_against_quiet_batches_is_seen() -> None:
     """A batch that takes twenty times as long as while nobody was there makes a pressure."""
     server = Server({"min_batch_size": 100, "max_batch_size": 100})
+    server.decide()
     for _ in range(5):
         server.batch(0.1)
     server.pass_time(1, busy=True)

@@ -116,7 +116,7 @@ def test_nothing_configured() -> None:
         "profile balanced: by Synapse's measure, clients' requests may be 3% slower, or as much as"
         " by stock Synapse; among clients 1% to 100% of the time",
         "without clients for 500ms: a duty cycle of 100%",
-        "batch size: first 100, at least 1, at most any",
+        "batch size: first 1, at least 1, at most any",
     ] == told["details"]
 
 

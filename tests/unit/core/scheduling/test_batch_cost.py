@@ -76,7 +76,7 @@ def test_batch_takes_its_target_where_items_cost(item_s: float, spread: float) -
     """However uneven items are, batches come to take the target on the average."""
     _, batches = _run([(0.001, item_s)] * 300, noise=_uneven(spread))
     mean_s = sum(took_s for _, took_s in batches[-250:]) / 250
-    assert _TARGET_S == pytest.approx(mean_s, rel=0.5 if spread else 0.05, abs=item_s / 2)
+    assert _TARGET_S == pytest.approx(mean_s, rel=0.5 if spread else 0.05, abs=item_s)
 
 
 @pytest.mark.parametrize("longest_s", [LONGEST_BATCH_S, LONGEST_SQLITE_BATCH_S])

@@ -141,10 +141,20 @@ def test_rule_goes_before_top_level_before_server() -> None:
     )
     rule, limits = throttle.limits_of(NAME, DB, False)
     assert rule is not None
-    assert Limits(target_duration_ms=10, pace=DutyCycle(0.2), min_batch_items=30) == limits
+    assert (
+        Limits(
+            target_duration_ms=10, pace=DutyCycle(0.2), min_batch_items=30, default_batch_items=30
+        )
+        == limits
+    )
     rule, limits = throttle.limits_of("other", DB, False)
     assert rule is None
-    assert Limits(target_duration_ms=20, pace=DutyCycle(0.2), min_batch_items=30) == limits
+    assert (
+        Limits(
+            target_duration_ms=20, pace=DutyCycle(0.2), min_batch_items=30, default_batch_items=30
+        )
+        == limits
+    )
 
 
 @pytest.mark.parametrize("name", ["user_ips_analyze", "event_search_postgres_gin"])
