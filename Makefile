@@ -30,7 +30,7 @@ help:
 	@echo "make bench-status   how long a status takes with 200 updates pending; a minute"
 	@echo "make soak           faults, kills, 10^5 iterations and configurations, to the end; three hours"
 	@echo "make update-names   adds the installed Synapse's updates to the list that the package ships"
-	@echo "make dist           sdist and wheel, checked"
+	@echo "make dist           sdist and wheel, checked, and the wheel tried on a server"
 	@echo "make clean          removes .venv, the demo and what was built"
 
 demo: $(VENV)/.test
@@ -127,6 +127,7 @@ dist: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m testbed.servers.wheel dist/*.whl
 
 clean:
 	rm -rf $(VENV) .demo dist build *.egg-info

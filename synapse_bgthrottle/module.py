@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class BackgroundUpdateThrottle:
-    """Throttles the server's background updates, in the main process; elsewhere does nothing."""
+    """Throttles the server's background updates in the main process; does nothing in workers."""
 
     def __init__(self, config: Config, api: ModuleApi) -> None:
         self._active = False
@@ -52,7 +52,7 @@ class BackgroundUpdateThrottle:
         """The configuration from homeserver.yaml, checked.
 
         Raises:
-            ConfigError: tells all that is wrong with it.
+            ConfigError: lists all problems.
         """
         try:
             return parse(config)
@@ -65,17 +65,18 @@ class BackgroundUpdateThrottle:
     def on_update(
         self, update_name: str, database_name: str, one_shot: bool
     ) -> AbstractAsyncContextManager[int]:
-        """Called by Synapse about to do an iteration of an update."""
+        """Synapse calls this before each iteration of an update."""
         try:
             return self._parts.iterations.begin(database_name, update_name, one_shot)
         except Exception as error:
             self._on_internal_error("at the start of an iteration", error)
-            with suppress(Exception):  # logged; what nobody will end is not under way
+            # errors are logged; this iteration must not stay open, because nobody will end it
+            with suppress(Exception):
                 self._parts.iterations.abandon(database_name)
             return FallbackIteration(self._parts.host)
 
     async def default_batch_size(self, update_name: str, database_name: str) -> int:
-        """Called by Synapse for the size of a batch while it has counted no item."""
+        """Synapse calls this for the size of a batch before it has counted any item."""
         try:
             return self._parts.throttle.batch_items(database_name, update_name)
         except Exception as error:
@@ -83,7 +84,7 @@ class BackgroundUpdateThrottle:
             return max(self._parts.host.stock.default_batch_items, _floor(update_name))
 
     async def min_batch_size(self, update_name: str, database_name: str) -> int:
-        """Called by Synapse for the size of any other batch: it adds nothing to a target of 0."""
+        """Synapse calls this for the least size of any other batch, which is then its size."""
         try:
             return self._parts.throttle.batch_items(database_name, update_name)
         except Exception as error:
@@ -92,7 +93,7 @@ class BackgroundUpdateThrottle:
             items: float = stock.min_batch_items
             update = self._parts.throttle.updates.get((database_name, update_name))
             if update is not None and update.decision is not None:
-                # The target is so short that this is the size: not of one item, then.
+                # The target duration makes Synapse use the least size, which must not be one item.
                 items = min(stock.default_batch_items, update.limits.max_batch_items)
             return max(int(items), _floor(update_name))
 
@@ -107,7 +108,7 @@ class BackgroundUpdateThrottle:
         return f"<BackgroundUpdateThrottle: {'; '.join(states) or 'no update seen so far'}>"
 
     def _start(self, api: ModuleApi, config: Config, parts: Parts) -> None:
-        """The module is in control: what was stored is read, and the API is served."""
+        """The module is in control: read the stored data, and serve the API."""
         parts.recorder.start()
         notes = start_notes(api, config, parts)
         self._serve(api, config.api_path, parts.service(notes))
@@ -122,13 +123,13 @@ class BackgroundUpdateThrottle:
         try:
             resource = ThrottleResource(api, service, self._on_internal_error)
             api.register_web_resource(path, resource)
-        except Exception as error:  # the server starts without
+        except Exception as error:  # the server starts without the API
             self._on_internal_error("at the start of the HTTP API", error)
 
 
 def _floor(update_name: str) -> int:
     try:
         return least_batch_items(update_name)
-    except Exception:  # the last resort must not fail: this is enough for any update
+    except Exception:  # the last resort must not fail; 100 is enough for any update
         logger.debug("No least batch size for %s", update_name, exc_info=True)
         return 100

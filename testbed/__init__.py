@@ -1,1 +1,1 @@
-"""What the project is tried on: not shipped, and shared by tests, benchmarks and soak."""
+"""Tools for tests, benchmarks and soak runs. Not shipped."""

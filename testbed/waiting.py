@@ -1,6 +1,6 @@
-"""How we wait for real servers: until the condition holds, however busy the machine is.
+"""How tests wait for real servers: until the condition holds, however busy the machine is.
 
-There is one deadline, and only a hang reaches it. Whoever gives up shows the state of all servers.
+There is one deadline, which only a hang reaches. The error then shows the state of all servers.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-# No server, however slow the machine, takes so long for anything that a test waits for. pytest's
-# own `timeout` in setup.cfg is longer: a test waits several times.
+# Nothing that a test waits for takes so long, even on a slow machine. pytest's `timeout` in
+# setup.cfg is longer, because a test waits several times.
 HANG_S = 300.0
 
 _LAST_LINES = 40
 _LONGEST_LINE = 500
 
-# Asked often, a server has little else to do.
+# Seldom enough not to keep a server busy.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.25
 
 
@@ -34,17 +34,17 @@ _witnesses: list[Witness] = []
 
 
 class HangError(TimeoutError):
-    """What was waited for did not come; the message has the state of all servers."""
+    """The awaited condition did not become true; the message has the state of all servers."""
 
 
 def watch(witness: Witness) -> None:
-    """From now on its state is part of `states`."""
+    """Include its state in `states`."""
     if witness not in _witnesses:
         _witnesses.append(witness)
 
 
 def forget_ended() -> None:
-    """Processes that have ended belong to an earlier test."""
+    """Forget ended processes, which belong to an earlier test."""
     _witnesses[:] = [witness for witness in _witnesses if witness.is_running()]
 
 
@@ -59,15 +59,15 @@ def last_lines(text: str, count: int = _LAST_LINES) -> str:
 
 
 def hang(what: str) -> HangError:
-    """The error to raise after `HANG_S`."""
+    """The error for a wait of `HANG_S`."""
     return HangError(f"after {HANG_S:g} s: {what}\n{states()}")
 
 
 def wait_until(condition: Callable[[], Any], give_up: Callable[[], bool] = lambda: False) -> None:
-    """Wait until it holds.
+    """Wait until the condition holds.
 
     Raises:
-        HangError: it still does not after `HANG_S`, or `give_up` says that it never will.
+        HangError: it does not hold after `HANG_S`, or `give_up` says that it never will.
     """
     if not within(HANG_S, condition, give_up):
         raise hang("the condition does not hold")
@@ -76,7 +76,7 @@ def wait_until(condition: Callable[[], Any], give_up: Callable[[], bool] = lambd
 def within(
     patience_s: float, condition: Callable[[], Any], give_up: Callable[[], bool] = lambda: False
 ) -> bool:
-    """Whether it comes true within these seconds: for measurements, and not for tests."""
+    """Whether it becomes true within these seconds: for measurements, not for tests."""
     deadline_s = time.monotonic() + patience_s
     pause_s = _FIRST_PAUSE_S
     while not condition():
@@ -88,9 +88,9 @@ def within(
 
 
 def stays_true(condition: Callable[[], Any], for_s: float) -> bool:
-    """Whether it holds at every look for so long: of what must not happen, one can see no more.
+    """Whether it holds at every look for so long. More cannot be shown of what must not happen.
 
-    On a busy machine there are fewer looks, which never fails a test.
+    A busy machine looks less often, which never fails a test.
     """
     deadline_s = time.monotonic() + for_s
     while condition():

@@ -1,1 +1,1 @@
-"""The HTTP API: what Synapse serves is in `resource`, what it asks the module for in `service`."""
+"""The HTTP API: `resource` is what Synapse serves, `service` is what it needs from the module."""

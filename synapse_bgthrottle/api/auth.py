@@ -1,4 +1,4 @@
-"""Who may use the API: administrators of the server, by a token in the header."""
+"""Who may use the API: server administrators, by a token in the header."""
 
 import re
 from typing import TYPE_CHECKING
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 ADMINISTRATOR_SCOPE = "urn:synapse:admin:*"
 
-# Other characters make Synapse, or its database, fail instead of refusing.
+# Other characters make Synapse or its database fail, instead of refusing the token.
 _BEARER = re.compile(rb"Bearer ([\x21-\x7e]{1,4096})")
 
 
 async def administrator(api: ModuleApi, request: "SynapseRequest") -> str:
-    """The full ID of the administrator who asks.
+    """The full ID of the administrator who sends the request.
 
-    With delegated authentication a token has a scope, and only that counts: there, an account that
-    once was an administrator's may since be anybody's. Otherwise it is the account that counts.
+    With delegated authentication a token has a scope, and only the scope counts: an old
+    administrator's account may belong to somebody else now. Otherwise the account counts.
 
     Raises:
-        RefusedError: nobody is known by the token (401), or nobody who may (403).
-        Exception: whatever Synapse raises where it fails.
+        RefusedError: the token is unknown (401), or its user may not do this (403).
+        Exception: whatever Synapse raises when it fails.
     """
     _check_token(request)
     try:
         requester = await api.get_user_by_req(request)
         user_id = str(requester.user)
-        scope = get(requester, "scope", default=())  # since 1.86
-        # What bridges have may act as many users, and nobody thought of this of theirs.
+        scope = get(requester, "scope", default=())  # since Synapse 1.86
+        # Bridges are refused: they may act as many users, and nobody meant them to do this.
         is_service = get(requester, "app_service", default=get(requester, "app_service_id"))
         if is_service is not None or requester.is_guest:
             is_allowed = False
@@ -45,13 +45,13 @@ async def administrator(api: ModuleApi, request: "SynapseRequest") -> str:
         raise RefusedError(error.code, error.errcode, error.msg) from error
     if not is_allowed:
         raise RefusedError(403, "M_FORBIDDEN", "You are not a server admin")
-    # Where an administrator logged in as another one, who did it is who it was.
+    # If an administrator logged in as another user, the administrator is the author.
     return str(get(requester, "authenticated_entity", default=user_id))
 
 
 def _check_token(request: "SynapseRequest") -> None:
-    """A request without a token that could be one costs no look at the database."""
-    # Synapse takes it from there, and from a form in the body, too; proxies write it to their logs.
+    """Refuse a request without a possible token, before any query to the database."""
+    # Synapse also accepts it in the URL or a form, but proxies write URLs to their logs.
     if b"access_token" in (request.args or {}):
         error = "The token goes into the Authorization header only"
         raise RefusedError(401, "M_MISSING_TOKEN", error)

@@ -1,4 +1,4 @@
-"""Only so many requests at work at a time, and one answer for all who ask the same meanwhile."""
+"""Limits how many requests are handled at once, and shares one answer among equal ones."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ _RETRY_AFTER_S = 1
 
 
 class RequestQueue:
-    """Which requests are at work, and which wait, first come, first served."""
+    """Requests in progress and waiting requests, first come, first served."""
 
     def __init__(self) -> None:
         self._at_work = 0
@@ -27,10 +27,10 @@ class RequestQueue:
         self._is_admitting = False
 
     async def enter(self) -> None:
-        """Wait for one's turn; whoever had it leaves.
+        """Wait for a turn. Call `leave` after it.
 
         Raises:
-            RefusedError: too many wait already.
+            RefusedError: too many requests wait already.
         """
         if self._at_work < MOST_AT_WORK and not self._waiting:
             self._at_work += 1
@@ -52,13 +52,13 @@ class RequestQueue:
             raise
 
     def leave(self) -> None:
-        """One who entered is done."""
+        """A request that entered is done."""
         self._at_work -= 1
         if self._is_admitting:
-            return  # below on the stack, where a hundred that are quickly done would overflow it
+            return  # the outer call goes on; recursion could overflow the stack
         self._is_admitting = True
         try:
-            with PreserveLoggingContext():  # those who wait bring log contexts of their own
+            with PreserveLoggingContext():  # waiting requests have log contexts of their own
                 while self._waiting and self._at_work < MOST_AT_WORK:
                     self._at_work += 1
                     self._waiting.popleft().callback(None)
@@ -67,7 +67,7 @@ class RequestQueue:
 
 
 class SharedAnswer(Generic[T]):
-    """Asks once for all who ask until the answer comes. Nothing is kept beyond that.
+    """Asks once for all callers until the answer comes. It keeps no answer after that.
 
     Args:
         ask: gets the answer.
@@ -78,14 +78,14 @@ class SharedAnswer(Generic[T]):
         self._waiting: list[Deferred[T]] | None = None
 
     def forget(self) -> None:
-        """Something has changed: whoever asks from now on is not told what was before."""
+        """Something has changed, so later callers must not get an older answer."""
         self._waiting = None
 
     async def answer(self) -> T:
-        """What it is now.
+        """The present answer.
 
         Raises:
-            Exception: whatever asking raises; all who share the question get it.
+            Exception: whatever `ask` raises; all callers that share the answer get it.
         """
         if self._waiting is not None:
             answer: Deferred[T] = Deferred()
@@ -102,7 +102,7 @@ class SharedAnswer(Generic[T]):
                     other.errback(error)
             raise
         self._end(waiting)
-        with PreserveLoggingContext():  # those who wait bring log contexts of their own
+        with PreserveLoggingContext():  # waiting callers have log contexts of their own
             for other in waiting:
                 other.callback(found)
         return found

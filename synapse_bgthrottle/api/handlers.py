@@ -35,32 +35,32 @@ _DID = {
 
 
 class Endpoints:
-    """Asks the service for what administrators ask for.
+    """Passes administrators' requests to the service.
 
     Args:
-        service: tells and changes what background updates do.
+        service: reads and changes what background updates do.
         openapi: the API's description, as it is served.
     """
 
     def __init__(self, service: Service, openapi: bytes) -> None:
         self._service = service
         self._openapi = openapi
-        # Open pages ask for it every few seconds, all of them; encoding it is the half of its cost.
+        # All open pages request it every few seconds, and to encode it is half of its cost.
         self._status = SharedAnswer(self._ask_status)
 
     async def answer(
         self, route: Route, query: bytes, body: Callable[[], object], author: str
     ) -> Answer:
-        """The answer to a request that was let in.
+        """The answer to an administrator's request.
 
         Args:
             route: the path.
-            query: as it was sent, without the question mark.
-            body: reads it; called for levers only.
-            author: the administrator who asks.
+            query: as sent, without the question mark.
+            body: reads the body; only called for levers.
+            author: the administrator.
 
         Raises:
-            RefusedError: what was asked for is not right, or cannot be done.
+            RefusedError: the request is wrong, or cannot be carried out.
         """
         if route.action is not None:
             content = body()
@@ -96,12 +96,12 @@ class Endpoints:
 
 
 def _ok(content: object) -> Answer:
-    # Not in a thread, as Synapse does: the encoder holds the interpreter's lock all the while.
+    # Not in a thread, as in Synapse: the encoder holds the interpreter's lock all the time.
     return Answer(200, encode(content))
 
 
 async def _done(answer: Awaitable[Answer]) -> Answer:
-    """The answer, or what the service raises as HTTP has it."""
+    """The answer; errors of the service become HTTP errors."""
     try:
         return await answer
     except InvalidConfigError as error:
@@ -118,12 +118,12 @@ async def _done(answer: Awaitable[Answer]) -> Answer:
 
 
 def log_line(request: LeverRequest, author: str, answer: LeverAnswer) -> str:
-    """Who did what to which updates until when, and why: one line.
+    """Who did what to which updates until when, and why, in one line.
 
     Args:
-        request: what was asked for.
-        author: who asked.
-        answer: what it made and ended.
+        request: the request.
+        author: who sent it.
+        answer: the levers that it made and ended.
     """
     line = f"{author} {_DID[request.action]} {request.update}"
     line += " in all databases" if request.database is None else f" in {request.database}"

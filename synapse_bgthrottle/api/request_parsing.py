@@ -1,4 +1,4 @@
-"""What comes with a request, read: its body, and the parameters behind the question mark. Pure."""
+"""Reads a request's body and the parameters of its URL. Pure."""
 
 import json
 import math
@@ -18,19 +18,19 @@ LARGEST_BODY_BYTES = 64 * 1024
 LONGEST_QUERY_BYTES = 4096
 
 _DEEPEST = 16
-_MOST_DIGITS = 20  # of 64-bit numbers; Python takes its time to read very long ones
+_MOST_DIGITS = 20  # enough for 64-bit numbers; Python needs long to read very long ones
 _MOST_PARAMETERS = 10
 
 
 class _RefusedJsonError(ValueError):
-    """It is JSON, but none that anybody writes."""
+    """Valid JSON that the API does not accept."""
 
 
 def parse_body(raw: bytes) -> object:
-    """What the body says; an empty one is an empty object.
+    """The body's content; an empty body is an empty object.
 
     Raises:
-        RefusedError: it is too large (413), or not JSON that has one reading only (400).
+        RefusedError: it is too large (413), not JSON, or ambiguous (400).
     """
     check_size(len(raw))
     if not raw:
@@ -56,7 +56,7 @@ def parse_body(raw: bytes) -> object:
 
 
 def check_size(size_bytes: int) -> None:
-    """Of a body.
+    """Check the size of a body.
 
     Raises:
         RefusedError: it is too large.
@@ -68,7 +68,7 @@ def check_size(size_bytes: int) -> None:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
-    if len(content) < len(pairs):  # readers differ in which one they take
+    if len(content) < len(pairs):  # JSON parsers differ in which one they take
         raise _RefusedJsonError("A key stands twice in one object")
     return content
 
@@ -107,13 +107,13 @@ def _inside(item: object) -> list[Any]:
 
 @attrs.frozen
 class Parameter:
-    """A parameter: what is accepted, how it is read, and what it is if left out.
+    """A parameter of a URL.
 
     Attributes:
-        accepted: for people.
-        parse: raises ValueError for anything else.
-        default: already read.
-        is_required: it cannot be left out.
+        accepted: accepted values, for people.
+        parse: reads it; raises ValueError if it is not accepted.
+        default: value if it is missing.
+        is_required: it must not be missing.
     """
 
     accepted: str
@@ -157,11 +157,11 @@ def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
     """All parameters of the route, by name.
 
     Args:
-        route: which ones there are.
-        raw: as it was sent; empty where there is none.
+        route: the route, which says what parameters exist.
+        raw: as sent; may be empty.
 
     Raises:
-        RefusedError: something is wrong with it; tells everything that is.
+        RefusedError: lists everything that is wrong with it.
     """
     if len(raw) > LONGEST_QUERY_BYTES:
         raise RefusedError(400, "M_INVALID_PARAM", f"The query is over {LONGEST_QUERY_BYTES} bytes")
@@ -169,11 +169,11 @@ def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
         pairs = parse_qsl(
             raw.decode("ascii"),
             keep_blank_values=True,
-            strict_parsing=bool(raw),  # before 3.11 an empty one is refused
+            strict_parsing=bool(raw),  # Python before 3.11 refuses an empty query
             errors="strict",
             max_num_fields=_MOST_PARAMETERS,
         )
-    except ValueError:  # UnicodeDecodeError is one
+    except ValueError:  # includes UnicodeDecodeError
         raise RefusedError(400, "M_INVALID_PARAM", "The query cannot be read") from None
     parameters = PARAMETERS.get(route, {})
     values: dict[str, Any] = {}

@@ -41,14 +41,14 @@ _ELSEWHERE = RefusedError(
 class ThrottleResource(Resource):
     """The HTTP API, and the page that uses it.
 
-    Its class's name is what Synapse's metrics and logs of requests have as `servlet`. It is not one
-    of Synapse's own JSON resources because these allow every web page to read their answers (CORS).
+    Synapse's metrics and logs of requests show the name of this class as `servlet`. Synapse's own
+    JSON resources are not used, because they let every web page read their answers (CORS).
 
     Args:
         api: the module API.
-        service: tells and changes what background updates do; None: this is a worker, which
-            answers nothing but where to ask.
-        on_internal_error: gets what is answered with 500.
+        service: reads and changes what background updates do; None: this is a worker, which only
+            answers that the main process has the API.
+        on_internal_error: receives errors that are answered with 500.
     """
 
     isLeaf = True  # noqa: N815 - Twisted's name
@@ -70,7 +70,7 @@ class ThrottleResource(Resource):
         self._queue = RequestQueue()
 
     def render(self, request: "SynapseRequest") -> int:
-        """Called by Twisted with a request that has arrived whole."""
+        """Twisted calls this when a request has arrived completely."""
         run_in_background(self._serve, request)
         return NOT_DONE_YET
 
@@ -78,16 +78,16 @@ class ThrottleResource(Resource):
         try:
             client = _Client(request)
             processing = get(request, "processing", default=nullcontext)
-            with processing():  # until then its log context and its metrics are in use
+            with processing():  # until its end the request's log context and metrics are in use
                 answer = await self._answer(request, client)
                 if client.is_there:
                     client.send(answer)
         except CancelledError:
             raise
-        except Exception as error:  # nobody is above who would tell it once only
+        except Exception as error:  # no caller would log it only once
             self._on_internal_error("serving a request", error)
             untyped: Any = request
-            with suppress(Exception):  # whoever asked need not wait for what does not come
+            with suppress(Exception):  # the client must not wait for an answer that never comes
                 untyped.loseConnection()
 
     async def _answer(self, request: "SynapseRequest", client: "_Client") -> Answer:
@@ -102,7 +102,7 @@ class ThrottleResource(Resource):
                 return self._page.answer(route, path, client.header("If-None-Match"))
             return await self._answer_administrator(request, client, route, query)
         except CancelledError:
-            return _CANCELLED  # nobody is above who could end it
+            return _CANCELLED  # no caller could handle it
         except RefusedError as error:
             return error.answer
         except Exception as error:
@@ -112,18 +112,19 @@ class ThrottleResource(Resource):
         self, request: "SynapseRequest", client: "_Client", route: Route, query: bytes
     ) -> Answer:
         author = await administrator(self._api, request)
-        # Only now: strangers must never keep an administrator from the brake. A token costs the
-        # server what it costs at any other path; the lack of one costs nothing.
+        # The queue comes after the check of the token, so that strangers cannot keep an
+        # administrator out. To check a token costs no more than at any other path.
         await self._queue.enter()
         try:
             if self._endpoints is None or not client.is_there:
-                return _CANCELLED  # who hung up while waiting is not in the know: no lever
+                # a client that hung up cannot see the result, so no lever is made
+                return _CANCELLED
             return await self._endpoints.answer(route, query, client.body, author)
         finally:
             self._queue.leave()
 
     def _failed(self, where: str, error: Exception) -> Answer:
-        if is_from_database(error):  # where a token that is not known by heart is looked up
+        if is_from_database(error):  # Synapse looks up unknown tokens in the database
             logger.warning("synapse_bgthrottle: 503 while %s: %s", where, complaint_of(error))
             return _UNAVAILABLE
         self._on_internal_error(where, error)
@@ -131,10 +132,10 @@ class ThrottleResource(Resource):
 
 
 class _Client:
-    """Who sent the request, and may hang up at any time.
+    """The sender of a request, who may hang up at any time.
 
     Attributes:
-        is_there: the connection lasts.
+        is_there: whether the connection still exists.
     """
 
     def __init__(self, request: "SynapseRequest") -> None:
@@ -153,7 +154,7 @@ class _Client:
         """The body's JSON.
 
         Raises:
-            RefusedError: it is too large, or not right.
+            RefusedError: it is too large, or wrong.
         """
         length = self._request.getHeader("Content-Length")
         if length is not None and length.isdigit():
@@ -166,7 +167,7 @@ class _Client:
         request.setResponseCode(answer.status)
         for name, value in {**HEADERS, **answer.headers}.items():
             request.setHeader(name, value)
-        if answer.status != 304:  # there it would be that of what is not sent
+        if answer.status != 304:  # a 304 would need the length of the file that is not sent
             request.setHeader("Content-Length", str(len(answer.body)))
         request.write(answer.body)
         request.finish()

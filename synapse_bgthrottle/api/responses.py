@@ -1,4 +1,4 @@
-"""What is answered: status, headers and body, as bytes. Pure."""
+"""Answers as bytes: status, headers and body. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from synapse_bgthrottle.core.config.problems import Problem
 from synapse_bgthrottle.core.levers.request import escaped
 from synapse_bgthrottle.schema import ErrorAnswer, to_json
 
-# On every answer. It is for programs, and for nobody else's pages: no header allows another origin.
+# On every answer. The API is for programs: no header allows pages of other origins to read it.
 HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json",
     "X-Content-Type-Options": "nosniff",
@@ -22,12 +22,12 @@ HEADERS: Mapping[str, str] = {
 
 @attrs.frozen
 class Answer:
-    """An answer, ready to be sent.
+    """An answer, ready to send.
 
     Attributes:
-        status: HTTP's.
+        status: HTTP status.
         body: JSON.
-        headers: beside `HEADERS`.
+        headers: in addition to `HEADERS`.
     """
 
     status: int
@@ -36,10 +36,10 @@ class Answer:
 
 
 class RefusedError(Exception):
-    """The request is not done.
+    """The request is refused.
 
     Attributes:
-        answer: says why, in Matrix's shape.
+        answer: the reason, in Matrix's error shape.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class RefusedError(Exception):
 
 
 def encode(content: object) -> bytes:
-    """A record as JSON, in ASCII: no terminal and no log reads anything else into it.
+    """A record as JSON in ASCII, which terminals and logs show as it is.
 
     Raises:
-        ValueError: it has a number that JSON has not.
-        TypeError: it has what JSON has not.
+        ValueError: it contains a number that JSON does not have.
+        TypeError: it contains a type that JSON does not have.
     """
     return json.dumps(to_json(content), allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def invalid(problems: Sequence[Problem]) -> RefusedError:
-    """Refused for all of these problems.
+    """The error for all these problems.
 
-    A key comes as it was sent, and may have half a character, more than many a reader can take.
+    Keys are escaped, because a key as sent may contain half a character, which many readers refuse.
     """
     shown = [Problem(tuple(map(escaped, p.path)), escaped(p.message)) for p in problems]
     return RefusedError(

@@ -1,4 +1,4 @@
-"""Which path is what, and by which method. Pure."""
+"""The paths and their methods. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,9 +13,9 @@ class Route:
     """A path of the API.
 
     Attributes:
-        path: below that of the resource.
-        action: the lever that it pulls; None: it only tells.
-        file: which file of the page it is; None: it is one of the API.
+        path: below the path of the resource.
+        action: the lever request that it makes; None: it only reads.
+        file: the file of the page that it serves; None: it is a path of the API.
     """
 
     path: str
@@ -47,7 +47,7 @@ ROUTES: Mapping[bytes, Route] = {
     )
 }
 
-# The page: each file by its own name. No path that was sent ever gets near a file system.
+# The page, file by file. A path that was sent never reaches the file system.
 INDEX = "index.html"
 PAGE_FILES = (
     "actions.js",
@@ -73,7 +73,7 @@ PAGE_FILES = (
     "words.js",
 )
 
-# What the page names stands below the API's root, which is why that needs its slash.
+# The page's files are relative to the API's root, so its path needs a trailing slash.
 SLASHLESS = Route("", file="")
 
 PAGE: Mapping[bytes, Route] = {
@@ -85,19 +85,19 @@ PAGE: Mapping[bytes, Route] = {
 def find(path: bytes, mounted: Sequence[bytes], method: bytes) -> Route:
     """The route of a request.
 
-    One thing has one path: nothing is decoded, left out or put right in it, so that a proxy's rules
-    about paths mean the same here.
+    Each thing has exactly one path: nothing is decoded, dropped or corrected. So a proxy's rules
+    for paths have the same effect here.
 
     Args:
-        path: as it was sent, without the query.
+        path: as sent, without the query.
         mounted: the parts of the resource's own path, as the server decoded them.
-        method: as it was sent.
+        method: as sent.
 
     Raises:
-        RefusedError: there is none (404), or not by this method (405).
+        RefusedError: there is no such path (404), or not with this method (405).
     """
     prefix = b"".join(b"/" + part for part in mounted) + b"/"
-    # The server's root is below itself by the empty name, any number of times.
+    # Twisted finds the root below itself under the empty name, any number of times.
     is_exact = (path + b"/").startswith(prefix) and b"" not in mounted
     below = path[len(prefix) :]
     route = (ROUTES.get(below) or PAGE.get(below)) if is_exact else None

@@ -1,4 +1,4 @@
-"""What the HTTP API asks of the module. Pure."""
+"""What the HTTP API needs from the module. Pure."""
 
 from typing import Protocol
 
@@ -7,17 +7,17 @@ from synapse_bgthrottle.core.levers.request import LeverRequest
 
 
 class Service(Protocol):
-    """Tells and changes what background updates do.
+    """Reads and changes what background updates do.
 
-    Each call ends within seconds, whatever the database does: nobody else puts an end to it.
+    Each call must end within seconds, whatever the database does. The API itself has no time limit.
 
     Raises:
-        StoreUnavailableError: any of them; the database does not answer. Nothing has changed,
-            or it may still be done; the error says which.
+        StoreUnavailableError: by any call; the database does not answer. The message says whether
+            nothing has changed, or the change may still be made.
     """
 
     async def status(self) -> schema.ThrottleStatus:
-        """What goes on, and what waits."""
+        """The status of all databases."""
 
     async def history(
         self, limit: int, update: str | None, database: str | None
@@ -25,31 +25,31 @@ class Service(Protocol):
         """Runs of updates whose name the glob `update` matches (None: all), newest first.
 
         Raises:
-            InvalidConfigError: there is no such database, and there was none.
+            InvalidConfigError: there is no such database, and no run in it.
         """
 
     async def uses(self, limit: int) -> tuple[schema.Use, ...]:
-        """Who pulled which lever, newest first."""
+        """Who used which lever, newest first."""
 
     async def load(self) -> tuple[schema.SeenHour, ...]:
-        """What was seen of each hour of the week, by its number."""
+        """Clients' activity in the hours of the week."""
 
     async def explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
-        """What an update of this name is, or would be, limited and held by.
+        """The limits and holds of an update of this name, whether it is pending or not.
 
         Raises:
             InvalidConfigError: there is no such database.
         """
 
     async def pull(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
-        """Do what is asked for; tells the levers made, ended, and in force, and notes on them.
+        """Carry out a request. Returns the levers made, ended and in force, and notes.
 
         Args:
-            request: checked.
-            author: the full user ID of the administrator who asks.
+            request: a valid request.
+            author: full user ID of the administrator.
 
         Raises:
             InvalidConfigError: there is no such database.
-            NothingMatchesError: there is nothing that it is about.
+            NothingMatchesError: it matches no pending update, or no lever.
             TooManyLeversError: no further lever can be made.
         """

@@ -1,4 +1,4 @@
-"""The files of the page, as they are served: to everybody, for they tell nothing."""
+"""The files of the page. Everybody may read them, because they contain no data."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     "txt": "text/plain; charset=utf-8",
 }
 
-# Nothing but what stands beside it, and no place for anything that slipped into the document.
+# Only the page's own files may load, and nothing injected into the document may run.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
     " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -35,7 +35,7 @@ class _File:
 
 
 class PageFiles:
-    """Reads all of them at once, which is before the first request."""
+    """Reads all files when it is made, before the first request."""
 
     def __init__(self) -> None:
         folder = resources.files("synapse_bgthrottle.api").joinpath("page")
@@ -44,15 +44,15 @@ class PageFiles:
         }
 
     def answer(self, route: Route, path: bytes, if_none_match: str | None) -> Answer:
-        """The file, or that it is the one which the browser has.
+        """The file, or 304 if the browser has it already.
 
         Args:
-            route: one of the page.
-            path: as it was sent.
+            route: a route of the page.
+            path: as sent.
             if_none_match: the header of this name.
         """
         if route is SLASHLESS:
-            # Relative: a proxy may show all of this at another path.
+            # A relative URL, because a proxy may serve this at another path.
             last = path.rpartition(b"/")[2].decode("ascii", "replace")
             headers = {"Location": f"{last}/", "Content-Type": "text/plain; charset=utf-8"}
             return Answer(308, b"", headers)
@@ -68,7 +68,7 @@ def _file(name: str, content: bytes) -> _File:
         {
             "Content-Type": CONTENT_TYPES[name.rpartition(".")[2]],
             "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-            # Kept, but asked for each time: after an upgrade nobody has half of an old page.
+            # Browsers cache it, but check each time: so an upgrade never mixes old and new files.
             "Cache-Control": "no-cache",
             "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
         },

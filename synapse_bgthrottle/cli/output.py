@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import click
 
-from synapse_bgthrottle.cli.render.text import Line, escape
+from synapse_bgthrottle.cli.render.text import Line, escape, wrapped
 
 FORMATS = ("human", "json", "yaml")
 _STYLES: dict[str, dict[str, Any]] = {
@@ -26,12 +26,21 @@ def is_coloured() -> bool:
 
 
 def show(lines: Iterable[Line], err: bool = False) -> None:
-    """Print lines; colours only on a terminal that wants them."""
+    """Print lines, wrapped at the terminal's width; colours only on one that wants them."""
+    stream = sys.stderr if err else sys.stdout
+    columns = _columns(stream)
     for line in lines:
-        text = _encodable(escape(line.text), sys.stderr if err else sys.stdout)
-        if line.style and is_coloured():
-            text = click.style(text, **_STYLES[line.style])
-        click.echo(text, err=err)
+        for text in wrapped(_encodable(escape(line.text), stream), columns):
+            is_styled = line.style and is_coloured()
+            click.echo(click.style(text, **_STYLES[line.style]) if is_styled else text, err=err)
+
+
+def _columns(stream: TextIO) -> int | None:
+    """The width of the terminal; None: it is none, and lines stay whole for other programs."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -1,6 +1,6 @@
-"""A typed client of Synapse's background updates: the official admin API, and the module's own.
+"""A typed client for Synapse's background updates: the official admin API, and the module's own.
 
-Never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottle[cli]'`.
+It never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottle[cli]'`.
 """
 
 from synapse_bgthrottle.client.clients import AsyncClient, Client

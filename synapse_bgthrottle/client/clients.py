@@ -1,4 +1,4 @@
-"""Both clients: one waits for each answer, the other is awaited. Their methods are `requests`."""
+"""The blocking client and the asynchronous one. Both have the calls in `requests` as methods."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class _Method(Generic[P, T]):
-    """A method of a client: sends the call that a function makes, and has its docstring."""
+    """A method of a client: it sends the call that a function makes, and has its docstring."""
 
     def __init__(self, make: Callable[P, Call[T]]) -> None:
         self._make = make
@@ -44,7 +44,7 @@ class _Method(Generic[P, T]):
 
 
 class _Methods:
-    """What both clients can be asked for."""
+    """The methods of both clients."""
 
     status = _Method(requests.status)
     enabled = _Method(requests.enabled)
@@ -63,10 +63,10 @@ class _Methods:
 
 
 class Client(_Methods):
-    """Calls to one server. A context manager; every call raises ClientError.
+    """Calls to one server. It is a context manager; every call may raise ClientError.
 
-    The first four methods are Synapse's own API and work on any server; the others need the
-    module, and raise NoModuleError without it.
+    The first four methods use Synapse's own API and work on any server. The others need the module,
+    and raise NoModuleError without it.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class Client(_Methods):
         """`prefix` is the path of the module's API; `transport` is httpx's, for tests.
 
         Raises:
-            ValueError: an argument can never work; the message does not contain the token.
-            CertificatesError: the file of SSL_CERT_FILE cannot be used.
+            ValueError: an argument cannot work; the message does not contain the token.
+            CertificatesError: the file in SSL_CERT_FILE cannot be used.
         """
         self._connection = Connection(url, token, prefix, timeout_s)
         self._transport = transport
@@ -112,7 +112,7 @@ class Client(_Methods):
 
     @property
     def timeout_s(self) -> float:
-        """The longest wait for an answer. Can be set; ValueError: not above 0 s."""
+        """The longest wait for an answer. It can be set; ValueError: not above 0 s."""
         return self._connection.timeout_s
 
     @timeout_s.setter
@@ -121,7 +121,7 @@ class Client(_Methods):
         self._http.timeout = self._connection.timeouts
 
     def _send(self, call: Call[T]) -> T:
-        # In a thread, for nothing else ends an answer that drips: httpx waits anew for each byte.
+        # In a thread, because nothing else limits a slow answer: httpx's limit is for each byte.
         box: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
         http, connection = self._http, self._connection
         thread = Thread(target=_answer_into, args=(box, http, connection, call), daemon=True)
@@ -130,7 +130,7 @@ class Client(_Methods):
             answer, error = box.get(timeout=connection.whole_s)
         except Empty:
             self._http = self._made()
-            with suppress(Exception):  # the other thread is at it still, and ends by that
+            with suppress(Exception):  # the other thread still uses it, and ends by this
                 http.close()
             raise connection.too_slow() from None
         if error is not None:
@@ -147,7 +147,7 @@ def _answer_into(
     try:
         with connection.errors(), http.stream(**connection.request(call)) as response:
             body = Body(response.headers)
-            if response.is_stream_consumed:  # of a transport that has no network
+            if response.is_stream_consumed:  # a transport without a network
                 body.add_decoded(response.content)
             else:
                 for part in response.iter_raw():
@@ -158,7 +158,7 @@ def _answer_into(
 
 
 class AsyncClient(_Methods):
-    """The client for asyncio and trio: the same methods as `Client`, awaited."""
+    """The client for asyncio and trio: the methods of `Client`, to be awaited."""
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class AsyncClient(_Methods):
         timeout_s: float = TIMEOUT_S,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """As for `Client`."""
+        """See `Client`."""
         self._connection = Connection(url, token, prefix, timeout_s)
         path = self._connection.socket_path
         if transport is None and path is not None:
@@ -197,7 +197,7 @@ class AsyncClient(_Methods):
             with anyio.fail_after(connection.whole_s), connection.errors():
                 async with self._http.stream(**connection.request(call)) as response:
                     body = Body(response.headers)
-                    if response.is_stream_consumed:  # of a transport that has no network
+                    if response.is_stream_consumed:  # a transport without a network
                         body.add_decoded(response.content)
                     else:
                         async for part in response.aiter_raw():

@@ -1,4 +1,4 @@
-"""Where to connect, and calls as httpx takes them; shared by both clients."""
+"""How to connect, and calls in the form that httpx needs; both clients use it."""
 
 import os
 import re
@@ -26,9 +26,9 @@ from synapse_bgthrottle.client.requests import MODULE_PREFIX, OFFICIAL_PREFIX, C
 T = TypeVar("T")
 
 TIMEOUT_S = 30.0
-# Who does not answer the beginning of a connection for that long speaks another protocol.
+# A server that takes longer to accept a connection probably speaks another protocol.
 _CONNECT_S = 5.0
-# httpx's own limits come first: they tell whether the call was sent.
+# Let httpx's own limits come first, because they say whether the call was sent.
 _GRACE_S = 1.0
 _MOST_BYTES = 32 * 2**20
 _UNIX = re.compile(r"unix:(?://)?(/+[^/?#][^?#]*)")
@@ -38,14 +38,14 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
 
 @attrs.frozen
 class Connection:
-    """A server and who one is there.
+    """A server, and the token to use it.
 
     Attributes:
-        url: the server's address, perhaps with a path before `/_synapse`; or `unix:/path` of a
+        url: the server's address, perhaps with a path before `/_synapse`; or `unix:/path` of the
             Unix socket on which it listens.
-        token: of a server administrator; in no message and no representation.
-        prefix: of the module's API, as it is configured there.
-        timeout_s: for the whole of an answer.
+        token: a server administrator's token; never shown in a message or representation.
+        prefix: configured path of the module's API.
+        timeout_s: limit for the whole answer.
     """
 
     url: str = attrs.field()
@@ -83,7 +83,7 @@ class Connection:
 
     @property
     def socket_path(self) -> str | None:
-        """Of the Unix socket; None: there is a host."""
+        """Path of the Unix socket; None: the address has a host."""
         match = _UNIX.fullmatch(self.url)
         return None if match is None else match[1]
 
@@ -94,15 +94,15 @@ class Connection:
 
     @property
     def whole_s(self) -> float:
-        """How long a call may take as a whole, however slowly its answer drips."""
+        """How long a call may take in total, however slow its answer."""
         return self.timeout_s + _GRACE_S
 
     @property
     def options(self) -> dict[str, Any]:
-        """What httpx's clients are made with. Redirects are not followed: the token would be.
+        """Arguments for httpx's clients. Redirects are not followed: they would get the token.
 
         Raises:
-            CertificatesError: the file of SSL_CERT_FILE cannot be used.
+            CertificatesError: the file in SSL_CERT_FILE cannot be used.
         """
         _check_certificates()
         headers = {
@@ -128,17 +128,17 @@ class Connection:
         return arguments
 
     def result(self, call: Call[T], response: httpx.Response, body: bytes) -> T:
-        """What the call was made for."""
+        """The call's result."""
         location = response.headers.get("Location", "")
         return responses.result(call, response.status_code, body, location)
 
     def too_slow(self) -> TimedOutError:
-        """The answer did not come to its end in time."""
+        """The error for an answer that was not complete in time."""
         return TimedOutError(f"{self.url}: no whole answer within {self.timeout_s:g} s")
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Makes httpx's errors those of this package."""
+        """Turns httpx's errors into those of this package."""
         try:
             yield
         except httpx.TimeoutException as error:
@@ -164,13 +164,13 @@ class Connection:
 
 
 class Body:
-    """An answer's body, gathered part by part, as long as it is not too large."""
+    """An answer's body, collected part by part up to a largest size."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         """`headers` are the answer's.
 
         Raises:
-            NotUnderstoodError: it is encoded in a way that was not asked for.
+            NotUnderstoodError: it has an encoding that was not requested.
         """
         encoding = headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
@@ -180,21 +180,21 @@ class Body:
         self._gathered = bytearray()
 
     def add(self, part: bytes) -> None:
-        """The next part, as it was sent.
+        """Add the next part, as it was sent.
 
         Raises:
-            NotUnderstoodError: it cannot be decoded, or is one part too many.
+            NotUnderstoodError: it cannot be decoded, or makes the body too large.
         """
         if self._decoder is not None:
             try:
-                # No more than that is unpacked, whatever it would become.
+                # Unpack no more than that, however large the result would be.
                 part = self._decoder.decompress(part, _MOST_BYTES + 1)
             except zlib.error:
                 raise NotUnderstoodError("the answer cannot be unpacked") from None
         self.add_decoded(part)
 
     def add_decoded(self, part: bytes) -> None:
-        """The same, as it was before it was encoded."""
+        """Add a part that is not encoded."""
         self._gathered += part
         if len(self._gathered) > _MOST_BYTES:
             raise NotUnderstoodError(
@@ -203,7 +203,7 @@ class Body:
 
     @property
     def content(self) -> bytes:
-        """All of it."""
+        """The whole body."""
         return bytes(self._gathered)
 
 
@@ -213,7 +213,7 @@ def _check_certificates() -> None:
         return
     try:
         ssl.create_default_context(cafile=file)
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # includes ssl.SSLError
         why = "it has no certificate" if isinstance(error, ssl.SSLError) else error.strerror
         raise CertificatesError(f"SSL_CERT_FILE {file}: {why}") from None
 
@@ -234,7 +234,7 @@ def _is_no_tls(error: BaseException | None) -> bool:
 
 
 def _is_lasting(error: BaseException | None) -> bool:
-    """Whether an unknown name or a certificate is behind it, which httpx has no errors for."""
+    """Whether the cause is an unknown name or a certificate, for which httpx has no error types."""
     while error is not None:
         if isinstance(error, (socket.gaierror, ssl.SSLError)):
             return True

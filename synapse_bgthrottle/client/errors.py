@@ -1,10 +1,10 @@
-"""What can go wrong between a client and a server. Messages never contain the token."""
+"""The errors of a client. Messages never contain the token."""
 
 from synapse_bgthrottle.schema import Problem
 
 
 class ClientError(Exception):
-    """A call did not come to its answer. The base of all errors here."""
+    """A call has no valid answer. The base of all errors here."""
 
 
 class CertificatesError(ClientError):
@@ -12,12 +12,12 @@ class CertificatesError(ClientError):
 
 
 class UnreachableError(ClientError):
-    """No connection, or one that broke.
+    """No connection, or a lost one.
 
     Attributes:
-        may_be_done: whether the server may have acted on the call; not where none was sent.
-        may_pass: whether the same call may come through later; not where the host's name is
-            unknown, or its certificate is not trusted.
+        may_be_done: whether the server may have acted on the call; False: nothing was sent.
+        may_pass: whether the call may succeed later; False: the host's name is unknown, or its
+            certificate is not trusted.
     """
 
     def __init__(self, message: str, *, may_be_done: bool = True, may_pass: bool = True) -> None:
@@ -31,15 +31,15 @@ class TimedOutError(UnreachableError):
 
 
 class NotUnderstoodError(ClientError):
-    """An answer that is no JSON, or not of the shape that was asked for: a page of a proxy, say."""
+    """The answer is not JSON, or has an unexpected shape, such as a proxy's page."""
 
 
 class AnswerError(ClientError):
-    """The server answered, and it was no.
+    """The server answered with an error.
 
     Attributes:
-        status: of HTTP.
-        errcode: Matrix's, such as `M_FORBIDDEN`; empty if the answer has none.
+        status: HTTP status.
+        errcode: Matrix's error code, such as `M_FORBIDDEN`; empty: the answer has none.
     """
 
     def __init__(self, message: str, status: int, errcode: str = "") -> None:
@@ -49,7 +49,7 @@ class AnswerError(ClientError):
 
 
 class RedirectedError(AnswerError):
-    """The server points elsewhere. Not followed: the token would go there."""
+    """The server redirects. It is not followed, because the token would be sent along."""
 
 
 class NotAllowedError(AnswerError):
@@ -57,7 +57,7 @@ class NotAllowedError(AnswerError):
 
 
 class NotAdministratorError(AnswerError):
-    """The token belongs to nobody who may do this, or a proxy refuses the path (403)."""
+    """The token's user may not do this, or a proxy refuses the path (403)."""
 
 
 class NotFoundError(AnswerError):
@@ -104,7 +104,7 @@ class ServerFailedError(AnswerError):
     """The server, or a proxy before it, failed (5xx).
 
     Attributes:
-        may_be_done: the server says that it may have acted on the call, or still will.
+        may_be_done: whether the server says that it may have acted on the call, or still may.
     """
 
     def __init__(
@@ -115,12 +115,12 @@ class ServerFailedError(AnswerError):
 
     @property
     def is_gateway(self) -> bool:
-        """Whether a proxy says that it did not reach the server."""
+        """Whether a proxy says that it could not reach the server."""
         return self.status in (502, 503, 504) and not self.errcode
 
 
 def may_be_done(error: ClientError) -> bool:
-    """Whether the server may have done what it was asked for, or still will, for all it answers."""
+    """Whether the server may have carried out the call, or still may."""
     if isinstance(error, UnreachableError):
         return error.may_be_done
     if isinstance(error, ServerFailedError):
@@ -129,7 +129,7 @@ def may_be_done(error: ClientError) -> bool:
 
 
 def may_pass(error: ClientError) -> bool:
-    """Whether the server may be there later: it, or the proxy before it, is just starting."""
+    """Whether the server may answer later, because it or its proxy is just starting."""
     if isinstance(error, UnreachableError):
         return error.may_pass
     return isinstance(error, ServerFailedError) and error.is_gateway

@@ -1,4 +1,4 @@
-"""Every call as a value: what to send, and how to read what comes back. Pure, no I/O."""
+"""Every call as a value: what to send, and how to read the answer. Pure, no I/O."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
@@ -32,13 +32,13 @@ class Call(Generic[T]):
     """One request.
 
     Attributes:
-        method: of HTTP.
+        method: HTTP method.
         path: below the prefix of its API.
         read: makes the result from the answer's JSON; raises MismatchError.
         query: parameters of the URL.
         body: JSON to send; None: nothing.
-        of_module: whether it is the module's API, not Synapse's own.
-        when_empty: makes the result of an empty answer; None: that is an error.
+        of_module: whether it is for the module's API, and not Synapse's own.
+        when_empty: makes the result of an empty answer; None: an empty answer is an error.
     """
 
     method: str
@@ -51,18 +51,18 @@ class Call(Generic[T]):
 
 
 def status() -> Call[UpdatesStatus]:
-    """What every database is at now, as far as Synapse itself says."""
+    """The current update of every database, as Synapse itself reports it."""
     return Call("GET", "/status", lambda found: decode(UpdatesStatus, found), of_module=False)
 
 
 def enabled(value: bool | None = None) -> Call[bool]:
-    """Synapse's own switch: how it stands or, with a value, how it stands once it is set."""
+    """Synapse's own switch for background updates. A value sets it first."""
     return set_enabled(value) if value is not None else _switch("GET")
 
 
 def set_enabled(value: bool) -> Call[bool]:
-    """Set Synapse's own switch. What is off has no end but a restart, which puts it on."""
-    # An empty answer with a good status: the switch stands as it was set.
+    """Set Synapse's own switch. If it is off, only this call or a restart puts it on."""
+    # A successful answer may be empty; the switch is then as requested.
     return _switch("POST", body={"enabled": value}, when_empty=lambda: value)
 
 
@@ -86,7 +86,7 @@ def throttle_status() -> Call[ThrottleStatus]:
 def history(
     limit: int = 100, update: str | None = None, database: str | None = None
 ) -> Call[tuple[HistoryEntry, ...]]:
-    """Updates that went or go on, newest first; `update` is a pattern, `limit` 1 to 1000."""
+    """Runs of updates, newest first; `update` is a glob, `limit` is 1 to 1000."""
     query = {"limit": str(limit), **_given(update=update, database=database)}
     return Call("GET", "/v1/history", lambda found: decode(History, found).history, query)
 
@@ -98,12 +98,12 @@ def uses(limit: int = 100) -> Call[tuple[Use, ...]]:
 
 
 def load() -> Call[tuple[SeenHour, ...]]:
-    """How busy clients were in each hour of the week that was watched."""
+    """Clients' activity in each hour of the week."""
     return Call("GET", "/v1/load", lambda found: decode(Load, found).load)
 
 
 def explain(update: str, database: str = "master", one_shot: bool = False) -> Call[Explanation]:
-    """The rule, the limits and the levers of an update, and what would hold it now."""
+    """The rule, limits and levers of an update, and what would hold it now."""
     query = {"update": update, "database": database, "one_shot": str(one_shot).lower()}
     return Call("GET", "/v1/explain", lambda found: decode(Explanation, found), query)
 
@@ -115,14 +115,14 @@ def pause(
     duration: str | int | None = None,
     reason: str = "",
 ) -> Call[LeverAnswer]:
-    """Stop matching updates. `duration`: `"24h"` or ms, 1 s to 30 d; None: the server's."""
+    """Hold matching updates. `duration`: `"24h"` or ms, 1 s to 30 d; None: the server's default."""
     return _lever("pause", update, database, reason, {"for": duration})
 
 
 def resume(
     update: str = "*", *, database: str | None = None, reason: str = ""
 ) -> Call[LeverAnswer]:
-    """End pauses that the pattern equals or matches.
+    """End pauses that the glob equals or matches.
 
     Raises:
         NotFoundError: there is none.
@@ -137,7 +137,7 @@ def release(
     duration: str | int | None = None,
     reason: str = "",
 ) -> Call[LeverAnswer]:
-    """Let matching pending updates go once, whatever windows and approvals say.
+    """Let matching pending updates run once, in spite of windows and missing approvals.
 
     Raises:
         NotFoundError: no pending update matches.
@@ -153,16 +153,16 @@ def override(
     duration: str | int | None = None,
     reason: str = "",
 ) -> Call[LeverAnswer]:
-    """Put other settings in force for matching updates, until `duration` is over.
+    """Replace settings of matching updates until `duration` is over.
 
     Raises:
-        RefusedError: with a problem for each setting that is wrong.
+        RefusedError: a setting is wrong; `problems` lists each.
     """
     return _lever("override", update, database, reason, {"settings": settings, "for": duration})
 
 
 def reset(update: str = "*", *, database: str | None = None, reason: str = "") -> Call[LeverAnswer]:
-    """End overrides and releases that match.
+    """End matching overrides and releases.
 
     Raises:
         NotFoundError: there is none.

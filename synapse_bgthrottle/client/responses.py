@@ -1,4 +1,4 @@
-"""From an HTTP answer to a result or an error. Pure: status and bytes in."""
+"""Turns an HTTP answer into a result or an error. Pure: takes status and bytes."""
 
 import json
 import re
@@ -26,16 +26,16 @@ _MOST_OF_A_MESSAGE = 500
 
 
 def result(call: Call[T], status: int, body: bytes, location: str = "") -> T:
-    """What the call was made for.
+    """The call's result.
 
     Args:
-        call: that was sent.
-        status: of HTTP.
-        body: of the answer.
-        location: the header of that name.
+        call: the call that was sent.
+        status: HTTP status.
+        body: body of the answer.
+        location: the header of this name.
 
     Raises:
-        ClientError: the answer is no, or makes no sense.
+        ClientError: the answer is an error, or is not understood.
     """
     if not 200 <= status < 300:
         raise error(call, status, body, location)
@@ -54,7 +54,7 @@ _NOT_ALLOWED = (401, 403)
 
 
 def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError:
-    """The error that an answer with another status than 2xx stands for."""
+    """The error for an answer whose status is not 2xx."""
     try:
         found = _json(body)
     except NotUnderstoodError:
@@ -117,7 +117,7 @@ def _text(found: dict[str, Any], key: str) -> str:
 
 
 def _redirected(location: str) -> str:
-    # What stands before an @ may be a password.
+    # The part before an @ may be a password.
     shown = re.sub(r"//[^/@]*@", "//", location)[:_MOST_OF_A_MESSAGE]
     to = f" to {shown}" if shown else ""
     return f"the server redirects{to}; not followed, the token would go there: mend the URL"

@@ -1,7 +1,7 @@
-"""Quantities as people write them, and back: durations, shares, sizes, times of day.
+"""Reads and writes quantities: durations, shares, sizes, times of day.
 
-Inside the package a quantity has one unit, which its name carries (`_ms`, `_s`, `_ratio`,
-`_bytes`, `_minutes`); the conversion happens here, at the edge of the configuration.
+Inside the package each quantity has one unit, which its name carries (`_ms`, `_s`, `_ratio`,
+`_bytes`, `_minutes`). This module converts at the edge of the configuration.
 """
 
 import math
@@ -20,7 +20,7 @@ _MS_BY_UNIT = {
     "y": 365 * 24 * 3600 * _SECOND_MS,
 }
 _DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
-# Larger units first, each once, as `format_duration_ms` writes them.
+# Larger units first, each at most once, as `format_duration_ms` writes them.
 _DURATION = re.compile(
     " ?".join(f"(?:([0-9]{{1,15}}){unit})?" for unit in reversed(_MS_BY_UNIT)), re.ASCII
 )
@@ -48,7 +48,7 @@ def parse_duration_ms(value: object) -> int:
     Several units go from the larger to the smaller, each once: `2h30m`, `1m 30s`.
 
     Raises:
-        ValueError: it is anything else (negative, empty, fractional, another unit or order).
+        ValueError: anything else (negative, empty, fractional, another unit or order).
     """
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
@@ -69,7 +69,7 @@ def parse_ratio(value: object) -> float:
     """A share between 0 and 1: a percentage such as `10%`, or a number such as `0.1`.
 
     Raises:
-        ValueError: it is anything else, or outside 0 to 1.
+        ValueError: anything else, or outside 0 to 1.
     """
     ratio = math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -84,10 +84,10 @@ def parse_ratio(value: object) -> float:
 
 
 def parse_size_bytes(value: object) -> int:
-    """A size in bytes: an integer number of them, or digits and a unit, `B` to `TB` or `TiB`.
+    """A size in bytes: an integer, or digits and a unit, `B` to `TB` or `TiB`.
 
     Raises:
-        ValueError: it is anything else (negative, empty, fractional, another unit).
+        ValueError: anything else (negative, empty, fractional, another unit).
     """
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
@@ -100,10 +100,10 @@ def parse_size_bytes(value: object) -> int:
 
 
 def parse_rate_bytes_per_s(value: object) -> int:
-    """A rate in bytes per second: a size as text, with `/s` behind it.
+    """A rate in bytes per second: a size as text, followed by `/s`.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: anything else.
     """
     text = value.strip() if isinstance(value, str) else ""
     if not text.endswith("/s"):
@@ -114,10 +114,10 @@ def parse_rate_bytes_per_s(value: object) -> int:
 def parse_time_of_day_minutes(value: object) -> int:
     """Minutes since midnight, 0 to 1440: `"22:00"`, or the integer 1320.
 
-    The integer is what YAML 1.1 makes of an unquoted 22:00.
+    YAML 1.1 reads an unquoted 22:00 as that integer.
 
     Raises:
-        ValueError: it is no time of day.
+        ValueError: not a time of day.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         minutes = value
@@ -135,7 +135,7 @@ def format_duration_ms(duration_ms: float) -> str:
     """A duration for people, its two largest units: `250ms`, `1.5s`, `3m 20s`, `2d 4h`."""
     if not math.isfinite(duration_ms):
         return "unknown"
-    if duration_ms < 999.5:  # above, three digits would be 1e+03
+    if duration_ms < 999.5:  # from here on, three digits would be 1e+03
         return f"{duration_ms:.3g}ms"
     if duration_ms < 59_950:
         return f"{duration_ms / 1000:.1f}s".replace(".0s", "s")
@@ -161,7 +161,7 @@ def format_size_bytes(size_bytes: float) -> str:
         return "unknown"
     unit, factor = "B", 1
     for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size_bytes < 1023.95 * factor:  # above, one digit behind the point would be 1024.0
+        if size_bytes < 1023.95 * factor:  # from here on, one decimal would be 1024.0
             break
         unit, factor = larger, _BYTES_BY_UNIT[larger]
     return f"{size_bytes / factor:.1f}".removesuffix(".0") + unit
@@ -173,7 +173,7 @@ def format_time_of_day(minutes: int) -> str:
 
 
 def settings_in_words(settings: Mapping[str, Any]) -> str:
-    """`profile=finish windows=[{days: [sat, sun], start: 22:00}]`, as the command takes it."""
+    """`profile=finish windows=[{days: [sat, sun], start: 22:00}]`, as the command accepts it."""
     return " ".join(f"{key}={written(value)}" for key, value in settings.items())
 
 

@@ -1,4 +1,4 @@
-"""How long pending updates will take, and what another configuration would cost. Pure.
+"""Forecasts how long pending updates will take, also with another configuration. Pure.
 
-`forecast.forecast` is the whole of it; `models` has what it answers.
+Start with `forecast.forecast`; `models` has its results.
 """

@@ -1,4 +1,4 @@
-"""Forecasts that were made, against how it went."""
+"""Compares earlier forecasts with what happened."""
 
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -6,22 +6,23 @@ from statistics import median
 import attrs
 
 from synapse_bgthrottle.forecast.models import Forecast, PastForecasts
+from synapse_bgthrottle.schema import HistoryEntry
 
-# What is kept: of each update the first and the newest ones, and so many at all.
+# Kept are the first and the newest forecasts of each update, and at most this many in total.
 MOST_KEPT = 200
 MOST_OF_AN_UPDATE = 4
 
-# A forecast of a few seconds says nothing of one that is any use.
+# A forecast of a few seconds tells nothing about longer ones.
 _LEAST_AHEAD_MS = 10_000.0
 
 
 @attrs.frozen
 class Kept:
-    """What was once said of one update.
+    """An earlier forecast for one update.
 
     Attributes:
-        server, database, update: which.
-        made_ms, earliest_ms, ends_ms, latest_ms: since the epoch.
+        server, database, update: names.
+        made_ms, earliest_ms, ends_ms, latest_ms: ms since the epoch.
     """
 
     server: str
@@ -38,18 +39,8 @@ class Kept:
         return self.server, self.database, self.update
 
 
-@attrs.frozen
-class Went:
-    """How an update went: from when to when (ms since the epoch) it was at work."""
-
-    database: str
-    update: str
-    started_ms: float
-    ended_ms: float
-
-
 def kept_of(forecast: Forecast, server: str) -> tuple[Kept, ...]:
-    """What a forecast says, to be kept."""
+    """The parts of a forecast that are kept."""
     return tuple(
         Kept(
             server,
@@ -69,29 +60,31 @@ def kept_of(forecast: Forecast, server: str) -> tuple[Kept, ...]:
 
 
 def bounded(kept: Iterable[Kept]) -> tuple[Kept, ...]:
-    """Of each update the first and the newest, and at all no more than `MOST_KEPT`."""
+    """The first and the newest of each update, and at most `MOST_KEPT` in total."""
     by_update: dict[tuple[str, str, str], list[Kept]] = {}
     for each in sorted(kept, key=lambda each: each.made_ms):
         of_it = by_update.setdefault(each.key, [])
         of_it.append(each)
         if len(of_it) > MOST_OF_AN_UPDATE:
             del of_it[1]
-    newest = sorted((each for of_it in by_update.values() for each in of_it), key=_made)
+    every = (each for of_it in by_update.values() for each in of_it)
+    newest = sorted(every, key=lambda each: each.made_ms)
     return tuple(newest[-MOST_KEPT:])
 
 
-def compared(kept: Sequence[Kept], went: Sequence[Went], server: str) -> PastForecasts:
-    """Those of updates that have ended, against when they did.
+def compared(kept: Sequence[Kept], history: Sequence[HistoryEntry], server: str) -> PastForecasts:
+    """Compare the forecasts of updates that have ended with their real end.
 
-    An end counts for the forecasts that were made before it, and after the end of the run before.
+    A run's end counts for the forecasts made before it, and after the end of the previous run.
     """
+    ended = [
+        ((server, entry.database, entry.update), entry.ended_ms)
+        for entry in history
+        if entry.outcome == "done" and entry.ended_ms is not None
+    ]
     errors, within = [], 0
     for each in kept:
-        ends = [
-            one.ended_ms
-            for one in went
-            if (server, one.database, one.update) == each.key and one.ended_ms > each.made_ms
-        ]
+        ends = [at_ms for key, at_ms in ended if key == each.key and at_ms > each.made_ms]
         if not ends:
             continue
         ended_ms = min(ends)
@@ -101,7 +94,3 @@ def compared(kept: Sequence[Kept], went: Sequence[Went], server: str) -> PastFor
     if not errors:
         return PastForecasts()
     return PastForecasts(len(errors), median(errors), max(errors), within / len(errors))
-
-
-def _made(kept: Kept) -> float:
-    return kept.made_ms

@@ -1,4 +1,4 @@
-"""The courses as charts: a plot of characters, 80 columns wide, and a picture. Pure."""
+"""Charts of the progress over time: as text, 80 columns wide, and as a picture. Pure."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
@@ -18,18 +18,18 @@ _MARKS = {
 }
 _DAY_MS = 86_400_000.0
 
-# Beyond so many times the present configuration's end, a slower one is cut off.
+# A slower configuration is cut off after so many times the present one's duration.
 _WIDEST = 3.0
 
 
 def shown(forecast: Forecast) -> list[ConfigurationForecast]:
-    """Those that have a course, the likeliest last: it is drawn over the others."""
+    """The configurations with a course. The present one comes last, to be drawn on top."""
     found = [each for each in forecast.configurations if len(each.course) > 1]
     return found[1:] + found[:1]
 
 
 def end_ms(forecast: Forecast) -> float:
-    """Where the axis of time ends."""
+    """Where the time axis ends."""
     ends = [each.course[-1][0] for each in shown(forecast)]
     first_ms = forecast.made_ms
     best = [each.course[-1][0] for each in shown(forecast) if each is forecast.best]
@@ -50,7 +50,7 @@ def done_at(course: Sequence[tuple[float, float]], at_ms: float) -> float:
 
 
 def plot(forecast: Forecast) -> Iterator[str]:
-    """The share of the work that is done over time; nothing where nothing ends."""
+    """The share of the work done over time; nothing if no update ends."""
     runs = shown(forecast)
     if not runs:
         return
@@ -75,7 +75,7 @@ def plot(forecast: Forecast) -> Iterator[str]:
 
 
 def time_text(at_ms: float, span_ms: float) -> str:
-    """A time on the axis, in UTC as all times that are told, as exact as the span allows."""
+    """A time on the axis, in UTC like all times shown, as exact as the span allows."""
     at = datetime.fromtimestamp(at_ms / 1000, timezone.utc)
     return f"{at:%Y-%m-%d} UTC" if span_ms > 14 * _DAY_MS else f"{at:%Y-%m-%d %H:%M} UTC"
 
@@ -85,7 +85,7 @@ _SVG_LEFT, _RIGHT, _TOP, _BOTTOM = 55, 95, 40, 45
 
 _Places = list[tuple[float, float]]
 
-# Readable on light and on dark ground.
+# Readable on light and dark backgrounds.
 _COLOURS = {
     "present": "#d1242f",
     "gentle": "#0a7f5a",
@@ -102,7 +102,7 @@ _STYLE = (
 
 
 def svg(forecast: Forecast) -> str:
-    """The share of the work that is done over time, with the range of each end."""
+    """The share of the work done over time, with the range of each end."""
     title = f"Pending background updates, load {forecast.load}"
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg"'

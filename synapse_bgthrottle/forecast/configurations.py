@@ -1,6 +1,6 @@
-"""The configurations that are compared: the present one, the profiles, and stock Synapse. Pure.
+"""The configurations to compare: the present one, the profiles, and stock Synapse. Pure.
 
-With what stock's is read from: Synapse's own section.
+It also reads Synapse's own section, on which stock Synapse depends.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,10 +19,10 @@ _STOCK = Settings(pace=FixedSleep(1000.0))
 
 
 def configurations(config: Config, server: Settings) -> Iterator[tuple[str, Config, Settings]]:
-    """Each by name, with the settings of the server's own section.
+    """Name, configuration and settings of Synapse's own section.
 
-    A profile takes the place of the pace at each level; windows and limits stay. Stock knows none.
-    Signals are left out: nothing is looked at, and a budget that is configured and never seen is
+    A profile replaces the pace at each level; windows and limits stay. Stock Synapse has neither.
+    Signals are left out: nothing is measured, and a configured budget without a value would be
     closed.
     """
     config = attrs.evolve(config, signals=SignalSettings())
@@ -49,9 +49,9 @@ def _stock(server: Settings) -> Settings:
 
 
 def settings_of_section(section: object) -> Settings:
-    """What Synapse's own section `background_updates:` sets.
+    """The settings in Synapse's own section `background_updates:`.
 
-    What Synapse itself would not take is left out.
+    Values that Synapse itself would not accept are left out.
     """
     found: Mapping[Any, Any] = section if isinstance(section, Mapping) else {}
     sleep_ms = _section_number(found, "sleep_duration_ms", 0)

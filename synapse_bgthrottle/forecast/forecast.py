@@ -1,10 +1,10 @@
-"""The forecast: walks each queue under each configuration, at paces by formula. Pure.
+"""The forecast: simulates each queue under each configuration, at paces by formula. Pure.
 
-The update under way goes on from the pace that the server tells, which is the one that its own time
-left rests on; all others go by the formula.
+The current update continues at the pace that the server reports, on which its time left is based.
+All others have the pace of the formula.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import attrs
@@ -24,6 +24,7 @@ from synapse_bgthrottle.core.tracking.expected_pace import (
     Range,
     Shares,
 )
+from synapse_bgthrottle.core.tracking.time_left import budgets_closed
 from synapse_bgthrottle.core.tracking.timeline import Job, Leg, Walk, walk
 from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
 from synapse_bgthrottle.forecast.configurations import configurations
@@ -33,27 +34,28 @@ from synapse_bgthrottle.forecast.models import (
     Forecast,
     UpdateForecast,
 )
+from synapse_bgthrottle.schema import HistoryEntry
 
 _MOST_POINTS = 200
 
-# A measured share tells the slope only where neither bound of the duty cycle decides it.
+# A measured share shows the slope only if no bound of the duty cycle determines it.
 _CLEARLY = 1.05
 
 
 @attrs.frozen(kw_only=True)
 class Question:
-    """What is asked.
+    """The input of a forecast.
 
     Attributes:
-        jobs: pending updates, each database's in the order in which they will run.
+        jobs: pending updates, those of each database in the order in which they will run.
         config: the present configuration.
-        server_settings: what the server's own `background_updates:` says.
-        load: of the week.
-        slope: by what share requests are slower at full work, where it is not learned.
-        start_s: from when, since the epoch.
-        closed_ratio: the share of the time in which budgets are closed.
-        error: by what share past forecasts were wrong; the range is no narrower.
-        only: the names of the configurations that are wanted; empty: all.
+        server_settings: settings of the server's own `background_updates:`.
+        load: clients' activity over the week.
+        slope: share by which requests are slower at a duty cycle of 1, if that is not learned.
+        start_s: time of the start, since the epoch.
+        closed_ratio: share of the time in which budgets are closed.
+        error: relative error of past forecasts; the range is at least as wide.
+        only: names of the configurations to compute; empty: all.
     """
 
     jobs: tuple[Job, ...]
@@ -68,7 +70,7 @@ class Question:
 
 
 def forecast(question: Question) -> Forecast:
-    """Answer it."""
+    """The forecast for this input."""
     updates: tuple[UpdateForecast, ...] = ()
     compared = []
     slope = slope_of(question)
@@ -82,8 +84,19 @@ def forecast(question: Question) -> Forecast:
     return Forecast(question.start_s * 1000, question.load.name, updates, tuple(compared))
 
 
+def closed_ratio(history: Iterable[HistoryEntry]) -> float:
+    """Share of the time without other holds in which a budget was closed."""
+    waited_s: dict[str, float] = {}
+    batch_s = 0.0
+    for entry in history:
+        batch_s += entry.batch_time_ms / 1000
+        for cause, waited_ms in entry.waited_ms.items():
+            waited_s[cause] = waited_s.get(cause, 0.0) + waited_ms / 1000
+    return budgets_closed(waited_s, batch_s)
+
+
 def slope_of(question: Question) -> Range:
-    """The slope that the measured pace shows; else what was learned; else what is given."""
+    """The slope from the measured pace, or else the learned one, or else the given one."""
     for job in question.jobs:
         if job.shares is None:
             continue
@@ -110,7 +123,7 @@ def _shows_slope(limits: Limits, share: float, alone: float) -> bool:
 def _walks(
     question: Question, slope: Range, config: Config, server: Settings, *, is_present: bool
 ) -> dict[str, list[Walk]]:
-    """By case, the walks through each database's queue."""
+    """The simulated queues of all databases, by case."""
     open_ratio = 1 - question.closed_ratio
 
     def pace_of(job: Job, update: UpdateState) -> tuple[Shares, float]:
@@ -118,7 +131,7 @@ def _walks(
         if is_present and job.shares is not None and not let_go:
             return job.shares, slope.likely
         found = expected_pace.shares(update.limits, job.per_batch_s, slope, let_go=let_go)
-        # Most budgets do not hold what is released; it has no other levers here.
+        # Most budgets do not hold a released update. A lever here is always a release.
         is_released = update.levers is not None and bool(update.levers.all)
         return found.times(1.0 if is_released else open_ratio, open_ratio), slope.likely
 
@@ -196,7 +209,7 @@ def _configuration(
 def _range(
     question: Question, ends_s: float | None, early: Leg | None, late: Leg | None
 ) -> tuple[float | None, float | None]:
-    """The earliest and the latest end; at least as far apart as past forecasts were wrong."""
+    """The earliest and the latest end, at least as far apart as past errors suggest."""
     if ends_s is None:
         return None, None
     took_s = ends_s - question.start_s
@@ -209,7 +222,7 @@ def _range(
 
 
 def _course(walks: Sequence[Walk]) -> tuple[tuple[float, float], ...]:
-    """All databases together: times in ms, and the share of the work that is done."""
+    """All databases together: times in ms, and the share of the work done."""
     total_s = sum(gone.points[-1][1] for gone in walks)
     if not total_s:
         return ()

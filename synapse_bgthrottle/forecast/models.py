@@ -1,4 +1,4 @@
-"""What a forecast says. Times are ms since the epoch; None: unknown, or never."""
+"""The result of a forecast. Times are ms since the epoch; None: unknown, or never."""
 
 import attrs
 
@@ -7,16 +7,16 @@ PRESENT = "present"
 
 @attrs.frozen
 class UpdateForecast:
-    """One pending update.
+    """The forecast for one pending update.
 
     Attributes:
         database, update: names.
-        left, unit: how much is to be done.
-        items_per_second: in batches.
-        starts_ms, ends_ms: as is most likely.
-        earliest_ms, latest_ms: between which it ends.
-        share_in_batches: of the time in which nothing holds it.
-        why: what keeps it from ending, or from being known; empty: nothing.
+        left, unit: what is left to do.
+        items_per_second: within batches.
+        starts_ms, ends_ms: the most likely times.
+        earliest_ms, latest_ms: range of the end.
+        share_in_batches: share of the time without holds that is spent in batches.
+        why: why its end is unknown, or why it never ends; empty: neither.
     """
 
     database: str
@@ -34,15 +34,15 @@ class UpdateForecast:
 
 @attrs.frozen
 class ConfigurationForecast:
-    """All of the queue under one configuration.
+    """The forecast for the whole queue under one configuration.
 
     Attributes:
         name: `present`, a profile, or `stock`.
-        ends_ms, earliest_ms, latest_ms: of the last update that ends.
-        share_in_batches: of the time in which nothing holds.
-        clients_slower: by what share requests are slower while it goes; None: no clients.
+        ends_ms, earliest_ms, latest_ms: end of the last update that ends.
+        share_in_batches: share of the time without holds that is spent in batches.
+        clients_slower: share by which requests are slower meanwhile; None: no clients.
         is_complete: whether all updates of the queue end.
-        course: times, and the share of the work that is done by then.
+        course: times, and the share of the work done by then.
     """
 
     name: str
@@ -57,13 +57,13 @@ class ConfigurationForecast:
 
 @attrs.frozen
 class PastForecasts:
-    """How good earlier ones were.
+    """How accurate earlier forecasts were.
 
     Attributes:
-        compared: how many could be compared with how it went.
-        median_error: of the time from the forecast to the end; 0.1 is 10 %, late or early.
-        worst_error: the greatest.
-        within_range: the share of those that ended within the range that was told.
+        compared: how many could be compared with reality.
+        median_error: relative to the time from the forecast to the end; 0.1 is 10 %, late or early.
+        worst_error: the largest one.
+        within_range: share of those that ended within the forecast range.
     """
 
     compared: int = 0
@@ -74,15 +74,15 @@ class PastForecasts:
 
 @attrs.frozen
 class Forecast:
-    """The whole.
+    """A whole forecast.
 
     Attributes:
-        made_ms: when.
-        load: the name of the week's load.
+        made_ms: when it was made.
+        load: name of the week's load.
         updates: in order, by database.
         configurations: the present one first.
-        notes: what it rests on, and what it cannot know.
-        past: None: there is nothing to compare.
+        notes: its assumptions, and what it cannot know.
+        past: accuracy of earlier ones; None: nothing to compare.
     """
 
     made_ms: float
@@ -94,5 +94,5 @@ class Forecast:
 
     @property
     def best(self) -> ConfigurationForecast:
-        """What will most likely be: of the present configuration."""
+        """The forecast for the present configuration."""
         return self.configurations[0]

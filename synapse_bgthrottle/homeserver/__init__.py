@@ -1,1 +1,1 @@
-"""Runs inside Synapse's process: waits, asks and writes for `core`. Imports `core`."""
+"""Runs inside Synapse's process: waits, queries and writes for `core`."""

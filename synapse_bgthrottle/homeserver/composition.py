@@ -1,26 +1,58 @@
-"""What the module is made of in the main process: who is made of whom, from the ground up."""
+"""Builds the module's parts in the main process, from the bottom up."""
+
+import logging
 
 import attrs
 from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import WeeklyActivity
 from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.reports.log_lines import SignalLog
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.iteration import Iterations, Shared
-from synapse_bgthrottle.homeserver.observations import Observations
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressTracker
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
-from synapse_bgthrottle.homeserver.recorder import Recorder
-from synapse_bgthrottle.homeserver.records import Records
+from synapse_bgthrottle.homeserver.recorder import Recorder, Records
 from synapse_bgthrottle.homeserver.restarter import Restarter
 from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from synapse_bgthrottle.homeserver.service import StartNotes, ThrottleService
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverWriter
 from synapse_bgthrottle.homeserver.storage.loader import StoreLoader
 from synapse_bgthrottle.homeserver.storage.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Observations:
+    """Passes each sample on to all who need it."""
+
+    def __init__(
+        self, host: Homeserver, throttle: Throttle, metrics: Metrics, week: WeeklyActivity
+    ) -> None:
+        self._host = host
+        self._throttle = throttle
+        self._metrics = metrics
+        self._week = week
+        self._log_lines: dict[str, SignalLog] = {}
+
+    def take(self, database_name: str | None, sample: Sample) -> None:
+        """Take a sample of one database, or (None) one that concerns all databases."""
+        self._throttle.observe(database_name, sample)
+        self._metrics.observed(database_name)
+        if isinstance(sample, ProcessSample):
+            self._week.see(sample, self._throttle.pacer.activity, self._host.wall_s())
+        if database_name is None or not isinstance(sample, DatabaseSample) or sample.is_of_clients:
+            return
+        if database_name not in self._log_lines:
+            self._log_lines[database_name] = SignalLog(database_name)
+        database = self._throttle.databases[database_name]
+        lines = self._log_lines[database_name]
+        for level, text in lines.tell(database.update_name, database.signal_set, sample):
+            logger.log(level, "%s", text)
 
 
 @attrs.frozen
@@ -30,10 +62,10 @@ class Parts:
     Attributes:
         host: Synapse: its clock, timers, databases and requests.
         throttle: decides.
-        records: what is known of updates, and by whom it is kept.
-        recorder: follows the queues, writes history, ends releases.
-        iterations: what Synapse enters for each batch.
-        on_internal_error: where errors of our own go.
+        records: what is stored about updates, and who keeps it.
+        recorder: follows the queues, writes the history, ends releases.
+        iterations: make the context manager for each batch.
+        on_internal_error: receives errors of the module itself.
     """
 
     host: Homeserver
@@ -44,7 +76,7 @@ class Parts:
     on_internal_error: OnInternalError
 
     def service(self, notes: StartNotes) -> ThrottleService:
-        """What the HTTP API asks; `notes` are what was found at the start."""
+        """What the HTTP API calls; `notes` are what was found at the start."""
         return ThrottleService(
             self.host,
             self.throttle,
@@ -56,17 +88,17 @@ class Parts:
 
 
 def assembled(api: ModuleApi, config: Config, on_internal_error: OnInternalError) -> Parts:
-    """All parts, for the server that the module is loaded into. Nothing is begun yet."""
+    """All parts, for the server that loads the module. Nothing runs yet."""
     host = Homeserver(api)
     facts = host.facts()
-    # Decides, and knows what was decided.
+    # Makes the decisions, and remembers them.
     throttle = Throttle(config, host.stock.tuned(), facts)
-    # Kept for longer than a moment: in memory, and in the module's tables.
+    # Data that lasts, in memory and in the module's tables.
     runs = UpdateRuns(throttle)
     metrics = Metrics(host, throttle, runs, on_internal_error)
     store = Store(host)
     week = WeeklyActivity(sees_requests=facts.sees_requests)
-    # Looks at the load while an iteration is open, and hands on what it sees.
+    # Measures the load while an iteration is open, and passes the samples on.
     observations = Observations(host, throttle, metrics, week)
     sampler = Sampler(host, config.signals, observations.take, on_internal_error)
     records = Records(
@@ -79,7 +111,7 @@ def assembled(api: ModuleApi, config: Config, on_internal_error: OnInternalError
         week=week,
     )
     recorder = Recorder(host, throttle, records, on_internal_error)
-    # What Synapse enters.
+    # What Synapse calls.
     shared = Shared(host, throttle, sampler, metrics, on_internal_error)
     iterations = Iterations(shared, recorder)
     return Parts(host, throttle, records, recorder, iterations, on_internal_error)

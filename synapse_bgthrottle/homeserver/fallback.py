@@ -1,4 +1,4 @@
-"""What an iteration is after an error of our own: what stock Synapse makes of it, and a pause."""
+"""The iteration after an error of the module: like stock Synapse, with a longer pause."""
 
 import logging
 from contextlib import AbstractAsyncContextManager
@@ -15,10 +15,9 @@ logger = logging.getLogger(__name__)
 class FallbackIteration(AbstractAsyncContextManager[int]):
     """Sleeps, then yields the target duration, as stock Synapse does.
 
-    After a batch that failed it sleeps for longer than stock, which is through with its five tries
-    within five seconds: an outage need not be longer than that to end all updates.
-
-    What has been waited since `asked_s` (monotonic) counts as slept; None: nothing does.
+    After a failed batch it sleeps longer than stock Synapse. That makes its five tries within five
+    seconds, so a short outage aborts all updates. The time since `asked_s` (monotonic) counts as
+    slept; None: no time does.
     """
 
     def __init__(self, host: Homeserver, asked_s: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What the module says of itself in the log once it is in control."""
+"""What the module logs at the start, once it is in control."""
 
 import logging
 from collections.abc import Iterator
@@ -16,22 +16,22 @@ logger = logging.getLogger(__name__)
 
 
 def start_notes(api: ModuleApi, config: Config, parts: Parts) -> StartNotes:
-    """What is found at the start, for the status too; an error of ours leaves a part out."""
+    """Warnings and missing private attributes, also for the status. An error leaves a part out."""
     missing: tuple[MissingDetail, ...] = ()
     warnings: tuple[str, ...] = ()
     try:
         missing = compatibility.missing(api)
-    except Exception as error:  # the server starts without
+    except Exception as error:  # the server starts without it
         parts.on_internal_error("looking for what this Synapse lacks", error)
     try:
         warnings = tuple(_doubtful(config, parts))
-    except Exception as error:  # the server starts without
+    except Exception as error:  # the server starts without it
         parts.on_internal_error("looking for what is doubtful in the configuration", error)
     return StartNotes(missing, warnings)
 
 
 def introduce(config: Config, parts: Parts, notes: StartNotes) -> None:
-    """What is controlled, what is doubtful in the configuration, and what this Synapse lacks."""
+    """Log what is controlled, warnings about the configuration, and what this Synapse lacks."""
     logger.info(
         "synapse_bgthrottle controls the background updates of %s, with %d rules",
         ", ".join(parts.host.databases) or "this server",

@@ -1,4 +1,4 @@
-"""The context manager around one batch: waits for its turn, then times it."""
+"""The context manager around one batch: it waits for the batch's turn, then measures it."""
 
 import enum
 import logging
@@ -20,43 +20,40 @@ from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 from synapse_bgthrottle.homeserver.recorder import Recorder
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseProbe
-from synapse_bgthrottle.homeserver.sampling.sampler import PATIENCE_S, Sampler
+from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 
 logger = logging.getLogger(__name__)
 
-# A change (the server's switch, a window) is seen within this time.
+# A change (Synapse's switch, a window) takes effect within this time.
 SLICE_S = 0.5
 
-# How often it is looked whether there is an answer to what was asked.
-_LOOK_S = 0.05
-
-# After an outage each connection of Synapse's pool is dead until somebody has used it, in vain:
-# they are asked from so long before the wait after a failure ends, so that it is not our batch.
+# After an outage each connection of Synapse's pool is dead until it has failed once. Query the
+# database this long before the wait after a failure ends: so our query fails, not the batch.
 _ASKED_BEFORE_S = 3.0
 
-# A database that has been silent for so long may be for days: it is looked at once it answers.
+# A database that is silent for so long may stay so for days: take no samples until it answers.
 _LONG_SILENCE_S = 60.0
 
-# A look that was made at any time.
+# A sample of any time.
 _EVER_S = -math.inf
 
-# A target by which Synapse asks for a batch of exactly the size that the module answers.
+# With this target duration Synapse takes exactly the batch size that the module answers.
 EXACTLY = 0
 
-# What is left of a wait by rounding is not worth less than this.
+# Rounding may leave a wait of almost zero, which is not worth a timer.
 _SHORTEST_SLEEP_S = 0.0001
 
 
 @attrs.frozen
 class Shared:
-    """What all iterations have in common.
+    """What all iterations share.
 
     Attributes:
         host: Synapse.
         throttle: decides.
-        sampler: looks at the load while an iteration is open.
-        metrics: of updates.
-        on_internal_error: where errors of our own go.
+        sampler: measures the load while an iteration is open.
+        metrics: metrics of updates.
+        on_internal_error: receives errors of the module itself.
     """
 
     host: Homeserver
@@ -68,12 +65,12 @@ class Shared:
 
 @attrs.frozen
 class OfDatabase:
-    """What the iterations of one database have in common.
+    """What the iterations of one database share.
 
     Attributes:
-        database: Synapse's side of it.
-        probe: whether it answers.
-        log_lines: what of its decisions is logged.
+        database: Synapse's database.
+        probe: checks whether it answers.
+        log_lines: chooses which decisions are logged.
     """
 
     database: Database
@@ -85,7 +82,7 @@ class Iterations:
     """Begins iterations.
 
     Attributes:
-        probes: by name of database, of those that had one.
+        probes: by name of the databases that had an iteration.
     """
 
     def __init__(self, shared: Shared, recorder: Recorder) -> None:
@@ -95,7 +92,7 @@ class Iterations:
         self._of_databases: dict[str, OfDatabase] = {}
 
     def begin(self, database_name: str, update_name: str, one_shot: bool) -> "Iteration":
-        """Synapse is about to do an iteration of this update."""
+        """Synapse begins an iteration of this update."""
         shared, of_database = self._shared, self._of_database(database_name)
         shared.throttle.begin(database_name, update_name, one_shot, shared.host.now_s())
         shared.metrics.begin(database_name, update_name)
@@ -104,7 +101,7 @@ class Iterations:
         return Iteration(shared, of_database, update_name)
 
     def abandon(self, database_name: str) -> None:
-        """It could not be begun, so that nobody will end it."""
+        """The iteration could not begin, so nobody will end it."""
         self._shared.sampler.end(database_name)
         self._shared.throttle.leave(database_name)
 
@@ -119,7 +116,7 @@ class Iterations:
 
 
 class _Sight(enum.Enum):
-    """How far what was looked at holds for the next batch."""
+    """Whether the signals' values can be used for the next batch."""
 
     FRESH = "it is of now, and of this update"
     OF_ANOTHER = "it is of now, and of another update"
@@ -130,8 +127,8 @@ class _Sight(enum.Enum):
 class Iteration(AbstractAsyncContextManager[int]):
     """One iteration of one update.
 
-    No error of ours leaves it, because Synapse aborts all updates of a database after five in a
-    row; cancellation does, because the server shuts down by it.
+    It raises no error of the module: Synapse aborts all updates of a database after five errors in
+    a row. Cancellation passes through, because that is how the server shuts down.
     """
 
     def __init__(self, shared: Shared, of_database: OfDatabase, update_name: str) -> None:
@@ -149,14 +146,14 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._started_s = self._asked_s
         self._items_before: int | None = None
         self._sight = self._first_sight()
-        self._sight_is_lost_s = self._asked_s  # what was seen before is no longer so
-        self._fallback: FallbackIteration | None = None  # where waiting for a turn failed
-        self._has_rest = False  # where the throttle knows that the batch ended
+        self._sight_is_lost_s = self._asked_s  # older values do not count
+        self._fallback: FallbackIteration | None = None  # set if waiting for the turn failed
+        self._has_rest = False  # set once the throttle knows that the batch ended
 
     def _first_sight(self) -> _Sight:
         name = self._database.name
         if not self._sampler.has_looked_of_late(name):
-            return _Sight.STALE  # at first nothing was looked at, nor while nothing was pending
+            return _Sight.STALE  # nothing is measured at first, or while no update is pending
         if not self._sampler.has_looked(name, self._update_name, _EVER_S):
             return _Sight.OF_ANOTHER
         return _Sight.FRESH
@@ -173,7 +170,8 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._on_internal_error("waiting for a batch's turn", error)
             self._fallback = FallbackIteration(self._host, self._asked_s)
             target_ms = await self._fallback.__aenter__()
-            with suppress(Exception):  # logged; and a batch that is not known of has no rest
+            # errors are logged; the throttle must know of the batch, or no rest follows it
+            with suppress(Exception):
                 self._start()
             return target_ms
 
@@ -198,14 +196,14 @@ class Iteration(AbstractAsyncContextManager[int]):
             await fallback.__aexit__(exc_type, exc, tb)
 
     def _cut_short(self, exc: BaseException) -> None:
-        # The server ends, and there is no time to wait. Or it does not: then Synapse takes this for
-        # a failed batch, of which five in a row abort.
+        # If the server shuts down, there is no time to wait. If it does not, Synapse counts this as
+        # a failed batch, and aborts after five in a row.
         if isinstance(exc, CancelledError):
             self._finish(exc)
         self._leave()
 
     async def _end(self, exc: Exception | None) -> None:
-        """The batch has ended, or failed by this error."""
+        """The batch has ended, or failed with this error."""
         self._finish(exc)
         self._sampler.end(self._database.name)
         if exc is not None:
@@ -214,16 +212,16 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._throttle.loop_ends(self._database.name)
 
     async def _fall_back(self, error: Exception) -> FallbackIteration:
-        """An error of ours is in the way: what stock Synapse makes of the rest."""
+        """After an error of the module: do the rest as stock Synapse does."""
         self._on_internal_error("after a batch", error)
         is_last = self._database.current_update is None
         if is_last:
-            with suppress(Exception):  # logged; it may be that no iteration comes after it
+            with suppress(Exception):  # errors are logged; perhaps no iteration follows
                 self._leave()
         if self._fallback is not None:
             return self._fallback
         fallback = FallbackIteration(self._host)
-        # After an update's last batch Synapse asks the database, which may go meanwhile.
+        # After an update's last batch Synapse reads the queue, and the database may fail then.
         if not is_last and not self._has_rest:
             await fallback.__aenter__()
         return fallback
@@ -249,12 +247,12 @@ class Iteration(AbstractAsyncContextManager[int]):
             decision = self._decided()
             if self._sight is _Sight.BLIND and decision.cause.is_of_signals:
                 await self._look_first()
-                continue  # decide by what was seen
+                continue  # decide again with the new values
             self._report(decision)
             asked_before_s = self._asked_before_s(decision)
             is_time = decision.wait_s <= asked_before_s
             if is_time and await self._probe.has_asked():
-                continue  # that took time: decide anew
+                continue  # that took time, so decide again
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
             elif self._sight is _Sight.FRESH or not self._is_one_shot:
@@ -263,31 +261,25 @@ class Iteration(AbstractAsyncContextManager[int]):
                 await self._look_first()
 
     def _asked_before_s(self, decision: Decision) -> float:
-        """How long before a wait ends the database is asked whether it answers."""
+        """How long before the end of a wait to check that the database answers."""
         if decision.cause is Cause.DATABASE:
             return math.inf
         if decision.cause is Cause.BACKOFF:
             return _ASKED_BEFORE_S
-        # Or else the moment for batches could be over before the answer is there, each time.
+        # Otherwise the moment for batches could be over each time before the answer comes.
         state = self._throttle.updates[self._database.name, self._update_name]
         is_hush = state.is_adaptive and decision.cause in (Cause.PACE, Cause.COMPARE)
         return self._probe.took_s if is_hush else 0.0
 
     async def _look_first(self) -> None:
-        """Have all looked at that is not of now, which mends the sight."""
+        """Have everything measured whose value is too old."""
         since_s = _EVER_S if self._sight is _Sight.OF_ANOTHER else self._sight_is_lost_s
         self._sight = _Sight.FRESH
-        name, begin_s = self._database.name, self._host.now_s()
-        self._sampler.begin(name, self._update_name)
-        self._sampler.hurry(name, self._update_name, since_s)
-        while not self._sampler.has_looked(name, self._update_name, since_s):
-            if self._host.now_s() - begin_s >= PATIENCE_S:
-                return  # what cannot be seen is logged elsewhere, and never holds for ever
-            await self._host.sleep(_LOOK_S)
+        await self._sampler.look_now(self._database.name, self._update_name, since_s)
 
     async def _wait_for_database(self) -> None:
-        # Synapse looks for the next update before it calls us again. If the batch failed because
-        # the database is gone, that fails too, five times within milliseconds: wait here.
+        # Synapse reads the queue before it calls this module again. If the database is down, that
+        # fails five times within milliseconds, and Synapse gives up. So wait here.
         await self._probe.has_asked()
         try:
             while self._probe.silent_since_s is not None and self._is_waited_for():
@@ -296,11 +288,11 @@ class Iteration(AbstractAsyncContextManager[int]):
                 await self._wait(decision, SLICE_S)
                 await self._probe.has_asked()
         finally:
-            self._sampler.end(self._database.name)  # no iteration need come after this one
+            self._sampler.end(self._database.name)  # perhaps no iteration follows
 
     def _is_waited_for(self) -> bool:
-        # A loop that ends because updates are disabled asks nothing. Between two updates it would
-        # be begun anew, and ask, as soon as they are enabled.
+        # If updates are disabled, Synapse's loop ends and reads nothing. But between two updates it
+        # would restart and read the queue as soon as they are enabled.
         return self._database.enabled or self._database.current_update is None
 
     async def _wait(self, decision: Decision, most_s: float) -> None:
@@ -350,7 +342,7 @@ class Iteration(AbstractAsyncContextManager[int]):
     def _finish(self, exc: Exception | None) -> None:
         now_s = self._host.now_s()
         after, before = self._database.items_done(), self._items_before
-        # Synapse forgets the current update when it is done: its last batch is not counted.
+        # When an update is done, Synapse forgets it, so its last batch is not counted.
         items = None if after is None or before is None else after - before
         update = (self._database.name, self._update_name)
         self._throttle.finish(*update, now_s, items, failed=exc is not None)
@@ -375,5 +367,5 @@ class Iteration(AbstractAsyncContextManager[int]):
 
 
 def _is_failure(exc: BaseException) -> TypeGuard[Exception]:
-    """Whether the batch failed, so that it is tried again; or else it was cut short."""
+    """Whether the batch failed and will be tried again. Otherwise it was cancelled."""
     return isinstance(exc, Exception) and not isinstance(exc, CancelledError)

@@ -1,4 +1,4 @@
-"""How far the update under way is in each database, from looks at the queue."""
+"""Measures the progress of the current update of each database, from reads of the queue."""
 
 import json
 import logging
@@ -32,26 +32,26 @@ from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-# The ends of a table move as the server is used.
+# The ends of a table move while the server is in use.
 _ASK_BOUNDS_EVERY_S = 600.0
-# What takes longer, or fails, leaves them as they were; how soon they are asked for again then.
+# After a failed or slow query the old ends are kept. The query is repeated sooner then.
 _LONGEST_WAIT_S = 2.0
 _ASK_BOUNDS_AGAIN_S = 10.0
 
 
 @attrs.define
 class _Seen:
-    """The update under way.
+    """The current update.
 
     Attributes:
         update: its name.
-        started_s: since when; another run of the same update starts at another time.
-        progress: how far it is; None: unknown.
-        bounds: of the table that it walks along, as they were last told.
-        ask_bounds_s: when these are to be asked for (again), monotonic.
-        looks: how many have begun.
-        limits: that its pace was measured under.
-        estimate: of how long it takes, as of the last look.
+        started_s: its start, which tells it from other runs of the same update.
+        progress: its progress; None: unknown.
+        bounds: last known ends of the table that it walks along.
+        ask_bounds_s: when to query these (again), monotonic.
+        looks: number of reads begun so far.
+        limits: the limits under which its pace was measured.
+        estimate: time left, as of the last read.
     """
 
     update: str
@@ -69,7 +69,7 @@ class _Seen:
 
 
 class ProgressTracker:
-    """Follows the update under way in each database."""
+    """Follows the current update of each database."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ProgressTracker:
         self._seen: dict[str, _Seen] = {}
 
     async def look(self, database: Database, rows: Sequence[QueueRow]) -> None:
-        """The queue was read: what does it say of the update under way?"""
+        """Measure the progress from the queue that was just read."""
         try:
             await self._follow(database, rows)
         finally:
@@ -98,9 +98,9 @@ class ProgressTracker:
             self._metrics.looked(database, rows, progress, time_left)
 
     def progress(self, database_name: str, rows: Sequence[QueueRow]) -> dict[str, Progress]:
-        """How far updates are, by name; those that are not in it are unknown.
+        """Progress by update name; an update that is not in it is unknown.
 
-        Of very many that have begun, the first only: the rest is not listed.
+        If very many have begun, it has only the first, because the status lists no more.
         """
         found = {}
         begun = (row for row in rows if row.progress_json != "{}")
@@ -116,7 +116,7 @@ class ProgressTracker:
         return found
 
     def estimate(self, database_name: str) -> Estimate:
-        """Of the update under way: how long it takes."""
+        """The time left of the current update."""
         seen = self._seen.get(database_name)
         return Estimate() if seen is None else seen.estimate
 
@@ -135,7 +135,7 @@ class ProgressTracker:
         await self._ask_bounds(database, seen)
         entry = self._runs.so_far(database.name)
         if seen.looks != look or entry is None or not seen.is_of(entry):
-            return  # meanwhile a newer look has told more, or the update has ended
+            return  # a newer read has come first, or the update has ended
         first = entry.first_progress or row.progress_json
         seen.progress = read_progress(
             entry.update, _decoded(row.progress_json), _decoded(first), seen.bounds
@@ -146,12 +146,12 @@ class ProgressTracker:
     def _measure(
         self, database_name: str, seen: _Seen, entry: HistoryEntry, first: Progress | None
     ) -> None:
-        """Its pace, and how long it takes; `first` is how far it was when it was first seen."""
+        """Measure its pace and time left; `first` is its progress when it was first seen."""
         wall_s, week = self._host.wall_s(), self._week
         update = self._throttle.as_of(entry.key, wall_s)
         if update.one_shot:
             return
-        if update.limits != seen.limits:  # what was measured under others does not count
+        if update.limits != seen.limits:  # measurements under other limits do not count
             seen.limits, seen.pace = update.limits, Pace()
         left = None if seen.progress is None else seen.progress.left
         seen.pace.observe(
@@ -187,7 +187,7 @@ class ProgressTracker:
         )
 
     async def _ask_bounds(self, database: Database, seen: _Seen) -> None:
-        """Ask for the ends of the update's table, if it is time to."""
+        """Query the ends of the update's table, if it is time to."""
         sql, now_s = bounds_sql(seen.update), self._host.now_s()
         if sql is None or now_s < seen.ask_bounds_s:
             return
@@ -197,7 +197,7 @@ class ProgressTracker:
             row = await self._questions.within(_LONGEST_WAIT_S, name, ask, sql)
         except CancelledError:
             raise
-        except Exception as error:  # the queue was read, which is what a look is for
+        except Exception as error:  # the read continues without the ends
             logger.debug("No ends of the table of %s: %s", seen.update, complaint_of(error))
             return
         seen.bounds = read_bounds(row)
@@ -205,7 +205,7 @@ class ProgressTracker:
 
 
 def _ends_s(levers: Iterable[Lever]) -> float:
-    """When the last of them ends; a release that is in use does not."""
+    """When the last lever ends; a release in use never ends by time."""
     ends_s = (each.ends_s if each.used_s is None else math.inf for each in levers)
     return max(ends_s, default=0.0)
 

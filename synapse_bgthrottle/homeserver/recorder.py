@@ -1,16 +1,17 @@
-"""Keeps what must outlive the process: reads it at the start, writes how updates come along.
+"""Keeps what must outlive the process: reads it at the start, then writes how updates go on.
 
-While an update is pending it looks at the queue now and then; while none is, once a minute whether
-somebody has put rows into it by hand, and at nothing else.
+While updates are pending it reads the queue from time to time. While none are, it only checks once
+a minute whether somebody has inserted rows by hand.
 """
 
 import logging
 import math
 from collections.abc import Iterable
 
+import attrs
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, WeeklyActivity
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from synapse_bgthrottle.core.reports.problems import listed
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
@@ -18,46 +19,71 @@ from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.learned import Learned
 from synapse_bgthrottle.core.tracking.queue import QueueRow
+from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.homeserver.internals.bounded_calls import BoundedCalls, ServerEndsError
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.internals.timers import Timer
-from synapse_bgthrottle.homeserver.records import Records
-from synapse_bgthrottle.homeserver.storage.lever_writer import Queue
-from synapse_bgthrottle.homeserver.storage.loader import WHERE
-from synapse_bgthrottle.homeserver.storage.store import Stored
+from synapse_bgthrottle.homeserver.progress_tracker import ProgressTracker
+from synapse_bgthrottle.homeserver.restarter import Restarter
+from synapse_bgthrottle.homeserver.storage.lever_writer import LeverWriter, Queue
+from synapse_bgthrottle.homeserver.storage.loader import WHERE, StoreLoader
+from synapse_bgthrottle.homeserver.storage.store import Store, Stored
 
 logger = logging.getLogger(__name__)
 
-# How often the queue is looked at: while its first update goes on, after a twentieth of the time
-# that it has taken so far, between these; while something holds it, seldom. Time left is told once
-# eight looks' worth of steps were seen, which is so before a tenth of the way.
+# Reads of the queue: after a twentieth of the time that the current update has taken, between these
+# two bounds. The time left needs eight such reads, which come within the first tenth of the update.
+# A held update is read seldom.
 LOOK_AFTER_SHARE = 1 / 20
 SHORTEST_LOOK_S = 0.5
 LONGEST_PAUSE_S = 5.0
 LOOK_EVERY_HELD_S = 60.0
 
-# And while nothing goes on: somebody may have put rows in by hand, which nobody tells.
+# While nothing is pending: somebody may insert rows by hand, without a notice.
 LOOK_EVERY_IDLE_S = 55.0
 
-# While a pause, an override or a release is in force.
+# How often to check that the tables still exist, while levers are in force.
 CHECK_STORE_EVERY_S = 50.0
 
-# What takes longer goes on, and the rest with it: other databases may answer.
+# Slower calls continue in the background, so that other databases do not wait.
 LONGEST_LOOK_S = 3.0
 LONGEST_WRITE_S = 10.0
 
-# How soon it is tried again, once nothing goes on, to look or to write, if that failed: doubled up
-# to the longest, until it succeeds. What ended last would be told as running for ever.
+# Wait before the next try to read or write, after a failure when no update is pending. It doubles
+# up to the longest. Without these tries an update that has ended would be shown as running forever.
 FIRST_AGAIN_S = 5.0
 LONGEST_AGAIN_S = 600.0
 
-# An iteration that ended, and none after it for this long, was the last one for now.
+# If no iteration follows within this time, the last one was the end.
 _LINGER_S = 1.0
 
 
+@attrs.frozen
+class Records:
+    """The owners of lasting data.
+
+    Attributes:
+        store: the module's tables.
+        loader: reads them at the start; every update is held until then.
+        levers: changes pauses, overrides and releases, first in the tables.
+        runs: current runs of updates, and ended ones that are not written yet.
+        progress: progress of updates.
+        restarter: restarts Synapse's updates where they stand still.
+        week: the hours of the week in which clients are active.
+    """
+
+    store: Store
+    loader: StoreLoader
+    levers: LeverWriter
+    runs: UpdateRuns
+    progress: ProgressTracker
+    restarter: Restarter
+    week: WeeklyActivity
+
+
 class Recorder:
-    """Has the store read, then follows the updates."""
+    """Has the stored data read, then follows the updates."""
 
     def __init__(
         self,
@@ -81,7 +107,7 @@ class Recorder:
         self._check_store_s = -math.inf
 
     def start(self) -> None:
-        """Read what was stored."""
+        """Read the stored data."""
         self._records.loader.start(self._take)
 
     def begin(self, database_name: str, update_name: str) -> None:
@@ -95,12 +121,13 @@ class Recorder:
                 self._again, self._is_called = None, False
             if not self._is_called:
                 self._call_in(_LINGER_S)
-        except Exception as error:  # the update goes on without
+        except Exception as error:  # the update continues without a record
             self._on_internal_error(WHERE, error)
 
     def _take(self, stored: Stored) -> None:
         if not self._is_called:
-            self._call_in(_LINGER_S)  # also where nothing begins: an unknown name may be in the way
+            # even if no update begins: an unknown name may block the queue
+            self._call_in(_LINGER_S)
         self._records.runs.recall(stored.open_entries)
         self._records.week.recall(stored.hours)
         for learned in stored.learned:
@@ -114,7 +141,7 @@ class Recorder:
     async def _look(self) -> None:
         self._again, self._is_behind = None, False
         try:
-            self._is_wanted = self._goes_on()  # what ends while we look, is seen by the next look
+            self._is_wanted = self._goes_on()  # if it ends meanwhile, the next read notices
             await self._keep()
         except CancelledError:
             raise
@@ -124,7 +151,7 @@ class Recorder:
             self._is_called = False
             try:
                 self._look_again()
-            except Exception as error:  # whoever begins has us called again
+            except Exception as error:  # the next iteration schedules a read
                 self._on_internal_error(WHERE, error)
 
     async def _keep(self) -> None:
@@ -156,8 +183,8 @@ class Recorder:
             self._again = self._call_in(self._records.restarter.next_look_s(LOOK_EVERY_IDLE_S))
 
     def _goes_on(self) -> bool:
-        # Also between two iterations: there Synapse waits for a database that does not answer, or
-        # counts the failures until it gives up.
+        # Between two iterations Synapse still works: it waits for a silent database, or counts
+        # failures until it gives up.
         return any(state.is_open for state in self._throttle.databases.values()) or any(
             database.is_running for database in self._host.databases.values()
         )
@@ -170,7 +197,7 @@ class Recorder:
         due: list[HistoryEntry] = []
         hours: list[SeenHour] = []
         try:
-            # First: an update that comes again must not find the release that let it go before.
+            # First end used releases: an update that comes again must not find its old release.
             await self._records.levers.follow(ended, queues)
             due = self._records.runs.due(self._host.wall_s())
             entries = [*ended, *due]
@@ -191,7 +218,7 @@ class Recorder:
         return [Learned.of(key, known[key], wall_s) for key in keys]
 
     async def _check_store(self) -> None:
-        """Now and then: nobody tells that somebody dropped the tables."""
+        """From time to time, check whether somebody dropped the tables."""
         now_s = self._host.now_s()
         if now_s >= self._check_store_s:
             self._check_store_s = now_s + CHECK_STORE_EVERY_S
@@ -213,7 +240,7 @@ class Recorder:
                 )
             except CancelledError:
                 raise
-            except Exception as error:  # there is a next time; the watch tells of a silent one
+            except Exception as error:  # try again later; the probe reports a silent database
                 logger.debug("Could not look at the queue of %s: %r", name, error)
                 self._is_behind = True
         return queues
@@ -223,7 +250,7 @@ class Recorder:
         rows = await database.queue()
         try:
             self._see(database, rows)
-        except Exception as error:  # what stands still is started again all the same
+        except Exception as error:  # updates that stand still are restarted all the same
             self._on_internal_error(WHERE, error)
         await self._records.restarter.look(database, rows)
         await self._records.progress.look(database, rows)

@@ -1,14 +1,13 @@
-"""Starts Synapse's updater again where it stands still although updates are pending."""
+"""Restarts Synapse's updater where it stands still although updates are pending."""
 
 import logging
 import math
-import secrets
 from collections.abc import Sequence
 
 import attrs
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.levers.lever import Use
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.scheduling import holds
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
@@ -19,34 +18,32 @@ from synapse_bgthrottle.core.units import format_duration_ms
 from synapse_bgthrottle.homeserver.internals.guard import call
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
-from synapse_bgthrottle.homeserver.sampling.sampler import PATIENCE_S, Sampler
+from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from synapse_bgthrottle.homeserver.storage.store import Store
 
 logger = logging.getLogger(__name__)
 
-# Whoever asks who did it, is told this.
+# The author of a restart in the history.
 AUTHOR = "synapse_bgthrottle"
 
-# Synapse begins soon after its start, and in a moment after its own API has put rows in.
+# Synapse begins soon after its start, and shortly after its own API has inserted rows.
 START_S = 10.0
 SURE_AFTER_S = 1.0
 
-_LOOK_S = 0.05
-
-# What is not gone round: a start would be one more line that changes nothing.
+# Causes that prevent a restart: it would change nothing but add a log line.
 _NOT_WHILE = frozenset({Cause.DISABLED, Cause.LEVERS, Cause.PAUSED})
 
-# Starts that could not be written yet; more are not kept.
+# Restarts not written yet; older ones are dropped.
 _MOST_UNWRITTEN = 20
 
 _UNKNOWN_FAILURE = "Synapse could not look for the next update; see its log"
 
 
 class Restarter:
-    """Sees which databases stand still, and starts those that are due.
+    """Notices which databases stand still, and restarts those that are due.
 
     Attributes:
-        first_s: how long after the first abort; inf: never.
+        first_s: wait after the first abort; inf: never restart.
     """
 
     def __init__(
@@ -64,17 +61,18 @@ class Restarter:
         self._sampler = sampler
         self._store = store
         self._metrics = metrics
-        self._loaded_s: float = call(host.now_s) or 0.0  # the server starts without
+        # the server must start even if its clock fails
+        self._loaded_s: float = call(host.now_s) or 0.0
         self._of: dict[str, Restarts] = {}
         self._rows: dict[str, Sequence[QueueRow]] = {}
-        self._unwritten: list[Use] = []
+        self._unwritten: list[schema.Use] = []
 
     def of(self, database_name: str) -> Restarts:
-        """What is known of this database."""
+        """The restarts of this database."""
         return self._of.setdefault(database_name, Restarts())
 
     async def look(self, database: Database, rows: Sequence[QueueRow]) -> None:
-        """Its queue was read."""
+        """Check whether the database stands still; its queue was just read."""
         restarts = self.of(database.name)
         self._rows[database.name] = rows
         restarts.works(self._throttle.good_batches(database.name))
@@ -121,8 +119,8 @@ class Restarter:
 
     @staticmethod
     def _can_help(database: Database, rows: Sequence[QueueRow]) -> bool:
-        # What Synapse stays at although the queue has it no more, and what it does not know, fails
-        # each time until Synapse is restarted.
+        # Two cases fail at each try until Synapse restarts: Synapse stays at an update that has
+        # left the queue, or it does not know the update.
         current, known = database.current_update, database.known_updates()
         names = {row.name for row in rows}
         if current is None:
@@ -131,7 +129,7 @@ class Restarter:
         return current in names and (not known or current in known)
 
     def next_look_s(self, longest_s: float) -> float:
-        """In how many seconds to look at the queues again, at most in `longest_s`."""
+        """Seconds until the next read of the queues, at most `longest_s`."""
         now_s = self._host.now_s()
         due_s = (
             restarts.standing.due_s - now_s
@@ -141,7 +139,7 @@ class Restarter:
         return min(max(min(due_s, default=math.inf), SURE_AFTER_S), longest_s)
 
     async def start_due(self) -> None:
-        """Start what is due; its queue has just been read, so that its database answers."""
+        """Restart what is due. The queue was just read, so the database answers."""
         for database in tuple(self._host.databases.values()):
             standing = self.of(database.name).standing
             if standing is not None and self._host.now_s() >= standing.due_s:
@@ -158,7 +156,7 @@ class Restarter:
         if held_by:
             restarts.standing = attrs.evolve(standing, held_by=held_by)
             return
-        if self._works(database, rows):  # somebody was quicker, while that was measured
+        if self._works(database, rows):  # somebody else restarted it meanwhile
             return
         _, failure = self._failure(database.name)
         why = failure if standing.is_aborted else "Synapse was not working on the queue"
@@ -177,14 +175,14 @@ class Restarter:
             logger.warning("This version of Synapse does not let the module start its updates")
 
     async def _held_by(self, database: Database, head: str) -> str:
-        """What holds its first update, that nobody but its cause may end; empty: nothing."""
+        """What prevents a restart of its first update; empty: nothing."""
         name, now_s = database.name, self._host.now_s()
         at = Conditions(now_s, self._host.wall_s(), enabled=database.enabled)
         one_shot = head in database.one_shots()
         update, verdicts = self._throttle.explain(name, head, one_shot, at)
         reasons = [verdict.reason for verdict in verdicts if verdict.cause in _NOT_WHILE]
         state = self._throttle.databases.get(name)
-        if reasons or state is None:  # of what never began, nothing is measured yet
+        if reasons or state is None:  # of a queue that never began, nothing has been measured
             return "; ".join(reasons)
         await self._measure(database, head)
         closed = state.signal_set.closed(self._host.now_s(), one_shot=update.one_shot)
@@ -193,29 +191,28 @@ class Restarter:
         return closed.reason
 
     async def _measure(self, database: Database, head: str) -> None:
-        """While nothing goes on nothing is looked at: what is known is old."""
-        name, begin_s = database.name, self._host.now_s()
-        self._sampler.begin(name, head)
-        self._sampler.hurry(name, head, begin_s)
-        while not self._sampler.has_looked(name, head, begin_s):
-            if self._host.now_s() - begin_s >= PATIENCE_S:
-                break
-            await self._host.sleep(_LOOK_S)
+        """Take new samples: while the queue stands still, none are taken."""
+        await self._sampler.look_now(database.name, head, self._host.now_s())
         if not database.is_running:
-            self._sampler.end(name)
+            self._sampler.end(database.name)
 
     def _failure(self, database_name: str) -> tuple[FailureKind, str]:
         state = self._throttle.databases.get(database_name)
         if state is None or not state.has_failed:
-            # No batch failed: it was Synapse's own look at the queue, amid an outage.
+            # No batch failed, so Synapse failed to read the queue, probably in an outage.
             return FailureKind.CONNECTION, _UNKNOWN_FAILURE
         update = self._throttle.updates[database_name, state.update_name]
         return state.failure_kind, update.failures.last_message
 
     def _note(self, database_name: str, head: str, why: str) -> None:
         at_ms = round(self._host.wall_s() * 1000)
-        use = Use(
-            secrets.token_hex(8), at_ms, AUTHOR, "restart", head, database_name, why, {}, None
+        use = schema.Use(
+            at_ms=at_ms,
+            author=AUTHOR,
+            action="restart",
+            update=head,
+            database=database_name,
+            reason=why,
         )
         self._unwritten = [*self._unwritten, use][-_MOST_UNWRITTEN:]
 
@@ -225,7 +222,7 @@ class Restarter:
                 await self._store.change((), (), self._unwritten[0])
             except CancelledError:
                 raise
-            except Exception as error:  # there is a next look
+            except Exception as error:  # the next read tries again
                 logger.debug("Could not write that updates were started again: %r", error)
                 return
             self._unwritten.pop(0)

@@ -1,4 +1,4 @@
-"""What the HTTP API asks for: the status, the history, the levers."""
+"""Answers the HTTP API: status, history, levers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,14 +33,15 @@ from synapse_bgthrottle.core.tracking.queue import in_order
 from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, questions
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
-from synapse_bgthrottle.homeserver.records import Records
+from synapse_bgthrottle.homeserver.recorder import Records
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseProbe
 
-# What takes longer is answered with that, and a lever may still be pulled then.
+# After this time the answer is a time-out. A lever may still take effect later.
 _LONGEST_LOOK_S = 3.0
 _LONGEST_WRITE_S = 10.0
 
-# What is asked for what is stored: the main database, which has a name of its own for its queue.
+# The module's tables are in the main database. Queries of them have this name, so that they are
+# counted apart from those of its queue.
 _STORE = "store"
 
 
@@ -49,8 +50,8 @@ class StartNotes:
     """What was found at the start.
 
     Attributes:
-        missing: what this version of Synapse lacks.
-        warnings: what is doubtful in the configuration.
+        missing: private attributes that this version of Synapse lacks.
+        warnings: warnings about the configuration.
     """
 
     missing: tuple[schema.MissingDetail, ...] = ()
@@ -58,7 +59,7 @@ class StartNotes:
 
 
 class ThrottleService:
-    """Tells and changes what background updates do. See `web.service.Service`."""
+    """Reads and changes what background updates do. It implements `api.service.Service`."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class ThrottleService:
         on_internal_error: OnInternalError,
         notes: StartNotes,
     ) -> None:
-        """`probes` tell by name of database whether it answers; `notes` are for the status."""
+        """`probes` say, by database name, whether it answers; `notes` are for the status."""
         self._host = host
         self._questions = questions(host)
         self._throttle = throttle
@@ -79,9 +80,11 @@ class ThrottleService:
         self._start_notes = notes
 
     async def status(self) -> schema.ThrottleStatus:
-        """What goes on, and what waits; also while no database answers."""
-        problem = await self._records.loader.opened(_LONGEST_LOOK_S)  # right after the start
-        databases = tuple(self._host.databases.values())  # more may show while these are asked
+        """The status of all databases; also while none answers."""
+        # the tables may not be read yet right after the start
+        problem = await self._records.loader.opened(_LONGEST_LOOK_S)
+        # more databases may appear during the calls below
+        databases = tuple(self._host.databases.values())
         looks = [await self._look(database) for database in databases]
         return status(
             self._throttle,
@@ -100,13 +103,14 @@ class ThrottleService:
     async def history(
         self, limit: int, update: str | None, database: str | None
     ) -> tuple[schema.HistoryEntry, ...]:
-        """The courses of updates, newest first; those under way as they are now.
+        """The runs of updates, newest first. Current runs are shown as they are now.
 
         Raises:
-            InvalidConfigError: there is no such database, and there was none.
+            InvalidConfigError: there is no such database, and no entry of it.
             StoreUnavailableError: the database does not answer.
         """
-        # Also before the question: what is written meanwhile is not in its answer, nor unwritten.
+        # Read the unwritten runs also before the query: a run that is written meanwhile is in
+        # neither of the two later.
         before = self._unwritten()
         stored = await self._ask(_STORE, self._records.store.history)
         entries = newest_first((*before, *stored, *self._unwritten()), update, database)
@@ -119,21 +123,20 @@ class ThrottleService:
         return [*self._records.runs.unwritten, *(entry for entry in running if entry is not None)]
 
     async def uses(self, limit: int) -> tuple[schema.Use, ...]:
-        """Who pulled which lever, newest first.
+        """Who used which lever, newest first.
 
         Raises:
             StoreUnavailableError: the database does not answer.
         """
-        uses = await self._ask(_STORE, self._records.store.uses, limit)
-        return tuple(use.stated() for use in uses)
+        return tuple(await self._ask(_STORE, self._records.store.uses, limit))
 
     async def load(self) -> tuple[schema.SeenHour, ...]:
-        """What was seen of the hours of the week, by number."""
+        """Clients' activity in the hours of the week."""
         await self._records.loader.opened(_LONGEST_LOOK_S)
         return self._records.week.stated()
 
     async def explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
-        """What an update of this name is, or would be, limited and held by.
+        """The limits and holds of an update of this name, whether it is pending or not.
 
         Raises:
             InvalidConfigError: there is no such database.
@@ -142,9 +145,9 @@ class ThrottleService:
         return self._explain(update, database, one_shot)
 
     def _explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
-        known = self._host.databases.get(database)  # a name that is none must not become one
+        known = self._host.databases.get(database)  # an unknown name must not create a database
         enabled = known is None or known.enabled
-        # What was seen of it last is old where nothing goes on.
+        # If the queue stands still, the probe's last result is old.
         watch = self._probes.get(database) if known is not None and known.is_running else None
         at = Conditions(
             self._host.now_s(),
@@ -157,16 +160,16 @@ class ThrottleService:
         return explanation(self._throttle, database, update, one_shot, at)
 
     async def pull(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
-        """Do what is asked for; answers when it is written.
+        """Make or end levers; returns after the change is written.
 
         Raises:
             NothingMatchesError, TooManyLeversError, InvalidConfigError: nothing has changed.
-            StoreUnavailableError: nothing has changed, or it is not known; the message says which.
+            StoreUnavailableError: nothing has changed, or that is unknown; the message says which.
         """
         problem = await self._records.loader.opened(_LONGEST_LOOK_S)
         if problem:
             raise StoreUnavailableError(problem)
-        # A pause of what is known asks no queue before it holds: a database may be silent.
+        # A pause of a known update must not wait for queues, because a database may be silent.
         asks_first = request.action is Action.RELEASE or not is_known(request, self._targets())
         targets = await self._asked_targets(request) if asks_first else self._targets()
         check(request, targets)
@@ -174,7 +177,8 @@ class ThrottleService:
             pull = self._records.levers.pull
             call = Call(self._host, "bgthrottle_pull", pull, request, author, runnable(targets))
             pulled = await call.within(_LONGEST_WRITE_S)
-        except NothingMatchesError:  # of what had a database that is gone, something may be kept
+        # an unknown database may still have levers, so it is refused only now
+        except NothingMatchesError:
             check_exists(request.database, targets)
             raise
         except TimeoutError:
@@ -187,7 +191,7 @@ class ThrottleService:
     async def _notes(
         self, request: LeverRequest, pulled: Pulled, targets: Sequence[Target] | None
     ) -> list[str]:
-        """What to know of it; it is done, so no error here may look as if it were not."""
+        """Notes for the answer. The change is done: an error here must not look like a failure."""
         try:
             if targets is None:
                 targets = await self._asked_targets(request) if pulled.made else ()
@@ -206,12 +210,12 @@ class ThrottleService:
         targets = []
         for database in tuple(self._host.databases.values()):
             pending = None
-            if request.database in (None, database.name):  # another one may be silent
+            if request.database in (None, database.name):  # other databases may be silent
                 try:
                     rows = await self._ask(database.name, database.queue)
                     pending = tuple(v.row.name for v in in_order(rows, database.current_update))
                 except StoreUnavailableError:
-                    if request.action is Action.RELEASE:  # which is of what is pending alone
+                    if request.action is Action.RELEASE:  # a release only concerns pending updates
                         raise
             targets.append(Target(database.name, pending, database.known_updates()))
         return targets
@@ -228,7 +232,7 @@ class ThrottleService:
             await self._records.restarter.look(database, rows)
         except CancelledError:
             raise
-        except Exception as error:  # whatever it is, the rest of the status is there
+        except Exception as error:  # the rest of the status is still useful
             problem = complaint_of(error)
         return DatabaseLook(
             name=database.name,

@@ -168,6 +168,7 @@ class LastFailure:
 class Restart:
     """What the module does about updates that Synapse gave up, or does not work on."""
 
+    since_ms: Annotated[EpochMs | None, "Since when they stand still; null: they do not."] = None
     due_ms: Annotated[EpochMs | None, "When it starts them again; null: it does not."] = None
     held_by: Annotated[str, "Why it has not, although that was due; empty: it was not."] = ""
     count: Annotated[int, "How often it did in a row, without a batch that ended well since."] = 0
@@ -241,6 +242,10 @@ class StatedProblem:
     ] = ""
     message: Annotated[str, "What is the matter."] = ""
     advice: Annotated[str, "What to do."] = ""
+    since_ms: Annotated[EpochMs | None, "When it began; null: not known."] = None
+    last_ms: Annotated[
+        EpochMs | None, "When it was last met, of failures; null: it is there now."
+    ] = None
 
 
 @attrs.frozen(kw_only=True)

@@ -1,1 +1,1 @@
-"""Databases with history, and the load of clients."""
+"""Databases with history, and clients' load."""

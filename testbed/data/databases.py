@@ -1,4 +1,4 @@
-"""The databases to measure on: a template is made once and kept, each run works on a copy."""
+"""Databases to measure on: a template is made once and kept, each run uses a copy."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ _UNFINISHED = "unfinished"
 
 
 class Database(AbstractContextManager["Database"], Protocol):
-    """A database with templates. SQL has `%s` for its arguments, on every engine."""
+    """A database with templates. SQL uses `%s` for arguments with every engine."""
 
     def has(self, template: str) -> bool:
         """Whether a template of this name is complete."""
 
     def create(self) -> None:
-        """An empty database to make a template in; what was unfinished is gone."""
+        """Make an empty database for a template, and remove an unfinished one."""
 
     def keep(self, template: str) -> None:
-        """What was created is complete: keep it under this name. No server may use it."""
+        """Keep what was created as a template of this name. No server may use it meanwhile."""
 
     def restore(self, template: str) -> None:
-        """A fresh copy to work on."""
+        """Make a fresh copy to work on."""
 
     def synapse_config(self) -> dict[str, Any]:
-        """The `database` section for a server that works on the copy, or on what was created."""
+        """The `database` section for a server on the copy, or on what was created."""
 
     def execute(self, sql: str, *arguments: Any) -> list[Any]:
-        """One statement, committed; its rows, if it answers any."""
+        """Execute and commit one statement. Returns its rows, if any."""
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Many rows at once; no value is NULL or empty."""
+        """Insert many rows at once; no value is NULL or empty."""
 
     def cpu_s(self) -> float:
-        """CPU time of its own processes so far, in seconds."""
+        """CPU time of the database's own processes so far, in seconds."""
 
     def vacuum(self, *tables: str) -> None:
-        """Forget dead rows, of all tables if none is named, and learn how large they are."""
+        """Remove dead rows and update statistics, of these tables or all."""
 
 
 class Postgres(Database):
-    """A PostgreSQL whose data folder outlives the run.
+    """A PostgreSQL whose data folder is kept after the run.
 
-    fsync is off, and autovacuum too: it would start in some block and be taken for its arm's doing.
+    fsync is off. Autovacuum is off, too: it would start in some block and distort its result.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -121,7 +121,7 @@ class Postgres(Database):
 
 
 class Sqlite(Database):
-    """SQLite, a template being a file."""
+    """SQLite; each template is a file."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

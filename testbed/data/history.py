@@ -1,7 +1,7 @@
 """A room's history as its server would have made it: chained, authorised, hashed and signed.
 
-By Synapse's own code, but many at once and past its persistence. Signed with a key that the server
-had before its present one.
+It is made by Synapse's own code, but many events at once, and without its persistence. The signing
+key is an earlier one of the server.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Room:
     """A room to write a history into.
 
     Attributes:
-        version: of the room.
+        version: the room's version.
         state: event ids by (type, state key).
-        last_event_id, depth: the event that the history follows on.
+        last_event_id, depth: the event before the history.
         senders: user ids of members.
-        begin_ms: time of the first event, ms since the epoch; each other one comes 1 ms later.
-        seed: decides on texts and senders.
+        begin_ms: time of the first event, ms since the epoch; the others follow at 1 ms each.
+        seed: determines texts and senders.
     """
 
     room_id: str
@@ -53,7 +53,7 @@ class Room:
 
 @attrs.frozen
 class Event:
-    """One event, as the tables want it."""
+    """One event, with what the tables need."""
 
     event_id: str
     prev_event_id: str
@@ -64,7 +64,7 @@ class Event:
 
 
 def history(room: Room, count: int) -> Iterator[Event]:
-    """So many messages, each on top of the one before."""
+    """So many messages, each on top of the previous one."""
     source = random.Random(room.seed)
     words = ["".join(source.choices("aeioulnrst", k=source.randint(2, 9))) for _ in range(_WORDS)]
     version = KNOWN_ROOM_VERSIONS[room.version]
@@ -101,6 +101,6 @@ def _signed(version: RoomVersion, content: JsonDict) -> EventBase:
 
 
 def _text(source: random.Random, words: list[str]) -> str:
-    # Most are short and a few are long, as people write: the rows of an update are uneven.
+    # Most are short and a few long, like people's messages: so an update's rows are uneven.
     length = min(int(source.lognormvariate(2.3, 0.9)) + 1, 500)
     return " ".join(words[int(_WORDS * source.random() ** 3)] for _ in range(length))

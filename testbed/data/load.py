@@ -1,9 +1,8 @@
-"""Open-loop load from a process of its own: requests start when they are due, come what may.
+"""Open-loop load from a process of its own: each request starts when it is due.
 
-`python -m testbed.data.load PLAN` reads a JSON plan, prints `ready`, and then a line for each
-request of
-the blocks that it is told on standard input. Latency counts from when a request was due, so a stall
-is not hidden: what had to wait has waited.
+`python -m testbed.data.load PLAN` reads a JSON plan and prints `ready`. Standard input then names
+blocks; for each of their requests it prints a line. Latency counts from the moment when a request
+was due, so that a stall is not hidden.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ _POLL_MS = 30_000
 
 @attrs.frozen
 class Plan:
-    """Whom to ask, for what.
+    """The server to use, and its load.
 
     Attributes:
         host, port: of the server.
         token: of the user that sends.
-        poller_tokens: of those that wait in /sync.
-        rooms: ids of rooms of all of them.
+        poller_tokens: of the users that wait in /sync.
+        rooms: ids of rooms of all these users.
         load: its name.
     """
 
@@ -46,10 +45,10 @@ class Plan:
 
 @attrs.frozen
 class Block:
-    """A block to come, as the driver tells it.
+    """The next block, as the driver announces it.
 
     Attributes:
-        number: to know its requests by.
+        number: identifies its requests.
         begin_s: in seconds since the epoch.
         seed: of its arrivals.
     """
@@ -68,7 +67,7 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, token: str, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-        """The status and the content of the answer; status 0 is no answer."""
+        """Status and content of the answer; status 0: no answer."""
         try:
             return await self._ask(token, method, path, body)
         except (OSError, EOFError, ValueError):
@@ -105,7 +104,7 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 class Clients:
-    """All of a plan."""
+    """All clients of a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -115,7 +114,7 @@ class Clients:
         self._sent = 0
 
     async def run(self) -> None:
-        """Until standard input ends, and what was sent is answered."""
+        """Run until standard input ends and all requests are answered."""
         load = LOADS[self._plan.load]
         begun = [asyncio.Event() for _ in range(load.pollers)]
         tokens = self._plan.poller_tokens

@@ -1,4 +1,4 @@
-"""The loads: which requests are due when, the same in every block of a round."""
+"""The loads: when which request is due. It is the same in every block of a round."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import attrs
 
 @attrs.frozen
 class Load:
-    """What clients do.
+    """The behaviour of clients.
 
     Attributes:
         rates_per_s: mean arrivals by kind of request, while busy.
-        pollers: clients that wait in a long-polling /sync all the time.
-        block_s: the length of a block.
-        busy_s: from when to when in a block requests come; None: all of it.
-        rounds_ratio: how many rounds it needs, those of `steady` being 1.
+        pollers: clients that always wait in a long-polling /sync.
+        block_s: length of a block.
+        busy_s: start and end of the requests in a block; None: all of it.
+        rounds_ratio: number of rounds, relative to `steady`.
     """
 
     rates_per_s: Mapping[str, float]
@@ -40,7 +40,7 @@ LOADS = {
 
 
 def arrivals(load: Load, block_s: float, seed: int) -> list[tuple[float, str]]:
-    """The offset from a block's beginning (s) and the kind of each request: Poisson."""
+    """Offset from the block's beginning (s) and kind of each request: a Poisson process."""
     source = random.Random(seed)
     begin_s, end_s = load.busy_s or (0.0, block_s)
     due = []

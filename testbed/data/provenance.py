@@ -1,4 +1,4 @@
-"""What every result says of where it comes from, and where the data for it is kept."""
+"""Where a result comes from, and where its data are kept."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import Any
 
 
 def cache_folder(folder: Path) -> Path:
-    """Where templates of this Synapse are kept: another one may want another schema."""
+    """The folder for templates of this Synapse version: another version may have another schema."""
     return folder.resolve() / f"synapse-{version('matrix-synapse')}"
 
 
 def command() -> str:
-    """How this was called."""
+    """The command line of this process."""
     return shlex.join(["python", *sys.orig_argv[1:]])
 
 
 def machine() -> dict[str, Any]:
-    """Where it runs, and when."""
+    """The machine, the versions and the date."""
     info = Path("/proc/meminfo")
     memory = info.read_text().split("\n", 1)[0].split()[1] if info.exists() else "0"
     return {
@@ -39,6 +39,6 @@ def machine() -> dict[str, Any]:
 
 
 def write(path: Path, measured: dict[str, Any]) -> None:
-    """As JSON, with the machine and the command."""
+    """Write it as JSON, with the machine and the command."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": machine(), "command": command(), **measured}))

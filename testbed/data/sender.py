@@ -1,4 +1,4 @@
-"""The driver's side of the load: starts its process, tells it blocks, reads what it wrote."""
+"""The driver's side of the load: starts its process, sends it blocks, and reads its output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testbed.servers.server import SynapseServer
 
 
 class Sender:
-    """The load's process, for one cell; ready when its pollers wait."""
+    """The load's process for one cell; ready when its pollers wait."""
 
     def __init__(self, folder: Path, server: SynapseServer, crowd: Crowd, load: str):
         plan = {
@@ -36,14 +36,14 @@ class Sender:
             time.sleep(0.05)
 
     def tell(self, number: int, begin_s: float, block_s: float, seed: int) -> None:
-        """The next block."""
+        """Announce the next block."""
         block = {"number": number, "begin_s": begin_s, "block_s": block_s, "seed": seed}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(block).encode() + b"\n")
         self._process.stdin.flush()
 
     def finish(self) -> list[list[str]]:
-        """The fields of all lines that it wrote; the last is its own CPU time."""
+        """The fields of all its output lines; the last one is its own CPU time."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()

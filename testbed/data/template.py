@@ -1,4 +1,4 @@
-"""The server's data: users and rooms by its API, then a long history in some of the rooms."""
+"""The server's data: users and rooms made by its API, then a long history in some rooms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from testbed.servers.server import SynapseServer
 _USERS = 20
 _LOAD_ROOMS = 5
 _HISTORY_ROOMS = 10
-_MEMBERS = 4  # of each room, besides the administrator
+_MEMBERS = 4  # of each room, without the administrator
 _MESSAGES = 200
 _PROCESSES = 2
 _ROWS_AT_ONCE = 5000
@@ -32,7 +32,7 @@ _ROWS_AT_ONCE = 5000
 
 @attrs.frozen
 class Crowd:
-    """Who and what is there.
+    """The users and rooms of a template.
 
     Attributes:
         admin: the administrator's access token.
@@ -47,7 +47,7 @@ class Crowd:
 
 @attrs.frozen
 class Span:
-    """The stream orderings of the history, and a time (ms) after all of it."""
+    """Stream orderings of the history, and a time (ms) after its end."""
 
     low: int
     high: int
@@ -55,7 +55,7 @@ class Span:
 
 
 def ensure(database: Database, events: int) -> str:
-    """The name of the template with so many events of history; made if it is not there yet."""
+    """Name of the template with so many events of history; it is made if missing."""
     name = f"events_{events}"
     if not database.has(name):
         database.create()
@@ -68,7 +68,7 @@ def ensure(database: Database, events: int) -> str:
 
 
 def crowd(database: Database) -> Crowd:
-    """Read from the database: the template needs no file beside it."""
+    """Read the crowd from the database, so that the template needs no other file."""
     tokens = dict(database.execute("SELECT user_id, token FROM access_tokens ORDER BY id"))
     admin = next(user_id for user_id in tokens if user_id.startswith("@alice:"))
     rooms = [room_id for _, room_id in _rooms(database, "load")]
@@ -125,14 +125,14 @@ def _write_history(database: Database, events: int) -> None:
     share = events // len(rooms)
     with ProcessPoolExecutor(_PROCESSES, get_context("spawn")) as pool:
         for number, made in enumerate(pool.map(_made, rooms, repeat(share))):
-            # Rooms are talked in at the same time: their events alternate in the stream.
+            # The rooms are in use at the same time, so their events alternate in the stream.
             orderings = range(low + number, low + share * len(rooms), len(rooms))
             _write(database, rooms[number], made, orderings)
     high = low + share * len(rooms) - 1
     database.execute(
         "UPDATE stream_positions SET stream_id = %s WHERE stream_name = 'events'", high
     )
-    # Nobody has to be told of all that: the server would be busy with it for minutes.
+    # Mark all as sent; otherwise the server would be busy with it for minutes.
     database.execute(
         "UPDATE federation_stream_position SET stream_id = %s WHERE type = 'events'", high
     )
@@ -188,7 +188,7 @@ def _write(database: Database, room: Room, made: list[Event], orderings: range) 
 def _tables(
     room: Room, some: list[Event], positions: Iterator[int], state_group: int, format_version: int
 ) -> dict[str, list[dict[str, Any]]]:
-    """The rows, by table, that Synapse would have written."""
+    """The rows that Synapse would have written, by table."""
     tables: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for event in some:
         tables["events"].append(

@@ -1,4 +1,4 @@
-"""The updates that are measured: how each is queued anew, and what is left of it."""
+"""The updates to measure: how to queue each again, and how much is left of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testbed.data.template import Span
 
 Progress = dict[str, Any]
 
-_NEW_KEY_ID = "ed25519:a_test"  # of testbed.servers.server
+_NEW_KEY_ID = "ed25519:a_test"  # from testbed.servers.server
 
 
 @attrs.frozen
@@ -23,10 +23,10 @@ class Update:
 
     Attributes:
         begin: its progress when nothing is done.
-        end: its progress when all is done, but not yet known to be: its next batch is its last.
-        left_items: what is still to do.
-        reset: makes the work of what was done undone.
-        is_slow_to_reset: seconds, and not milliseconds: between rounds only.
+        end: its progress when everything is done, and the next batch will be its last.
+        left_items: items still to do.
+        reset: undoes its work.
+        is_slow_to_reset: whether that takes seconds, so that it is only done between rounds.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Update:
 
 
 def queue(database: Database, update: Update, progress: Progress) -> None:
-    """Put it into the queue, or where it is there already, at another progress."""
+    """Put the update into the queue, or change its progress if it is there."""
     if progress_of(database, update) is None:
         database.execute(
             "INSERT INTO background_updates (update_name, progress_json) VALUES (%s, %s)",
@@ -54,7 +54,7 @@ def queue(database: Database, update: Update, progress: Progress) -> None:
 
 
 def progress_of(database: Database, update: Update) -> Progress | None:
-    """Its progress; None when it is not in the queue."""
+    """Its progress; None: not in the queue."""
     rows = database.execute(
         "SELECT progress_json FROM background_updates WHERE update_name = %s", update.name
     )
@@ -62,7 +62,7 @@ def progress_of(database: Database, update: Update) -> Progress | None:
 
 
 def left_items(database: Database, update: Update, span: Span) -> int:
-    """What it has still to do; 0 where it is not in the queue."""
+    """Items still to do; 0: not in the queue."""
     progress = progress_of(database, update)
     return 0 if progress is None else update.left_items(span, progress)
 
@@ -73,7 +73,7 @@ def _reset_search(database: Database, span: Span) -> None:
 
 
 def _reset_signatures(database: Database, span: Span) -> None:
-    # Only the key's name: the update does not look at the signature that it replaces.
+    # Only the key's name: the update does not read the signature that it replaces.
     database.execute(
         "UPDATE event_json SET json = REPLACE(json, %s, %s) WHERE event_id IN"
         " (SELECT event_id FROM events WHERE stream_ordering BETWEEN %s AND %s)"
@@ -88,7 +88,7 @@ def _reset_signatures(database: Database, span: Span) -> None:
 
 
 def _reset_nothing(database: Database, span: Span) -> None:
-    # Writing the same value again is the same work. Dead rows are left to pages' own pruning.
+    # To write the same value again is the same work. PostgreSQL prunes the dead rows itself.
     del database, span
 
 

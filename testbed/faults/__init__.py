@@ -1,1 +1,1 @@
-"""What can go wrong around a server, and the worlds in which it does."""
+"""Faults around a server, and the worlds in which they happen."""

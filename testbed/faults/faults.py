@@ -1,4 +1,4 @@
-"""Ways to make things go wrong around a real server. Each is a context: it ends with the block."""
+"""Faults around a real server. Each is a context manager, and ends with its block."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Fault = Callable[[], AbstractContextManager[None]]
 
 @contextmanager
 def stopped(postgres: PostgresServer) -> Iterator[None]:
-    """As `systemctl stop` does."""
+    """Stopped as by `systemctl stop`."""
     postgres.stop()
     try:
         yield
@@ -32,7 +32,7 @@ def stopped(postgres: PostgresServer) -> Iterator[None]:
 
 @contextmanager
 def stopped_in_a_batch(postgres: PostgresServer, name: str) -> Iterator[None]:
-    """The same while a batch of `event_search` is at work, which a lock sees to."""
+    """Stopped during a batch of `event_search`, which a lock delays."""
     with postgres.session(name) as cursor:
         cursor.execute("BEGIN")
         cursor.execute("LOCK TABLE event_search IN SHARE MODE")
@@ -55,7 +55,7 @@ def _waits_for_event_search(postgres: PostgresServer, name: str) -> bool:
 
 @contextmanager
 def resets(proxy: TcpProxy, every_s: float = 0.3) -> Iterator[None]:
-    """All connections through the proxy are reset, again and again."""
+    """All connections through the proxy are reset repeatedly."""
     end = threading.Event()
 
     def reset() -> None:
@@ -69,7 +69,7 @@ def resets(proxy: TcpProxy, every_s: float = 0.3) -> Iterator[None]:
 
 @contextmanager
 def crashed(postgres: PostgresServer) -> Iterator[None]:
-    """It ends at once, all sessions with it, and has to recover when it starts."""
+    """It ends at once with all sessions, and must recover at its start."""
     postgres.kill()
     try:
         yield
@@ -79,7 +79,7 @@ def crashed(postgres: PostgresServer) -> Iterator[None]:
 
 @contextmanager
 def killed(postgres: PostgresServer) -> Iterator[None]:
-    """Kill -9 of its first process."""
+    """`kill -9` of its first process."""
     postgres.process.kill()
     postgres.process.wait()
     try:
@@ -90,7 +90,7 @@ def killed(postgres: PostgresServer) -> Iterator[None]:
 
 @contextmanager
 def cut_off(postgres: PostgresServer, name: str, every_s: float = 0.3) -> Iterator[None]:
-    """Its sessions are ended, again and again, so that they have to be made anew."""
+    """Its sessions are ended repeatedly, so that new ones must be made."""
     end = threading.Event()
 
     def cut() -> None:
@@ -104,7 +104,7 @@ def cut_off(postgres: PostgresServer, name: str, every_s: float = 0.3) -> Iterat
 
 @contextmanager
 def silent(postgres: PostgresServer, name: str) -> Iterator[None]:
-    """Its sessions are ended, and new ones wait for an answer: nobody is told that it is gone."""
+    """Its sessions are ended, and new ones get no answer and no error."""
     with postgres.session("postgres") as cursor:
         postgres.process.send_signal(signal.SIGSTOP)
         try:
@@ -116,7 +116,7 @@ def silent(postgres: PostgresServer, name: str) -> Iterator[None]:
 
 @contextmanager
 def without_slots(postgres: PostgresServer, name: str) -> Iterator[None]:
-    """Others take all connections that it has, and the server's own are ended."""
+    """Others take all its connections, and the server's own are ended."""
     end = threading.Event()
     taken: list[Any] = []
 
@@ -139,7 +139,7 @@ def without_slots(postgres: PostgresServer, name: str) -> Iterator[None]:
 
 @contextmanager
 def read_only(postgres: PostgresServer, name: str) -> Iterator[None]:
-    """Every transaction in this database may only read."""
+    """Transactions in this database are read-only."""
     _alter(postgres, name, "SET default_transaction_read_only = on")
     try:
         yield
@@ -173,7 +173,7 @@ def file_locked(path: str) -> Iterator[None]:
 
 @contextmanager
 def suspended(process: SynapseProcess) -> Iterator[None]:
-    """As a laptop's lid, or a moved machine, does to a server."""
+    """The process is stopped, as by a laptop's lid or a migrated virtual machine."""
     assert process.process is not None
     process.process.send_signal(signal.SIGSTOP)
     try:
@@ -184,7 +184,7 @@ def suspended(process: SynapseProcess) -> Iterator[None]:
 
 @contextmanager
 def frozen_in_a_batch(postgres: PostgresServer, server: SynapseProcess) -> Iterator[None]:
-    """As a virtual machine that is moved: its sessions stay, and nothing of it does anything."""
+    """Like a virtual machine in migration: its sessions stay, but nothing runs."""
     wait_until(lambda: _is_at_work(server))
     processes = postgres.processes()
     for process in processes:
@@ -202,7 +202,7 @@ def _is_at_work(server: SynapseProcess) -> bool:
 
 
 def end_sessions(postgres: PostgresServer, name: str) -> None:
-    """End all sessions in a database; there may be no server to ask."""
+    """End all sessions in a database; the server may not run."""
     with suppress(psycopg2.Error), postgres.session("postgres") as cursor:
         _end_sessions(cursor, name)
 
@@ -216,12 +216,12 @@ def _end_sessions(cursor: Any, name: str) -> None:
 def _alter(postgres: PostgresServer, name: str, what: str) -> None:
     with postgres.session("postgres") as cursor:
         cursor.execute(f'ALTER DATABASE "{name}" {what}')
-        _end_sessions(cursor, name)  # it counts for new sessions only
+        _end_sessions(cursor, name)  # the setting applies to new sessions only
 
 
 @contextmanager
 def beside(work: Callable[[], None], end: threading.Event) -> Iterator[None]:
-    """The work in a thread of its own, which must end when it is told to."""
+    """Run `work` in a thread until the block ends. It must end when `end` is set."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
@@ -236,5 +236,5 @@ def has_aborted(server: SynapseProcess) -> bool:
 
 
 def is_told(line: str) -> bool:
-    """Whether a line of the log is the module's, above DEBUG."""
+    """Whether a log line is from the module, above DEBUG."""
     return " synapse_bgthrottle" in line and " DEBUG " not in line

@@ -1,7 +1,7 @@
-"""Background updates that misbehave, each in its own way; a module for the server under test.
+"""Background updates that misbehave, each in its own way: a module for the server under test.
 
-Its configuration is a list, `updates`, of what `Oddity` has. Every batch writes a row for each of
-its items, and where it is, in one transaction, so that a row too many or too few can be seen.
+Its configuration is a list, `updates`, with the attributes of `Oddity`. Each batch writes a row for
+each item, and its progress, in one transaction. So a missing or extra row can be found.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ TABLE = "CREATE TABLE IF NOT EXISTS odd_items (update_name TEXT, item INT)"
 
 @attrs.frozen
 class Oddity:
-    """An update and what is wrong with it.
+    """An update and its misbehaviour.
 
     Attributes:
         name: in the queue.
-        items: how many there are to be done.
-        database: where it is.
-        cost_ms: of an item; of the cheapest, if there is a spread.
-        fixed_ms: of a batch, whatever its size.
-        spread_ratio: how much dearer the dearest item is; costs are drawn evenly in logarithms.
-        failures: so many batches fail, from the first on.
+        items: number of items.
+        database: its database.
+        cost_ms: time per item; with a spread, of the cheapest item.
+        fixed_ms: time per batch, whatever its size.
+        spread_ratio: cost of the dearest item relative to the cheapest; uniform in logarithms.
+        failures: so many of the first batches fail.
         hang_s: the third batch takes this much longer.
-        waits_in_third: the third batch waits for as long as somebody has the advisory lock `LOCK`.
-        batch_items: every batch does so many, however many were asked for; 0: as many as were.
+        waits_in_third: the third batch waits while somebody has the advisory lock `LOCK`.
+        batch_items: every batch does so many items, whatever was requested; 0: as requested.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Oddity:
     waits_in_third: bool = False
 
     def costs_s(self) -> list[float]:
-        """Of each item, the same each time."""
+        """The cost of each item, the same each time."""
         rng = random.Random(self.name)
         return [self.cost_ms / 1000 * self.spread_ratio ** rng.random() for _ in range(self.items)]
 
     def queue_sql(self, ordering: int) -> str:
-        """What puts it into the queue."""
+        """The statement that puts it into the queue."""
         return (
             "INSERT INTO background_updates (update_name, progress_json, ordering)"
             f" VALUES ('{self.name}', '{json.dumps({'at': 0})}', {ordering})"
@@ -61,7 +61,7 @@ class Oddity:
 
 
 class OddUpdates:
-    """Knows how to run the updates of its configuration, and does nothing else."""
+    """Registers the updates of its configuration, and does nothing else."""
 
     def __init__(self, config: Any, api: ModuleApi) -> None:
         server: Any = api

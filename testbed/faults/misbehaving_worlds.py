@@ -1,4 +1,4 @@
-"""A real server, on two databases, some of whose updates misbehave; what became of all of them."""
+"""A real server on two databases with misbehaving updates, and the outcome for all updates."""
 
 from __future__ import annotations
 
@@ -23,33 +23,32 @@ from testbed.servers.postgres import PostgresServer
 from testbed.servers.server import MODULE, SynapseServer
 from testbed.waiting import HANG_S, within
 
-# Synapse's names of databases, and which of its stores is where.
+# The store of each database, by Synapse's names.
 _STORES = {"master": "main", "other": "state"}
-# An update that is as it should be, in the other database, for as long as anything is looked at.
+# A normal update in the other database, which lasts for the whole run.
 NEIGHBOUR = Oddity("neighbour", 10**6, "other")
 
 
 @attrs.frozen
 class Seen:
-    """What became of an update that misbehaves, and of all others.
+    """The outcome for the misbehaving updates and all others.
 
     Attributes:
-        done: whether all updates of the first database came to their end.
-        aborted: whether Synapse gave that up.
+        done: whether all updates of the first database ended.
+        aborted: whether Synapse gave them up.
         s: seconds until then.
-        failed: iterations that failed.
+        failed: number of failed iterations.
         tries_s: seconds between the starts of its first batches.
-        batch_ms: how long its batches took: in the middle, and the longest.
-        rests_ratio: all its time between two batches, for each second in batches.
-        told_s: for how long the module's status said that a batch of it runs, the longest.
-        told: lines of the module above DEBUG.
-        complaints: lines of the log that must not be there.
-        log_kib: all that was logged at INFO and above.
-        wrong: rows that are missing or there twice, of what the updates say to have done.
-        neighbour: batches in the other database, and the longest time without the end of one, in
-            seconds, from the server's start to the end.
-        clients_ms: how long their requests took: in the middle, and the longest.
-        clients_answered, clients_failed: how many of them were answered well, and were not.
+        batch_ms: duration of its batches: median and longest.
+        rests_ratio: time between batches, for each second in batches.
+        told_s: the longest time for which the status showed a running batch.
+        told: log lines of the module above DEBUG.
+        complaints: forbidden log lines.
+        log_kib: size of the log at INFO and above.
+        wrong: missing or duplicate rows, compared with what the updates say.
+        neighbour: batches in the other database, and the longest time in s without the end of one.
+        clients_ms: duration of clients' requests: median and longest.
+        clients_answered, clients_failed: number of successful and failed requests.
     """
 
     done: bool
@@ -72,7 +71,7 @@ class Seen:
 
 @attrs.frozen
 class OddSource:
-    """Two template databases of one server, with nothing pending, and its administrator's token."""
+    """Two template databases of a server with nothing pending, and its administrator's token."""
 
     postgres: PostgresServer
     token: str
@@ -125,7 +124,7 @@ class OddSource:
 
 @attrs.frozen
 class OddWorld:
-    """A server, its databases by Synapse's names of them, and the updates of the first."""
+    """A server, its databases by Synapse's names, and the updates of the first one."""
 
     server: SynapseServer
     postgres: PostgresServer
@@ -138,7 +137,7 @@ class OddWorld:
         return MatrixClient(self.server.url, self.token)
 
     def query(self, sql: str, database: str = "master") -> list[tuple[Any, ...]]:
-        """Ask a database itself, without the server."""
+        """Query a database directly, without the server."""
         with self.postgres.session(self.names[database]) as cursor:
             cursor.execute(sql)
             return list(cursor.fetchall())
@@ -147,7 +146,7 @@ class OddWorld:
         return int(self.query("SELECT COUNT(*) FROM background_updates")[0][0])
 
     def wrong(self) -> int:
-        """Rows too many or too few, by where each update says to be."""
+        """Number of missing or extra rows, according to each update's progress."""
         queue = "SELECT update_name, progress_json::json->>'at' FROM background_updates"
         rows = "SELECT update_name, COUNT(*), COUNT(DISTINCT item) FROM odd_items GROUP BY 1"
         wrong = 0
@@ -162,7 +161,7 @@ class OddWorld:
         return wrong
 
     def live(self, patience_s: float = HANG_S) -> Seen:
-        """Run it among clients until all of the first database is done, or given up."""
+        """Run it with clients until the first database is done or given up."""
         server, name = self.server, self.updates[0].name
         with server, clients(self.admin) as requests, told(self.admin, name) as told_s:
             begin, begin_s = time.monotonic(), time.time()

@@ -1,4 +1,4 @@
-"""Who is there beside a server under test. Each is a context: who it is leaves with it."""
+"""Users of the server under test, as context managers."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _NAME = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
 
 @attrs.define
 class Requests:
-    """What became of what clients asked.
+    """The outcome of clients' requests.
 
     Attributes:
-        took_ms: how long each took that was answered well.
-        failed: how many were answered with an error, not within the client's 30 s, or not at all.
+        took_ms: durations of the successful ones.
+        failed: number of the others: an error, no answer within the client's 30 s, or none at all.
     """
 
     took_ms: list[float] = attrs.field(factory=list)
     failed: int = 0
 
     def ask(self, admin: MatrixClient, number: int) -> None:
-        """Write, or read, in turn."""
+        """Write or read, in turn."""
         begin = time.monotonic()
         try:
             if number % 2:
                 admin.call("PUT", _NAME, {"displayname": f"name {number}"})
             else:
                 admin.call("GET", "/_matrix/client/v3/account/whoami")
-        except (OSError, HTTPException, ValueError):  # the last: an answer that is no JSON
+        except (OSError, HTTPException, ValueError):  # ValueError: the answer is no JSON
             self.failed += 1
         else:
             self.took_ms.append((time.monotonic() - begin) * 1000)
@@ -45,7 +45,7 @@ class Requests:
 
 @contextmanager
 def clients(admin: MatrixClient) -> Iterator[Requests]:
-    """Somebody who reads and writes ten times a second."""
+    """A client that reads and writes ten times a second."""
     requests = Requests()
     client = admin.impatient()
     end = threading.Event()
@@ -62,13 +62,13 @@ def clients(admin: MatrixClient) -> Iterator[Requests]:
 
 @contextmanager
 def told(admin: MatrixClient, name: str) -> Iterator[list[float]]:
-    """Somebody who looks at the status; yields for how long a batch was told to run, each time."""
+    """Somebody who reads the status; yields how long it showed the running batch, each time."""
     told_s: list[float] = []
     end = threading.Event()
 
     def look() -> None:
         while not end.wait(2):
-            with suppress(OSError):  # of stock there is none
+            with suppress(OSError):  # stock Synapse has no such status
                 for database in admin.call("GET", f"{API}/status")["databases"]:
                     current = database["current"]
                     if current and current["name"] == name and current["batch_since_ms"]:

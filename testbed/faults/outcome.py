@@ -1,4 +1,4 @@
-"""What becomes of a server's updates when something happens to it."""
+"""What happens to a server's updates during and after a fault."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from testbed.waiting import HANG_S, wait_until, within
 
 @attrs.frozen
 class Seen:
-    """What became of the updates of a server to which something happened.
+    """What happened to the updates of a server with a fault.
 
     Attributes:
-        recovered_s: from the fault's end to the end of the batch that shows that updates go on;
-            None: there is none.
+        recovered_s: from the fault's end to the end of the batch that proves recovery; None: none.
         aborted: whether Synapse gave up all updates.
-        failed: iterations that failed, by Synapse's log.
-        batches_in_it: batches that ended while the fault lasted.
-        holds: lines of the module that updates are held, from the fault on.
-        told: lines of the module above DEBUG, from the fault on.
-        complaints: lines of the log that must not be there.
+        failed: failed iterations, by Synapse's log.
+        batches_in_it: batches that ended during the fault.
+        holds: log lines of the module on holds, since the fault began.
+        told: log lines of the module above DEBUG, since the fault began.
+        complaints: forbidden log lines.
         left: updates pending at the end.
-        rows_before, rows_after: rows of the index when the fault began, and when it had ended.
-        rows, expected: rows of the index at the end, and how many there must be once it is done.
-        wrong: rows too many or too few at the end, by where the update says to be.
+        rows_before, rows_after: rows of the index at the fault's begin and end.
+        rows, expected: rows of the index at the end, and their number once it is complete.
+        wrong: missing or extra rows at the end, according to the update's progress.
     """
 
     recovered_s: float | None
@@ -55,11 +54,11 @@ def go_through(
     patience_s: float = 60,
     batch: int = 1,
 ) -> Seen:
-    """What happens to a running server's updates from a fault on, until they are done or aborted.
+    """What happens to the updates of a running server from a fault until they end or are aborted.
 
-    The server has run some batches before, and is stopped at the end. `batch` says which one that
-    ends after the fault shows that updates go on: the second, where the first may wait for the
-    fault's end and be nothing but late.
+    The server runs some batches before, and is stopped at the end. `batch` says which batch after
+    the fault proves that updates continue. It is the second if the first may just be late, because
+    it waited for the fault's end.
     """
     server = world.server
     with server:
@@ -68,7 +67,7 @@ def go_through(
         rows_before = world.rows()
         with fault:
             from_fault = len(server.log().encode())
-            # Nothing more happens to one that has aborted.
+            # After an abort nothing more happens.
             within(outage_s, lambda: has_aborted(server))
             batches_in_it = _batches(server, from_fault)
         ended = time.monotonic()

@@ -1,7 +1,7 @@
-"""A server with a search index to be made anew, on SQLite or PostgreSQL: no row may be missing.
+"""A server with a search index to rebuild, on SQLite or PostgreSQL: no row may be missing.
 
-The update `event_search` writes its rows and where it is in one transaction. So its rows are at any
-time exactly those of the events that it says to have seen, whatever became of the server.
+The update `event_search` writes rows and progress in one transaction. So at any time its rows must
+be exactly those of the events that its progress covers.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class World:
     Attributes:
         server: with the module, or without it.
         token: its administrator's.
-        query: asks the database itself, without the server.
-        expected: the rows that the index must have at the end.
-        database: the database's name, or path, for faults.
-        is_postgres: whether it is PostgreSQL, or SQLite.
+        query: queries the database directly, without the server.
+        expected: number of rows in the complete index.
+        database: the database's name or path, for faults.
+        is_postgres: True: PostgreSQL; False: SQLite.
     """
 
     server: SynapseServer
@@ -60,7 +60,7 @@ class World:
         return self.count("SELECT COUNT(*) FROM event_search")
 
     def fingerprint(self) -> str:
-        """Of all that is in the index."""
+        """A hash of the whole index."""
         value = "CAST(vector AS TEXT)" if self.is_postgres else "value"
         rows = self.query(
             f"SELECT event_id, room_id, sender, key, {value} FROM event_search ORDER BY event_id"
@@ -68,11 +68,11 @@ class World:
         return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
 
     def is_intact(self) -> bool:
-        """What SQLite says of its own file; PostgreSQL has no such question, and is believed."""
+        """Whether SQLite's check of its file succeeds; PostgreSQL has none and counts as intact."""
         return self.is_postgres or self.query("PRAGMA integrity_check") == [("ok",)]
 
     def wrong(self) -> int:
-        """Rows too many or too few, by where the update says to be."""
+        """Number of missing or extra rows, according to the update's progress."""
         answer = self.query(
             f"SELECT progress_json FROM background_updates WHERE update_name = '{UPDATE}'"
         )
@@ -111,7 +111,7 @@ class SqliteSource:
         database: Path | None = None,
         **options: Any,
     ) -> World:
-        """A server on a copy, which is made at `database` if that is given."""
+        """A server on a copy, which is made at `database` if given."""
         sqlite = {"database": {"name": "sqlite3", "args": {"database": str(database)}}}
         more = {**(extra or {}), **({} if database is None else sqlite)}
         server = SynapseServer(folder, module, more, **options)
@@ -189,7 +189,7 @@ class PostgresSource:
 
 
 def synapse_database(postgres: PostgresServer, name: str) -> dict[str, Any]:
-    """What homeserver.yaml says of a PostgreSQL."""
+    """The `database` section of homeserver.yaml for a PostgreSQL."""
     arguments = {**postgres.connection(name), "cp_min": 1, "cp_max": 5}
     return {"database": {"name": "psycopg2", "args": arguments}}
 
@@ -208,7 +208,7 @@ def _is_empty(cursor: Any) -> bool:
 
 
 def _multiply(cursor: Any, total: int) -> None:
-    # As data.multiply_events does; and the streams follow, lest the server sends all of it on.
+    # As in `sqlite_data.multiply_events`; move the streams, so that nothing is sent on.
     cursor.execute("SELECT COUNT(*), MAX(stream_ordering) FROM events")
     have, high = cursor.fetchone()
     cursor.execute(

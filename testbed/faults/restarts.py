@@ -1,4 +1,4 @@
-"""A real server that is ended again and again: what it acknowledged and did is still there."""
+"""A real server that is ended repeatedly: what it has acknowledged must still be there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from testbed.waiting import HANG_S, wait_until, within
 
 API = "/_synapse/bgthrottle/v1"
 
-# An update that every version knows, and that is pending in no world here: nothing else is paused.
+# An update that every version knows, and that is not pending here, so that pauses hold nothing.
 _KNOWN = "user_ips_device_index"
 
 
@@ -29,10 +29,10 @@ class Kills:
 
     Attributes:
         kills: how often the server was killed.
-        lost: reasons of acknowledged pauses that were not there afterwards.
-        back: reasons of pauses that were ended, acknowledged, and were there again.
-        ran: how often the update had gone on although it was paused.
-        ran_after: whether it ran to its end once that was resumed.
+        lost: reasons of acknowledged pauses that were missing afterwards.
+        back: reasons of pauses whose end was acknowledged, but which were there again.
+        ran: how often the update ran although it was paused.
+        ran_after: whether it ran to its end after that pause was ended.
     """
 
     kills: int
@@ -50,10 +50,10 @@ def kill_after_pauses(
     times: int,
     seed: int = 0,
 ) -> Kills:
-    """Start the server, pause everything anew, kill it within the next second; again and again.
+    """Repeatedly start the server, make a pause, and kill the server within a second.
 
-    `queue` puts an update into the database, once everything is paused, so that it must never
-    begin; `progress` answers how far it is, empty when it is done.
+    `queue` puts an update into the database while everything is paused, so it must not begin.
+    `progress` returns its progress; empty: done.
     """
     rng = random.Random(seed)
     admin = MatrixClient(server.url, token)
@@ -76,7 +76,7 @@ def kill_after_pauses(
     for number in range(times):
         with server:
             look()
-            if number % 4 == 3:  # the pauses by name, not that of everything
+            if number % 4 == 3:  # ends the named pauses, but not the one of everything
                 admin.call("POST", f"{API}/resume", {"update": f"{_KNOWN[:-1]}*"})
                 ended |= expected - {"always"}
                 expected = {"always"}
@@ -96,32 +96,31 @@ def kill_after_pauses(
 
 
 def _pattern(number: int) -> str:
-    """One of many for an update that is not pending here."""
+    """One of many globs that match an update which is not pending."""
     return f"{_KNOWN[:-1]}[{_KNOWN[-1]}{number}]"
 
 
 def _levers(admin: MatrixClient, *kinds: str) -> set[str]:
-    """The reasons of those that are there."""
+    """The reasons of the levers in force."""
     status: Any = admin.call("GET", f"{API}/status")
     return {lever["reason"] for lever in status["levers"] if lever["kind"] in kinds}
 
 
 @attrs.define
 class RunningKills:
-    """What was seen of a server that was ended again and again while an update ran.
+    """What was seen of a server that was ended repeatedly while an update ran.
 
     Attributes:
-        terminated, killed, killed_in_start: how often, by SIGTERM and by kill -9.
-        lost, back: acknowledged pauses and overrides that were gone after, or ended ones that
-            were there again.
-        wrong: how often the rows were not those of what the update says to have done.
-        backwards: how often the update was not as far as before.
-        progressed: how often it was further.
-        slowest_stop_s: the longest that SIGTERM took.
+        terminated, killed, killed_in_start: how often, by SIGTERM and by `kill -9`.
+        lost, back: acknowledged pauses and overrides that were missing; ended ones that came back.
+        wrong: how often the rows did not match the update's progress.
+        backwards: how often the update had less progress than before.
+        progressed: how often it had more.
+        slowest_stop_s: the longest time that SIGTERM took.
         bad_exits: how often the exit status after SIGTERM was not 0.
-        left, rows, expected: after it was let run to its end.
-        is_intact: whether the database finds nothing wrong with itself then.
-        complaints: lines of the log that must not be there.
+        left, rows, expected: after the update could run to its end.
+        is_intact: whether the database's own check then succeeds.
+        complaints: forbidden log lines.
     """
 
     terminated: int = 0
@@ -142,7 +141,7 @@ class RunningKills:
 
 
 def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
-    """Let the update run, pull a lever, end the server at random; again and again."""
+    """Repeatedly let the update run, use a lever, and end the server at a random time."""
     rng = random.Random(seed)
     seen = RunningKills(expected=world.expected)
     expected: set[str] = set()
@@ -174,7 +173,7 @@ def end_while_running(world: World, times: int, seed: int = 0) -> RunningKills:
             else:
                 world.admin.call("POST", f"{API}/override", {**body, "settings": {"sleep": "1s"}})
             expected.add(reason)
-            if 2 * seen.progressed <= number:  # lives in which nothing goes on prove little
+            if 2 * seen.progressed <= number:  # runs without progress prove little
                 wait_until(partial(_has_gone_on, world, before))
             time.sleep(rng.uniform(0, 1))
             _end(world.server, rng.random() < 0.5, seen)
@@ -199,7 +198,7 @@ def _has_gone_on(world: World, rows: int) -> bool:
 
 
 def _is_wrong(world: World) -> bool:
-    for _ in range(3):  # what the server sent before its end may yet be at work in the database
+    for _ in range(3):  # the database may still execute what the server sent before its end
         if not world.wrong():
             return False
         time.sleep(1)

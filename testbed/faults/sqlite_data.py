@@ -1,4 +1,4 @@
-"""Data for the updates to work on, written into a stopped server's SQLite database."""
+"""Data for updates, written into the SQLite database of a stopped server."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 
 from testbed.servers.versions import is_at_least
 
-# An update over all events, and the column that it fills: before 1.66, or so, there is none for
-# state keys.
+# An update over all events, and the column that it fills. Old versions have none for state keys.
 STATE_KEYS, _COLUMN = (
     ("events_populate_state_key_rejections", "state_key")
     if is_at_least(1, 74)
@@ -31,13 +30,13 @@ def queue_update(database: Path, name: str, progress: dict[str, Any], ordering: 
 
 
 def clear_queue(database: Path) -> None:
-    """Forget what is pending, done or not."""
+    """Remove all updates from the queue."""
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("DELETE FROM background_updates")
 
 
 def queue_search_reindex(database: Path, ordering: int = 0) -> int:
-    """Empty the search index and queue `event_search`; answers the rows that it will write."""
+    """Empty the search index and queue `event_search`. Returns the number of rows to write."""
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("DELETE FROM event_search")
         low, high = stream_range(connection)
@@ -60,7 +59,7 @@ def queue_search_reindex(database: Path, ordering: int = 0) -> int:
 
 
 def queue_state_keys(database: Path, ordering: int = 0) -> int:
-    """Empty the column and queue its update; answers the rows that it will restore."""
+    """Empty the column and queue its update. Returns the number of rows to restore."""
     state_keys = count_rows(database, STATE_KEYS_SQL)
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(f"UPDATE events SET {_COLUMN} = NULL")
@@ -70,7 +69,7 @@ def queue_state_keys(database: Path, ordering: int = 0) -> int:
 
 
 def state_keys_progress(connection: sqlite3.Connection) -> dict[str, int]:
-    """What its queue entry begins with: each of the two has keys of its own."""
+    """Its initial progress: the two updates have different keys."""
     low, high = stream_range(connection)
     if _COLUMN == "sender":
         return {"target_min_stream_id_inclusive": low, "max_stream_id_exclusive": high + 1}
@@ -78,7 +77,7 @@ def state_keys_progress(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def multiply_events(database: Path, total: int) -> None:
-    """Clone messages, rows and JSON, until there are `total` events; also once more."""
+    """Clone messages, rows and JSON, until there are `total` events. It can be repeated."""
     with closing(sqlite3.connect(database)) as connection, connection:
         columns = {
             table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
@@ -123,19 +122,19 @@ def count(connection: sqlite3.Connection, sql: str) -> int:
 
 
 def count_rows(database: Path, sql: str) -> int:
-    """The number that a query answers, from another connection than the server's."""
+    """The number that a query returns, on a connection of its own."""
     with closing(sqlite3.connect(database)) as connection:
         return count(connection, sql)
 
 
 def rows(database: Path, sql: str) -> list[tuple[Any, ...]]:
-    """What a query answers, from another connection than the server's."""
+    """The rows of a query, on a connection of its own."""
     with closing(sqlite3.connect(database)) as connection:
         return connection.execute(sql).fetchall()
 
 
 def change(database: Path, sql: str) -> None:
-    """Run a statement, from another connection than the server's."""
+    """Run a statement on a connection of its own."""
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(sql)
 

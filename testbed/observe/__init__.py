@@ -1,1 +1,1 @@
-"""What servers leave to be looked at: logs, metrics, batches."""
+"""Reads what servers produce: logs, metrics, batches."""

@@ -1,4 +1,4 @@
-"""What Synapse's own log, and the module's, say of the batches that ran."""
+"""The batches that ran, from the logs of Synapse and of the module."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MODULE_BATCH = re.compile(
 
 @attrs.frozen
 class LogLine:
-    """One line: `at_s` in seconds, of which only differences mean something."""
+    """One line. `at_s` is in seconds; only differences are meaningful."""
 
     at_s: float
     level: str
@@ -37,7 +37,7 @@ class LogLine:
 
 @attrs.frozen
 class Batch:
-    """A batch by Synapse's log: started and ended (seconds), items done and asked for."""
+    """A batch in Synapse's log: start and end (seconds), items done and requested."""
 
     update_name: str
     start_s: float
@@ -52,7 +52,7 @@ class Batch:
 
 @attrs.frozen
 class ModuleBatch:
-    """A batch by the module's log."""
+    """A batch in the module's log."""
 
     update_name: str
     at_s: float
@@ -71,9 +71,9 @@ def lines(log: str) -> Iterator[LogLine]:
 
 
 def batches(log: str, update_name: str | None = None) -> list[Batch]:
-    """Synapse's batches that ended, all or of one update."""
+    """Synapse's batches that ended, of one update or (None) of all."""
     found: list[Batch] = []
-    starts_s: dict[str, float] = {}  # databases run side by side
+    starts_s: dict[str, float] = {}  # databases run in parallel
     for line in lines(log):
         started, ended = _STARTED.search(line.text), _ENDED.search(line.text)
         if started:
@@ -92,7 +92,7 @@ def batches(log: str, update_name: str | None = None) -> list[Batch]:
 
 
 def module_batches(log: str) -> list[ModuleBatch]:
-    """The batches as the module saw them."""
+    """The batches in the module's log."""
     found = []
     for line in lines(log):
         match = _MODULE_BATCH.match(line.text)
@@ -112,19 +112,19 @@ def module_batches(log: str) -> list[ModuleBatch]:
 
 
 def has_just_ended(log: str) -> bool:
-    """Whether a batch ended within the last second: a long rest has hardly begun."""
+    """Whether a batch ended within the last second, so that a long rest has just begun."""
     found = batches(log)
     return bool(found) and time.time() - found[-1].end_s < 1
 
 
 def duty_cycle(found: list[Batch]) -> float:
-    """Share of time in batches, from the first one's start to the last one's start."""
+    """Share of the time in batches, from the first one's start to the last one's start."""
     elapsed_s = found[-1].start_s - found[0].start_s
     return sum(batch.took_s for batch in found[:-1]) / elapsed_s
 
 
 def rests_s(found: list[Batch]) -> dict[str, list[float]]:
-    """By update, the seconds between each of its batches and whichever came before it."""
+    """By update, the seconds between each of its batches and the batch before."""
     rests: dict[str, list[float]] = {}
     for before, batch in pairwise(found):
         rests.setdefault(batch.update_name, []).append(batch.start_s - before.end_s)

@@ -1,4 +1,4 @@
-"""Lines that no log must have: of lost log contexts, and of errors of the module's own."""
+"""Lines that must not be in any log: lost log contexts, and errors of the module itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from testbed.observe.log_contexts import TASK, WORD, not_of_synapse
 _AGAIN = "Re-starting finished log context"
 _STOP = "Called stop on logcontext"
 
-# Of Synapse, when a log context is lost or used after its end, and when a process of ours fails; of
-# Twisted; and of ours. Synapse's have been in a compiled part of it since 1.163.
+# From Synapse: lost or finished log contexts, failed background processes of the module. From
+# Twisted, and from the module. Synapse's are in compiled code since 1.163.
 COMPLAINTS = (
     "Expected logging context",
     "Expected previous context",
@@ -25,8 +25,8 @@ COMPLAINTS = (
 
 
 def complaints(log: str) -> list[str]:
-    """The lines that must not be there; not those about a task that Synapse loses by itself."""
-    again = (f"{_AGAIN} {TASK}-", f"{_STOP} {TASK}-")  # and nothing else that is said of it
+    """The forbidden lines, without those about a task whose context Synapse itself loses."""
+    again = (f"{_AGAIN} {TASK}-", f"{_STOP} {TASK}-")  # no other lines about it
     lines = [
         line
         for line in log.splitlines()

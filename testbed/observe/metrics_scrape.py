@@ -1,4 +1,4 @@
-"""What a metrics endpoint shows of the module."""
+"""The module's metrics from a metrics endpoint."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PREFIX = "synapse_bgthrottle_"
 
 @attrs.frozen
 class Scrape:
-    """One scrape: the module's own samples.
+    """One scrape of the module's metrics.
 
     Attributes:
         samples: name without the prefix, labels, value.
-        families: names of all metrics of the module, with the prefix, with and without samples.
+        families: names of all metrics with the prefix, with and without samples.
     """
 
     samples: list[tuple[str, dict[str, str], float]]
@@ -28,7 +28,7 @@ class Scrape:
 
     @classmethod
     def of(cls, port: int | None = None) -> Scrape:
-        """Of a server's metrics listener; without a port of this very process."""
+        """Scrape a server's metrics listener; without a port, this process."""
         if port is None:
             text = generate_latest().decode()
         else:
@@ -50,7 +50,7 @@ class Scrape:
         )
 
     def find(self, name: str, **labels: str) -> Iterator[tuple[dict[str, str], float]]:
-        """Samples of this name that have these labels, among others."""
+        """Samples of this name with at least these labels."""
         for found, has, value in self.samples:
             if found == name and labels.items() <= has.items():
                 yield has, value
@@ -59,7 +59,7 @@ class Scrape:
         return [value for _, value in self.find(name, **labels)]
 
     def value(self, name: str, **labels: str) -> float | None:
-        """Of the one sample there is; None: there is none."""
+        """The value of the only sample; None: no sample."""
         values = self.values(name, **labels)
         assert len(values) <= 1, f"{name} {labels}: {values}"
         return values[0] if values else None

@@ -1,1 +1,1 @@
-"""Describes the HTTP API in OpenAPI, by the records of the package: `make openapi`."""
+"""Makes the OpenAPI description from the package's records: `make openapi`."""

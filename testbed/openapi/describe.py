@@ -1,4 +1,4 @@
-"""The HTTP API's description in OpenAPI 3.1, made of the records: `make openapi` writes it."""
+"""The HTTP API's description in OpenAPI 3.1, made from the records: `make openapi` writes it."""
 
 import inspect
 import json
@@ -28,7 +28,7 @@ from testbed.openapi.requests import Settings
 Json = dict[str, Any]
 
 _TYPES: Mapping[Any, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
-# Where the name in the description is not that of the class.
+# Names in the description that differ from the class name.
 _NAMES = {ThrottleStatus: "Status", DatabaseStatus: "Database", ErrorAnswer: "Error"}
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _INFO = {
@@ -57,13 +57,13 @@ _RETRY_AFTER = {
 
 
 class _Schemas:
-    """The descriptions of records, each by its name, as they come to be referred to."""
+    """The descriptions of records by name, made when they are first referred to."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, Json] = {}
 
     def of(self, kind: Any, marks: tuple[Any, ...] = (), *, is_request: bool = False) -> Json:
-        """What JSON Schema says of a type with these marks."""
+        """JSON Schema of a type with these marks."""
         kind, inner = unmarked(kind)
         marks = (*marks, *inner)
         other, is_optional = without_none(kind)
@@ -75,10 +75,10 @@ class _Schemas:
         return self._described(kind, marks, is_request)
 
     def refer(self, record: Any, *, is_request: bool = False) -> Json:
-        """A reference to a record, which is described once."""
+        """A reference to a record. The record is described once."""
         name = _NAMES.get(record, record.__name__)
         if name not in self.by_name:
-            self.by_name[name] = {}  # its place, before those that it refers to
+            self.by_name[name] = {}  # take the place before the records that it refers to
             self.by_name[name] = self._record(record, is_request)
         return {"$ref": f"#/components/schemas/{name}"}
 
@@ -141,12 +141,12 @@ def _or_null(described: Json) -> Json:
 
 
 def _is_required(attribute: Attribute, is_request: bool) -> bool:
-    """An answer has all keys but those that may be left out; a request those without a default."""
+    """Answers have all keys but those that may be left out; requests, those without default."""
     return attribute.default is attrs.NOTHING if is_request else not attribute.may_be_left_out
 
 
 def description() -> Json:
-    """All of it."""
+    """The whole description."""
     schemas = _Schemas()
     paths = {f"/v1/{operation.name}": _path(operation, schemas) for operation in OPERATIONS}
     responses = {
@@ -173,7 +173,7 @@ def description() -> Json:
 
 
 def text() -> str:
-    """As the file has it."""
+    """The description as in the file."""
     return json.dumps(description(), indent=1) + "\n"
 
 

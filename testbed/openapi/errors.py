@@ -1,4 +1,4 @@
-"""The statuses of HTTP that stand for an error, each with an example."""
+"""The HTTP statuses of errors, each with an example."""
 
 import attrs
 
@@ -7,12 +7,12 @@ from synapse_bgthrottle.schema import ErrorAnswer, Problem
 
 @attrs.frozen(kw_only=True)
 class ErrorStatus:
-    """A status of HTTP that stands for an error.
+    """The HTTP status of an error.
 
     Attributes:
         status: its number.
         name: of the response in the description.
-        description: when it is answered.
+        description: when it is returned.
         example: an answer.
     """
 

@@ -1,4 +1,4 @@
-"""What can be asked of the HTTP API: each path with its parameters, its body, and an example."""
+"""The operations of the HTTP API: each path with its parameters, its body, and an example."""
 
 from typing import Any
 
@@ -24,11 +24,11 @@ from testbed.openapi import requests
 
 @attrs.frozen(kw_only=True)
 class Operation:
-    """A path and its method. Records are examples; their classes say what is allowed.
+    """A path and its method. The records are examples; their classes say what is allowed.
 
     Attributes:
         name: of the path, below the version.
-        summary: what it does, or answers.
+        summary: what it does or returns.
         query: parameters; None: it has none.
         body: of a POST; None: it is a GET.
         answer: None: any object.

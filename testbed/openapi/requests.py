@@ -1,6 +1,6 @@
-"""What the HTTP API may be asked: the bodies and the parameters of requests.
+"""Bodies and parameters that requests to the HTTP API may have.
 
-`core.levers.request` and `api.request_parsing` check them; a test holds both against this.
+`core.levers.request` and `api.request_parsing` check them; a test compares both with this.
 """
 
 from typing import Annotated, Any

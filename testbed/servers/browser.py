@@ -1,7 +1,7 @@
-"""A headless Chromium, driven with selenium; both come from elsewhere and may be missing.
+"""A headless Chromium, driven with selenium. Both may be missing.
 
 Debian has the packages `chromium` and `chromium-driver`, PyPI has `selenium` (the extra `browser`).
-Nothing is downloaded from here.
+This module downloads nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
-# As root it has no sandbox; it shall talk to nobody but the server under test.
+# As root it has no sandbox. It must not connect to anything but the server under test.
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -42,7 +42,7 @@ _FLAGS = (
 
 
 def missing() -> str | None:
-    """What there must be and is not; None: nothing."""
+    """What is missing to run a browser; None: nothing."""
     try:
         import selenium  # noqa: F401, PLC0415 - only where a browser is wanted
     except ImportError:
@@ -59,13 +59,13 @@ def _browser() -> str | None:
 
 
 class Browser:
-    """One window. What its pages asked for and complained of is kept.
+    """One window. It keeps its pages' requests and errors.
 
     Args:
-        folder: of its own: its profile.
-        size: of the window, in pixels of CSS.
-        is_dark: which colours its user prefers.
-        scale: pixels of the screen for each pixel of CSS.
+        folder: for its profile.
+        size: of the window, in CSS pixels.
+        is_dark: the user's preferred colours.
+        scale: screen pixels for each CSS pixel.
 
     Raises:
         RuntimeError: something is missing.
@@ -94,7 +94,7 @@ class Browser:
         self._requests: list[Mapping[str, Any]] = []
         self.resize(*size, scale)
         self.prefer(is_dark)
-        # Violations before any script of the page's could hear of them are heard of too.
+        # Record violations before any script of the page runs.
         self.driver.execute_cdp_cmd(
             "Page.addScriptToEvaluateOnNewDocument",
             {
@@ -105,7 +105,7 @@ class Browser:
         )
 
     def resize(self, width: int, height: int, scale: float = 1.0) -> None:
-        """As a screen of this size, be it a phone's."""
+        """Behave like a screen of this size, such as a phone's."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
@@ -117,11 +117,11 @@ class Browser:
         self.driver.get(url)
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """What a function with this body answers in the page."""
+        """The result of a function with this body, run in the page."""
         return self.driver.execute_script(script, *arguments)
 
     def text(self, selector: str = "body") -> str:
-        """What is to be seen of an element; nothing, where there is none."""
+        """The visible text of an element; empty: it does not exist."""
         script = (
             "const one = document.querySelector(arguments[0]);"
             " return one?.checkVisibility() ? one.innerText.trim() : ''"
@@ -129,7 +129,7 @@ class Browser:
         return str(self.run(script, selector))
 
     def click(self, text: str, within: str = "body") -> None:
-        """The first button whose text, as a screen reader has it, begins like this.
+        """Click the first button whose text, as a screen reader reads it, begins like this.
 
         Raises:
             LookupError: there is none.
@@ -145,7 +145,7 @@ class Browser:
         button.click()
 
     def type(self, text: str, *, into: str = "", clear: bool = False) -> None:
-        """Keys, into what has the focus unless it is named."""
+        """Type this text into an element, by default into the one with the focus."""
         from selenium.webdriver.common.by import By  # noqa: PLC0415
 
         if into:
@@ -157,15 +157,15 @@ class Browser:
         element.send_keys(text)
 
     def console(self) -> list[str]:
-        """What was written there since the last call, errors and the rest."""
+        """Console messages of all levels since the last call."""
         return [str(entry["message"]) for entry in self.driver.get_log("browser")]
 
     def violations(self) -> list[str]:
-        """Of the content security policy, in the page that is open."""
+        """Violations of the content security policy in the open page."""
         return list(self.run("return window.__violations"))
 
     def requests(self) -> list[Mapping[str, Any]]:
-        """All so far: `url`, `method`, `headers`, and `at_s`, when it was sent (monotonic)."""
+        """All requests so far: `url`, `method`, `headers`, and monotonic sending time `at_s`."""
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
@@ -174,10 +174,10 @@ class Browser:
         return list(self._requests)
 
     def wait(self, condition: Callable[[], T]) -> T:
-        """For the page to come to where the condition holds; answers what it was then.
+        """Wait until the condition holds, and return its value.
 
         Raises:
-            HangError: it does not; with what is to be seen.
+            HangError: it never does; the message has the page's text.
         """
         found: list[T] = []
 
@@ -190,7 +190,7 @@ class Browser:
         return found[0]
 
     def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """Of what is to be seen, or of the whole page."""
+        """Save the visible part, or the whole page."""
         options = {"format": "png", "captureBeyondViewport": whole}
         if whole:
             box = self.run(
@@ -211,6 +211,6 @@ class Browser:
 
 
 def origins(requests: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Who was asked for anything; data that stands in a page is nobody's."""
+    """The origins to which requests went. Data URLs have none."""
     targets = (urlsplit(request["url"]) for request in requests)
     return {f"{url.scheme}://{url.netloc}" for url in targets if url.scheme != "data"}

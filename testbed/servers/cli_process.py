@@ -1,4 +1,4 @@
-"""The command `bgthrottle` as a process of its own, against one server."""
+"""The command `bgthrottle` as a process of its own, for one server."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ COMMAND = (sys.executable, "-m", "synapse_bgthrottle.cli")
 
 @attrs.frozen
 class Command:
-    """Who calls it, and for which server.
+    """The caller of the command, and its server.
 
     Attributes:
         url: of the server.
-        token_file: has the caller's token.
+        token_file: contains the caller's token.
     """
 
     url: str
@@ -30,13 +30,13 @@ class Command:
 
     @classmethod
     def of(cls, url: str, token: str, token_file: Path) -> Command:
-        """Writes the token into the file, for its owner alone."""
+        """Write the token into the file, readable only by its owner."""
         token_file.touch(mode=0o600)
         token_file.write_text(token)
         return cls(url, token_file)
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Ours, without settings of whoever runs this, and with the server."""
+        """Our environment without the caller's settings, and with the server."""
         ours = {
             name: value for name, value in os.environ.items() if not name.startswith("BGTHROTTLE")
         }
@@ -50,7 +50,7 @@ class Command:
         }
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """To its end, without a terminal."""
+        """Run it to its end, without a terminal."""
         return subprocess.run(
             [*COMMAND, *arguments],
             env=self.environment(),
@@ -62,7 +62,7 @@ class Command:
         )
 
     def start(self, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
-        """Without a terminal; whatever it prints is in the file."""
+        """Start it without a terminal; its output goes into the file."""
         with output.open("wb") as file:
             return subprocess.Popen(
                 [*COMMAND, *arguments],

@@ -1,4 +1,4 @@
-"""Small disks, and what fills them. Each is a context: it ends with the block."""
+"""Small disks, and how to fill them. Each is a context manager, and ends with its block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def small_disk(folder: Path, size_mib: int) -> Iterator[Path]:
-    """A disk of this size, in memory, at this folder.
+    """A disk of this size in memory, mounted at this folder.
 
     Raises:
         PermissionError: mounting is not allowed here.
@@ -28,7 +28,7 @@ def small_disk(folder: Path, size_mib: int) -> Iterator[Path]:
 
 @contextmanager
 def full(folder: Path) -> Iterator[None]:
-    """No byte is free where this folder is: to be used in one of `small_disk` only."""
+    """Fill the disk of this folder completely: only for one of `small_disk`."""
     filler = folder / "filler"
     try:
         for size in (1 << 20, 1 << 12, 1):

@@ -1,4 +1,4 @@
-"""Endpoints for the HTTP check, which behave as none should."""
+"""Badly behaving endpoints for the HTTP check."""
 
 import socket
 import threading
@@ -8,19 +8,19 @@ from contextlib import contextmanager, suppress
 
 HANG_S = 30.0
 _MOST_SENT = 1 << 30
-_MOST_IN_BUFFERS = 1 << 25  # of the system
+_MOST_IN_BUFFERS = 1 << 25  # of the operating system
 
 Behaviour = Callable[[socket.socket], object]
 
 
 class Endpoint:
-    """Answers each connection by a behaviour.
+    """Answers each connection with a behaviour.
 
     Attributes:
-        asked: the requests, as they came.
-        ended: set once a connection has ended, as seen from here, and no more was read of it than
-            the system keeps.
-        ended_count: how many have.
+        asked: the requests, as received.
+        ended: set once the client has closed a connection, without reading more of it than fits
+            into the system's buffers.
+        ended_count: number of such connections.
     """
 
     def __init__(self, behave: Behaviour) -> None:

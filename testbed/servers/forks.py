@@ -1,9 +1,8 @@
-"""Processes of Synapse that are forked from one that has imported it: each saves two CPU seconds.
+"""Synapse processes forked from one that has imported Synapse: each saves two CPU seconds.
 
-As Synapse's own `complement_fork_starter` does it: until the fork there is no reactor, only a
-stand-in. The fork server is `python -m testbed.servers.forks`; it reads a request from each
-connection,
-answers the process id, and the status once the process has ended. It never imports our module.
+This works like Synapse's `complement_fork_starter`: until the fork there is only a stand-in for the
+reactor. The fork server is `python -m testbed.servers.forks`. It reads a request from each
+connection and answers the process id, and later the exit status. It never imports our module.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _PROXY = "synapse.app.complement_fork_proxied_reactor"
 
 
 def is_possible() -> bool:
-    """Whether this Synapse has the stand-in, and measures the reactor that comes after it."""
+    """Whether this Synapse has the stand-in, and measures the reactor that replaces it."""
     if sys.platform != "linux" or importlib.util.find_spec(_PROXY) is None:
         return False
     spec = importlib.util.find_spec("synapse.metrics._reactor_metrics")
@@ -40,11 +39,11 @@ def is_possible() -> bool:
 
 
 class ForkedProcess:
-    """As much of a Popen as is used; it ends with the fork server.
+    """The needed part of Popen's interface; the process ends with the fork server.
 
     Attributes:
         pid: its id.
-        returncode: as Popen has it; None: it runs.
+        returncode: as in Popen; None: it runs.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -74,14 +73,14 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
     def _ended(self) -> None:
-        # Without a status the fork server was killed, and this one with it.
+        # Without a status the fork server was killed, and this process with it.
         self.returncode = int(self._answers.readline() or -signal.SIGKILL)
         self._answers.close()
         self._connection.close()
 
 
 class ForkServer:
-    """The fork server, started once it is needed; the folder is its own."""
+    """The fork server, started when first needed; the folder is its own."""
 
     def __init__(self, folder: Path, command: list[str]) -> None:
         self._path = folder / "socket"
@@ -90,7 +89,7 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def launch(self, app: str, options: list[str], folder: Path, output: Path) -> ForkedProcess:
-        """Start a process of Synapse with these options in this folder."""
+        """Start a Synapse process with these options in this folder."""
         if self._process is None:
             self._start()
         connection = socket.socket(socket.AF_UNIX)
@@ -100,7 +99,7 @@ class ForkServer:
         return ForkedProcess(connection)
 
     def stop(self) -> None:
-        """It, and all that it forked."""
+        """End it and all processes that it forked."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -114,21 +113,21 @@ class ForkServer:
 
 
 def main(path: str) -> None:
-    """Serve; in a child, run what was asked for and end as it ends."""
-    # Whoever imports this module need not have Synapse, nor get its stand-in.
+    """Serve; in a child, run the requested process and end like it."""
+    # Imported here, because users of this module need neither Synapse nor its stand-in.
     reactor: Any = importlib.import_module(_PROXY).ProxiedReactor()
     importlib.import_module("twisted.internet.main").installReactor(reactor)
     for app in APPS:
         importlib.import_module(app)
     gc.collect()
-    gc.freeze()  # pages that no collection writes to are shared
+    gc.freeze()  # pages that the garbage collector never writes to stay shared
     request = _child_request(path)
     if request is not None:
         _become(reactor, *request)
 
 
 def _child_request(path: str) -> list[Any] | None:
-    """Fork for each request: in a child, what it is to be. Only a child comes back."""
+    """Fork for each request. Only returns in a child, with its request."""
     ended, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -137,7 +136,7 @@ def _child_request(path: str) -> list[Any] | None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{path}.new")
     listener.listen()
-    os.rename(f"{path}.new", path)  # who sees it can connect
+    os.rename(f"{path}.new", path)  # once the path exists, clients can connect
     while True:
         both: list[Any] = [listener, ended]
         readable, _, _ = select.select(both, [], [])
@@ -167,7 +166,7 @@ def _tell_ended(connections: dict[int, socket.socket]) -> None:
         if not process_id:
             return
         connection = connections.pop(process_id)
-        with suppress(OSError):  # nobody asks any more
+        with suppress(OSError):  # the client may be gone
             connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
         connection.close()
 
@@ -175,7 +174,7 @@ def _tell_ended(connections: dict[int, socket.socket]) -> None:
 def _become(
     reactor: Any, app: str, options: list[str], folder: str, output: str, env: dict[str, str]
 ) -> None:
-    """Run a process of Synapse as if it had been started so."""
+    """Become a Synapse process, as if it had been started directly."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it ends with the fork server
     os.setsid()
     os.chdir(folder)

@@ -20,8 +20,8 @@ class MatrixClient:
 
     Args:
         url: of the server.
-        token: the user's.
-        timeout_s: how long an answer is waited for.
+        token: the user's token.
+        timeout_s: how long to wait for an answer.
     """
 
     def __init__(self, url: str, token: str = "", timeout_s: float = HANG_S) -> None:
@@ -34,7 +34,7 @@ class MatrixClient:
         self._transactions = itertools.count()
 
     def impatient(self) -> MatrixClient:
-        """The same user as most clients are: an answer that takes longer is none."""
+        """The same user with the time-out of most clients."""
         return MatrixClient(self.url, self.token, timeout_s=30)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -78,7 +78,7 @@ class MatrixClient:
         return cls(url, answer["access_token"])
 
     def create_room(self, name: str, alias: str | None = None) -> str:
-        """A room of one's own; with an alias (its local part), one that everybody may join."""
+        """A private room; with an alias (its local part), one that everybody may join."""
         public = {"preset": "public_chat", "room_alias_name": alias} if alias else {}
         body = {"name": name, **public}
         room_id: str = self.call("POST", "/_matrix/client/v3/createRoom", body)["room_id"]
@@ -92,7 +92,7 @@ class MatrixClient:
         self.call("PUT", path, {"msgtype": "m.text", "body": text})
 
     def set_updates_enabled(self, enabled: bool) -> None:
-        """The server's own switch for background updates (administrators only)."""
+        """Set Synapse's own switch for background updates (administrators only)."""
         path = "/_synapse/admin/v1/background_updates/enabled"
         self.call("POST", path, {"enabled": enabled})
 

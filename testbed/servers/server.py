@@ -1,4 +1,4 @@
-"""A real Synapse, in a folder of its own, on 127.0.0.1 and free ports; and its workers."""
+"""A real Synapse in a folder of its own, on 127.0.0.1 and free ports, and its workers."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class SynapseServer(SynapseProcess):
     """A main process, on SQLite unless `extra` says otherwise.
 
     Args:
-        folder: of its own; database, configuration and log are in it.
-        module_config: the module's configuration; None leaves the module out.
-        extra: further keys of homeserver.yaml, which win.
+        folder: for its database, configuration and log.
+        module_config: the module's configuration; None: without the module.
+        extra: further keys of homeserver.yaml, which take precedence.
         redis_port: for a server with workers.
-        event_writer: the name of the worker that writes events; None: the main process does.
-        module_log_level: how much the module logs.
-        metrics_port: where it shows its metrics; None: nowhere.
-        python: of another virtual environment, with another Synapse; None: ours.
+        event_writer: name of the worker that writes events; None: the main process.
+        module_log_level: of the module.
+        metrics_port: for its metrics; None: no metrics.
+        python: of another virtual environment with another Synapse; None: ours.
 
     Attributes:
         replication_ports: of workers that write, by name.
@@ -102,14 +102,14 @@ class SynapseServer(SynapseProcess):
         self.config_path.write_text(yaml.safe_dump(config))
 
     def configure_module(self, module_config: Mapping[str, Any]) -> None:
-        """Another configuration of the module, from the next start on."""
+        """Set another configuration of the module, for the next start."""
         config = yaml.safe_load(self.config_path.read_text())
         config["modules"] = [{"module": MODULE, "config": dict(module_config)}]
         self.config_path.write_text(yaml.safe_dump(config))
 
 
 class SynapseWorker(SynapseProcess):
-    """A generic worker of a server that was made with a Redis."""
+    """A generic worker of a server that has a Redis."""
 
     def __init__(self, main: SynapseServer, name: str, metrics_port: int | None = None) -> None:
         port = free_port()

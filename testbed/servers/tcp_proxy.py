@@ -1,4 +1,4 @@
-"""A TCP proxy on 127.0.0.1, whose connections can be reset, or carry nothing for a while."""
+"""A TCP proxy on 127.0.0.1, whose connections can be reset or blocked."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typing_extensions import Self
 from testbed.servers.process import free_port
 from testbed.waiting import HANG_S
 
-# Closing then sends RST instead of FIN, and throws away what was not sent.
+# On close, send RST instead of FIN, and drop unsent data.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class TcpProxy:
-    """Passes on what comes to `port` to another port of this machine; a context.
+    """Forwards connections from `port` to another port of this machine; a context manager.
 
     Attributes:
         port: where it listens.
@@ -37,19 +37,19 @@ class TcpProxy:
         self._writers: set[asyncio.StreamWriter] = set()
 
     def lead(self, config_path: Path) -> None:
-        """From its next start on, the server with this homeserver.yaml reaches PostgreSQL by us."""
+        """Make the server with this homeserver.yaml use the proxy from its next start on."""
         config = yaml.safe_load(config_path.read_text())
         for database in (config.get("databases") or {"": config["database"]}).values():
             database["args"]["port"] = self.port
         config_path.write_text(yaml.safe_dump(config))
 
     def reset(self) -> int:
-        """Reset all connections, at both of their ends; how many ends there were."""
+        """Reset all connections at both ends. Returns the number of ends."""
         return int(self._run(self._reset()))
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """Nothing comes through, and nobody is told: as if a cable had been pulled."""
+        """Forward nothing and report no error, like a pulled cable."""
         self._loop.call_soon_threadsafe(self._open.clear)
         try:
             yield
@@ -77,7 +77,7 @@ class TcpProxy:
         self._writers.add(writer)
         try:
             there = await asyncio.open_connection("127.0.0.1", self._target_port)
-        except OSError:  # nobody listens there
+        except OSError:  # nothing listens there
             self._end(writer)
             return
         self._writers.add(there[1])

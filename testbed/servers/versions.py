@@ -1,4 +1,4 @@
-"""The Synapse that is installed here, and what it has."""
+"""The installed version of Synapse, and its features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SYNAPSE = version("matrix-synapse")
 
 
 def is_at_least(major: int, minor: int) -> bool:
-    """Whether the installed Synapse is this version, or newer."""
+    """Whether the installed Synapse is this version or newer."""
     return tuple(map(int, SYNAPSE.split(".")[:2])) >= (major, minor)
 
 
@@ -17,5 +17,5 @@ def has_module(name: str) -> bool:
     """Whether it has this Python module."""
     try:
         return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # what is now a package was once a module
+    except ModuleNotFoundError:  # a parent package may be a plain module in this version
         return False

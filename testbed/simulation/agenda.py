@@ -1,4 +1,4 @@
-"""Virtual time: what is to happen when. The same actions in the same order give the same run."""
+"""Virtual time: scheduled actions. The same actions in the same order give the same run."""
 
 import heapq
 from collections.abc import Callable
@@ -7,10 +7,10 @@ Action = Callable[[], None]
 
 
 class Agenda:
-    """Actions in order of time; of two for the same instant, the one noted first goes first.
+    """Actions in order of time. At the same instant, the one scheduled first comes first.
 
     Attributes:
-        now_s: the time, which begins at 0 and moves only in `run_until`.
+        now_s: the time. It starts at 0 and only moves in `run_until`.
     """
 
     def __init__(self) -> None:
@@ -19,12 +19,12 @@ class Agenda:
         self._actions: list[tuple[float, int, Action]] = []
 
     def after(self, delay_s: float, action: Action) -> None:
-        """Note an action for `delay_s` from now; there is no way to cross it out."""
+        """Schedule an action in `delay_s`; it cannot be cancelled."""
         self._noted += 1
         heapq.heappush(self._actions, (self.now_s + max(delay_s, 0.0), self._noted, action))
 
     def run_until(self, end_s: float) -> None:
-        """Do all that is noted until then, and what comes of it."""
+        """Run all actions until then, with those that they schedule."""
         while self._actions and self._actions[0][0] <= end_s:
             self.now_s, _, action = heapq.heappop(self._actions)
             action()

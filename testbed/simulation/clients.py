@@ -1,4 +1,4 @@
-"""The clients: requests in an open loop, each from its arrival to its answer."""
+"""Clients: requests in an open loop, each from its arrival to its answer."""
 
 import math
 
@@ -7,7 +7,7 @@ from testbed.simulation.model import ClientsModel, RequestKind, Uniform
 from testbed.simulation.process import Process, Step
 from testbed.simulation.record import Record, Request
 
-# Requests that have been in flight for longer are not waited for, as the server sees it.
+# The server does not count requests in progress for longer than this.
 _LONGEST_WAIT_S = 1.0
 
 _LONG_POLL_LASTS_S = 30.0
@@ -15,11 +15,11 @@ _LONG_POLL_WORK_S = 0.001
 
 
 class Clients:
-    """Sends requests and keeps what the server itself can see of them.
+    """Sends requests, and keeps what the server itself can see of them.
 
     Attributes:
-        answered: how many requests but long polls the server has answered so far.
-        responses: by kind, the time that the server took for them, and how many.
+        answered: requests answered so far, without long polls.
+        responses: total time and number of responses, by kind.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Clients:
             self._agenda.after(begin_s, self._long_poll)
 
     def young(self) -> int:
-        """Requests in the server that somebody waits for, as it counts them."""
+        """Requests in progress that the server counts."""
         after_s = self._agenda.now_s - _LONGEST_WAIT_S
         return sum(seen_s > after_s for seen_s in self._seen_s.values())
 
@@ -49,8 +49,8 @@ class Clients:
         return -mean * math.log(1 - self._draw())
 
     def _next_arrival(self) -> None:
-        # Thinning: arrivals at the highest rate, of which the right share is kept. All is drawn
-        # here, so that the same requests come whatever the server does.
+        # Thinning: arrivals come at the highest rate, and the right share is kept. All random
+        # values are drawn here, so that the requests do not depend on the server.
         load = self._model.load
         gap_s = self._exponential(1 / load.most_per_s)
         kept, chosen = self._draw(), self._draw() * self._shares

@@ -9,13 +9,13 @@ from testbed.simulation.model import Uniform
 
 @attrs.frozen(kw_only=True)
 class Plant:
-    """A server whose pressure is p = f + g u, as it was some looks ago, with noise.
+    """A server whose pressure is p = f + g u, delayed and with noise.
 
     Attributes:
-        foreground: f, what others make of the pressure, at a look.
-        gain: g, what a duty cycle of 1 adds.
-        delay: how many looks old the pressure is that a look sees.
-        noise_ratio: a pressure is seen up to this share too high or too low.
+        foreground: f, the pressure that others cause, by look.
+        gain: g, the pressure that a duty cycle of 1 adds.
+        delay: the age of the measured pressure, in looks.
+        noise_ratio: largest relative error of the measured pressure.
     """
 
     foreground: Callable[[int], float]
@@ -27,7 +27,7 @@ class Plant:
 def course(
     plant: Plant, law: Callable[[float], float], looks: int, draw: Uniform, start: float = 0.1
 ) -> Iterator[tuple[float, float]]:
-    """Each look's true pressure and the duty cycle that the law answers to what it sees."""
+    """For each look, the true pressure and the duty cycle that the law chooses."""
     ratio, past = start, [plant.foreground(0) + plant.gain * start] * plant.delay
     for look in range(looks):
         pressure = plant.foreground(look) + plant.gain * ratio

@@ -1,4 +1,4 @@
-"""Very many iterations of the decision code alone, with signals that say anything."""
+"""Very many iterations of the decision code alone, with arbitrary signals."""
 
 from synapse_bgthrottle.core.adaptive.experiment import LONGEST_HUSH_S
 from synapse_bgthrottle.core.scheduling.decision import Conditions
@@ -12,13 +12,13 @@ _LOOK_EVERY_S = 0.25
 _LONGEST_BATCH_S = 0.1
 _BUSY_SHARE = 0.3
 
-# What is explained: the longest pause after a moment of work, or a rest at the least duty cycle of
-# 1 % after a batch of 0.1 s; a gap, a panic, and some to spare.
+# Longest legitimate wait: the longest pause after a moment of work, or a rest at the least duty
+# cycle of 1 % after a batch of 0.1 s; then a gap, a panic, and a margin.
 MOST_EXPLAINED_S = max(LONGEST_HUSH_S, 0.1 * 99) + 2.0 + 2.0 + 1.0
 
 
 def longest_wait_s(throttle: Throttle, iterations: int, draw: Uniform) -> float:
-    """The longest that one of so many batches of 0.1 s at most had to wait."""
+    """The longest wait of so many batches of at most 0.1 s."""
     now_s = look_s = pool_wait_s = responses_s = longest_s = 0.0
     received = 0
     for number in range(iterations):
@@ -27,7 +27,7 @@ def longest_wait_s(throttle: Throttle, iterations: int, draw: Uniform) -> float:
         while True:
             if now_s >= look_s:
                 look_s = now_s + _LOOK_EVERY_S
-                # From calm to very bad, by turns that are longer than what is smoothed.
+                # From calm to very bad, in periods longer than the smoothing.
                 mood = draw() ** 3 if number // 1000 % 2 else draw() ** 0.2 * 10
                 received += int(mood * 10)
                 pool_wait_s += mood * 0.1

@@ -1,4 +1,4 @@
-"""What may go wrong with samples of soft signals: they are missing, late, frozen, or lie."""
+"""Faults of samples of soft signals: missing, late, frozen, or false."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -8,10 +8,10 @@ import attrs
 
 from synapse_bgthrottle.core.signals.samples import Sample
 
-# What comes of one sample: usually one.
+# Turns one sample into those that arrive: usually one.
 Fault = Callable[[Sample], Iterable[Sample]]
 
-# What soft signals are read from: these may slow an update down, never hold it.
+# Fields of soft signals: these may slow an update down, but never hold it.
 _SOFT = frozenset(
     {
         "timer_late_s",
@@ -28,27 +28,27 @@ _SOFT = frozenset(
 
 
 def healthy(sample: Sample) -> Iterable[Sample]:
-    """Nothing goes wrong."""
+    """No fault."""
     return (sample,)
 
 
 def lost(sample: Sample) -> Iterable[Sample]:
-    """No sample ever comes."""
+    """No sample arrives."""
     return ()
 
 
 def blind(sample: Sample) -> Iterable[Sample]:
-    """Samples come, but nothing can be seen in them."""
+    """Samples arrive without any value."""
     return (_with(sample, None),)
 
 
 def lying(value: float) -> Fault:
-    """Everything that is read has this value: 0, a negative one, nan, inf."""
+    """Every value is this one: 0, negative, nan or inf."""
     return lambda sample: (_with(sample, value),)
 
 
 def frozen() -> Fault:
-    """Every sample says what the first one of its kind said, at its own time."""
+    """Every sample has the values of the first one of its kind, with its own time."""
     first: dict[type[Sample], Sample] = {}
 
     def fault(sample: Sample) -> Iterable[Sample]:
@@ -59,7 +59,7 @@ def frozen() -> Fault:
 
 
 def flapping(period: int, low: float = 0.0, high: float = 1e6) -> Fault:
-    """So many samples say that all is well, as many that nothing is, and so on."""
+    """So many samples are good, as many are bad, and so on."""
     seen = 0
 
     def fault(sample: Sample) -> Iterable[Sample]:
@@ -82,14 +82,14 @@ def delayed(samples: int) -> Fault:
 
 
 def _with(sample: Sample, value: float | None) -> Sample:
-    """The sample with this value wherever it says something."""
+    """The sample with all its values replaced by this one."""
     changes: dict[str, Any] = {}
     for field in attrs.fields(type(sample)):
         if field.name not in _SOFT:
             continue
         if field.name == "responses":
             changes[field.name] = None if value is None else {"a_kind": (value, value)}
-        elif field.name == "timer_late_s":  # it is always read
+        elif field.name == "timer_late_s":  # it always has a value
             changes[field.name] = math.nan if value is None else value
         else:
             changes[field.name] = value

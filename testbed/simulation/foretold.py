@@ -1,4 +1,4 @@
-"""What the time left is told to be in a run, look by look, and how long it then took."""
+"""The time left that is estimated during a run, and how long the run really took."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WALL_S = 1_767_603_600.0
 
 @attrs.frozen
 class Told:
-    """At a time: the estimate, how much was left, the update, and the time in batches so far."""
+    """One estimate: time, estimate, items left, time in batches, slope, and clients' share."""
 
     at_s: float
     estimate: Estimate
@@ -38,7 +38,7 @@ class Told:
 
 
 class _Watched(Throttle):
-    """One whose clients are watched, as the module does it."""
+    """A throttle whose clients are recorded by hour of the week, as in the module."""
 
     def __init__(self, config: Config, facts: Facts) -> None:
         super().__init__(config, Settings(), facts)
@@ -51,10 +51,10 @@ class _Watched(Throttle):
 
 
 class Foretold:
-    """A run of an update under a throttle, in which the time left is told at each look.
+    """A run of an update under a throttle, with an estimate of the time left at each look.
 
     Attributes:
-        told: so far.
+        told: the estimates so far.
         world: the run.
     """
 
@@ -79,11 +79,11 @@ class Foretold:
 
     @property
     def state(self) -> UpdateState:
-        """Of the update."""
+        """The update's state."""
         return self._throttle.updates[DATABASE, self._update.name]
 
     def run(self, end_s: float) -> float | None:
-        """Go on until then, or until the update is done; answers when that was."""
+        """Run until then, or until the update is done. Returns when that was."""
         now_s = self.world.agenda.now_s
         while now_s < end_s:
             now_s = min(now_s + LOOK_EVERY_S, end_s)

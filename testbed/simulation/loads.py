@@ -1,4 +1,4 @@
-"""How many requests a second come in, over time."""
+"""Requests per second over time."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ class Load:
     """A rate over time.
 
     Attributes:
-        most_per_s: never exceeded.
+        most_per_s: upper bound.
         per_s: the rate at a time in seconds.
     """
 
@@ -19,7 +19,7 @@ class Load:
 
 
 def steady(rate_per_s: float) -> Load:
-    """Always the same."""
+    """A constant rate."""
     return Load(rate_per_s, lambda now_s: rate_per_s)
 
 
@@ -32,7 +32,7 @@ def step(at_s: float, before_per_s: float, after_per_s: float) -> Load:
 
 
 def bursts(period_s: float, low_per_s: float, high_per_s: float, share: float = 0.5) -> Load:
-    """For this share of each period, at its end, the high rate; else the low one."""
+    """The high rate for this share of each period, at its end; otherwise the low one."""
     return Load(
         max(low_per_s, high_per_s),
         lambda now_s: low_per_s if now_s % period_s < period_s * (1 - share) else high_per_s,

@@ -1,4 +1,4 @@
-"""What is modelled, as numbers: a server, its clients, an update. Plain data."""
+"""The modelled server, its clients and an update, as numbers. Plain data."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,10 @@ import attrs
 
 from testbed.simulation.loads import Load
 
-# A number from 0 (included) to 1 (not included), another one each time: `random.Random(0).random`.
+# Returns a random number from 0 (included) to 1 (excluded), such as `random.Random(0).random`.
 Uniform = Callable[[], float]
 
-# Independent ones by name, so that what one part draws does not change what another one gets.
+# Independent random numbers by name, so that one part's draws do not change another's.
 Streams = Callable[[str], Uniform]
 
 
@@ -18,14 +18,14 @@ class ServerModel:
     """The machines and processes.
 
     Attributes:
-        cores: of the machine with the server.
-        database_cores: of the database's own machine; None: it is on the same one.
+        cores: of the server's machine.
+        database_cores: of the database's own machine; None: the same machine.
         round_trip_s: to the database and back.
-        connections: of the pool; 1 is SQLite, where a batch keeps everybody out.
-        lock_contention_ratio: how much Python in the reactor and in database threads gets in each
-            other's way; 1: they take turns.
-        thread_weight: what a thread gets of the interpreter while the reactor wants it too, against
-            the reactor's 1. More than 1, as a thread keeps the lock for 5 ms at a time.
+        connections: of the pool; 1: SQLite, where a batch blocks all others.
+        lock_contention_ratio: how much Python in the reactor and in database threads block each
+            other; 1: they take turns.
+        thread_weight: a thread's share of the interpreter while the reactor wants it too, relative
+            to the reactor's 1. It is more than 1 if a thread keeps the lock for 5 ms at a time.
         clients_elsewhere: whether a worker process serves the clients.
     """
 
@@ -40,15 +40,15 @@ class ServerModel:
 
 @attrs.frozen(kw_only=True)
 class RequestKind:
-    """A kind of request, by its means; each part of each request is drawn (exponential).
+    """A kind of request by its mean values; each part of each request is drawn (exponential).
 
     Attributes:
-        name: as its servlet is called.
-        share: of all requests, against the other kinds' shares.
+        name: name of its servlet.
+        share: of all requests, relative to the other kinds' shares.
         reactor_s: work in the reactor, half of it before the transaction and half after.
         thread_s: work in the database thread's Python.
-        database_s: work in the database. 0 with no `thread_s`: there is no transaction.
-        exact: whether each request takes just the means.
+        database_s: work in the database. 0 with no `thread_s`: no transaction.
+        exact: whether each request has exactly the mean values.
     """
 
     name: str
@@ -65,12 +65,12 @@ class RequestKind:
 
 @attrs.frozen(kw_only=True)
 class ClientsModel:
-    """Who uses the server.
+    """The users of the server.
 
     Attributes:
         kinds: of requests.
         load: requests per second over time.
-        long_polls: clients that always have a request waiting, each renewed after 30 s.
+        long_polls: clients with a permanently waiting request, renewed after 30 s.
     """
 
     kinds: tuple[RequestKind, ...]
@@ -86,10 +86,10 @@ class UpdateModel:
         name: of the update.
         reactor_s, thread_s, database_s: mean work for one item, by place.
         overhead_thread_s, overhead_database_s: work for each batch, whatever its size.
-        cost_factor: what an item costs at a time, as a multiple.
+        cost_factor: factor of an item's cost at a time.
         dear_share, dear_factor: this share of the items costs so many times as much.
-        items: how many there are; inf: no end.
-        reactor_slice_s: longest time in the reactor at a stretch.
+        items: number of items; inf: no end.
+        reactor_slice_s: longest uninterrupted time in the reactor.
     """
 
     name: str = "an_update"

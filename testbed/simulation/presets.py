@@ -1,15 +1,15 @@
-"""Servers, clients and updates to try laws on.
+"""Servers, clients and updates for trials of laws.
 
-`TWO_CORES` with `REALISTIC` requests, 15 a second, and the updates are calibrated: the updates'
-speed, and what they cost clients without a throttle, are what was measured on a real server of two
-cores that shared them with its database and the source of the load.
+`TWO_CORES`, `REALISTIC` requests at 15 a second, and the updates are calibrated. The updates' speed
+and their harm without a throttle were measured on a real server of two cores, which it shared with
+its database and the source of the load.
 """
 
 from types import MappingProxyType
 
 from testbed.simulation.model import RequestKind, ServerModel, UpdateModel
 
-# The source of the load had about half a core.
+# The source of the load took about half a core.
 TWO_CORES = ServerModel(cores=1.5)
 SQLITE = ServerModel(cores=1.5, connections=1, round_trip_s=0.0)
 SPARE_CORES = ServerModel(cores=4.0, database_cores=8.0, round_trip_s=0.0005)
@@ -27,13 +27,13 @@ REALISTIC = (
 )
 LIGHT = (RequestKind(name="whoami", reactor_s=0.002, thread_s=0.0003, database_s=0.0003),)
 
-# In the database and in the Python of its thread.
+# Works in the database and in the Python of its thread.
 EVENT_SEARCH = UpdateModel(name="event_search", thread_s=35e-6, database_s=37e-6)
-# In the reactor.
+# Works in the reactor.
 EVENT_RESIGN = UpdateModel(
     name="event_resign", reactor_s=0.55e-3, database_s=0.09e-3, reactor_slice_s=0.02
 )
-# In the database alone.
+# Works in the database alone.
 STATE_KEYS = UpdateModel(name="events_populate_state_key_rejections", database_s=23e-6)
 
 UPDATES = MappingProxyType(

@@ -15,8 +15,8 @@ class Totals:
     """Sums and counts that only grow, as a process exports them.
 
     Attributes:
-        tick_s, ticks: time that turns of the reactor took, and how many.
-        pool_wait_s, pool_waits: time that transactions waited for a connection, and how many.
+        tick_s, ticks: time of the reactor's turns, and their number.
+        pool_wait_s, pool_waits: time that transactions waited for a connection, and their number.
         transactions: transactions that ended.
     """
 
@@ -31,7 +31,7 @@ class DatabaseServer:
     """The database's own processes.
 
     Attributes:
-        foreground: sessions at work for anybody but us, now.
+        foreground: sessions that work for others at present.
     """
 
     def __init__(self, agenda: Agenda, processors: Processors, round_trip_s: float) -> None:
@@ -42,7 +42,7 @@ class DatabaseServer:
         self._round_trip_s = round_trip_s
 
     def query(self, work_s: float, ours: bool, done: Action) -> None:
-        """One trip to the database, of this much work there."""
+        """One round trip to the database, with this much work there."""
 
         def begin() -> None:
             self.foreground += not ours
@@ -85,19 +85,19 @@ class Process:
         self._turning = False
 
     def turn(self, work_s: float, done: Action, begun: Action | None = None) -> None:
-        """A turn of the reactor, behind all those that are due; `begun` is called as it starts."""
+        """A turn of the reactor, after all those that are due; `begun` is called at its start."""
         self._turns.append((work_s, done, begun))
         if not self._turning:
             self._next_turn()
 
     def timer(self, delay_s: float, work_s: float, action: Action) -> None:
-        """After the delay, and when the reactor comes to it, do this much work, then the action."""
+        """After the delay, when the reactor comes to it, do this work, then the action."""
         self._agenda.after(delay_s, lambda: self.turn(work_s, action))
 
     def transaction(
         self, steps: Sequence[Step], ours: bool, done: Action, begun: Action | None = None
     ) -> None:
-        """Wait for a connection (then `begun`), and go through the steps in a thread."""
+        """Wait for a connection (then call `begun`), and run the steps in a thread."""
         asked_s = self._agenda.now_s
 
         def begin() -> None:

@@ -1,7 +1,7 @@
-"""The cores of one machine, shared alike by whatever is runnable (processor sharing).
+"""The cores of one machine, shared equally by all runnable jobs (processor sharing).
 
-With n runnable jobs on c cores each runs at the speed min(1, c/n). Jobs of one Python process
-that need its interpreter's lock are a `Lane`, which has the work of about one core at most.
+With n runnable jobs on c cores each runs at the speed min(1, c/n). Jobs that share the lock of one
+Python interpreter are a `Lane`, which uses about one core at most.
 """
 
 import heapq
@@ -9,7 +9,7 @@ import math
 
 from testbed.simulation.agenda import Action, Agenda
 
-# What is left of a job by rounding, or else of sums that are large by then.
+# Limits of rounding errors: absolute, and relative to large sums.
 _NOTHING_S = 1e-12
 _ROUNDING = 4
 
@@ -17,22 +17,22 @@ _ROUNDING = 4
 class Lane:
     """Jobs that share something besides the cores.
 
-    With contention k, n of them have the work of 1 + (n - 1)(1 - k) cores at most: with 0 they are
-    independent, with 1 they take turns, as threads do that need the same lock all of the time.
+    With contention k, n of them use 1 + (n - 1)(1 - k) cores at most. With 0 they are independent.
+    With 1 they take turns, like threads that always need the same lock.
 
     Attributes:
-        runnable: how many cores its jobs can use.
+        runnable: number of cores that its jobs can use.
     """
 
     def __init__(self, contention_ratio: float) -> None:
         self.runnable = 0.0
         self._contention_ratio = contention_ratio
         self._weight = 0.0
-        self._served_s = 0.0  # to a job of weight 1 that has always been there
+        self._served_s = 0.0  # service to a job of weight 1 that has always been there
         self._jobs: list[tuple[float, int, float, Action]] = []
 
     def add(self, number: int, work_s: float, weight: float, done: Action) -> None:
-        """A job begins; it gets service by its weight, as long as there are others."""
+        """A job begins. Jobs share the lane's service by weight."""
         if not self._jobs:
             self._served_s = 0.0  # keeps the sums small, and so exact
         self._weight += weight
@@ -40,19 +40,19 @@ class Lane:
         self._count()
 
     def advance(self, cores_time_s: float) -> None:
-        """Serve its jobs, together, for this much of a core's time."""
+        """Serve its jobs together for this much of a core's time."""
         if self._jobs:
             self._served_s += cores_time_s / self._weight
 
     def needs_s(self) -> float:
-        """Time of a core until the next of its jobs is done; inf where there is none."""
+        """Core time until the next of its jobs is done; inf: it has no jobs."""
         if not self._jobs:
             return math.inf
         left_s = self._jobs[0][0] - self._served_s
         return left_s * self._weight if left_s > 0.0 else 0.0
 
     def finished(self) -> Action | None:
-        """Take out a job that is done, and tell what is to happen then."""
+        """Remove a job that is done, and return its action."""
         if not self._jobs:
             return None
         left_s = self._jobs[0][0] - self._served_s
@@ -73,7 +73,7 @@ class Processors:
     """The cores of one machine.
 
     Attributes:
-        busy_s: time of cores spent so far.
+        busy_s: core time used so far.
     """
 
     def __init__(self, agenda: Agenda, cores: float) -> None:
@@ -87,12 +87,12 @@ class Processors:
         self._speed = 0.0
 
     def lane(self, contention_ratio: float = 0.0) -> Lane:
-        """A new group of jobs on this machine."""
+        """Make a new group of jobs on this machine."""
         self._lanes.append(Lane(contention_ratio))
         return self._lanes[-1]
 
     def run(self, lane: Lane, work_s: float, done: Action, weight: float = 1.0) -> None:
-        """Do this much work in the lane, then `done`."""
+        """Do this much work in the lane, then call `done`."""
         self._advance()
         self._number += 1
         lane.add(self._number, work_s, weight, done)
@@ -118,16 +118,16 @@ class Processors:
                 if lane_s < left_s:
                     left_s = lane_s
         if runnable:
-            # Until the next plan.
+            # Valid until the next plan.
             self._speed = self._cores / runnable if runnable > self._cores else 1.0
-            # Some time must pass, or it would wake at the same moment again and again.
+            # Some time must pass, or it would wake at the same moment forever.
             shortest_s = _ROUNDING * math.ulp(self._agenda.now_s)
             delay_s = max(left_s / self._speed, shortest_s)
             self._agenda.after(delay_s, lambda: self._wake(version))
 
     def _wake(self, version: int) -> None:
         if version != self._version:
-            return  # something has begun or ended since this was planned
+            return  # outdated: a job has begun or ended since
         self._advance()
         for lane in self._lanes:
             while lane.runnable and (done := lane.finished()) is not None:

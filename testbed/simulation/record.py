@@ -1,4 +1,4 @@
-"""What happened in a run, and the figures by which laws are compared."""
+"""What happened in a run, and the figures that compare laws."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from synapse_bgthrottle.core.scheduling.decision import Cause
 
 @attrs.frozen
 class Request:
-    """An answered request: when it came, how long the client waited, and its kind."""
+    """An answered request: its arrival, the client's wait, and its kind."""
 
     came_s: float
     latency_s: float
@@ -19,7 +19,7 @@ class Request:
 
 @attrs.frozen
 class Batch:
-    """A batch of the update: its time, its items, and the target duration that it was given."""
+    """A batch of the update: its time, its items, and its target duration."""
 
     begin_s: float
     end_s: float
@@ -33,7 +33,7 @@ class Batch:
 
 @attrs.frozen
 class Latencies:
-    """Of the requests that came within a span: their number, and their latencies in seconds."""
+    """The requests that came within a span: their number, and their latencies in seconds."""
 
     count: int
     p50_s: float
@@ -44,14 +44,14 @@ class Latencies:
 
 @attrs.define
 class Record:
-    """All that happened.
+    """Everything that happened.
 
     Attributes:
-        arrivals: requests that came.
-        requests: those that were answered.
-        batches: those that ended.
+        arrivals: number of requests that came.
+        requests: the answered requests.
+        batches: the ended batches.
         waits: when the update began to wait, for how long, and why.
-        finished_s: when the last item was done; None: there is more.
+        finished_s: when the last item was done; None: not done.
     """
 
     arrivals: int = 0
@@ -61,7 +61,7 @@ class Record:
     finished_s: float | None = None
 
     def items(self, begin_s: float = 0.0, end_s: float = math.inf) -> float:
-        """Items done within a span; of a batch that crosses its border, the part within."""
+        """Items done within a span, with a proportional part of batches that cross its borders."""
         return sum(
             batch.items * _overlap_s(batch, begin_s, end_s) / batch.took_s
             for batch in self.batches
@@ -69,13 +69,13 @@ class Record:
         )
 
     def share_in_batches(self, begin_s: float, end_s: float) -> float:
-        """The share of a span that was spent in batches; one that has not ended does not count."""
+        """Share of a span that was spent in batches that have ended."""
         return sum(_overlap_s(batch, begin_s, end_s) for batch in self.batches) / (end_s - begin_s)
 
     def latencies(
         self, begin_s: float = 0.0, end_s: float = math.inf, kind: str | None = None
     ) -> Latencies:
-        """Of the requests that came within a span; all 0 where there is none."""
+        """Latencies of the requests that came within a span; all 0 if there is none."""
         found = sorted(
             request.latency_s
             for request in self.requests

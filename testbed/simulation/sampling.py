@@ -1,4 +1,4 @@
-"""Samples of the modelled server, as the sampler in the real one takes them."""
+"""Samples of the modelled server, taken as the real sampler does."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ DATABASE_EVERY_S = 1.0
 _PROCESS_WORK_S = 0.0002
 _QUESTION = Step(0.0002, 0.0005)
 
-# The name of the database, or None for what concerns the process.
+# The name of the database, or None for a sample of the process.
 Observe = Callable[[str | None, Sample], None]
 
 
 class Sampler:
-    """Looks at the process four times a second, and at the database once a second."""
+    """Samples the process four times a second, and the database once a second."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Sampler:
         all_processes: tuple[Process, ...],
         observe: Observe,
     ) -> None:
-        """`clients` are those that this process serves; None: it serves none."""
+        """`clients` are those that this process serves; None: none."""
         self._agenda = agenda
         self._process = process
         self._database = database

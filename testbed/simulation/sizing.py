@@ -1,4 +1,4 @@
-"""How Synapse itself sizes its batches (`synapse/storage/background_updates.py`)."""
+"""How Synapse itself chooses batch sizes (`synapse/storage/background_updates.py`)."""
 
 import attrs
 
@@ -8,7 +8,7 @@ _FIRST_ITEMS = 100
 
 @attrs.define
 class SynapseSizing:
-    """The average rate of one update: two moving averages and their quotient.
+    """The average rate of one update: the quotient of two moving averages.
 
     Attributes:
         total_items: items counted so far.
@@ -26,7 +26,7 @@ class SynapseSizing:
         return max(int(target_ms * rate), 1)
 
     def record(self, items: int, begin_s: float, end_s: float) -> None:
-        """A batch has ended. Synapse reads a clock of whole milliseconds."""
+        """A batch has ended. Synapse's clock has whole milliseconds."""
         self.total_items += items
         self._items += _WEIGHT * (items - self._items)
         self._duration_ms += _WEIGHT * (int(end_s * 1000) - int(begin_s * 1000) - self._duration_ms)

@@ -1,4 +1,4 @@
-"""Synapse's loop over the batches of an update, under a throttle, as `iteration` does it."""
+"""Synapse's loop over the batches of an update, under a throttle, as in `iteration`."""
 
 import math
 from collections.abc import Callable
@@ -13,21 +13,20 @@ from testbed.simulation.sizing import SynapseSizing
 
 DATABASE = "master"
 
-# A wait is cut into slices of this length, as the module does it.
+# Length of a slice of a wait, as in the module.
 _SLICE_S = 0.5
 _SHORTEST_SLEEP_S = 0.0001
 
-# What one look costs the reactor.
+# The reactor's work for one decision.
 _LOOK_WORK_S = 0.00005
 
-# After this long without a proof that the database answers, it is asked before a batch.
+# Without a proof in this time that the database answers, it is queried before a batch.
 _PROOF_LASTS_S = 0.25
 _PROBE = Step(0.0002, 0.0003)
 
 
 class Decider(Protocol):
-    """The decision code: `synapse_bgthrottle.core.scheduling.throttle.Throttle`, or another law
-    to compare."""
+    """The decision code: `core.scheduling.throttle.Throttle`, or another law for comparison."""
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None: ...
 
@@ -43,7 +42,7 @@ class Decider(Protocol):
 
 
 class Updater:
-    """Runs one update from the beginning of time until its items are done."""
+    """Runs one update from time 0 until its items are done."""
 
     def __init__(
         self,
@@ -99,7 +98,7 @@ class Updater:
         items = int(min(size, model.items - self._sizing.total_items))
         units = self._units(items)
         overhead = Step(model.overhead_thread_s / 2, model.overhead_database_s / 2)
-        # A handler selects, works on what it got, and writes.
+        # A handler selects, works on the result, and writes.
         query_s = units * model.database_s / 2
         steps = [Step(0.0, query_s), Step(units * model.thread_s, query_s), overhead]
         began_s = now_s
@@ -132,7 +131,7 @@ class Updater:
         self._process.turn(slice_s, then)
 
     def _units(self, items: int) -> float:
-        """What these items cost, in items of mean cost now."""
+        """The cost of these items, in items of the present mean cost."""
         model = self._model
         dear = _binomial(items, model.dear_share, self._draw) if model.dear_share else 0
         units = items + dear * (model.dear_factor - 1)
@@ -140,7 +139,7 @@ class Updater:
 
 
 def _binomial(trials: int, share: float, draw: Uniform) -> int:
-    """How many of the trials succeed: the gaps between successes are geometric."""
+    """Number of successful trials: the gaps between successes are geometric."""
     successes, at = 0, 0
     while True:
         at += 1 + int(math.log(1 - draw()) / math.log(1 - share))

@@ -1,4 +1,4 @@
-"""A whole run: a server, its clients, an update under a throttle, all in virtual time."""
+"""A whole run: a server, its clients, and an update under a throttle, all in virtual time."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from testbed.simulation.record import Record
 from testbed.simulation.sampling import Sampler
 from testbed.simulation.updater import DATABASE, Decider, Updater
 
-# Requests are counted as often as this.
+# How often requests are counted.
 _COUNT_EVERY_S = 0.25
 
 
@@ -38,7 +38,7 @@ class World:
         fault: Fault = healthy,
         wall_s: float = 0.0,
     ) -> None:
-        """Without a throttle nothing throttled runs; `wall_s` is the wall clock at the start."""
+        """Without a throttle no update runs; `wall_s` is the wall clock at the start."""
         self.agenda = Agenda()
         self.record = Record()
         self.processors = Processors(self.agenda, server.cores)
@@ -74,7 +74,7 @@ class World:
         )
 
     def run(self, end_s: float) -> Record:
-        """Go on until then."""
+        """Run until then."""
         self.agenda.run_until(end_s)
         return self.record
 

@@ -1,4 +1,4 @@
-"""Levers as tests need them."""
+"""Levers for tests."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ NOON_S = utc_s("2026-06-01 12:00")
 
 
 def lever(**changes: Any) -> Lever:
-    """A pause of everything, from noon on for an hour, but for the changes."""
+    """A pause of everything, from noon for an hour, with these changes."""
     values: dict[str, Any] = {
         "lever_id": "a1",
         "kind": LeverKind.PAUSE,

@@ -1,4 +1,4 @@
-"""Anything at all that YAML might read where a configuration is expected."""
+"""Arbitrary values that YAML might contain instead of a configuration."""
 
 from hypothesis import strategies as st
 

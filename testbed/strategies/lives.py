@@ -1,4 +1,4 @@
-"""The life of a throttle: any events in any order, each decision checked."""
+"""The life of a throttle: any events in any order, with a check of each decision."""
 
 import math
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from testbed.strategies.strategies import settings as levels
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# What a signal may say: nothing, garbage, less than nothing, always the same, anything.
+# Possible values of a signal: nothing, garbage, negative, constant, anything.
 _VALUES = st.none() | st.floats() | st.sampled_from((0.0, -1.0, 1.0, math.nan, math.inf, 1e300))
 _COUNTS = st.none() | st.integers(-5, 10**12)
 _RESPONSES = st.none() | st.dictionaries(
@@ -37,7 +37,7 @@ _RESPONSES = st.none() | st.dictionaries(
 _TEXTS = st.sampled_from(("", "it is gone"))
 
 
-# They are drawn in their own way, or not at all.
+# These are drawn in another way, or not at all.
 _OTHERWISE = ("at_s", "problem", "name", "index_build", "responses", "refused")
 
 
@@ -47,7 +47,7 @@ def _any_of(kind: Any, at_s: float, **values: st.SearchStrategy[Any]) -> st.Sear
 
 @st.composite
 def samples(draw: st.DrawFn, at_s: float) -> Sample:
-    """A sample of any class, with whatever in it."""
+    """A sample of any class with any values."""
     kind: Any = draw(st.sampled_from((ProcessSample, DatabaseSample, CheckSample, BatchSample)))
     values: dict[str, st.SearchStrategy[Any]] = {}
     for field in attrs.fields(kind):
@@ -100,7 +100,7 @@ ANY_LIFE = (configs(), st.booleans(), st.booleans(), st.data())
 
 
 class Caller(Protocol):
-    """Calls a function of the module, and does with that call what it likes."""
+    """Calls a function of the module, perhaps with some addition."""
 
     def __call__(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T: ...
 
@@ -116,7 +116,7 @@ def live(
     data: st.DataObject,
     call: Caller = _plainly,
 ) -> None:
-    """Some events in any order, each decision checked; what is drawn is drawn between the calls."""
+    """Some events in any order, each decision checked. Values are drawn between the calls."""
     facts = Facts(2, sees_requests, frozenset(DATABASES) if is_sqlite else frozenset())
     throttle = call(Throttle, config, Settings(), facts)
     throttle.levers = Levers()
@@ -164,9 +164,9 @@ def _conditions(now_s: float, wall_s: float) -> st.SearchStrategy[Conditions]:
 
 
 def _check(update: UpdateState, least: int, decision: Decision, size: int) -> None:
-    assert decision.wait_s >= 0  # and not NaN
+    assert decision.wait_s >= 0  # also excludes NaN
     assert (decision.cause is Cause.RUN) is (decision.wait_s == 0)
-    assert decision.reason  # never a stop without one
+    assert decision.reason  # every decision has a reason
     assert decision.target_ms > 0
     assert isinstance(size, int)
     assert 1 <= least <= size <= max(update.limits.max_batch_items, least)

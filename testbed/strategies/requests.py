@@ -1,4 +1,4 @@
-"""Bodies of requests for levers: any JSON, and such as has their keys."""
+"""Bodies of lever requests: any JSON, and JSON with the right keys."""
 
 from hypothesis import strategies as st
 

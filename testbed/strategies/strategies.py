@@ -1,4 +1,4 @@
-"""What hypothesis draws in more than one file: windows, zones, moments, levels, configurations."""
+"""Hypothesis strategies for several files: windows, zones, moments, levels, configurations."""
 
 from datetime import datetime, timezone
 from typing import Any
@@ -20,16 +20,16 @@ ZONES = tuple(
         "UTC",
         "Europe/Berlin",
         "America/New_York",
-        "America/Nuuk",  # its clocks jump from 23:00 to midnight
-        "America/Santiago",  # its clocks jump from midnight to 01:00
-        "Antarctica/Troll",  # its clocks jump by two hours
+        "America/Nuuk",  # clocks jump from 23:00 to midnight
+        "America/Santiago",  # clocks jump from midnight to 01:00
+        "Antarctica/Troll",  # clocks jump by two hours
         "Asia/Kolkata",
         "Asia/Kathmandu",
-        "Australia/Lord_Howe",  # its clocks jump by half an hour
+        "Australia/Lord_Howe",  # clocks jump by half an hour
     )
 )
 
-# Two plain updates, one that needs 100 items a batch, one that runs in one go unflagged.
+# Two plain updates, one that needs 100 items a batch, and a one-shot without the flag.
 UPDATES = ("populate_stats", "current_state_events", "event_search", "user_ips_analyze")
 DATABASES = ("master", "state")
 
@@ -51,7 +51,7 @@ def zones() -> st.SearchStrategy[ZoneInfo]:
 
 
 def moments_s() -> st.SearchStrategy[float]:
-    """Moments of 2026, more often than not within days of a clock change of one of the zones."""
+    """Moments of 2026, more than half of them within days of a zone's clock change."""
     changes = ("03-08", "03-28", "03-29", "04-04", "04-05", "09-06", "10-04", "10-24", "11-01")
     near = st.tuples(st.sampled_from(changes), st.integers(-3 * 86400, 2 * 86400)).map(
         lambda drawn: utc_s(f"2026-{drawn[0]} 00:00") + drawn[1]
@@ -62,7 +62,7 @@ def moments_s() -> st.SearchStrategy[float]:
 
 @st.composite
 def windows(draw: st.DrawFn) -> Window:
-    """Any window, with every second one starting or ending where clocks change."""
+    """Any window; many start or end where clocks change."""
     days = draw(st.sets(st.integers(0, 6), min_size=1))
     near_change = st.sampled_from((0, 30, 60, 90, 120, 150, 180, 23 * 60))
     start = draw(st.integers(0, 1439) | near_change)
@@ -81,7 +81,7 @@ def _optional(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def settings() -> st.SearchStrategy[Settings]:
-    """Any level that the configuration accepts, and the combinations of bounds that it refuses."""
+    """Any accepted level, and combinations of bounds that are refused."""
     counts = st.integers(1, 2**31 - 1) | st.integers(1, 300)
     return st.builds(
         Settings,
@@ -102,7 +102,7 @@ def settings() -> st.SearchStrategy[Settings]:
 
 
 def signal_settings() -> st.SearchStrategy[SignalSettings]:
-    """Any thresholds, without checks of the operator's."""
+    """Any thresholds, without the administrator's checks."""
     by_name: dict[str, st.SearchStrategy[float | None]] = {
         name: _optional(st.just(1.0) if signal.unit is Unit.YES_NO else st.floats(1.001, 1e15))
         for name, signal in SIGNALS.items()
@@ -113,7 +113,7 @@ def signal_settings() -> st.SearchStrategy[SignalSettings]:
 
 
 def configs() -> st.SearchStrategy[Config]:
-    """Any configuration, as the throttle gets it."""
+    """Any configuration, as the throttle receives it."""
     rules = st.lists(
         st.builds(
             Rule,
@@ -213,7 +213,7 @@ def raw_configs(draw: st.DrawFn) -> dict[str, Any]:
     rules: list[dict[str, Any]] = []
     for number in range(draw(st.integers(0, 3))):
         rule = draw(_raw_levels())
-        # Each rule has names of its own, so that none takes all that a later one could match.
+        # Each rule has its own names, so that none shadows a later one.
         names = st.sampled_from((f"rule{number}", f"rule{number}_*", f"rule{number}_[ab]?"))
         rule["update"] = draw(names | st.lists(names, min_size=1, max_size=2))
         if draw(st.booleans()):

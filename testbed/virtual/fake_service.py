@@ -1,4 +1,4 @@
-"""A service that writes down what it is asked, and answers the examples of openapi.json."""
+"""A service that records its calls, and answers with the examples of openapi.json."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ OPENAPI: Any = json.loads(
 
 _ANSWERS: dict[str, Any] = {operation.name: operation.answer for operation in OPERATIONS}
 
-# What it raises for updates of these names.
+# Exceptions for updates of these names.
 ERRORS: dict[str, Exception] = {
     "nothing_matches": NothingMatchesError("no pause matches"),
     "too_many": TooManyLeversError("100 levers are in force"),
@@ -38,10 +38,10 @@ def example(method: str, path: str) -> Any:
 
 
 class FakeService:
-    """Does nothing.
+    """A service without effects.
 
     Args:
-        tell: called with each thing asked for.
+        tell: called with a description of each call.
     """
 
     def __init__(self, tell: Callable[[str], object]) -> None:

@@ -1,4 +1,4 @@
-"""Loads the module with every call in its functions preceded by a question: is it to fail?"""
+"""Loads the module so that each call in its functions can be made to fail."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import Any
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGE = "synapse_bgthrottle"
-# They are not part of what the server loads.
+# The server does not load these.
 _NOT_AT_RUN_TIME = ("cli", "client")
 
 
 class InjectedError(Exception):
-    """An error of our own."""
+    """An error of the module itself."""
 
 
 class Sites:
-    """All calls, by number; one of them may be told to fail.
+    """All calls, by number; one of them may be made to fail.
 
     Attributes:
         names: `file:line:column call` by number.
         hits: how often each was made while `active`.
-        failing: the one that fails; None: none does.
-        skip: how often it does not before.
-        times: how often it fails then.
-        active: whether anything is counted, and fails, now.
+        failing: the call that fails; None: none.
+        skip: how often it succeeds first.
+        times: how often it then fails.
+        active: whether calls are counted and may fail now.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ SITES = Sites()
 
 
 class _Instrumenter(ast.NodeTransformer):
-    """Puts the question before every call in a function."""
+    """Puts a call of `hit` before every call in a function."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -91,7 +91,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
         code: types.CodeType = compile(tree, path, "exec", dont_inherit=True)
         return code
 
-    def get_code(self, fullname: str) -> types.CodeType:  # past the cache of bytecode
+    def get_code(self, fullname: str) -> types.CodeType:  # not from the cache of bytecode
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
 
@@ -112,6 +112,6 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def instrument() -> None:
-    """From now on the module is loaded with the questions."""
+    """From now on, load the module with these checks."""
     assert _PACKAGE not in sys.modules
     sys.meta_path.insert(0, _Finder())

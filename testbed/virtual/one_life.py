@@ -1,4 +1,4 @@
-"""The life of a server in virtual time, with all that the module does, and one fault in it."""
+"""The life of a server in virtual time, with all of the module's functions, and one fault."""
 
 from __future__ import annotations
 
@@ -26,16 +26,15 @@ from testbed.virtual.server import VirtualServer, Work
 from testbed.virtual.virtual_life import KINDS, Clients, Kind, Walk
 from testbed.virtual.web_world import FakeApi, ProcessedRequest, request
 
-# One error of ours is told once for each place that it comes to, and what all of the module needs
-# (the time, its state) comes to several: an iteration's start, its wait and its end, its batch
-# sizes, a sample, the recorder; and, amid an outage, what is waited for after a batch. Answers to
-# administrators are told once for each of their routes.
+# An error is logged once for each place. An error in what everything needs (the time, the state)
+# shows in several places: an iteration's start, wait and end, batch sizes, a sample, the recorder,
+# and in an outage the wait after a batch. Answers to administrators: once for each route.
 MOST_TRACEBACKS = 5
-# What stock does for the three updates here: at most 9 batches, each with a rest of a second.
+# Stock Synapse's time for the three updates here: at most 9 batches with a rest of a second each.
 _STOCK_S = 9 * 1.1
 
 
-# Of each kind of value one.
+# One value of each kind.
 _MANY_SETTINGS = {
     "profile": "gentle",
     "duty_cycle": "adaptive",
@@ -52,7 +51,7 @@ _MANY_SETTINGS = {
 
 
 class _Errors(logging.Handler):
-    """Counts what is logged with a traceback."""
+    """Counts log records with a traceback."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -66,23 +65,23 @@ class _Errors(logging.Handler):
             self.tracebacks.append(record.getMessage())
 
     def unhandled(self, event: Any) -> None:
-        """What Twisted tells of a Deferred whose error nobody took."""
+        """Twisted calls this for a Deferred with an unhandled error."""
         if "log_failure" in event:
             self.tracebacks.append(str(event["log_failure"].value))
 
 
 @attrs.frozen
 class Lived:
-    """What became of it.
+    """The outcome.
 
     Attributes:
-        held: what came too late, or not at all, each in a line.
-        told: what was told too often.
-        failed: iterations, the whole loop, or the life itself.
+        held: what came too late, or not at all, a line each.
+        told: what was logged too often.
+        failed: failures of iterations, of Synapse's loop, or of the life itself.
         done_s: when the last update was done.
         tracebacks: how many were logged.
-        is_closed: whether a budget that cannot be read, the database, or an approval that nobody
-            could give without the queue holds updates at the end.
+        is_closed: whether updates are held at the end by an unreadable budget, by the database, or
+            by an approval that nobody could give without the queue.
     """
 
     held: list[str]
@@ -94,13 +93,13 @@ class Lived:
 
     @property
     def wrong(self) -> list[str]:
-        """All that is."""
+        """All that is wrong."""
         return [*self.failed, *self.held, *self.told]
 
 
 @attrs.frozen
 class _Seen:
-    """What is known of a server that is no more: the updates left, and how Synapse's loop ended."""
+    """A server at its end: the updates left, and how Synapse's loop ended."""
 
     left: list[str]
     done_s: float
@@ -111,19 +110,19 @@ class _Seen:
 def run(
     kind: Kind, failing: int | None, times: int, faultless_s: float | None, skip: int = 0
 ) -> Lived:
-    """One life of a server; without a fault it took `faultless_s`, None where that is asked.
+    """One life of a server. Without a fault it took `faultless_s`; None: this is that run.
 
-    The call `failing` is made `skip` times before it fails, so many times.
+    The call `failing` succeeds `skip` times, and then fails `times` times.
     """
     errors = _Errors()
     logging.getLogger().addHandler(errors)
-    observer: Any = errors.unhandled  # which Twisted types as an interface
+    observer: Any = errors.unhandled  # Twisted's type is an interface
     globalLogPublisher.addObserver(observer)
     SITES.hits.clear()
     SITES.failing, SITES.skip, SITES.times, SITES.active = failing, skip, times, False
     try:
         seen = _live(kind)
-        gc.collect()  # what nobody took is told of only now
+        gc.collect()  # unhandled errors are only reported now
     finally:
         SITES.active = False
         logging.getLogger().removeHandler(errors)
@@ -168,7 +167,7 @@ def _live(kind: Kind) -> _Seen:
             _ask(server, request(method, path, who, body if body else b""))
             clients.are_there = kind.clients and at_s < 12
             _advance(server, clients, 1, names, works, done_s)
-        with suppress(InjectedError):  # on nobody's way
+        with suppress(InjectedError):  # nothing depends on it
             repr(module)
         for _ in range(80 if kind.aborts else 40):
             if not ended or (kind.aborts and any(work.left_items for work in works)):
@@ -177,7 +176,7 @@ def _live(kind: Kind) -> _Seen:
     left = [name for name, work in zip(names, works, strict=True) if work.left_items]
     why = repr(ended[0]) if ended and ended[0] is not None else ""
     if kind.aborts and "back-to-back" in why:
-        why = ""  # what it is to be started again after
+        why = ""  # this abort is intended
     return _Seen(left, max(done_s.values(), default=0.0), why, _is_closed(module))
 
 
@@ -242,7 +241,7 @@ def _ask(server: VirtualServer, raw: bytes) -> None:
     root.putChild(b"_synapse", synapse)
     for resource in server.resources.values():
         synapse.putChild(b"bgthrottle", resource)
-    # The reactor's own timers would keep each of thousands of lives in memory.
+    # The real reactor's timers would keep each of thousands of lives in memory.
     site: Any = Site(root, requestFactory=ProcessedRequest, reactor=Clock())  # type: ignore[no-untyped-call]
     channel = site.buildProtocol(None)
     channel.makeConnection(StringTransport())  # type: ignore[no-untyped-call]
@@ -250,7 +249,7 @@ def _ask(server: VirtualServer, raw: bytes) -> None:
 
 
 def _requests() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """What administrators and others do meanwhile, one a second."""
+    """Requests of administrators and others, one a second."""
     window = [{"start": "00:00", "end": "23:00"}]
     for action, body in (
         ("pause", {"update": "*", "for": "3s", "reason": "r"}),

@@ -1,4 +1,4 @@
-"""What becomes of a database in virtual time for some seconds."""
+"""Outages of a database in virtual time."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from testbed.virtual.postgres_like import is_postgres_like
 
 
 class DiskFullError(psycopg2.OperationalError):
-    """As PostgreSQL tells it; the driver's own has its code from the server only."""
+    """An error as from PostgreSQL; the driver's own class only gets a code from the server."""
 
     pgcode = "53100"
 
 
 @attrs.frozen
 class Outage:
-    """Seconds since the start, from when to when."""
+    """Start and end of an outage, in seconds since the start."""
 
     from_s: int
     until_s: int
 
     def begin(self, pool: VirtualPool) -> None:
-        """The database is as it should not be."""
+        """The outage begins."""
         raise NotImplementedError
 
     def end(self, pool: VirtualPool) -> None:
-        """It is well again."""
+        """The outage ends."""
         raise NotImplementedError
 
 
 class Silent(Outage):
-    """It gives no answer, until the end."""
+    """It gives no answer until the end."""
 
     def begin(self, pool: VirtualPool) -> None:
         pool.silent = []
@@ -48,7 +48,7 @@ class Silent(Outage):
 
 
 class Gone(Outage):
-    """There is no connection to be had: each use of it raises at once."""
+    """There is no connection: each use of it raises at once."""
 
     def begin(self, pool: VirtualPool) -> None:
         if is_postgres_like(pool):
@@ -61,7 +61,7 @@ class Gone(Outage):
 
 
 class Refusing(Outage):
-    """There are connections, on which each statement raises."""
+    """Connections exist, but each statement raises."""
 
     def begin(self, pool: VirtualPool) -> None:
         pool.transaction_execute = _refuse
@@ -71,7 +71,7 @@ class Refusing(Outage):
 
 
 class Full(Outage):
-    """There is no room on its disk: batches fail, and so does the question whether there is."""
+    """Its disk is full: batches fail, and so does the probe for space."""
 
     def begin(self, pool: VirtualPool) -> None:
         if is_postgres_like(pool):

@@ -1,4 +1,4 @@
-"""One database in virtual time: the queue in SQLite, and Synapse's own updater on it."""
+"""One database in virtual time: the queue in SQLite, with Synapse's own updater."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Handler = Callable[[dict[str, Any], int], Awaitable[int]]
 
 
 class Sqlite3Engine:
-    """Known to the module by its name, as Synapse's is."""
+    """The module recognizes it by its name, as Synapse's own."""
 
 
 class Transaction:
-    """A cursor as Synapse hands it to an interaction."""
+    """A cursor as Synapse passes it to an interaction."""
 
     database_engine = Sqlite3Engine()
 
@@ -47,17 +47,17 @@ def _within_room(
 
 
 class VirtualPool:
-    """As much of a DatabasePool as the updater and the module use.
+    """The part of a DatabasePool that the updater and the module use.
 
     Attributes:
         updates: the real updater.
-        broken: an error that every use of the database now raises; None: it works.
-        full: an error that whatever needs room on the disk now raises; None: there is some.
-        silent: uses of the database that now get no answer; None: they get one at once.
-        transaction: what interactions get.
-        transaction_execute: what runs statements instead of SQLite; None: SQLite does.
+        broken: an error that every use of the database raises now; None: none.
+        full: an error that everything that needs disk space raises now; None: none.
+        silent: uses of the database that get no answer now; None: all get one at once.
+        transaction: class of the cursors for interactions.
+        transaction_execute: runs statements instead of SQLite; None: SQLite does.
         connection: to SQLite.
-        engine: none that is known.
+        engine: an unknown one.
     """
 
     def __init__(self, hs: Any, name: str) -> None:
@@ -73,7 +73,7 @@ class VirtualPool:
         self.updates = BackgroundUpdater(hs, self)  # type: ignore[arg-type]
 
     def use_file(self, path: Path | str) -> None:
-        """Keep the queue, a new one, in this file."""
+        """Keep a new queue in this file."""
         self._db_pool.connkw["database"] = str(path)
         self.connection = sqlite3.connect(path)
         self.connection.execute(
@@ -93,7 +93,7 @@ class VirtualPool:
             await make_deferred_yieldable(delay_cancellation(answer))  # as Synapse does
         if self.broken is not None:
             raise self.broken
-        with self.connection:  # what fails is rolled back
+        with self.connection:  # a failure is rolled back
             return func(self.transaction(self), *args)
 
     async def simple_select_one_onecol(
@@ -115,12 +115,12 @@ class VirtualPool:
 
     @staticmethod
     def cursor_to_dict(txn: Any) -> list[dict[str, Any]]:
-        """Used by old Synapses only."""
+        """Only old versions of Synapse use it."""
         names = [column[0] for column in txn.description]
         return [dict(zip(names, row, strict=True)) for row in txn.fetchall()]
 
     def queue(self, name: str, handler: Handler, *, one_shot: bool = False) -> None:
-        """Register an update and put it at the end of the queue."""
+        """Register an update and append it to the queue."""
         self.updates.register_background_update_handler(name, handler)
         handlers = self.updates._background_update_handlers
         handlers[name] = attrs.evolve(handlers[name], oneshot=one_shot)

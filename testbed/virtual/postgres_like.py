@@ -1,4 +1,4 @@
-"""SQLite that the module takes for PostgreSQL: its own statements are answered, or left out."""
+"""SQLite that looks like PostgreSQL to the module: it answers or skips the module's statements."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from testbed.virtual.pool import Transaction, VirtualPool
 
-# As the one statement of `sample_statements` answers on a server that is short of nothing.
+# The answer of a healthy server to the statement of `database_queries`.
 _LOAD: tuple[Any, ...] = (
     100.0,
     1,
@@ -23,7 +23,7 @@ _LOAD: tuple[Any, ...] = (
 
 
 class PostgresEngine:
-    """Known to the module by its name, as Synapse's is."""
+    """The module recognizes it by its name, as Synapse's own."""
 
 
 class _Transaction(Transaction):
@@ -57,11 +57,11 @@ class _Transaction(Transaction):
 
 
 def make_postgres_like(pool: VirtualPool) -> None:
-    """From now on it is one."""
+    """Make the pool look like PostgreSQL."""
     pool.engine = PostgresEngine()
     pool.transaction = _Transaction
 
 
 def is_postgres_like(pool: VirtualPool) -> bool:
-    """Whether it is one."""
+    """Whether the pool looks like PostgreSQL."""
     return isinstance(pool.engine, PostgresEngine)

@@ -1,7 +1,7 @@
 """Synapse's own BackgroundUpdater in virtual time: no server, no thread, no waiting.
 
-Real are the updater and SQLite (in memory, for the queue); stand-ins are the clock, the module API
-and what connects them (`virtual_pool`).
+The updater and SQLite (in memory, for the queue) are real. The clock, the module API and what
+connects them (`pool`) are stand-ins.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ EPOCH_S = 1_767_571_200.0
 
 
 class VirtualClock:
-    """What Synapse's clock and `time` offer, on a reactor that only `advance` moves.
+    """Synapse's clock and `time`, on a reactor that only `advance` moves.
 
-    `monotonic` is the reactor's own; the clock on the wall may be set.
+    `monotonic` is the reactor's time; the wall clock can be set.
     """
 
     def __init__(self) -> None:
         self.reactor = Clock()
-        self._start_s = EPOCH_S  # on the wall
+        self._start_s = EPOCH_S  # of the wall clock
         self._elsewhere: set[Any] = set()
 
     def time(self) -> float:
@@ -52,10 +52,9 @@ class VirtualClock:
         return float(self.reactor.seconds())
 
     def set_forward(self, seconds: float) -> None:
-        """Set the clock on the wall; back, where this is negative.
+        """Set the wall clock forward, or back if this is negative.
 
-        Twisted's reactor goes by `time.time`: what it is to call, it calls that much sooner, or
-        later.
+        Twisted's reactor uses `time.time`, so its timers fire that much sooner or later.
         """
         self._start_s += seconds
         calls: Any = self.reactor.getDelayedCalls()
@@ -73,7 +72,7 @@ class VirtualClock:
                 call.cancel()
 
     async def work(self, seconds: float) -> None:
-        """What takes this long elsewhere, as in a thread or a database: no timer of the reactor."""
+        """Work of this duration in a thread or a database, without a timer of the reactor."""
         waiter: Deferred[None] = Deferred()
         call: Any = self.reactor.callLater(seconds, waiter.callback, None)
         self._elsewhere.add(call)
@@ -86,7 +85,7 @@ class VirtualClock:
 
 
 class VirtualServer:
-    """A server whose only inhabitants are its updaters; stands in for `hs` and for the API.
+    """A server with only its updaters; it stands in for `hs` and for the API.
 
     Args:
         background_updates: the server's own section, as Synapse parses it.
@@ -95,10 +94,10 @@ class VirtualServer:
 
     Attributes:
         clock: its time.
-        api: what the module gets as its API.
+        api: the module's API.
         pools: by name of database.
         failures: how background processes failed.
-        hanging: what is run in a thread from now on and never ends; None: it ends at once.
+        hanging: threads' functions that never end from now on; None: they end at once.
         resources: what modules serve, by path.
     """
 
@@ -151,7 +150,7 @@ class VirtualServer:
     ) -> IDelayedCall:
         def fail(failure: Failure) -> None:
             self.failures.append(failure)
-            text = "Background process '%s' threw an exception"  # Synapse's
+            text = "Background process '%s' threw an exception"  # the text is Synapse's
             logger.error(text, desc, exc_info=failure.value)
 
         def run() -> None:
@@ -168,7 +167,7 @@ class VirtualServer:
         self._delayed_background_call(0, f, *args, desc=desc)
 
     def timers(self) -> list[Any]:
-        """Those that are left, but the look at the queue once a minute while nothing goes on."""
+        """The remaining timers, without the read of the queue once a minute."""
         calls: Any = self.clock.reactor.getDelayedCalls()
         keeping = "bgthrottle_keeping"
         return [call for call in calls if getattr(call, "description", "") != keeping]
@@ -185,17 +184,17 @@ class VirtualServer:
             pool.updates.register_update_controller_callbacks(**callbacks)
 
     def load(self, raw_config: Any) -> BackgroundUpdateThrottle:
-        """Load the module, as Synapse does with this configuration."""
+        """Load the module with this configuration, as Synapse does."""
         return BackgroundUpdateThrottle(parse(raw_config), self.api)
 
     @contextmanager
     def in_charge(self) -> Iterator[None]:
-        """The module reads the time from this server's clock."""
+        """Make the module use this server's clock."""
         with patch.object(homeserver, "time", self.clock):
             yield
 
     def start(self, database: str = "master") -> Deferred[None]:
-        """Start the updater's loop; fires when it ends."""
+        """Start the updater's loop. The result fires when the loop ends."""
         return ensureDeferred(self.pools[database].updates.run_background_updates(True))
 
     def advance(self, seconds: float) -> None:
@@ -211,18 +210,18 @@ class VirtualServer:
         self._advance_to(end_s)
 
     def _advance_to(self, moment_s: float) -> None:
-        # Not by a difference: what rounding leaves of it would never pass.
+        # Set the time directly: a difference might round to zero forever.
         self.clock.reactor.rightNow = max(moment_s, self.clock.reactor.rightNow)
         self.clock.reactor.advance(0)
 
 
 class Work:
-    """A batched update: `total_items`, of which each costs `cost_ms`. The handler to queue.
+    """A batched update of `total_items` at `cost_ms` each. It is its own handler.
 
     Attributes:
-        sizes: what each batch was asked for.
-        starts_s: when each batch started.
-        fail: how many of the next batches raise an error.
+        sizes: the requested size of each batch.
+        starts_s: the start of each batch.
+        fail: so many of the next batches raise an error.
     """
 
     def __init__(self, server: VirtualServer, total_items: int, cost_ms: float) -> None:

@@ -1,4 +1,4 @@
-"""What servers live through in virtual time: configurations, failures, clients, an update."""
+"""Lives of servers in virtual time: configurations, failures, clients, an update."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from testbed.virtual.outages import Full, Gone, Outage, Refusing, Silent
 from testbed.virtual.server import VirtualServer, Work
 
 _MARGIN_S = 2.0
-# What is waited after a second batch that found the disk full.
+# The wait after a second batch that found the disk full.
 _SECOND_FAILURE_S = 60.0
-# Where an error of ours spoils the first start of updates that were aborted.
+# For lives in which an error prevents the first restart after an abort.
 _SECOND_RESTART_S = 130.0
 
 
@@ -28,12 +28,12 @@ class Kind:
 
     Attributes:
         config: the module's.
-        postgres: whether the database is taken for PostgreSQL.
-        clients: whether there are some, in the first seconds.
+        postgres: whether the database looks like PostgreSQL.
+        clients: whether there are clients in the first seconds.
         failures: how many of the first batches fail.
-        outages: of the database. Errors of ours come from the first one's beginning on.
-        tries_all: whether also calls fail here that failed in lives before.
-        aborts: whether Synapse gives up, so that the module has to start updates again.
+        outages: of the database. Injected errors start with the first one.
+        tries_all: whether calls that failed in earlier lives fail here, too.
+        aborts: whether Synapse gives up, so that the module must restart updates.
     """
 
     config: dict[str, Any]
@@ -46,25 +46,24 @@ class Kind:
 
     @property
     def from_s(self) -> int:
-        """From when on errors of ours come, in seconds since the start."""
+        """Seconds since the start from which errors are injected."""
         return min((outage.from_s for outage in self.outages), default=0)
 
     def most_failed(self, errors: int) -> int:
-        """How many batches may fail where there are so many errors of ours.
+        """How many batches may fail with so many injected errors.
 
-        An outage fails the one in which it begins; and one more, if an error of ours is why the
-        module does not see it.
+        An outage fails the batch in which it begins, and one more if an injected error hides it.
         """
         return self.failures + len(self.outages) + min(errors, len(self.outages))
 
     @property
     def latest_s(self) -> float:
-        """How much later than at stock's pace all may be done with an error of ours."""
+        """How much later than with stock Synapse everything may be done after an injected error."""
         late_s = _SECOND_FAILURE_S if self.outages else 0.0
         return _MARGIN_S + late_s + (_SECOND_RESTART_S if self.aborts else 0.0)
 
     def meanwhile(self, server: VirtualServer, at_s: int) -> None:
-        """What becomes of the database at this second."""
+        """Begin or end the outages that are due at this second."""
         pool = server.pools["master"]
         for outage in self.outages:
             if at_s == outage.from_s:
@@ -75,7 +74,7 @@ class Kind:
 
 KINDS = (
     Kind({}, clients=True),
-    # What only PostgreSQL is asked: first where no approval waits for what the module cannot keep.
+    # What only PostgreSQL is asked. First without an approval, which could not be stored.
     Kind({}, postgres=True),
     Kind(
         {"duty_cycle": "20%", "max_batch_size": 60, "rules": [{"update": "built", "sleep": "1ms"}]},
@@ -106,9 +105,9 @@ KINDS = (
         clients=True,
         failures=1,
     ),
-    # Five failures in a row, after which Synapse does nothing more.
+    # Five failures in a row, after which Synapse gives up.
     Kind({"restart_aborted": "1m"}, failures=5, aborts=True),
-    # So long that a budget that is not read any more would hold what is left.
+    # Long enough for a budget that is no longer read to hold the rest.
     Kind(
         {
             "sleep": "8s",
@@ -130,7 +129,7 @@ KINDS = (
 
 
 class Walk(Work):
-    """An update that tells how far it is: `event_resign`, along the events."""
+    """An update with progress: `event_resign`, along the events."""
 
     def __init__(self, server: VirtualServer, total_items: int) -> None:
         super().__init__(server, total_items, cost_ms=1)
@@ -151,10 +150,10 @@ class Walk(Work):
 
 
 class Clients:
-    """Requests of clients, in flight and answered.
+    """Clients' requests, in progress and answered.
 
     Attributes:
-        are_there: whether there are any now.
+        are_there: whether there are clients now.
     """
 
     def __init__(self, server: VirtualServer) -> None:
@@ -170,7 +169,7 @@ class Clients:
 
     @contextmanager
     def there(self) -> Iterator[Clients]:
-        """The module sees these, and no others."""
+        """Make the module see these clients only."""
         metrics = "synapse_bgthrottle.homeserver.internals.synapse_metrics.ServerMetrics"
         of_these = f"{metrics}.__init__.__defaults__"
         with (
@@ -187,7 +186,7 @@ class Clients:
             yield SimpleNamespace(start_ts=self._server.clock.time(), name="RoomSendServlet")
 
     def answered(self) -> None:
-        """Half a second's worth of requests, if there are clients."""
+        """Answer half a second's requests, if there are clients."""
         if self.are_there:
             labels = ("PUT", "RoomSendServlet", "", "virtual.test")
             self._count.labels(*labels).inc(5)

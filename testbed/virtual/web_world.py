@@ -1,4 +1,4 @@
-"""The HTTP API below a real Twisted site, without sockets: bytes come in, and bytes go out."""
+"""The HTTP API below a real Twisted site without sockets: bytes in, bytes out."""
 
 import json
 import sqlite3
@@ -26,7 +26,7 @@ POSTS = ["pause", "resume", "release", "override", "reset"]
 
 @attrs.define
 class Requester:
-    """As Synapse tells who asks."""
+    """A user, as Synapse describes the sender of a request."""
 
     user: str
     is_guest: bool = False
@@ -47,7 +47,7 @@ REQUESTERS = {
 
 
 class FakeApi:
-    """As much of the module API as decides who may."""
+    """The part of the module API that decides on permissions."""
 
     async def get_user_by_req(self, request: Request) -> Requester:
         (header,) = request.requestHeaders.getRawHeaders("Authorization") or []
@@ -65,7 +65,7 @@ class FakeApi:
 
 
 class ProcessedRequest(Request):
-    """What of Synapse's request the resource uses."""
+    """The part of Synapse's request that the resource uses."""
 
     ended = 0
 
@@ -77,7 +77,7 @@ class ProcessedRequest(Request):
 
 @attrs.define
 class Answered:
-    """An answer as it came."""
+    """An answer as received."""
 
     status: int
     headers: dict[str, str]
@@ -89,7 +89,7 @@ class Answered:
 
 
 class SlowSteering(FakeService):
-    """The status comes when told; one wait each."""
+    """A service whose answers come when the test says so, one wait each."""
 
     def __init__(self, tell: Any) -> None:
         super().__init__(tell)
@@ -109,11 +109,11 @@ class SlowSteering(FakeService):
 
 
 class World:
-    """A site with the resource, and what was seen of it.
+    """A site with the resource, and a record of its calls.
 
     Attributes:
-        seen: what the service was asked for.
-        errors: what was told as an error of ours.
+        seen: calls of the service.
+        errors: reported errors of the module itself.
     """
 
     def __init__(self, is_main: bool = True) -> None:
@@ -132,7 +132,7 @@ class World:
         self.site: Any = Site(root, requestFactory=ProcessedRequest)  # type: ignore[no-untyped-call]
 
     def connect(self, raw: bytes) -> tuple[Any, Any]:
-        """A connection on which this was sent."""
+        """A connection on which these bytes were sent."""
         channel: Any = self.site.buildProtocol(None)
         transport = StringTransport()  # type: ignore[no-untyped-call]
         channel.makeConnection(transport)
@@ -157,7 +157,7 @@ def request(
     body: bytes | str | dict[str, Any] = b"",
     *headers: str,
 ) -> bytes:
-    """The request's bytes; paths that begin without a slash are those of the API."""
+    """The request's bytes; paths without a leading slash are those of the API."""
     content = json.dumps(body) if isinstance(body, dict) else body
     raw = content.encode() if isinstance(content, str) else content
     target = path if path.startswith("/") else f"{BASE}/{path}"

@@ -1,1 +1,1 @@
-"""What may import what, beside the import contracts."""
+"""Rules on imports, in addition to the import contracts."""

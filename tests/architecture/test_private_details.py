@@ -1,4 +1,4 @@
-"""What the module reads of Synapse's private side is in the list of it, and read with a guard."""
+"""Each private attribute of Synapse that the module reads is listed, and read with a guard."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the import contracts of setup.cfg cannot see: calls, names and slow imports."""
+"""What the import contracts of setup.cfg cannot check: calls, names and slow imports."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The documentation says what is there, and its examples work."""
+"""The documentation is complete and true, and its examples work."""
 
 import re
 from pathlib import Path

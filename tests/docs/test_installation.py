@@ -1,4 +1,4 @@
-"""What the page on installation has its readers do."""
+"""The steps of the installation page work."""
 
 import configparser
 import re

@@ -1,4 +1,4 @@
-"""What the documentation points to is there: pages, headings, files, programs."""
+"""Everything to which the documentation refers exists: pages, headings, files, programs."""
 
 import re
 from pathlib import Path

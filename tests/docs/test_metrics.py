@@ -1,4 +1,4 @@
-"""Metrics, their reference, the dashboard and the alert rules say the same."""
+"""Metrics, their reference, the dashboard and the alert rules agree."""
 
 import json
 import os
@@ -14,9 +14,11 @@ import pytest
 import yaml
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
+from synapse.http.request_metrics import response_timer
 
 from synapse_bgthrottle.homeserver.prometheus import signal_metrics, update_metrics
 from tests.docs.test_docs import ROOT
+from tests.docs.test_links import anchors
 
 PREFIX = "synapse_bgthrottle_"
 DASHBOARD = ROOT / "contrib" / "grafana" / "synapse-bgthrottle.json"
@@ -49,6 +51,9 @@ def _series() -> dict[str, set[str]]:
 
 SERIES = _series()
 
+# What clients wait for is Synapse's own to measure.
+SYNAPSES_OWN = "synapse_http_server_response_time_seconds_bucket"
+
 
 def _promtool() -> str:
     found = os.environ.get("PROMTOOL") or shutil.which("promtool")
@@ -61,7 +66,7 @@ def _promtool() -> str:
 
 def _check_expression(expression: str) -> None:
     names = _NAME.findall(expression)
-    assert names, expression
+    assert names or SYNAPSES_OWN in expression, expression
     assert set(names) <= set(SERIES), expression
     for name, selectors in _SELECTED.findall(expression):
         labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selectors))
@@ -177,12 +182,34 @@ def test_rules_ask_for_what_there_is() -> None:
         assert re.fullmatch(r"(?:[A-Z][a-z]+)+", rule["alert"])
         assert re.fullmatch(r"\d+[mhd]", rule["for"])
         assert rule["labels"]["severity"] in ("info", "warning", "critical")
-        assert {"summary", "description"} == set(rule["annotations"])
+        assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
         assert {True, False} == tested[rule["alert"]]
     documented = re.findall(
         r"^\| `(Synapse\w+)` \| .* \| (info|warning|critical) \|", REFERENCE, re.M
     )
     assert [(rule["alert"], rule["labels"]["severity"]) for rule in rules] == documented
+
+
+def test_runbooks_exist() -> None:
+    """The address in each alert is that of a heading in the documentation."""
+    for rule in _rules():
+        path = rule["annotations"]["runbook_url"].partition("/blob/main/")[2]
+        page, _, anchor = path.partition("#")
+        assert anchor in anchors(ROOT / page), rule["alert"]
+
+
+def test_requests_of_clients() -> None:
+    """The dashboard shows their time beside the duty cycle, by labels that Synapse's metric has."""
+    (panel,) = (panel for panel in _dashboard()["panels"] if "requests" in panel["title"])
+    expressions = [target["expr"] for target in panel["targets"]]
+    assert any("batch_duration_seconds_sum" in expression for expression in expressions)
+    (own,) = response_timer.describe()
+    assert f"{own.name}_bucket" == SYNAPSES_OWN
+    for expression in expressions[:2]:
+        (selectors,) = re.findall(rf"{SYNAPSES_OWN}{{([^}}]*)}}", expression)
+        labels = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selectors))
+        assert {"server_name", "servlet", "code"} == labels
+        assert labels - {"server_name"} <= set(response_timer._labelnames)  # old versions lack it
 
 
 def test_rules_do_what_their_tests_say() -> None:

@@ -1,4 +1,4 @@
-"""The documentation of signals and profiles says what the code says."""
+"""The documentation of signals and profiles agrees with the code."""
 
 import re
 from pathlib import Path

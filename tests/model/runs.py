@@ -1,4 +1,4 @@
-"""Runs of the modelled server, as the tests of this folder need them."""
+"""Runs of the modelled server for the tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the adaptive pace promises, tried on the modelled server."""
+"""The promises of the adaptive pace, on the modelled server."""
 
 import math
 

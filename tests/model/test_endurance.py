@@ -1,4 +1,4 @@
-"""The decision code alone, for many iterations and over any history."""
+"""The decision code alone, for many iterations and with any history."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Forecasts and times left against whole simulations."""
+"""Forecasts and times left, compared with whole simulations."""
 
 import math
 import random

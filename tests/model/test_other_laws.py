@@ -1,4 +1,4 @@
-"""The laws of others that this project's is compared with."""
+"""Other projects' laws, with which this project's is compared."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The shared processors of the modelled machine, where sums are large."""
+"""The shared processors of the modelled machine, with large sums."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The law for soft pressures in its loop: stable, quick to yield, quick to come back."""
+"""The law for soft pressures in its loop: stable, fast to slow down, fast to recover."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The model against the theory of queues: whoever trusts its figures may look here first."""
+"""The model agrees with queueing theory, so that its figures can be trusted."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Whole runs: the same each time, nothing lost, and the known paces as their arithmetic says."""
+"""Whole runs: repeatable, nothing lost, and known paces as computed by hand."""
 
 import pytest
 from synapse.storage.background_updates import BackgroundUpdatePerformance

@@ -1,4 +1,4 @@
-"""The page's pure modules, tried by `node --test` where there is a Node.js."""
+"""The page's pure modules, tested with `node --test` if Node.js is installed."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The history that the benchmark makes is one that Synapse would take for its own."""
+"""Synapse accepts the benchmark's history as its own."""
 
 import json
 from itertools import pairwise

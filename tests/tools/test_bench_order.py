@@ -1,4 +1,4 @@
-"""The order of arms, and the arrivals of loads."""
+"""The order of arms and the arrivals of loads in a benchmark."""
 
 from collections import Counter
 from itertools import pairwise

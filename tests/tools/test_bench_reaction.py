@@ -1,4 +1,4 @@
-"""How soon the share of time in batches follows a step of the load."""
+"""How fast the share of time in batches follows a step of the load."""
 
 import pytest
 

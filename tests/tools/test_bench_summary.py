@@ -1,4 +1,4 @@
-"""From logs to blocks, from blocks to figures, from figures to a table and a picture."""
+"""Benchmark results, from logs to blocks, figures, a table and a picture."""
 
 import re
 from itertools import pairwise

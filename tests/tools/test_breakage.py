@@ -1,4 +1,4 @@
-"""What breaks in the long run, and what counts as having happened."""
+"""What counts as broken in the long run, and what counts as having happened."""
 
 import random
 import urllib.error

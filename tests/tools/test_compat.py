@@ -1,4 +1,4 @@
-"""`make compat`: which versions and tests, what is read of a run, what the page says."""
+"""`make compat`: the versions and tests, the reading of a run, and the page."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Which lines of a log must not be there, and that they are worded as those who write them do."""
+"""Forbidden log lines have the same words as the code that logs them."""
 
 from importlib import metadata
 from pathlib import Path

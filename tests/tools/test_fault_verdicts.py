@@ -1,4 +1,4 @@
-"""What of a server that went through a fault is not as the table of docs/reliability.md says."""
+"""The verdict on a server after a fault agrees with the table of docs/reliability.md."""
 
 from __future__ import annotations
 

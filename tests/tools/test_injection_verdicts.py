@@ -1,4 +1,4 @@
-"""What of a life with an error of our own is not well."""
+"""The verdict on a life with an error of the module."""
 
 from typing import Any
 

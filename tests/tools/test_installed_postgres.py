@@ -1,4 +1,4 @@
-"""Which of the PostgreSQLs that are installed the tests take."""
+"""Which installed PostgreSQL the tests choose."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is looked for after a server was ended: all that it acknowledged, the last of it too."""
+"""The check after a server's end finds everything that it acknowledged."""
 
 from __future__ import annotations
 

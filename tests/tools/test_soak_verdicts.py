@@ -1,4 +1,4 @@
-"""The long runs tell what was not well, and their exit status is 1 then."""
+"""The long runs report what went wrong, and then exit with status 1."""
 
 from collections.abc import Mapping
 from pathlib import Path

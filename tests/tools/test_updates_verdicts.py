@@ -1,4 +1,4 @@
-"""What of updates that misbehave on a real server, and of the clients beside them, is not well."""
+"""The verdict on misbehaving updates of a real server, and on its clients."""
 
 import urllib.error
 from http.client import RemoteDisconnected

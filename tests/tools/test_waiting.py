@@ -1,4 +1,4 @@
-"""How tests of real servers wait, and what they tell when they give up."""
+"""How tests wait for real servers, and what they report when they give up."""
 
 import time
 

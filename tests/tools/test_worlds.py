@@ -1,4 +1,4 @@
-"""How rows that are missing, or there twice, are counted around real servers."""
+"""Missing and duplicate rows around real servers are counted correctly."""
 
 import json
 import sqlite3

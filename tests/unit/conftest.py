@@ -1,4 +1,4 @@
-"""Fixtures of more than one file."""
+"""Fixtures for several files."""
 
 from pathlib import Path
 

@@ -36,8 +36,7 @@ from synapse_bgthrottle.core.tracking.weekly_load import learned
 from synapse_bgthrottle.forecast import accuracy
 from synapse_bgthrottle.forecast.charts import svg
 from synapse_bgthrottle.forecast.configurations import settings_of_section
-from synapse_bgthrottle.forecast.forecast import Question, forecast, slope_of
-from synapse_bgthrottle.forecast.from_history import closed_ratio
+from synapse_bgthrottle.forecast.forecast import Question, closed_ratio, forecast, slope_of
 from synapse_bgthrottle.forecast.models import Forecast
 
 if TYPE_CHECKING:
@@ -155,12 +154,12 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
         notes.append(forecast_inputs.learned_note(found, is_told=week is not None))
     else:
         load = read_load(asked.load or "", _zone(config, Settings(), jobs))
-    closed = closed_ratio(forecast_inputs.pasts_of(history))
+    closed = closed_ratio(history)
     if closed:
         notes.append(f"budgets: closed for {share(closed)} of the time, as they were")
     memory = forecast_inputs.kept_file(os.environ)
     earlier = forecast_inputs.read_kept(memory)
-    compared = accuracy.compared(earlier, forecast_inputs.went_of(history), status.server_name)
+    compared = accuracy.compared(earlier, history, status.server_name)
     is_sqlite = any(database.engine == "sqlite" for database in status.databases)
     question = Question(
         jobs=tuple(jobs),

@@ -11,20 +11,25 @@ from synapse_bgthrottle.cli.session import Session, online
 
 
 @click.command("status")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="The whole queue, work, limits and signals too."
+)
 @online
-def status_command(session: Session) -> None:
+def status_command(session: Session, verbose: bool) -> None:
     """Tell what every database is at, and what holds it.
 
-    Problems come first. Without the module there is only what Synapse itself tells.
+    Problems come first, then five lines for each database. Without the module there is only what
+    Synapse itself tells.
 
     \b
     Examples:
       bgthrottle status
+      bgthrottle status -v
       bgthrottle status -o json
     """
     with session.client() as client:
         look = Poller(client).look()
-    session.show(look.result, lines_of(look, session.around.wall_ms()))
+    session.show(look.result, lines_of(look, session.around.wall_ms(), verbose))
 
 
 @click.command("history")
@@ -56,9 +61,9 @@ def history_command(
     session.show(entries, history_lines(entries) if entries else [Line("no history")])
 
 
-def lines_of(look: Look, now_ms: float, most_pending: int | None = None) -> list[Line]:
+def lines_of(look: Look, now_ms: float, is_verbose: bool = False) -> list[Line]:
     """A status in lines, whichever kind it is."""
     if look.full is not None:
-        return list(status_lines(look.full, now_ms, most_pending))
+        return list(status_lines(look.full, now_ms, is_verbose=is_verbose))
     assert look.official is not None
     return list(official_lines(look.official))

@@ -15,8 +15,6 @@ from synapse_bgthrottle.cli.session import Session, online, span_option
 if TYPE_CHECKING:
     from synapse_bgthrottle.cli.render.terminal import Screen
 
-_MOST_PENDING = 5
-
 
 @click.command("watch")
 @span_option("--interval", "interval_ms", default="2s", show_default=True)
@@ -26,10 +24,10 @@ _MOST_PENDING = 5
 def watch_command(session: Session, interval_ms: int, every_ms: int, until_done: bool) -> None:
     """Follow the updates until Ctrl-C, or until they are done.
 
-    On a terminal it draws progress, time left, reasons and pressures, and draws them anew every
-    --interval. Elsewhere, and with NO_COLOR or TERM=dumb, it prints a line a change, and one after
-    --every without; with -o json or yaml the whole status each time. It outlasts restarts of the
-    server, and waits 5 minutes for one that is not there yet.
+    On a terminal it draws what `bgthrottle status` tells, anew every --interval. Elsewhere, and
+    with NO_COLOR or TERM=dumb, it prints a line for each change, and one after --every without;
+    with -o json or yaml the whole status each time. It outlasts restarts of the server, and waits 5
+    minutes for one that is not there yet.
 
     \b
     Examples:
@@ -95,4 +93,4 @@ class _Watch:
         return [Line(f"NO STATUS for {ago}{old}: {looked}", "problem")]
 
     def _lines(self, wall_ms: float) -> list[Line]:
-        return [] if self._seen is None else lines_of(self._seen, wall_ms, _MOST_PENDING)
+        return [] if self._seen is None else lines_of(self._seen, wall_ms)

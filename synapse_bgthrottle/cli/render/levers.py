@@ -64,19 +64,21 @@ def use_line(use: "Use") -> str:
     return ", ".join(parts) + (f": {use.reason}" if use.reason else "")
 
 
-_HISTORY_HEAD = ("started", "update", "database", "outcome", "took", "items", "batches", "in them")
+_HISTORY_HEAD = ("started (UTC)", "outcome", "took", "items", "database", "update")
 
 
 def history_lines(entries: "Sequence[HistoryEntry]") -> Iterator[Line]:
-    """How updates went, in columns; below one what it waited for, and what failed."""
+    """How updates went, in columns; below one its batches, what it waited for, and failures."""
     rows = [_HISTORY_HEAD, *map(_history_row, entries)]
+    if len({entry.database for entry in entries}) < 2:
+        rows = [(*row[:4], row[5]) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     styles = ["title", *("problem" if each.outcome == "aborted" else "" for each in entries)]
     for row, style, entry in zip(rows, styles, (None, *entries), strict=True):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         yield Line("  ".join(cells).rstrip(), style)
-        if entry is not None and entry.waited_ms:
-            yield Line(f"    waited: {waited(entry.waited_ms)}", "faint")
+        if entry is not None:
+            yield Line(f"    {'; '.join(_work(entry))}", "faint")
         if entry is not None and entry.failures:
             count = "1 failure" if entry.failures == 1 else f"{entry.failures} failures, the last"
             yield Line(f"    {count}: {entry.last_failure}", style)
@@ -87,15 +89,20 @@ def _history_row(entry: "HistoryEntry") -> tuple[str, ...]:
     if entry.started_ms is not None and entry.ended_ms is not None:
         took = duration(entry.ended_ms - entry.started_ms)
     return (
-        moment(entry.started_ms),
-        entry.update,
-        entry.database,
+        moment(entry.started_ms).removesuffix(" UTC"),
         entry.outcome,
         took,
         number(entry.items),
-        number(entry.batches),
-        duration(entry.batch_time_ms),
+        entry.database,
+        entry.update,
     )
+
+
+def _work(entry: "HistoryEntry") -> Iterator[str]:
+    batches = "1 batch" if entry.batches == 1 else f"{number(entry.batches)} batches"
+    yield f"{batches}, {duration(entry.batch_time_ms)} in all"
+    if entry.waited_ms:
+        yield f"waited: {waited(entry.waited_ms)}"
 
 
 def explanation_lines(told: "Explanation", now_ms: float | None) -> Iterator[Line]:

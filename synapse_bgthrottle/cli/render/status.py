@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from synapse_bgthrottle.cli.render.levers import levers_lines
-from synapse_bgthrottle.cli.render.text import Line, duration, moment, quantity, short_share, since
+from synapse_bgthrottle.cli.render.text import Line, duration, moment, quantity, since
 from synapse_bgthrottle.cli.render.update import (
-    current_lines,
     official_line,
-    pending_lines,
+    queue_line,
+    queue_lines,
     style,
     update_line,
+    update_lines,
+    work_lines,
 )
 
 if TYPE_CHECKING:
@@ -26,25 +28,35 @@ if TYPE_CHECKING:
 # From here on a signal is shown in full: half way to where it throttles.
 _WORTH_A_LINE = 0.5
 
+# The worst of them leave room for the updates on a terminal of 24 lines.
+_MOST_PROBLEMS = 4
+
 _NOT_OBSERVABLE = "not observable"
 
 
 def status_lines(
-    status: "ThrottleStatus", now_ms: float | None, most_pending: int | None = None
+    status: "ThrottleStatus", now_ms: float | None, *, is_verbose: bool = False
 ) -> Iterator[Line]:
-    """Problems, each database, levers. `now_ms` counts where the server tells no time."""
+    """Problems, five lines for each database, levers; verbose has all that the server tells.
+
+    `now_ms` counts where the server tells no time.
+    """
     now_ms = status.now_ms if status.now_ms is not None else now_ms
-    for problem in status.problems:
-        yield from problem_lines(problem)
-    switch = "" if status.enabled else ", background updates SWITCHED OFF"
-    duty = status.duty_cycle_ratio
-    pace = "" if duty is None else f", duty cycle {short_share(duty)}"
-    title = f"{status.server_name or 'server'}, module {status.version or 'unknown'}{switch}{pace}"
-    yield Line(title, "title" if status.enabled else "problem")
+    shown = status.problems if is_verbose else status.problems[:_MOST_PROBLEMS]
+    for problem in shown:
+        yield from problem_lines(problem, now_ms)
+    more = len(status.problems) - len(shown)
+    if more:
+        yield Line(f"and {more} more of less weight: bgthrottle status -v", "problem")
+    if is_verbose:
+        name = status.server_name or "server"
+        yield Line(f"{name}, module {status.version or 'unknown'}", "title")
     for database in status.databases:
-        yield from database_lines(database, now_ms, most_pending)
-    yield from levers_lines(status.levers, now_ms)
-    for detail in status.missing:
+        yield from database_lines(database, now_ms, is_verbose)
+    # A pause is a problem, so that it has been told.
+    told = tuple(each for each in status.levers if is_verbose or each.kind != "pause")
+    yield from levers_lines(told, now_ms)
+    for detail in status.missing if is_verbose else ():
         yield Line(f"this Synapse has no {detail.name}: {detail.cost}", "faint")
 
 
@@ -61,42 +73,56 @@ def official_lines(status: "UpdatesStatus") -> Iterator[Line]:
     yield Line("without the module: no queue, no progress, no reasons", "faint")
 
 
-def problem_lines(problem: "StatedProblem") -> Iterator[Line]:
-    """What is the matter and what to do about it."""
+def problem_lines(problem: "StatedProblem", now_ms: float | None) -> Iterator[Line]:
+    """What is the matter, since when, and what to do about it."""
     where = f" in {problem.database}" if problem.database else ""
     yield Line(f"PROBLEM{where}: {problem.message or problem.kind}", "problem")
+    seen = []
+    if problem.since_ms is not None:
+        lasts = duration(since(problem.since_ms, now_ms))
+        seen.append(f"first seen {moment(problem.since_ms)} ({lasts} ago)")
+    if problem.last_ms is not None:
+        seen.append(f"last seen {moment(problem.last_ms)}")
+    if seen:
+        yield Line(f"  {', '.join(seen)}", "problem")
     if problem.advice:
         yield Line(f"  do: {problem.advice}", "problem")
 
 
 def database_lines(
-    database: "DatabaseStatus", now_ms: float | None, most_pending: int | None
+    database: "DatabaseStatus", now_ms: float | None, is_verbose: bool
 ) -> Iterator[Line]:
-    """One database: its state, what it is at, what waits, what its signals say."""
+    """One database: its state, what it is at, what waits; verbose: failures and signals too."""
     yield Line(_title(database, now_ms), style(database.state) or "title")
-    yield from current_lines(database, now_ms)
-    waiting = database.pending or ()
-    if database.current is not None and database.pending is None:
-        yield Line(f"  the queue could not be read: {database.queue_problem}", "problem")
-    if waiting and database.current is not None and waiting[0].name == database.current.name:
-        waiting = waiting[1:]
+    yield from update_lines(database, now_ms)
+    current, waiting = database.current, database.pending or ()
+    unlisted = max(database.queued - len(waiting), 0)
+    first = waiting[0].name if current is None and waiting else current and current.name
+    waiting = tuple(update for update in waiting if update.name != first)
+    if not is_verbose:
+        yield from queue_line(waiting, unlisted)
+        return
+    if current is not None:
+        yield from work_lines(current)
     if waiting:
         yield Line("  then:")
-        unlisted = database.queued - len(database.pending or ())
-        yield from pending_lines(waiting, most_pending, unlisted)
-    failure = database.last_failure
+        yield from queue_lines(waiting, unlisted)
+    yield from _failure_lines(database)
+    if database.state != "idle":  # what was seen when the last update ended tells nothing now
+        yield from signal_lines(database.signals, is_held=database.state == "held")
+
+
+def _failure_lines(database: "DatabaseStatus") -> Iterator[Line]:
+    failure, restart = database.last_failure, database.restart
     if failure is not None:
         row = f", {database.failures_in_row} in a row" if database.failures_in_row > 1 else ""
         when = moment(failure.at_ms)
         text = f"  last failure: {failure.update} at {when}{row}: {failure.message}"
         yield Line(text, "problem" if database.failures_in_row else "faint")
-    restart = database.restart
     if restart is not None and restart.count:
         times = "once" if restart.count == 1 else f"{restart.count} times in a row"
         text = f"  started again by the module {times}, last at {moment(restart.last_ms)}"
         yield Line(text, "problem")
-    if database.state != "idle":  # what was seen when the last update ended tells nothing now
-        yield from signal_lines(database.signals, is_held=database.state == "held")
 
 
 def signal_lines(signals: "tuple[StatedSignal, ...]", *, is_held: bool = False) -> Iterator[Line]:
@@ -124,7 +150,7 @@ def signal_lines(signals: "tuple[StatedSignal, ...]", *, is_held: bool = False) 
     for signal in loud:
         yield _signal_line(signal)
     if quiet:
-        yield Line(f"  pressures, and their age: {', '.join(quiet)}")
+        yield Line(f"  pressures (threshold 1), and their age: {', '.join(quiet)}")
     if unread:
         names = ", ".join(signal.name for signal in unread)
         yield Line(f"  not read while it is held: {names}", "faint")
@@ -141,14 +167,11 @@ def change_lines(status: "ThrottleStatus", now_ms: float | None) -> Iterator[str
 
 def _title(database: "DatabaseStatus", now_ms: float | None) -> str:
     decision = None if database.current is None else database.current.decision
-    count = "" if not database.pending else f", {database.queued} pending"
     stated = f"{database.name} ({database.engine}): {database.state}"
-    if decision is not None and decision.cause != "run":
-        stated += f" ({decision.cause})"
-        if decision.is_hold and decision.since_ms is not None:
-            lasts = duration(since(decision.since_ms, now_ms))
-            stated += f" since {moment(decision.since_ms)} ({lasts})"
-    return stated + count
+    if database.state == "held" and decision is not None and decision.since_ms is not None:
+        lasts = duration(since(decision.since_ms, now_ms))
+        stated += f" by {decision.cause} since {moment(decision.since_ms)} ({lasts})"
+    return f"{stated}, {database.queued} pending" if database.queued else stated
 
 
 def _in_short(signal: "StatedSignal") -> str:
@@ -158,11 +181,13 @@ def _in_short(signal: "StatedSignal") -> str:
 
 
 def _signal_line(signal: "StatedSignal") -> Line:
-    pressure = "" if signal.pressure is None else f", pressure {signal.pressure:.2f}"
     text = (
-        f"  {signal.name}: {quantity(signal.value, signal.unit)} of"
-        f" {quantity(signal.threshold, signal.unit)}{pressure}"
+        f"  {signal.name}: {quantity(signal.value, signal.unit)}, threshold"
+        f" {quantity(signal.threshold, signal.unit)}"
     )
+    if signal.pressure is not None:
+        smoothed = "smoothed pressure" if signal.kind == "soft" else "pressure"
+        text += f", {smoothed} {signal.pressure:.2f}"
     if signal.age_s is not None:
         text += f", {duration(signal.age_s * 1000)} ago"
     notes = [signal.kind] if signal.kind else []

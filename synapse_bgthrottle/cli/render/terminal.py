@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from synapse_bgthrottle.cli.render.text import Line, escape
+from synapse_bgthrottle.cli.render.text import Line, escape, wrapped
 
 _STYLES = {
     "problem": "bold red",
@@ -49,7 +49,7 @@ class Screen:
 
 
 def picture(lines: Sequence[Line], width: int) -> Any:
-    """What rich draws: each line wrapped with its indentation kept, bars below theirs."""
+    """What rich draws: each line wrapped, bars below theirs."""
     from rich.console import Group  # noqa: PLC0415
     from rich.padding import Padding  # noqa: PLC0415
     from rich.progress_bar import ProgressBar  # noqa: PLC0415
@@ -57,9 +57,8 @@ def picture(lines: Sequence[Line], width: int) -> Any:
 
     drawn: list[Any] = []
     for line in lines:
-        text = escape(line.text)
-        indent = len(text) - len(text.lstrip(" "))
-        drawn.append(Padding(Text(text[indent:], style=_STYLES[line.style]), (0, 0, 0, indent)))
+        text = "\n".join(wrapped(escape(line.text), width))
+        drawn.append(Text(text, style=_STYLES[line.style]))
         if line.ratio is not None:
             bar = ProgressBar(
                 total=1.0,

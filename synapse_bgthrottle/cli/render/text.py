@@ -1,6 +1,7 @@
 """Lines for people: what is made of a status, before anything is printed. Pure."""
 
 import math
+import textwrap
 from datetime import datetime, timezone
 
 import attrs
@@ -33,6 +34,24 @@ def escape(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "replace").decode("ascii")
         for char in text
+    )
+
+
+def wrapped(text: str, columns: int | None) -> list[str]:
+    """The text in lines no wider than this, broken between words; those after the first go in.
+
+    A word that is wider stays whole. None: one line.
+    """
+    if columns is None or len(text) <= columns:
+        return [text]
+    indent = " " * (len(text) - len(text.lstrip()))
+    return textwrap.wrap(
+        text.strip(),
+        columns,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

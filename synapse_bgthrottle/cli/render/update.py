@@ -1,4 +1,4 @@
-"""The update that a database is at, in lines for people. Pure."""
+"""The update that a database is at, and those behind it, in lines for people. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from synapse_bgthrottle.cli.render.text import (
     moment,
     number,
     share,
+    short_share,
     since,
     time_of_day,
 )
@@ -28,20 +29,65 @@ def update_line(database: "DatabaseStatus", now_ms: float | None) -> str:
     current = database.current
     if current is None:
         return _without_current(database)
-    parts = [f"{current.name} {_extent(current)}".rstrip()]
-    if current.since_ms is not None:
-        parts.append(f"running {duration(since(current.since_ms, now_ms))}")
-    if not current.one_shot:
-        parts.append(_left(current))
-    parts.append(why(database))
-    if current.lock_wait_since_ms is not None:
-        parts.append(f"waits for a lock {duration(since(current.lock_wait_since_ms, now_ms))}")
-    return "; ".join(parts)
+    parts = (_extent(current), _started(current, now_ms), _left(current), why(database, now_ms))
+    return f"{current.name} {'; '.join(filter(None, parts))}"
+
+
+def update_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[Line]:
+    """The same in three lines, with a bar below the first: how far, how fast, and why not faster.
+
+    Where none is under way, one line.
+    """
+    current = database.current
+    look = style(database.state)
+    if current is None:
+        if database.state != "idle":
+            yield Line(f"  {_without_current(database)}", look)
+        return
+    progress = current.progress
+    unit = f" {progress.unit}" if progress is not None and progress.unit else ""
+    ratio = None if progress is None else progress.ratio
+    build = current.index_build
+    if build is not None:
+        ratio = build.progress_ratio
+        unit += f": {build.phase}" + ("" if ratio is None else f" {share(ratio)}")
+    yield Line(f"  {current.name} {_extent(current)}{unit}", look, ratio)
+    pace = filter(None, (_rate(current), _started(current, now_ms), _left(current)))
+    yield Line(f"  {'; '.join(pace)}")
+    yield Line(f"  {why(database, now_ms)}", look)
+    if database.pending is None:
+        yield Line(f"  the queue could not be read: {database.queue_problem}", "problem")
+
+
+def work_lines(current: "RunningUpdate") -> Iterator[Line]:
+    """What `update_lines` leaves out."""
+    yield Line(f"    {'; '.join(_work(current))}")
+    if current.waited_ms:
+        yield Line(f"    waited: {waited(current.waited_ms)}")
+    rule = current.rule or ""
+    limits = "; ".join(filter(None, (current.limits, "" if rule in current.limits else rule)))
+    if limits:
+        yield Line(f"    limits: {limits}")
+    for line in current.learned:
+        yield Line(f"    learned: {line}")
+
+
+def _started(current: "RunningUpdate", now_ms: float | None) -> str:
+    if current.since_ms is None:
+        return ""
+    return f"started {duration(since(current.since_ms, now_ms))} ago"
+
+
+def _rate(current: "RunningUpdate") -> str:
+    rate = current.items_per_second
+    return "" if rate is None or current.one_shot else f"{number(rate)} items/s"
 
 
 def _left(current: "RunningUpdate") -> str:
     """The time that is left; where a hold has no known end, of what runs."""
     told = current.time_left_s
+    if current.one_shot:
+        return ""
     if told.expected is not None:
         return f"ETA {duration(told.expected * 1000)}"
     if told.at_this_pace is None:
@@ -49,7 +95,7 @@ def _left(current: "RunningUpdate") -> str:
     return f"{duration(told.at_this_pace * 1000)} once it goes on"
 
 
-def why(database: "DatabaseStatus") -> str:
+def why(database: "DatabaseStatus", now_ms: float | None = None) -> str:
     """What throttles the current update, or stops it."""
     if database.state == "aborted":
         failure = database.last_failure
@@ -59,19 +105,28 @@ def why(database: "DatabaseStatus") -> str:
         return f"stopped: Synapse is not working on this queue{_again(database)}"
     if database.state == "disabled":
         return "disabled: background updates are switched off"
-    return _why_current(database.current)
+    return _why_current(database.current, now_ms)
 
 
-def _why_current(current: "RunningUpdate | None") -> str:
+def _why_current(current: "RunningUpdate | None", now_ms: float | None) -> str:
     decision = None if current is None else current.decision
     if decision is not None and decision.is_hold:
         when = "" if decision.next_try_ms is None else f" ({time_of_day(decision.next_try_ms)})"
         return f"held: {decision.reason or decision.cause}{when}"
     if current is not None and current.is_in_batch:
-        return "in a batch"
+        return f"in a batch{_batch(current, now_ms)}"
     if decision is None or decision.cause == "run":
         return "not throttled"
     return f"throttled: {decision.reason or decision.cause}"
+
+
+def _batch(current: "RunningUpdate", now_ms: float | None) -> str:
+    """Since when it runs, and waits for somebody's lock."""
+    lasts_ms = since(current.batch_since_ms, now_ms)
+    lasts = "" if lasts_ms is None else f" for {duration(lasts_ms)}"
+    if current.lock_wait_since_ms is None:
+        return lasts
+    return f"{lasts}; waits for a lock {duration(since(current.lock_wait_since_ms, now_ms))}"
 
 
 def _again(database: "DatabaseStatus") -> str:
@@ -84,45 +139,25 @@ def _again(database: "DatabaseStatus") -> str:
     return f"; the module starts it again at {moment(restart.due_ms)}"
 
 
-def current_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[Line]:
-    """The update at work in full, with a bar."""
-    current = database.current
-    if current is None:
-        if database.state != "idle":
-            yield Line(f"  {_without_current(database)}", style(database.state))
-        return
-    ratio = None if current.progress is None else current.progress.ratio
-    yield Line(f"  {update_line(database, now_ms)}", style(database.state), ratio)
-    yield Line(f"    {'; '.join(_work(current))}")
-    if current.waited_ms:
-        yield Line(f"    waited: {waited(current.waited_ms)}")
-    rule = current.rule or ""
-    limits = "; ".join(filter(None, (current.limits, "" if rule in current.limits else rule)))
-    if limits:
-        yield Line(f"    limits: {limits}")
-    for line in current.learned:
-        yield Line(f"    {line}")
-    if current.index_build is not None:
-        done = current.index_build.progress_ratio
-        far = "" if done is None else f", {share(done)} done"
-        yield Line(f"    index build: {current.index_build.phase}{far}", ratio=done)
+def queue_line(waiting: "tuple[PendingUpdate, ...]", unlisted: int) -> Iterator[Line]:
+    """The next of those that wait, and how many more there are; `unlisted`: the server's rest."""
+    if waiting:
+        more = len(waiting) - 1 + unlisted
+        yield Line(f"  then {waiting[0].name}" + (f", and {more} more" if more else ""))
 
 
-def pending_lines(
-    pending: "tuple[PendingUpdate, ...]", most: int | None, unlisted: int = 0
-) -> Iterator[Line]:
-    """What waits, in order; with `most`, no more than so many and then a count.
+def queue_lines(waiting: "tuple[PendingUpdate, ...]", unlisted: int) -> Iterator[Line]:
+    """All that wait, in order."""
+    for place, update in enumerate(waiting, start=2):
+        is_problem = update.known is False
+        yield Line(f"    {place}. {_pending_text(update)}", "problem" if is_problem else "")
+    if unlisted:
+        yield Line(f"    and {unlisted} more", "faint")
 
-    The server left `unlisted` more out.
-    """
-    shown = pending[:most]
-    for place, update in enumerate(shown, start=2):
-        notes = [note for applies, note in _pending_notes(update) if applies]
-        text = f"    {place}. {update.name}{': ' if notes else ''}{'; '.join(notes)}"
-        yield Line(text, "problem" if update.known is False else "")
-    more = len(pending) - len(shown) + unlisted
-    if more > 0:
-        yield Line(f"    and {more} more", "faint")
+
+def _pending_text(update: "PendingUpdate") -> str:
+    notes = "; ".join(note for applies, note in _pending_notes(update) if applies)
+    return f"{update.name} ({notes})" if notes else update.name
 
 
 def _pending_notes(update: "PendingUpdate") -> Iterator[tuple[bool, str]]:
@@ -131,10 +166,8 @@ def _pending_notes(update: "PendingUpdate") -> Iterator[tuple[bool, str]]:
     yield bool(update.one_shot), "one-shot"
     yield update.paused, "paused"
     yield update.known is False, "not known to this version of Synapse"
-    yield ratio is not None, f"{share(ratio or 0.0)} done"
+    yield bool(ratio), f"{share(ratio)} done"
     yield bool(update.depends_on), f"depends on {update.depends_on}"
-    is_other = bool(update.waits_for) and update.waits_for != update.depends_on
-    yield is_other, f"waits behind {update.waits_for}"
     yield not update.is_reachable, "will never begin: updates wait for each other"
 
 
@@ -190,14 +223,12 @@ def _counts(progress: "Progress") -> Iterator[str]:
 def _work(current: "RunningUpdate") -> Iterator[str]:
     batches = "1 batch" if current.batches == 1 else f"{current.batches} batches"
     yield f"{batches}, {number(current.items)} items, {duration(current.batch_time_ms)} in batches"
-    if current.progress is not None and current.progress.unit:
-        yield f"progress in {current.progress.unit}"
+    if current.duty_cycle_ratio is not None:
+        yield f"duty cycle {short_share(current.duty_cycle_ratio)} at most now"
     if current.last_batch_ms is not None:
         yield f"last batch {duration(current.last_batch_ms)}"
     if current.target_duration_ms is not None and not current.one_shot:
         yield f"target {duration(current.target_duration_ms)}"
-    if current.items_per_second is not None:
-        yield f"{number(current.items_per_second)} items/s"
     if current.time_left_s.earliest is not None and current.time_left_s.latest is not None:
         earliest, latest = current.time_left_s.earliest, current.time_left_s.latest
         yield f"ETA between {duration(earliest * 1000)} and {duration(latest * 1000)}"

@@ -1,2 +1,1 @@
-"""The configuration: YAML into frozen settings, with every problem at once. Imports `signals`,
-`units`."""
+"""Reads the configuration from YAML into frozen settings, or finds all its problems at once."""

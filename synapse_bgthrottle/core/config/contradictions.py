@@ -1,4 +1,4 @@
-"""What a level of the configuration says against itself, or against the level above. Pure."""
+"""Contradictions within a level of the configuration, or with the level above. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Setting
 from synapse_bgthrottle.core.config.problems import found
 from synapse_bgthrottle.core.units import format_ratio
 
-# Which key may not exceed which, and how their values are told.
+# The smaller key, the larger key, and how to write their values.
 _BOUNDS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("min_duty_cycle", "max_duty_cycle", format_ratio),
     ("min_batch_size", "max_batch_size", str),
@@ -21,9 +21,9 @@ _ADAPTIVE_ONLY = ("profile", "min_duty_cycle", "max_duty_cycle")
 def contradictions(
     raw: Mapping[str, Any], own: Settings, above: Settings
 ) -> Iterator[tuple[str, str]]:
-    """For each contradiction the key and a message.
+    """The key and a message for each contradiction.
 
-    `raw` is the level as written, `own` what was read of it, `above` the level that completes it.
+    `raw` is the level as written, `own` its parsed settings, `above` the level that completes it.
     """
     if "duty_cycle" in raw and "sleep" in raw:
         yield (

@@ -1,4 +1,4 @@
-"""The keys that a level of the configuration may have: what each sets, accepts and reads."""
+"""The keys of a level of the configuration: what each sets and accepts, and how it is read."""
 
 import math
 import re
@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.config.profiles import PROFILES
 from synapse_bgthrottle.core.units import parse_duration_ms, parse_ratio
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
-# Where Synapse answers itself, in any version from 1.60; a module's resource takes all below it.
+# Synapse's own paths in any version from 1.60. A module's resource would take everything below.
 _SYNAPSES_OWN = (
     "/_matrix/",
     "/_synapse/admin/",
@@ -27,21 +27,21 @@ _SYNAPSES_OWN = (
     "/health/",
 )
 _LONGEST_MS = 365 * 86_400_000
-# A number of ms that is larger is none of seconds: those would be a day.
+# A larger number without a unit is not meant as seconds, which would be more than a day.
 _MOST_BARE_MS = 86_400
 _LEAST_BARE_BYTES = 2**20
-_MOST_ITEMS = 2**31 - 1  # a batch size ends in an SQL LIMIT
+_MOST_ITEMS = 2**31 - 1  # a batch size ends up in an SQL LIMIT
 
 
 @attrs.frozen
 class Key:
-    """A key of the configuration: the setting it makes, what is accepted, and how it is read.
+    """A key of the configuration.
 
     Attributes:
         setting: its name in `Settings`.
-        accepted: for people.
-        parse: reads it; ValueError: it is not accepted.
-        doubt: what to tell of a value that is accepted and hardly meant; empty: nothing.
+        accepted: accepted values, for people.
+        parse: reads it; raises ValueError if it is not accepted.
+        doubt: a warning about an accepted value that is probably a mistake; empty: none.
     """
 
     setting: str
@@ -51,7 +51,7 @@ class Key:
 
 
 def bare_ms(value: Any) -> str:
-    """What to tell of a duration without a unit that may be meant as seconds; empty: nothing."""
+    """A warning about a duration without a unit that may be meant as seconds; empty: none."""
     number = _bare_number(value)
     if not 0 < number <= _MOST_BARE_MS:
         return ""
@@ -59,7 +59,7 @@ def bare_ms(value: Any) -> str:
 
 
 def bare_bytes(value: Any) -> str:
-    """What to tell of a size without a unit that is hardly meant as bytes; empty: nothing."""
+    """A warning about a size without a unit that is probably not meant as bytes; empty: none."""
     number = _bare_number(value)
     if not 0 < number < _LEAST_BARE_BYTES:
         return ""
@@ -106,7 +106,8 @@ def _zone(value: Any) -> ZoneInfo:
         raise ValueError("not a name")
     try:
         return ZoneInfo(value)
-    except (KeyError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError; a folder: OSError
+    # ZoneInfoNotFoundError is a KeyError; a directory gives an OSError
+    except (KeyError, OSError) as error:
         raise ValueError("not known") from error
 
 
@@ -145,7 +146,7 @@ def _approval(value: Any) -> bool:
 
 _DURATION = "such as 250ms, 30s, 10m, 5d, or a whole number of ms"
 
-# What a level may set, beside `windows`, which has problems of its own (`config`).
+# The keys of every level, except `windows`, which has its own parser.
 KEYS: dict[str, Key] = {
     "target_duration": Key(
         "target_duration_ms",
@@ -196,7 +197,7 @@ KEYS: dict[str, Key] = {
     "approval": Key("needs_approval", "required or off", _approval),
 }
 
-# What only the top level has, beside `signals` and `rules`.
+# The keys of the top level alone, except `signals` and `rules`.
 API_PATH = Key(
     "api_path",
     "a path such as /_synapse/bgthrottle, or off; none of Synapse's own, such as /_synapse/admin"

@@ -1,4 +1,4 @@
-"""What limits an update: settings at each level, the first matching rule, and the merged result."""
+"""The limits of an update: settings of each level, the first matching rule, the merged result."""
 
 import fnmatch
 import re
@@ -15,7 +15,7 @@ from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
 
 @attrs.frozen
 class DutyCycle:
-    """Rest after a batch in proportion to what it took, so that `ratio` of the time is work."""
+    """Rest in proportion to the duration of the batch, so that `ratio` of the time is work."""
 
     ratio: float
 
@@ -35,7 +35,7 @@ class FixedSleep:
 
 @attrs.frozen
 class Adaptive:
-    """Rest as what is measured allows (`adaptive`)."""
+    """Rest as the adaptive pace decides (`adaptive`)."""
 
     def __str__(self) -> str:
         return "duty cycle adaptive"
@@ -46,7 +46,7 @@ Pace = DutyCycle | FixedSleep | Adaptive
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """What one level of the configuration says; None is left out.
+    """The settings of one level of the configuration; None: not set.
 
     Attributes:
         target_duration_ms: wanted duration of one batch.
@@ -54,14 +54,14 @@ class Settings:
         profile: how careful the adaptive pace is, a name from `profiles.PROFILES`.
         min_duty_ratio: least duty cycle of the adaptive pace.
         max_duty_ratio: greatest duty cycle of the adaptive pace.
-        max_items_per_second: hard limit of the rate; inf is no limit.
+        max_items_per_second: hard limit of the rate; inf: no limit.
         default_batch_items: size of an update's first batch.
         min_batch_items: least size of a later batch.
-        max_batch_items: hard limit of a batch's size; inf is no limit.
-        windows: weekly times in which updates may run; an empty tuple is always.
-        time_zone: the zone in which the windows are read.
-        max_hold_ms: how long closed windows may hold an update.
-        needs_approval: whether it waits until somebody releases it.
+        max_batch_items: hard limit of a batch's size; inf: no limit.
+        windows: weekly times in which updates may run; an empty tuple: always.
+        time_zone: time zone of the windows.
+        max_hold_ms: how long closed windows and budgets may hold an update.
+        needs_approval: whether it waits until an administrator releases it.
     """
 
     target_duration_ms: float | None = None
@@ -80,9 +80,9 @@ class Settings:
 
 
 def with_pace(settings: Settings) -> Settings:
-    """What a level says, and the pace that goes with it.
+    """The settings, with the adaptive pace if they set something of it and no other pace.
 
-    Somebody who sets a profile wants its pace, whatever the levels above fix.
+    Whoever sets a profile wants its pace, even if a level above sets a fixed one.
     """
     adaptive_only = (settings.profile, settings.min_duty_ratio, settings.max_duty_ratio)
     if settings.pace is None and any(value is not None for value in adaptive_only):
@@ -92,7 +92,7 @@ def with_pace(settings: Settings) -> Settings:
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """Settings with nothing left out. The attributes are those of `Settings`."""
+    """Settings in which everything is set. For the attributes see `Settings`."""
 
     target_duration_ms: float = 100.0
     pace: Pace = Adaptive()
@@ -109,7 +109,7 @@ class Limits:
     needs_approval: bool = False
 
 
-# In the order of `Settings`; a stock server's values where a stock server has them.
+# Where stock Synapse has a default, it is the same.
 BUILT_IN = Limits()
 _FIELDS = tuple(field.name for field in attrs.fields(Settings))
 
@@ -117,9 +117,8 @@ _FIELDS = tuple(field.name for field in attrs.fields(Settings))
 def merge(levels: Iterable[Settings], floor_items: int = 1) -> Limits:
     """Each setting from the first level that has it, otherwise from `BUILT_IN`.
 
-    The bounds of a batch then give way in this order: the maximum holds over the minimum, the
-    minimum over the default. `floor_items` holds over all three. So do those of the duty cycle:
-    the maximum holds over the minimum.
+    Where bounds contradict, the maximum takes precedence over the minimum, and the minimum over the
+    default. `floor_items` takes precedence over all three.
     """
     found: dict[str, Any] = {}
     for level in levels:
@@ -146,9 +145,9 @@ class Rule:
 
     Attributes:
         number: its place in the configuration's list, from 0.
-        patterns: names or globs of updates; empty matches every name.
-        database: the name of the only database that it matches; None matches every one.
-        one_shot: whether it matches only one-shots (or only the others); None matches both.
+        patterns: names or globs of updates; empty: every name.
+        database: name of the only database that it matches; None: every one.
+        one_shot: True: only one-shots; False: only the others; None: both.
         settings: what it sets.
     """
 
@@ -182,28 +181,28 @@ class Rule:
 def first_match(
     rules: Sequence[Rule], update_name: str, database_name: str, one_shot: bool
 ) -> Rule | None:
-    """The first matching rule wins; None: none matches."""
+    """The first matching rule; None: none matches."""
     return next((r for r in rules if r.matches(update_name, database_name, one_shot)), None)
 
 
 class EarlierRules:
-    """Rules, added in their order, that are asked whether they leave a later one anything.
+    """Earlier rules, which may leave nothing for a later one to match.
 
-    What decides nothing is not compared: a rule is found by its database, its kind and the plain
-    ends of its pattern, so that many rules take no longer each than few.
+    To stay fast with many rules, it finds candidates by database, kind and literal ends of the
+    pattern. Others are not compared.
     """
 
     def __init__(self) -> None:
         self._by_scope: dict[tuple[str | None, bool | None], _Patterns] = {}
 
     def add(self, rule: Rule) -> None:
-        """It goes before all that are asked about from now on."""
+        """Add a rule. It comes before all rules that are checked later."""
         patterns = self._by_scope.setdefault((rule.database, rule.one_shot), _Patterns())
         for pattern in rule.patterns or ("*",):
             patterns.add(pattern)
 
     def shadow(self, rule: Rule) -> bool:
-        """Whether they certainly take all that this one could match."""
+        """Whether the earlier rules certainly match everything that this rule can match."""
         kinds = (True, False) if rule.one_shot is None else (rule.one_shot,)
         return all(
             any(
@@ -216,7 +215,7 @@ class EarlierRules:
         )
 
 
-# What a wildcard of the later pattern stands for: a character that no literal matches.
+# Stands for a wildcard of the later pattern: a character that no literal matches.
 _ANYTHING = "\0"
 _WILDCARD = re.compile(r"\[!?\]?[^\]]*\]|\*|\?")
 
@@ -241,9 +240,9 @@ class _Patterns:
         self._by_ends.setdefault((prefix, suffix), {})[pattern] = regex
 
     def take(self, pattern: str) -> bool:
-        """Whether one of them certainly matches all that this one matches."""
-        # A `*` takes whatever a later wildcard may stand for; `?` and `[...]` do not, so a pattern
-        # that has them counts only where the later one is a plain name.
+        """Whether one of them certainly matches everything that this pattern matches."""
+        # A `*` matches anything that a later wildcard may stand for; `?` and `[...]` do not. So a
+        # pattern with those counts only if the later pattern is a plain name.
         stand_in = _WILDCARD.sub(_ANYTHING, pattern)
         if stand_in in self._plain:
             return True

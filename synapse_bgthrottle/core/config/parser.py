@@ -1,4 +1,4 @@
-"""The configuration: a dict from YAML to a frozen `Config`, or all of its problems at once."""
+"""Reads the configuration: from YAML's dict to a frozen `Config`, or all its problems at once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.config.window_config import DAYS_ACCEPTED, doubts, parse_window
 from synapse_bgthrottle.core.signals import SIGNALS
 
-# What has parts, so that a configuration can have its name without any of them.
+# Keys that may be empty: a section whose lines are all commented out counts as left out.
 SECTIONS = ("signals", "rules", "windows")
 
 
@@ -37,13 +37,12 @@ class Config:
     """The module's whole configuration.
 
     Attributes:
-        settings: what the top level says.
-        rules: the first one that matches an update goes before the top level.
-        signals: what is looked at, and from where on it matters.
-        api_path: where the HTTP API is; None: nowhere.
-        restart_aborted_s: how long after Synapse gave up the module starts updates again; inf:
-            never.
-        doubts: what is accepted, and is hardly meant: such as `sleep: 1`, which is 1 ms.
+        settings: settings of the top level.
+        rules: the first one that matches an update takes precedence over the top level.
+        signals: thresholds of the signals, and the administrator's checks.
+        api_path: path of the HTTP API; None: off.
+        restart_aborted_s: first wait from Synapse's abort to the module's restart; inf: never.
+        doubts: accepted values that are probably mistakes, such as `sleep: 1`, which is 1 ms.
     """
 
     settings: Settings = attrs.field(factory=Settings)
@@ -55,10 +54,10 @@ class Config:
 
 
 def parse(raw: object) -> Config:
-    """The configuration as it was written, checked.
+    """The configuration, checked.
 
     Raises:
-        InvalidConfigError: something is wrong with it; tells everything that is, in its order.
+        InvalidConfigError: lists all problems, in the order of the configuration.
     """
     reader = _Reader()
     config = reader.config(raw)
@@ -68,7 +67,7 @@ def parse(raw: object) -> Config:
 
 
 def _in_order(raw: object, problems: Sequence[Problem]) -> list[Problem]:
-    """As what they are about stands in the configuration, from the first to the last."""
+    """The problems in the order in which their places come in the configuration."""
     numbers: dict[int, dict[str, int]] = {}
 
     def place(problem: Problem) -> tuple[int, ...]:
@@ -89,15 +88,15 @@ def _in_order(raw: object, problems: Sequence[Problem]) -> list[Problem]:
 
 
 def parse_settings(raw: object, path: Path, keys: Sequence[str] = SETTING_KEYS) -> Settings:
-    """What somebody sets outside of the configuration, checked as a level of it is.
+    """Settings from outside the configuration, checked like a level of it.
 
     Args:
-        raw: as it was written, from YAML or JSON.
-        path: where it stands in what was written; the problems' paths begin with it.
-        keys: which it may have.
+        raw: as written, from YAML or JSON.
+        path: its place in what was written; the problems' paths begin with it.
+        keys: the keys that it may have.
 
     Raises:
-        InvalidConfigError: something is wrong with it; tells everything that is.
+        InvalidConfigError: lists all problems.
     """
     reader = _Reader()
     settings = reader.settings(raw, path, keys)
@@ -107,7 +106,7 @@ def parse_settings(raw: object, path: Path, keys: Sequence[str] = SETTING_KEYS) 
 
 
 class _Reader:
-    """Reads on after a problem, so that all are found in one go."""
+    """Continues after a problem, so that all are found at once."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -127,7 +126,7 @@ class _Reader:
         mapping = self._mapping(raw, (), TOP_KEYS)
         if mapping is None:
             return Config()
-        # A section of which every line is commented out is as if it were left out.
+        # An empty section counts as left out.
         mapping = {
             key: value for key, value in mapping.items() if value is not None or key not in SECTIONS
         }
@@ -159,7 +158,7 @@ class _Reader:
         return raw
 
     def _settings(self, raw: Mapping[str, Any], path: Path, above: Settings) -> Settings:
-        """One level's settings; `above` is the level that completes it."""
+        """The settings of one level; `above` is the level that completes it."""
         read: dict[str, Any] = {}
         for name, key in KEYS.items():
             if name in raw:
@@ -242,7 +241,7 @@ class _Reader:
                 settings=self._settings(mapping, path, top),
             )
             if len(self.problems) > before:
-                continue  # what it would match is not known
+                continue  # with a problem, it is unknown what the rule would match
             if earlier.shadow(rule):
                 self._problem(
                     path,

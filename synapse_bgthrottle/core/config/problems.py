@@ -1,4 +1,4 @@
-"""What is wrong with something that was written: where, what was found, what is accepted. Pure."""
+"""Problems of a text: where, what was found, what is accepted. Pure."""
 
 import difflib
 import reprlib
@@ -11,14 +11,14 @@ Problem = schema.Problem
 
 LONGEST_NAME = 200
 
-_SHORT = reprlib.Repr()  # whole values may be huge: YAML aliases multiply
+_SHORT = reprlib.Repr()  # values may be huge, because YAML aliases multiply
 _SHORT.maxstring = _SHORT.maxother = 60
-_SHORT.maxlevel = 3  # each level multiplies by six again
+_SHORT.maxlevel = 3  # each level may show six times as much
 _LONGEST_FOUND = 300
 
 
 class InvalidConfigError(Exception):
-    """All the problems of one configuration, or of one request.
+    """All problems of one configuration, or of one request.
 
     Attributes:
         problems: at least one.
@@ -30,12 +30,12 @@ class InvalidConfigError(Exception):
 
 
 def refused(path: Path, value: object, accepted: str) -> Problem:
-    """A wrong value, and what is accepted in its place."""
+    """A wrong value, and what is accepted instead."""
     return Problem(path, f"found {found(value)}; accepted is {accepted}")
 
 
 def missing(path: Path, accepted: str) -> Problem:
-    """Something that cannot be left out."""
+    """A required key is missing."""
     return Problem(path, f"missing; accepted is {accepted}")
 
 
@@ -52,19 +52,19 @@ def unknown_keys(path: Path, raw: Iterable[object], keys: Sequence[str]) -> list
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` with the known word that is most like it; empty: none is like it."""
+    """`; did you mean ...?` with the most similar known word; empty: none is similar."""
     close = difflib.get_close_matches(word[:LONGEST_NAME], sorted(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def found(value: object) -> str:
-    """In short, as Python writes it."""
+    """The value in short, as Python writes it."""
     written = text(value, _SHORT.repr)
     return written if len(written) <= _LONGEST_FOUND else f"{written[:_LONGEST_FOUND]}..."
 
 
 def text(value: object, write: Callable[[object], str] = str) -> str:
-    """As `write` writes it, or its type."""
+    """The value as `write` writes it, or its type."""
     try:
         return write(value)
     except ValueError:  # Python refuses to print integers of thousands of digits

@@ -1,4 +1,4 @@
-"""The operator's one word: how careful the adaptive pace is, as numbers."""
+"""The profiles, which say how careful the adaptive pace is, as numbers."""
 
 from types import MappingProxyType
 
@@ -7,15 +7,15 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class Profile:
-    """The numbers that a profile sets.
+    """The numbers of a profile.
 
     Attributes:
-        tolerance_ratio: by how much clients' requests may become slower, as Synapse measures them;
-            clients, who also wait for it to read a request, see up to twice that; inf: anything.
-        like_stock: whether an update may always do as much as with stock Synapse, and cost clients
-            as much, unless the server is short of something.
-        busy_target_ms: wanted duration of a batch while clients are there.
-        quiet_after_s: the least time without requests after which nobody is there.
+        tolerance_ratio: how much slower clients' requests may become, as Synapse measures them;
+            inf: no limit. Clients also wait until Synapse reads a request: up to twice that.
+        like_stock: whether an update may always be as fast, and slow clients down as much, as with
+            stock Synapse, unless a pressure is high.
+        busy_target_ms: wanted duration of a batch while clients are active.
+        quiet_after_s: least time without requests after which no client counts as active.
     """
 
     tolerance_ratio: float

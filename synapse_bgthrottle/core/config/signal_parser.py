@@ -1,4 +1,4 @@
-"""What `signals:` says, as written, to `SignalSettings`: thresholds, and the operator's checks."""
+"""Reads `signals:` into `SignalSettings`: thresholds, and the administrator's checks."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,7 +37,7 @@ _DISK_ACCEPTED = "a mapping with threshold, path, or both"
 def parse_signals(
     raw: Mapping[str, Any],
 ) -> tuple[SignalSettings, list[Problem], list[Problem]]:
-    """What could be read of it, all problems but unknown keys, and what is hardly meant."""
+    """The settings, all problems except unknown keys, and the values that are probably mistakes."""
     reader = _Reader()
     return reader.read(raw), reader.problems, reader.doubts
 
@@ -62,7 +62,7 @@ def _on(value: Any) -> float:
     return 1.0
 
 
-# By unit: what is accepted as a threshold beside `off`, and how it is read.
+# By unit: the accepted thresholds beside `off`, and their parser.
 _THRESHOLDS: dict[Unit, tuple[str, Callable[[Any], float]]] = {
     Unit.DURATION: (
         "a duration from 1ms to 1d, such as 50ms, 10s, 5m",
@@ -82,14 +82,14 @@ _THRESHOLDS: dict[Unit, tuple[str, Callable[[Any], float]]] = {
 }
 
 
-# And what to tell of one that is hardly meant.
+# By unit: warnings about thresholds that are probably mistakes.
 _DOUBTS = {Unit.DURATION: bare_ms, Unit.SIZE: bare_bytes}
 
 
 def _line(value: Any, longest: int) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= longest or "\0" in value:
         raise ValueError("not a text")
-    value.encode()  # refuses surrogates, with a ValueError
+    value.encode()  # raises ValueError for surrogates
     return value
 
 
@@ -104,7 +104,7 @@ def _url(value: Any) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError("not a URL")
-    # Some of these urlsplit drops without a word; a password would end in the log.
+    # urlsplit silently drops some of these characters, and a password would get into the log.
     if "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("not a URL")
     return url
@@ -162,7 +162,7 @@ class _Reader:
     def _switch(
         self, name: str, value: Any, accepted: str, parse: Callable[[Any], str]
     ) -> str | None:
-        """Something of the operator's, which is on where it is given."""
+        """A check of the administrator, which is on if it is configured."""
         found: str | None = self._parsed((name,), value, accepted, parse)
         if found is not None:
             self._thresholds[name] = 1.0
@@ -171,7 +171,7 @@ class _Reader:
     def _http(self, value: Any) -> str | None:
         try:
             url = _url(value)
-        except ValueError:  # it is told what was found, but no password in it
+        except ValueError:  # show the value, but no password in it
             found = shown(value) if isinstance(value, str) else value
             self._refuse(("http",), found, _URL_ACCEPTED)
             return None
@@ -192,7 +192,7 @@ class _Reader:
         if "threshold" in value:
             self._threshold("disk_free", ("disk_free", "threshold"), value["threshold"])
         path: str | None = None
-        if "path" in value:  # whoever says where it is wants it to be looked at
+        if "path" in value:  # a path switches the signal on
             self._thresholds.setdefault("disk_free", SIGNALS["disk_free"].threshold)
             path = self._parsed(("disk_free", "path"), value["path"], _PATH_ACCEPTED, _path)
         return path

@@ -1,4 +1,4 @@
-"""What the configuration's `signals:` says."""
+"""The settings in the configuration's `signals:`."""
 
 import re
 from collections.abc import Mapping
@@ -9,15 +9,14 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class SignalSettings:
-    """Thresholds and the operator's own checks; what is left out is as in `signals`.
+    """Thresholds and the administrator's checks. The signals' defaults apply to what is not set.
 
     Attributes:
-        thresholds: by name of signal, only those that are configured, in the signal's unit; None:
-            off.
-        disk_path: a path on the disk of the database; None: found out where it is on this machine.
+        thresholds: configured thresholds by signal name, in the signal's unit; None: off.
+        disk_path: a path on the disk of the database; None: detected, if it is on this machine.
         pause_file: the file whose presence holds all updates; None: none.
-        http_url: what is asked; None: nothing.
-        sql_query: what is asked of the main database; None: nothing.
+        http_url: URL to request; None: none.
+        sql_query: query to the main database; None: none.
     """
 
     thresholds: Mapping[str, float | None] = attrs.field(factory=dict)
@@ -30,12 +29,12 @@ class SignalSettings:
 _SECRET_NAME = re.compile(
     "auth|code|credential|jwt|key|pass|pwd|secret|session|sig|token", re.IGNORECASE
 )
-# Letters and digits in a row that nobody makes up: a UUID, a token.
+# A sequence of letters and digits that looks generated: a UUID or a token.
 _OPAQUE = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_.~+=-]{20,}")
 
 
 def secret_in(url: str) -> str | None:
-    """What in the address looks like a secret, in words that do not tell it; None: nothing."""
+    """What looks like a secret in the URL, described without the secret itself; None: nothing."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
         return "a user or a password"
@@ -50,7 +49,7 @@ def secret_in(url: str) -> str | None:
 
 
 def shown(url: str) -> str:
-    """The address without what may be secret: its user, and all after its host."""
+    """The URL without what may be secret: the user, and everything after the host."""
     scheme, found, rest = url.partition("://")
     if not found:
         return url.rpartition("@")[2]

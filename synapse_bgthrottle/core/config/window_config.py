@@ -1,32 +1,25 @@
-"""One item of `windows:` as written, to a `Window`: names of days, ranges of them, times."""
+"""Reads an item of `windows:` into a `Window`: names and ranges of days, times."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synapse_bgthrottle.core.config.windows import DAYS, Window
+from synapse_bgthrottle.core.config.windows import Window
 from synapse_bgthrottle.core.units import (
     MINUTES_PER_DAY,
     format_time_of_day,
     parse_time_of_day_minutes,
 )
+from synapse_bgthrottle.schema import DAYS
 
 DAYS_ACCEPTED = 'days (such as mon-fri), start and end (such as "22:00")'
 
-_FULL_NAMES = (
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-)
+_FULL_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def parse_window(raw: Mapping[str, Any]) -> tuple[Window | None, list[tuple[str, str]]]:
-    """The window, or None and its problems: for each the key and what is accepted there.
+    """The window; or None and its problems, each a key and what is accepted there.
 
-    What is left out is every day, midnight, and the midnight after.
+    The defaults are every day, from midnight to the next midnight.
     """
     problems: list[tuple[str, str]] = []
     days = _days(raw.get("days", "mon-sun"))
@@ -54,9 +47,9 @@ def parse_window(raw: Mapping[str, Any]) -> tuple[Window | None, list[tuple[str,
 
 
 def doubts(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """For each time that is hardly meant the key and a message.
+    """The key and a warning for each time that is probably a mistake.
 
-    An unquoted 22:00 is 1320 to YAML, and an unquoted 1:00 is 60: what is less was written so.
+    YAML reads an unquoted 22:00 as 1320, and 1:00 as 60. A smaller number was written as a number.
     """
     for key in ("start", "end"):
         value = raw.get(key)

@@ -1,8 +1,8 @@
-"""Weekly windows in a time zone: open or closed, and when next open.
+"""Weekly windows in a time zone: whether they are open, and when they open next.
 
-A window is compared with the time on the wall. So where a clock change repeats an hour, a window
-within that hour is open twice, and where it skips an hour, such a window does not open that day
-(`skipped_days` finds those, so that the administrator can be told).
+A window is compared with local time. Where a clock change repeats an hour, a window within that
+hour opens twice. Where it skips an hour, such a window does not open that day; `skipped_days` finds
+those days for a warning.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,9 @@ from functools import lru_cache
 import attrs
 
 from synapse_bgthrottle.core.units import MINUTES_PER_DAY, format_time_of_day
+from synapse_bgthrottle.schema import DAYS
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-# A weekly window that a clock change swallows opens one week later.
+# If a clock change skips a weekly window, it opens one week later.
 _HORIZON_DAYS = 15
 
 
@@ -24,10 +23,10 @@ class Window:
     """A weekly time in which updates may run.
 
     Attributes:
-        days: the days on which it starts, 0 is Monday.
+        days: days on which it starts; 0 is Monday.
         start_minutes: since midnight, 0 to 1439.
-        end_minutes: since midnight, 1 to 1440. Before the start: the window crosses midnight and
-            ends on the next day.
+        end_minutes: since midnight, 1 to 1440. If it is before the start, the window crosses
+            midnight and ends on the next day.
     """
 
     days: tuple[int, ...]
@@ -53,7 +52,7 @@ class Window:
 
 
 def is_open(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> bool:
-    """Whether updates may run at `wall_s` (seconds since the epoch). No window at all is open."""
+    """Whether updates may run at `wall_s` (seconds since the epoch). No windows: always."""
     if not windows:
         return True
     local = datetime.fromtimestamp(wall_s, zone)
@@ -70,9 +69,9 @@ def next_closing_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> 
     return _closing_after_minute(windows, zone, int(wall_s) // 60)
 
 
-@lru_cache(maxsize=64)  # asked again in every slice of a wait, answered anew once a minute
+@lru_cache(maxsize=64)  # each slice of a wait asks again; the answer changes once a minute
 def _opening_after_minute(windows: tuple[Window, ...], zone: tzinfo, minute: int) -> float | None:
-    # What is closed can open only where a window starts or where the clock on the wall jumps.
+    # Closed windows can only open where one starts, or where local time jumps.
     starts = [(window, window.start_minutes, 0) for window in windows]
     later = _later_moments_s(starts, zone, minute * 60.0)
     return next((moment for moment in later if is_open(windows, zone, moment)), None)
@@ -80,7 +79,7 @@ def _opening_after_minute(windows: tuple[Window, ...], zone: tzinfo, minute: int
 
 @lru_cache(maxsize=64)
 def _closing_after_minute(windows: tuple[Window, ...], zone: tzinfo, minute: int) -> float | None:
-    # The end is on the next day where the window crosses midnight, or ends with the day.
+    # A window that crosses midnight or ends at midnight ends on the next day.
     ends = [
         (
             window,
@@ -96,7 +95,8 @@ def _closing_after_minute(windows: tuple[Window, ...], zone: tzinfo, minute: int
 def _later_moments_s(
     times: list[tuple[Window, int, int]], zone: tzinfo, now_s: float
 ) -> list[float]:
-    """When it is one of these times, so many days after one of its window's days, or a change."""
+    """Later moments at which local time is one of `times` (window, minutes, days after one of the
+    window's days), or at which clocks change."""
     today = datetime.fromtimestamp(now_s, zone).date()
     moments = set(_clock_changes_s(zone, today, _HORIZON_DAYS))
     for day in (today + timedelta(days=n) for n in range(-1, _HORIZON_DAYS + 1)):
@@ -107,13 +107,13 @@ def _later_moments_s(
 
 
 def skipped_days(window: Window, zone: tzinfo, wall_s: float) -> Iterator[date]:
-    """The days of the coming year on which a clock change leaves nothing of the window."""
+    """Days of the coming year on which a clock change skips the whole window."""
     if window.start_minutes >= window.end_minutes:
-        return  # it has a part on either day
+        return  # it has a part on both days
     today = datetime.fromtimestamp(wall_s, zone).date()
     for change_s in _clock_changes_s(zone, today, 366):
         before, after = (datetime.fromtimestamp(change_s - n, zone).date() for n in (1, 0))
-        for day in {before, after}:  # two where the change is at midnight
+        for day in {before, after}:  # two days, if clocks change at midnight
             if day < today or day.weekday() not in window.days:
                 continue
             minutes = range(window.start_minutes, window.end_minutes)
@@ -122,7 +122,7 @@ def skipped_days(window: Window, zone: tzinfo, wall_s: float) -> Iterator[date]:
 
 
 def _moments_s(day: date, minutes: int, zone: tzinfo) -> Iterator[float]:
-    """The moments, one or two, at which the clock on the wall shows this time."""
+    """The moments, one or two, at which local time is this."""
     local = datetime(day.year, day.month, day.day, minutes // 60, minutes % 60, tzinfo=zone)
     yield local.timestamp()
     yield local.replace(fold=1).timestamp()
@@ -135,7 +135,7 @@ def _exists(day: date, minutes: int, zone: tzinfo) -> bool:
 
 
 def _clock_changes_s(zone: tzinfo, first_day: date, days: int) -> Iterator[float]:
-    """The moments in these days at which the zone's distance from UTC changes, by bisection."""
+    """Moments in these days at which the offset from UTC changes, by bisection."""
     midnight = datetime(first_day.year, first_day.month, first_day.day, tzinfo=timezone.utc)
     for n in range(-1, days + 1):
         low_s = (midnight + timedelta(days=n)).timestamp()

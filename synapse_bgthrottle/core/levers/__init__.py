@@ -1,1 +1,1 @@
-"""What administrators do by hand: pause, override, release. Imports `config`, `units`."""
+"""Pauses, overrides and releases. Imports `config`, `units`."""

@@ -1,4 +1,4 @@
-"""What a request makes, and what it ends, of the levers in force. Pure."""
+"""Which levers a request makes, and which it ends. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -32,11 +32,11 @@ _ENDED_BY = {
 
 @attrs.frozen
 class Pulled:
-    """What pulling a lever did.
+    """Result of a lever request.
 
     Attributes:
         made, ended: the levers that it made and ended.
-        in_force: all that are in force now.
+        in_force: all levers in force now.
     """
 
     made: tuple[Lever, ...]
@@ -44,7 +44,7 @@ class Pulled:
     in_force: tuple[Lever, ...]
 
     def stated(self, notes: Iterable[str]) -> schema.LeverAnswer:
-        """As the HTTP API states it."""
+        """The result as the HTTP API returns it."""
         return schema.LeverAnswer(
             made=tuple(lever.stated() for lever in self.made),
             ended=tuple(lever.stated() for lever in self.ended),
@@ -61,29 +61,29 @@ def change(
     wall_s: float,
     new_id: Callable[[], str],
 ) -> tuple[tuple[Lever, ...], tuple[Lever, ...]]:
-    """The levers that it makes, and those that it ends.
+    """The levers that the request makes, and those that it ends.
 
     Args:
-        request: what is asked for.
-        author: who asks, a Matrix user ID.
+        request: the request.
+        author: who sent it, a Matrix user ID.
         pending: the updates in the queues.
-        in_force: the levers.
+        in_force: the levers in force.
         wall_s: the time, in seconds since the epoch.
-        new_id: tells a lever from all others.
+        new_id: makes an id for a new lever.
 
     Raises:
-        NothingMatchesError: there is nothing that it is about.
-        TooManyLeversError: as many are in force as may be.
+        NothingMatchesError: it matches no pending update, or no lever.
+        TooManyLeversError: more than `MOST_LEVERS` would be in force.
     """
     made: tuple[Lever, ...] = ()
     if request.action in _MADE_BY:
         made = tuple(islice(_made(request, author, pending, wall_s, new_id), MOST_LEVERS + 1))
-        if len(made) > MOST_LEVERS:  # before each is compared with each
+        if len(made) > MOST_LEVERS:  # before the comparison below, which takes quadratic time
             raise TooManyLeversError(
                 f"this would make more than {MOST_LEVERS} {request.action.value}s at once, and"
                 f" {MOST_LEVERS} may be in force: name fewer updates"
             )
-        # A release in force that is made anew gets the new end.
+        # A second release of the same update replaces the first, so the new end counts.
         ended = tuple(
             old
             for old in in_force
@@ -95,7 +95,7 @@ def change(
             raise NothingMatchesError(_no_update(request, pending))
         if request.action is Action.OVERRIDE:
             rest, ended = _set_anew(made[0], in_force, new_id)
-            made = (*rest, *made)  # the newest comes last, and counts
+            made = (*rest, *made)  # the newest comes last and takes precedence
     else:
         ended = meant_by(request, in_force)
         if not ended:
@@ -111,9 +111,9 @@ def change(
 def _set_anew(
     new: Lever, in_force: Sequence[Lever], new_id: Callable[[], str]
 ) -> tuple[tuple[Lever, ...], tuple[Lever, ...]]:
-    """What stays of overrides of the same updates whose keys are set anew, and those overrides.
+    """What remains of older overrides of the same updates, and the overrides that end.
 
-    What is replaced does not come back when the new override ends.
+    The new override replaces keys for good: the old values do not come back when it ends.
     """
     rest, ended = [], []
     changed = {_setting(key) for key in new.written}
@@ -125,7 +125,8 @@ def _set_anew(
             continue
         try:
             settings = parse_settings(kept, (), OVERRIDE_KEYS) if kept else Settings()
-        except InvalidConfigError:  # another version wrote it; the new one goes before it anyway
+        # written by another version; the new override takes precedence anyway
+        except InvalidConfigError:
             continue
         ended.append(old)
         if kept:
@@ -135,12 +136,12 @@ def _set_anew(
 
 
 def _setting(key: str) -> str:
-    """What a key sets: `sleep` and `duty_cycle` both the pace."""
+    """The setting of a key: `sleep` and `duty_cycle` both set the pace."""
     return KEYS[key].setting if key in KEYS else key
 
 
 def meant_by(request: LeverRequest, levers: Iterable[Lever]) -> tuple[Lever, ...]:
-    """Those of them that it ends by their kind, update and database."""
+    """The levers that the request ends, by kind, update and database."""
     kinds = _ENDED_BY.get(request.action, ())
     return tuple(
         lever
@@ -150,7 +151,7 @@ def meant_by(request: LeverRequest, levers: Iterable[Lever]) -> tuple[Lever, ...
 
 
 def found_later(before: Sequence[Lever], after: Sequence[Lever]) -> Iterator[str]:
-    """What was done without an answer: what is in force, or no longer, a line each."""
+    """Changes that happened although their answer was lost, one line each."""
     for what, these, others in (("in force", after, before), ("over", before, after)):
         ids = {lever.lever_id for lever in others}
         for lever in these:
@@ -182,7 +183,8 @@ def _made(
     if request.action is not Action.RELEASE:
         yield lever
         return
-    for database_name, update_name in pending:  # once, so each by its name
+    # a release is for one run of one update, so each update gets its own
+    for database_name, update_name in pending:
         if lever.matches(update_name, database_name):
             yield attrs.evolve(
                 lever,

@@ -1,7 +1,7 @@
-"""What administrators did by hand: pauses, overrides, releases, each with an end. Pure.
+"""Pauses, overrides and releases, each with an end. Pure.
 
-A pause holds the updates that it matches. An override puts settings before those of the
-configuration. A release lets one update go, once: it ends when the update has. Times are seconds
+A pause holds the updates that it matches. An override sets values that come before the
+configuration. A release lets one update run once, and ends with that update. Times are seconds
 since the epoch, because levers outlive the process.
 """
 
@@ -18,16 +18,16 @@ import attrs
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.config.limits import Settings
 
-# More of them at a time are a mistake, and each is looked at for each update.
+# Each lever is checked for each update. More than this at a time are a mistake.
 MOST_LEVERS = 100
 
-# Of those that have ended by the clock so many are kept: it may have been ahead, and be set back.
+# So many ended levers are kept. If the clock was ahead and is set back, they count again.
 MOST_ENDED = 100
 
-# How many uses are remembered.
+# So many uses are kept.
 MOST_USES = 1000
 
-# Database and name of an update.
+# Name of the database, name of the update.
 UpdateKey = tuple[str, str]
 
 
@@ -44,17 +44,17 @@ class Lever:
     """One lever.
 
     Attributes:
-        lever_id: tells it from all others.
+        lever_id: its unique id.
         kind: what it does.
-        update: name of the update, or a glob; of a release always a name.
-        database: the only database that it is about; None: all.
+        update: name of the update, or a glob; a release always has a name.
+        database: the only database that it concerns; None: all.
         settings: what an override sets, checked.
-        written: the same as it was written.
-        reason: why, in the words of whoever did it.
-        author: who did it, a Matrix user ID.
+        written: the same, as the administrator wrote it.
+        reason: why, in the author's words.
+        author: who made it, a Matrix user ID.
         created_s: since when.
-        ends_s: until when; a release that is in use goes on.
-        used_s: since when a release is in use; None: not yet, or no release.
+        ends_s: until when; a release in use lasts longer.
+        used_s: since when a release is in use; None: not in use, or not a release.
     """
 
     lever_id: str
@@ -75,7 +75,7 @@ class Lever:
         return re.compile(fnmatch.translate(self.update))
 
     def matches(self, update_name: str, database_name: str) -> bool:
-        """Whether it is about this update."""
+        """Whether it concerns this update."""
         return self.database in (None, database_name) and self._regex.match(update_name) is not None
 
     def is_in_force(self, wall_s: float) -> bool:
@@ -84,18 +84,18 @@ class Lever:
         return wall_s < self.ends_s or is_used
 
     def is_meant_by(self, update: str, database: str | None) -> bool:
-        """Whether who names these (a name or glob, a database or all) means this lever."""
+        """Whether a request for this name or glob and this database (None: all) means it."""
         named = update == self.update or fnmatch.fnmatchcase(self.update, update)
         return named and database in (None, self.database)
 
     def describe(self) -> str:
-        """Who did it, until when, and why."""
+        """The author, the end and the reason."""
         ends = datetime.fromtimestamp(self.ends_s, timezone.utc)
         why = f": {self.reason}" if self.reason else ""
         return f"by {self.author} until {ends:%Y-%m-%d %H:%M:%S} UTC{why}"
 
     def stated(self) -> schema.Lever:
-        """As the HTTP API states it: times in ms since the epoch."""
+        """The lever as the HTTP API returns it: times in ms since the epoch."""
         return schema.Lever(
             id=self.lever_id,
             kind=self.kind.value,
@@ -117,56 +117,19 @@ class Levers:
     all: tuple[Lever, ...] = ()
 
     def about(self, update_name: str, database_name: str) -> "Levers":
-        """Those that are about one update."""
+        """The levers that concern one update."""
         return Levers(tuple(v for v in self.all if v.matches(update_name, database_name)))
 
     def in_force(self, wall_s: float, kind: LeverKind | None = None) -> tuple[Lever, ...]:
-        """Those that have not ended; of one kind, or of all."""
+        """The levers that have not ended, of one kind or (None) of all."""
         return tuple(v for v in self.all if kind in (None, v.kind) and v.is_in_force(wall_s))
 
     def kept(self, wall_s: float) -> "Levers":
-        """Without those that ended before the last `MOST_ENDED` did."""
+        """Without ended levers, except the `MOST_ENDED` that ended last."""
         ended = sorted((v for v in self.all if not v.is_in_force(wall_s)), key=lambda v: v.ends_s)
         return self.changed(ended=ended[:-MOST_ENDED])
 
     def changed(self, made: Iterable[Lever] = (), ended: Iterable[Lever] = ()) -> "Levers":
-        """With and without some."""
+        """With the levers made, and without those that ended."""
         gone = {lever.lever_id for lever in ended}
         return Levers((*(v for v in self.all if v.lever_id not in gone), *made))
-
-
-@attrs.frozen
-class Use:
-    """That somebody pulled a lever.
-
-    Attributes:
-        use_id: tells it from all others.
-        at_ms: when, in ms since the epoch.
-        author: who, a Matrix user ID.
-        action: what was done: a `lever_requests.Action`.
-        update, database, reason, settings: as they were given.
-        ends_ms: until when, in ms since the epoch; None: it made nothing that lasts.
-    """
-
-    use_id: str
-    at_ms: int
-    author: str
-    action: str
-    update: str
-    database: str | None
-    reason: str
-    settings: Mapping[str, Any]
-    ends_ms: int | None
-
-    def stated(self) -> schema.Use:
-        """As the HTTP API states it."""
-        return schema.Use(
-            at_ms=self.at_ms,
-            author=self.author,
-            action=self.action,
-            update=self.update,
-            database=self.database,
-            reason=self.reason,
-            settings=self.settings,
-            ends_ms=self.ends_ms,
-        )

@@ -1,4 +1,4 @@
-"""What an administrator asks for at run time, read from JSON, or all of its problems at once."""
+"""Reads an administrator's request from JSON, or finds all problems in it."""
 
 import enum
 import fnmatch
@@ -30,33 +30,33 @@ SHORTEST_MS = 1000
 LONGEST_MS = 30 * 86_400_000
 DEFAULT_MS = 86_400_000
 
-# Approval is what a release lifts, in sight of whoever looks; an override must not do it aside.
+# Only a release gives approval, so that everybody sees it. An override must not do it.
 OVERRIDE_KEYS = tuple(key for key in SETTING_KEYS if key != "approval")
 
-# What tells the reader something else than it says: control characters, what turns the direction
-# of writing or is not seen, halves of characters, ends of lines.
+# Unicode categories of characters that mislead a reader: control characters, invisible ones, those
+# that change the direction of text, half characters, and line ends.
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
-# Far more than anybody writes, and few enough to tell what is wrong with each in no time.
+# Far more than anybody needs, and few enough to check each quickly.
 _MOST_KEYS = 50
 _MOST_WINDOWS = 100
-# As JSON. A status states up to a hundred overrides, every few seconds; a thousand uses are kept.
+# Size as JSON. A status has up to a hundred overrides, and a thousand uses are kept.
 _LARGEST_SETTINGS_BYTES = 4096
 
 
 class NothingMatchesError(Exception):
-    """No lever in force, or no pending update, is what the request is about."""
+    """The request matches no pending update, or no lever in force."""
 
 
 class TooManyLeversError(Exception):
-    """As many levers are in force as may be."""
+    """The largest number of levers is in force."""
 
 
 class StoreUnavailableError(Exception):
-    """The database does not answer; nothing has changed, or it is not known: it says which.
+    """The database does not answer. The message says whether anything has changed.
 
     Attributes:
-        may_be_done: what was asked for may have been done, or still be.
+        may_be_done: the change may have been made, or may still be made.
     """
 
     def __init__(self, message: str = "", *, may_be_done: bool = False) -> None:
@@ -65,7 +65,7 @@ class StoreUnavailableError(Exception):
 
 
 class Action(enum.Enum):
-    """What is done: the last part of the path that asks for it."""
+    """What a request does. The value is the last part of its path."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -74,24 +74,24 @@ class Action(enum.Enum):
     RESET = "reset"
 
 
-# Those that end levers end them at once, and for all; the others make one that lasts.
+# These end levers at once. The others make a lever that lasts.
 _ENDING = frozenset({Action.RESUME, Action.RESET})
-# Those that let updates go faster are meant for some, so which must be said.
+# These let updates run faster, so the request must name the updates.
 _NEEDS_UPDATE = frozenset({Action.RELEASE, Action.OVERRIDE})
 
 
 @attrs.frozen
 class LeverRequest:
-    """A request, checked.
+    """A valid request.
 
     Attributes:
-        action: what is asked for.
-        update: a name of updates, or a glob.
-        database: the only one that it is about; None: all.
-        duration_ms: how long the lever made holds; 0 where none is made.
+        action: what to do.
+        update: name of an update, or a glob.
+        database: the only database that it concerns; None: all.
+        duration_ms: how long the new lever lasts; 0: no lever is made.
         reason: for people; may be empty.
-        settings: an override's, as given; empty otherwise.
-        parsed: the same, as the configuration reads them.
+        settings: settings of an override, as given; otherwise empty.
+        parsed: the same, parsed.
     """
 
     action: Action
@@ -104,35 +104,35 @@ class LeverRequest:
 
 
 def is_printable(value: str) -> bool:
-    """Whether people see all of it, as it is, in one line."""
+    """Whether people see the whole text as it is, in one line."""
     return not any(unicodedata.category(character) in _UNPRINTABLE for character in value)
 
 
 def escaped(value: str) -> str:
-    """The text with what people would not see as it is written as in Python: `\\n`, `\\u202e`."""
+    """The text with characters that people cannot see escaped as in Python: `\\n`, `\\u202e`."""
     return "".join(
         character if is_printable(character) else repr(character)[1:-1] for character in value
     )
 
 
 def is_glob(value: object) -> bool:
-    """Whether it can name updates: 1 to `LONGEST_NAME` printable characters, and a valid glob."""
+    """Whether it is a valid glob of 1 to `LONGEST_NAME` printable characters."""
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
         return False
     try:
         re.compile(fnmatch.translate(value))
-    except re.error:  # Python before 3.10.5 takes `[z-a]` for a range
+    except re.error:  # Python before 3.10.5 takes `[z-a]` as a range
         return False
     return is_printable(value)
 
 
 def is_name(value: object) -> bool:
-    """Whether it can be the name of a database: 1 to `LONGEST_NAME` printable characters."""
+    """Whether it can be a database name: 1 to `LONGEST_NAME` printable characters."""
     return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and is_printable(value)
 
 
 def accepted_keys(action: Action) -> tuple[str, ...]:
-    """The keys that a request for it may have."""
+    """The keys that a request for this action may have."""
     keys = ["update", "database"]
     if action is Action.OVERRIDE:
         keys.append("settings")
@@ -142,10 +142,10 @@ def accepted_keys(action: Action) -> tuple[str, ...]:
 
 
 def parse_lever_request(action: Action, raw: object) -> LeverRequest:
-    """The request as its JSON says it, checked.
+    """The request in this JSON, checked.
 
     Raises:
-        InvalidConfigError: something is wrong with it; tells everything that is.
+        InvalidConfigError: lists everything that is wrong with it.
     """
     keys = accepted_keys(action)
     if not isinstance(raw, dict):
@@ -182,7 +182,7 @@ def parse_lever_request(action: Action, raw: object) -> LeverRequest:
 
 
 def _names_problems(raw: Mapping[str, Any], action: Action) -> Iterator[Problem]:
-    """What is wrong with what is named: the updates, the database, the reason."""
+    """Problems of the names: updates, database, reason."""
     update = raw.get("update", "*")
     if "update" not in raw and action in _NEEDS_UPDATE:
         yield missing(("update",), "an update's name, or a glob such as '*'")
@@ -236,9 +236,9 @@ def _settings(raw: Mapping[str, Any]) -> Settings:
 
 
 def _unprintable(value: object, path: Path) -> Iterator[Problem]:
-    """The first text in the settings that people would not see as it is.
+    """The first text in the settings that contains misleading characters.
 
-    Numbers and times of day are read with white space around them, ends of lines too.
+    The parsers accept white space around numbers and times of day, even line ends.
     """
     todo: list[tuple[object, Path]] = [(value, path)]
     while todo:

@@ -1,4 +1,4 @@
-"""Which updates a lever is about, and what is in their way once it is in force. Pure."""
+"""Which updates a lever concerns, and what still holds them once it is in force. Pure."""
 
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ from synapse_bgthrottle.core.config.problems import InvalidConfigError, did_you_
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind
 from synapse_bgthrottle.core.levers.request import Action, LeverRequest, NothingMatchesError
 
-# What holds an update of a database, and its limits in a line: what `explain` tells.
+# Returns what holds an update of a database, and its limits in one line, as `explain` shows them.
 Explain = Callable[[str, str], tuple[Sequence[str], str]]
 
 _MAKING = frozenset({Action.PAUSE, Action.RELEASE, Action.OVERRIDE})
@@ -22,8 +22,8 @@ class Target:
 
     Attributes:
         database: its name.
-        pending: the names in its queue, in order; None: it could not be read, or nobody asked.
-        known: the names of the updates that the server can run; empty: unknown.
+        pending: names in its queue, in order; None: unreadable, or not asked for.
+        known: names of the updates that the server can run; empty: unknown.
     """
 
     database: str
@@ -31,19 +31,19 @@ class Target:
     known: frozenset[str]
 
     def knows(self, update: str) -> bool:
-        """Whether the server can run it, for all that is known."""
+        """Whether the server can run the update, as far as is known."""
         return not self.known or update in self.known
 
 
 def is_known(request: LeverRequest, targets: Sequence[Target]) -> bool:
-    """Whether it needs no look at the queues to see that this server has what it is about."""
+    """Whether the server knows the request's updates, so that no queue must be read."""
     if request.action not in _MAKING or not _is_told(targets):
         return True
     return any(_matching(request.update, target.known) for target in _about(request, targets))
 
 
 def check_exists(database: str | None, targets: Sequence[Target]) -> None:
-    """Refuse a database that is not among these, where it is known which there are; None is all.
+    """Refuse an unknown database. None (all) passes, and so does any name if names are unknown.
 
     Raises:
         InvalidConfigError: there is no such database.
@@ -55,13 +55,13 @@ def check_exists(database: str | None, targets: Sequence[Target]) -> None:
 
 
 def check(request: LeverRequest, targets: Sequence[Target]) -> None:
-    """Refuse what is about nothing that there is, where it is known what there is.
+    """Refuse a request that concerns nothing on this server, if the server's updates are known.
 
-    What is pending only after the next upgrade is not known before: a pattern for all matches it.
+    An update of a later version of Synapse is not known yet. A glob for all updates includes it.
 
     Raises:
         InvalidConfigError: there is no such database.
-        NothingMatchesError: this server has no update that is named so, or cannot run it.
+        NothingMatchesError: the server has no such update, or cannot run it.
     """
     if request.action not in _MAKING or not _is_told(targets):
         return
@@ -76,7 +76,7 @@ def check(request: LeverRequest, targets: Sequence[Target]) -> None:
 
 
 def runnable(targets: Iterable[Target]) -> list[tuple[str, str]]:
-    """What is pending and can run: database and name."""
+    """Pending updates that the server can run: database and name."""
     return [
         (target.database, name)
         for target in targets
@@ -88,13 +88,13 @@ def runnable(targets: Iterable[Target]) -> list[tuple[str, str]]:
 def notes(
     request: LeverRequest, made: Sequence[Lever], targets: Sequence[Target], explain: Explain
 ) -> Iterator[str]:
-    """What whoever pulled this lever should know of it, a sentence each.
+    """Sentences for the administrator about the effect of a request.
 
     Args:
-        request: that was done.
+        request: the request.
         made: the levers that it made.
-        targets: all databases; before it was done.
-        explain: as it is now.
+        targets: all databases, as they were before it.
+        explain: answers for the state after it.
     """
     if request.action not in _MAKING:
         return
@@ -139,7 +139,7 @@ def _of_database(
 
 
 def _is_told(targets: Sequence[Target]) -> bool:
-    # Where Synapse's private side is not as known, databases may show later, and names never.
+    # Without Synapse's private attributes, databases appear later, and updates' names never.
     return bool(targets) and all(target.known for target in targets)
 
 

@@ -1,2 +1,1 @@
-"""Status, explanation, problems, log lines and warnings, as data and text. Imports all of
-`core`."""
+"""Status, explanation, problems, log lines and warnings, as data and text."""

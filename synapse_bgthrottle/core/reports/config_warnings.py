@@ -1,4 +1,4 @@
-"""What an administrator should know of a valid configuration on this server. Pure."""
+"""Warnings about a valid configuration on this server. Pure."""
 
 import fnmatch
 import re
@@ -16,7 +16,7 @@ from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal import SignalClass
 from synapse_bgthrottle.core.units import format_duration_ms
 
-# To look for each name among all takes its time.
+# To compare a name with all known names takes time.
 _MOST_HINTS = 50
 
 LimitsOf = Callable[[str, str, bool], tuple[Rule | None, Limits]]
@@ -25,7 +25,7 @@ LimitsOf = Callable[[str, str, bool], tuple[Rule | None, Limits]]
 def unknown_names(
     config: Config, known_updates: AbstractSet[str], who: str = "this server"
 ) -> Iterator[Problem]:
-    """Names of updates in rules that nobody has of whom `who` knows; where none are known, none."""
+    """Rules' update names that `who` does not know. Without known names there are no warnings."""
     hints = _MOST_HINTS
     for rule in config.rules if known_updates else ():
         for pattern in rule.patterns:
@@ -40,7 +40,7 @@ def unknown_names(
 
 
 def unknown_databases(config: Config, databases: AbstractSet[str]) -> Iterator[Problem]:
-    """Databases in rules that the server does not have; where none are known, none."""
+    """Rules' databases that the server lacks. Without known databases there are no warnings."""
     for rule in config.rules if databases else ():
         if rule.database is not None and rule.database not in databases:
             yield Problem(
@@ -60,7 +60,7 @@ def _is_known(pattern: str, known_updates: AbstractSet[str]) -> bool:
 
 
 def too_small(config: Config, limits_of: LimitsOf, database_name: str) -> Iterator[str]:
-    """Batches that the configuration asks for but must not get, lest rows be skipped."""
+    """Configured batch sizes that are not used, because they could make updates skip rows."""
     not_kept: dict[str, list[str]] = {}
     for update_name, least_items in LEAST_BATCH_ITEMS.items():
         rule, _ = limits_of(update_name, database_name, False)
@@ -80,7 +80,7 @@ def too_small(config: Config, limits_of: LimitsOf, database_name: str) -> Iterat
 
 
 def unobservable_on_sqlite(config: Config) -> Iterator[str]:
-    """Budgets that hold everything, because they are configured and only PostgreSQL has them."""
+    """Configured budgets that hold everything, because only PostgreSQL has their signals."""
     for name, threshold in config.signals.thresholds.items():
         signal = SIGNALS[name]
         is_budget = signal.signal_class is SignalClass.BUDGET
@@ -92,7 +92,7 @@ def unobservable_on_sqlite(config: Config) -> Iterator[str]:
 
 
 def secrets(config: Config) -> Iterator[str]:
-    """What looks like a secret where more people read it than should."""
+    """Values that look like secrets, although more people can read them than should."""
     url = config.signals.http_url
     secret = None if url is None else secret_in(url)
     if secret is not None:
@@ -104,7 +104,7 @@ def secrets(config: Config) -> Iterator[str]:
 
 
 def skipped(config: Config, wall_s: float) -> Iterator[str]:
-    """Windows that do not open on some day of the coming year, because clocks change."""
+    """Windows that a clock change skips on some day of the coming year."""
     told = set()
     for level in (config.settings, *(rule.settings for rule in config.rules)):
         limits = merge((level, config.settings))
@@ -116,7 +116,7 @@ def skipped(config: Config, wall_s: float) -> Iterator[str]:
 
 
 def taken_over(tuned: Settings) -> Iterator[str]:
-    """What is kept of the server's own `background_updates:` section."""
+    """Settings taken over from Synapse's own `background_updates:` section."""
     if tuned.target_duration_ms is not None:
         yield f"target duration {format_duration_ms(tuned.target_duration_ms)}"
     if tuned.pace is not None:

@@ -1,4 +1,4 @@
-"""What an update of a name is, or would be, limited and held by. Pure."""
+"""The limits and holds of an update, whether it is pending or not. Pure."""
 
 import math
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.config.limits import (
     Settings,
 )
 from synapse_bgthrottle.core.config.profiles import PROFILES
-from synapse_bgthrottle.core.config.windows import DAYS, Window, is_open
+from synapse_bgthrottle.core.config.windows import Window, is_open
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.reports.log_lines import describe
 from synapse_bgthrottle.core.scheduling.decision import Conditions
@@ -27,7 +27,7 @@ from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
 def explanation(
     throttle: Throttle, database_name: str, update_name: str, one_shot: bool, at: Conditions
 ) -> schema.Explanation:
-    """Which rule and which limits it gets, and all that would hold it at this moment."""
+    """The update's rule and limits, and everything that would hold it at this moment."""
     state, verdicts = throttle.explain(database_name, update_name, one_shot, at)
     levers = (throttle.levers or Levers()).about(update_name, database_name)
     return schema.Explanation(
@@ -61,7 +61,7 @@ def limit_values(limits: Limits) -> schema.LimitValues:
         max_batch_items=None if math.isinf(limits.max_batch_items) else int(limits.max_batch_items),
         windows=tuple(
             schema.WindowValues(
-                days=tuple(DAYS[day] for day in window.days),
+                days=tuple(schema.DAYS[day] for day in window.days),
                 start_minutes=window.start_minutes,
                 end_minutes=window.end_minutes,
             )
@@ -81,10 +81,10 @@ _PACES: dict[type[Pace], str] = {
 
 
 def settings_of(values: schema.LimitValues) -> Settings:
-    """The settings that `limit_values` made these of.
+    """The settings from which `limit_values` made these values.
 
     Raises:
-        ValueError: another version of the module has something that this one does not know.
+        ValueError: a value is from another version of the module, and unknown to this one.
     """
     if values.profile not in PROFILES:
         raise ValueError(f"no profile is called {values.profile}")
@@ -103,7 +103,7 @@ def settings_of(values: schema.LimitValues) -> Settings:
         min_batch_items=values.min_batch_items,
         max_batch_items=_or_inf(values.max_batch_items),
         windows=tuple(
-            Window(tuple(map(DAYS.index, v.days)), v.start_minutes, v.end_minutes)
+            Window(tuple(map(schema.DAYS.index, v.days)), v.start_minutes, v.end_minutes)
             for v in values.windows
         ),
         time_zone=zone,
@@ -131,7 +131,7 @@ def _or_inf(value: float | None) -> float:
 
 
 def _limits(limits: Limits) -> dict[str, str]:
-    """The merged settings by key of the configuration, as one would write them."""
+    """The merged settings by configuration key, as one would write them."""
     pace = str(limits.pace)
     fixed = isinstance(limits.pace, FixedSleep)
     return {

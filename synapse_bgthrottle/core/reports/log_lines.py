@@ -1,6 +1,6 @@
-"""The log lines that an administrator wants to read. Pure.
+"""The log lines for administrators. Pure.
 
-Of decisions one a change, none a batch; of samples, signals that cannot be seen and index builds.
+Decisions: a line for each change, not for each batch. Samples: missing signals, index builds.
 """
 
 import logging
@@ -18,10 +18,10 @@ from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
 
 Line = tuple[int, str]
 
-# An index build that goes on in one phase is told of again after this long.
+# After this time, an index build that stays in one phase is logged again.
 BUILD_AGAIN_S = 600.0
 
-# A rate needs two samples to be seen.
+# A rate needs two samples.
 _SAMPLES_UNTIL_SEEN = 3
 
 _LOUD = (
@@ -35,15 +35,15 @@ _LOUD = (
 
 @attrs.define
 class UpdateLog:
-    """Remembers what was last told of one database.
+    """Remembers the last log line about one database.
 
     Attributes:
         database_name: the database.
-        update_name: the update that was told of.
-        cause: the cause that was told; RUN stands for every one that is no hold.
-        subject: what it was about.
-        since_wall_s: since when it holds, in seconds since the epoch.
-        released: whether it was told that the update is let go although its windows are closed.
+        update_name: the update of that line.
+        cause: its cause; RUN stands for all causes that are no hold.
+        subject: its subject.
+        since_wall_s: since when the update is held, in seconds since the epoch.
+        released: whether the line on the end of `max_hold` was logged.
     """
 
     database_name: str
@@ -56,7 +56,7 @@ class UpdateLog:
     def tell(
         self, update_name: str, update: UpdateState, decision: Decision, wall_s: float
     ) -> Iterator[Line]:
-        """The lines, mostly none, that this decision is worth: level and text."""
+        """The log lines for this decision, mostly none: level and text."""
         name = f"{update_name} in {self.database_name}"
         if update_name != self.update_name:
             self.update_name, self.released = update_name, False
@@ -72,7 +72,7 @@ class UpdateLog:
             )
         self.released = update.holds.has_outlasted
         cause = decision.cause if decision.cause.is_hold else Cause.RUN
-        if cause is Cause.LEVERS:  # for a moment at every start; where it lasts, the recorder tells
+        if cause is Cause.LEVERS:  # short at every start; if it lasts, the recorder logs it
             return
         if cause is self.cause and decision.subject == self.subject:
             return
@@ -122,7 +122,7 @@ def describe(update: UpdateState) -> str:
 
 @attrs.define
 class SignalLog:
-    """Remembers what was last told of the samples of one database.
+    """Remembers what was logged about the samples of one database.
 
     Attributes:
         database_name: the database.
@@ -137,12 +137,12 @@ class SignalLog:
     def tell(
         self, update_name: str, signal_set: SignalSet, sample: DatabaseSample
     ) -> Iterator[Line]:
-        """The lines, mostly none, that this sample is worth: level and text."""
+        """The log lines for this sample, mostly none: level and text."""
         if sample.problem:
             return
         self._samples += 1
         yield from self._refused(sample)
-        # Only PostgreSQL counts transactions: what SQLite does not have need not be told.
+        # Only PostgreSQL counts transactions. On SQLite missing signals are not worth a line.
         if self._samples >= _SAMPLES_UNTIL_SEEN and sample.transactions is not None:
             for name in sorted(set(signal_set.unobservable()) - self._told - sample.refused.keys()):
                 self._told.add(name)

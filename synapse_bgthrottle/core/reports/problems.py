@@ -1,4 +1,4 @@
-"""What is wrong, or stands in the way, and what an administrator can do about it. Pure."""
+"""Problems, and what an administrator can do about each. Pure."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,10 +7,10 @@ from datetime import datetime, timezone
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.units import format_duration_ms
 
-# A hold, or a batch, that is older is worth a word.
+# An older hold or batch is reported.
 _LONG_MS = 3_600_000
 
-# A problem names so many updates.
+# A problem names at most so many updates.
 _MOST_NAMES = 20
 
 _START = (
@@ -29,14 +29,13 @@ _TRIED_AGAIN = (
     " error is in Synapse's log, at `Error doing update`."
 )
 
-# What no release ends, by the cause of the hold.
+# By cause: advice for holds that no release ends.
 _ENDINGS = {
     "database": "It goes on when the database answers: look at that, and at Synapse's log.",
     "levers": "It goes on when the module can read its tables bgthrottle_*: see Synapse's log.",
     "backoff": _TRIED_AGAIN,
 }
-# And by the signal that is closed, whose budgets are never let go; then of those that hold because
-# they cannot be read.
+# By signal: advice for closed budgets that no release ends; then for unreadable ones.
 _STUBBORN = {
     "disk_free": "Free space on the disk: no release ends this.",
     "pause_file": "Remove the file; its path is `signals.pause_file` in the configuration.",
@@ -57,9 +56,9 @@ def problems(
     levers: Sequence[schema.Lever],
     now_ms: int,
 ) -> Iterator[schema.StatedProblem]:
-    """The worst first: of the server, then of each database, whose status is given.
+    """The problems of the server, then of each database, the worst first.
 
-    `stays` tells by name of database why Synapse cannot go on from the update that it is at.
+    `stays` says, by database name, why Synapse cannot continue after its current update.
     """
     if store_problem:
         yield _problem(
@@ -82,7 +81,7 @@ def problems(
 
 
 def of_configuration(warnings: Sequence[str]) -> Iterator[schema.StatedProblem]:
-    """What the configuration says that is accepted, and is hardly meant."""
+    """Accepted values in the configuration that are probably mistakes."""
     for warning in warnings:
         yield _problem(None, "configuration", warning, _CONFIGURATION)
 
@@ -101,6 +100,7 @@ def _paused(lever: schema.Lever) -> schema.StatedProblem:
         "End it, and all other pauses, with `bgthrottle resume`."
         if is_wide
         else f"End it with `{shlex.join(words)}`.",
+        lever.created_ms,
     )
 
 
@@ -109,12 +109,15 @@ def _of_database(
 ) -> Iterator[schema.StatedProblem]:
     name, failure, current = database.name, database.last_failure, database.current
     last = f"; the last was: {failure.message}" if failure else ""
+    stands_ms = database.restart.since_ms if database.restart else None
+    last_ms = failure.at_ms if failure else None
     if database.state == "aborted":
         yield _problem(
             name,
             "aborted",
             f"Synapse gave up on {name} after five failures in a row{last}",
             _RESTART.format(why=stays) if stays else _start_anew(database.restart),
+            stands_ms,
         )
     elif database.state == "stopped":
         count = database.queued
@@ -124,10 +127,11 @@ def _of_database(
             f"Synapse is not working on the queue of {name}, in which"
             f" {count} {'update is' if count == 1 else 'updates are'} pending",
             f"{_itself(database.restart)} At once: {_START}.",
+            stands_ms,
         )
     elif database.failures_in_row:
         advice = _RESTART.format(why=stays) if stays else _TRIED_AGAIN
-        yield _problem(name, "failing", _failing(database), advice)
+        yield _problem(name, "failing", _failing(database), advice, None, last_ms)
     if database.queue_problem:
         yield _problem(
             name,
@@ -160,7 +164,7 @@ def _of_database(
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first names in a line, and how many more there are."""
+    """The first names in one line, and how many more there are."""
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f", and {more} more" if more > 0 else "")
 
@@ -205,6 +209,7 @@ def _of_update(
                 "held",
                 f"{current.name} has been held for {format_duration_ms(for_ms)}: {decision.reason}",
                 _ending(database, current.name, decision.cause),
+                decision.since_ms,
             )
     elif current.batch_since_ms and not current.one_shot:
         for_ms = now_ms - current.batch_since_ms
@@ -215,6 +220,7 @@ def _of_update(
                 f"a batch of {current.name} has been running for {format_duration_ms(for_ms)}"
                 f"{_lock_wait(current, now_ms)}",
                 "Look at what its query waits for in the database (pg_stat_activity).",
+                current.batch_since_ms,
             )
 
 
@@ -242,9 +248,23 @@ def _known(pending: schema.PendingUpdate) -> bool:
     return pending.known is not False
 
 
-def _problem(database: str | None, kind: str, message: str, advice: str) -> schema.StatedProblem:
-    return schema.StatedProblem(database=database, kind=kind, message=message, advice=advice)
+def _problem(
+    database: str | None,
+    kind: str,
+    message: str,
+    advice: str,
+    since_ms: int | None = None,
+    last_ms: int | None = None,
+) -> schema.StatedProblem:
+    return schema.StatedProblem(
+        database=database,
+        kind=kind,
+        message=message,
+        advice=advice,
+        since_ms=since_ms,
+        last_ms=last_ms,
+    )
 
 
 def _since_ms(at_ms: int | None) -> int:
-    return at_ms or 0  # the server has always stated it; None is of older servers
+    return at_ms or 0  # None is from an older server; this one always sets it

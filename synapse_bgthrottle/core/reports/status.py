@@ -1,4 +1,4 @@
-"""All that the HTTP API states of the server's updates. Pure."""
+"""The status of the server's updates, as the HTTP API returns it. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,27 +18,27 @@ from synapse_bgthrottle.core.tracking.queue import Pending, QueueRow, in_order, 
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.core.tracking.time_left import Estimate
 
-# Of a queue so many are listed. Synapse's own has some dozens; thousands would hold up the server
-# while they are stated.
+# So many updates of a queue are listed. Synapse has some dozens; thousands would block the server
+# while the list is made.
 MOST_PENDING = 500
 
 
 @attrs.frozen(kw_only=True)
 class DatabaseLook:
-    """What was seen of one database.
+    """What is known of one database.
 
     Attributes:
-        name: of the database.
+        name: its name.
         engine: `postgres`, `sqlite` or `unknown`.
         rows: its queue; None: it could not be read.
         queue_problem: why not.
-        current: the update that Synapse is at; None: none, or unknown.
+        current: the update that Synapse works on; None: none, or unknown.
         has_aborted: whether Synapse gave up.
-        restarts: whether it stands still, and how often the module started it again.
+        restarts: whether it stands still, and how often the module restarted it.
         known: names of the updates that the server can run; empty: unknown.
-        one_shots: names of those that Synapse flags so.
-        progress: how far updates are, by name; those that are not in it are unknown.
-        estimate: how long the update under way takes.
+        one_shots: names of those that Synapse flags as one-shots.
+        progress: progress by update name; unknown for others.
+        estimate: time left of the current update.
     """
 
     name: str
@@ -56,14 +56,14 @@ class DatabaseLook:
 
 @attrs.frozen(kw_only=True)
 class ServerLook:
-    """What was seen of the server.
+    """What is known of the server.
 
     Attributes:
         server_name: its name.
-        enabled: its own switch for background updates.
-        store_problem: why nothing can be kept; empty: it can.
-        missing: what this version of Synapse lacks.
-        warnings: what is doubtful in the configuration.
+        enabled: Synapse's own switch for background updates.
+        store_problem: why nothing can be stored; empty: it can.
+        missing: private attributes that this version of Synapse lacks.
+        warnings: warnings about the configuration.
     """
 
     server_name: str
@@ -106,7 +106,7 @@ def status(
 
 
 def _duty_ratio(databases: Sequence[schema.DatabaseStatus]) -> float | None:
-    # All databases share one law: where several are at work, the busiest shows what it allows.
+    # All databases share one adaptive pace. The highest ratio shows what it allows.
     ratios = [database.current.duty_cycle_ratio for database in databases if database.current]
     return max((ratio for ratio in ratios if ratio is not None), default=None)
 
@@ -135,7 +135,7 @@ def _database(
     first = current.name if current else look.current
     pauses = [lever for lever in levers if lever.kind is LeverKind.PAUSE]
     failure = _last_failure(throttle, look.name)
-    # What has left the queue is not tried again: its last failure was after it was done, say.
+    # An update that is no longer pending is not tried again: ignore its failure.
     is_over = failure is not None and names is not None and failure.update not in names
     return schema.DatabaseStatus(
         name=look.name,
@@ -202,12 +202,13 @@ def _state_of_update(current: schema.RunningUpdate, decision: schema.StatedDecis
 
 
 def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
-    """What the module does about updates that stand still; None: they go on as ever."""
+    """What the module does about updates that stand still; None: they do not stand still."""
     standing, last_s = restarts.standing, restarts.last_wall_s
     if standing is None and not restarts.count:
         return None
     is_due = standing is not None and standing.due_s < math.inf
     return schema.Restart(
+        since_ms=None if standing is None else moment.ms_at(standing.since_s),
         due_ms=moment.ms_at(standing.due_s) if standing is not None and is_due else None,
         held_by="" if standing is None else standing.held_by,
         count=restarts.count,

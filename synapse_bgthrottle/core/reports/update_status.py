@@ -1,4 +1,4 @@
-"""What the HTTP API states of the update that is under way, and of signals. Pure."""
+"""The status of the current update and of signals, as the HTTP API returns it. Pure."""
 
 from collections.abc import Iterator
 
@@ -19,13 +19,13 @@ from synapse_bgthrottle.core.tracking.time_left import Estimate
 
 @attrs.frozen
 class Moment:
-    """Now, on both clocks: seconds, monotonic and since the epoch."""
+    """The present on both clocks, in seconds: monotonic and since the epoch."""
 
     now_s: float
     wall_s: float
 
     def ms_at(self, at_s: float) -> int:
-        """A monotonic time in ms since the epoch."""
+        """Convert a monotonic time to ms since the epoch."""
         return round((self.wall_s - (self.now_s - at_s)) * 1000)
 
 
@@ -37,7 +37,7 @@ def update_status(
     estimate: Estimate,
     moment: Moment,
 ) -> schema.RunningUpdate:
-    """The update under way; `entry` is its history, `progress` how far it is (None: unknown)."""
+    """The current update; `entry` is its history, `progress` its progress (None: unknown)."""
     return schema.RunningUpdate(
         name=entry.update,
         one_shot=update.one_shot,
@@ -85,7 +85,7 @@ def _decision(
 def signals_status(
     database: DatabaseState, update: UpdateState, now_s: float
 ) -> Iterator[schema.StatedSignal]:
-    """Every signal of a database, whether it could be read or not; `update` is at its head."""
+    """Every signal of a database, readable or not; `update` is at the queue's head."""
     closed = _closed(database, update, now_s)
     for name, level in database.signal_set.states.items():
         signal = level.signal
@@ -104,7 +104,7 @@ def signals_status(
 
 
 def _closed(database: DatabaseState, update: UpdateState, now_s: float) -> frozenset[str]:
-    """The budgets that hold it, if nobody lets it go."""
+    """The budgets that hold the update, without regard to releases."""
     if not is_measured(database, update):
         return frozenset()
     budgets = database.signal_set.all_closed(now_s, one_shot=update.one_shot)
@@ -121,13 +121,13 @@ def _lock_wait_since_ms(update: UpdateState, moment: Moment) -> int | None:
 
 
 def _rate(entry: HistoryEntry, moment: Moment) -> float | None:
-    # Until a pace is measured: over all of its time, with all of its waits.
+    # Before a pace is measured, use all its time, including all waits.
     took_s = moment.wall_s - entry.started_s
     return entry.items / took_s if entry.items and took_s > 0 else None
 
 
 def _next_try_ms(decision: Decision, database: DatabaseState, moment: Moment) -> int | None:
-    # Not of a hold that comes before it: nothing is tried when the wait ends, then.
+    # With another hold the end of the wait is no next try.
     if decision.cause is not Cause.BACKOFF:
         return None
     left_s = backoff_left_s(database, moment.now_s)
@@ -136,7 +136,7 @@ def _next_try_ms(decision: Decision, database: DatabaseState, moment: Moment) ->
 
 def _index_build(database: DatabaseState, update: UpdateState) -> schema.IndexBuild | None:
     build = database.signal_set.index_build
-    if build is None or update.batch.start_s is None:  # of an update before this one
+    if build is None or update.batch.start_s is None:  # this is of an earlier update
         return None
     return schema.IndexBuild(phase=build[0], progress_ratio=build[1])
 

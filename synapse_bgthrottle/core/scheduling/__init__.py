@@ -1,2 +1,1 @@
-"""One decision for each iteration: what holds it, how long it rests, how large it is. Imports
-`adaptive`, `levers` and what these import."""
+"""Decides for each iteration: what holds the update, how long it rests, how large the batch is."""

@@ -1,4 +1,4 @@
-"""What a batch that has ended leaves: the rest to pay, what it teaches, and counts. Pure."""
+"""After a batch: record its duration, learn from it, and count it. Pure."""
 
 import attrs
 
@@ -13,8 +13,8 @@ class EndedBatch:
 
     Attributes:
         start_s, end_s: when it started and ended, monotonic.
-        items: what it did; None: that is not known.
-        failed: whether it raised.
+        items: items that it did; None: unknown.
+        failed: whether it raised an exception.
     """
 
     start_s: float
@@ -30,12 +30,12 @@ class EndedBatch:
 def settle(
     database: DatabaseState, update: UpdateState, activity: ClientActivity, batch: EndedBatch
 ) -> None:
-    """A batch of this update ended.
+    """Account for a batch that has ended.
 
     Args:
-        database: where.
-        update: whose.
-        activity: whether anybody was there.
+        database: the update's database.
+        update: the update.
+        activity: knows whether clients were active.
         batch: the batch.
     """
     idle_s = update.batch.idle_s(batch.end_s)
@@ -46,7 +46,7 @@ def settle(
     # Some handlers do more than they are asked to, and some say less than they did.
     charged_items = 0 if update.one_shot else max(batch.items or 0, asked_items)
     update.pace.charge(charged_items, batch.start_s)
-    # How long it was idle is not seen to the ms: what is left may be mostly error.
+    # Idle time is not measured to the millisecond: after a long one, the rest is mostly error.
     if asked_items and not (batch.failed or update.one_shot) and idle_s <= worked_s:
         update.cost.record(asked_items, worked_s)
         _compare_with_quiet(database, update, activity, batch.end_s, worked_s)

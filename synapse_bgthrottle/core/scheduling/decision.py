@@ -1,4 +1,4 @@
-"""What was decided for one iteration, and why. Everyone who tells or acts reads this."""
+"""What was decided for one iteration, and why."""
 
 import enum
 
@@ -26,21 +26,21 @@ class Cause(enum.Enum):
 
     @property
     def is_hold(self) -> bool:
-        """Whether it stops the update, and all behind it in the database; a pace only spaces."""
+        """Whether it stops the update and all behind it; other causes only space batches."""
         return self in _HOLDS
 
     @property
     def is_unmeasured(self) -> bool:
-        """Whether it is a hold that no measurement ends, and that may last for months."""
+        """Whether it is a hold that no measurement can end. Such a hold may last for months."""
         return self in _UNMEASURED
 
     def comes_before(self, other: "Cause") -> bool:
-        """Whether it takes precedence over another one."""
+        """Whether it takes precedence over another cause."""
         return _ORDER[self] < _ORDER[other]
 
     @property
     def is_of_signals(self) -> bool:
-        """Whether measurements have a say in it: what comes before them does not hold it."""
+        """Whether it is not one of the holds that come before all measurements."""
         return self not in _BEFORE_SIGNALS
 
 
@@ -64,16 +64,16 @@ _BEFORE_SIGNALS = _HOLDS - {Cause.BUDGET, Cause.CALM}
 
 @attrs.frozen
 class Conditions:
-    """What a decision needs to know of the moment.
+    """The moment of a decision.
 
     Attributes:
-        now_s: monotonic.
+        now_s: the time, monotonic.
         wall_s: seconds since the epoch.
-        enabled: the server's own switch for background updates.
-        silent_since_s: since when (monotonic) the database gives no answer; None: it answers.
-        complaint: what it says instead.
-        active_requests: requests that somebody waits for; None: unknown.
-        requests_answered: how many have ever been answered, but long polls.
+        enabled: Synapse's own switch for background updates.
+        silent_since_s: since when the database does not answer, monotonic; None: it answers.
+        complaint: the error that it gives instead.
+        active_requests: requests in progress; None: unknown.
+        requests_answered: requests answered since the start, without long polls.
     """
 
     now_s: float
@@ -91,10 +91,10 @@ class Verdict:
 
     Attributes:
         cause: why.
-        wait_s: until this can change by itself.
-        reason: the same for people.
+        wait_s: seconds until this can change by itself.
+        reason: the cause for people.
         may_be_let_go: whether `max_hold` ends it.
-        subject: what it is about, where one cause has several.
+        subject: what it is about, where a cause may concern several things.
     """
 
     cause: Cause
@@ -110,12 +110,12 @@ class Decision:
 
     Attributes:
         cause: why.
-        reason: the same for people, with the value observed and the threshold.
-        wait_s: seconds until this decision can change by itself; 0 runs the batch now, inf waits
-            for somebody else.
+        reason: the cause for people, with the measured value and the threshold.
+        wait_s: seconds until this decision can change by itself. 0 runs the batch now; inf waits
+            for an administrator or the server.
         target_ms: how long the batch is to take.
-        items: its size, exactly.
-        subject: what the cause is about, where it may be about several things.
+        items: its exact size.
+        subject: what the cause is about, where it may concern several things.
     """
 
     cause: Cause

@@ -1,4 +1,4 @@
-"""The limits that an update gets: by the configuration, and by overrides in force. Pure."""
+"""The limits of an update: the configuration, and the overrides in force. Pure."""
 
 import attrs
 
@@ -10,13 +10,13 @@ from synapse_bgthrottle.core.scheduling.quirks import least_batch_items, runs_in
 
 @attrs.define
 class EffectiveLimits:
-    """The limits of one update, with the overrides in force in them.
+    """The limits of one update, with the overrides in force.
 
     Attributes:
         limits: merged from all levels.
-        rule: that gave them; None: the top level.
-        levers: what was done by hand about the update; None: that is to be read yet.
-        overrides: those of the levers that `limits` has in it.
+        rule: the matching rule; None: the top level.
+        levers: the levers for this update; None: they have not been read yet.
+        overrides: the levers that are merged into `limits`.
     """
 
     limits: Limits
@@ -26,29 +26,30 @@ class EffectiveLimits:
     _chosen_from: Levers | None = None
 
     def choose(self, levers: Levers | None, key: UpdateKey) -> None:
-        """Take those levers that are about the update; None: they have not been read yet."""
-        if levers is not self._chosen_from:  # seldom, unlike this question
+        """Select the levers for this update; None: they have not been read yet."""
+        # levers change seldom, but this is called for each decision
+        if levers is not self._chosen_from:
             database_name, update_name = key
             self.levers = None if levers is None else levers.about(update_name, database_name)
-            self._chosen_from = levers  # last: whatever fails here is done again
+            self._chosen_from = levers  # last, so that a failure above is tried again
 
     def override(self, overrides: tuple[Lever, ...], limits: Limits) -> None:
-        """These overrides are in force, which makes these limits."""
+        """These overrides are in force, and these are the limits with them."""
         self.limits, self.overrides = limits, overrides
 
 
 class UpdateLimits:
-    """Merges the levels: overrides, the newest first; the rule; the top level; the server's own."""
+    """Merges the levels: overrides (newest first), rule, top level, Synapse's own settings."""
 
     def __init__(self, config: Config, server: Settings) -> None:
-        """`server` is what the administrator set in the server's own configuration."""
+        """`server` has the settings of Synapse's own configuration."""
         self._config = config
         self._server = server
 
     def of(
         self, update_name: str, database_name: str, one_shot: bool
     ) -> tuple[Rule | None, Limits]:
-        """The first matching rule, and the limits of an update, by the configuration alone."""
+        """The first matching rule and the limits of an update, without overrides."""
         one_shot = one_shot or runs_in_one_go(update_name)
         rule = first_match(self._config.rules, update_name, database_name, one_shot)
         return rule, self._merged(update_name, (), rule)
@@ -56,7 +57,7 @@ class UpdateLimits:
     def refresh(
         self, effective: EffectiveLimits, key: UpdateKey, levers: Levers | None, wall_s: float
     ) -> None:
-        """Let the levers act on an update; None: they have not been read yet."""
+        """Apply the levers to an update; None: they have not been read yet."""
         effective.choose(levers, key)
         chosen = effective.levers
         if chosen is None or not (chosen.all or effective.overrides):

@@ -1,10 +1,10 @@
-"""What the error of a batch tells of the database. Pure."""
+"""What a batch's error says about the database. Pure."""
 
 import enum
 
 
 class FailureKind(enum.Enum):
-    """Why a batch failed, as far as that changes when it is tried again."""
+    """Why a batch failed. It decides when to try again."""
 
     OTHER = "failed"
     ROOM = "failed for want of room on the disk"
@@ -19,7 +19,7 @@ class FailureKind(enum.Enum):
 
     @property
     def is_passing(self) -> bool:
-        """Whether it mostly ends by itself, because the cause is what others do just now."""
+        """Whether others cause it, so that it mostly ends by itself."""
         return self in _PASSING
 
 
@@ -34,11 +34,11 @@ _PASSING = frozenset(
     }
 )
 
-# After these the database has to show that it can write before anything is tried again. SQLite
-# tells some kinds of a full disk as an I/O error.
+# After these the database must prove that it can write, before a batch is tried again. SQLite
+# reports some kinds of a full disk as an I/O error.
 NEEDS_WRITING = frozenset({FailureKind.ROOM, FailureKind.IO})
 
-# PostgreSQL's SQLSTATE, which is the same in every language.
+# SQLSTATE of PostgreSQL, which does not depend on the language.
 _BY_CODE = {
     "53100": FailureKind.ROOM,  # disk_full
     "58030": FailureKind.IO,  # io_error
@@ -57,7 +57,7 @@ _BY_CODE = {
     "40003": FailureKind.CONNECTION,  # statement_completion_unknown
     "53300": FailureKind.CONNECTION,  # too_many_connections
 }
-# Connection exception, shutdown or crash, no such session any more.
+# Class 08: connection exceptions. 57P: shutdown, crash, session ended.
 _CONNECTION = ("08", "57P")
 # How SQLite's messages begin.
 _BY_WORDS = {
@@ -77,7 +77,8 @@ _BY_WORDS = {
 
 _UNDEFINED_TABLE = "42P01"
 
-# PostgreSQL says so of a view that cannot be written, and SQLite of that and of what is not there.
+# PostgreSQL uses these codes for a view that cannot be written. SQLite has these words for that,
+# and for missing tables and columns.
 _NOT_SO = frozenset({"55000", "0A000"})
 _NOT_SO_IN_WORDS = (
     "no such column",
@@ -87,22 +88,22 @@ _NOT_SO_IN_WORDS = (
     "may not be modified",
 )
 
-# Of an error: as much as the history keeps.
+# The history keeps no more characters of an error.
 LONGEST_COMPLAINT = 500
 
-# Whose errors tell of the database, or of the way to it.
+# Errors of these packages concern the database or the connection to it.
 _SPEAKERS = frozenset({"sqlite3", "_sqlite3", "psycopg", "psycopg2", "synapse", "twisted"})
 
 
 def complaint_of(error: BaseException) -> str:
-    """An error in one line for people, and as any database can keep it.
+    """An error as one line for people, which any database can store.
 
-    It has PostgreSQL's DETAIL, which says which row or which process it is about, and at most
+    It includes PostgreSQL's DETAIL, which names the row or the process. The line has at most
     `LONGEST_COMPLAINT` characters.
     """
     first, *others = str(error).strip().split("\n")
     detail = getattr(getattr(error, "diag", None), "message_detail", None)
-    if not isinstance(detail, str):  # an error of the driver's own repeats the server's lines
+    if not isinstance(detail, str):  # errors of the driver itself repeat the server's lines
         found = (line.partition("DETAIL:")[2] for line in others if line.startswith("DETAIL:"))
         detail = next(found, "")
     detail = " ".join(detail.split())
@@ -114,7 +115,7 @@ def complaint_of(error: BaseException) -> str:
 
 
 def is_from_database(error: BaseException) -> bool:
-    """Whether it tells of the database; otherwise it is an error of ours, or of how it is asked."""
+    """Whether the database or the connection caused the error; otherwise it is a bug of ours."""
     parents = type(error).__mro__
     return isinstance(error, OSError) or any(
         parent.__module__.partition(".")[0] in _SPEAKERS for parent in parents
@@ -122,17 +123,17 @@ def is_from_database(error: BaseException) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether the database understood that there is nothing to be had: no such thing, no right.
+    """Whether the database says that an object is missing or a right is lacking.
 
-    By the name of PEP 249: the databases' modules are Synapse's to import, and one may be missing.
+    This compares the name in PEP 249: Synapse imports the drivers, and one may be missing.
     """
     return "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__)
 
 
 def is_unusable(error: BaseException) -> bool:
-    """Whether a table is none that can be used as it is: it lacks a column, or is a view.
+    """Whether a table cannot be used as it is: it lacks a column, or is a view.
 
-    Beside what `is_refusal` tells, which SQLite never says of these.
+    This is for errors that `is_refusal` misses: SQLite reports them in another way.
     """
     if getattr(error, "pgcode", None) in _NOT_SO:
         return True
@@ -141,7 +142,7 @@ def is_unusable(error: BaseException) -> bool:
 
 
 def is_missing_table(error: BaseException) -> bool:
-    """Whether a table is not there."""
+    """Whether a table is missing."""
     return getattr(error, "pgcode", None) == _UNDEFINED_TABLE or (
         "OperationalError" in {parent.__name__ for parent in type(error).__mro__}
         and str(error).startswith("no such table")
@@ -149,8 +150,8 @@ def is_missing_table(error: BaseException) -> bool:
 
 
 def kind_of(error: BaseException) -> FailureKind:
-    """What became of the batch that ended with this error."""
-    if isinstance(error, MemoryError):  # SQLite's too
+    """The kind of a failure."""
+    if isinstance(error, MemoryError):  # SQLite raises it, too
         return FailureKind.MEMORY
     driver = type(error).__module__.partition(".")[0]
     if driver in ("sqlite3", "_sqlite3"):
@@ -161,7 +162,7 @@ def kind_of(error: BaseException) -> FailureKind:
     if isinstance(code, str):
         lost = FailureKind.CONNECTION if code.startswith(_CONNECTION) else FailureKind.OTHER
         return _BY_CODE.get(code, lost)
-    # Without a code it is not the server that speaks, but the driver.
+    # Without a code the error comes from the driver, not from the server.
     names = {parent.__name__ for parent in type(error).__mro__}
     if driver.startswith("psycopg") and names & {"OperationalError", "InterfaceError"}:
         return FailureKind.CONNECTION

@@ -1,7 +1,6 @@
-"""What holds an update, so that it does not run at all: one list of rules, by precedence. Pure.
+"""What holds an update: one list of rules, in order of precedence. Pure.
 
-The rules only say what they see. What is remembered of it, since when an update is held above all,
-is noted before they are asked (`note_openings`) and afterwards (`note`).
+The rules only look. `note_openings` (before) and `note` (after) record since when it is held.
 """
 
 import enum
@@ -19,10 +18,11 @@ from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.units import format_duration_ms
 
-# The wait after the first, second, ... failed iteration in a row; the last one stays.
+# Wait after the first, second, ... failed iteration in a row. The last value repeats.
 BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
-# What others cause, and end: a dump that reads every table, a failover. Synapse gives up at the
-# fifth failure in a row, which these put off until 13 minutes after the first.
+# For failures that others cause and end, such as a dump of the whole database or a failover.
+# Synapse gives up at the fifth failure in a row; these waits delay that to 13 minutes after the
+# first.
 PASSING_BACKOFF_S = (5.0, 60.0, 240.0, 480.0)
 BACKOFFS_S = {
     FailureKind.OTHER: BACKOFF_S,
@@ -33,40 +33,38 @@ BACKOFFS_S = {
     FailureKind.LOCK: PASSING_BACKOFF_S,
     FailureKind.TIMEOUT: PASSING_BACKOFF_S,
     FailureKind.CONFLICT: PASSING_BACKOFF_S,
-    # There is room again, or it would not be tried; but less than the update needs, which fills
-    # the disk with each try. After the fifth failure in a row Synapse gives up.
+    # The disk has free space again, or no batch would be tried. But the update needs more than
+    # that, and fills the disk at each try. Synapse gives up after the fifth failure in a row.
     FailureKind.ROOM: (5.0, 60.0, 600.0, 3600.0),
-    # A network that comes and goes: soon at first, and then it may be the batch that is the cause.
+    # First assume a short network fault. If it lasts, the batch itself may be the cause.
     FailureKind.CONNECTION: (5.0, 7.0, 60.0, 600.0),
 }
 
-# Pressures never hold it for longer than this: they are soft, and an index that is not there hurts
-# too.
+# A one-shot waits no longer than this for calm: a missing index also slows clients down.
 CALM_S = 5.0
 LONGEST_WAIT_FOR_CALM_S = 3600.0
 
-# How often a closed budget, or what a one-shot waits for, is looked at: about as often as it is
-# measured.
+# How often to check a closed budget or the calm again: about as often as they are measured.
 _LOOK_AGAIN_S = 0.5
 
-# How often it is looked at whether the levers have been read.
+# How often to check whether the levers have been read.
 _SOON_S = 0.02
 
-# After these a wait for low pressures does not begin anew.
+# Causes after which a wait for calm continues, and does not start from zero.
 _PASSING = (Cause.BUDGET, Cause.DATABASE)
 
 
 @attrs.frozen
 class Case:
-    """What the rules are asked about: an update at a moment.
+    """An update at a moment, as the rules see it.
 
     Attributes:
         update: the update.
-        database: where it is; None: no update of it has begun.
-        pacer: what the server's clients and pressures are.
+        database: its database; None: no update of that database has begun.
+        pacer: the state of the server's clients and pressures.
         at: the moment.
-        is_first: whether it is at the head of the queue, where being held counts.
-        is_measured: whether anybody looks at the signals.
+        is_first: whether it is at the head of the queue. Only there the time held counts.
+        is_measured: whether the signals are being measured.
     """
 
     update: UpdateState
@@ -77,17 +75,17 @@ class Case:
     is_measured: bool = True
 
     def held_for_s(self, cause: Cause) -> float:
-        """For how long this has held it, at the head of the queue."""
+        """How many seconds this cause has held the update at the head of the queue."""
         return self.update.holds.for_s(cause, self.at.now_s) if self.is_first else 0.0
 
     @property
     def max_hold_s(self) -> float:
-        """For how long windows and budgets may hold it."""
+        """How long closed windows and budgets may hold it, in seconds."""
         return self.update.limits.max_hold_ms / 1000
 
 
 class Ruling(enum.Enum):
-    """Whether an update goes on although a rule would hold it."""
+    """Whether a rule's hold is effective, or why it is not."""
 
     HOLDS = enum.auto()
     IS_RELEASED = enum.auto()
@@ -96,14 +94,14 @@ class Ruling(enum.Enum):
 
 @attrs.frozen
 class Hold:
-    """What one rule says of an update, and whether the update goes on in spite of it."""
+    """What one rule says of an update, and whether that is effective."""
 
     verdict: Verdict
     ruling: Ruling
 
 
 def rulings(case: Case) -> Iterator[Hold]:
-    """What the rules say, in order of precedence."""
+    """Ask all rules, in order of precedence."""
     for _, _, rule in PRECEDENCE:
         verdict = rule(case)
         if verdict is not None:
@@ -111,7 +109,7 @@ def rulings(case: Case) -> Iterator[Hold]:
 
 
 def until_held(found: Iterable[Hold]) -> tuple[Hold, ...]:
-    """Those up to the first that holds the update; all of them, where none does."""
+    """Those up to the first effective hold, or all if there is none."""
     heard = []
     for hold in found:
         heard.append(hold)
@@ -121,12 +119,12 @@ def until_held(found: Iterable[Hold]) -> tuple[Hold, ...]:
 
 
 def holding(found: Iterable[Hold]) -> list[Verdict]:
-    """The verdicts of those that hold the update."""
+    """The verdicts of the effective holds."""
     return [hold.verdict for hold in found if hold.ruling is Ruling.HOLDS]
 
 
 def until_max_hold(case: Case, verdict: Verdict) -> Verdict:
-    """The verdict, which ends once the update was held for `max_hold`, if that is to end it."""
+    """The verdict with its wait limited to what is left of `max_hold`, where `max_hold` applies."""
     if not verdict.may_be_let_go:
         return verdict
     left_s = case.max_hold_s - case.held_for_s(verdict.cause)
@@ -136,7 +134,7 @@ def until_max_hold(case: Case, verdict: Verdict) -> Verdict:
 
 
 def is_released(update: UpdateState, at: Conditions) -> bool:
-    """Whether somebody let it go by hand: now, or when it began, which holds until it is done."""
+    """Whether a release is in force, or allowed an earlier batch of this update."""
     return any(
         lever.kind is LeverKind.RELEASE
         and (lever.is_in_force(at.wall_s) or lever.lever_id in update.releases.used)
@@ -154,14 +152,14 @@ def _ruling(case: Case, verdict: Verdict) -> Ruling:
 
 
 def by_switch(case: Case) -> Verdict | None:
-    """The server's own switch for background updates."""
+    """Synapse's own switch for background updates is off."""
     if case.at.enabled:
         return None
     return Verdict(Cause.DISABLED, math.inf, "background updates are disabled on the server")
 
 
 def by_silence(case: Case) -> Verdict | None:
-    """A database that does not answer."""
+    """The database does not answer."""
     if case.at.silent_since_s is None:
         return None
     reason = f"the database does not answer: {case.at.complaint}"
@@ -169,7 +167,7 @@ def by_silence(case: Case) -> Verdict | None:
 
 
 def by_loading(case: Case) -> Verdict | None:
-    """The time until it is known whether the update is paused."""
+    """The levers have not been read yet, so the update may be paused."""
     if case.update.levers is not None:
         return None
     reason = "what was paused before the restart has not been read yet"
@@ -177,7 +175,7 @@ def by_loading(case: Case) -> Verdict | None:
 
 
 def by_pause(case: Case) -> Verdict | None:
-    """The pause that ends last."""
+    """Of the pauses in force, the one that ends last."""
     levers = case.update.levers
     pauses = () if levers is None else levers.in_force(case.at.wall_s, LeverKind.PAUSE)
     if not pauses:
@@ -188,7 +186,7 @@ def by_pause(case: Case) -> Verdict | None:
 
 
 def backoff_left_s(database: DatabaseState, now_s: float) -> float:
-    """The time left after a failure in which nothing is tried again; 0 or less: it is over."""
+    """Seconds left of the wait after a failure; 0 or less: it is over."""
     if not database.failures:
         return 0.0
     return database.batch_end_s + _backoff_s(database) - now_s
@@ -200,7 +198,7 @@ def _backoff_s(database: DatabaseState) -> float:
 
 
 def by_failure(case: Case) -> Verdict | None:
-    """The time after a failure in which nothing is tried again."""
+    """The wait after a failure."""
     database = case.database
     if database is None or (wait_s := backoff_left_s(database, case.at.now_s)) <= 0:
         return None
@@ -210,7 +208,7 @@ def by_failure(case: Case) -> Verdict | None:
 
 
 def by_approval(case: Case) -> Verdict | None:
-    """An approval that is required and not given."""
+    """An approval is required, and nobody has given it."""
     update = case.update
     if not update.limits.needs_approval or is_released(update, case.at):
         return None
@@ -219,7 +217,7 @@ def by_approval(case: Case) -> Verdict | None:
 
 
 def by_windows(case: Case) -> Verdict | None:
-    """Closed windows, however long they have held it."""
+    """The windows are closed. The caller applies `max_hold`."""
     limits, at = case.update.limits, case.at
     if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
         return None
@@ -233,7 +231,7 @@ def by_windows(case: Case) -> Verdict | None:
 
 
 def by_budgets(case: Case) -> Verdict | None:
-    """A closed budget, however long it has held it."""
+    """A budget is closed. The caller applies `max_hold`."""
     if case.database is None or not case.is_measured:
         return None
     closed = case.database.signal_set.closed(case.at.now_s, one_shot=case.update.one_shot)
@@ -243,9 +241,9 @@ def by_budgets(case: Case) -> Verdict | None:
 
 
 def by_pressures(case: Case) -> Verdict | None:
-    """Before a one-shot that is paced by what is measured: pressures not low for long enough.
+    """A one-shot with an adaptive pace waits until pressures have been low for some seconds.
 
-    Nothing stops a one-shot once it runs.
+    It must wait before it starts: nothing can stop a one-shot that runs.
     """
     update, at = case.update, case.at
     if case.database is None or not _waits_for_pressures(case):
@@ -269,7 +267,7 @@ def by_pressures(case: Case) -> Verdict | None:
 
 
 def _waits_for_pressures(case: Case) -> bool:
-    """Whether it is of the kind that waits, and somebody is there who could be hurt."""
+    """Whether it is such a one-shot, and clients are active."""
     update, activity, now_s = case.update, case.pacer.activity, case.at.now_s
     if not (update.one_shot and update.is_adaptive) or math.isinf(update.profile.tolerance_ratio):
         return False
@@ -277,8 +275,8 @@ def _waits_for_pressures(case: Case) -> bool:
     return not (is_quiet and activity.watched_for_s(now_s) >= CALM_S)
 
 
-# What holds an update, in order of precedence, in the words of docs/holds.md. The first that
-# does decides; an explanation has all of them.
+# The texts are those of docs/holds.md. The first rule that holds the update decides; an
+# explanation shows all of them.
 PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
     (Cause.DISABLED, "the server's switch is off", by_switch),
     (Cause.DATABASE, "the database does not answer", by_silence),
@@ -293,10 +291,11 @@ PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
 
 
 def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
-    """What no longer holds it, holds it anew the next time; what nobody measured holds nothing."""
+    """Reset the clocks of windows and budgets that are open, and leave out time without
+    measurements."""
     before, limits = update.decided, update.limits
     if before.cause is not None and before.cause.is_unmeasured:
-        # Not anew: with windows of some hours a night `max_hold` would never be over.
+        # Do not restart the budget's clock: with short windows `max_hold` would never be reached.
         update.holds.leave_out(Cause.BUDGET, at.now_s - before.at_s)
     update.holds.see(
         is_window_open=windows.is_open(limits.windows, limits.time_zone, at.wall_s),
@@ -305,7 +304,7 @@ def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) 
 
 
 def note(case: Case, heard: Iterable[Hold]) -> None:
-    """What was heard, up to the first that holds the update, before anything else is decided."""
+    """Record the rules' answers, up to the first effective hold."""
     holds, now_s = case.update.holds, case.at.now_s
     heard = tuple(heard)
     held_by = next((verdict.cause for verdict in holding(heard)), None)
@@ -319,22 +318,23 @@ def note(case: Case, heard: Iterable[Hold]) -> None:
             holds.outlast(verdict.cause, now_s)
         elif hold.ruling is Ruling.HOLDS and verdict.may_be_let_go:
             holds.hold(verdict.cause, now_s)
-        elif hold.ruling is Ruling.HOLDS:  # what may be let go was not held by that
+        # `max_hold` does not end this hold, so its time does not count.
+        elif hold.ruling is Ruling.HOLDS:
             holds.leave_out(verdict.cause, now_s - case.update.decided.at_s)
 
 
 def note_releases(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
-    """Those that are in use once the batch begins: it is written later, when they may be over."""
+    """Record the releases in force now: the batch is recorded later, when they may have ended."""
     if verdict.cause is Cause.RUN and update.levers is not None and update.levers.all:
         releases = update.levers.in_force(at.wall_s, LeverKind.RELEASE)
         update.releases.note(lever.lever_id for lever in releases)
 
 
 def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
-    """Since when pressures are waited for; another hold comes before that, and it begins anew.
+    """Record since when a one-shot waits for calm. Most other holds reset that clock.
 
-    Not after a budget, nor after a database that answered late: what comes now and then would make
-    it wait for ever. But their time does not count.
+    A budget or a database that answers late does not reset it, or the wait could last forever. But
+    the time that they take does not count.
     """
     if update.decided.cause in _PASSING:
         update.holds.leave_out_of_pressures(at.now_s - update.decided.at_s)

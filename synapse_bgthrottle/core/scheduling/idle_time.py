@@ -1,7 +1,7 @@
-"""What of a batch was no work of its own: waits for a lock, standstills of its database. Pure.
+"""The time of a batch in which it did no work: lock waits and standstills of the database. Pure.
 
-Neither hurts anybody, so neither is paid for with a rest. Both are seen by looks at the database;
-what could not be seen counts as work: the time is rather too short than too long.
+That time slows nobody down, so no rest pays for it. It is measured by samples of the database. What
+they do not show counts as work, so the idle time is rather too short than too long.
 """
 
 import attrs
@@ -12,10 +12,10 @@ from synapse_bgthrottle.core.signals.signal import PERIOD_S
 
 @attrs.define
 class LockWait:
-    """How long one batch has waited for somebody's lock.
+    """How long one batch has waited for locks of others.
 
     Attributes:
-        since_s: since when the batch waits, monotonic; None: it is not seen to.
+        since_s: since when the batch has been seen waiting, monotonic; None: not waiting.
     """
 
     _looked_s: float
@@ -28,10 +28,10 @@ class LockWait:
         self._known_to_s = self._looked_s
 
     def look(self, sample: DatabaseSample) -> None:
-        """The database was looked at while the batch ran.
+        """Take a sample of the database during the batch.
 
-        A session that waits is the batch's only if no transaction of the batch has ended since the
-        last look; if one has, the next look tells of the time since the last.
+        A waiting session belongs to the batch only if no transaction of the batch has ended since
+        the last sample. If one has, the next sample tells of the wait since the last one.
         """
         waits_s, transactions = sample.lock_wait_s, sample.batch_transactions
         if waits_s is None or transactions is None:
@@ -49,10 +49,10 @@ class LockWait:
         self._looked_s, self._transactions = sample.at_s, transactions
 
     def total_s(self, end_s: float) -> float:
-        """The time waited, of a batch that ended then.
+        """Seconds of waiting in a batch that ended at `end_s`.
 
-        A wait goes on after the last look that saw it, for one period at most, and for no longer
-        than it was seen.
+        After the last sample that showed a wait, the wait counts on for one period at most, and for
+        no longer than was measured.
         """
         if self.since_s is None:
             return self._waited_s
@@ -62,10 +62,10 @@ class LockWait:
 
 @attrs.define
 class Standstill:
-    """How long the database stood still amid one batch, from questions that it did not answer.
+    """How long the database stood still during one batch, measured by unanswered queries.
 
-    A virtual machine that is frozen, storage that hangs, packets that are lost: sessions stay, and
-    what is at work ends once that is over.
+    Causes are a frozen virtual machine, storage that hangs, or lost packets. Sessions survive
+    these, and the batch goes on afterwards.
     """
 
     _answered_s: float
@@ -74,10 +74,10 @@ class Standstill:
     _stood_s: float = attrs.field(default=0.0, init=False)
 
     def look(self, sample: DatabaseSample) -> None:
-        """The database was asked while the batch ran.
+        """The database was queried during the batch.
 
-        It has stood still since its last answer, if that was after the batch's begin: at most a
-        period too long.
+        Without an answer it has stood still since its last answer, or since the batch's start. This
+        is too long by one period at most.
         """
         if sample.is_unanswered:
             self._since_s, self._looked_s = self._answered_s, sample.at_s
@@ -86,9 +86,9 @@ class Standstill:
         self._since_s, self._answered_s = None, sample.at_s
 
     def total_s(self, end_s: float) -> float:
-        """The time in seconds, of a batch that ended then.
+        """Seconds of standstill in a batch that ended at `end_s`.
 
-        It goes on after the last look that found no answer, for one period at most.
+        It counts on for one period at most after the last unanswered query.
         """
         if self._since_s is None:
             return self._stood_s

@@ -1,4 +1,4 @@
-"""The next batch of an update: when it may start, and of what size. Pure."""
+"""When the next batch of an update may start, and how large it is. Pure."""
 
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going
@@ -7,13 +7,13 @@ from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decis
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.units import format_duration_ms
 
-# The pace of an update that is let go although something holds it.
+# Slowest pace after `max_hold`, while the window or budget is still closed.
 FLOOR_PACE = DutyCycle(0.01)
 
 # An index build of an hour need not be followed by a night of silence.
 LONGEST_REST_S = 600.0
 
-# A batch that lasts longer than a moment of work.
+# A batch that lasts longer than one moment of an experiment.
 _LONG_BATCH_S = 2.0
 
 # From a batch that failed to the next one.
@@ -32,7 +32,7 @@ def rest_s(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
 
 
 def by_panic(database: DatabaseState, at: Conditions) -> Verdict | None:
-    """Somebody who waits for us, for certain."""
+    """A panic signal stops batches: somebody certainly waits for the update."""
     panic = database.signal_set.panic(at.now_s)
     if panic is None:
         return None
@@ -43,12 +43,12 @@ def by_panic(database: DatabaseState, at: Conditions) -> Verdict | None:
 def by_spacing(
     database: DatabaseState, update: UpdateState, going: Going, at: Conditions
 ) -> Verdict:
-    """Whichever of pace, rate and comparison waits longest, then the requests in flight.
+    """The longest of pace, rate and experiment; if none waits, a gap between requests.
 
     Args:
-        database: where.
+        database: the update's database.
         update: whose next batch it is.
-        going: how to go on.
+        going: what the adaptive pace says.
         at: the moment.
     """
     resting_s, pace = _rest(database, update, going)
@@ -73,13 +73,14 @@ def _resting(seconds: float, pace: str) -> str:
 
 
 def _rest(database: DatabaseState, update: UpdateState, going: Going) -> tuple[float, str]:
-    """How long the rest after the last batch is, and what asks for it."""
+    """Seconds of rest after the last batch, and the reason for it."""
     pace = update.limits.pace
     batch_s = database.batch_s
-    if batch_s is None:  # since the start: be as careful as after a batch on target
+    if batch_s is None:  # no batch yet: be as careful as after a batch of the target duration
         batch_s = update.limits.target_duration_ms / 1000
     if isinstance(pace, Adaptive):
-        # Amid a batch that outlasts all moments others may work on: then no hush pays for it.
+        # Other updates may work during all moments of a long batch. Then no moment without batches
+        # pays for it, so the rest must.
         is_long = going.sharers > 1 and batch_s > _LONG_BATCH_S
         pace = DutyCycle(going.ratio / going.sharers if is_long else going.rest_ratio)
     resting_s, floor_s = rest_s(pace, batch_s), rest_s(FLOOR_PACE, batch_s)
@@ -89,14 +90,14 @@ def _rest(database: DatabaseState, update: UpdateState, going: Going) -> tuple[f
 
 
 def _rate_wait_s(update: UpdateState, pace_s: float, now_s: float) -> float:
-    """How long the items per second make it wait; as long as its pace, where they do not count."""
-    # By the limit of now: an override that has ended must not hold what it had slowed down.
+    """Seconds to wait for `max_items_per_second`; without it, the same as for the pace."""
+    # Use the present limit: an override that has ended must not hold the update any longer.
     free_from_s = update.pace.free_from_s(update.limits.max_items_per_second)
     return pace_s if free_from_s is None else free_from_s - now_s
 
 
 def _by_gap(update: UpdateState, gate_s: float, pace: str, at: Conditions) -> Verdict:
-    """A gap between requests, which is waited for so long at most."""
+    """Wait for a gap between requests, `gate_s` at most."""
     if update.is_adaptive and at.active_requests and gate_s > 0:
         reason = f"waits for a gap between requests, of which {at.active_requests} are active"
         return Verdict(Cause.GAP, min(controller.LOOK_EVERY_S, gate_s), reason)
@@ -106,11 +107,11 @@ def _by_gap(update: UpdateState, gate_s: float, pace: str, at: Conditions) -> Ve
 def decided(
     database: DatabaseState, update: UpdateState, verdict: Verdict, target_ms: float
 ) -> Decision:
-    """The whole decision.
+    """Combine verdict, target duration and batch size.
 
     Args:
-        database: where.
-        update: that it is about.
+        database: the update's database.
+        update: the update.
         verdict: whether it waits, and why.
         target_ms: wanted duration of its next batch.
     """

@@ -1,4 +1,4 @@
-"""What samples tell the adaptive pace: who is there, how late we are, what is short. Pure."""
+"""Passes samples on to the adaptive pace: active clients, late timers, pressures. Pure."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ def working(
 
 
 def is_measured(database: DatabaseState, head: UpdateState | None) -> bool:
-    """Whether anybody looks at the signals; if not, all that is configured is stale.
+    """Whether the signals are being measured. If not, their last values are outdated.
 
     `head` is the update at the head of the queue.
     """
@@ -42,10 +42,10 @@ class Observer:
         pacer.sees_requests = facts.sees_requests
         pacer.switchback.look_s = PERIOD_S[look]
         self._own_transactions: float | None = None
-        # As last counted; and of databases whose count has moved since all of them were added up.
+        # The last counts by database, and those that changed since the last sum of all.
         self._counted: dict[str, float] = {}
         self._transactions: dict[str, float] = {}
-        # The database's time for our questions, and how many there were; and whose are new.
+        # Total time and number of our queries per database, and the databases with a new answer.
         self._questions: dict[str, tuple[float, float]] = {}
         self._answered: set[str] = set()
 
@@ -55,7 +55,7 @@ class Observer:
         databases: Mapping[str, DatabaseState],
         updates: Mapping[UpdateKey, UpdateState],
     ) -> None:
-        """What was seen of the process; the signal sets have it already."""
+        """Take a sample of the process. The signal sets have it already."""
         self._own_transactions = sample.pool_waits
         at_work = working(databases, updates)
         self._look_for_clients(sample)
@@ -73,7 +73,7 @@ class Observer:
         if not self._facts.sees_requests:
             self._pacer.activity.look(sample.at_s, None, 0)
         elif sample.requests_answered is not None:
-            # Amid a batch too, when nobody decides anything: it may last for hours.
+            # Also during a batch, when no decision is made: a batch may last for hours.
             active, answered = sample.active_requests, sample.requests_answered
             self._pacer.activity.look(sample.at_s, active, answered)
 
@@ -84,7 +84,7 @@ class Observer:
         databases: Mapping[str, DatabaseState],
         updates: Mapping[UpdateKey, UpdateState],
     ) -> None:
-        """What was seen of a database: its batch's lock; and who is there, if no request can be."""
+        """Take a sample of a database: lock waits, and clients if requests are unknown."""
         at_work = working(databases, updates)
         if name in at_work and at_work[name].batch.start_s is not None:
             at_work[name].batch.look(sample)
@@ -92,7 +92,7 @@ class Observer:
             return
         self._count(name, sample)
         if sample.query_s is not None and name in at_work:
-            # Each compared with itself, and all of them looked at once in a period.
+            # Each database is compared with itself, once all of them have answered in this period.
             total_s, count = self._questions.get(name, (0.0, 0))
             self._questions[name] = (total_s + sample.query_s, count + 1)
             self._answered.add(name)
@@ -101,10 +101,10 @@ class Observer:
                 self._answered.clear()
 
     def _count(self, name: str, sample: DatabaseSample) -> None:
-        """Add up the transactions of all databases, from looks that were close to each other."""
-        # What this process does is counted for all of them together, so theirs is too. Our look is
-        # a transaction itself: a count that has not moved since the last one stands still, and read
-        # as it is, it would tell that nobody is there.
+        """Add up the transactions of all databases, from samples that are close in time."""
+        # This process counts its own transactions over all databases, so the total must cover all
+        # too. A count that did not change is outdated, because our query is a transaction itself.
+        # To use it would look like a time without clients.
         counted = sample.transactions
         own = self._own_transactions
         if counted is None or own is None or counted == self._counted.get(name):

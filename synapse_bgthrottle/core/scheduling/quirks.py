@@ -1,39 +1,38 @@
-"""Updates that are not what Synapse says they are: the one place for the lists.
+"""Updates that behave differently from what Synapse says. All such lists are here.
 
-Read from the handlers of Synapse 1.60.0 and 1.163.2, in `synapse/storage/databases/`; the traps
-were tried on the real handlers with in-memory SQLite. A name that is not listed has been cleared
-of traps.
+Source: the handlers of Synapse 1.60.0 and 1.163.2, in `synapse/storage/databases/`. The traps were
+tried on the real handlers with in-memory SQLite. Names that are not listed were checked, too.
 """
 
 from types import MappingProxyType
 
-# What stock Synapse asks for first. No size is safe for good with these handlers, but stock's
-# first batches show that this one is in practice.
+# The first batch size of stock Synapse. No size is always safe with these handlers, but this one
+# has proved itself in practice.
 _STOCK_BATCH_ITEMS = 100
 
-# Updates that a small batch ends early, makes skip rows, or never lets end.
+# With a small batch these updates end early, skip rows, or never end.
 LEAST_BATCH_ITEMS = MappingProxyType(
     {
-        # It answers the rows that were left after skipping, and 0 ends it: a batch of nothing but
+        # It returns the number of rows left after skipping, and 0 ends it. So a batch of only
         # skipped events (topics, censored messages) drops the rest of the reindex.
         "event_search": _STOCK_BATCH_ITEMS,
-        # The same with events that have no event_json row or no origin_server_ts.
+        # The same, with events that lack an event_json row or an origin_server_ts.
         "event_origin_server_ts": _STOCK_BATCH_ITEMS,
-        # Its cursor falls by the batch size, and a cursor of exactly 0 starts it anew. Where
-        # backfill made orderings below 0, a batch of 1 therefore never ends.
+        # Its cursor falls by the batch size, and a cursor of exactly 0 restarts it. Backfill makes
+        # orderings below 0; with those, a batch size of 1 never ends.
         "event_auth_state_only": _STOCK_BATCH_ITEMS,
-        # Its cursor is half of its key: a thread root referenced from two rooms is cut between
-        # batches. It also answers 1 whatever it did, so that stock shrinks its batches to 1.
+        # Its cursor is only half of its key. If two rooms refer to one thread root, a batch may end
+        # between them. It always returns 1, so stock Synapse shrinks its batches to 1.
         "threads_backfill": _STOCK_BATCH_ITEMS,
-        # Its cursor is the room, of which there may be several rows: cut between batches.
+        # Its cursor is the room, which may have several rows: a batch may end between them.
         "insert_room_retention": _STOCK_BATCH_ITEMS,
     }
 )
 
-# Updates that do all their work in one call, whatever the batch size, without Synapse's flag.
+# Updates that do all their work in one call, although Synapse does not flag them as one-shots.
 IN_ONE_GO = frozenset(
     {
-        # An index or a table is built, or a whole table changed: may take long.
+        # They build an index or a table, or change a whole table: this may take long.
         "event_fix_redactions_bytes",
         "event_search_postgres_gin",
         "event_search_sqlite_delete_non_strings",
@@ -44,7 +43,7 @@ IN_ONE_GO = frozenset(
         "sliding_sync_prefill_joined_rooms_to_recalculate_table_bg_update",
         "state_group_state_type_index",
         "user_ips_analyze",
-        # Something is dropped or altered: short, once it has its lock.
+        # They drop or alter something: short, once they have the lock.
         "device_inbox_stream_drop",
         "drop_device_list_streams_non_unique_indexes",
         "event_push_drop_null_thread_id_indexes",
@@ -55,8 +54,8 @@ IN_ONE_GO = frozenset(
     }
 )
 
-# The tables that batched updates read and write most, where a vacuum is at work on what they leave
-# behind. Index builds and validations tell theirs.
+# The tables that batched updates use most. A vacuum of these cleans up after the update. Index
+# builds and validations report their tables themselves.
 _TABLES_OF_BATCHED = MappingProxyType(
     {
         "chain_cover": ("event_auth_chains", "event_auth_chain_links"),
@@ -95,7 +94,7 @@ _TABLES_OF_BATCHED = MappingProxyType(
 
 
 def tables_of_batched(update_name: str) -> frozenset[str] | None:
-    """The tables that a batched update works on; None: not known here."""
+    """The tables that a batched update works on; None: unknown."""
     tables = _TABLES_OF_BATCHED.get(update_name)
     return None if tables is None else frozenset(tables)
 
@@ -106,5 +105,5 @@ def least_batch_items(update_name: str) -> int:
 
 
 def runs_in_one_go(update_name: str) -> bool:
-    """Whether all of this update is one batch, although it is not flagged one-shot."""
+    """Whether the update does all its work in one batch without Synapse's one-shot flag."""
     return update_name in IN_ONE_GO

@@ -1,8 +1,8 @@
-"""When updates that stand still are started again. Pure.
+"""When the module restarts updates that stand still. Pure.
 
-Synapse gives up a database's updates after five failures in a row, and there are queues that it
-never begins to work on: rows that somebody inserted by hand, and up to Synapse 1.128 those of a
-second database. Nothing there ends by itself.
+Synapse gives up a database's updates after five failures in a row. It never starts on some queues:
+on rows that somebody inserted by hand, and up to Synapse 1.128 on those of a second database.
+Neither ends by itself.
 """
 
 import math
@@ -11,24 +11,24 @@ import attrs
 
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 
-# After an abort: as configured, then twice as long each time, up to a day.
+# Wait after an abort: first as configured, then doubled each time, up to a day.
 LONGEST_S = 86_400.0
-# What passes by itself is tried again sooner: after this share of the time.
+# Failures that pass by themselves are tried again after this share of the wait.
 PASSING_SHARE = 1 / 12
-# A queue that nobody works on, and that never failed: time enough for whoever inserted the rows.
+# Wait for a queue that Synapse never started on. Whoever inserts rows has time to finish.
 UNATTENDED_S = 60.0
 
-# Of the powers of two: more would overflow, and are longer than any wait.
+# Limit of the exponent, against overflow. The result is longer than any wait anyway.
 _MOST_DOUBLINGS = 20
 
 
 def wait_s(first_s: float, count: int, kind: FailureKind) -> float:
-    """How long after an abort the updates are started again: `first_s * 2 ** count`, capped.
+    """Seconds from an abort to the restart: `first_s * 2 ** count`, capped.
 
     Args:
-        first_s: as configured; inf: never.
-        count: how often they were already, without a batch that ended well since.
-        kind: of the last failure.
+        first_s: the configured first wait; inf: never.
+        count: restarts so far without a successful batch in between.
+        kind: kind of the last failure.
     """
     longest_s = max(first_s, LONGEST_S)
     share = PASSING_SHARE if kind.is_passing else 1.0
@@ -37,13 +37,13 @@ def wait_s(first_s: float, count: int, kind: FailureKind) -> float:
 
 @attrs.frozen
 class Standing:
-    """That Synapse does not work on a queue in which updates are pending.
+    """Updates are pending, but Synapse does not work on the queue.
 
     Attributes:
-        is_aborted: it gave up; otherwise it never began.
-        since_s: since when that was seen, monotonic.
-        due_s: when the module starts them again, monotonic; inf: never.
-        held_by: why it has not, although it was due; empty: it was not.
+        is_aborted: Synapse gave up; otherwise it never began.
+        since_s: since when the module has seen that, monotonic.
+        due_s: when the module restarts them, monotonic; inf: never.
+        held_by: why a due restart has not happened; empty: not due, or not held.
     """
 
     is_aborted: bool
@@ -57,9 +57,9 @@ class Restarts:
     """What is remembered of one database.
 
     Attributes:
-        standing: None: Synapse works on it, or there is nothing to be worked on.
-        count: starts of ours, without a batch that ended well since.
-        last_wall_s: when the last one was, in seconds since the epoch; None: there was none.
+        standing: None: Synapse works on the queue, or the queue is empty.
+        count: the module's restarts without a successful batch in between.
+        last_wall_s: time of the last restart, in seconds since the epoch; None: never.
     """
 
     standing: Standing | None = None
@@ -68,19 +68,19 @@ class Restarts:
     _good_batches: int = 0
 
     def works(self, good_batches: int) -> None:
-        """So many batches have ended well so far: if more than before, the row is over."""
+        """Synapse works on the queue. A successful batch since the last call resets the count."""
         if good_batches > self._good_batches:
             self.count = 0
         self._good_batches = good_batches
 
     def stands(self, now_s: float, *, is_aborted: bool, first_s: float, kind: FailureKind) -> None:
-        """Synapse is not working on it, although it has updates.
+        """Synapse does not work on the queue, although updates are pending.
 
         Args:
             now_s: the time, monotonic.
-            is_aborted: whether it gave up.
-            first_s: as configured; inf: never start it.
-            kind: why the last batch failed.
+            is_aborted: whether Synapse gave up.
+            first_s: the configured first wait; inf: never restart.
+            kind: kind of the last failure.
         """
         lasts_s = wait_s(first_s, self.count, kind)
         if not is_aborted and not self.count:
@@ -91,10 +91,10 @@ class Restarts:
         self.standing = attrs.evolve(before, due_s=before.since_s + lasts_s)
 
     def started(self, wall_s: float) -> None:
-        """The module has started them again."""
+        """The module has restarted the updates."""
         self.standing, self.count, self.last_wall_s = None, self.count + 1, wall_s
 
     @property
     def is_unattended(self) -> bool:
-        """Whether Synapse never began to work on it."""
+        """Whether Synapse never began to work on the queue."""
         return self.standing is not None and not self.standing.is_aborted

@@ -1,6 +1,6 @@
-"""What the throttle remembers, per database and per update. Lost with the process.
+"""What the throttle remembers for each database and each update. It is lost with the process.
 
-What belongs together is one class, and only the methods of that class change it.
+Each class holds what belongs together. Only its own methods change it.
 """
 
 import math
@@ -24,12 +24,12 @@ from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
 @attrs.frozen
 class Facts:
-    """What the server is like.
+    """Facts about the server that do not change while it runs.
 
     Attributes:
-        cores: of this machine.
+        cores: CPU cores of this machine.
         sees_requests: whether clients' requests come to this process.
-        databases: names of all.
+        databases: names of all databases.
         sqlite_databases: names of those that are SQLite.
     """
 
@@ -41,19 +41,19 @@ class Facts:
 
 @attrs.define
 class DatabaseState:
-    """What counts for a whole database, where one update runs at a time.
+    """State of one database, in which one update runs at a time.
 
     Attributes:
-        batch_end_s: when the last batch ended (or the first was asked for), monotonic.
-        signal_set: what the signals say of it.
+        batch_end_s: end of the last batch, or the first call of `begin` (monotonic).
+        signal_set: the signals of this database.
         longest_batch_s: how long a fixed cost may make a batch.
-        batch_s: how long that batch took, without waits for locks; None before the first.
-        update_name: the update whose iteration came last.
+        batch_s: duration of the last batch without waits for locks; None before the first.
+        update_name: the update of the last iteration.
         has_ended: whether that update has left the queue.
         is_open: whether an iteration waits or runs.
-        failures: failed iterations in a row, as Synapse's loop counts them.
-        has_failed: whether the last batch did, whatever loop it was of.
-        failure_kind: why the last of them failed.
+        failures: failed iterations in a row, counted as Synapse's loop counts them.
+        has_failed: whether the last batch failed. A new loop of Synapse does not reset it.
+        failure_kind: why the last failed batch failed.
     """
 
     batch_end_s: float
@@ -68,34 +68,34 @@ class DatabaseState:
     failure_kind: FailureKind = FailureKind.OTHER
 
     def begin(self, update_name: str) -> bool:
-        """An iteration of this update begins; answers whether it has come to the queue's head."""
+        """An iteration of this update begins. Return whether it is new at the queue's head."""
         self.is_open = True
         is_new = self.update_name != update_name or self.has_ended
         self.update_name, self.has_ended = update_name, False
         return is_new
 
     def batch_ended(self, now_s: float, batch_s: float, *, failed: bool) -> None:
-        """A batch ended, which worked for so long."""
+        """A batch ended. `batch_s` is the time that it worked."""
         self.is_open = False
         self.batch_end_s, self.batch_s = now_s, batch_s
         self.failures = self.failures + 1 if failed else 0
         self.has_failed = failed
 
     def failed(self, kind: FailureKind) -> None:
-        """This is why the batch that ended failed."""
+        """Record why the last batch failed."""
         self.failure_kind = kind
 
     def forget_failures(self) -> None:
-        """Synapse's next loop counts failures in a row from none."""
+        """Synapse starts a new loop, which counts failures in a row from zero."""
         self.failures = 0
 
     def leave(self) -> None:
-        """The iteration was cancelled: the server ends."""
+        """The iteration was cancelled, because the server shuts down."""
         self.is_open = False
 
     def update_ended(self, update_name: str) -> None:
-        """This update has left the queue: should it come again, it is new."""
-        if self.update_name == update_name:  # or else another one has begun
+        """This update left the queue. If it comes again, it counts as new."""
+        if self.update_name == update_name:  # otherwise another update has begun already
             self.has_ended = True
 
 
@@ -105,8 +105,8 @@ class LastDecision:
 
     Attributes:
         decision: None before the first.
-        at_s: when that was decided.
-        since_s: since when that hold, or the going on without any, lasts.
+        at_s: time of the decision, monotonic.
+        since_s: since when the same hold lasts, or since when nothing holds the update.
     """
 
     decision: Decision | None = None
@@ -120,11 +120,11 @@ class LastDecision:
 
     @property
     def hold(self) -> Cause | None:
-        """What holds the update; None: nothing does."""
+        """The cause that holds the update; None: nothing holds it."""
         return self.cause if self.cause is not None and self.cause.is_hold else None
 
     def note(self, decision: Decision, now_s: float) -> None:
-        """This is decided now."""
+        """Record a decision that is made now."""
         is_first, before = self.decision is None, self.hold
         self.decision, self.at_s = decision, now_s
         if is_first or self.hold is not before:
@@ -133,13 +133,13 @@ class LastDecision:
 
 @attrs.define
 class HoldClock:
-    """Since when an update is held by what does not hold it for ever.
+    """Since when holds with a time limit have held an update.
 
     Attributes:
-        since_s: since when by closed windows and by closed budgets, which `max_hold` ends.
-        has_outlasted: whether one of them has held it for `max_hold`, so that it goes on slowly.
-        is_window_open: whether its windows are open.
-        pressures_since_s: since when a one-shot waits for low pressures; None: it does not.
+        since_s: start of the hold by closed windows and by closed budgets. `max_hold` limits both.
+        has_outlasted: whether one of them reached `max_hold`. The update then goes on slowly.
+        is_window_open: whether the update's windows are open.
+        pressures_since_s: since when a one-shot waits for calm; None: it does not wait.
     """
 
     since_s: dict[Cause, float] = attrs.field(factory=dict)
@@ -148,17 +148,17 @@ class HoldClock:
     pressures_since_s: float | None = None
 
     def for_s(self, cause: Cause, now_s: float) -> float:
-        """For how long this has held it."""
+        """How many seconds this cause has held the update."""
         return now_s - self.since_s.get(cause, now_s)
 
     def begin_anew(self) -> None:
-        """The update has come to the head of the queue, perhaps again."""
+        """The update has come to the head of the queue, perhaps not for the first time."""
         self.since_s.clear()
         self.has_outlasted = False
         self.pressures_since_s = None
 
     def see(self, *, is_window_open: bool, is_budget_open: bool) -> None:
-        """What is open holds the update anew the next time that it closes."""
+        """Reset the clocks of windows and budgets that are open now."""
         self.is_window_open = is_window_open
         if is_window_open:
             self.since_s.pop(Cause.WINDOW, None)
@@ -168,71 +168,71 @@ class HoldClock:
             self.has_outlasted = False
 
     def hold(self, cause: Cause, now_s: float) -> None:
-        """This holds it, perhaps already for a while."""
+        """Start the clock of this cause, unless it runs already."""
         self.since_s.setdefault(cause, now_s)
 
     def outlast(self, cause: Cause, now_s: float) -> None:
-        """This has held it for `max_hold`, and does so no longer."""
+        """This cause has reached `max_hold` and no longer holds the update."""
         self.hold(cause, now_s)
         self.has_outlasted = True
 
     def let_go_by_hand(self) -> None:
-        """Somebody released it, so that it does not go on slowly."""
+        """An administrator released the update, so it need not go on slowly."""
         self.has_outlasted = False
 
     def leave_out(self, cause: Cause, passed_s: float) -> None:
-        """This time does not count as held by this cause."""
+        """Do not count this time as held by this cause."""
         if cause in self.since_s:
             self.since_s[cause] += passed_s
 
     def wait_for_pressures(self, now_s: float) -> None:
-        """A one-shot waits for low pressures, perhaps already for a while."""
+        """A one-shot waits for calm. Start the clock, unless it runs already."""
         if self.pressures_since_s is None:
             self.pressures_since_s = now_s
 
     def leave_out_of_pressures(self, passed_s: float) -> None:
-        """This time does not count as a wait for low pressures."""
+        """Do not count this time as a wait for calm."""
         if self.pressures_since_s is not None:
             self.pressures_since_s += passed_s
 
     def end_wait_for_pressures(self) -> None:
-        """The wait for low pressures is over, or begins anew later."""
+        """The wait for calm is over. A later one starts from zero."""
         self.pressures_since_s = None
 
 
 @attrs.define
 class ReleaseUse:
-    """By which releases an update went on: one that it had a batch by lasts until it is done.
+    """Releases that an update has used. A used release counts until the update is done.
 
     Attributes:
-        in_force: ids of those that were in force when it was last let go.
-        used: ids of those that it had a batch by.
+        in_force: ids of the releases in force when the last batch was allowed.
+        used: ids of the releases that allowed a batch.
     """
 
     in_force: frozenset[str] = frozenset()
     used: frozenset[str] = frozenset()
 
     def begin_anew(self) -> None:
-        """The update has come to the head of the queue, perhaps again."""
+        """The update has come to the head of the queue, perhaps not for the first time."""
         self.in_force = self.used = frozenset()
 
     def note(self, lever_ids: Iterable[str]) -> None:
-        """These are in force while it is let go."""
+        """These releases are in force while a batch is allowed."""
         self.in_force = frozenset(lever_ids)
 
     def start(self) -> None:
-        """Its batch starts: by them."""
+        """A batch starts, so the releases in force are used."""
         self.used |= self.in_force
 
 
 @attrs.define
 class BatchClock:
-    """The batch that runs, or else the last one.
+    """The running batch, or the last one.
 
     Attributes:
-        start_s: when the batch that runs started; None: none runs.
-        lock_wait: what it waited for somebody's lock.
-        standstill: for how long its database stood still.
+        start_s: start of the running batch, monotonic; None: no batch runs.
+        lock_wait: how long it waited for locks of others.
+        standstill: how long its database stood still.
     """
 
     start_s: float | None = None
@@ -245,16 +245,16 @@ class BatchClock:
         self.lock_wait, self.standstill = LockWait(now_s), Standstill(now_s)
 
     def look(self, sample: DatabaseSample) -> None:
-        """Its database was looked at while it ran."""
+        """A sample of the database was taken while the batch ran."""
         self.lock_wait.look(sample)
         self.standstill.look(sample)
 
     def idle_s(self, end_s: float) -> float:
-        """What of it, if it ends then, was no work of its own."""
+        """Seconds of the batch, if it ends at `end_s`, in which it did no work."""
         return self.lock_wait.total_s(end_s) + self.standstill.total_s(end_s)
 
     def end(self, now_s: float) -> float:
-        """It ends; answers when it started."""
+        """The batch ends. Return when it started."""
         start_s = now_s if self.start_s is None else self.start_s
         self.start_s = None
         return start_s
@@ -262,11 +262,11 @@ class BatchClock:
 
 @attrs.define
 class PaceMemory:
-    """What an update's pace is, and goes by.
+    """Measurements on which an update's pace depends.
 
     Attributes:
-        duty_ratio: the duty cycle that it allows now; None: it has none, or is not known.
-        charged_items: what the last batch counts for the items per second.
+        duty_ratio: the duty cycle now; None: the pace has none, or it is unknown.
+        charged_items: items of the last batch that count for `max_items_per_second`.
     """
 
     duty_ratio: float | None = None
@@ -274,15 +274,15 @@ class PaceMemory:
     _charged_s: float = 0.0
 
     def allow(self, duty_ratio: float | None) -> None:
-        """The pace allows this duty cycle now."""
+        """Record the duty cycle that the pace allows now."""
         self.duty_ratio = duty_ratio
 
     def charge(self, items: int, start_s: float) -> None:
-        """The last batch started then, and counts so many items."""
+        """The last batch started at `start_s`, and counts as so many items."""
         self.charged_items, self._charged_s = items, start_s
 
     def free_from_s(self, items_per_second: float) -> float | None:
-        """From when this limit lets the next batch start; None: it does not count."""
+        """When this limit lets the next batch start (monotonic); None: the limit does not apply."""
         if not self.charged_items or math.isinf(items_per_second):
             return None
         return self._charged_s + self.charged_items / items_per_second
@@ -290,14 +290,14 @@ class PaceMemory:
 
 @attrs.define
 class Totals:
-    """What ran so far.
+    """Sums over the update's batches so far.
 
     Attributes:
-        batches: how many.
-        items: of these, inexact where Synapse does not tell.
-        batch_s: the time in them, without waits for locks.
-        last_batch_s: how long the last batch took; None before the first.
-        waited_s: the time between them, by cause.
+        batches: number of batches.
+        items: items done; inexact where Synapse does not report them.
+        batch_s: time in batches, without waits for locks.
+        last_batch_s: duration of the last batch; None before the first.
+        waited_s: time between batches, by cause.
     """
 
     batches: int = 0
@@ -307,29 +307,29 @@ class Totals:
     waited_s: dict[Cause, float] = attrs.field(factory=dict)
 
     def copied(self) -> "Totals":
-        """The same, which counts no further."""
+        """A copy that does not count further."""
         return attrs.evolve(self, waited_s=dict(self.waited_s))
 
     def add_batch(self, items: int, took_s: float, work_s: float) -> None:
-        """A batch ended, which took and worked for so long."""
+        """A batch ended. It took `took_s`, of which it worked `work_s`."""
         self.batches += 1
         self.items += items
         self.batch_s += work_s
         self.last_batch_s = took_s
 
     def add_wait(self, cause: Cause, wait_s: float) -> None:
-        """An iteration waited this long for this cause."""
+        """An iteration waited `wait_s` for this cause."""
         self.waited_s[cause] = self.waited_s.get(cause, 0.0) + wait_s
 
 
 @attrs.define
 class FailureCount:
-    """The batches that failed.
+    """The update's failed batches.
 
     Attributes:
-        count: how many.
-        last_message: why the last one did.
-        last_wall_s: when that was, in seconds since the epoch.
+        count: number of failed batches.
+        last_message: error of the last one.
+        last_wall_s: time of the last one, in seconds since the epoch.
     """
 
     count: int = 0
@@ -344,21 +344,21 @@ class FailureCount:
 
 @attrs.define
 class UpdateState:
-    """What counts for one update of one database.
+    """State of one update of one database.
 
     Attributes:
-        effective: its limits with the overrides in force in them.
-        one_shot: whether it runs in one go, flagged so by Synapse or known to.
+        effective: its limits, with the overrides in force.
+        one_shot: whether it does all its work in one call, by Synapse's flag or by `quirks`.
         decided: the last decision.
         holds: since when it is held.
-        releases: by which releases it went on.
-        batch: the batch that runs, or else the last one.
-        cost: what its batches cost.
-        quiet_cost: what those cost that ran while nobody was there.
-        pace: what its pace is, and goes by.
-        totals: what ran so far.
-        failures: what failed of it.
-        impact: what it costs clients; only learned with an adaptive pace.
+        releases: the releases that it has used.
+        batch: the running batch, or the last one.
+        cost: how long its batches take.
+        quiet_cost: the same, of batches that ran while no client was active.
+        pace: measurements on which its pace depends.
+        totals: sums over its batches.
+        failures: its failed batches.
+        impact: how much it slows clients down; learned only with an adaptive pace.
     """
 
     effective: EffectiveLimits
@@ -376,17 +376,17 @@ class UpdateState:
 
     @property
     def limits(self) -> Limits:
-        """The merged limits, with the overrides in force in them."""
+        """The merged limits, with the overrides in force."""
         return self.effective.limits
 
     @property
     def rule(self) -> Rule | None:
-        """The rule that gave them; None: the top level."""
+        """The rule that applies; None: the top level of the configuration."""
         return self.effective.rule
 
     @property
     def levers(self) -> Levers | None:
-        """What was done by hand about it; None: that is to be read yet."""
+        """The levers for this update; None: they have not been read yet."""
         return self.effective.levers
 
     @property
@@ -401,20 +401,20 @@ class UpdateState:
 
     @property
     def is_adaptive(self) -> bool:
-        """Whether its pace depends on what is measured."""
+        """Whether its pace is the adaptive one."""
         return isinstance(self.limits.pace, Adaptive)
 
     @property
     def worker(self) -> Worker:
-        """What the adaptive pace asks of it."""
+        """This update as the adaptive pace sees it."""
         return Worker(self.limits, self.impact)
 
     def copied(self) -> "UpdateState":
-        """The same, whose limits may be taken of another moment without a change of this one."""
+        """A copy whose limits may be refreshed without a change of the original."""
         return attrs.evolve(self, effective=attrs.evolve(self.effective))
 
     def begin_anew(self) -> None:
-        """It has come to the head of the queue, perhaps again."""
+        """The update has come to the head of the queue, perhaps not for the first time."""
         self.holds.begin_anew()
         self.releases.begin_anew()
 

@@ -1,7 +1,7 @@
 """The decision for one iteration.
 
-Pure: the time, and what is known of the server, are arguments. Two clocks: `now_s` is monotonic
-and measures, `wall_s` is seconds since the epoch and is read by the windows.
+Pure: time and facts about the server are arguments. There are two clocks. `now_s` is monotonic and
+measures durations. `wall_s` is seconds since the epoch, for windows and levers.
 """
 
 from synapse_bgthrottle.core.adaptive import controller
@@ -27,7 +27,7 @@ from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, Updat
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
-# In a row, in one database.
+# Failures in a row in one database, after which Synapse gives up.
 FAILURES_UNTIL_ABORT = 5
 
 
@@ -35,14 +35,14 @@ class Throttle:
     """Decides for every iteration of every update of every database.
 
     Attributes:
-        databases: state by name of database.
-        updates: state by name of database and name of update.
-        levers: what administrators did by hand; None: it is to be read yet, and holds everything.
-        pacer: what they share.
+        databases: state by database name.
+        updates: state by database name and update name.
+        levers: pauses, overrides and releases; None: not read yet, which holds every update.
+        pacer: the adaptive pace that all updates share.
     """
 
     def __init__(self, config: Config, server: Settings, facts: Facts | None = None) -> None:
-        """`server` is what the administrator set in the server's own configuration."""
+        """`server` has the settings of Synapse's own configuration."""
         self.databases: dict[str, DatabaseState] = {}
         self.updates: dict[tuple[str, str], UpdateState] = {}
         self.levers: Levers | None = Levers()
@@ -56,20 +56,20 @@ class Throttle:
     def limits_of(
         self, update_name: str, database_name: str, one_shot: bool
     ) -> tuple[Rule | None, Limits]:
-        """The first matching rule, and the limits of an update, by the configuration alone."""
+        """The first matching rule and the limits of an update, without overrides."""
         return self._limits.of(update_name, database_name, one_shot)
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
-        """An iteration of this update is about to be decided."""
+        """An iteration of this update begins. Call it before `decide`."""
         key = (database_name, update_name)
-        if key not in self.updates:  # matching is done once, however many rules there are
+        if key not in self.updates:  # rules are matched only once per update
             self.updates[key] = self._new_state(key, one_shot)
         if database_name not in self.databases:
             is_sqlite = database_name in self._facts.sqlite_databases
             signal_set = SignalSet(
                 self._config.signals.thresholds, self._facts.cores, is_sqlite=is_sqlite
             )
-            # Whole from the first moment: its update is known wherever it is.
+            # Complete at once: other code looks up the update of every database here.
             self.databases[database_name] = DatabaseState(
                 now_s,
                 signal_set,
@@ -81,10 +81,10 @@ class Throttle:
             self.updates[key].begin_anew()
             self.pacer.switchback.leave_out()
         if database.failures >= FAILURES_UNTIL_ABORT:
-            database.forget_failures()  # somebody has started Synapse's loop anew
+            database.forget_failures()  # Synapse's loop was started again
 
     def observe(self, database_name: str | None, sample: Sample) -> None:
-        """A sample has been taken, of one database or (None) of what all have in common."""
+        """Take a sample of one database, or (None) one that concerns all databases."""
         is_of_update = not (isinstance(sample, DatabaseSample) and sample.is_of_clients)
         for name, database in self.databases.items():
             if is_of_update and database_name in (None, name):
@@ -95,11 +95,10 @@ class Throttle:
             self._observer.database(database_name, sample, self.databases, self.updates)
 
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
-        """Whether the batch may run now, or why not; to be asked again after `wait_s` at most.
+        """Whether the batch may run now, or why not. Ask again after `wait_s` at most.
 
-        The first of `holds.PRECEDENCE` that holds it decides; after these somebody who waits for
-        us; then whichever of pace, rate and comparison waits longest, and at last the requests in
-        flight.
+        The first rule of `holds.PRECEDENCE` that holds the update decides. Then come panic, the
+        longest of pace, rate and experiment, and last a gap between requests.
         """
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
@@ -109,7 +108,8 @@ class Throttle:
             self.pacer.activity.look(at.now_s, at.active_requests, at.requests_answered)
         target_ms: float = update.limits.target_duration_ms
         verdict = self._held_by(database, update, at) or next_batch.by_panic(database, at)
-        if verdict is None:  # a comparison that goes on while nothing may run would tell nothing
+        # an experiment must not run while the update is held: it would measure nothing
+        if verdict is None:
             going = self._going(database_name, update, at.now_s)
             target_ms = going.target_ms
             update.pace.allow(_duty_ratio(update.limits.pace, going))
@@ -123,7 +123,7 @@ class Throttle:
     def _held_by(
         self, database: DatabaseState, update: UpdateState, at: Conditions
     ) -> Verdict | None:
-        """The first that holds the update; what was heard until then is noted."""
+        """The first effective hold. Records what the rules said up to it."""
         holds.note_openings(database, update, at)
         case = Case(update, database, self.pacer, at)
         heard = holds.until_held(holds.rulings(case))
@@ -134,7 +134,7 @@ class Throttle:
     def explain(
         self, database_name: str, update_name: str, one_shot: bool, at: Conditions
     ) -> tuple[UpdateState, list[Verdict]]:
-        """An update as it is, or would be if it came now, and all that would hold it."""
+        """The update, as it is or as it would be if it came now, and all its holds."""
         key = (database_name, update_name)
         if key in self.updates:
             update = self.as_of(key, at.wall_s)
@@ -151,7 +151,7 @@ class Throttle:
         return update, holds.holding(holds.rulings(case))
 
     def as_of(self, key: UpdateKey, wall_s: float) -> UpdateState:
-        """A known update with the limits of this moment, however long ago the last decision was."""
+        """A copy of a known update, with the limits that apply at this moment."""
         update = self.updates[key].copied()
         self._limits.refresh(update.effective, key, self.levers, wall_s)
         return update
@@ -164,7 +164,7 @@ class Throttle:
             update.cost, update.impact = cost, impact
 
     def _new_state(self, key: UpdateKey, one_shot: bool) -> UpdateState:
-        """What is known of an update that comes for the first time."""
+        """The state of an update that comes for the first time."""
         database_name, update_name = key
         rule, limits = self._limits.of(update_name, database_name, one_shot)
         one_shot = one_shot or runs_in_one_go(update_name)
@@ -180,12 +180,12 @@ class Throttle:
         return update.decision.items
 
     def is_held(self, database_name: str) -> bool:
-        """Whether something holds the database's update now."""
+        """Whether something holds the database's current update."""
         update = self.updates[database_name, self.databases[database_name].update_name]
         return update.decision is not None and update.decision.cause.is_hold
 
     def goes_on(self, database_name: str, update_name: str) -> bool:
-        """Whether this update is under way, and nothing holds it."""
+        """Whether this update's iteration has begun, and nothing holds it."""
         database = self.databases.get(database_name)
         return (
             database is not None
@@ -194,30 +194,30 @@ class Throttle:
         )
 
     def waited(self, database_name: str, update_name: str, cause: Cause, wait_s: float) -> None:
-        """An iteration waited this long for this cause."""
+        """An iteration waited `wait_s` for this cause."""
         self.updates[database_name, update_name].totals.add_wait(cause, wait_s)
 
     def start(self, database_name: str, update_name: str, now_s: float) -> None:
-        """The batch that was decided starts."""
+        """The batch starts."""
         self.updates[database_name, update_name].start_batch(now_s)
         self.pacer.switchback.works(database_name, now_s)
 
     def leave(self, database_name: str) -> None:
-        """The iteration was cancelled: the server ends."""
+        """The iteration was cancelled, because the server shuts down."""
         self.databases[database_name].leave()
 
     def loop_ends(self, database_name: str) -> None:
-        """Updates are off, or given up: Synapse's next loop counts failures in a row from none."""
+        """Synapse's loop ended or gave up. The next one counts failures in a row from zero."""
         database = self.databases.get(database_name)
         if database is not None:
             database.forget_failures()
 
     def ended(self, database_name: str, update_name: str) -> None:
-        """An update has left the queue: should it come again, it is new."""
+        """This update left the queue. If it comes again, it counts as new."""
         self.databases[database_name].update_ended(update_name)
 
     def good_batches(self, database_name: str) -> int:
-        """How many batches have ended without failure."""
+        """Number of batches that ended without failure."""
         return sum(
             update.totals.batches - update.failures.count
             for (name, _), update in self.updates.items()
@@ -225,7 +225,7 @@ class Throttle:
         )
 
     def went_by(self, release: Lever) -> bool:
-        """Whether its update had a batch while it was in force."""
+        """Whether the release's update had a batch while the release was in force."""
         if release.database is None:
             return False
         update = self.updates.get((release.database, release.update))
@@ -234,12 +234,12 @@ class Throttle:
     def finish(
         self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool
     ) -> None:
-        """The batch ended; `items` is what it did, as far as that is known."""
+        """The batch ended. `items` is what it did; None: unknown."""
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
         self.pacer.switchback.worked(database_name, now_s)
         if update.batch.idle_s(now_s):
-            self.pacer.switchback.forget()  # clients may have waited for the same
+            self.pacer.switchback.forget()  # clients may have been slow for the same reason
         batch = EndedBatch(update.batch.end(now_s), now_s, items, failed)
         batch_accounting.settle(database, update, self.pacer.activity, batch)
 
@@ -251,7 +251,7 @@ class Throttle:
         message: str,
         kind: FailureKind = FailureKind.OTHER,
     ) -> None:
-        """Why the batch that ended failed."""
+        """Record why the last batch failed."""
         self.databases[database_name].failed(kind)
         self.updates[database_name, update_name].failures.add(message, wall_s)
 

@@ -1,4 +1,4 @@
-"""What can be known of the server's load, and when it is too much. Pure."""
+"""The signals of the server's load, and when each is too high. Pure."""
 
 from synapse_bgthrottle.core.signals.catalog import SIGNALS
 from synapse_bgthrottle.core.signals.signal import Signal, SignalClass, Unit

@@ -10,7 +10,7 @@ from synapse_bgthrottle.core.signals.samples import (
 )
 from synapse_bgthrottle.core.signals.signal import NotYet, Signal, SignalClass, Unit
 
-# The mean over a longer time says nothing of now.
+# A mean over a longer time tells nothing of the present.
 _LONGEST_RATE_S = 60.0
 
 
@@ -21,9 +21,9 @@ def _ms(seconds: float | None) -> float | None:
 def _mean_ms(
     sum_s: float | None, before_s: float | None, count: float | None, before: float | None
 ) -> float | None:
-    """The mean in ms of what was added since; 0 where nothing was, None where a part is unknown.
+    """The mean in ms of what was added since; 0: nothing was added, None: unknown.
 
-    A sum that shrank began anew: nothing is known then.
+    If a sum or count shrank, its counter was reset, and the mean is unknown.
     """
     if sum_s is None or before_s is None or count is None or before is None:
         return None
@@ -51,7 +51,7 @@ def _wal_rate(now: DatabaseSample, before: DatabaseSample | None) -> float | Not
     if before is None or before.wal_bytes is None:
         return NotYet.NOT_YET
     written, passed_s = now.wal_bytes - before.wal_bytes, now.at_s - before.at_s
-    if written < 0 or not 0 < passed_s <= _LONGEST_RATE_S:  # another server, or a long pause
+    if written < 0 or not 0 < passed_s <= _LONGEST_RATE_S:  # after a failover, or a long pause
         return NotYet.NOT_YET
     return written / passed_s
 
@@ -61,8 +61,8 @@ def _autovacuum(now: DatabaseSample, before: DatabaseSample | None) -> float | N
 
 
 _ALL = (
-    # How late a timer of our own is. Cost: one timer, four times a second while updates are
-    # pending. Always readable. The best signal for an update that works on the reactor thread.
+    # How late our own timer fires. Cost: one timer, four times a second while updates are pending.
+    # Always readable. The best signal for an update that works on the reactor thread.
     Signal(
         name="event_loop_lag",
         signal_class=SignalClass.SOFT,
@@ -71,7 +71,7 @@ _ALL = (
         source=ProcessSample,
         read=lambda now, before: now.timer_late_s * 1000,
     ),
-    # Mean time of a turn of the event loop, by Synapse's own metric
+    # Mean duration of the event loop's turns, from Synapse's metric
     # `python_twisted_reactor_tick_time`. Cost: two numbers read. Not observable with a reactor that
     # Synapse does not measure.
     Signal(
@@ -82,8 +82,8 @@ _ALL = (
         source=ProcessSample,
         read=_reactor_tick,
     ),
-    # How long everybody's transactions wait for a connection to the database: the mean, by
-    # Synapse's own metric `synapse_storage_schedule_time`. Cost: two numbers read.
+    # Mean time that all transactions wait for a database connection, from Synapse's metric
+    # `synapse_storage_schedule_time`. Cost: two numbers read.
     Signal(
         name="pool_wait",
         signal_class=SignalClass.SOFT,
@@ -92,9 +92,9 @@ _ALL = (
         source=ProcessSample,
         read=_pool_wait,
     ),
-    # Our own wait for a connection: the first part of the round trip to the database. Cost: one
-    # transaction a second, shared with all signals of the database. Without an answer the last
-    # value holds until it is stale.
+    # How long our query waits for a connection: the first part of its round trip. Cost: one
+    # transaction a second, shared with all database signals. Without an answer the last value
+    # counts until it is stale.
     Signal(
         name="database_pool_wait",
         signal_class=SignalClass.SOFT,
@@ -103,10 +103,9 @@ _ALL = (
         source=DatabaseSample,
         read=lambda now, before: _ms(now.pool_wait_s),
     ),
-    # Time that the database takes for our statement: the second part of the round trip. Without an
-    # answer the last value holds until it is stale. The threshold counts from the least value of
-    # the last ten minutes, as in LEDBAT (RFC 6817): how far away the database is says nothing about
-    # its load.
+    # How long the database takes for our query: the second part of its round trip. Without an
+    # answer the last value counts until it is stale. The threshold is added to the least value of
+    # the last ten minutes, as in LEDBAT (RFC 6817): the distance to the database is no load.
     Signal(
         name="database_query",
         signal_class=SignalClass.SOFT,
@@ -116,10 +115,10 @@ _ALL = (
         read=lambda now, before: _ms(now.query_s),
         base_s=600.0,
     ),
-    # Sessions of clients at work in the database, but ours. The threshold is the number of this
-    # machine's cores, unless configured. With workers it is what sees their clients. Not observable
-    # without PostgreSQL; nor without the role `pg_monitor` while sessions of other roles are in the
-    # database, unless those of our own role are enough.
+    # Active sessions in the database, without ours. With workers, this signal sees their clients.
+    # The threshold is the number of CPU cores, unless configured. Not observable without
+    # PostgreSQL. Without the role `pg_monitor` it is not observable while other roles have
+    # sessions, unless those of our own role exceed the threshold.
     Signal(
         name="foreground_backends",
         signal_class=SignalClass.SOFT,
@@ -129,10 +128,10 @@ _ALL = (
         read=lambda now, before: now.foreground_backends,
         of_sessions=True,
     ),
-    # Time per item of our own batches, against the same while nobody else was active. Items are not
-    # equal (one room may cost a thousand small ones), so it only corroborates: the threshold is far
-    # from 1. Not observable before a quiet moment was seen. The idea is MS Manners' (SOSP '99):
-    # one's own progress shows contention that nothing else shows.
+    # Time per item of our batches, relative to the time without active clients. Items differ (one
+    # room may cost as much as a thousand small ones), so the threshold is far from 1. Not
+    # observable before a moment without clients. Source: MS Manners (SOSP '99): one's own progress
+    # shows contention that nothing else shows.
     Signal(
         name="batch_slowdown",
         signal_class=SignalClass.SOFT,
@@ -141,9 +140,9 @@ _ALL = (
         source=BatchSample,
         read=lambda now, before: now.slowdown,
     ),
-    # Sessions that wait for a lock which a batch of ours holds, for over 100 ms. These are hurt for
-    # certain, so we back off at once. Not observable without PostgreSQL; of sessions of other
-    # roles, not without the role `pg_monitor`.
+    # Sessions that wait over 100 ms for a lock which our batch holds. We certainly slow these down,
+    # so batches stop at once. Not observable without PostgreSQL, and for other roles' sessions
+    # without the role `pg_monitor`.
     Signal(
         name="blocked_sessions",
         signal_class=SignalClass.PANIC,
@@ -153,9 +152,9 @@ _ALL = (
         read=lambda now, before: now.blocked_sessions,
         of_sessions=True,
     ),
-    # Replay lag of the slowest replica of PostgreSQL. Seen on the primary only, and with the role
-    # `pg_monitor` (or `pg_read_all_stats`). One that is connected and hangs is seen by the reply
-    # that it owes. One that is not connected is not seen: `retained_wal` sees its slot.
+    # Replay lag of PostgreSQL's slowest replica. Observable on the primary only, with the role
+    # `pg_monitor` or `pg_read_all_stats`. A connected replica that hangs is noticed, because its
+    # reply is overdue. For one that is not connected, `retained_wal` watches its slot.
     Signal(
         name="replica_lag",
         signal_class=SignalClass.BUDGET,
@@ -164,8 +163,8 @@ _ALL = (
         source=DatabaseSample,
         read=lambda now, before: _ms(now.replica_lag_s),
     ),
-    # Write-ahead log that PostgreSQL writes, of everybody's, since the last answer. Not observable
-    # on a replica and without PostgreSQL.
+    # Write-ahead log that PostgreSQL writes for everybody, since the last answer. Not observable on
+    # a replica or without PostgreSQL.
     Signal(
         name="wal_rate",
         signal_class=SignalClass.BUDGET,
@@ -175,7 +174,7 @@ _ALL = (
         read=_wal_rate,
     ),
     # Write-ahead log that PostgreSQL keeps for the replication slot that is furthest behind. Only
-    # the operator knows the room on that disk. Not observable without PostgreSQL.
+    # the administrator knows that disk's space. Not observable without PostgreSQL.
     Signal(
         name="retained_wal",
         signal_class=SignalClass.BUDGET,
@@ -184,8 +183,8 @@ _ALL = (
         source=DatabaseSample,
         read=lambda now, before: now.retained_wal_bytes,
     ),
-    # Space left on the disk of the database. Cost: one `statvfs` in ten seconds. Not observable
-    # where the path is neither configured nor known.
+    # Free space on the disk of the database. Cost: one `statvfs` in ten seconds. Not observable if
+    # the path is neither configured nor known.
     Signal(
         name="disk_free",
         signal_class=SignalClass.BUDGET,
@@ -195,9 +194,9 @@ _ALL = (
         read=lambda now, before: now.value,
         less_is_worse=True,
     ),
-    # An autovacuum at work on the table of the update. It holds ten minutes at a time: it cleans up
-    # after us, and an index build has to wait for it anyway. Not observable where the tables of an
-    # update are not known, without PostgreSQL, and without the role `pg_monitor`.
+    # An autovacuum runs on the update's table. It holds for ten minutes at a time: the vacuum
+    # cleans up after the update, and an index build must wait for it anyway. Not observable without
+    # PostgreSQL, without the role `pg_monitor`, or if the update's tables are unknown.
     Signal(
         name="autovacuum",
         signal_class=SignalClass.BUDGET,
@@ -208,10 +207,10 @@ _ALL = (
         about=lambda now: f"of {now.vacuumed_table}" if now.vacuumed_table else "",
         longest_hold_s=600.0,
     ),
-    # Age of the oldest transaction of anybody else in the database. It holds the start of one-shots
-    # only: `CREATE INDEX CONCURRENTLY` waits for every older transaction, and keeps rows from being
-    # cleaned up meanwhile. Not observable without PostgreSQL; nor, without the role `pg_monitor`,
-    # while sessions of other roles are in the database, unless one of our own role's is old enough.
+    # Age of the oldest transaction that is not ours. It only holds the start of one-shots: `CREATE
+    # INDEX CONCURRENTLY` waits for every older transaction, and meanwhile prevents the cleanup of
+    # rows. Not observable without PostgreSQL. Without the role `pg_monitor` it is not observable
+    # while other roles have sessions, unless one of our own role is old enough.
     Signal(
         name="longest_transaction",
         signal_class=SignalClass.BUDGET,
@@ -222,8 +221,8 @@ _ALL = (
         of_sessions=True,
         one_shot_only=True,
     ),
-    # A file whose presence holds all updates, so that no command need run. Cost: one `stat` in ten
-    # seconds. A path that cannot be looked at is taken for present.
+    # A file whose presence holds all updates: it needs no command. Cost: one `stat` in ten seconds.
+    # A path that cannot be read counts as present.
     Signal(
         name="pause_file",
         signal_class=SignalClass.BUDGET,
@@ -233,8 +232,8 @@ _ALL = (
         read=lambda now, before: now.value,
         about=lambda now: now.about,
     ),
-    # An HTTP check of the operator's: any answer but one of 200 to 299 holds all updates, and so
-    # does no answer in time. Cost: one request in ten seconds.
+    # The administrator's HTTP check. Any status but 200 to 299 holds all updates, and so does a
+    # missing or late answer. Cost: one request in ten seconds.
     Signal(
         name="http",
         signal_class=SignalClass.BUDGET,
@@ -244,9 +243,9 @@ _ALL = (
         read=lambda now, before: now.value,
         about=lambda now: now.about,
     ),
-    # A query of the operator's, whose first value is compared with the operator's threshold. Cost:
-    # one statement in ten seconds, which may not write, and is ended after 250 ms. An error, no
-    # answer in time, no row or NULL holds: what cannot be read is taken for the worst.
+    # The administrator's query. Its first value is compared with the configured threshold. Cost:
+    # one statement in ten seconds, which must not write and ends after 250 ms. An error, a late
+    # answer, no row and NULL hold: an unreadable value counts as the worst.
     Signal(
         name="sql",
         signal_class=SignalClass.BUDGET,

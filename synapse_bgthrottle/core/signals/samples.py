@@ -1,7 +1,6 @@
-"""What is looked at, as it was read: one record for each place to look. Plain data.
+"""Samples: raw values, one record for each source. Plain data.
 
-A field is None where it could not be seen (no privilege, an old version, no such thing on SQLite),
-which is never the same as 0.
+None means that the value could not be read (no privilege, old version, SQLite), never 0.
 """
 
 from collections.abc import Mapping
@@ -15,13 +14,13 @@ class ProcessSample:
 
     Attributes:
         at_s: when, monotonic.
-        timer_late_s: how late the timer of this very sample was.
-        pool_wait_s, pool_waits: time that transactions of everybody waited for a connection.
-        tick_s, ticks: time that turns of the event loop took.
-        responses: by kind of request, the time that answers took and how many there were. Kinds
-            on which clients wait on purpose, such as long polls, are left out.
-        active_requests: requests that somebody waits for; None: they cannot be seen.
-        requests_answered: how many have ever been answered, but long polls; None: nobody counts.
+        timer_late_s: how late this sample's own timer was.
+        pool_wait_s, pool_waits: time that transactions waited for a connection; their number.
+        tick_s, ticks: time of the event loop's turns, and their number.
+        responses: by kind of request, total response time and number. Kinds on which clients wait
+            on purpose, such as long polls, are left out.
+        active_requests: requests in progress; None: unknown.
+        requests_answered: requests answered so far, without long polls; None: not counted.
     """
 
     at_s: float
@@ -41,30 +40,27 @@ class DatabaseSample:
 
     Attributes:
         at_s: when the answer came, monotonic.
-        problem: why there is no answer; empty: there is one. Nothing that is read is set then.
-        pool_wait_s: how long the question waited for a connection.
+        problem: why there is no answer; empty: there is one. Otherwise no value is set.
+        pool_wait_s: how long the query waited for a connection.
         query_s: how long the database then took.
-        transactions: transactions of everybody since the database's statistics began.
-        foreground_backends: sessions of clients at work in this database, but ours.
-        blocked_sessions: sessions that have waited for a lock of ours for over 100 ms.
-        hides_sessions: whether there are sessions of which no more is visible than that they are
-            there, so that what is told of sessions is the least that there is.
-        replica_lag_s: replay lag of the slowest replica; 0 where there is none.
+        transactions: everybody's transactions since the database's statistics began.
+        foreground_backends: active sessions in this database, without ours.
+        blocked_sessions: sessions that have waited over 100 ms for a lock of ours.
+        hides_sessions: whether some sessions are hidden; counts of sessions are then lower bounds.
+        replica_lag_s: replay lag of the slowest replica; 0: no replica.
         wal_bytes: end of the write-ahead log, in bytes since its beginning.
-        retained_wal_bytes: log kept for the slot that is furthest behind; 0 where there is none.
-        autovacuum: whether an autovacuum is at work on a table of the current update.
-        vacuumed_table: which; empty: there is none.
-        longest_transaction_s: age of the oldest transaction of anybody else in the database.
-        lock_wait_s: for how long a session of this process has waited for a lock, if all of its
-            transactions do that began since the batch and are not just beginning; 0: not so.
-        batch_transactions: how many transactions of the batch that runs have ended.
-        index_build: phase and share done of the index build under way (0 to 1, or None while
-            the phase tells none), on a table of the current update where those are known; None:
-            there is none.
-        is_of_clients: whether it tells of clients only: nothing is pending there, or it is held.
-        refused: by signal (or, in words, what else cannot be told), why the database refuses it.
-        is_unanswered: whether there was a connection for the question, and no answer for so long
-            that the database is taken to stand still.
+        retained_wal_bytes: log kept for the slot that is furthest behind; 0: no slot.
+        autovacuum: whether an autovacuum runs on a table of the current update.
+        vacuumed_table: that table; empty: none.
+        longest_transaction_s: age of the oldest transaction that is not ours.
+        lock_wait_s: how long a session of this process has waited for a lock. Set only if that
+            holds for all its transactions that began during the batch, but not just now; else 0.
+        batch_transactions: how many transactions of the running batch have ended.
+        index_build: phase of the running index build, and share done (0 to 1, or None where the
+            phase has none), on a table of the update, if these are known; None: no build.
+        is_of_clients: whether it only concerns clients: nothing is pending, or it is held.
+        refused: why the database refuses to show something, by signal (or by a description).
+        is_unanswered: whether a query has waited so long that the database stands still.
     """
 
     at_s: float
@@ -91,14 +87,14 @@ class DatabaseSample:
 
 @attrs.frozen(kw_only=True)
 class CheckSample:
-    """Something outside the database, or a question of the operator's.
+    """Result of a check outside the database, or of the administrator's query.
 
     Attributes:
         at_s: when, monotonic.
-        name: the signal that it is for (`disk_free`, `pause_file`, `http`, `sql`).
-        value: in the unit of the signal; None: it could not be had.
-        problem: why not.
-        about: what was found, where the value does not say it, as it follows the name.
+        name: its signal (`disk_free`, `pause_file`, `http`, `sql`).
+        value: in the signal's unit; None: unknown.
+        problem: why it is unknown.
+        about: what was found, as text after the signal's name.
     """
 
     at_s: float
@@ -114,7 +110,7 @@ class BatchSample:
 
     Attributes:
         at_s: when, monotonic.
-        slowdown: time per item, as a multiple of the same while nobody else was there.
+        slowdown: time per item, as a multiple of the time per item without active clients.
     """
 
     at_s: float

@@ -1,4 +1,4 @@
-"""What all signals have in common."""
+"""The properties that every signal has."""
 
 import enum
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from synapse_bgthrottle.core.signals.samples import (
 class SignalClass(enum.Enum):
     """What a signal may do to an update.
 
-    SOFT slows it down, never below the least duty cycle. BUDGET holds it while what is left of
-    something is short. PANIC makes it back off at once, for some seconds.
+    SOFT slows it down, never below the least duty cycle. BUDGET holds it while something is short.
+    PANIC stops batches for some seconds.
     """
 
     SOFT = "soft"
@@ -38,27 +38,27 @@ class Unit(enum.Enum):
     YES_NO = "yes or no"
 
 
-# A sample older than this many periods is stale.
+# A value older than this many periods is stale.
 STALE_PERIODS = 3
 
 PERIOD_S: dict[type[Sample], float] = {
     ProcessSample: 0.25,
     DatabaseSample: 1.0,
     CheckSample: 10.0,
-    # Not when the next one is due, but how long one counts: it tells of the time of its batch, and
-    # a batch that hung may be followed by ten minutes without one.
+    # Not the time until the next sample, but how long one counts. It describes the time of its
+    # batch, and after a batch that hung there may be none for ten minutes.
     BatchSample: 5.0,
 }
 
 
 class NotYet(enum.Enum):
-    """What is read of a rate as long as only one of its two samples is there."""
+    """A rate has no value as long as it has only one sample."""
 
     NOT_YET = enum.auto()
 
 
-# The value that this sample shows, in the signal's unit (durations in ms), with the last one of the
-# same kind that was answered before it (None at first); None: not observable.
+# Returns the value in the signal's unit (durations in ms); None: not observable. Arguments: the
+# sample, and the last answered one of the same kind before it (None at first).
 Read = Callable[[Any, Any], float | NotYet | None]
 
 
@@ -66,23 +66,22 @@ Read = Callable[[Any, Any], float | NotYet | None]
 class Signal:
     """One signal.
 
-    Its pressure is value / threshold, where less is worse threshold / value; 1.0 is the point from
-    which we yield.
+    Its pressure is value / threshold, or the inverse where less is worse. Its effect starts at 1.0.
 
     Attributes:
         name: its key under `signals:`.
         signal_class: what it may do.
         unit: of its value and its threshold.
-        threshold: where its pressure is 1.0, unless configured; None: off.
-        source: the samples that it is read from.
-        read: how.
-        less_is_worse: whether it is about what is left, such as free space on a disk.
+        threshold: the value of pressure 1.0, unless configured; None: off.
+        source: the type of sample that has it.
+        read: reads the value from a sample.
+        less_is_worse: whether low values are bad, such as free disk space.
         one_shot_only: whether it only decides when a one-shot starts.
-        of_sessions: whether it is about sessions of the database, all of which only some roles see.
-        longest_hold_s: how long it may hold an update at a time; inf: as long as `max_hold` says.
-        about: what else a sample says of it, as it follows the name; None: nothing.
-        base_s: over which time its least value is learned, to which the threshold is added (and
-            the base itself, where that is more); 0: the threshold counts from 0.
+        of_sessions: whether it counts database sessions. Only some roles see all of them.
+        longest_hold_s: how long it may hold an update at a time; inf: only `max_hold` limits it.
+        about: reads a text that follows the name; None: no text.
+        base_s: period of the least value, to which the threshold is added (or at least that value
+            itself); 0: the threshold counts from 0.
     """
 
     name: str

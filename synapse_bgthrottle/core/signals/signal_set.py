@@ -1,8 +1,8 @@
-"""What the signals of one database say now: pressures, stale signals, budgets that are closed.
+"""The signals of one database now: pressures, stale signals, closed budgets.
 
-Pure. Soft pressures are smoothed, quick upwards and slow downwards. A budget closes at a pressure
-of 1.0 and opens below 0.7 (the hysteresis of block/spirit's and GitLab's health checks), and stays
-closed for a while at least.
+Pure. Soft pressures are smoothed, fast upwards and slowly downwards. A budget closes at a pressure
+of 1.0 and opens below 0.7, after a minimum time. Such hysteresis is also in the health checks of
+block/spirit and GitLab.
 """
 
 import math
@@ -18,14 +18,13 @@ from synapse_bgthrottle.core.signals.signal_state import SignalState
 
 @attrs.frozen
 class Soft:
-    """What the soft signals say together.
+    """The soft signals together.
 
     Attributes:
-        pressure: the highest of those that are fresh; None: all are lost.
-        name: of the signal that it comes from.
-        momentary: the highest now, without what was before; never above `pressure`.
-        stale: name of a signal that was there and no longer is, so that nothing may get faster;
-            empty: there is none.
+        pressure: the highest pressure that is not stale; None: all are stale.
+        name: its signal.
+        momentary: the highest without smoothing; never above `pressure`.
+        stale: name of a stale signal, which forbids to speed up; empty: none.
     """
 
     pressure: float | None
@@ -39,9 +38,9 @@ class Closed:
     """A budget that holds the update.
 
     Attributes:
-        name: of the signal.
-        subject: the signal and what is wrong with it, the same as long as that is the same.
-        reason: with the value observed and the threshold.
+        name: its signal.
+        subject: the signal and the kind of problem; unchanged while the problem is the same.
+        reason: with the measured value and the threshold.
         may_be_let_go: whether `max_hold` ends it.
     """
 
@@ -51,11 +50,11 @@ class Closed:
     may_be_let_go: bool = True
 
 
-# A full disk stops the database, and what the operator asked for is the operator's to end.
+# `max_hold` does not end these: a full disk stops the database, and checks are the administrator's.
 _NEVER_LET_GO = frozenset({"disk_free", "pause_file", "http", "sql"})
 
 
-# SQLite has one connection, so that everybody waits for the transaction before them.
+# SQLite has one connection, so everybody waits for the transaction before.
 _WAITS_FOR_A_CONNECTION = frozenset({"pool_wait", "database_pool_wait"})
 _ONE_CONNECTION_MS = 50.0
 
@@ -64,14 +63,14 @@ class SignalSet:
     """The signals of one database.
 
     Attributes:
-        states: by name, those that are not switched off.
-        index_build: phase and share done of an index build at work; None: none is seen.
+        states: by name, without those that are off.
+        index_build: phase of a running index build, and share done; None: no build.
     """
 
     def __init__(
         self, configured: Mapping[str, float | None], cores: int, *, is_sqlite: bool = False
     ) -> None:
-        """`configured` are thresholds by name of signal, None for off; `cores` of this machine."""
+        """`configured` has thresholds by signal name (None: off); `cores` are this machine's."""
         self.states: dict[str, SignalState] = {}
         self.index_build: tuple[str, float | None] | None = None
         self._before: dict[type[Sample], Sample] = {}
@@ -82,27 +81,27 @@ class SignalSet:
             threshold = configured.get(name, default)
             if threshold is not None:
                 self.states[name] = SignalState(signal, threshold, name in configured)
-        # Asked for several times a second, for as long as an update takes.
+        # Prepared once, because they are read several times a second.
         by_class = {of: self._of(of) for of in SignalClass}
         self._soft, self._panics = by_class[SignalClass.SOFT], by_class[SignalClass.PANIC]
         self._budgets = sorted(by_class[SignalClass.BUDGET], key=_may_be_let_go)
 
     def observe(self, sample: Sample) -> None:
-        """A sample has been taken."""
+        """Take a sample."""
         if isinstance(sample, DatabaseSample):
             self.index_build = sample.index_build
         kind: type[Sample] = type(sample)
-        name = getattr(sample, "name", None)  # of a check: each is for one signal
+        name = getattr(sample, "name", None)  # only a check has a name: each is for one signal
         before = None if name else self._before.get(kind)
         has_problem = isinstance(sample, (DatabaseSample, CheckSample)) and sample.problem
-        if not has_problem:  # or a rate would be missing after each
+        if not has_problem:  # a sample without values would leave the next rate without a base
             self._before[kind] = sample
         for level in self.states.values():
             if level.signal.source is kind and name in (None, level.signal.name):
                 level.observe(sample, before)
 
     def soft(self, now_s: float) -> Soft:
-        """What the soft signals say together."""
+        """The soft signals together."""
         fresh: list[tuple[float, str]] = []
         momentary = 0.0
         stale = ""
@@ -118,7 +117,7 @@ class SignalSet:
         return Soft(pressure, name, stale, momentary)
 
     def panic(self, now_s: float) -> tuple[float, str] | None:
-        """Until when nothing may run because somebody is hurt for certain, and why; None: go on."""
+        """Until when no batch may start, and why; None: no panic."""
         panics = [
             (until_s, level)
             for level in self._panics
@@ -128,13 +127,13 @@ class SignalSet:
         return None if level is None or until_s <= now_s else (until_s, level.describe())
 
     def closed(self, now_s: float, *, one_shot: bool) -> Closed | None:
-        """The first budget that holds an update now; None: all are open."""
+        """The first budget that is closed; None: all are open."""
         return next(self.all_closed(now_s, one_shot=one_shot), None)
 
     def all_closed(self, now_s: float, *, one_shot: bool) -> Iterator[Closed]:
-        """The budgets that hold an update now.
+        """The budgets that are closed.
 
-        Those that nothing lets go come first: no other may hide one, and be let go in its place.
+        Those without `max_hold` come first, so that no other one hides them and ends first.
         """
         for level in self._budgets:
             if level.signal.one_shot_only and not one_shot:
@@ -145,7 +144,7 @@ class SignalSet:
                 yield Closed(name, f"{name} {kind}", reason, _may_be_let_go(level))
 
     def unobservable(self) -> Iterator[str]:
-        """Names of signals that were looked at, without an error, and could not be seen."""
+        """Names of signals that were read without an error, but are not observable."""
         for name, level in self.states.items():
             if level.at_s is not None and level.value is None and not level.problem:
                 yield name

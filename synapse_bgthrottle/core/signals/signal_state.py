@@ -1,4 +1,4 @@
-"""One signal over time: its last value, its pressure, and whether it is a closed budget."""
+"""One signal over time: its last value, its pressure, and whether its budget is closed."""
 
 import math
 
@@ -22,32 +22,33 @@ PANIC_S = 2.0
 
 _ATTACK = 0.7
 _RELEASE = 0.3
-# Nothing yields faster to more than this, so that what is above it need not fade: after one batch
+# A higher pressure has no further effect, so it need not fade from more. After one batch of 400
+# times its duration, the least duty cycle would last ten more batches.
 # that took 400 times its time there would be ten more at the least duty cycle.
 _FADES_FROM = 4.0
 
-# No value means more than this: a division by next to nothing does not.
+# Limit of the pressure, against division by almost zero.
 _MOST_PRESSURE = 100.0
 
 
 @attrs.define
 class SignalState:
-    """One signal.
+    """The state of one signal.
 
     Attributes:
-        signal: which.
-        threshold: where its pressure is 1.0.
-        is_configured: whether an operator asked for it, so that it must be readable.
-        at_s: when it was last read; None: never yet.
-        value: what was last seen; None: not observable.
+        signal: the signal.
+        threshold: the value of pressure 1.0.
+        is_configured: whether the administrator configured it, so that it must be readable.
+        at_s: when it was last read; None: never.
+        value: the last value; None: not observable.
         problem: why it could not be read; empty: it could.
-        about: what else was last found, where anything was.
-        refusal: why the database refuses what it needs; empty: it does not.
-        is_hidden: whether it is not observable because of sessions of other roles.
-        pressure: 1.0 is the point from which we yield; smoothed for a soft signal.
-        momentary: the same of the last look alone.
-        closed_since_s: since when it is a closed budget; None: it is open.
-        panic_until_s: until when nothing may run; None: there was no panic.
+        about: the last text of the signal.
+        refusal: why the database refuses to show it; empty: it does not refuse.
+        is_hidden: whether other roles' sessions make it unobservable.
+        pressure: from 1.0 on the signal has its effect; smoothed for a soft signal.
+        momentary: the pressure of the last sample alone.
+        closed_since_s: since when the budget is closed; None: open.
+        panic_until_s: until when no batch may start; None: no panic so far.
     """
 
     signal: Signal
@@ -64,11 +65,11 @@ class SignalState:
     closed_since_s: float | None = None
     panic_until_s: float | None = None
     _unseen_s: float = 0.0
-    _least: tuple[float, float] | None = None  # and when that was
+    _least: tuple[float, float] | None = None  # the value, and its time
 
     @property
     def is_timed(self) -> bool:
-        """Whether samples are due at fixed times, so that one that is late is missing."""
+        """Whether samples come at fixed times, so that a late one is missing."""
         return self.signal.source is not BatchSample
 
     @property
@@ -76,10 +77,10 @@ class SignalState:
         return STALE_PERIODS * PERIOD_S[self.signal.source]
 
     def observe(self, sample: Sample, before: Sample | None) -> None:
-        """A sample of this signal's source has been taken."""
+        """Take a sample of this signal's source."""
         reading = self._read(sample, before)
         if isinstance(reading, NotYet):
-            return  # what was known before, if anything, holds until the next look
+            return  # keep what is known until the next sample
         if self.signal.about is not None:
             self.about = self.signal.about(sample) or self.about
         if isinstance(sample, DatabaseSample) and not sample.problem:
@@ -90,7 +91,7 @@ class SignalState:
         self._pass_over_gap(sample.at_s)
         known = 0.0 if self.is_stale(sample.at_s) else self.pressure
         pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
-        # The least that there is may be enough to yield to, but never tells that all is well.
+        # A lower bound may be enough to slow down, but never shows that all is well.
         self.is_hidden = value is not None and pressure < ENTER_PRESSURE and self._is_least(sample)
         if self.is_hidden:
             value, pressure = None, 0.0
@@ -108,7 +109,7 @@ class SignalState:
         return value, problem
 
     def _press(self, pressure: float, known: float, at_s: float) -> None:
-        """This pressure is seen, where `known` was before."""
+        """Record a new pressure; `known` is the one before."""
         if self.signal.signal_class is SignalClass.SOFT:
             known = min(known, max(pressure, _FADES_FROM))
             share = _ATTACK if pressure > known else _RELEASE
@@ -121,7 +122,7 @@ class SignalState:
             self.panic_until_s = at_s + PANIC_S
 
     def is_stale(self, now_s: float) -> bool:
-        """Whether it has not been seen for three periods."""
+        """Whether it has not been read for three periods."""
         return self.at_s is None or now_s - self.at_s > self._holds_good_s
 
     def closed(self, now_s: float) -> tuple[str, str] | None:
@@ -134,7 +135,7 @@ class SignalState:
         return "closed", self.describe()
 
     def _unread(self, now_s: float) -> tuple[str, str] | None:
-        """Why its value is not known, in a word or two and in full; None: it is."""
+        """Why its value is unknown, in a word or two and in full; None: it is known."""
         if self.at_s is None:
             return "not read yet", "has not been read yet"
         if self.is_stale(now_s):
@@ -152,7 +153,7 @@ class SignalState:
         return f", because the database refuses it: {self.refusal}" if self.refusal else ""
 
     def _has_outlasted(self, now_s: float) -> bool:
-        """Whether it was known to be closed for longer than any budget of its kind may hold."""
+        """Whether it has been closed for longer than this budget may hold."""
         if self.at_s is None or self.closed_since_s is None:
             return False
         known_until_s = min(now_s, self.at_s + self._holds_good_s)
@@ -173,9 +174,9 @@ class SignalState:
         return f"{name} {self._format(self.value)} {relation} {self._format(self.threshold)}"
 
     def _holds_as_seen(self, now_s: float) -> bool:
-        """Whether a look that failed leaves what the last one saw, until that is stale.
+        """Whether a failed read keeps the last value until that is stale.
 
-        Looks fail when a database or a disk is in trouble: no time to open what was just closed.
+        Reads fail when a database or a disk is in trouble. A closed budget must not open then.
         """
         if self.signal.signal_class is SignalClass.SOFT:
             return True
@@ -196,18 +197,18 @@ class SignalState:
         return value / self.threshold
 
     def _least_of_late(self, value: float, at_s: float, base_s: float) -> float:
-        """The least value of the last while: at once downwards, upwards when it is old."""
+        """The least value of the last `base_s`: falls at once, rises when it is too old."""
         if self._least is None or value <= self._least[0] or at_s - self._least[1] > base_s:
             self._least = value, at_s
         return self._least[0]
 
     def _pass_over_gap(self, at_s: float) -> None:
-        # In a pause nobody looks: that is no time for which it is known to have been closed.
+        # Nobody measures during a pause, so it does not count as time closed.
         gap_s = 0.0 if self.at_s is None else at_s - self.at_s
         has_outlasted = self._has_outlasted(at_s)
         self._unseen_s += max(gap_s - self._holds_good_s, 0.0)
         if has_outlasted and gap_s > self.signal.longest_hold_s:
-            # If it still is closed, that is for something else than what it was let go for.
+            # It has held the update for long enough. If it still is closed, that counts from now.
             self.closed_since_s = None
 
     def _open_or_close(self, at_s: float) -> None:
@@ -222,7 +223,7 @@ class SignalState:
             self.closed_since_s = None
 
     def _is_of_another(self) -> bool:
-        # Not observable all of a sudden: of the update that is at the head now.
+        # Suddenly not observable: it belonged to the update that was at the head before.
         is_seen = self.value is not None or self.problem or self.is_hidden
         return not (is_seen or self.is_configured)
 

@@ -1,2 +1,2 @@
-"""The only code that touches Synapse's private attributes. Each is guarded, and the module works
-without it."""
+"""The only code that touches Synapse's private attributes. Each access is guarded, and the module
+works without any of them."""

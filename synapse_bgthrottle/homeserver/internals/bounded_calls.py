@@ -1,7 +1,7 @@
-"""Calls whose answer is waited for, but not for long: to a database, or to what may not answer.
+"""Calls with a time limit, to a database or anything else that may not answer.
 
-This is the one way: how long to wait, how many calls may be under way, and what becomes of a call
-when nobody waits for it any more.
+This is the only place that decides how long to wait, how many calls may be in progress, and what
+happens to a call that nobody waits for any more.
 """
 
 from collections import Counter
@@ -17,25 +17,25 @@ from synapse_bgthrottle.homeserver.internals.server import Homeserver
 
 T = TypeVar("T")
 
-# A page that asks every few seconds while a database is gone must not pile up questions.
+# A page that asks every few seconds must not pile up queries to a database that is down.
 MOST_OVERDUE = 20
 
 
 class ServerEndsError(RuntimeError):
-    """Nothing is begun any more."""
+    """The server shuts down, so no new call is made."""
 
 
 class Call(Generic[T]):
-    """A call that has begun, in a process of its own, and goes on whoever waits for its answer.
+    """A call in a background process of its own. It continues even if nobody waits for its answer.
 
     Args:
         description: the name of that process.
 
     Attributes:
-        has_ended: whether there is an answer, or an error.
+        has_ended: whether it has returned or raised.
 
     Raises:
-        ServerEndsError: it has not begun.
+        ServerEndsError: the call was not made.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Call(Generic[T]):
             raise ServerEndsError("the server ends")
 
     async def within(self, limit_s: float) -> T:
-        """The answer. One at a time may wait; whoever comes later gets it too.
+        """The answer. Only one caller may wait at a time; later callers get the same answer.
 
         Raises:
             TimeoutError: it takes longer, or was cancelled.
@@ -69,7 +69,7 @@ class Call(Generic[T]):
             self._waiter = waiter
 
             async def give_up() -> None:
-                with PreserveLoggingContext():  # whoever waits brings a context of their own
+                with PreserveLoggingContext():  # the waiting code has a log context of its own
                     if not waiter.called:
                         waiter.errback(TimeoutError(f"no answer within {limit_s:g} s"))
 
@@ -87,16 +87,16 @@ class Call(Generic[T]):
         return self._answer[0]
 
     def leave(self, on_end: Callable[[], None], *, cancels: bool) -> None:
-        """Nobody waits any more. `on_end` is called once it has ended, which takes a while.
+        """Nobody waits any more. `on_end` is called once the call has ended.
 
-        A transaction of Synapse that is cancelled ends when the database lets it.
+        A cancelled transaction of Synapse only ends when the database lets it.
         """
         if self.has_ended:
             on_end()
             return
         self._on_end, self._is_cancelled = on_end, cancels
         if cancels and self._running is not None:
-            with PreserveLoggingContext():  # its callbacks bring contexts of their own
+            with PreserveLoggingContext():  # its callbacks have log contexts of their own
                 self._running.cancel()
 
     async def _run(self) -> None:
@@ -119,12 +119,12 @@ class Call(Generic[T]):
 
 
 class BoundedCalls:
-    """Calls by name; no more are begun while too many of a name have not ended in time.
+    """Calls by name. If too many of a name are overdue, no further one is made.
 
     Args:
-        description: the name of the process of each.
-        most_overdue: how many of a name may go on though nobody waits for them any more.
-        cancels: whether what takes too long is cancelled; otherwise it goes on to its end.
+        description: the name of each call's process.
+        most_overdue: how many of a name may continue after their time limit.
+        cancels: whether a call is cancelled at its time limit; otherwise it runs to its end.
     """
 
     def __init__(
@@ -139,11 +139,11 @@ class BoundedCalls:
     async def within(
         self, limit_s: float, name: str, function: Callable[..., Awaitable[T]], *arguments: Any
     ) -> T:
-        """What the function answers, for which it has this time. `name` is what it is about.
+        """The function's answer within this time. `name` says what the call concerns.
 
         Raises:
-            TimeoutError: it took longer, or too many of this name have not ended.
-            ServerEndsError: nothing was done.
+            TimeoutError: it took longer, or too many calls of this name are overdue.
+            ServerEndsError: the call was not made.
             Exception: whatever the function raises.
         """
         overdue = self._overdue[name]
@@ -159,5 +159,5 @@ class BoundedCalls:
 
 
 def questions(host: Homeserver) -> BoundedCalls:
-    """Questions to databases, which are cancelled when they take too long."""
+    """Queries to databases, which are cancelled at their time limit."""
     return BoundedCalls(host, "bgthrottle_question", most_overdue=MOST_OVERDUE, cancels=True)

@@ -1,8 +1,8 @@
-"""Which private details of Synapse this version lacks, and what each costs.
+"""Private attributes that this version of Synapse lacks, and what the module loses by that.
 
-None is needed to throttle. What is asked for elsewhere with a guard is looked for here once, at the
-start, so that it is told and not noticed. Some were never there in old versions. This is the one
-list of them: a test holds it against what the module's files read.
+The module can throttle without any of them. Other files access them with a guard. Here they are
+checked once at the start, so that administrators learn of a gap. Some never existed in old
+versions. This is the only list of them, and a test compares it with the module's files.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from synapse_bgthrottle.homeserver.internals.guard import call, get
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import ServerMetrics
 from synapse_bgthrottle.schema import MissingDetail
 
-# Whether a detail is there, asked of the module API. It may raise where it is not.
+# Given the module API, whether a detail exists. It may raise if it does not.
 Check = Callable[[Any], bool]
 
 
@@ -26,10 +26,10 @@ class Detail:
     """A private detail of Synapse.
 
     Attributes:
-        name: its class and its own, or its module and its own.
-        is_there: looks for it.
+        name: its class or module, and its own name.
+        is_there: checks whether it exists.
         cost: what the module cannot do without it.
-        behind: the detail that it is only reached through; empty: none.
+        behind: another detail through which this one is reached; empty: none.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Detail:
 
 
 def missing(api: ModuleApi) -> tuple[MissingDetail, ...]:
-    """What this version lacks; of what is only reached through something missing, nothing."""
+    """What this version lacks, without what is only reached through something missing."""
     return (*_missing_details(api), *_missing_metrics())
 
 
@@ -63,7 +63,7 @@ def _is_there(api: ModuleApi, detail: Detail) -> bool:
 
 
 def _has(thing: Any, *names: str) -> bool:
-    """Whether it has an attribute that has an attribute ...; a None at the end is something."""
+    """Whether it has an attribute that has an attribute ...; the last one may be None."""
     *way, last = names
     for name in way:
         thing = getattr(thing, name)
@@ -79,7 +79,7 @@ def _in_module(module: str, *names: str) -> Check:
 
 
 def _sets(module: str, class_name: str, method: str, attribute: str) -> Check:
-    """Whether this method sets the attribute, of which there is no instance yet."""
+    """Whether this method sets the attribute; there is no instance to look at yet."""
 
     def check(api: Any) -> bool:
         function = get(import_module(module), class_name, method)
@@ -97,7 +97,7 @@ def _pools(api: Any) -> list[Any]:
 
 
 def _has_databases(api: Any) -> bool:
-    """Whether each has a name: one without is none for us."""
+    """Whether each database has a name; the module cannot use one without."""
     pools = _pools(api)
     return bool(pools) and all(call(get(pool, "name")) is not None for pool in pools)
 
@@ -115,7 +115,7 @@ def _on_main_pool(name: str) -> Check:
 
 
 def _on_handlers(name: str) -> Check:
-    """Whether all handlers have it, where there are any."""
+    """Whether all handlers have it; true without handlers."""
 
     def check(api: Any) -> bool:
         for pool in _pools(api):
@@ -143,7 +143,7 @@ def _of_section(name: str) -> Detail:
     return Detail(f"{section}.{name}", check, f"what was tuned by {name} no longer holds", section)
 
 
-# What is reached through something is after it.
+# A detail comes after the one through which it is reached.
 DETAILS: tuple[Detail, ...] = (
     Detail(
         "ModuleApi._hs",

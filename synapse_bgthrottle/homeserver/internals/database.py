@@ -1,4 +1,4 @@
-"""Synapse's private side, as far as it is about one database and its queue of updates."""
+"""Synapse's private attributes for one database and its queue of updates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,23 +13,23 @@ from synapse_bgthrottle.core.scheduling.quirks import tables_of_batched
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.homeserver.internals.guard import call, get
 
-# Changes nothing, but needs what the end of every batch needs: a connection, the lock of the
-# writer on SQLite, a lock on the queue's table and a server that is not read-only on PostgreSQL.
+# Changes nothing, but needs what the end of each batch needs: a connection; on SQLite the writer's
+# lock; on PostgreSQL a lock on the queue's table and a server that is not read-only.
 _WRITE_NOTHING = "UPDATE background_updates SET update_name = update_name WHERE 1 = 0"
-_WRITE_NOTHING_TO_POSTGRES = (  # one trip, and a question that ends by itself
+_WRITE_NOTHING_TO_POSTGRES = (  # one round trip, and the query ends by itself
     f"SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000; {_WRITE_NOTHING}"
 )
 
-# After a batch found the disk full, that says nothing: no page is written. This makes files grow
-# by about 16 MiB, as much as PostgreSQL adds to its log at a time, and leaves nothing behind. The
-# table is a temporary one, so that a log that is nearly full is not what this fills.
+# After a full disk, a write of no rows proves nothing, because it writes no page. This lets files
+# grow by about 16 MiB, as PostgreSQL's log does, and leaves nothing behind. It uses a temporary
+# table, so as not to fill a log that is nearly full.
 _GROW_ON_POSTGRES = (
     "SET LOCAL statement_timeout = 30000; SET LOCAL temp_tablespaces = '';"
     " SAVEPOINT bgthrottle_room; CREATE TEMP TABLE bgthrottle_room (filler TEXT);"
     " INSERT INTO bgthrottle_room SELECT repeat('x', 1900) FROM generate_series(1, 8192);"
     " ROLLBACK TO SAVEPOINT bgthrottle_room; RELEASE SAVEPOINT bgthrottle_room"
 )
-# About 4 MiB, more than SQLite keeps in memory before it writes.
+# About 4 MiB: more than SQLite keeps in memory before it writes.
 _GROW_ON_SQLITE = (
     "CREATE TABLE bgthrottle_room (filler BLOB)",
     "INSERT INTO bgthrottle_room VALUES (zeroblob(4194304))",
@@ -44,7 +44,7 @@ _DRIVERS = ("psycopg2", "sqlite3")
 
 
 class ReadProblemError(Exception):
-    """Something could not be read; says why in a line."""
+    """Something could not be read; the message is one line."""
 
 
 @attrs.frozen
@@ -52,8 +52,8 @@ class ConnectionSettings:
     """How Synapse connects to a database.
 
     Attributes:
-        is_sqlite: whether it is SQLite; PostgreSQL otherwise.
-        arguments: of the driver's `connect`, secrets included.
+        is_sqlite: True: SQLite; False: PostgreSQL.
+        arguments: arguments of the driver's `connect`, with secrets.
     """
 
     is_sqlite: bool
@@ -64,12 +64,12 @@ class Database:
     """One database of the server, with its queue of updates.
 
     Attributes:
-        name: Synapse's for it.
+        name: Synapse's name for it.
         has_worked: whether a batch has begun there since the start.
     """
 
     def __init__(self, api: ModuleApi, name: str, pool: Any = None) -> None:
-        """`pool` is Synapse's DatabasePool, None where it cannot be had."""
+        """`pool` is Synapse's DatabasePool; None: not available."""
         self.name = name
         self.has_worked = False
         self._api = api
@@ -77,7 +77,7 @@ class Database:
 
     @property
     def enabled(self) -> bool:
-        """Synapse's own switch; taken to be on where it cannot be read."""
+        """Synapse's own switch for background updates; True if it cannot be read."""
         return bool(get(self._pool, "updates", "enabled", default=True))
 
     @property
@@ -92,20 +92,20 @@ class Database:
         return items if isinstance(items, int) else None
 
     def start(self) -> bool:
-        """Have Synapse work on its updates, as its admin API does; False: it cannot be had to."""
+        """Make Synapse work on its updates, as its admin API does; False: not possible."""
         start = get(self._pool, "updates", "start_doing_background_updates")
         call(start)
         return start is not None
 
     def known_updates(self) -> frozenset[str]:
-        """The names of all updates that this server can run; empty where that is unknown."""
+        """The names of all updates that this server can run; empty: unknown."""
         return frozenset(self._handlers())
 
     def tables_of(self, update_name: str) -> frozenset[str] | None:
         """The tables that the update works on; None: unknown.
 
-        Synapse makes the handlers that build an index or validate a constraint in a function with
-        the argument `table`, which can be read from them.
+        Synapse makes handlers for index builds and validations in a function with the argument
+        `table`. It can be read from the handler's closure.
         """
         tables = tables_of_batched(update_name)
         if tables is not None:
@@ -116,17 +116,17 @@ class Database:
         return frozenset({table}) if isinstance(table, str) else None
 
     def is_controlled_by(self, on_update: Callable[..., Any]) -> bool:
-        """Whether this callback is the registered one; taken for granted where it is unknown."""
+        """Whether this callback is the registered one; True if that is unknown."""
         return bool(
             get(self._pool, "updates", "_on_update_callback", default=on_update) == on_update
         )
 
     async def run(self, description: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run the function in a transaction, in a thread, with a cursor as first argument.
+        """Run the function in a transaction, in a thread, with a cursor as its first argument.
 
         Raises:
-            Exception: whatever the function, or a lost connection, makes of it. What is an error
-                of the database is tried four times more by Synapse before.
+            Exception: whatever the function or a lost connection raises. Synapse first tries again
+                four times after an error of the database.
         """
         run = get(self._pool, "runInteraction", default=self._api.run_db_interaction)
         return await run(description, function, *arguments)
@@ -138,30 +138,30 @@ class Database:
 
     @property
     def is_running(self) -> bool:
-        """Whether Synapse is at its updates: amid an iteration, or about to look for the next."""
+        """Whether Synapse's loop runs: it is in an iteration, or about to read the queue."""
         return bool(get(self._pool, "updates", "_running", default=False))
 
     @property
     def stands(self) -> bool:
-        """Whether Synapse certainly is not at its updates; not where that cannot be read."""
+        """Whether Synapse's loop certainly does not run; False if that cannot be read."""
         return not get(self._pool, "updates", "_running", default=True)
 
     @property
     def has_aborted(self) -> bool:
-        """Whether Synapse gave up after five failures, and does nothing here any more."""
+        """Whether Synapse gave up after five failures and has not been restarted."""
         updates = get(self._pool, "updates")
-        # It stays marked after somebody started the updates anew, and then ended or disabled them.
+        # The mark stays after somebody restarted the updates and they finished, or were disabled.
         done = get(updates, "_all_done")
         if get(updates, "_running", default=True) or done or not self.enabled:
             return False
         marked = get(updates, "_aborted")
-        if marked is None:  # before Synapse 1.86: it has stopped amidst an update, or after one
+        if marked is None:  # before Synapse 1.86 a stopped loop means an abort, if it has worked
             return self.has_worked or self.current_update is not None
         return bool(marked)
 
     @property
     def current_update(self) -> str | None:
-        """The update that Synapse is at; None: none, or unknown."""
+        """The update that Synapse works on; None: none, or unknown."""
         name = get(self._pool, "updates", "_current_background_update")
         return name if isinstance(name, str) else None
 
@@ -182,25 +182,25 @@ class Database:
         """The queue of updates, by ordering and name.
 
         Raises:
-            Exception: whatever a lost connection, or a database that refuses, makes of it.
+            Exception: the connection was lost, or the database refused.
         """
         queue: tuple[QueueRow, ...] = await self._read("bgthrottle_queue", _QUEUE, QueueRow.read)
         return queue
 
     def session_pids(self) -> list[int]:
-        """PostgreSQL's process for each connection of this process; those that are known.
+        """PostgreSQL's process ids of this process's connections, as far as known.
 
-        They are asked of the driver, not of the database.
+        They come from the driver, without a query.
         """
         connections = call(list, call(get(self._pool, "_db_pool", "connections", "values")))
         pids = (call(get(each, "get_backend_pid")) for each in connections or ())
         return [pid for pid in pids if isinstance(pid, int)]
 
     async def ask_row(self, sql: str) -> Sequence[Any] | None:
-        """The first row that a statement answers, within two seconds; None: there is none.
+        """The first row of a query, within two seconds; None: no row.
 
         Raises:
-            Exception: whatever a lost connection, or a database that refuses, makes of it.
+            Exception: the connection was lost, or the database refused.
         """
         rows: tuple[Sequence[Any], ...] = await self._read("bgthrottle_ends", sql, tuple)
         return rows[0] if rows else None
@@ -212,12 +212,12 @@ class Database:
         return answer
 
     async def probe(self, needs_room: bool = False) -> str | None:
-        """Ask the database whether a batch could end; None is yes, otherwise what it complains of.
+        """Check whether a batch could be committed. None: yes; otherwise the database's error.
 
-        With `needs_room`, some MiB are written, which is dear: for use after a full disk only.
+        With `needs_room` it writes some MiB. This is expensive, so use it only after a full disk.
 
         Raises:
-            Exception: whatever a lost connection makes of it.
+            Exception: the connection was lost.
         """
         complaint: str | None = await self.run("bgthrottle_probe", _probe, needs_room)
         return complaint
@@ -228,25 +228,24 @@ class Database:
 
 
 def engine_of(txn: Any) -> str:
-    """`PostgresEngine` or `Sqlite3Engine`, by the cursor of a transaction."""
+    """`PostgresEngine` or `Sqlite3Engine`, from a transaction's cursor."""
     return type(getattr(txn, "database_engine", None)).__name__
 
 
 def _read(txn: Any, sql: str, kind: Callable[[Any], Any]) -> tuple[Any, ...] | ReadProblemError:
-    """Each row as `kind` makes it, in this thread: a queue may have many thousands."""
-    # As with the probe: no error of the database leaves this function, lest it is tried again.
+    """Each row, converted by `kind` in this thread: a queue may have many thousands."""
+    # Return errors instead of raising them, as in `_probe`.
     try:
         if engine_of(txn) == "PostgresEngine":
             txn.execute("SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000")
         txn.execute(sql)
         return tuple(map(kind, txn.fetchall()))
-    except Exception as error:  # in a database thread: nothing to be cancelled here
+    except Exception as error:  # in a database thread, where nothing is cancelled
         return ReadProblemError(complaint_of(error))
 
 
 def _probe(txn: Any, needs_room: bool) -> str | None:
-    # Errors are caught here, because what leaves this function as an error of the database is
-    # tried four times more by Synapse, in the thread that the foreground needs.
+    # Catch errors here: Synapse would try again four times, in a thread that clients need.
     engine = engine_of(txn)
     try:
         if engine == "Sqlite3Engine":
@@ -259,9 +258,9 @@ def _probe(txn: Any, needs_room: bool) -> str | None:
                 txn.execute(_GROW_ON_POSTGRES)
         else:
             txn.execute(_WRITE_NOTHING)
-    except Exception as error:  # in a database thread: nothing to be cancelled here
+    except Exception as error:  # in a database thread, where nothing is cancelled
         if is_refusal(error):
-            return None  # the question is not understood, but that is an answer
+            return None  # the database does not understand it, but it answers
         if not is_from_database(error):
             raise
         return complaint_of(error)
@@ -269,7 +268,7 @@ def _probe(txn: Any, needs_room: bool) -> str | None:
 
 
 def _write_nothing_to_sqlite(txn: Any) -> None:
-    # Without waiting for a lock: the wait would be in the only thread that the server has.
+    # Do not wait for a lock: that would block the only database thread.
     txn.execute("PRAGMA busy_timeout")
     (busy_timeout_ms,) = txn.fetchone()
     txn.execute("PRAGMA busy_timeout = 0")
@@ -285,6 +284,6 @@ def _grow_on_sqlite(txn: Any) -> None:
         for statement in _GROW_ON_SQLITE:
             txn.execute(statement)
     finally:
-        with suppress(Exception):  # where SQLite has ended the transaction by itself
+        with suppress(Exception):  # SQLite may have ended the transaction by itself
             txn.execute("ROLLBACK TO SAVEPOINT bgthrottle_room")
             txn.execute("RELEASE SAVEPOINT bgthrottle_room")

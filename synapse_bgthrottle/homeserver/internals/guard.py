@@ -1,4 +1,4 @@
-"""Asking Synapse for what a version of it may lack; and who is told of errors of our own."""
+"""Guarded access to what a version of Synapse may lack; log of the module's own errors."""
 
 import logging
 from collections.abc import Callable
@@ -10,29 +10,29 @@ logger = logging.getLogger(__name__)
 
 
 def get(thing: Any, *names: str, default: Any = None) -> Any:
-    """The attribute of the attribute ... of a thing, or the default where any is missing."""
+    """The attribute of the attribute ... of a thing, or the default if any is missing."""
     try:
         for name in names:
             thing = getattr(thing, name, None)
-    except Exception as error:  # a property of a later version, whatever it needs
+    except Exception as error:  # a property of a later version may raise anything
         logger.debug("Synapse's %s cannot be had: %r", ".".join(names), error)
         return default
     return default if thing is None else thing
 
 
 def call(function: Any, *arguments: Any) -> Any:
-    """What the function answers; None where there is none, or where it fails."""
+    """The function's answer; None if there is no function, or if it raises."""
     if function is None:
         return None
     try:
         return function(*arguments)
-    except Exception as error:  # whatever became of it in this version: it is not needed
+    except Exception as error:  # this version may behave differently; the module works without it
         logger.debug("Synapse's %r is not what it was: %r", function, error)
         return None
 
 
 def count_transactions() -> Callable[[], int | None]:
-    """What counts the transactions that have ended on behalf of the log context of now."""
+    """A function that counts the ended transactions of the present log context."""
     context = call(current_context)
 
     def count() -> int | None:
@@ -46,18 +46,18 @@ _contexts = call(import_module, "synapse.logging.context")
 
 current_context: Any = get(_contexts, "current_context")
 
-# In no log context: what goes on in there brings its own.
+# Leaves the log context; the code inside sets its own.
 PreserveLoggingContext: Any = get(_contexts, "PreserveLoggingContext", default=nullcontext)
 
 
 class OnInternalError(Protocol):
-    """Tells of an error of ours; must not raise."""
+    """Reports an error of the module itself; must not raise."""
 
     def __call__(self, where: str, error: Exception) -> None: ...
 
 
 class InternalErrors:
-    """Logs errors of ours, each kind once for each place."""
+    """Logs errors of the module itself, each type once for each place."""
 
     def __init__(self) -> None:
         self._logged: set[tuple[str, type]] = set()

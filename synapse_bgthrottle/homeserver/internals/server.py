@@ -1,7 +1,6 @@
-"""Synapse's private side, as far as it is about the server; `database` has what is of one database.
+"""Synapse's private attributes for the server; `database` has those for one database.
 
-Nothing there is needed to throttle: each thing is asked for with a guard, and where a version of
-Synapse lacks it, the module works with less detail.
+The module can throttle without them. Each access is guarded.
 """
 
 import logging
@@ -36,8 +35,8 @@ T = TypeVar("T")
 _LONGEST_WAIT_S = 1.0
 _COUNT_EVERY_S = 0.25
 
-# Looking at more, a hundred times a second, would cost more than a hundredth of a core: they are
-# looked at as often as answers are counted.
+# With more requests, a look a hundred times a second would cost over one percent of a core. Then
+# they are read only as often as the answers are counted.
 _MANY_REQUESTS = 500
 
 
@@ -45,8 +44,8 @@ class Homeserver:
     """The server that the module is loaded into.
 
     Attributes:
-        databases: by name; complete only where Synapse's private side is as known.
-        main: the one with the main store, which `run_on_main` reaches too.
+        databases: by name; complete only if Synapse's private attributes are as expected.
+        main: the database with the main store, which `run_on_main` uses too.
         stock: what stock Synapse would do.
         server_name: as in user IDs.
     """
@@ -64,7 +63,7 @@ class Homeserver:
         self.main = Database(api, "main", get(stores, "main", "db_pool"))
         self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
         self.stock = stock_settings(get(hs, "config", "background_updates"))
-        self.sleep = api.sleep  # by the clock on the wall: where that is set back, for longer
+        self.sleep = api.sleep  # uses wall-clock time, so it lasts longer if the clock is set back
         self._timers = Timers(self._delayed, self.now_s, self.wall_s)
         self._metrics = ServerMetrics()
         self._answered = 0
@@ -78,18 +77,18 @@ class Homeserver:
         return self.databases[name]
 
     def call_later(self, delay_s: float, description: str, process: Process) -> Timer | None:
-        """Run it later, in a log context of its own; None: this server cannot, or it ends."""
+        """Run it later, in its own log context; None: impossible, or the server shuts down."""
         self.call_overdue()
         try:
             return self._timers.call_later(delay_s, description, process)
-        except Exception as error:  # the clock of a server that ends takes no more calls
+        except Exception as error:  # the clock of a server that shuts down accepts no calls
             logger.debug("No %s any more, or in this version: %r", description, error)
             return None
 
     def call_overdue(self) -> None:
-        """Have what the clock on the wall, set back, keeps from being called, called at once.
+        """Run at once what is overdue because the wall clock was set back.
 
-        Whoever begins anything of ours does this: nobody else would before that time has passed.
+        Everything that starts work calls this; nothing else would notice in time.
         """
         try:
             self._timers.call_overdue()
@@ -108,7 +107,7 @@ class Homeserver:
         return call_in
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run what may block in a thread, and answer what it answers."""
+        """Run a function that may block in a thread, and return its answer."""
         return await self._api.defer_to_thread(function, *arguments)
 
     async def run_on_main(
@@ -118,7 +117,7 @@ class Homeserver:
         return await self._api.run_db_interaction(description, function, *arguments)
 
     def facts(self) -> Facts:
-        """What the server is like, as far as decisions need it."""
+        """The facts about the server that decisions need."""
         return Facts(
             cores=os.cpu_count() or 1,
             sees_requests=_requests is not None and not self._has_workers,
@@ -129,12 +128,12 @@ class Homeserver:
         )
 
     def active_requests(self) -> int | None:
-        """Requests of clients that somebody waits for; None: they cannot be seen.
+        """Clients' requests in progress; None: unknown.
 
-        Not long polls, of which a server always has dozens, nor looks at the updates, nor those
-        that have been in flight for longer than `_LONGEST_WAIT_S`, which mostly wait for other
-        servers. With workers, clients are elsewhere. With very many requests it is as of a quarter
-        of a second ago or less.
+        Without long polls, of which a server always has dozens, and without requests for the
+        updates' status. Requests in progress for longer than `_LONGEST_WAIT_S` do not count either,
+        because most wait for other servers. With workers it is None, because clients are elsewhere.
+        With very many requests the number is up to a quarter of a second old.
         """
         if _requests is None or self._has_workers:
             return None
@@ -145,7 +144,7 @@ class Homeserver:
         return self._active
 
     def requests_answered(self) -> int:
-        """How many requests were ever answered, as of a quarter of a second ago or less."""
+        """Number of requests answered so far, at most a quarter of a second old."""
         now_s = self.now_s()
         if now_s >= self._count_again_s:
             self._count_again_s = now_s + _COUNT_EVERY_S
@@ -153,7 +152,7 @@ class Homeserver:
         return self._answered
 
     def now_s(self) -> float:
-        """Seconds on a clock that only goes forward."""
+        """Seconds on the monotonic clock."""
         return time.monotonic()
 
     def wall_s(self) -> float:
@@ -162,9 +161,9 @@ class Homeserver:
 
 
 def _waited_for(requests: Any, started_after_s: float) -> int:
-    """How many of the requests count that started later than this.
+    """How many of the requests count and started later than this.
 
-    Where this version does not tell when one started, it has just done so.
+    If this version of Synapse has no start time, the request counts as just started.
     """
     count = 0
     with _requests_lock:

@@ -1,4 +1,4 @@
-"""What stock Synapse does with updates, by the server's own section `background_updates:`."""
+"""What stock Synapse does with updates, from the server's section `background_updates:`."""
 
 import logging
 from typing import Any
@@ -13,13 +13,13 @@ logger = logging.getLogger(__name__)
 
 @attrs.frozen
 class StockSettings:
-    """The section's values; `BUILT_IN` are those of a server whose administrator set none.
+    """The section's values; `BUILT_IN` has Synapse's defaults.
 
     Attributes:
-        sleep_ms: the rest after each batch; 0: none.
-        target_duration_ms: the wanted duration of a batch.
-        default_batch_items: the size of an update's first batch.
-        min_batch_items: the least size of a later one.
+        sleep_ms: rest after each batch; 0: none.
+        target_duration_ms: wanted duration of a batch.
+        default_batch_items: size of an update's first batch.
+        min_batch_items: least size of a later one.
     """
 
     sleep_ms: float
@@ -28,7 +28,7 @@ class StockSettings:
     min_batch_items: int
 
     def tuned(self) -> Settings:
-        """What is other than Synapse's defaults: the administrator wants it."""
+        """The values that differ from Synapse's defaults, because the administrator chose them."""
 
         def unless_default(name: str) -> Any:
             value = getattr(self, name)
@@ -47,7 +47,7 @@ BUILT_IN = StockSettings(1000, 100, 100, 1)
 
 
 def stock_settings(section: Any) -> StockSettings:
-    """The section as Synapse parsed it; what is missing there or useless is as built in."""
+    """The section as Synapse parsed it, with defaults for missing or unusable values."""
     sleep_ms = _number(get(section, "sleep_duration_ms"), 0, BUILT_IN.sleep_ms)
     return StockSettings(
         sleep_ms=sleep_ms if get(section, "sleep_enabled", default=True) else 0.0,
@@ -62,7 +62,7 @@ def stock_settings(section: Any) -> StockSettings:
 
 
 def _number(value: Any, least: float, default: float) -> float:
-    # Synapse does not check its own section: a string there makes every batch of stock fail.
+    # Synapse does not check this section: a string there makes each batch of stock Synapse fail.
     if value is None or (isinstance(value, (int, float)) and least <= value < 2**31):
         return default if value is None else value
     logger.warning("Ignoring %r in the server's background_updates: using %s", value, default)

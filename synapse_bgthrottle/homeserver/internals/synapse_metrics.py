@@ -1,8 +1,7 @@
-"""Synapse's own metrics, read where they are kept: as its metrics endpoint shows them.
+"""Reads Synapse's own metrics from memory, with the values of its metrics endpoint.
 
-They are found by name, which has been the same in all versions, and read without `collect`, which
-makes a sample of each bucket: some thousand objects for the requests. What is not as known reads as
-None.
+They are found by name; the names are the same in all versions. `collect` is not used, because it
+makes an object for each bucket: thousands for the requests. None means unreadable.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,9 +11,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from synapse_bgthrottle.homeserver.internals.guard import call, get
 
-# Kinds of request that tell nothing of clients: long polls, whose answer waits on purpose for
-# something to happen, and looks at the server or at the updates themselves, which must not slow
-# these down.
+# Requests that say nothing about clients: long polls, which wait on purpose, and requests for the
+# status of the server or the updates. Those must not slow updates down.
 NOT_COUNTED = frozenset(
     {
         "EventStreamRestServlet",
@@ -34,31 +32,31 @@ _RESPONSES = "synapse_http_server_response_count"
 
 
 class ServerMetrics:
-    """Sums and counts since the start of this process, of all servers in it."""
+    """Sums and counts of all servers in this process, since its start."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self._by_name: Mapping[str, Any] = get(registry, "_names_to_collectors", default={})
 
     def pool_wait(self) -> tuple[float, float] | None:
-        """Seconds that transactions waited for a connection, and how many there were."""
+        """Seconds that transactions waited for a connection, and their number."""
         return self._sum_and_count(_POOL_WAIT)
 
     def ticks(self) -> tuple[float, float] | None:
-        """Seconds that turns of the reactor took, and how many; None where nobody measures."""
+        """Seconds of the reactor's turns, and their number; None: not measured."""
         ticks = self._sum_and_count(_TICK)
         return ticks if ticks is not None and ticks[1] else None
 
     def responses(self) -> dict[str, tuple[float, float]] | None:
-        """By servlet, but those that do not count: seconds that answers took, and how many."""
+        """By servlet that counts: seconds of its responses, and their number."""
         answer: dict[str, tuple[float, float]] | None = call(self._responses)
         return answer
 
     def answered(self) -> int:
-        """How many requests that count have been answered; 0 where nobody counts."""
+        """Number of answered requests that count; 0: not measured."""
         return int(call(self._answered) or 0)
 
     def unreadable(self) -> Iterator[tuple[str, str]]:
-        """The metrics that are not as known, each with what that costs."""
+        """The metrics that cannot be read, and what the module loses by that."""
         if self.pool_wait() is None:
             yield _POOL_WAIT, "the signal pool_wait is not observable"
         if self._sum_and_count(_TICK) is None:
@@ -80,8 +78,7 @@ class ServerMetrics:
         return answer
 
     def _responses(self) -> dict[str, tuple[float, float]]:
-        # The count is that of the counter beside the histogram: it is one number to read, where
-        # that of the histogram is the sum of fifteen.
+        # Take the count from the separate counter: the histogram's count is a sum of fifteen.
         seconds = _by_servlet(self._by_name[f"{_RESPONSE_TIME}_sum"], "_sum")
         counts = _by_servlet(self._by_name[f"{_RESPONSES}_total"], "_value")
         return {

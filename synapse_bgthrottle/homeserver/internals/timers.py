@@ -1,7 +1,7 @@
-"""Calls that are to come, and that come although the clock on the wall is set back.
+"""Timers that fire even if the wall clock is set back.
 
-Twisted's reactor goes by that clock (`time.time`). Set back by an hour, it makes an hour later all
-that it was to call: whoever calls `call_overdue` meanwhile has it called at once.
+Twisted's reactor uses that clock (`time.time`). If it is set back by an hour, all timers fire an
+hour late. `call_overdue` fires them at once.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,14 +9,14 @@ from typing import Protocol
 
 import attrs
 
-# Less does no harm, and clocks that are kept by NTP are set back by less.
+# A smaller step back does no harm, and NTP makes only smaller ones.
 OVERDUE_S = 1.0
 
 Process = Callable[[], Awaitable[None]]
 
 
 class DelayedCall(Protocol):
-    """Twisted's."""
+    """A call scheduled with Twisted."""
 
     def active(self) -> bool: ...
 
@@ -25,11 +25,11 @@ class DelayedCall(Protocol):
 
 @attrs.define(eq=False)
 class Timer:
-    """A call that is to come.
+    """A scheduled call.
 
     Attributes:
-        due_s: when it is (monotonic).
-        due_wall_s: and by the clock on the wall, as it was when this was made.
+        due_s: when it is due, monotonic.
+        due_wall_s: the same by the wall clock, as it was when the timer was made.
     """
 
     description: str
@@ -39,11 +39,11 @@ class Timer:
     call: DelayedCall | None = None
 
     def late_s(self, now_s: float, wall_s: float) -> float:
-        """How late the reactor calls it now; not counting what that clock was set back by."""
+        """How late the reactor calls it now, without the step back of the wall clock."""
         return max(min(now_s - self.due_s, wall_s - self.due_wall_s), 0.0)
 
     def active(self) -> bool:
-        """Whether it is still to come."""
+        """Whether it has not been called yet."""
         return self.call is not None and self.call.active()
 
     def cancel(self) -> None:
@@ -52,12 +52,12 @@ class Timer:
 
 
 class Timers:
-    """Those of one server.
+    """The timers of one server.
 
     Args:
-        delayed: has the process called in so many seconds, or raises; None: it cannot be told.
+        delayed: schedules a process in so many seconds, or raises; None: that is unknown.
         now_s: the monotonic clock.
-        wall_s: the clock on the wall.
+        wall_s: the wall clock.
     """
 
     def __init__(
@@ -72,24 +72,24 @@ class Timers:
         self._pending: list[Timer] = []
 
     def call_later(self, delay_s: float, description: str, process: Process) -> Timer | None:
-        """Have it called; whatever `delayed` raises is raised."""
+        """Schedule a call. Raises what `delayed` raises."""
         due_s, due_wall_s = self._now_s() + delay_s, self._wall_s() + delay_s
         timer = Timer(description, process, due_s, due_wall_s)
         self._pending.append(timer)
-        # Last: what fails before leaves no call that nobody knows of.
+        # Last, so that a failure above leaves no call that cannot be cancelled.
         timer.call = self._delayed(delay_s, description, process)
         return None if timer.call is None else timer
 
     def call_overdue(self) -> None:
-        """Have those called now that the clock on the wall, set back, keeps from being called.
+        """Call at once what is overdue because the wall clock was set back.
 
-        Not those that are late because the reactor is: it calls them next.
+        Timers that are late because the reactor is busy are left alone: they come next.
         """
         now_s, wall_s = self._now_s(), self._wall_s()
         self._pending = [timer for timer in self._pending if timer.active()]
         for timer in self._pending:
             if now_s - timer.due_s > OVERDUE_S and timer.due_wall_s > wall_s:
                 call = self._delayed(0, timer.description, timer.process)
-                if call is not None:  # from here on the one before must not come too
+                if call is not None:  # the earlier call must not come too
                     timer.cancel()
                     timer.call, timer.due_s, timer.due_wall_s = call, now_s, wall_s

@@ -1,1 +1,1 @@
-"""The Prometheus metrics. Imports `internals` and `core`."""
+"""The Prometheus metrics."""

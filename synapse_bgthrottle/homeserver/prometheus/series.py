@@ -1,7 +1,7 @@
-"""The series that one server shows on Synapse's metrics endpoint, made when first used.
+"""One server's series on Synapse's metrics endpoint, made at first use.
 
-A series outlives the object that shows it, because the client's registry keeps it. So what a server
-shows ends with the server: a process may have several, one after the other or beside each other.
+A registry keeps a series longer than the object that made it. So this module removes a server's
+series when the server ends: a process may have several servers, at once or one after another.
 """
 
 import weakref
@@ -14,16 +14,16 @@ from prometheus_client import REGISTRY, Gauge
 
 _Series = dict[tuple[Any, tuple[str, ...]], Any]
 
-# What is shown of each server, by its name. Not by whom: a server that shuts down must be freed.
+# By server name. No reference to the owner, so that a server that shuts down can be freed.
 _shown: dict[str, _Series] = {}
 
-# Of servers that are freed. That may be amid anything, also while the same thread holds the lock
-# without which nothing is removed: so it is only put down here, as this queue alone can be.
+# Series of freed servers. Python may free one at any moment, even while this thread holds the
+# registry's lock. So it is only noted here, in the one queue that is safe for that.
 _freed: SimpleQueue[tuple[str, _Series]] = SimpleQueue()
 
 
 class ServerSeries:
-    """By metric and labels; the label of the server, the first of each metric, is given here."""
+    """One server's series, by metric and labels. The first label, the server, is added here."""
 
     def __init__(self, server_name: str) -> None:
         self._server_name = server_name
@@ -32,39 +32,39 @@ class ServerSeries:
         weakref.finalize(self, _freed.put, freed).atexit = False
 
     def at(self, metric: Any, *labels: str) -> Any:
-        """The series with these labels, to be counted up, set or observed."""
+        """The series with these labels, to be increased, set or observed."""
         key = (metric, labels)
         series = self._series.get(key)
         if series is None:
             _forget_freed()
             before = _shown.get(self._server_name)
-            if before is not self._series:  # a server of this name was there, and has shut down
+            if before is not self._series:  # an earlier server of this name has shut down
                 _forget(self._server_name, before or {})
                 _shown[self._server_name] = self._series
             series = self._series[key] = metric.labels(self._server_name, *labels)
         return series
 
     def set(self, gauge: Gauge, value: float | None, *labels: str) -> None:
-        """Show this value; None: none."""
+        """Show this value; None: remove the series."""
         if value is None:
             self.drop_one(gauge, *labels)
         else:
             self.at(gauge, *labels).set(value)
 
     def drop_one(self, metric: Any, *labels: str) -> None:
-        """Show it no more, if it was shown."""
+        """Remove the series, if there is one."""
         if self._series.pop((metric, labels), None) is not None:
             _remove(metric, self._server_name, labels)
 
     def drop(self, metrics: frozenset[Gauge], database: str) -> None:
-        """Show none of these any more that has this database for its first label."""
+        """Remove all series of these metrics whose first label is this database."""
         for metric, labels in list(self._series):
             if labels[0] == database and metric in metrics:
                 self.drop_one(metric, *labels)
 
 
 class _Forgetting:
-    """A collector that shows nothing: before any is asked that shows something, it forgets."""
+    """A collector without metrics. It runs first and removes the series of freed servers."""
 
     def collect(self) -> Iterator[Any]:
         _forget_freed()
@@ -88,8 +88,9 @@ def _forget(server_name: str, series: _Series) -> None:
 
 
 def _remove(metric: Any, server_name: str, labels: tuple[str, ...]) -> None:
-    with suppress(KeyError):  # of old versions of the client: it is not there
+    with suppress(KeyError):  # in old versions of the client there may be none
         metric.remove(server_name, *labels)
 
 
-REGISTRY.register(_Forgetting())  # before the metrics, which are collected in that order
+# before the metrics, because collectors run in the order of registration
+REGISTRY.register(_Forgetting())

@@ -1,4 +1,4 @@
-"""What Synapse's metrics endpoint shows of signals; docs/metrics.md tells each metric."""
+"""The metrics of signals; docs/metrics.md explains each."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _ALL = frozenset(ALL)
 
 
 class SignalMetrics:
-    """Those of one server."""
+    """The signal metrics of one server."""
 
     def __init__(self, host: Homeserver, series: ServerSeries) -> None:
         self._host = host
@@ -31,12 +31,12 @@ class SignalMetrics:
         self._shown: dict[str, dict[str, tuple[Any, ...]]] = {}
 
     def observed(self, database: str, signal_set: SignalSet, *, one_shot: bool) -> None:
-        """A sample has been taken: cheap for the signals that it does not tell of, which are most.
+        """A sample was taken. This is cheap for the signals that it did not change, which are most.
 
         Args:
-            database: name of that which has this signal set.
-            signal set: that has the sample.
-            one_shot: whether its update is one.
+            database: name of the database.
+            signal_set: its signals.
+            one_shot: whether its update is a one-shot.
         """
         now_s = self._host.now_s()
         epoch_s = self._host.wall_s() - now_s
@@ -52,7 +52,7 @@ class SignalMetrics:
                 before[signal] = shown
 
     def forget(self, database: str) -> None:
-        """Show none of this database's."""
+        """Remove all series of this database."""
         self._shown.pop(database, None)
         self._series.drop(_ALL, database)
 
@@ -68,7 +68,7 @@ class SignalMetrics:
         is_seen = level.value is not None
         if level.problem or (read_at is not None and (is_seen or level.is_configured)):
             self._series.set(READABLE, is_seen and not level.problem, *labels)
-        else:  # a look that failed said 0, which may be of a signal that is never seen here
+        else:  # a failed read showed 0, but the signal may not be observable here at all
             self._series.drop_one(READABLE, *labels)
         if is_seen and read_at is not None:
             self._series.set(READ_AT, read_at, *labels)

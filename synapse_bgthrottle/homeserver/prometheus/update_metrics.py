@@ -1,9 +1,8 @@
-"""What Synapse's metrics endpoint shows of background updates; docs/metrics.md tells each metric.
+"""The metrics of background updates; docs/metrics.md explains each.
 
-Values are set where things happen, and nothing is kept here that a scrape, which comes from a
-thread of its own, would have to ask. Counters have no label for the update, because a counter that
-ends with its update loses what came after the last scrape; gauges have it, and are dropped when
-their update ends.
+Values are set when they change, because a scrape runs in another thread and must not read the
+module's state. Counters have no label for the update: when an update ends, its counter would lose
+what came after the last scrape. Gauges have one, and are removed when their update ends.
 """
 
 import functools
@@ -34,10 +33,10 @@ _DATABASE = ("server_name", "database_name")
 _UPDATE = (*_DATABASE, "update_name")
 _REASON = (*_DATABASE, "reason")
 
-# A batch has 100 ms by default, an index build may have hours.
+# A batch takes 100 ms by default, an index build may take hours.
 _BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
-# For as long as the process lives.
+# These last as long as the process.
 ITEMS = Counter(f"{_P}items_total", "Items that batches did, as Synapse counts them", _DATABASE)
 BATCH = Histogram(
     f"{_P}batch_duration_seconds", "How long batches took", _DATABASE, buckets=_BUCKETS_S
@@ -48,7 +47,7 @@ RESTARTS = Counter(
     f"{_P}restarts_total", "Times that the module started updates that stood still", _DATABASE
 )
 
-# Of a database.
+# For each database.
 PENDING = Gauge(f"{_P}pending_updates", "Updates in the queue", _DATABASE)
 UNKNOWN = Gauge(f"{_P}unknown_updates", "Of those, what the server does not know", _DATABASE)
 ABORTED = Gauge(f"{_P}aborted", "1 if Synapse gave up after five failures", _DATABASE)
@@ -58,7 +57,7 @@ PAUSE_END = Gauge(f"{_P}pause_end_timestamp_seconds", "When the pause ends", _DA
 HELD = Gauge(f"{_P}held", "1 for the cause that holds updates now", _REASON)
 WINDOW_OPEN = Gauge(f"{_P}window_open", "1 while the current update's windows are open", _DATABASE)
 
-# Of the current update.
+# For the current update.
 CURRENT = Gauge(f"{_P}current_update", "1 for the current update", (*_UPDATE, "one_shot"))
 STARTED = Gauge(f"{_P}update_start_timestamp_seconds", "When it was first run", _UPDATE)
 PROGRESS = Gauge(f"{_P}progress_ratio", "The share that is done", _UPDATE)
@@ -87,17 +86,17 @@ def _harmless(
     def guarded(self: "Metrics", /, *arguments: Arguments.args, **named: Arguments.kwargs) -> None:
         try:
             method(self, *arguments, **named)
-        except Exception as error:  # nothing here waits, so there is nothing to be cancelled
+        except Exception as error:  # nothing here waits, so nothing is cancelled
             self.on_internal_error("with its metrics", error)
 
     return guarded
 
 
 class Metrics:
-    """The metrics of one server; nothing that is called here raises.
+    """The metrics of one server. Its methods do not raise.
 
     Attributes:
-        on_internal_error: told instead.
+        on_internal_error: receives their errors.
     """
 
     def __init__(
@@ -118,12 +117,12 @@ class Metrics:
 
     @_harmless
     def begin(self, database: str, update_name: str) -> None:
-        """An iteration of this update begins: cheap where it is the same as before."""
+        """An iteration of this update begins. This is cheap if the update is the same as before."""
         if self._current.get(database) == update_name:
             return
         self._series.drop(_OF_UPDATE, database)
         for metric in (ITEMS, BATCH, FAILURES, RESTARTS):
-            self._series.at(metric, database)  # a counter that starts at 0 shows its first step
+            self._series.at(metric, database)  # a counter must start at 0 to show its first step
         self._series.set(ABORTED, 0, database)
         self._series.set(STOPPED, 0, database)
         self._hold(database, None)
@@ -135,7 +134,7 @@ class Metrics:
 
     @_harmless
     def decided(self, database: str, update_name: str, decision: Decision) -> None:
-        """This was decided: cheap, because it is mostly what was decided before."""
+        """A decision was made. This is cheap, because it is mostly the same as before."""
         update = self._throttle.updates[database, update_name]
         target_ms, is_open = update.limits.target_duration_ms, update.holds.is_window_open
         duty_ratio, cause = update.pace.duty_ratio, decision.cause
@@ -155,12 +154,12 @@ class Metrics:
 
     @_harmless
     def waited(self, database: str, cause: Cause, wait_s: float) -> None:
-        """An iteration waited this long for this cause."""
+        """An iteration waited `wait_s` for this cause."""
         self._series.at(WAIT, database, cause.value).inc(max(wait_s, 0))
 
     @_harmless
     def batch_ended(self, database: str, update_name: str, items: int | None, failed: bool) -> None:
-        """A batch has ended, and the throttle knows of it."""
+        """A batch has ended. Call it after the throttle's `finish`."""
         took_s = self._throttle.updates[database, update_name].totals.last_batch_s
         self._series.at(BATCH, database).observe(took_s or 0.0)
         self._series.at(ITEMS, database).inc(max(items or 0, 0))
@@ -171,24 +170,24 @@ class Metrics:
 
     @_harmless
     def observed(self, database: str | None) -> None:
-        """A sample of this database, or (None) of what all have in common, has been taken."""
+        """A sample was taken, of this database or (None) of all."""
         for name, state in self._throttle.databases.items():
             if database not in (None, name) or not state.is_open:
                 continue
             update = self._throttle.updates[name, state.update_name]
             if update.decision is None or update.decision.cause.is_unmeasured:
-                continue  # what was seen last would be shown for months
+                continue  # otherwise outdated values would be shown for months
             self._of_signals.observed(name, state.signal_set, one_shot=update.one_shot)
 
     @_harmless
     def stands(self, database: str, unattended: bool) -> None:
-        """The queue was read: whether it has updates, and Synapse never began to work on them."""
+        """The queue was read. `unattended`: it has updates, but Synapse never began on them."""
         self._series.set(STOPPED, unattended, database)
         self._series.at(RESTARTS, database)
 
     @_harmless
     def restarted(self, database: str) -> None:
-        """The module has started its updates again."""
+        """The module has restarted the updates."""
         self._series.at(RESTARTS, database).inc()
 
     @_harmless
@@ -199,7 +198,7 @@ class Metrics:
         progress: Progress | None,
         left: TimeLeft,
     ) -> None:
-        """The queue was read; the rest is of the update under way there."""
+        """The queue was read. `progress` and `left` are of the current update."""
         name, wall_s = database.name, self._host.wall_s()
         names = {row.name for row in rows}
         known, aborted = database.known_updates(), database.has_aborted
@@ -227,7 +226,7 @@ class Metrics:
             self._series.set(ETA, left.expected_s, name, state.update_name)
 
     def _stop(self, database: str) -> None:
-        """Nothing goes on there."""
+        """No update is in progress there."""
         self._current.pop(database, None)
         self._decided.pop(database, None)
         self._hold(database, None)

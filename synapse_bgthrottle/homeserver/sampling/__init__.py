@@ -1,1 +1,1 @@
-"""Timers and queries that produce samples. Imports `internals` and `core`."""
+"""Timers and queries that produce samples."""

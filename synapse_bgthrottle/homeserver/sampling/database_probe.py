@@ -1,4 +1,4 @@
-"""Whether a database answers: asked just before a batch, never twice at a time."""
+"""Checks just before a batch whether the database answers, with one query at a time."""
 
 import math
 
@@ -9,26 +9,26 @@ from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, ServerEn
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 
-# A batch that ended well this long ago, or an answer, is proof enough that the database is there.
+# A successful batch or an answer proves for this long that the database is there.
 PROOF_LASTS_S = 0.25
 
 _LONGEST_WAIT_S = 1.0
 
-# While updates are disabled nobody reads an answer.
+# An answer this old is not used: while updates are disabled, nobody reads answers.
 ANSWER_LASTS_S = 5.0
 
-# Between two questions to a database that did not answer the first: doubled up to the longest.
+# Wait between two queries to a database that does not answer: it doubles up to the longest.
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 2.5
 
 
 class DatabaseProbe:
-    """Watches one database.
+    """Checks one database.
 
     Attributes:
-        silent_since_s: since when (monotonic) it gives no usable answer; None: it answers.
-        took_s: how long it took for the last question that it has answered, or takes for this one.
-        complaint: what it says instead.
+        silent_since_s: since when it gives no usable answer, monotonic; None: it answers.
+        took_s: duration of the last answered query, or of the present one so far.
+        complaint: its error, or why there is no answer.
     """
 
     def __init__(
@@ -48,30 +48,30 @@ class DatabaseProbe:
         self._needs_room = False
 
     def is_due(self, now_s: float) -> bool:
-        """Whether nothing recent shows that the database answers, or a late answer is there."""
+        """Whether nothing recent proves that the database answers, or a late answer has come."""
         return now_s >= self._next_s or (self._call is not None and self._call.has_ended)
 
     def answered(self, now_s: float) -> None:
-        """The database has just done what it was asked to."""
+        """The database has just answered or ended a batch."""
         self.silent_since_s, self.complaint = None, ""
         self._next_s = now_s + PROOF_LASTS_S
         self._retry_s = FIRST_RETRY_S
         self._needs_room = self._is_blind = False
 
     def failed(self, now_s: float, needs_room: bool = False) -> None:
-        """Something has just failed, perhaps for want of the database: ask before going on.
+        """A batch has just failed, perhaps because of the database: query it before the next one.
 
-        If that was for want of `needs_room` on its disk, it has to show that there is some.
+        With `needs_room`, its disk was full, so it must prove that there is space.
         """
         self._next_s = now_s
         self._needs_room = needs_room
         self._is_blind = False
 
     async def has_asked(self) -> bool:
-        """Ask if that is due, which takes time; False: there was nothing to ask.
+        """Query the database if that is due, which takes time; False: not due.
 
-        Where an error of ours is in the way, the database is taken to answer until a batch ends: to
-        take it for silent would hold updates for good.
+        After an error of the module, the database counts as answering until a batch ends. Otherwise
+        updates would be held forever.
         """
         if self._is_blind:
             return False
@@ -87,7 +87,7 @@ class DatabaseProbe:
         return True
 
     async def check(self) -> None:
-        """Ask, and wait for the answer for a second; one that comes later is read the next time."""
+        """Query the database, and wait a second for the answer. The next call reads a later one."""
         asked_s = self._host.now_s()
         self._next_s = asked_s + self._retry_s
         complaint = await self._complaint(asked_s)
@@ -100,10 +100,10 @@ class DatabaseProbe:
     async def _complaint(self, asked_s: float) -> str | None:
         call = self._call
         if call is None or (call.has_ended and asked_s - self._answered_s > ANSWER_LASTS_S):
-            # It outlives the updater's process, which ends when updates are disabled.
+            # The query outlives the updater's process, which ends when updates are disabled.
             try:
                 call = self._call = Call(self._host, "bgthrottle_probe", self._ask)
-            except ServerEndsError:  # or there are no timers: the answer has no time limit then
+            except ServerEndsError:  # or there are no timers; then the answer has no time limit
                 self._asked_s = asked_s
                 return await self._ask()
             self._asked_s = asked_s
@@ -113,14 +113,14 @@ class DatabaseProbe:
             return "no answer within a second"
         finally:
             if call.has_ended:
-                self._call = None  # none is left, or it would be due for ever
+                self._call = None  # or a late answer would make the next query due forever
 
     async def _ask(self) -> str | None:
         try:
             return await self._database.probe(self._needs_room)
         except CancelledError:
             raise
-        except Exception as error:  # the database is not usable now, or our question is wrong
+        except Exception as error:  # the database cannot be used now, or our query is wrong
             if is_from_database(error):
                 return complaint_of(error)
             self._on_internal_error("asking the database", error)

@@ -1,7 +1,7 @@
-"""What PostgreSQL is asked at each look: statements of a few ms, which wait for nothing.
+"""The queries to PostgreSQL for each sample: they take a few ms and wait for no lock.
 
-One statement asks for all parts. A server that is no plain PostgreSQL, or a pooler before it, may
-refuse some of them, with whatever error: each part is whole by itself, so that it can be left out.
+One statement has all parts. A server that is not plain PostgreSQL, or a pooler, may refuse some
+parts with any error. Each part is complete in itself, so that it can be left out.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ import attrs
 
 LONGEST_STATEMENT_MS = 250
 
-# In a trip of its own: before PostgreSQL 13 a time limit did not hold for what came with it.
+# Sent separately: before PostgreSQL 13 a time limit did not apply to statements sent with it.
 LIMIT_TIME = (
     f"SET LOCAL statement_timeout = {LONGEST_STATEMENT_MS};"
     f" SET LOCAL lock_timeout = {LONGEST_STATEMENT_MS}"
 )
-# What is refused ends the transaction, but for what comes after this.
+# A refused statement would end the transaction; the savepoint prevents that.
 MAY_BE_REFUSED = "SAVEPOINT bgthrottle_sample"
 WAS_REFUSED = "ROLLBACK TO SAVEPOINT bgthrottle_sample"
 
@@ -25,10 +25,10 @@ class Part:
     """One column of the answer.
 
     Attributes:
-        name: the column's.
-        sql: what it is.
-        use: the signal that needs it, or what else does, in words.
-        needs_sessions: whether it reads what sessions do.
+        name: name of the column.
+        sql: its expression.
+        use: the signal that needs it, or a description of another use.
+        needs_sessions: whether it reads `sessions`.
     """
 
     name: str
@@ -45,9 +45,9 @@ WITH asked AS (
             FROM unnest(CAST(? AS text[])) AS name) AS tables
 )"""
 
-# Of the functions behind the views: with the views themselves, planning their joins takes 2 ms.
-# Of another role's session little more than its user is visible without the privilege. PostgreSQL's
-# own processes, such as an autovacuum, have no user.
+# Calls the functions behind the views, because to plan the views' joins takes 2 ms. Without the
+# privilege, little more than the user of another role's session is visible. PostgreSQL's own
+# processes, such as an autovacuum, have no user.
 _SESSIONS = """, sessions AS (
     SELECT pid, usesysid, state, xact_start, query_start, wait_event_type,
         backend_type IS NULL AS is_hidden
@@ -62,14 +62,13 @@ _OLDEST = """
     (SELECT coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM sessions)"""
 _HIDES = "(SELECT coalesce(bool_or(is_hidden), FALSE) FROM sessions)"
 
-# Since when a session waits. That is known since PostgreSQL 14; before, the column is missing.
+# Start of a session's wait. Known since PostgreSQL 14; before, the column is missing.
 _WAITS_SINCE = """
             (SELECT min(CAST(to_jsonb(locks) ->> 'waitstart' AS timestamptz))
              FROM pg_lock_status() AS locks WHERE locks.pid = waiting.pid AND NOT granted)"""
 
-# `pg_blocking_pids` takes a lock that all of the server needs: it is asked only about sessions that
-# wait, and while a batch runs. Where it is not known since when they do, since when their statement
-# runs is taken for it.
+# `pg_blocking_pids` takes a lock that the whole server needs. So it is called only for waiting
+# sessions, and only during a batch. If the start of the wait is unknown, the statement's counts.
 _BLOCKED = f"""
     (SELECT count(DISTINCT waiting.pid)
      FROM sessions AS waiting, LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocking (pid)
@@ -79,18 +78,17 @@ _BLOCKED = f"""
         AND clock_timestamp() - interval '100 ms' > coalesce({_WAITS_SINCE},
             waiting.query_start))"""
 
-# Which of the tables it is on. Without the privilege there is a row, but without a table.
+# Which of the tables is being vacuumed. Without the privilege the row has no table.
 _VACUUM = """
     (SELECT coalesce(
         min(CAST(CAST(relid AS regclass) AS text)) FILTER (WHERE relid = ANY (tables)),
         CASE WHEN bool_or(relid IS NULL) THEN NULL ELSE '' END)
      FROM pg_stat_get_progress_info('VACUUM') WHERE datid = database)"""
 
-# Without the privilege there is a row, but without a state. A replica that has caught up has no
-# lag, and one that takes its first copy is nobody's to wait for. PostgreSQL tells the lag as of the
-# replica's last reply, and log that arrives is replied to at once: so also, of each replica that
-# has not yet replied to all that it was sent, up to where it has. What receives the log and does
-# not replay it, or takes part of it (a logical slot), may well reply every ten seconds only.
+# Without the privilege a row has no state. A replica that has caught up has no lag, and nobody
+# waits for one in its first copy. The lag is as of the replica's last reply, and a replica replies
+# at once to log that arrives. So the position of each replica that owes a reply is read, too. A
+# receiver that does not replay the log, or only a part (logical slot), may reply only every 10 s.
 _LAG = """
     (SELECT CASE WHEN pg_is_in_recovery() THEN NULL WHEN count(*) = 0 THEN 0
         WHEN bool_or(state IS NULL) THEN NULL
@@ -109,10 +107,10 @@ _KEPT_LOG = """
     CASE WHEN NOT pg_is_in_recovery() THEN coalesce(
         (SELECT max(pg_current_wal_lsn() - restart_lsn) FROM pg_get_replication_slots()), 0) END"""
 
-# Tuples are counted in one phase only: where none is done yet, it may be another. The row is taken
-# first: the view's long expressions would be made anew for each use. Others may build indexes too:
-# the update's is on one of its tables; where none is known, one that began with the batch comes
-# first. The keys of the module's own tables are built with these: in no table that others see.
+# Tuples are counted in one phase only, so zero may belong to another phase. The subquery avoids
+# that the view's long expressions are computed for each use. Other index builds may run: the
+# update's is on one of its tables; if none is known, one that began with the batch comes first. The
+# module's own tables do not count.
 _INDEX_BUILD = """
     (SELECT ARRAY[phase, CAST(CASE
         WHEN left(phase, 7) = 'waiting' THEN NULL
@@ -129,7 +127,7 @@ _INDEX_BUILD = """
                 AND query_start >= clock_timestamp() - batch_age - interval '100 ms') DESC
         LIMIT 1) AS build)"""
 
-# In the order of the columns. The progress of index builds is known since PostgreSQL 12.
+# In the order of the columns. PostgreSQL has the progress of index builds since version 12.
 PARTS = (
     Part("transactions", _TRANSACTIONS, "how busy clients are"),
     Part("active", _ACTIVE, "foreground_backends", needs_sessions=True),
@@ -146,17 +144,17 @@ PARTS = (
 
 
 def statement(parts: Sequence[Part]) -> str:
-    """What asks for these. Parameters: the age of the batch in s, or NULL; names of its tables."""
+    """The statement for these parts. Parameters: age of the batch in s or NULL; its tables."""
     sessions = _SESSIONS if any(part.needs_sessions for part in parts) else ""
     columns = ", ".join(f"{part.sql} AS {part.name}" for part in parts)
     return f"{_ASKED}{sessions} SELECT {columns} FROM asked"
 
 
-# The batch is in one of this process's transactions that began since, or in none. So it waits if
-# all of them do; those of less than a second that do not are mostly of requests, or of our looks at
-# a locked queue, which are ended after 250 ms. Its first one begins as soon as itself, and its age
-# was told a moment ago. Where it is not known since when a session waits, no more is told than the
-# time since the last look.
+# The batch is in one of this process's transactions that began after it, or in none. So it waits if
+# all of them do. Transactions younger than a second do not count: most belong to requests, or to
+# our queries of a locked queue, which end after 250 ms. The batch's first transaction begins with
+# the batch, whose age was measured a moment ago. If the start of the wait is unknown, at most the
+# time since the last sample counts.
 LOCK_WAIT = f"""
 SELECT CASE WHEN bool_and(coalesce(wait_event_type = 'Lock', FALSE))
     THEN extract(epoch FROM max(clock_timestamp() - coalesce({_WAITS_SINCE},

@@ -1,7 +1,7 @@
-"""One look at a database: a short transaction that ends by itself.
+"""Takes one sample of a database, in a short transaction with a time limit.
 
-What other roles do is visible only with `pg_monitor`, or `pg_read_all_stats`. Without, what is told
-of sessions is of the visible ones, and that there are others; the rest reads as None.
+Other roles' sessions are visible only with `pg_monitor` or `pg_read_all_stats`. Without it, counts
+include only visible sessions, with a note that others exist. Other values are None.
 """
 
 import math
@@ -23,19 +23,19 @@ from synapse_bgthrottle.homeserver.sampling.database_queries import (
     statement,
 )
 
-# Each try of what is refused is a line in the server's log.
+# Each try of a refused query is a line in the server's log.
 TRY_AGAIN_S = 3600.0
-# All at once was refused, but no part by itself: for so long each is asked for by itself.
+# If the parts are refused together, but not one by one, they are queried one by one for this time.
 TOGETHER_AGAIN_S = 600.0
 
-# Asked of a batch that has been running for this long; planning it takes 2 ms.
+# Planning the query takes 2 ms, so it is only for batches that have run this long.
 _LONG_BATCH_S = 0.5
 
-# SQLSTATEs that are of the moment: the connection, a conflict, no resources, a timeout or a
-# shutdown, an error of the disk; a lock. Whatever else is said, the question is refused.
+# SQLSTATEs of passing errors: connection, conflict, resources, time-out, shutdown, disk, lock. With
+# any other code the query counts as refused.
 _OF_THE_MOMENT = ("08", "40", "53", "57", "58", "55P03")
 
-# Where that cannot be told, the sessions that are seen are the least that there are.
+# If this part is refused, the counts of sessions are lower bounds.
 _HIDES = next(part.use for part in PARTS if part.name == "hides")
 _LOCK_WAIT = Part("lock_wait", LOCK_WAIT, "whether a batch waits for a lock")
 
@@ -49,12 +49,12 @@ class _Answer:
 
 
 class _Questions:
-    """Asks for all parts at once that the server does not refuse, and remembers those that it does.
+    """Queries all parts at once that the server does not refuse, and remembers the refused ones.
 
-    A part that is refused takes the whole statement along. Then each part is tried by itself, once.
+    One refused part makes the whole statement fail. Then each part is tried alone, once.
 
     Attributes:
-        refused: by what needs it, why the server refuses it.
+        refused: the server's reason, by what needs the part.
     """
 
     def __init__(self, now_s: Callable[[], float]) -> None:
@@ -68,10 +68,10 @@ class _Questions:
         return {part.use: complaint for part, complaint in self._complaints.items()}
 
     def answers(self, txn: Any, parameters: Sequence[Any]) -> dict[str, Any]:
-        """By column, what was answered.
+        """The answers by column.
 
         Raises:
-            Exception: the question is not refused, but there is no answer.
+            Exception: there is no answer, although the query is not refused.
         """
         now_s = self._now_s()
         together = [part for part in PARTS if part not in self._complaints]
@@ -88,11 +88,11 @@ class _Questions:
             apart += together
         for part in apart:
             if self._is_refused(txn, part, parameters, answers):
-                self._apart_until_s = -math.inf  # the culprit: the others are well together
+                self._apart_until_s = -math.inf  # this part was the cause; the others work together
         return answers
 
     def lock_wait_s(self, txn: Any, parameters: Sequence[Any]) -> Any:
-        """What that question answers, after the others; None: it is refused."""
+        """The answer to that query; None: it is refused."""
         if _LOCK_WAIT in self._complaints and not self._is_due(_LOCK_WAIT, self._now_s()):
             return None
         answers: dict[str, Any] = {}
@@ -105,8 +105,8 @@ class _Questions:
     def _begin(self, txn: Any) -> None:
         try:
             txn.execute(f"{LIMIT_TIME}; {MAY_BE_REFUSED}")
-        except Exception as error:  # raised again
-            if _is_refusal(error):  # nothing can be asked that ends by itself
+        except Exception as error:  # raised again below
+            if _is_refusal(error):  # without a time limit nothing can be queried
                 for part in PARTS:
                     self._refuse(part, _complaint_of(error))
             raise
@@ -129,7 +129,7 @@ class _Questions:
     def _complaint(
         self, txn: Any, parts: list[Part], parameters: Sequence[Any], answers: dict[str, Any]
     ) -> str:
-        """Why these are refused; empty: they are answered."""
+        """Why these are refused; empty: they are not."""
         if not parts:
             return ""
         sql = LOCK_WAIT if parts == [_LOCK_WAIT] else statement(parts)
@@ -146,10 +146,10 @@ class _Questions:
 
 
 class DatabaseSampler:
-    """Asks one database how it is; remembers what it does not understand.
+    """Takes samples of one database, and remembers what it refuses.
 
     Attributes:
-        is_asked: whether the database has the question, and has not answered it yet.
+        is_asked: whether the database has the query and has not answered yet.
     """
 
     def __init__(self, database: Database, now_s: Callable[[], float]) -> None:
@@ -157,19 +157,19 @@ class DatabaseSampler:
         self._now_s = now_s
         self._questions = _Questions(now_s)
         self.is_asked = False
-        # Of replicas that owed a reply at the last look: since when they are seen to owe that one.
+        # For replicas that owed a reply at the last sample: since when they have owed it.
         self._owed_since_s: dict[str, float] = {}
 
     async def ask(
         self, update_name: str | None, batch_age_s: Callable[[], float | None]
     ) -> DatabaseSample:
-        """Look, on behalf of this update; None: of none, its queue is empty or held.
+        """Take a sample for this update; None: the queue is empty or held.
 
-        `batch_age_s` answers for how long a batch of ours has been running, None where none is. It
-        is called in the database's thread, at the time of the statement.
+        `batch_age_s` returns how long our batch has been running, None without one. It is called in
+        the database thread, just before the statement.
 
         Raises:
-            Exception: whatever a lost connection makes of it.
+            Exception: the connection was lost.
         """
         tables = None if update_name is None else self._database.tables_of(update_name)
         asked_s = self._now_s()
@@ -205,7 +205,7 @@ class DatabaseSampler:
     def _asked(
         self, txn: Any, batch_age_s: Callable[[], float | None], tables: list[str] | None
     ) -> _Answer:
-        # In a database thread, which has a connection.
+        # In a database thread that has a connection.
         self.is_asked = True
         try:
             return self._look(txn, batch_age_s, tables)
@@ -215,8 +215,8 @@ class DatabaseSampler:
     def _replica_lag_s(
         self, lag_s: float | None, owing: Sequence[str], now_s: float
     ) -> float | None:
-        # By this clock: the time of a reply is by the replica's. One that hangs since is behind by
-        # at least so long; one that keeps up owes another reply, if any, at the next look.
+        # Measured by this process's clock, because a reply has the replica's time. A replica that
+        # hangs is behind by at least this time. One that keeps up owes another reply next time.
         self._owed_since_s = {reply: self._owed_since_s.get(reply, now_s) for reply in owing}
         if lag_s is None:
             return None
@@ -225,16 +225,16 @@ class DatabaseSampler:
     def _look(
         self, txn: Any, batch_age_s: Callable[[], float | None], tables: list[str] | None
     ) -> _Answer:
-        # Errors are caught here, as with the probe: Synapse would try again.
+        # Catch errors here, as in the probe: Synapse would try again.
         started_s = self._now_s()
         age_s = batch_age_s()
         try:
             columns = self._columns(txn, age_s, tables)
-        except Exception as error:  # in a database thread: nothing to be cancelled here
+        except Exception as error:  # in a database thread, where nothing is cancelled
             return _Answer(started_s, self._now_s(), problem=complaint_of(error))
         ended_s = self._now_s()
         if columns and age_s is not None:
-            if columns.get("active"):  # our own is none of the foreground's
+            if columns.get("active"):  # leave out our own session
                 columns["active"] -= 1
             columns["lock_wait"] = self._lock_wait_s(txn, age_s)
         return _Answer(started_s, ended_s, columns)
@@ -253,7 +253,7 @@ class DatabaseSampler:
         try:
             pids = self._database.session_pids()
             return self._questions.lock_wait_s(txn, (pids, batch_age_s)) if pids else None
-        except Exception:  # in a database thread; what cannot be told counts as work
+        except Exception:  # in a database thread; without an answer the time counts as work
             return None
 
 

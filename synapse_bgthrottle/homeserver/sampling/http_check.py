@@ -1,8 +1,8 @@
-"""The operator's HTTP check: the status of an answer, and nothing else of it.
+"""The administrator's HTTP check: it only reads the status of the answer.
 
-No HTTP client is used: those read the body, follow redirects and keep connections. What an endpoint
-sends, or does not send, must cost this server nothing. So some KiB of its answer are read at most,
-and the connection is closed after two seconds, whatever the endpoint does.
+An HTTP client would read the body, follow redirects and keep connections. But the endpoint must
+cost this server nothing, whatever it sends. So at most some KiB are read, and the connection is
+closed after two seconds.
 """
 
 import re
@@ -13,29 +13,29 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-# For connecting, the request and the answer together. Only a name server may take longer.
+# For connecting, request and answer together. Only name resolution may take longer.
 LONGEST_S = 2.0
-# Of the answer, its body included.
+# Of the answer, with its body.
 MOST_BYTES = 16 * 1024
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: .*)?")
 _BEGINNING = b"HTTP/1."
-# Answers before the answer, whole: not 101, which is one itself.
+# Complete interim answers (1xx), except 101, which is final.
 _INTERIM = re.compile(rb"(?:HTTP/1\.[01] 1(?!01)[0-9]{2}[ \r\n].*?\r?\n\r?\n)*", re.DOTALL)
-# A close drops what is not yet sent or read: nothing of the connection stays in the kernel either.
+# On close, drop all unsent and unread data, so that the kernel keeps nothing of the connection.
 _ABORT = struct.pack("ii", 1, 0)
 
 
 class NoStatusError(Exception):
-    """What was connected to does not answer as an HTTP server does."""
+    """The endpoint does not answer as an HTTP server does."""
 
 
 class HttpCheck:
-    """Asks one address for its status.
+    """Requests the status of one URL.
 
     Args:
-        url: of http or https, with a host and without a user.
-        now_s: a clock that only goes forward.
+        url: http or https, with a host and without a user.
+        now_s: the monotonic clock.
     """
 
     def __init__(self, url: str, now_s: Callable[[], float]) -> None:
@@ -52,12 +52,12 @@ class HttpCheck:
         self._context: ssl.SSLContext | None = None
 
     def status(self) -> int:
-        """The status of the answer, also where that is a redirect. Blocks: for use in a thread.
+        """The status of the answer, even of a redirect. It blocks, so call it in a thread.
 
         Raises:
             TimeoutError: there was no status in time.
-            NoStatusError: what answers is no HTTP server.
-            OSError: there is no connection, or it was lost.
+            NoStatusError: the endpoint is no HTTP server.
+            OSError: the connection failed, or was lost.
         """
         deadline_s = self._now_s() + LONGEST_S
         try:
@@ -79,7 +79,7 @@ class HttpCheck:
                 connection.connect(address)
                 connection.settimeout(self._left_s(deadline_s))
                 return self._secured(connection)
-            except OSError as raised:  # its other addresses may answer
+            except OSError as raised:  # another address may answer
                 connection.close()
                 error = raised
         raise error
@@ -112,8 +112,8 @@ class HttpCheck:
         raise NoStatusError(f"no status in {MOST_BYTES} bytes")
 
     def _read_rest(self, connection: socket.socket, deadline_s: float, left: int) -> None:
-        # Many an endpoint logs an error where its client hangs up amid the answer.
-        with suppress(OSError):  # the time is over, or the connection: there is an answer
+        # Many endpoints log an error if the client closes the connection during the answer.
+        with suppress(OSError):  # the status is known, so an error here does not matter
             while left > 0:
                 connection.settimeout(self._left_s(deadline_s))
                 received = connection.recv(4096)
@@ -126,7 +126,7 @@ def status_in(head: bytes) -> int | None:
     """The status in the beginning of an answer; None: more of it is needed.
 
     Raises:
-        NoStatusError: it is no answer of HTTP.
+        NoStatusError: it is not HTTP.
     """
     interim = _INTERIM.match(head)
     line, end, _ = head[interim.end() if interim is not None else 0 :].partition(b"\n")

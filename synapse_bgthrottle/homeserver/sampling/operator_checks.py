@@ -1,4 +1,4 @@
-"""What is looked at outside the database's own views: the disk, and the operator's own checks."""
+"""Checks that need no view of the database: free disk space, and the administrator's checks."""
 
 import logging
 import os
@@ -20,20 +20,20 @@ from synapse_bgthrottle.homeserver.sampling.sql_check import first_value
 
 logger = logging.getLogger(__name__)
 
-# A database that is silent must not keep the disks of the others from being looked at.
+# A silent database must not keep the other databases' disks from being checked.
 _LONGEST_QUESTION_S = 2.0
 
 Check = Callable[[], Awaitable[CheckSample | None]]
 
-# Where the server's files are, where the role may know it, and whether we are on its machine: by a
-# socket, or with one address at both ends. So a pooler in between is no disguise.
+# The data directory, if the role may read it, and whether the server is on this machine: connected
+# by a socket, or with the same address at both ends. So a pooler in between is noticed.
 _POSTGRES_FOLDER = """
 SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
     inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr()"""
 
 
 class Checks:
-    """What is to be checked, by these settings."""
+    """The checks that these settings require."""
 
     def __init__(self, host: Homeserver, settings: SignalSettings) -> None:
         self._host = host
@@ -44,7 +44,7 @@ class Checks:
         self._folders: dict[str, str | None] = {}
 
     def by_signal(self) -> dict[str, Check]:
-        """The checks, by the name of the signal that each is for."""
+        """The checks by signal name."""
         settings = self._settings
         checks: dict[str, Check] = {"disk_free": self._disk_free}
         if settings.pause_file is not None:
@@ -72,7 +72,7 @@ class Checks:
                     )
                 except CancelledError:
                     raise
-                except Exception as error:  # asked again the next time
+                except Exception as error:  # tried again the next time
                     logger.debug("Where %s is kept is not known: %s", name, complaint_of(error))
         return [folder for folder in self._folders.values() if folder is not None]
 
@@ -106,7 +106,7 @@ class Checks:
 
 
 def folder_of(txn: Any) -> str | None:
-    """The folder of the database's files, if it is on this machine and may be known."""
+    """The folder of the database's files, if it is on this machine and may be read."""
     if engine_of(txn) == "Sqlite3Engine":
         txn.execute("PRAGMA database_list")
         files = [file for _, name, file in txn.fetchall() if name == "main"]

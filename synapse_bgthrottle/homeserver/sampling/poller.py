@@ -1,4 +1,4 @@
-"""One question that is asked again and again, as long as somebody wants its answers."""
+"""Repeats one query as long as somebody wants its answers."""
 
 import math
 from collections.abc import Awaitable, Callable
@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Question(Generic[T]):
-    """What is asked, and how often.
+    """What to query, and how often.
 
     Attributes:
-        description: the name of the process that asks.
+        description: name of the process for the query.
         period_s: how often.
-        patience_s: after this time without an answer there is a problem, again each period.
-        ask: the question; an answer of None is that there is nothing to tell.
-        answer_of: what a problem, in words, is as an answer.
+        patience_s: without an answer after this time, a problem is reported each period.
+        ask: the query; an answer of None is not passed on.
+        answer_of: makes an answer from the description of a problem.
     """
 
     description: str
@@ -35,13 +35,13 @@ class Question(Generic[T]):
 
 
 class Poller(Generic[T]):
-    """Asks one question every `period_s`, while somebody calls `look`; `tell` gets the answers.
+    """Repeats a query every `period_s`, while somebody calls `look`; `tell` gets the answers.
 
-    What does not answer is not asked again until it does.
+    It does not repeat a query that has no answer yet.
 
     Attributes:
         period_s: how often.
-        told_s: when the last question was asked to which there was an answer.
+        told_s: when the last answered query was sent, monotonic.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Poller(Generic[T]):
         self._asked_s: float | None = None
 
     def look(self, now_s: float) -> None:
-        """Ask, if it is time to."""
+        """Send the query, if it is due."""
         if now_s < self._next_s:
             return
         if self._asked_s is None:
@@ -72,7 +72,7 @@ class Poller(Generic[T]):
             self._tell(self._question.answer_of(problem))
 
     def ask(self, now_s: float) -> None:
-        """Ask now, unless an answer is waited for."""
+        """Send the query now, unless one is in progress."""
         if self._asked_s is not None:
             return
         try:
@@ -88,7 +88,7 @@ class Poller(Generic[T]):
             await self._answer()
         except CancelledError:
             raise
-        except Exception as error:  # what is asked next is told again
+        except Exception as error:  # the next answer is passed on again
             self._on_internal_error(f"with an answer to {self._question.description}", error)
         finally:
             self._asked_s = None
@@ -99,7 +99,7 @@ class Poller(Generic[T]):
             answer = await self._question.ask()
         except CancelledError:
             raise
-        except Exception as error:  # whatever it is, there is no answer
+        except Exception as error:  # report any error as the answer
             answer = self._question.answer_of(complaint_of(error))
         if answer is not None:
             self._tell(answer)

@@ -1,4 +1,4 @@
-"""Looks at the server while updates are pending, and at nothing while none is."""
+"""Takes samples while updates are pending, and none otherwise."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -23,11 +23,14 @@ from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseSamp
 from synapse_bgthrottle.homeserver.sampling.operator_checks import Check, Checks
 from synapse_bgthrottle.homeserver.sampling.poller import Poller, Question
 
-# How long it goes on when no iteration is open: between two of them there is a moment.
+# Sampling continues for this time without an open iteration, because iterations have short gaps.
 LINGER_S = 1.0
 
-# A database that is asked and does not answer for this long is one that does not answer.
+# A database that has not answered for this long counts as not answering.
 PATIENCE_S = 3.0
+
+# How often to check whether the answer to a query has come.
+_LOOK_S = 0.05
 
 Observe = Callable[[str | None, Sample], None]
 
@@ -39,9 +42,9 @@ class _Batch:
 
 
 class Sampler:
-    """Takes all samples but those of batches, as long as an iteration is open.
+    """Takes all samples except those of batches, as long as an iteration is open.
 
-    Each sample goes to `observe`, with the name of its database, None where it is about all.
+    Each sample goes to `observe`, with its database's name; None: it concerns all databases.
     """
 
     def __init__(
@@ -67,30 +70,45 @@ class Sampler:
         self._timer: Timer | None = None
 
     def begin(self, database_name: str, update_name: str) -> None:
-        """From now on an iteration of this update waits or runs."""
+        """An iteration of this update begins."""
         if database_name not in self._databases:
             self._databases[database_name] = self._database(database_name)
         self._open[database_name] = update_name
-        self._host.call_overdue()  # batches without a rest in between never sleep
+        # batches without rest never sleep, so nothing else would call this
+        self._host.call_overdue()
         if self._timer is None:
             self._call_in(0)
 
     def end(self, database_name: str) -> None:
-        """That iteration has ended."""
+        """The iteration has ended."""
         self._batches.pop(database_name, None)
-        if self._open.pop(database_name, None) is not None:  # a long hold ends it again and again
+        if self._open.pop(database_name, None) is not None:  # a long hold calls this repeatedly
             self._ended_s = self._host.now_s()
 
     def has_looked(self, database_name: str, update_name: str, since_s: float) -> bool:
-        """Whether all was asked since and answered, of the database for this update.
+        """Whether all queries were sent after `since_s` and answered, for this update.
 
-        Of its tables: the update before it may have had others.
+        The update matters, because another update may use other tables.
         """
         is_its_own = self._asked_for.get(database_name) == update_name
         return is_its_own and all(poller.told_s >= since_s for poller in self._asked(database_name))
 
-    def hurry(self, database_name: str, update_name: str, since_s: float) -> None:
-        """Ask what was not asked since, or of the database for another update, at once."""
+    async def look_now(self, database_name: str, update_name: str, since_s: float) -> None:
+        """Send all queries whose last answer is older than `since_s`, and wait for the answers.
+
+        It waits for `PATIENCE_S` at most: what cannot be measured is logged elsewhere, and must not
+        hold the update forever.
+        """
+        begin_s = self._host.now_s()
+        self.begin(database_name, update_name)
+        self._hurry(database_name, update_name, since_s)
+        while not self.has_looked(database_name, update_name, since_s):
+            if self._host.now_s() - begin_s >= PATIENCE_S:
+                return
+            await self._host.sleep(_LOOK_S)
+
+    def _hurry(self, database_name: str, update_name: str, since_s: float) -> None:
+        """Send all queries at once whose last answer is too old, or for another update."""
         now_s, database = self._host.now_s(), self._databases[database_name]
         for poller in self._asked(database_name):
             is_of_another = poller is database and self._asked_for.get(database_name) != update_name
@@ -98,7 +116,7 @@ class Sampler:
                 poller.ask(now_s)
 
     def has_looked_of_late(self, database_name: str) -> bool:
-        """Whether what is known of this database, and for it, is of now."""
+        """Whether all samples for this database are recent."""
         now_s = self._host.now_s()
         pollers = self._asked(database_name)
         return all(now_s - poller.told_s <= 2 * poller.period_s for poller in pollers)
@@ -107,15 +125,15 @@ class Sampler:
         return [self._databases[database_name], *self._checks]
 
     def batch_runs(self, database_name: str, runs: bool) -> None:
-        """Whether a batch of ours, in the log context of now, is in the database from now on."""
+        """A batch of the present log context starts or ends in this database."""
         if runs:
             self._batches[database_name] = _Batch(self._host.now_s(), count_transactions())
         else:
             self._batches.pop(database_name, None)
 
     def _to_look_at(self) -> Iterable[str]:
-        # Where clients are known by the transactions of others: what this process does is counted
-        # for all databases together, so that theirs has to be too.
+        # Without requests, clients are measured by the transactions of others. This process counts
+        # its own transactions over all databases, so all databases must be sampled.
         if self._sees_requests:
             return tuple(self._open)
         for name in self._host.databases:
@@ -127,7 +145,7 @@ class Sampler:
         self._timer = self._host.call_later(delay_s, "bgthrottle_sampling", self._look)
 
     async def _look(self) -> None:
-        timer, self._timer = self._timer, None  # from here on whoever begins has us called again
+        timer, self._timer = self._timer, None  # from here on, `begin` schedules the next call
         try:
             now_s = self._host.now_s()
             if not self._open and now_s - self._ended_s >= LINGER_S:
@@ -151,7 +169,7 @@ class Sampler:
     def _guarded(self, look: Callable[[], None]) -> None:
         try:
             look()
-        except Exception as error:  # what else is to be looked at does not depend on it
+        except Exception as error:  # the other samples do not depend on it
             self._on_internal_error("while looking at the server", error)
 
     def _look_at_databases(self, now_s: float) -> None:
@@ -212,7 +230,7 @@ class Sampler:
         return Poller(self._host, asked, partial(self._tell, None), self._on_internal_error)
 
     def _batch_age_s(self, database_name: str) -> float | None:
-        # Called in a thread of the database.
+        # Called in a database thread.
         batch = self._batches.get(database_name)
         return None if batch is None else self._host.now_s() - batch.start_s
 

@@ -1,8 +1,8 @@
-"""The operator's SQL check: one statement, on a connection of its own, of which nothing stays.
+"""The administrator's SQL check: one statement, on a connection of its own, without side effects.
 
-The connection is none of Synapse's pool, so that whatever the query sets, locks or prepares ends
-with it. It is closed amid its transaction: nothing was committed, and a pooler in between does not
-give a connection that is in a transaction to anybody else, but closes it too.
+The connection is not from Synapse's pool, so what the query sets, locks or prepares ends with it.
+It is closed within its transaction. So nothing is committed, and a pooler closes its connection,
+too, instead of giving it to others.
 """
 
 import math
@@ -20,9 +20,9 @@ from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.homeserver.internals.database import ConnectionSettings
 from synapse_bgthrottle.homeserver.sampling.database_queries import LONGEST_STATEMENT_MS
 
-# For all of it: PostgreSQL ends a statement by itself before, but one that hangs does not.
+# For everything. PostgreSQL ends a slow statement earlier, but not if the server hangs.
 LONGEST_S = 2.0
-# A batch that fills SQLite's cache keeps readers out until it ends. Waiting costs nobody anything.
+# A batch that fills SQLite's cache locks readers out until it ends. This wait costs nothing.
 _LONGEST_LOCK_S = 5.0
 
 _LONGEST_ANSWER = 100
@@ -31,15 +31,15 @@ _BEGIN = (
     f"BEGIN READ ONLY; SET LOCAL statement_timeout = {LONGEST_STATEMENT_MS};"
     f" SET LOCAL lock_timeout = {LONGEST_STATEMENT_MS}; SET LOCAL cursor_tuple_fraction = 1"
 )
-# What catches the end of its time goes on, unless PostgreSQL notices that nobody waits any more.
+# Otherwise a query that catches its time-out continues, even if the client is gone.
 _HAND_OVER = """
 SELECT pg_catalog.set_config('bgthrottle.query', %s, TRUE), (
     SELECT pg_catalog.set_config(name, '500', TRUE) FROM pg_catalog.pg_settings
     WHERE name = 'client_connection_check_interval'
         AND pg_catalog.strpos(pg_catalog.version(), 'linux') > 0)"""
-# Not sent as it is: of a text with several statements PostgreSQL would run each, and a COMMIT among
-# them would end the transaction. A cursor takes one statement, and only one that answers rows; a
-# time limit that is lifted amid a statement still holds for that statement, which is all of this.
+# The query is not sent directly: PostgreSQL would run each of several statements, and a COMMIT
+# among them would end the transaction. A cursor accepts only one statement that returns rows. If
+# the statement changes its time limit, the old limit still applies to it.
 _ASK = f"""
 DO $bgthrottle$
 DECLARE
@@ -57,7 +57,7 @@ _ACCEPTED = "the query is not one statement that answers rows"
 
 _TRUTH = {"t": 1.0, "true": 1.0, "f": 0.0, "false": 0.0, "": math.nan, None: math.nan}
 
-# All that reading needs. A pragma without an argument only tells.
+# Everything that reading needs. A pragma without an argument only reads.
 _SQLITE_ALLOWED = {
     sqlite3.SQLITE_FUNCTION,
     sqlite3.SQLITE_READ,
@@ -67,11 +67,11 @@ _SQLITE_ALLOWED = {
 
 
 class SqlCheckError(Exception):
-    """The question could not be asked; says why in a line."""
+    """The query could not be run; the message is one line."""
 
 
 def first_value(settings: ConnectionSettings | None, query: str) -> tuple[float | None, str]:
-    """The first value of the query's first row, or None and why there is none. Blocks, for a time.
+    """The first value of the query's first row, or None and the reason. Blocks for a limited time.
 
     Booleans count as 1 and 0.
     """
@@ -81,7 +81,7 @@ def first_value(settings: ConnectionSettings | None, query: str) -> tuple[float 
         ask = _ask_sqlite if settings.is_sqlite else _ask_postgres
         answer = ask(settings.arguments, query)
         value = _TRUTH[answer] if answer in _TRUTH else float(answer)
-    except Exception as error:  # in a thread: nothing to be cancelled here
+    except Exception as error:  # in a thread, where nothing is cancelled
         return None, complaint_of(error)
     return (None, "the query answers nothing") if math.isnan(value) else (value, "")
 
@@ -90,7 +90,8 @@ def _ask_postgres(arguments: Mapping[str, Any], query: str) -> Any:
     psycopg2: Any = import_module("psycopg2")  # not installed where SQLite is used
     own = {"connect_timeout": int(LONGEST_S), "application_name": "synapse_bgthrottle sql check"}
     with closing(psycopg2.connect(**{**arguments, **own})) as connection:
-        connection.autocommit = True  # the driver begins no transaction: `_BEGIN` does
+        # the driver must not begin a transaction, because `_BEGIN` does
+        connection.autocommit = True
         with _socket_limit(connection), connection.cursor() as cursor:
             cursor.execute(_BEGIN)
             cursor.execute(_HAND_OVER, (query,))
@@ -107,7 +108,7 @@ def _ask_postgres(arguments: Mapping[str, Any], query: str) -> Any:
 
 @contextmanager
 def _socket_limit(connection: Any) -> Iterator[None]:
-    """The connection is cut after the time for all, where PostgreSQL does not answer."""
+    """Close the connection after `LONGEST_S`, if PostgreSQL does not answer."""
     line = socket.socket(fileno=os.dup(connection.fileno()))
     limit = _time_limit(LONGEST_S, lambda: line.shutdown(socket.SHUT_RDWR), f"{LONGEST_S:g} s")
     with line, limit:
@@ -140,16 +141,16 @@ def _allows(action: int, first: str | None, second: str | None, *_: Any) -> int:
 
 @contextmanager
 def _time_limit(limit_s: float, end: Callable[[], None], limit: str) -> Iterator[None]:
-    """After this time `end` is called, and whatever that raises in here is a TimeoutError."""
+    """After this time call `end`, and turn any exception of the block into a TimeoutError."""
     is_over = threading.Event()
 
     def end_it() -> None:
         is_over.set()
-        with suppress(Exception):  # it has just ended by itself
+        with suppress(Exception):  # the block may have just ended
             end()
 
     timer = threading.Timer(limit_s, end_it)
-    timer.daemon = True  # a server that ends does not wait for it
+    timer.daemon = True  # a server that shuts down does not wait for it
     timer.start()
     try:
         yield
@@ -159,4 +160,4 @@ def _time_limit(limit_s: float, end: Callable[[], None], limit: str) -> Iterator
         raise
     finally:
         timer.cancel()
-        timer.join()  # or it would end what is not this any more
+        timer.join()  # otherwise it could end something that comes later

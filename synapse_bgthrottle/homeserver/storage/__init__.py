@@ -1,1 +1,1 @@
-"""The module's own tables: levers, history, hours. Imports `internals` and `core`."""
+"""The module's own tables: levers, history, hours of the week."""

@@ -1,4 +1,4 @@
-"""Where levers are pulled: one at a time, written before it is answered."""
+"""Changes levers, one request at a time. Each change is written before it is answered."""
 
 import logging
 import secrets
@@ -9,8 +9,9 @@ import attrs
 from synapse.module_api import make_deferred_yieldable
 from twisted.internet.defer import CancelledError, DeferredLock
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.levers.apply import Pulled, change, found_later, meant_by
-from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, UpdateKey, Use
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, UpdateKey
 from synapse_bgthrottle.core.levers.request import LeverRequest, StoreUnavailableError
 from synapse_bgthrottle.core.scheduling.failures import FailureKind, complaint_of, kind_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -21,12 +22,12 @@ from synapse_bgthrottle.homeserver.storage.store import Store
 
 logger = logging.getLogger(__name__)
 
-# Pulls that wait for the one before them: while the main database is silent none ends. Then they
-# are done on each other's stack, which a hundred would overflow.
+# Requests that wait for the one before them, because a silent database ends none. They later run on
+# each other's stack, which a hundred would overflow.
 MOST_WAITING = 20
 
-# After a write that may be done, what is in force is read until that has succeeded once the
-# database is surely no longer at it: soon at first, then doubled up to the longest.
+# If a write may have been done, the levers are read again until one read succeeds after the
+# database has surely finished the write. The wait between reads doubles up to the longest.
 _SURE_AFTER_S = 5.0
 _FIRST_READ_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -34,11 +35,11 @@ _LONGEST_PAUSE_S = 10.0
 
 @attrs.frozen
 class Queue:
-    """What was in the queue of a database.
+    """The content of a database's queue.
 
     Attributes:
-        asked_s: when that was asked, in seconds since the epoch: what came later may be in it.
-        names: of the updates.
+        asked_s: when the query was sent, in seconds since the epoch. Later updates may be missing.
+        names: names of the updates.
     """
 
     asked_s: float
@@ -46,10 +47,10 @@ class Queue:
 
 
 class LeverWriter:
-    """Changes the levers, in the store first and then in the throttle.
+    """Changes the levers, first in the store and then in the throttle.
 
-    Where a connection is lost it is not known whether a write was done. Until it is, each change
-    begins with what the store has, and that is read by a timer too.
+    After a lost connection it is unknown whether a write was done. Until it is known, each change
+    first reads the store, and a timer reads it, too.
     """
 
     def __init__(self, host: Homeserver, throttle: Throttle, store: Store) -> None:
@@ -63,18 +64,18 @@ class LeverWriter:
     async def pull(
         self, request: LeverRequest, author: str, pending: Sequence[UpdateKey]
     ) -> Pulled:
-        """Do what is asked for. `pending` are the updates in the queues: database and name.
+        """Carry out a request. `pending` are the updates in the queues: database and name.
 
         Raises:
-            NothingMatchesError: there is nothing that it is about.
-            TooManyLeversError: as many are in force as may be.
-            StoreUnavailableError: nothing has changed, or it is not known; it says which.
+            NothingMatchesError: it matches no pending update, or no lever.
+            TooManyLeversError: more than `MOST_LEVERS` would be in force.
+            StoreUnavailableError: nothing has changed, or that is unknown; the message says which.
         """
         if len(self._lock.waiting) >= MOST_WAITING:
             raise StoreUnavailableError("nothing has changed: many wait for the database already")
         async with self._alone() as levers:
             wall_s = self._host.wall_s()
-            # A release that let its update go lasts, however little of that is written yet.
+            # A release in use stays in force, even if its use is not written yet.
             used = tuple(
                 attrs.evolve(lever, used_s=wall_s)
                 for lever in levers.all
@@ -82,19 +83,18 @@ class LeverWriter:
             )
             in_force = (*levers.in_force(wall_s), *used)
             made, ended = change(request, author, pending, in_force, wall_s, _new_id)
-            use = Use(
-                secrets.token_hex(8),
-                round(wall_s * 1000),
-                author,
-                request.action.value,
-                request.update,
-                request.database,
-                request.reason,
-                request.settings,
-                round(made[0].ends_s * 1000) if made else None,
+            use = schema.Use(
+                at_ms=round(wall_s * 1000),
+                author=author,
+                action=request.action.value,
+                update=request.update,
+                database=request.database,
+                reason=request.reason,
+                settings=request.settings,
+                ends_ms=round(made[0].ends_s * 1000) if made else None,
             )
             kept = tuple(lever for lever in used if lever not in ended)
-            # What has ended by the clock is over for good: it may be set back.
+            # Delete what has ended by the clock, too: if the clock is set back, it must not return.
             over = meant_by(request, levers.all)
             await self._write((*made, *kept), (*ended, *over, *kept), use)
             changed = levers.changed((*made, *kept), (*ended, *over, *kept))
@@ -102,16 +102,15 @@ class LeverWriter:
             return Pulled(made, ended, changed.in_force(wall_s))
 
     async def follow(self, ended_runs: Iterable[HistoryEntry], queues: Mapping[str, Queue]) -> None:
-        """Releases of updates that have ended end too; those that let one go are in use.
+        """End the releases of updates that have ended, and mark releases in use.
 
         Args:
-            ended_runs: those known to have ended; the update may be in the queue again, and have
-                another release.
-            queues: by name of database. What is not there has ended, whoever saw it: the process
-                may have been killed between the end of an update and that of its release.
+            ended_runs: runs that have ended. The update may be pending again with another release.
+            queues: by database name. An update that is missing there has ended, even if a kill came
+                before its release was ended.
 
         Raises:
-            StoreUnavailableError: nothing has changed, or it is not known; it says which.
+            StoreUnavailableError: nothing has changed, or that is unknown; the message says which.
         """
         if self._throttle.levers is None or not self._throttle.levers.all:
             return
@@ -124,7 +123,7 @@ class LeverWriter:
                 self._throttle.levers = levers.changed(used, (*ended, *used))
 
     def _releases(self, levers: Levers) -> tuple[Lever, ...]:
-        """Those that let an update go, or did until it is done."""
+        """Releases that are in force, or have allowed a batch."""
         wall_s = self._host.wall_s()
         return tuple(
             lever
@@ -134,7 +133,7 @@ class LeverWriter:
         )
 
     def _newly_used(self, releases: Iterable[Lever]) -> tuple[Lever, ...]:
-        """Those by which an update goes on, and of which that is not written yet: as used now."""
+        """Releases in use for which that is not written yet, marked as used now."""
         wall_s = self._host.wall_s()
         return tuple(
             attrs.evolve(lever, used_s=wall_s)
@@ -158,18 +157,18 @@ class LeverWriter:
                 await self._read(self._throttle.levers)
             yield self._throttle.levers
         finally:
-            with PreserveLoggingContext():  # whoever is next brings a log context of their own
+            with PreserveLoggingContext():  # whoever comes next has a log context of its own
                 self._lock.release()
 
     async def _write(
-        self, made: tuple[Lever, ...], ended: tuple[Lever, ...], use: Use | None
+        self, made: tuple[Lever, ...], ended: tuple[Lever, ...], use: schema.Use | None
     ) -> None:
         try:
             await self._store.change(made, ended, use)
         except CancelledError:
             raise
         except Exception as error:
-            # Perhaps between COMMIT and its answer.
+            # The connection may have been lost between COMMIT and its answer.
             is_lost = kind_of(error) is FailureKind.CONNECTION
             if is_lost:
                 self._doubt()
@@ -201,7 +200,7 @@ class LeverWriter:
         self._read_in_s = min(self._read_in_s * 2, _LONGEST_PAUSE_S)
 
     async def _settle(self) -> None:
-        """Read it, and again later until it is sure."""
+        """Read the levers, and again later until they are certain."""
         try:
             now_s = self._host.now_s()
             async with self._alone():
@@ -210,7 +209,7 @@ class LeverWriter:
                     self._doubtful_since_s = None
         except CancelledError:
             raise
-        except Exception as error:  # there is a next time
+        except Exception as error:  # it is tried again
             logger.debug("Could not read what is in force: %r", error)
         if self._doubtful_since_s is not None:
             self._read_later()
@@ -219,7 +218,7 @@ class LeverWriter:
 def _of_ended(
     releases: Iterable[Lever], ended_runs: Iterable[HistoryEntry], queues: Mapping[str, Queue]
 ) -> tuple[Lever, ...]:
-    """Those whose update has ended since they were made."""
+    """Releases whose update has ended since they were made."""
     ended_s: dict[tuple[str | None, str], float] = {
         entry.key: entry.ended_s or 0.0 for entry in ended_runs
     }

@@ -1,4 +1,4 @@
-"""Reads what was stored before the start; until that is done, every update is held."""
+"""Reads what was stored before the start. Until that is done, every update is held."""
 
 import logging
 from collections.abc import Callable
@@ -19,19 +19,18 @@ from synapse_bgthrottle.homeserver.storage.store import Store, Stored
 
 logger = logging.getLogger(__name__)
 
-# One traceback for all places.
+# One name, so that one traceback is logged for all places.
 WHERE = "keeping levers and history"
 
-_NOT_READ = "not read yet"
 _OPEN_LOOK_S = 0.02
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
 
 class StoreLoader:
-    """Opens the store, and hands the levers to the throttle, the rest to whoever starts it.
+    """Opens the store. It gives the levers to the throttle, and the rest to the caller of `start`.
 
     Attributes:
-        problem: why nothing can be kept; empty: it can.
+        problem: why nothing can be stored; empty: it can.
     """
 
     def __init__(
@@ -45,23 +44,25 @@ class StoreLoader:
         self._throttle = throttle
         self._store = store
         self._on_internal_error = on_internal_error
-        self.problem = _NOT_READ
+        self.problem = "not read yet"
+        self._was_tried = False
         self._tries = 0
         self._then: Callable[[Stored], None] = lambda stored: None
 
     def start(self, then: Callable[[Stored], None]) -> None:
-        """Read what was stored, and hand it to `then`; until then every update is held."""
+        """Read the stored data and pass it to `then`. Every update is held until that is done."""
         self._then = then
         self._throttle.levers = None
         if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
-            # Nothing can be read, ever: updates must not wait for it.
+            # Nothing can ever be read, so updates must not wait for it.
             self._throttle.levers = Levers()
             self.problem = "this version of Synapse has no timers that the module knows"
+            self._was_tried = True
 
     async def opened(self, limit_s: float) -> str:
-        """Why nothing can be kept, once that is known or after this time; empty: it can."""
+        """Why nothing can be stored (empty: it can), as soon as known or after this time."""
         until_s = self._host.now_s() + limit_s
-        while self.problem == _NOT_READ and self._host.now_s() < until_s:
+        while not self._was_tried and self._host.now_s() < until_s:
             await self._host.sleep(_OPEN_LOOK_S)
         return self.problem
 
@@ -73,11 +74,13 @@ class StoreLoader:
         except Exception as error:
             try:
                 self._failed(error)
-            except Exception as own:  # nobody would try again, and updates must not wait for ever
+            except Exception as own:  # nothing would try again, and updates must not wait forever
                 self.problem = "an error of the module's own"
                 self._throttle.levers = Levers()
                 self._on_internal_error(WHERE, own)
             return
+        finally:
+            self._was_tried = True
         try:
             self._take(stored)
         except Exception as error:
@@ -90,8 +93,8 @@ class StoreLoader:
         if ours:
             self._on_internal_error(WHERE, error)
         if is_refusal(error) or is_unusable(error) or (ours and self._tries >= len(_RETRY_S)):
-            # A right or a column that is missing, a view in the place of a table, or an error of
-            # ours that stays: no use in waiting, and updates must not wait for ever.
+            # A missing right or column, a view instead of a table, or a lasting error of the
+            # module: waiting does not help, and updates must not wait forever.
             self._throttle.levers = Levers()
             logger.error(
                 "its tables can be neither made nor read, so that nothing"

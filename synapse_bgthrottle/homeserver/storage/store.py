@@ -1,11 +1,11 @@
-"""What outlives the process: levers and their uses, history, the week, and what was learned.
+"""What outlives the process: levers, their uses, history, the hours of the week, what was learned.
 
-Five tables of our own in the server's main database. Every function below `Store` runs in a thread
-of the database.
+These are five tables in the main database. The functions below `Store` run in a database thread.
 """
 
 import json
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 import attrs
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
-from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever, Use
+from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_missing_table
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.core.tracking.learned import MOST_LEARNED, VERSION, Learned
@@ -43,7 +44,7 @@ _ENTRY = (
 _HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
 _LEARNED = "database_name, update_name, at_ms, version, content"
 _ENDED = "FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
-# As `Levers.kept` does.
+# The same rule as `Levers.kept`.
 _DELETE_ENDED = (
     f"DELETE {_ENDED} AND lever_id NOT IN"
     f" (SELECT lever_id {_ENDED} ORDER BY ends_ms DESC LIMIT {MOST_ENDED})"
@@ -55,22 +56,22 @@ _COLUMNS = {
     "bgthrottle_load": _HOUR,
     "bgthrottle_learned": _LEARNED,
 }
-# An answer has so much of the settings that overrides were given, in characters.
+# An answer has at most so many characters of overrides' settings.
 _MOST_SETTINGS = 262_144
-# So many rows that cannot be read are told; more of them are one mistake.
+# Log at most so many unreadable rows; more of them have the same cause.
 _MOST_TOLD = 100
 
 
 @attrs.frozen
 class Stored:
-    """What was there at the start.
+    """The data found at the start.
 
     Attributes:
-        levers: those that are written, also such as have ended by the clock.
-        unreadable: what could not be read, each in a line for people.
-        open_entries: the history of updates that had not ended.
-        hours: what was seen of the week.
-        learned: of updates.
+        levers: the stored levers, with those that have ended by the clock.
+        unreadable: unreadable rows, one line each.
+        open_entries: history of updates that had not ended.
+        hours: activity in the hours of the week.
+        learned: what was learned of updates.
     """
 
     levers: tuple[Lever, ...]
@@ -81,16 +82,14 @@ class Stored:
 
 
 class Store:
-    """Reads and writes them; what it answered to have written survives a kill.
+    """Reads and writes the tables. What it has confirmed survives a kill.
 
-    Tables that somebody drops while the server runs are made again, with the levers that they had.
+    If somebody drops the tables while the server runs, it makes them again with the same levers.
+    Each method raises whatever the database or a lost connection raises. After a refusal nothing
+    has changed; after a lost connection that is unknown.
 
     Attributes:
-        problem: what was lost with tables that were dropped, or why they cannot be made again;
-            empty: nothing.
-
-    Every method raises whatever a lost connection, or a database that refuses, makes of it. Nothing
-    has changed where it refused; where the connection was lost, that is not known.
+        problem: what was lost with dropped tables, or why they cannot be made; empty: nothing.
     """
 
     def __init__(self, host: Homeserver) -> None:
@@ -101,7 +100,7 @@ class Store:
         self.problem = ""
 
     async def open(self) -> Stored:
-        """Make the tables where they are not there, and read."""
+        """Make missing tables, and read all."""
         now_ms = to_ms(self._host.wall_s())
         stored: Stored = await self._run(_open, now_ms)
         self._tell(stored.unreadable)
@@ -110,14 +109,16 @@ class Store:
         return stored
 
     async def levers(self) -> tuple[Lever, ...]:
-        """Those that are written, also such as have ended."""
+        """The stored levers, with those that have ended."""
         levers, unreadable = await self._run(_levers)
         self._tell(unreadable)
         self._written = {lever.lever_id: lever for lever in levers}
         return tuple(levers)
 
-    async def change(self, made: Iterable[Lever], ended: Iterable[Lever], use: Use | None) -> None:
-        """Write and delete levers, and record who did that."""
+    async def change(
+        self, made: Iterable[Lever], ended: Iterable[Lever], use: schema.Use | None
+    ) -> None:
+        """Write and delete levers, and record who did it."""
         now_ms = to_ms(self._host.wall_s())
         made, ended = tuple(made), tuple(ended)
         await self._run(_change, now_ms, made, ended, use)
@@ -126,7 +127,7 @@ class Store:
         self._written.update((lever.lever_id, lever) for lever in made)
 
     async def check(self) -> None:
-        """Make the tables again if they were dropped while levers are in force."""
+        """Make dropped tables again, if there are levers."""
         if self._written:
             await self._run(_check)
 
@@ -136,7 +137,7 @@ class Store:
         hours: Iterable[SeenHour] = (),
         learned: Iterable[Learned] = (),
     ) -> None:
-        """Write the history of these updates, what was seen of these hours, what was learned."""
+        """Write the history of these updates, activity in these hours, and what was learned."""
         await self._run(_write, tuple(entries), tuple(hours), tuple(learned))
 
     async def history(self) -> list[HistoryEntry]:
@@ -146,15 +147,15 @@ class Store:
         self._tell(unreadable)
         return entries
 
-    async def uses(self, limit: int) -> list[Use]:
-        """Who did what, newest first; the oldest are left out where settings are very large."""
-        uses: list[Use]
+    async def uses(self, limit: int) -> list[schema.Use]:
+        """Who did what, newest first. With very large settings the oldest are left out."""
+        uses: list[schema.Use]
         uses, unreadable = await self._run(_uses, limit)
         self._tell(unreadable)
         return uses
 
     def _tell(self, unreadable: Iterable[str]) -> None:
-        """Log what cannot be read, each row once."""
+        """Log unreadable rows, each once."""
         for line in unreadable:
             if line not in self._told and len(self._told) < _MOST_TOLD:
                 self._told.add(line)
@@ -220,7 +221,7 @@ def _check(txn: Any) -> None:
 
 
 def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
-    """Those that can be read, and the others, each in a line."""
+    """The readable levers, and a line for each of the others."""
     txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
     return readable(lever_of, "{1} of {2} by {6}", txn.fetchall())
 
@@ -230,7 +231,7 @@ def _entries(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
 
 
 def _change(
-    txn: Any, now_ms: int, made: Sequence[Lever], ended: Sequence[Lever], use: Use | None
+    txn: Any, now_ms: int, made: Sequence[Lever], ended: Sequence[Lever], use: schema.Use | None
 ) -> None:
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     for lever in (*ended, *made):
@@ -256,7 +257,7 @@ def _change(
     values = (use.update, use.database, use.reason, json.dumps(dict(use.settings)), use.ends_ms)
     txn.execute(
         f"INSERT INTO bgthrottle_uses (use_id, {_USE}) VALUES ({_places(9)})",
-        (use.use_id, use.at_ms, use.author, use.action, *values),
+        (secrets.token_hex(8), use.at_ms, use.author, use.action, *values),
     )
     txn.execute(
         "DELETE FROM bgthrottle_uses WHERE use_id NOT IN"
@@ -303,7 +304,7 @@ def _write(
                 to_ms(entry.batch_s),
                 json.dumps(waited_ms),
                 entry.failures,
-                entry.last_failure.replace("\0", ""),  # which PostgreSQL does not take
+                entry.last_failure.replace("\0", ""),  # PostgreSQL does not accept NUL
                 entry.first_progress,
             ),
         )
@@ -339,14 +340,12 @@ def _history(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
     return _entries(txn)
 
 
-def _uses(txn: Any, limit: int) -> tuple[list[Use], list[str]]:
-    txn.execute(
-        f"SELECT use_id, {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,)
-    )
+def _uses(txn: Any, limit: int) -> tuple[list[schema.Use], list[str]]:
+    txn.execute(f"SELECT {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,))
     rows = txn.fetchall()
-    sizes = accumulate(len(str(row[7])) for row in rows)
+    sizes = accumulate(len(str(row[6])) for row in rows)
     few = [row for row, size in zip(rows, sizes, strict=True) if size <= _MOST_SETTINGS]
-    return readable(use_of, "use {3} of {4} by {2}", few)
+    return readable(use_of, "use {2} of {3} by {1}", few)
 
 
 def _places(count: int) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import HOURS, SeenHour
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import parse_settings
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME
-from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Use
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind
 from synapse_bgthrottle.core.levers.request import escaped, is_glob
 from synapse_bgthrottle.core.scheduling.failures import LONGEST_COMPLAINT, complaint_of
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, Outcome
@@ -19,10 +20,10 @@ from synapse_bgthrottle.homeserver.internals.database import engine_of
 
 T = TypeVar("T")
 
-# What a column for whole numbers takes.
+# The largest value of an integer column.
 MOST = 2**63 - 1
 
-# No text that the module writes is longer, nor is what it writes as JSON deeper.
+# The module writes no longer text, and no deeper JSON.
 _LONGEST_TEXT = 10_000
 _DEEPEST = 16
 
@@ -48,14 +49,14 @@ _TABLES = {
 
 
 def make_tables(txn: Any) -> None:
-    """Make those that are not there.
+    """Make the missing tables.
 
     Raises:
-        Exception: whatever a lost connection, or a right that is missing, makes of it.
+        Exception: the connection was lost, or a right is missing.
     """
     for name, columns in _TABLES.items():
-        # PostgreSQL asks for the right to make a table also where it is there, and that right may
-        # have been taken away since: what was paused would be forgotten.
+        # PostgreSQL requires the right to make a table even if it exists. If that right was taken
+        # away, all pauses would be lost.
         if engine_of(txn) != "PostgresEngine" or not _is_there(txn, name):
             txn.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
 
@@ -67,13 +68,13 @@ def _is_there(txn: Any, name: str) -> bool:
 
 
 def check_tables(txn: Any, columns: Mapping[str, str]) -> None:
-    """Do nothing with all that is done later, so that what cannot be done shows at the start.
+    """Run each kind of statement without effect, so that problems show at the start.
 
-    A table may lack a column after a downgrade, and a view may stand for it. `columns` are those
-    that are used, by table.
+    After a downgrade a table may lack a column, and a view may have replaced it. `columns` are the
+    columns used, by table.
 
     Raises:
-        Exception: whatever the database refuses.
+        Exception: the database refuses a statement.
     """
     for name, used in columns.items():
         txn.execute(f"SELECT {used} FROM {name} WHERE 1 = 0")
@@ -85,7 +86,7 @@ def lever_of(row: Sequence[Any]) -> Lever:
     """A lever.
 
     Raises:
-        ValueError, TypeError, InvalidConfigError, RecursionError: it was written in another way.
+        ValueError, TypeError, InvalidConfigError, RecursionError: the module did not write it.
     """
     lever_id, kind_name, update, database, settings_json, reason, author, *times_ms = row
     kind = LeverKind(kind_name)
@@ -114,14 +115,13 @@ def lever_of(row: Sequence[Any]) -> Lever:
     )
 
 
-def use_of(row: Sequence[Any]) -> Use:
+def use_of(row: Sequence[Any]) -> schema.Use:
     """A use; raises as `lever_of` does."""
-    use_id, at_ms, author, action, update, database, reason, settings_json, ends_ms = row
+    at_ms, author, action, update, database, reason, settings_json, ends_ms = row
     at_s, _ = _seconds(at_ms), _seconds(ends_ms)
     if at_s is None:
         raise ValueError("its time is missing")
-    return Use(
-        use_id=_text(use_id),
+    return schema.Use(
         at_ms=at_ms,
         author=_text(author),
         action=_text(action),
@@ -134,7 +134,7 @@ def use_of(row: Sequence[Any]) -> Use:
 
 
 def entry_of(row: Sequence[Any]) -> HistoryEntry:
-    """The course of an update; raises as `lever_of` does."""
+    """The history of an update; raises as `lever_of` does."""
     started_s, ended_s, batch_s = _seconds(row[2]), _seconds(row[3]), _seconds(row[7])
     if started_s is None or batch_s is None:
         raise ValueError("a time is missing")
@@ -156,7 +156,7 @@ def entry_of(row: Sequence[Any]) -> HistoryEntry:
 
 
 def hour_of(row: Sequence[Any]) -> SeenHour:
-    """What was seen of an hour; raises as `lever_of` does."""
+    """Activity in an hour of the week; raises as `lever_of` does."""
     number, week, watched_ms, present_ms, requests = map(_whole, row)
     if min(number, week, watched_ms, present_ms, requests) < 0 or number >= HOURS:
         raise ValueError("it is out of range")
@@ -181,25 +181,25 @@ def learned_of(row: Sequence[Any]) -> Learned:
 def readable(
     read: Callable[[Sequence[Any]], T], named: str, rows: Iterable[Sequence[Any]]
 ) -> tuple[list[T], list[str]]:
-    """The rows that can be read, and the others, each in a line for people.
+    """The readable rows, and a line for each of the others.
 
     Args:
         read: makes a record of a row, or raises.
-        named: what to call a row, such as `{1} of {0}`, by numbers of columns.
-        rows: as the database has them, in which anybody may have written anything.
+        named: how to name a row, such as `{1} of {0}`, by column numbers.
+        rows: rows from the database; anybody may have written anything into them.
     """
     records, unreadable = [], []
     for row in rows:
         try:
             records.append(read(row))
-        except Exception as error:  # in a database thread: nothing to be cancelled here
+        except Exception as error:  # in a database thread, where nothing is cancelled
             name = named.format(*(str(value)[:LONGEST_NAME] for value in row))
             unreadable.append(escaped(f"{name}: {complaint_of(error)}"))
     return records, unreadable
 
 
 def _text(value: object) -> str:
-    """What a database has, as people and logs may see it."""
+    """A stored text, safe for people and logs."""
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
         raise ValueError("a text is none, or is too long")
     return escaped(value)
@@ -228,16 +228,17 @@ def _number(value: object) -> float:
 
 
 def _seconds(value_ms: object) -> float | None:
-    """A time, or how long something took."""
+    """A time or duration in seconds."""
     if value_ms is None:
         return None
     seconds = _whole(value_ms) / 1000
-    datetime.fromtimestamp(seconds, timezone.utc)  # it has to be one, to be shown
+    # it must be a valid time, because it is shown as one
+    datetime.fromtimestamp(seconds, timezone.utc)
     return seconds
 
 
 def _object(value: object) -> Mapping[str, Any]:
-    """An object of JSON, as deep as anybody writes one, of numbers that JSON has."""
+    """A JSON object, not too deeply nested, with valid numbers."""
     content = json.loads(_json(value), parse_constant=_refuse)
     if not isinstance(content, dict):
         raise ValueError("JSON is no object")
@@ -259,5 +260,5 @@ def _refuse(name: str) -> Any:
 
 
 def to_ms(seconds: float) -> int:
-    """Times are stored as whole ms."""
+    """Times are stored in whole ms."""
     return round(seconds * 1000)

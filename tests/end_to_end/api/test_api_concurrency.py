@@ -1,4 +1,4 @@
-"""A thousand calls of the HTTP API at once, and who else is served meanwhile."""
+"""A thousand calls of the HTTP API at once do not block other requests."""
 
 import asyncio
 import http.client

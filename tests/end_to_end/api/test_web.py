@@ -1,4 +1,4 @@
-"""The HTTP API on a real server: who may, what is refused, and who else suffers."""
+"""The HTTP API on a real server: permissions, refusals, and effects on other requests."""
 
 import json
 import urllib.error

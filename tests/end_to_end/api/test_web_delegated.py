@@ -1,4 +1,4 @@
-"""The HTTP API where another service says who somebody is (MSC3861)."""
+"""The HTTP API with delegated authentication (MSC3861)."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""The HTTP API does on a real server what its description says, whatever is sent."""
+"""On a real server the HTTP API follows its description, whatever is sent."""
 
 import subprocess
 import sys

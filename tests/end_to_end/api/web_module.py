@@ -1,4 +1,4 @@
-"""A module that serves the HTTP API over a service that only writes down what it is asked."""
+"""A module that serves the HTTP API with a service that only records its calls."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A real server with the HTTP API, everybody who may try it, and ways to send anything."""
+"""A real server with the HTTP API, users of all kinds, and ways to send anything."""
 
 import json
 import socket

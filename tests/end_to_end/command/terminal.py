@@ -1,4 +1,4 @@
-"""A program in a terminal of its own: what it draws, and keys pressed."""
+"""A program in a terminal of its own: its screen, and keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `bgthrottle` as a process: what it changes on real servers, and waits for."""
+"""The command `bgthrottle` as a process: its changes on real servers, and its waits."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Forecasts of real servers, against how it went."""
+"""Forecasts of real servers, compared with what happened."""
 
 import json
 import shutil

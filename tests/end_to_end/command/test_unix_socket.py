@@ -1,4 +1,4 @@
-"""A server that listens on a Unix socket, and the command and the client that talk to it."""
+"""A server on a Unix socket, with the command and the client."""
 
 import asyncio
 import tempfile

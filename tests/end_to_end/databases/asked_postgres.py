@@ -1,4 +1,4 @@
-"""A real PostgreSQL that is asked as a server asks it, without a server, among other sessions."""
+"""A real PostgreSQL with other sessions, queried as by a server, but without a server."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A module that logs what the sampler tells, for a real server to load."""
+"""A module for a real server that logs the sampler's samples."""
 
 import logging
 from typing import Any

@@ -1,4 +1,4 @@
-"""What servers of tests are copied from: made by real servers, once for all processes of a run."""
+"""Templates of servers, made by real servers, once for all processes of a run."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""What the sampler reads of index builds from a real PostgreSQL: whose, and how far."""
+"""Index builds that the sampler reads from a real PostgreSQL: whose, and their progress."""
 
 import time
 

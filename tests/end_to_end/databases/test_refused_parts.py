@@ -1,4 +1,4 @@
-"""A server that refuses some of what a look asks for, as databases that are compatible do."""
+"""A database that refuses parts of a sample, as PostgreSQL-compatible ones do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext

@@ -1,4 +1,4 @@
-"""What the sampler reads from a real PostgreSQL: sessions, locks, work on tables, replicas."""
+"""The signals from a real PostgreSQL: sessions, locks, work on tables, replicas."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""What the sampler's questions may do: they end soon, write nothing, and hold up no server."""
+"""The sampler's queries end soon, write nothing, and block no server."""
 
 import os
 import signal

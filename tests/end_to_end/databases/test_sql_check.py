@@ -1,4 +1,4 @@
-"""The SQL check on real databases: one statement is asked, and nothing of it stays."""
+"""The SQL check on real databases runs one statement without side effects."""
 
 import signal
 import sqlite3

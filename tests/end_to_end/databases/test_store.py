@@ -1,4 +1,4 @@
-"""The tables of ours on a real PostgreSQL, asked by a role that may little."""
+"""The module's tables on a real PostgreSQL, for a role with few rights."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that end in the middle of a batch, seen to be at work."""
+"""Connections to PostgreSQL that break in the middle of a batch."""
 
 import time
 from collections.abc import Iterator

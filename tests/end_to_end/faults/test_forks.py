@@ -1,4 +1,4 @@
-"""Servers that are forked are like those that import Synapse themselves."""
+"""Forked servers behave like those that import Synapse themselves."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A short sample of updates that misbehave on a real server; the longer is
+"""Some updates that misbehave on a real server. For a longer run see
 `soak.faults.misbehaving_updates`."""
 
 import statistics

@@ -1,4 +1,4 @@
-"""Updates that stand still on real servers: given up by Synapse, or never begun."""
+"""Updates that stand still on real servers, because Synapse gave up or never began."""
 
 import time
 from collections.abc import Callable, Iterator

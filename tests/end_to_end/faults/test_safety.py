@@ -1,4 +1,4 @@
-"""Faults and interventions on a real server: nothing is lost, nothing aborts."""
+"""Faults and interventions on a real server lose nothing and abort nothing."""
 
 import json
 import sqlite3

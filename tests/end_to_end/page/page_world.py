@@ -1,4 +1,4 @@
-"""The page of a real server, in a real Chromium, and who looks at it."""
+"""The page of a real server in a real Chromium, and its users."""
 
 import re
 from typing import Any

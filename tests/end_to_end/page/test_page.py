@@ -1,4 +1,4 @@
-"""The page in a real Chromium, against a real server: what is done with it, and what befalls it."""
+"""The page of a real server in a real Chromium: its use, and its failures."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The page of a real server for everybody: on phones, by keys, read aloud, light and dark."""
+"""The page is accessible: on phones, by keyboard, with a screen reader, light and dark."""
 
 import itertools
 import time

@@ -1,4 +1,4 @@
-"""The page of servers on PostgreSQL, in a real Chromium: one database, and two."""
+"""The page of servers on PostgreSQL in a real Chromium, with one database and with two."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A module that writes down the names of all updates that its server can run."""
+"""A module that records the names of all updates that its server can run."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Other tools on a server with the module: what they were made for goes on to work as it did."""
+"""Other administration tools still work on a server with the module."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What people write into homeserver.yaml, as a real Synapse takes it at its start."""
+"""Configurations in homeserver.yaml, at the start of a real Synapse."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The ways in which servers are really run: workers, split databases, little privilege."""
+"""Real deployments: workers, split databases, few rights."""
 
 import re
 import threading

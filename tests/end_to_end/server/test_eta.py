@@ -1,4 +1,4 @@
-"""The time left is true on a real server, known at once, and one number with the forecast."""
+"""On a real server the time left is right, known at once, and agrees with the forecast."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""The metrics on Synapse's own metrics endpoint, against what the HTTP API tells."""
+"""The metrics on Synapse's metrics endpoint agree with the HTTP API."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two homeservers in one process: nothing shared, and nothing left of one that is shut down."""
+"""Two homeservers in one process share nothing, and one that shuts down leaves nothing."""
 
 import json
 import subprocess

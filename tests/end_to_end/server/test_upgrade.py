@@ -1,4 +1,4 @@
-"""The whole life of an upgrade: an old Synapse's database, brought to date by the newest."""
+"""A whole upgrade: an old Synapse's database, updated by the newest version."""
 
 import shutil
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
-"""Homeservers in one process, which does as it is told: `look`, or `shutdown` and a number.
+"""Homeservers in one process, controlled by `look`, or `shutdown` and a number.
 
-Each line of input is answered by one that begins with ANSWER and says what the process holds.
+Each input line is answered by a line that begins with ANSWER and describes the process.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""The HTTP API: many at a time, and those who hang up."""
+"""The HTTP API with many requests at a time, and with clients that hang up."""
 
 from typing import Any
 

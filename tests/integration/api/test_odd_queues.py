@@ -1,4 +1,4 @@
-"""Queues that no Synapse makes: rows of odd types, and very many of them."""
+"""Queues that Synapse never makes: rows with unusual types, and very many rows."""
 
 from collections.abc import Callable
 from typing import Any

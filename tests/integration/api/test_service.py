@@ -1,4 +1,4 @@
-"""What is behind the HTTP API, on the virtual server: status, history and explanations."""
+"""The service behind the HTTP API on the virtual server: status, history, explanations."""
 
 import sqlite3
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is behind the HTTP API, on the virtual server: levers, also while the database is silent."""
+"""The service behind the HTTP API on the virtual server: levers, also on a silent database."""
 
 import sqlite3
 from collections.abc import Callable

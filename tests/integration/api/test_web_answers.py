@@ -1,4 +1,4 @@
-"""The HTTP API: what it answers, and with which headers."""
+"""The HTTP API: its answers and their headers."""
 
 import logging
 from typing import Any

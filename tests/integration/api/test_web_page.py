@@ -1,4 +1,4 @@
-"""The page: which files are served, to whom, and with which headers."""
+"""The page: its files, who may read them, and their headers."""
 
 from importlib import resources
 from typing import Any

@@ -1,4 +1,4 @@
-"""The HTTP API: what it refuses, and that nothing is done then."""
+"""The HTTP API: refused requests have no effect."""
 
 import json
 

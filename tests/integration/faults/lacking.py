@@ -1,4 +1,4 @@
-"""A virtual server that lacks some of the private details that the module reads."""
+"""A virtual server without some of the private attributes that the module reads."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext

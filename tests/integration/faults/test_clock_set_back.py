@@ -1,7 +1,7 @@
-"""The clock on the wall is set back, and Twisted's reactor with it: our timers are called in time.
+"""If the wall clock, and Twisted's reactor with it, is set back, our timers still fire in time.
 
-What waits for the reactor alone waits for that long, as in stock: here a batch is in the database,
-and ends when it ends.
+What depends on the reactor alone is late, as with stock Synapse. Here a batch runs in the database,
+which is not affected.
 """
 
 import sqlite3

@@ -1,8 +1,8 @@
-"""Windows shorter than batches, a wall clock that jumps, a suspended server: Synapse's own updater.
+"""Synapse's own updater with short windows, a wall clock that jumps, a suspended server.
 
-The module reads both clocks in one place (`Homeserver.now_s`, `wall_s`), and is called by a third,
-the reactor's, which goes by the one on the wall: where that jumps, timers come sooner or later.
-Those that come later: `test_clock_set_back.py`.
+The module reads two clocks in one place (`Homeserver.now_s`, `wall_s`). The reactor, which calls
+it, uses the wall clock, so that a jump makes timers early or late. For late ones see
+`test_clock_set_back.py`.
 """
 
 import logging

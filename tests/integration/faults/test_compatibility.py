@@ -1,4 +1,4 @@
-"""On a Synapse that lacks what we look at, one detail at a time and all at once: all works on."""
+"""The module works without Synapse's private attributes, one at a time and all at once."""
 
 import json
 import logging

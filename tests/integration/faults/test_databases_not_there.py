@@ -1,4 +1,4 @@
-"""What is asked of a database that the server does not have: refused, unless something is kept."""
+"""Requests for an unknown database are refused, unless something is stored for it."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""An error of our own while the database is gone: updates neither abort nor wait for good."""
+"""After an error of the module in an outage, updates neither abort nor wait forever."""
 
 import sqlite3
 from collections.abc import Callable

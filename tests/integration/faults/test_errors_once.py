@@ -1,4 +1,4 @@
-"""One error of our own, at any moment: nothing of what goes on by itself ends with it."""
+"""One error of the module, at any moment, ends nothing that runs in the background."""
 
 from collections.abc import Callable
 from typing import Any

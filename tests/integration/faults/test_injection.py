@@ -1,4 +1,4 @@
-"""The lives of `make soak`: well without an error of ours, and with one, at a few of the calls."""
+"""The lives of `make soak`: without an injected error, and with one at some of the calls."""
 
 import sqlite3
 import subprocess

@@ -1,4 +1,4 @@
-"""An error of our own, at each place of the module, one at a time: no update suffers."""
+"""An error at each place of the module, one at a time, harms no update."""
 
 import sqlite3
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The run over configurations tells what is neither valid nor refused, and what is slow."""
+"""The fuzzing of configurations reports slow ones, and those neither valid nor refused."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A module on the virtual server with two updates pending, for levers to be pulled."""
+"""A module on the virtual server with two pending updates, for tests of levers."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Levers while the wall clock is ahead for a moment: what was acknowledged is there after."""
+"""Acknowledged levers survive a wall clock that is ahead for a moment."""
 
 from collections.abc import Callable
 

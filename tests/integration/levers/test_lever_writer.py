@@ -1,4 +1,4 @@
-"""Levers pulled on the virtual server: what is made, ended, refused, and what is said of it."""
+"""Levers on the virtual server: made, ended, refused, and logged."""
 
 from collections.abc import Callable
 from unittest.mock import patch

@@ -1,4 +1,4 @@
-"""Many levers at once while the main database is silent, and releases in use."""
+"""Many levers at once on a silent main database, and releases in use."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A connection lost while a lever is written: what was done shows, and nothing else does."""
+"""A connection lost during a lever's write: the levers then match what was written."""
 
 import logging
 import sqlite3

@@ -1,4 +1,4 @@
-"""Levers pulled on the virtual server: what is written, by whom, and what if it cannot be."""
+"""Levers on the virtual server: what is written, by whom, and failed writes."""
 
 import sqlite3
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The metrics of servers in virtual time: labels, bounds, what ends with an update."""
+"""The metrics of servers in virtual time: labels, limits, and the end of an update."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The metrics of servers in virtual time: two at once, one that ends, and what they cost."""
+"""The metrics of servers in virtual time: two servers, the end of one, and the cost."""
 
 import gc
 import time

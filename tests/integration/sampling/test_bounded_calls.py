@@ -1,4 +1,4 @@
-"""The one way to wait for a call: for so long, so many at a time, and what becomes of it then."""
+"""Calls with a time limit: their number, their limit, and what happens after it."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any

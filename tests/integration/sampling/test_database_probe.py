@@ -1,4 +1,4 @@
-"""Questions to the database, on a real SQLite."""
+"""The database probe on a real SQLite."""
 
 import sqlite3
 from collections.abc import Callable

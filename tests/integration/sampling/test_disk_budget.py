@@ -1,4 +1,4 @@
-"""A disk that runs full, and has room again, under the default configuration."""
+"""A disk that fills up and gets space again, with the default configuration."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The checks of the disk and of the operator, on a virtual server."""
+"""The disk check and the administrator's checks on a virtual server."""
 
 import errno
 import sqlite3

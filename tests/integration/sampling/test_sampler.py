@@ -1,4 +1,4 @@
-"""The sampler on a virtual server: when it looks, and what it tells of trouble."""
+"""The sampler on a virtual server: when it takes samples, and its reports of trouble."""
 
 import sqlite3
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A module on the virtual server, with what is behind its HTTP API, over restarts."""
+"""A module on the virtual server and its service, across restarts."""
 
 from collections.abc import Coroutine
 from typing import Any

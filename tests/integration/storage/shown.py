@@ -1,4 +1,4 @@
-"""Servers in virtual time, and what is shown of them as metrics."""
+"""Servers in virtual time and their metrics."""
 
 from collections.abc import Callable
 from typing import Any

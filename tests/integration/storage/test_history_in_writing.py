@@ -1,4 +1,4 @@
-"""The history, asked for at any moment, has every update that ran."""
+"""The history has every update that ran, at whatever moment it is read."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How far an update is, where a table has to be asked for its ends, which may fail or take long."""
+"""Progress of an update that needs a table's ends, whose query may fail or be slow."""
 
 import json
 from collections.abc import Callable

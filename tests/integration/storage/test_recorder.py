@@ -1,4 +1,4 @@
-"""What the recorder does at the start, and while updates come along, on the virtual server."""
+"""The recorder on the virtual server: at the start, and while updates run."""
 
 import logging
 import sqlite3

@@ -1,4 +1,4 @@
-"""What the recorder says after outages: aborts, ends that nobody saw, silent databases."""
+"""The recorder's log after outages: aborts, unseen ends, silent databases."""
 
 import sqlite3
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The history of updates and the week, as the recorder writes them."""
+"""The history of updates and the hours of the week, as the recorder writes them."""
 
 import logging
 import sqlite3

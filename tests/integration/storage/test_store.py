@@ -1,4 +1,4 @@
-"""The store on SQLite: what is written is read, what cannot be read is told, and all is bounded."""
+"""The store on SQLite: it reads what it wrote, logs unreadable rows, and stays bounded."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,10 @@ import pytest
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Settings
-from synapse_bgthrottle.core.levers.lever import MOST_USES, Lever, LeverKind, Use
+from synapse_bgthrottle.core.levers.lever import MOST_USES, Lever, LeverKind
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
+from synapse_bgthrottle.schema import Use
 from testbed.strategies.examples import lever
 from testbed.virtual.server import EPOCH_S, VirtualServer
 from tests.integration.storage.kept import (
@@ -43,9 +44,8 @@ def _lever(lever_id: str = "a1", **changes: Any) -> Lever:
 
 
 def _use(number: int = 0, **changes: Any) -> Use:
-    values = {"at_ms": number, "settings": {}, "use_id": f"{number:05}", **changes}
-    fixed = {"author": "@a:b", "action": "pause", "update": "*", "database": None}
-    return Use(**{**fixed, "reason": "", "ends_ms": None, **values})
+    values = {"at_ms": number, **changes}
+    return Use(**{"author": "@a:b", "action": "pause", "update": "*", **values})
 
 
 def _entry(number: int = 0, **changes: Any) -> HistoryEntry:
@@ -235,7 +235,7 @@ def test_use_that_cannot_be_read(
     store = store_of(server)
     for number in range(2):
         answer(server, store.change([], [], _use(number)))
-    sql = f"UPDATE bgthrottle_uses SET {change} WHERE use_id = '00000'"
+    sql = f"UPDATE bgthrottle_uses SET {change} WHERE at_ms = 0"
     server.pools["master"].connection.execute(sql)
     for _ in range(2):
         assert [_use(1)] == answer(server, store.uses(10))

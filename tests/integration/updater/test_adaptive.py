@@ -1,4 +1,4 @@
-"""The adaptive pace under Synapse's own updater, and what it sees of the requests."""
+"""The adaptive pace under Synapse's own updater, and how it sees requests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

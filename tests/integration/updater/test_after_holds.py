@@ -1,4 +1,4 @@
-"""What is looked at before the first batch after a hold, or after another update, and in it."""
+"""The samples before and in the first batch after a hold, or after another update."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""One-shots after a hold in which nothing is measured: what holds them then is seen before."""
+"""Before a one-shot starts after a hold without samples, new samples are taken."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

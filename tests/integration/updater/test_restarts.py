@@ -1,4 +1,4 @@
-"""Updates that stand still: given up by Synapse, or never begun. The module starts them again."""
+"""The module restarts updates that stand still, because Synapse gave up or never began."""
 
 import sqlite3
 from collections.abc import Callable

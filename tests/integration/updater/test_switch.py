@@ -1,4 +1,4 @@
-"""The server's own switch for background updates, put off and on at bad moments."""
+"""Synapse's own switch for background updates, used at bad moments."""
 
 import sqlite3
 from collections.abc import Callable

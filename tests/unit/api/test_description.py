@@ -1,4 +1,4 @@
-"""openapi.json and docs/http-api.md say what the code does."""
+"""openapi.json and docs/http-api.md agree with the code."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What comes in over HTTP, as bytes: bodies, queries, paths; and the line that the log keeps."""
+"""Input over HTTP as bytes: bodies, queries, paths; and the log line."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""The API's answers are what they were, to the order of their keys, on servers that are made anew.
+"""The API's answers on newly made servers are unchanged, even in the order of keys.
 
-Whoever changes an answer on purpose deletes its file: the test writes it again, and fails once.
+To change an answer on purpose, delete its file: the test then writes a new one and fails once.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""What stands in the page's files: nothing inline, nothing from elsewhere, and enough contrast."""
+"""The page's files: nothing inline, nothing from elsewhere, and enough contrast."""
 
 import hashlib
 import re

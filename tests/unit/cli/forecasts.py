@@ -1,4 +1,4 @@
-"""A server with two updates pending, which the command `bgthrottle forecast` asks."""
+"""A server with two pending updates for the command `bgthrottle forecast`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The commands that change something once: levers, jobs, and Synapse's own switch."""
+"""The commands that make one change: levers, jobs, and Synapse's own switch."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The command as a whole: how it ends, wrong usage, and what the shell completes."""
+"""The whole command: exit statuses, wrong usage, and shell completion."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""The command `bgthrottle forecast` of a server: its pace, its load, and what is kept."""
+"""The command `bgthrottle forecast` of a server: its pace, its load, and stored forecasts."""
 
 import json
 import stat

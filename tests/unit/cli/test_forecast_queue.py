@@ -1,4 +1,4 @@
-"""The command `bgthrottle forecast` of a queue: what is in front, and what holds it."""
+"""The command `bgthrottle forecast` of a queue: updates in front, and holds."""
 
 import json
 from typing import Any

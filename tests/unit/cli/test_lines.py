@@ -1,7 +1,8 @@
-"""Single lines for people: an update, a lever, what happened, and text that a terminal obeys."""
+"""Single lines for people: updates, levers, events, and text with control characters."""
 
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,16 +32,17 @@ BACKOFF = {
     ("expected", "found"),
     [
         (
-            "event_search 66.0% 496900/752865; running 3h12m; ETA 1h40m;"
+            "event_search 66.0% 496900/752865; started 3h12m ago; ETA 1h40m;"
             " throttled: active backends 26 >= 25",
             {},
         ),
         (
-            "event_search 66.0% 496900/752865; running 3h12m; ETA 1h40m; held: windows are closed",
+            "event_search 66.0% 496900/752865; started 3h12m ago; ETA 1h40m;"
+            " held: windows are closed",
             {"current": current(decision=HOLD), "state": "held"},
         ),
         (
-            "event_search 66.0% 496900/752865; running 3h12m; 1h40m once it goes on;"
+            "event_search 66.0% 496900/752865; started 3h12m ago; 1h40m once it goes on;"
             " held: the last iteration failed: next try after 60s (22:00:45 UTC)",
             {
                 "current": current(decision=BACKOFF, time_left_s={"at_this_pace": 6000}),
@@ -48,7 +50,7 @@ BACKOFF = {
             },
         ),
         (
-            "an_index (one-shot); running 3h12m; in a batch",
+            "an_index (one-shot); started 3h12m ago; in a batch",
             {
                 "current": current(
                     name="an_index", one_shot=True, progress=None, decision=None, is_in_batch=True
@@ -156,8 +158,32 @@ def test_levers_uses_and_history() -> None:
         last_failure="x",
     )
     assert [
-        "started               update  database  outcome  took  items  batches  in them",
-        "2026-01-06 22:00 UTC  e       m         aborted  5s    9      3        50ms",
-        "    waited: pace 1ms",
+        "started (UTC)     outcome  took  items  update",
+        "2026-01-06 22:00  aborted  5s    9      e",
+        "    3 batches, 50ms in all; waited: pace 1ms",
         "    2 failures, the last: x",
     ] == [line.text for line in history_lines([entry])]
+    both = [entry, attrs.evolve(entry, database="state", batches=1, waited_ms={}, failures=0)]
+    assert [
+        "started (UTC)     outcome  took  items  database  update",
+        "2026-01-06 22:00  aborted  5s    9      m         e",
+        "    3 batches, 50ms in all; waited: pace 1ms",
+        "    2 failures, the last: x",
+        "2026-01-06 22:00  aborted  5s    9      state     e",
+        "    1 batch, 50ms in all",
+    ] == [line.text for line in history_lines(both)]
+
+
+@given(st.text(alphabet="ab _-.", max_size=300), st.integers(1, 120))
+def test_wrapping(text: str, columns: int) -> None:
+    """No word is broken or lost, and only one that is too wide alone sticks out."""
+    told = lines.wrapped(text, columns)
+    assert text.split() == " ".join(told).split()
+    assert all(len(each) <= columns or len(each.split()) == 1 for each in told)
+
+
+def test_wrapping_examples() -> None:
+    """Lines after the first go in; without a terminal nothing is wrapped."""
+    assert ["  held: windows", "    are closed"] == lines.wrapped("  held: windows are closed", 16)
+    assert ["a  b  c"] == lines.wrapped("a  b  c", 80)
+    assert ["x " * 99] == lines.wrapped("x " * 99, None)

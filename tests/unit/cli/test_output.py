@@ -1,4 +1,4 @@
-"""Where the command's output goes, and where what it reads comes from, as a process of its own."""
+"""The command as a process: its output, and the sources of its input."""
 
 import os
 import subprocess

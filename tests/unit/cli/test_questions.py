@@ -1,4 +1,4 @@
-"""The commands that ask something once: `status`, `check`, `history` and `explain`."""
+"""The commands that only read: `status`, `check`, `history` and `explain`."""
 
 import json
 from typing import Any
@@ -55,7 +55,7 @@ def test_for_programs(arguments: list[str]) -> None:
 def test_escaped() -> None:
     """Names and reasons from the server cannot move the cursor or forge a line."""
     lever = PAUSE | {"reason": "\x1b[2J\nFORGED", "author": "@\x9b2J:x"}
-    output = run(FakeServer({"GET status": status(IDLE, levers=[lever])}), "status").output
+    output = run(FakeServer({"GET status": status(IDLE, levers=[lever])}), "status", "-v").output
     assert output.replace("\n", "").isprintable()
     assert r"by @\x9b2J:x: \x1b[2J\nFORGED" in output
 
@@ -103,8 +103,9 @@ def test_history() -> None:
     server = FakeServer({"GET history": [{"history": [entry]}, {"history": []}],
                          "GET uses": {"uses": [use]}})  # fmt: skip
     assert (
-        "started  update  database  outcome  took  items  batches  in them\n"
-        "unknown  e       m         done           5      0        0ms\n"
+        "started (UTC)  outcome  took  items  update\n"
+        "unknown        done           5      e\n"
+        "    0 batches, 0ms in all\n"
     ) == run(server, "history").output
     assert "no history\n" == run(server, "history", "e").output
     assert "1970-01-01 00:00 UTC @a:b pause *\n" == run(server, "history", "--uses").output

@@ -1,4 +1,4 @@
-"""Where the server is and who one is there."""
+"""The settings of the command: server and token."""
 
 import os
 from pathlib import Path

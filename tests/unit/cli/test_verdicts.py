@@ -1,4 +1,4 @@
-"""What a status says of an upgrade and of the end."""
+"""What a status tells about an upgrade and its end."""
 
 from typing import Any
 

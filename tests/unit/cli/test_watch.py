@@ -1,4 +1,4 @@
-"""`watch` and `wait`: what is told while time passes."""
+"""`watch` and `wait`: their output over time."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def lines_of(answers: list[Any], *arguments: str, **more: Any) -> tuple[int, lis
 
 
 PACE = (
-    "master: event_search 66.0% 496900/752865; running 3h12m; ETA 1h40m;"
+    "master: event_search 66.0% 496900/752865; started 3h12m ago; ETA 1h40m;"
     " throttled: active backends 26 >= 25"
 )
 IDLE_TEXT = "master: nothing pending"
@@ -159,7 +159,7 @@ def drawn(lines: list[Line], width: int = 80) -> list[str]:
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 
-@pytest.mark.parametrize("width", [80, 40, 5])
+@pytest.mark.parametrize("width", [80, 40, 12])
 def test_drawn_in_few_columns(width: int) -> None:
     """Lines are wrapped under their indentation, and bars fit."""
     told = drawn([Line("  " + "word " * 30, "held", 0.5), Line("[bold]x[/bold]")], width)

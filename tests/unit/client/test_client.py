@@ -1,4 +1,4 @@
-"""The client: what is sent, and what is understood."""
+"""The client: what it sends, and how it reads answers."""
 
 import asyncio
 import re

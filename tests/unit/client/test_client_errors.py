@@ -1,4 +1,4 @@
-"""The client: what goes wrong, in which way, and that no token is told."""
+"""The client's errors, none of which shows the token."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The client against what is no Synapse: endless, packed and dripping answers, wrong protocols."""
+"""The client with bad servers: endless, packed and slow answers, wrong protocols."""
 
 import asyncio
 import gzip

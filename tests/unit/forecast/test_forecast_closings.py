@@ -1,4 +1,4 @@
-"""When open windows close, which only a forecast asks."""
+"""When open windows close, which only a forecast needs."""
 
 from zoneinfo import ZoneInfo
 

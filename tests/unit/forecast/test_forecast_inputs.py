@@ -1,4 +1,4 @@
-"""What a forecast is asked for: the job, and the server's own section."""
+"""The input of a forecast: the job, and the server's own section."""
 
 import pytest
 
@@ -6,7 +6,8 @@ from synapse_bgthrottle.cli.inputs.forecast_options import parse_count, parse_ra
 from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
 from synapse_bgthrottle.core.tracking.timeline import Job
 from synapse_bgthrottle.forecast.configurations import settings_of_section
-from synapse_bgthrottle.forecast.from_history import Past, closed_ratio
+from synapse_bgthrottle.forecast.forecast import closed_ratio
+from synapse_bgthrottle.schema import HistoryEntry
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,7 @@ def test_server_section(expected: Settings, section: object) -> None:
 
 def test_budgets_that_were_closed() -> None:
     """A budget counts as the share of the time that it took, windows and pauses left out."""
-    spent = {"budget": 600.0, "window": 1200.0, "gap": 100.0}
-    assert 600 / 2400 == pytest.approx(closed_ratio([Past(batch_s=1700.0, waited_s=spent)]))
+    spent = {"budget": 600e3, "window": 1200e3, "gap": 100e3}
+    entry = HistoryEntry(update="a", batch_time_ms=1700e3, waited_ms=spent)
+    assert 600 / 2400 == pytest.approx(closed_ratio([entry]))
     assert 0.0 == closed_ratio([])

@@ -1,4 +1,4 @@
-"""A replica that owes a reply, from one look at the database to the next."""
+"""A replica that owes a reply, across several samples."""
 
 from collections.abc import Callable
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What the metrics show of one database's signals, from sample to sample."""
+"""The metrics of one database's signals, from sample to sample."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Synapse's metrics, as they are kept by the client library that it uses."""
+"""Synapse's metrics, as its client library stores them."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 

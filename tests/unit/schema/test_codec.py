@@ -1,4 +1,4 @@
-"""From JSON to results and back: tolerant of news and of gaps, strict about nonsense."""
+"""From JSON to records and back: tolerant of new and missing keys, strict about nonsense."""
 
 from typing import Any
 

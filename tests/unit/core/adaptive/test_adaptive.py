@@ -1,4 +1,4 @@
-"""The adaptive pace: while nobody is there, among clients, and where nothing can be seen."""
+"""The adaptive pace without clients, with clients, and if clients cannot be seen."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The adaptive pace and harm: which batches are compared, and which tell nothing."""
+"""The adaptive pace's experiments: which batches are compared, and which tell nothing."""
 
 import math
 

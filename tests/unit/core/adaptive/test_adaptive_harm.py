@@ -1,4 +1,4 @@
-"""The adaptive pace and harm: who slows clients down gets less."""
+"""The adaptive pace slows down an update that slows clients down."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The adaptive pace under pressure, and the one-shots that wait for calm."""
+"""The adaptive pace under pressure, and one-shots that wait for calm."""
 
 from typing import Any
 

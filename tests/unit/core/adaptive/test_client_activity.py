@@ -1,4 +1,4 @@
-"""Whether anybody is there: by requests in flight, by their count, by transactions of others."""
+"""Whether clients are active: by requests in progress, their number, others' transactions."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""In which way an update works, and how much of the time it may have."""
+"""How an update works, and how much of the time it may have."""
 
 import pytest
 

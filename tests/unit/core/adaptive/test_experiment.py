@@ -1,4 +1,4 @@
-"""Moments with batches against moments without, on made-up latencies."""
+"""Moments with batches compared with moments without, on made-up latencies."""
 
 import math
 import random

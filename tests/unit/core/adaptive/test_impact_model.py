@@ -1,4 +1,4 @@
-"""What one way of working costs clients: its slope, an honest error, and changes."""
+"""How much one way of working slows clients down: slope, honest error, and changes."""
 
 import random
 import statistics

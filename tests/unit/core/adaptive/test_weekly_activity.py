@@ -1,4 +1,4 @@
-"""What is seen of the week: by the hour, bounded, and slowly forgotten."""
+"""Activity in the hours of the week: bounded, and slowly forgotten."""
 
 import attrs
 import pytest

@@ -1,4 +1,4 @@
-"""Addresses of checks: what looks like a secret is noticed, and not shown."""
+"""URLs of checks: what looks like a secret is noticed, and not shown."""
 
 import pytest
 

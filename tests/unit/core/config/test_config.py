@@ -1,4 +1,4 @@
-"""The configuration: what is accepted, and that anything else is refused."""
+"""The configuration: what is accepted; anything else is refused."""
 
 import math
 from typing import Any

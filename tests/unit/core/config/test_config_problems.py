@@ -1,4 +1,4 @@
-"""What the configuration refuses, and in which words."""
+"""What the configuration refuses, and the messages."""
 
 import math
 from collections.abc import Callable

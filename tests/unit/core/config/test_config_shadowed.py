@@ -1,4 +1,4 @@
-"""Rules that can never match, because earlier ones take all that they could."""
+"""Rules that can never match, because earlier ones match everything that they could."""
 
 import pytest
 

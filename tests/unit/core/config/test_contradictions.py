@@ -1,4 +1,4 @@
-"""What a level says against itself, or against the one above it."""
+"""Contradictions within a level, or with the level above."""
 
 from typing import Any
 

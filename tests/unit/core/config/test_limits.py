@@ -1,4 +1,4 @@
-"""Levels of settings, and what comes of them."""
+"""Levels of settings, and the merged result."""
 
 import math
 from datetime import timezone

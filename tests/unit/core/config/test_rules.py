@@ -1,4 +1,4 @@
-"""Rules: what they match, which is the first, and which never is."""
+"""Rules: what they match, which is the first, and which never matches."""
 
 import pytest
 from hypothesis import given

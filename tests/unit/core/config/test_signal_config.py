@@ -1,4 +1,4 @@
-"""`signals:` as written: thresholds by unit, all of it, and anything."""
+"""`signals:` as written: thresholds by unit, the whole section, and arbitrary values."""
 
 import math
 from typing import Any

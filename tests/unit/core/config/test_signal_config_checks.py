@@ -1,4 +1,4 @@
-"""`signals:` as written: the operator's own checks, each a path, a URL or a query."""
+"""`signals:` as written: the administrator's checks, each a path, a URL or a query."""
 
 from typing import Any
 

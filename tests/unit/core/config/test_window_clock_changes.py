@@ -1,4 +1,4 @@
-"""Weekly windows where clocks are changed: hours that are skipped, and hours that come twice."""
+"""Weekly windows and clock changes: skipped hours, and repeated hours."""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""Weekly windows: open or closed, alone and several, and as they are printed."""
+"""Weekly windows: open or closed, one or several, and as text."""
 
 from zoneinfo import ZoneInfo
 

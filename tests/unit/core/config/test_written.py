@@ -1,4 +1,4 @@
-"""What is accepted, and is not what it looks like: empty sections, numbers without a unit."""
+"""Accepted values that are probably mistakes: empty sections, numbers without a unit."""
 
 import time
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Windows as the tests write them, and when they are open."""
+"""Windows for the tests, and when they are open."""
 
 from zoneinfo import ZoneInfo
 

@@ -1,4 +1,4 @@
-"""The words of the configuration, once more: what is accepted, and which keys."""
+"""The words of the configuration, written a second time: accepted values and keys."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What holds for any levers over any configuration."""
+"""Properties of any levers with any configuration."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Requests for levers: defaults, what is refused, and how it is told."""
+"""Requests for levers: defaults, refusals and messages."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A second override of the same updates: it replaces what it sets anew, and nothing else."""
+"""A second override of the same updates replaces only the keys that it sets."""
 
 import itertools
 from typing import Any

@@ -1,4 +1,4 @@
-"""A throttle with updates of one database, as its status tells it."""
+"""A throttle with the updates of one database, for the tests of the status."""
 
 from typing import Any
 

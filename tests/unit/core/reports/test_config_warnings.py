@@ -1,4 +1,4 @@
-"""What an administrator should know of a valid configuration on this server."""
+"""Warnings about a valid configuration on this server."""
 
 from collections.abc import Iterator
 from typing import Any

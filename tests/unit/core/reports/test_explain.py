@@ -1,4 +1,4 @@
-"""Explanations: their shape, and that all limits are told as one would write them."""
+"""Explanations: their shape, and all limits as one would write them."""
 
 import json
 from typing import Any

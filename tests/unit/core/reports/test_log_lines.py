@@ -1,4 +1,4 @@
-"""The lines for an administrator: one a change, none a batch."""
+"""Log lines for administrators: one for each change, none for each batch."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""The lines that samples are worth: what cannot be seen, said once, and index builds."""
+"""Log lines for samples: unobservable signals, logged once, and index builds."""
 
 import logging
 from typing import Any

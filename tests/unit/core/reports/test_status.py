@@ -1,4 +1,4 @@
-"""The status: its shape, its states, and what is pending."""
+"""The status: its shape, its states, and the pending updates."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The status: its numbers, of the update under way and of the signals."""
+"""The status: the numbers of the current update and of the signals."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the status tells as a problem, each with what to do about it."""
+"""The problems in the status, each with advice."""
 
 from typing import Any
 
@@ -24,7 +24,8 @@ def _told(server: StatusWorld, at_s: float, **changes: Any) -> list[tuple[str, s
     seen = look("a", **looked, **changes.pop("look", {}))
     problems = server.status(at_s, seen, **changes)["problems"]
     for problem in problems:
-        assert ["database", "kind", "message", "advice"] == list(problem)
+        keys = ["database", "kind", "message", "advice", "since_ms", "last_ms"]
+        assert keys == list(problem)
         assert problem["advice"]
     return [(problem["kind"], problem["database"], problem["message"]) for problem in problems]
 
@@ -272,6 +273,21 @@ def test_stuck_behind_a_lock() -> None:
         server.throttle.observe(DB, sample)
     message = "a batch of a has been running for 1h, of which it has waited for a lock for 59m"
     assert [("stuck", DB, message)] == _told(server, 3600, look={"rows": (QueueRow("a"),)})
+
+
+def test_since_when(server: StatusWorld) -> None:
+    """A hold and a pause have their beginning, failures the moment of the last."""
+    pause = lever()
+    server.throttle.levers = Levers((pause,))
+    server.batch("a", 0, failure="one")
+    server.batch("a", 10, failure="two")
+    failing, paused = server.status(12, look("a"))["problems"]
+    assert (None, round((NOON_S + 12) * 1000)) == (failing["since_ms"], failing["last_ms"])
+    assert (round(pause.created_s * 1000), None) == (paused["since_ms"], paused["last_ms"])
+    held = StatusWorld(Settings(needs_approval=True))
+    held.begin("a", 0)
+    (problem,) = held.status(60, look("a"))["problems"]
+    assert (round(NOON_S * 1000), None) == (problem["since_ms"], problem["last_ms"])
 
 
 def test_worst_first(server: StatusWorld) -> None:

@@ -1,4 +1,4 @@
-"""What holds an update after failures, and for how long."""
+"""Waits after failures, and their length."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Which sizes of batches are decided: Synapse's own, exact ones, and the least."""
+"""Decided batch sizes: Synapse's own, exact ones, and the least."""
 
 import attrs
 import pytest

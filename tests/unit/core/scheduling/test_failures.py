@@ -1,4 +1,4 @@
-"""What the error of a batch tells of the database."""
+"""What a batch's error says about the database."""
 
 import sqlite3
 import types

@@ -1,4 +1,4 @@
-"""What holds an update, and for how long: closed windows and budgets."""
+"""Holds by closed windows and budgets, and their length."""
 
 import copy
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""How long a batch has waited for somebody's lock, and what becomes of that time."""
+"""How long a batch has waited for others' locks, and how that time counts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""For how long a batch's database stood still, and what becomes of that time."""
+"""How long a batch's database stood still, and how that time counts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Levers in decisions: what a pause, an override and a release change, and for how long."""
+"""Levers in decisions: the effect of pauses, overrides and releases, and its length."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Releases in decisions, and what an explanation tells of all that holds an update."""
+"""Releases in decisions, and explanations of all holds."""
 
 import attrs
 import pytest

@@ -1,4 +1,4 @@
-"""When updates that stand still are started again."""
+"""When updates that stand still are restarted."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The decision for one iteration: causes, levels, and what is remembered."""
+"""The decision for one iteration: causes, levels, and memory."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Where requests go to workers: what the databases count, less what is this process's own."""
+"""With workers, clients are the databases' transactions without this process's own."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The whole decision, with signals that lie, levers and clocks that jump: always usable."""
+"""The whole decision is always usable, even with false signals, levers and clock jumps."""
 
 from hypothesis import given
 from hypothesis import settings as examples

@@ -1,4 +1,4 @@
-"""A server in virtual time, which does what a throttle says; for the tests of decisions."""
+"""A server in virtual time that follows a throttle, for tests of decisions."""
 
 import attrs
 

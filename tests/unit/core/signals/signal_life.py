@@ -1,4 +1,4 @@
-"""An update where one signal may be read; by class, all there are: a new one is in by itself."""
+"""An update with one readable signal, for each signal of a class, new ones included."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Boards of a server with four cores, for the tests of signals over time."""
+"""Signal sets of a server with four cores, for tests of signals over time."""
 
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal_set import SignalSet

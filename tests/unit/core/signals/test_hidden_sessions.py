@@ -1,4 +1,4 @@
-"""Sessions of other roles, of which nothing is visible without a privilege."""
+"""Other roles' sessions, which are hidden without a privilege."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What budgets of yes or no say of themselves."""
+"""The reasons that yes-or-no budgets give."""
 
 from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample, Sample
 from synapse_bgthrottle.core.signals.signal_set import SignalSet

@@ -1,6 +1,6 @@
-"""Every signal, and everything that may go wrong with it: what comes of it is by its class.
+"""The effect of every fault of every signal depends on the signal's class.
 
-The table is made from the list of signals, so a new one is in it by itself.
+The table is made from the list of signals, so it includes new ones.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Signals over time: pressures, and what is missing, stale or garbage."""
+"""Signals over time: pressures, and missing, stale or invalid values."""
 
 import math
 

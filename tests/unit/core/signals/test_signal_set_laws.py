@@ -1,4 +1,4 @@
-"""Laws of the signal set that hold for any samples."""
+"""Properties of the signal set for any samples."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every signal that never changes: it is believed, and what comes of it is by its class."""
+"""Every signal that never changes is believed; its effect depends on its class."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The rate of the write-ahead log, for which two looks are needed."""
+"""The rate of the write-ahead log, which needs two samples."""
 
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal_set import SignalSet

@@ -1,4 +1,4 @@
-"""The words of `signals:`, once more: what is accepted, and what is wrong."""
+"""The words of `signals:`, written a second time: accepted values and problems."""
 
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings

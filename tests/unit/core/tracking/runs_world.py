@@ -1,4 +1,4 @@
-"""Updates of one database, and the history that is kept of them."""
+"""Updates of one database, and their stored history."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Time left: right within 20 % at a steady pace, told at once, in one number, never nonsense."""
+"""Time left: right within 20 % at a steady pace, known at once, and never nonsense."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Progress: what each shape of progress_json says, and None for all that says nothing."""
+"""Progress from each shape of progress_json; None if it says nothing."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The order in which Synapse will take the queue."""
+"""The order in which Synapse will run the queue."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The history of updates: what is counted, when it ends and how."""
+"""The history of updates: counts, ends and outcomes."""
 
 import pytest
 

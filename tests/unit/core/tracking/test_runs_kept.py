@@ -1,4 +1,4 @@
-"""The history of updates: what goes on over a restart, and what is to be written."""
+"""The history of updates: runs across a restart, and what is due to be written."""
 
 import pytest
 

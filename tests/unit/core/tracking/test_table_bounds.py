@@ -1,4 +1,4 @@
-"""Cursors: what Synapse's handlers write, and statements that read no table."""
+"""The cursors of Synapse's handlers, and queries that read no whole table."""
 
 import inspect
 import re

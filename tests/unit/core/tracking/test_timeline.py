@@ -1,4 +1,4 @@
-"""The way through a queue, at paces that are given: ends, holds, and what may never happen."""
+"""The way through a queue at given paces: ends, holds, and what may never happen."""
 
 import math
 from datetime import timezone

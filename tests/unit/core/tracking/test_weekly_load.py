@@ -1,4 +1,4 @@
-"""The load of a week: of a file, by the clock on the wall, and over any time."""
+"""The load of a week: from a file, by wall-clock time, and over any span."""
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
