@@ -236,7 +236,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._database.has_worked = True
         self._sampler.begin(self._database.name, self._update_name)
         self._throttle.start(self._database.name, self._update_name, self._started_s)
-        self._sampler.batch_runs(self._database.name, True)
+        self._sampler.batch_begins(self._database.name)
 
     def _leave(self) -> None:
         self._sampler.end(self._database.name)

@@ -10,8 +10,7 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.scheduling import holds
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
-from synapse_bgthrottle.core.scheduling.failures import FailureKind
-from synapse_bgthrottle.core.scheduling.restarts import Restarts
+from synapse_bgthrottle.core.scheduling.failures import FailureKind, Restarts
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.queue import QueueRow, in_order
 from synapse_bgthrottle.core.units import format_duration_ms

@@ -28,7 +28,7 @@ from synapse_bgthrottle.core.reports.update_status import Moment
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
+from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
 from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, questions
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
@@ -112,7 +112,8 @@ class ThrottleService:
         # Read the unwritten runs also before the query: a run that is written meanwhile is in
         # neither of the two later.
         before = self._unwritten()
-        stored = await self._ask(_STORE, self._records.store.history)
+        most = limit if update is None and database is None else MOST_ENTRIES
+        stored = await self._ask(_STORE, self._records.store.history, most)
         entries = newest_first((*before, *stored, *self._unwritten()), update, database)
         if not entries:
             check_exists(database, self._targets())

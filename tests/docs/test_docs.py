@@ -13,8 +13,8 @@ from synapse_bgthrottle.core.config.keys import MATCH_KEYS, SETTING_KEYS, TOP_KE
 from synapse_bgthrottle.core.config.limits import BUILT_IN, merge
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.scheduling.decision import Cause
+from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.scheduling.holds import PRECEDENCE
-from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

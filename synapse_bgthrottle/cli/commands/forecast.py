@@ -28,7 +28,7 @@ from synapse_bgthrottle.cli.render.text import escape, share
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
-from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
+from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.expected_pace import UNKNOWN_SLOPE, Range
 from synapse_bgthrottle.core.tracking.timeline import Job

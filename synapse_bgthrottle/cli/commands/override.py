@@ -1,12 +1,13 @@
 """`bgthrottle release` and `bgthrottle set`."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 import click
 
-from synapse_bgthrottle.cli import options
+from synapse_bgthrottle.cli import options, output
 from synapse_bgthrottle.cli.commands.pause import tell_nothing
 from synapse_bgthrottle.cli.options import (
     database_option,
@@ -111,10 +112,21 @@ def set_command(
                 tell_nothing(session, client, str(error))
                 return
         else:
+            _warn(settings)
             answer = client.override(
                 update, settings, database=asked.database, duration=span_ms, reason=asked.reason
             )
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
+
+
+def _warn(settings: Mapping[str, Any]) -> None:
+    """Warn about values that the server accepts and that are probably mistakes."""
+    from synapse_bgthrottle.core.config.keys import KEYS  # noqa: PLC0415
+
+    for key, value in settings.items():
+        doubt = KEYS[key].doubt(value) if key in KEYS else ""
+        if doubt:
+            output.say(f"warning: {key}: {doubt}")
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -10,7 +10,7 @@ from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.problems import Problem, did_you_mean
 from synapse_bgthrottle.core.config.signal_settings import secret_in
 from synapse_bgthrottle.core.config.windows import skipped_days
-from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.signals import SIGNALS
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal import SignalClass

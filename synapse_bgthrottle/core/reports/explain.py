@@ -18,7 +18,7 @@ from synapse_bgthrottle.core.config.windows import Window, is_open
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.reports.log_lines import describe
 from synapse_bgthrottle.core.scheduling.decision import Conditions
-from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.units import format_duration_ms, format_ratio

@@ -18,11 +18,14 @@ from synapse_bgthrottle.core.scheduling.batch_cost import (
     BatchCost,
 )
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
-from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits, UpdateLimits
+from synapse_bgthrottle.core.scheduling.effective_limits import (
+    EffectiveLimits,
+    UpdateLimits,
+    runs_in_one_go,
+)
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.holds import Case
 from synapse_bgthrottle.core.scheduling.observer import Observer, is_measured, working
-from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.core.signals.signal_set import SignalSet

@@ -22,9 +22,8 @@ PANIC_S = 2.0
 
 _ATTACK = 0.7
 _RELEASE = 0.3
-# A higher pressure has no further effect, so it need not fade from more. After one batch of 400
-# times its duration, the least duty cycle would last ten more batches.
-# that took 400 times its time there would be ten more at the least duty cycle.
+# A higher pressure has no further effect, so it need not fade from more. Otherwise, after one batch
+# of 400 times its usual time, ten more would have the least duty cycle.
 _FADES_FROM = 4.0
 
 # Limit of the pressure, against division by almost zero.

@@ -124,12 +124,9 @@ class Sampler:
     def _asked(self, database_name: str) -> list[Poller[Any]]:
         return [self._databases[database_name], *self._checks]
 
-    def batch_runs(self, database_name: str, runs: bool) -> None:
-        """A batch of the present log context starts or ends in this database."""
-        if runs:
-            self._batches[database_name] = _Batch(self._host.now_s(), count_transactions())
-        else:
-            self._batches.pop(database_name, None)
+    def batch_begins(self, database_name: str) -> None:
+        """A batch of the present log context starts in this database; `end` is its end."""
+        self._batches[database_name] = _Batch(self._host.now_s(), count_transactions())
 
     def _to_look_at(self) -> Iterable[str]:
         # Without requests, clients are measured by the transactions of others. This process counts

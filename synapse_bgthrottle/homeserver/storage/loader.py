@@ -93,8 +93,8 @@ class StoreLoader:
         if ours:
             self._on_internal_error(WHERE, error)
         if is_refusal(error) or is_unusable(error) or (ours and self._tries >= len(_RETRY_S)):
-            # A missing right or column, a view instead of a table, or a lasting error of the
-            # module: waiting does not help, and updates must not wait forever.
+            # A right or column is missing, a view replaces a table, or an error of the module
+            # lasts. Waiting does not help, and updates must not wait forever.
             self._throttle.levers = Levers()
             logger.error(
                 "its tables can be neither made nor read, so that nothing"

@@ -39,8 +39,10 @@ _LEVER = "lever_id, kind, update_glob, database_name, settings, reason, author, 
 _USE = "at_ms, author, action, update_glob, database_name, reason, settings, ends_ms"
 _ENTRY = (
     "database_name, update_name, started_ms, ended_ms, outcome, items, batches, batch_ms,"
-    " waited_ms, failures, last_failure, first_progress"
+    " waited_ms, failures, last_failure, first_progress, progress_per_item"
 )
+# Nobody is told of the first progress, which may have 64 KiB.
+_TOLD = _ENTRY.replace("first_progress", "NULL")
 _HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
 _LEARNED = "database_name, update_name, at_ms, version, content"
 _ENDED = "FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
@@ -121,7 +123,8 @@ class Store:
         """Write and delete levers, and record who did it."""
         now_ms = to_ms(self._host.wall_s())
         made, ended = tuple(made), tuple(ended)
-        await self._run(_change, now_ms, made, ended, use)
+        use_id = secrets.token_hex(8)  # here, because an interaction may run twice
+        await self._run(_change, now_ms, made, ended, use, use_id)
         for lever in ended:
             self._written.pop(lever.lever_id, None)
         self._written.update((lever.lever_id, lever) for lever in made)
@@ -140,10 +143,10 @@ class Store:
         """Write the history of these updates, activity in these hours, and what was learned."""
         await self._run(_write, tuple(entries), tuple(hours), tuple(learned))
 
-    async def history(self) -> list[HistoryEntry]:
-        """The history of all updates, newest first."""
+    async def history(self, limit: int = MOST_ENTRIES) -> list[HistoryEntry]:
+        """The history of so many updates, newest first, without their first progress."""
         entries: list[HistoryEntry]
-        entries, unreadable = await self._run(_history)
+        entries, unreadable = await self._run(_history, limit)
         self._tell(unreadable)
         return entries
 
@@ -213,7 +216,7 @@ def _open(txn: Any, now_ms: int) -> Stored:
 
 def _make_again(txn: Any, now_ms: int, levers: Sequence[Lever]) -> None:
     make_tables(txn)
-    _change(txn, now_ms, levers, (), None)
+    _change(txn, now_ms, levers, ())
 
 
 def _check(txn: Any) -> None:
@@ -231,7 +234,12 @@ def _entries(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
 
 
 def _change(
-    txn: Any, now_ms: int, made: Sequence[Lever], ended: Sequence[Lever], use: schema.Use | None
+    txn: Any,
+    now_ms: int,
+    made: Sequence[Lever],
+    ended: Sequence[Lever],
+    use: schema.Use | None = None,
+    use_id: str = "",
 ) -> None:
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     for lever in (*ended, *made):
@@ -254,10 +262,11 @@ def _change(
         )
     if use is None:
         return
+    txn.execute("DELETE FROM bgthrottle_uses WHERE use_id = ?", (use_id,))
     values = (use.update, use.database, use.reason, json.dumps(dict(use.settings)), use.ends_ms)
     txn.execute(
         f"INSERT INTO bgthrottle_uses (use_id, {_USE}) VALUES ({_places(9)})",
-        (secrets.token_hex(8), use.at_ms, use.author, use.action, *values),
+        (use_id, use.at_ms, use.author, use.action, *values),
     )
     txn.execute(
         "DELETE FROM bgthrottle_uses WHERE use_id NOT IN"
@@ -294,7 +303,7 @@ def _write(
         )
         waited_ms = {cause: to_ms(waited_s) for cause, waited_s in entry.waited_s.items()}
         txn.execute(
-            f"INSERT INTO bgthrottle_history ({_ENTRY}) VALUES ({_places(12)})",
+            f"INSERT INTO bgthrottle_history ({_ENTRY}) VALUES ({_places(13)})",
             (
                 *key,
                 None if entry.ended_s is None else to_ms(entry.ended_s),
@@ -306,6 +315,7 @@ def _write(
                 entry.failures,
                 entry.last_failure.replace("\0", ""),  # PostgreSQL does not accept NUL
                 entry.first_progress,
+                entry.progress_per_item,
             ),
         )
     txn.execute(
@@ -332,10 +342,10 @@ def _write_learned(txn: Any, learned: Sequence[Learned]) -> None:
         )
 
 
-def _history(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
+def _history(txn: Any, limit: int) -> tuple[list[HistoryEntry], list[str]]:
     txn.execute(
-        f"SELECT {_ENTRY} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
-        (MOST_ENTRIES,),
+        f"SELECT {_TOLD} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
+        (limit,),
     )
     return _entries(txn)
 

@@ -1,6 +1,7 @@
 """The module's tables in the server's main database, and their rows as records."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, TypeVar
@@ -39,6 +40,7 @@ _TABLES = {
     " started_ms BIGINT NOT NULL, ended_ms BIGINT, outcome TEXT NOT NULL, items BIGINT NOT NULL,"
     " batches BIGINT NOT NULL, batch_ms BIGINT NOT NULL, waited_ms TEXT NOT NULL,"
     " failures BIGINT NOT NULL, last_failure TEXT NOT NULL, first_progress TEXT,"
+    " progress_per_item DOUBLE PRECISION,"
     " PRIMARY KEY (database_name, update_name, started_ms)",
     "bgthrottle_load": "hour_of_week BIGINT NOT NULL PRIMARY KEY, week BIGINT NOT NULL,"
     " watched_ms BIGINT NOT NULL, present_ms BIGINT NOT NULL, requests BIGINT NOT NULL",
@@ -152,6 +154,7 @@ def entry_of(row: Sequence[Any]) -> HistoryEntry:
         failures=_whole(row[9]),
         last_failure=_text(row[10])[:LONGEST_COMPLAINT],
         first_progress=None if row[11] is None else _json(row[11]),
+        progress_per_item=None if row[12] is None else _factor(row[12]),
     )
 
 
@@ -225,6 +228,12 @@ def _number(value: object) -> float:
     if not isinstance(value, (int, float)) or not abs(value) < MOST:
         raise ValueError("a number is none that was written")
     return value
+
+
+def _factor(value: object) -> float:
+    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ValueError("a factor is none that was written")
+    return float(value)
 
 
 def _seconds(value_ms: object) -> float | None:

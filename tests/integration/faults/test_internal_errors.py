@@ -62,7 +62,7 @@ ADAPTIVE_PLACES = [
     "homeserver.internals.server.Homeserver.requests_answered",
     "core.adaptive.client_activity.ClientActivity.is_quiet",
     "core.adaptive.client_activity.ClientActivity.look",
-    "homeserver.sampling.sampler.Sampler.batch_runs",
+    "homeserver.sampling.sampler.Sampler.batch_begins",
     "homeserver.sampling.sampler.Sampler.begin",
     "homeserver.sampling.sampler.Sampler.end",
     "homeserver.internals.synapse_metrics.ServerMetrics.responses",

@@ -244,6 +244,13 @@ def test_use_that_cannot_be_read(
     assert line.isprintable()
 
 
+def test_use_is_written_again(server: VirtualServer) -> None:
+    """A use is written again where the answer to its write was lost, although it was done."""
+    for _ in range(2):
+        answer(server, store_of(server).change([], [], _use()))
+    assert [_use(), _use()] == answer(server, store_of(server).uses(10))
+
+
 def test_uses_with_very_large_settings(server: VirtualServer) -> None:
     """An answer has what earlier versions took, but not all of it at once: the newest come."""
     uses = [_use(number, settings={"reason": "x" * 50_000}) for number in range(20)]
@@ -349,6 +356,7 @@ def test_tables_dropped_while_the_server_runs(
 def test_history_is_read_as_it_was_written(server: VirtualServer) -> None:
     """Everything of an entry outlives the process, but a NUL that PostgreSQL does not take."""
     entry = _entry(
+        outcome=Outcome.RUNNING,
         ended_s=EPOCH_S + 60,
         items=2**40,
         batches=7,
@@ -357,10 +365,29 @@ def test_history_is_read_as_it_was_written(server: VirtualServer) -> None:
         failures=2,
         last_failure="bad \0 byte: ☃",
         first_progress='{"at": 1}',
+        progress_per_item=2.5,
     )
     answer(server, store_of(server).write([entry]))
     expected = attrs.evolve(entry, last_failure="bad  byte: ☃")
-    assert [expected] == answer(server, store_of(server).history())
+    assert (expected,) == answer(server, store_of(server).open()).open_entries
+    # What is told has no first progress.
+    told = attrs.evolve(expected, first_progress=None)
+    assert [told] == answer(server, store_of(server).history())
+
+
+def test_history_of_a_few_reads_few_bytes(server: VirtualServer) -> None:
+    """Of a thousand runs with a large progress, the last two are a page, whatever they wrote."""
+    big = f'{{"at": "{"x" * 60_000}"}}'
+    answer(server, store_of(server).write(_entry(n, first_progress=big) for n in range(100)))
+    read: list[Any] = []
+
+    def count(_: object, row: Any) -> Any:
+        read.append(sum(len(str(value)) for value in row))
+        return row
+
+    server.pools["master"].connection.row_factory = count
+    assert 2 == len(answer(server, store_of(server).history(2)))
+    assert (2, True) == (len(read), sum(read) < 500)
 
 
 def test_history_of_an_update_is_one_row(server: VirtualServer) -> None:
@@ -405,6 +432,8 @@ _BROKEN = [
     "failures = x'00'",
     "last_failure = x'00'",
     "first_progress = x'7b7d'",
+    "progress_per_item = 'much'",
+    "progress_per_item = 9e999",
     "database_name = x'00'",
 ]
 
@@ -419,7 +448,10 @@ def test_entry_that_cannot_be_read(server: VirtualServer, change: str) -> None:
     stored = answer(server, store_of(server).open())
     assert (entries[1],) == stored.open_entries
     assert stored.unreadable[0].startswith("history of u0 in ")
-    assert entries[1:] == answer(server, store_of(server).history())
+    shown = answer(server, store_of(server).history())
+    # Nobody is told of the first progress.
+    assert len(shown) == (2 if "first_progress" in change else 1)
+    assert entries[1] == shown[0]
 
 
 # --- the week ---

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.core.config.window_config import parse_window
-from synapse_bgthrottle.core.config.windows import Window
+from synapse_bgthrottle.core.config.windows import Window, parse_window
 
 _DAILY = tuple(range(7))
 _DAYS_ACCEPTED = "days such as mon-fri, sun, or [sat, sun]"

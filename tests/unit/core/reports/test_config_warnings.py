@@ -9,7 +9,7 @@ from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Setting
 from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.config.problems import Problem
 from synapse_bgthrottle.core.reports import config_warnings
-from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from testbed.strategies.strategies import utc_s
 

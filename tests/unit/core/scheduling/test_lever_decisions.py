@@ -7,7 +7,7 @@ from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.windows import Window
 from synapse_bgthrottle.core.levers.lever import Lever, Levers
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
-from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from testbed.strategies.examples import NOON_S, lever, override
 

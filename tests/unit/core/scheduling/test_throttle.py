@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits, Rule, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
-from synapse_bgthrottle.core.scheduling.quirks import IN_ONE_GO, least_batch_items
+from synapse_bgthrottle.core.scheduling.effective_limits import IN_ONE_GO, least_batch_items
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from testbed.strategies.strategies import DATABASES, UPDATES, configs
 from tests.unit.core.scheduling.throttled_server import (
