@@ -12,19 +12,19 @@ class EndedBatch:
     """A batch that has ended.
 
     Attributes:
-        start_s, end_s: when it started and ended, monotonic.
+        start_s, end_s: when it started (None: unknown) and ended, monotonic.
         items: items that it did; None: unknown.
         failed: whether it raised an exception.
     """
 
-    start_s: float
+    start_s: float | None
     end_s: float
     items: int | None
     failed: bool
 
     @property
     def took_s(self) -> float:
-        return max(self.end_s - self.start_s, 0.0)
+        return 0.0 if self.start_s is None else max(self.end_s - self.start_s, 0.0)
 
 
 def settle(
@@ -45,9 +45,10 @@ def settle(
     asked_items = update.decision.items if update.decision is not None else 0
     # Some handlers do more than they are asked to, and some say less than they did.
     charged_items = 0 if update.one_shot else max(batch.items or 0, asked_items)
-    update.pace.charge(charged_items, batch.start_s)
+    update.pace.charge(charged_items, batch.end_s if batch.start_s is None else batch.start_s)
     # Idle time is not measured to the millisecond: after a long one, the rest is mostly error.
-    if asked_items and not (batch.failed or update.one_shot) and idle_s <= worked_s:
+    teaches = not batch.failed and batch.start_s is not None and idle_s <= worked_s
+    if teaches and asked_items and not update.one_shot:
         update.cost.record(asked_items, worked_s)
         _compare_with_quiet(database, update, activity, batch.end_s, worked_s)
     if update.impact.is_measured:

@@ -243,7 +243,7 @@ class Throttle:
         self.pacer.switchback.worked(database_name, now_s)
         if update.batch.idle_s(now_s):
             self.pacer.switchback.forget()  # clients may have been slow for the same reason
-        batch = EndedBatch(update.batch.end(now_s), now_s, items, failed)
+        batch = EndedBatch(update.batch.end(), now_s, items, failed)
         batch_accounting.settle(database, update, self.pacer.activity, batch)
 
     def failed(
