@@ -38,6 +38,7 @@ from testbed.servers.matrix import MatrixClient
 from testbed.servers.server import SynapseServer
 from testbed.waiting import wait_until
 
+_CONTROLLER = "benchmarks.latency.paces.Controller"  # not `__name__`, which may be `__main__`
 _LOOK_AGAIN_S = 0.02
 _LONGEST_REST_S = 1.0
 _DISCARDED_S = 1.0  # of each block: what the one before left behind
@@ -171,7 +172,7 @@ class Bench:
         self._path = folder / "pace"
         self._held_path = folder / "pace.held"
         self._set(UNTHROTTLED)
-        controller = {"module": f"{__name__}.Controller", "config": {"pace": str(self._path)}}
+        controller = {"module": _CONTROLLER, "config": {"pace": str(self._path)}}
         made = {"module": made_updates.MODULE, "config": {"harmful_after_s": 0}}
         extra = {"modules": [made, controller], "database": database.synapse_config()}
         self.server = SynapseServer(folder / "server", None, extra)

@@ -262,10 +262,10 @@ class Recorder:
         if known and not names - known <= self._unknown_told:
             self._unknown_told |= names - known
             logger.warning(
-                "this server does not know, and will stop at, these updates in"
-                " the queue of %s: %s. They belong to another version of Synapse, or to a module.",
-                database.name,
+                "this server does not know %s in the queue of %s, and stops there. They belong to"
+                " another version of Synapse, or to a module that is not loaded.",
                 listed(sorted(names - known)),
+                database.name,
             )
         wall_s = self._host.wall_s()
         self._records.runs.see_recalled(database.name, names, wall_s)

@@ -1,8 +1,8 @@
-"""Updates that are made for measuring; a module that knows how to run them.
+"""Artificial updates for measurements: a module that registers them.
 
-Each item takes a millisecond, and there is no end of them. Of `waits_in_database` the database
-sleeps for it, which harms nobody. `turns_harmful` is the same until some time after its first
-batch; from then on a thread of Synapse computes for as long, and no figure of its own tells.
+Each item takes a millisecond, and the updates never end. For `waits_in_database` the database
+sleeps, which harms nobody. `turns_harmful` does the same until some time after its first batch.
+From then on a thread of Synapse computes instead, which no figure of the update shows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ITEM_S = 0.001
 
 
 class MadeUpdates:
-    """Registers them. Its configuration: `harmful_after_s`."""
+    """Registers the updates. Its configuration: `harmful_after_s`."""
 
     def __init__(self, config: Any, api: ModuleApi) -> None:
         server: Any = api

@@ -13,7 +13,7 @@ from benchmarks.latency import paces, report
 from benchmarks.latency.arms import ARMS, arm
 from benchmarks.latency.cells import DEPLOYMENTS, PLAN, Cell, cell
 from benchmarks.latency.paces import Block, pace, rows
-from benchmarks.latency.run import path_of, planned
+from benchmarks.latency.run import main, path_of, planned
 from benchmarks.latency.statistics import Estimate
 from benchmarks.latency.summary import Figures, summarise
 from benchmarks.plots.front import Point, label_places, points, svg
@@ -335,6 +335,19 @@ def test_runs_are_planned_in_balanced_order(tmp_path: Path) -> None:
     assert 1 == len(controls)
     names = {path_of(tmp_path, each, name, number) for each, name, number in found}
     assert 12 == len(names)
+
+
+def test_what_is_there_is_not_run_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor is begun what does not fit into the time that there is."""
+    command = ["run", "--runs", str(folder), "--cell", "event_search-34", "--within", "0", "--arms"]
+    before = sorted(folder.iterdir())
+    for arms in (["control", "stock", "balanced"], ["fast"]):
+        monkeypatch.setattr("sys.argv", [*command, *arms])
+        main()
+    assert "" == capsys.readouterr().out
+    assert before == sorted(folder.iterdir())
 
 
 def test_fixed_paces_in_short_blocks() -> None:

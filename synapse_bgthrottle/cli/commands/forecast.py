@@ -63,10 +63,16 @@ class _Asked:
 @config_option
 @items_option
 @rate_option
-@click.option("--update", metavar="NAME", help="Only this update; offline, which rules match.")
+@click.option(
+    "--update", metavar="NAME", help="Only this update. Offline: the name that rules match."
+)
 @one_shot_option
 @load_option
-@click.option("--server", type=click.Choice(list(SLOPES)), help="What it is like.")
+@click.option(
+    "--server",
+    type=click.Choice(list(SLOPES)),
+    help="The kind of server, while harm is not measured.",
+)
 @click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 @online
 def forecast_command(
@@ -77,10 +83,10 @@ def forecast_command(
     one_shot: float | None,
     **options: Any,
 ) -> None:
-    """Tell when updates will be done, and what else would cost.
+    """Estimate when updates will be done.
 
-    The server is asked for its queue, limits and history. With --config or --items nobody is asked.
-    The present configuration is compared with each profile, and with stock Synapse.
+    It asks the server for its queue, limits and history. With --config or --items it asks no
+    server. It compares the present configuration with each profile, and with stock Synapse.
 
     \b
     Examples:

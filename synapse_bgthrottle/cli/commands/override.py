@@ -33,18 +33,18 @@ from synapse_bgthrottle.cli.session import Session, online
 def release_command(
     session: Session, update: str, for_ms: int, database: str | None, reason: str, yes: bool
 ) -> None:
-    """Let a pending update go once, whatever windows say.
+    """Let a pending update run once, despite closed windows.
 
-    Closed windows, a required approval, the wait for calm before a one-shot and budgets (but
-    disk_free, pause_file, http and sql) no longer hold what UPDATE, a name or a pattern, matches. A
-    pattern for all is asked about.
+    UPDATE is a name or a glob. What it matches is no longer held by closed windows, a required
+    approval, the wait for calm before a one-shot, and budgets. Four budgets still hold it:
+    disk_free, pause_file, http and sql. A glob for all asks first.
 
     \b
     Example:
       bgthrottle release event_search_postgres_gin --reason "maintenance tonight"
     """
     if is_wide(update):
-        session.confirm("Let all pending updates go?", yes)
+        session.confirm("Release all pending updates?", yes)
     with session.client(changes=True) as client:
         answer = client.release(update, database=database, duration=for_ms, reason=reason)
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
@@ -76,11 +76,11 @@ def set_command(
     for_ms: int | None,
     **others: Any,
 ) -> None:
-    """Put other settings in force for a while.
+    """Change settings for a while.
 
-    Keys and values are those of a rule in the module's configuration. UPDATE is a name or a
-    pattern; one for all is asked about. A key that is already set for the same UPDATE is set anew.
-    Where --reset finds nothing to end, that is told, and is no error.
+    Keys and values are those of a rule in the module's configuration. UPDATE is a name or a glob; a
+    glob for all asks first. A key that is already set for the same UPDATE is replaced. If --reset
+    finds nothing to end, it says so, which is not an error.
 
     \b
     Examples:
@@ -94,9 +94,7 @@ def set_command(
         raise click.UsageError("--reset takes neither KEY=VALUE nor --for")
     if not settings_given and not reset:
         if "=" in update:
-            raise click.UsageError(
-                f"say of which update: bgthrottle set NAME {update} ('*': of all)"
-            )
+            raise click.UsageError(f"name the update: bgthrottle set NAME {update} ('*': all)")
         raise click.UsageError("give KEY=VALUE, such as profile=finish, or --reset")
     asked = _Asked(**others)
     settings = dict(_setting(text) for text in settings_given)

@@ -253,7 +253,7 @@ class _Reader:
             if earlier.shadow(rule):
                 self._problem(
                     path,
-                    f"{rule} can never match, because earlier rules take all that it could;"
+                    f"{rule} can never match, because earlier rules match all that it could;"
                     " accepted is to move it up, or to leave it out",
                 )
             rules.append(rule)

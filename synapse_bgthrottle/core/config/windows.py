@@ -1,4 +1,4 @@
-"""Weekly windows in a time zone: read, whether they are open, and when they open next. Pure.
+"""Weekly windows in a time zone: their parser, and whether and when they are open. Pure.
 
 A window is compared with local time. Where a clock change repeats an hour, a window within that
 hour opens twice. Where it skips an hour, such a window does not open that day; `skipped_days` finds
@@ -185,7 +185,7 @@ def parse_window(raw: Mapping[str, Any]) -> tuple[Window | None, list[tuple[str,
         problems.append(
             (
                 "end",
-                "a time other than start's, or this window is empty"
+                "a time that differs from start's, or this window is empty"
                 ' (a whole day is "00:00" to "24:00")',
             )
         )

@@ -159,10 +159,10 @@ def _details(update_name: str, state: UpdateState, wall_s: float) -> Iterator[st
     if not state.one_shot:
         yield (
             f"batch size: first {limits.default_batch_items}, at least {limits.min_batch_items},"
-            f" at most {'any' if math.isinf(limits.max_batch_items) else limits.max_batch_items}"
+            f" {_at_most(limits.max_batch_items)}"
         )
     if update_name in LEAST_BATCH_ITEMS:
-        yield f"its batches never have less than {LEAST_BATCH_ITEMS[update_name]} items"
+        yield f"its batches never have fewer than {LEAST_BATCH_ITEMS[update_name]} items"
     if limits.windows and is_open(limits.windows, limits.time_zone, wall_s):
         yield "windows: open now"
 
@@ -178,20 +178,24 @@ def learned(state: UpdateState) -> Iterator[str]:
 def _adaptive(state: UpdateState) -> Iterator[str]:
     limits, profile = state.limits, state.profile
     if math.isinf(profile.tolerance_ratio):
-        yield f"profile {limits.profile}: no rest, whatever it does to clients"
+        yield f"profile {limits.profile}: no rest, even if clients become slower"
         return
     slower = f"{format_ratio(profile.tolerance_ratio)} slower"
     if profile.like_stock:
-        slower += ", or as much as by stock Synapse"
+        slower += ", or as much as with stock Synapse"
     yield (
-        f"profile {limits.profile}: by Synapse's measure, clients' requests may be {slower};"
-        f" among clients {format_ratio(limits.min_duty_ratio)} to"
+        f"profile {limits.profile}: clients' requests may become {slower}; while clients are here,"
+        f" updates may use {format_ratio(limits.min_duty_ratio)} to"
         f" {format_ratio(limits.max_duty_ratio)} of the time"
     )
     yield (
-        f"without clients for {format_duration_ms(profile.quiet_after_s * 1000)}: a duty cycle of"
-        f" {format_ratio(limits.max_duty_ratio)}"
+        f"no client for {format_duration_ms(profile.quiet_after_s * 1000)}: updates may use"
+        f" {format_ratio(limits.max_duty_ratio)} of the time"
     )
+
+
+def _at_most(value: float) -> str:
+    return "no upper limit" if math.isinf(value) else f"at most {value}"
 
 
 def _or_off(value: float) -> str:

@@ -1,8 +1,9 @@
 """The limits of an update: the configuration, and the overrides in force. Pure.
 
-First, the lists of updates that behave differently from what Synapse says: their limits give way.
-Source: the handlers of Synapse 1.60.0 and 1.163.2, in `synapse/storage/databases/`. The traps were
-tried on the real handlers with in-memory SQLite. Names that are not listed were checked, too.
+The lists below name updates that behave differently from what Synapse says. For some of them a
+safe batch size overrides the configured one. Source: the handlers of Synapse 1.60.0 and 1.163.2, in
+`synapse/storage/databases/`. The traps were tried on the real handlers with in-memory SQLite. Names
+that are not listed were checked, too.
 """
 
 from types import MappingProxyType

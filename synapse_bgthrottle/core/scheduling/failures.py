@@ -14,16 +14,16 @@ import attrs
 class FailureKind(enum.Enum):
     """Why a batch failed. It decides when to try again."""
 
-    OTHER = "failed"
-    ROOM = "failed for want of room on the disk"
-    IO = "failed with an I/O error"
-    DAMAGE = "failed at damaged data"
-    READ_ONLY = "failed because the database is read-only"
-    MEMORY = "failed for want of memory"
-    LOCK = "failed to get a lock"
-    TIMEOUT = "ran into a time-out of the database"
-    CONFLICT = "failed in a conflict with another transaction"
-    CONNECTION = "lost the connection"
+    OTHER = ""
+    ROOM = "the disk is full"
+    IO = "I/O error"
+    DAMAGE = "damaged data"
+    READ_ONLY = "the database is read-only"
+    MEMORY = "the database has no memory left"
+    LOCK = "a lock was not free"
+    TIMEOUT = "time-out of the database"
+    CONFLICT = "conflict with another transaction"
+    CONNECTION = "the connection was lost"
 
     @property
     def is_passing(self) -> bool:

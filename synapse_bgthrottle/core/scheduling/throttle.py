@@ -265,7 +265,8 @@ class Throttle:
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, controller.SQLITE_TARGET_MS)
         others = working(self.databases, self.updates).values()
-        at_work = [u.worker for u in others if u.is_adaptive and u is not update]
+        # A one-shot that runs keeps to no moments: nobody gives it a part of theirs.
+        at_work = [u.worker for u in others if u.is_adaptive and not u.one_shot and u is not update]
         going = self.pacer.go(update.worker, [update.worker, *at_work], target_ms, now_s)
         update.impact.is_measured = going.is_experiment
         return going

@@ -104,7 +104,10 @@ class SignalState:
         if isinstance(value, NotYet):
             return value
         if value is not None and not (math.isfinite(value) and value >= 0):
-            return None, f"it was read as {value}, which is no {self.signal.unit.value}"
+            return (
+                None,
+                f"it was read as {value}, which is not a number of {self.signal.unit.value}",
+            )
         return value, problem
 
     def _press(self, pressure: float, known: float, at_s: float) -> None:
@@ -139,16 +142,16 @@ class SignalState:
             return "not read yet", "has not been read yet"
         if self.is_stale(now_s):
             ago = format_duration_ms((now_s - self.at_s) * 1000)
-            return "stale", f"has not been read since {ago} ago"
+            return "stale", f"was last read {ago} ago"
         if self.problem:
             return "unreadable", f"cannot be read: {self.problem}"
         if self.value is None:
-            return "not observable", f"not observable here{self._why_unseen()}"
+            return "not observable", f"cannot be observed here{self._why_unseen()}"
         return None
 
     def _why_unseen(self) -> str:
         if self.is_hidden:
-            return " without pg_monitor: sessions of other roles are there"
+            return " without pg_monitor, because other roles have sessions"
         return f", because the database refuses it: {self.refusal}" if self.refusal else ""
 
     def _has_outlasted(self, now_s: float) -> bool:

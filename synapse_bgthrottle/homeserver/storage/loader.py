@@ -97,15 +97,14 @@ class StoreLoader:
             # lasts. Waiting does not help, and updates must not wait forever.
             self._throttle.levers = Levers()
             logger.error(
-                "its tables can be neither made nor read, so that nothing"
-                " can be paused or released, and there is no history: %s",
+                "the tables bgthrottle_* can be neither made nor read: nothing can be paused or"
+                " released, and there is no history: %s",
                 self.problem,
             )
             return
         if not self._tries:
             logger.warning(
-                "what was paused cannot be read yet, which holds all"
-                " updates; trying again until it can: %s",
+                "pauses cannot be read yet, so all updates are held; the module tries again: %s",
                 self.problem,
             )
         retry_s = _RETRY_S[min(self._tries, len(_RETRY_S) - 1)]

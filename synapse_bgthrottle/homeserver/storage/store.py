@@ -183,11 +183,13 @@ class Store:
         except CancelledError:
             raise
         except Exception as error:
-            self.problem = f"the tables were dropped, and cannot be made: {complaint_of(error)}"
+            self.problem = (
+                f"the tables were dropped, and cannot be made again: {complaint_of(error)}"
+            )
             raise
         self.problem = (
-            f"tables were dropped while the server ran ({complaint}), and are made again with the"
-            " pauses, overrides and releases in force; what else they had is lost"
+            f"tables were dropped while the server ran ({complaint}). They are made again, with the"
+            " pauses, overrides and releases in force; the rest is lost"
         )
         logger.error("%s", self.problem)
 

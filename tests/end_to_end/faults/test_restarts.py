@@ -90,11 +90,11 @@ def test_a_lock_is_waited_out(odd_source: OddSource, tmp_path: Path) -> None:
     with locked(world), world.server:
         wait_until(lambda: database(world)["failures_in_row"] == 1)
         reason = database(world)["current"]["decision"]["reason"]
-        assert "the last iteration failed to get a lock: next try after 5s" == reason
+        assert "failed once (a lock was not free): next try after 5s" == reason
         assert "due to lock timeout" in database(world)["last_failure"]["message"]
         wait_until(lambda: database(world)["failures_in_row"] == 2)
         reason = database(world)["current"]["decision"]["reason"]
-        assert "2 in a row failed to get a lock: next try after 60s" == reason
+        assert "failed 2 times in a row (a lock was not free): next try after 1m" == reason
         world.server.stop()
     assert not faults.has_aborted(world.server)
 

@@ -18,10 +18,12 @@ from benchmarks.latency import report
 from benchmarks.latency.arms import arm
 from benchmarks.latency.cells import Cell
 from benchmarks.latency.measure import Run, measure
+from benchmarks.latency.paces import Bench
 from benchmarks.latency.run import path_of
 from testbed.data import template
 from testbed.data.databases import Database, open_database
 from testbed.data.made_updates import TURNS, WAITS
+from testbed.data.updates import UPDATES
 
 EVENTS = 200
 ALONE_S = (0.0, 2.0)
@@ -79,3 +81,15 @@ def test_an_update_turns_harmful(database: Database, tmp_path: Path) -> None:
         run = Run(cell, arm("unthrottled", {}), UPDATE_S, harmful_after_s, ALONE_S)
         used[name] = measure(run, database, tmp_path / name)["server_cpu"]
     assert used["waits"] < used["computes"] / 2
+
+
+def test_fixed_paces_take_turns(database: Database, tmp_path: Path) -> None:
+    """In one server, each with its own requests, and with batches where it has any."""
+    database.restore(f"events_{EVENTS}")
+    bench = Bench(tmp_path, database)
+    with bench.server:
+        blocks = bench.measure(UPDATES[WAITS], "15", ["none", "unthrottled"], 2, UPDATE_S)
+    assert 4 == len(blocks)
+    assert all(block.latencies_ms for block in blocks)
+    for block in blocks:
+        assert (block.pace == "unthrottled") == (block.items_per_s > 0)

@@ -185,7 +185,7 @@ def test_a_question_that_is_wrong(
         server.start()
         server.advance(60)
     assert 0 == work.left_items
-    assert 1 == caplog.text.count("an error of its own asking the database")
+    assert 1 == caplog.text.count("internal error asking the database")
 
 
 def test_what_was_paused_cannot_be_read(virtual_server: MakeServer) -> None:

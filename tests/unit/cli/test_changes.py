@@ -146,7 +146,7 @@ def test_a_change_whose_answer_is_lost(
     server = FakeServer({key: answer, "GET status": answer})
     result = run(server, *arguments)
     assert result.exit_code in (1, 4)
-    hint = "it may have been done all the same: unless `bgthrottle status` shows it, do it again"
+    hint = "it may have been done all the same: see `bgthrottle status`, or do it again"
     assert expected == (hint in result.output)
     assert "may have been done" not in run(server, "status").output
 

@@ -43,9 +43,9 @@ def test_no_counts(text: str) -> None:
     [
         ("", Job(update="a", items=1, per_batch_s=1)),
         ("", Job(update="a", one_shot=True, one_shot_s=1)),
-        ("how much is left is not known: say --items", Job(update="a", per_batch_s=1)),
-        ("its speed is not known yet: say --rate", Job(update="a", items=1)),
-        ("how long it takes is not known: say --one-shot SPAN", Job(update="a", one_shot=True)),
+        ("how much is left is not known: use --items", Job(update="a", per_batch_s=1)),
+        ("its speed is not known yet: use --rate", Job(update="a", items=1)),
+        ("how long it takes is not known: use --one-shot DURATION", Job(update="a", one_shot=True)),
     ],
 )
 def test_what_is_missing(expected: str, job: Job) -> None:

@@ -99,7 +99,7 @@ def test_causes_that_hold_are_those_before_the_pace() -> None:
     ("expected", "conditions"),
     [
         (
-            "background updates are disabled on the server",
+            "background updates are switched off by Synapse's own switch",
             Conditions(0.5, SUNDAY_S, enabled=False),
         ),
         (
