@@ -109,10 +109,11 @@ def measure(run: Run, database: Database, folder: Path) -> dict[str, Any]:
     span, crowd = template.span(database), template.crowd(database)
     with deployed(folder, run, database) as deployment:
         log_path = deployment.server.log_path
-        load = _Load(Sender(folder, deployment.urls, crowd, run.cell.load), run.cell.load)
+        sender = Sender(folder, deployment.urls, crowd, run.cell.load)
+        load = _Load(sender, run.cell.load, run.alone_s[1] + run.seconds)
         load.until(load.begin_s + run.alone_s[1])
         begin_s, used_s = time.time(), (deployment.cpu_s(), database.cpu_s())
-        end_s = load.begin_s + run.alone_s[1] + run.seconds
+        end_s = load.end_s
         done_s: list[float] = []
         if run.arm.runs:
             update = UPDATES[run.cell.update]
@@ -186,26 +187,30 @@ class _Load:
     """The load, told piece by piece, as far as time has come.
 
     Attributes:
-        begin_s: of the first piece, in seconds since the epoch.
+        begin_s, end_s: of the first and of the last piece, in seconds since the epoch.
         piece_s: the length of each.
     """
 
-    def __init__(self, sender: Sender, name: str) -> None:
+    def __init__(self, sender: Sender, name: str, seconds: float) -> None:
         self._sender = sender
         self.piece_s = LOADS[name].block_s
         self.begin_s = time.time() + _TELL_AHEAD_S
+        self.end_s = self.begin_s + seconds
         self._told = 0
 
     def until(self, end_s: float, is_over: Callable[[], bool] = lambda: False) -> bool:
         """Wait till then, or until it is over; answers whether that was it."""
         while (now_s := time.time()) < end_s:
-            while (at_s := self.begin_s + self._told * self.piece_s) < now_s + _TELL_AHEAD_S:
-                self._sender.tell(self._told, at_s, self.piece_s, seed=self._told)
-                self._told += 1
+            self._tell(min(now_s + _TELL_AHEAD_S, self.end_s))
             if is_over():
                 return True
             time.sleep(min(_LOOK_EVERY_S, max(end_s - time.time(), 0)))
         return False
+
+    def _tell(self, until_s: float) -> None:
+        while (at_s := self.begin_s + self._told * self.piece_s) < until_s:
+            self._sender.tell(self._told, at_s, self.piece_s, seed=self._told)
+            self._told += 1
 
     def finish(self) -> list[dict[str, Any]]:
         """Of each piece its requests, by index, kind and latency, and how many failed."""

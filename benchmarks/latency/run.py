@@ -30,7 +30,7 @@ from testbed.servers.process import ROOT
 # What does not learn is the same in its tenth minute as in its second.
 _LONGEST_FIXED_MINUTES = 2.0
 # What a run takes besides: a copy of the database, and the start of a server.
-_SET_UP_S = 20.0
+_SET_UP_S = 30.0
 
 
 def path_of(folder: Path, of: Cell, arm: str, number: int) -> Path:
