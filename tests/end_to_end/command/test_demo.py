@@ -33,12 +33,12 @@ def test_demo(tmp_path: Path) -> None:
         "The module's page is",
         "No client is there.",
         "3 clients send messages.",
+        "$ bgthrottle status",
         "$ bgthrottle pause --for 10m --reason demo --yes",
         "paused by @alice:bgthrottle.test",
         "$ bgthrottle resume",
         "Clients: ",
         "The clients go.",
-        "$ bgthrottle status",
         "The server is stopped.",
     ]
     places = [demo.stdout.find(text) for text in told]
