@@ -7,23 +7,23 @@ BIN := $(VENV)/bin
 # Hundreds of processes import the same files: once one has compiled them, the others need not.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-recording test test-figures test-upgrade compat compat-smoke lint format openapi bench bench-full bench-sqlite bench-rules \
+.PHONY: help demo demo-recording test test-figures test-upgrade compat compat-smoke lint format openapi bench bench-full bench-tables bench-rules \
 	bench-laws bench-scaling bench-startup bench-status soak update-names dist clean
 
 help:
 	@echo "make demo           a real Synapse with the module: clients come and go; KEEP=1 stays for looking"
 	@echo "make demo-recording the demo's text and picture in docs/ anew"
 	@echo "make test           all tests but the figures"
-	@echo "make test-figures   the docs' tables and forecasts against simulations and real paces; three minutes"
+	@echo "make test-figures   the docs' tables and forecasts against simulations, real paces and long faults; 20 minutes"
 	@echo "make test-upgrade   those of whole upgrades, from the old versions that are there"
 	@echo "make compat         the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make compat-smoke   a few of them on the oldest version"
 	@echo "make lint           ruff, mypy, and what may import what"
 	@echo "make openapi        the API's description anew, from the records in schema/"
 	@echo "make format         what ruff can mend"
-	@echo "make bench          what updates do to clients, by controller; ten minutes"
-	@echo "make bench-full     the same with all updates, loads and arms; about an hour"
-	@echo "make bench-sqlite   the same on SQLite; ten minutes"
+	@echo "make bench          what updates do to clients, by controller; 20 minutes"
+	@echo "make bench-full     the same with all updates, loads and arms; many hours"
+	@echo "make bench-tables   the tables of docs/benchmarks anew, of the runs that there are"
 	@echo "make bench-rules    are limits kept, and what does the module cost; six minutes"
 	@echo "make bench-laws     laws compared on a modelled server, docs/laws.md anew; six minutes"
 	@echo "make bench-scaling  the tables of docs/scaling.md anew, by forecast; a second"
@@ -31,7 +31,7 @@ help:
 	@echo "make bench-status   how long a status takes with 200 updates pending; a minute"
 	@echo "make soak           faults, kills, 10^5 iterations and configurations, to the end; three hours"
 	@echo "make update-names   adds the installed Synapse's updates to the list that the package ships"
-	@echo "make dist           sdist and wheel, checked"
+	@echo "make dist           sdist and wheel, checked, and the wheel tried on a server"
 	@echo "make clean          removes .venv, the demo and what was built"
 
 demo: $(VENV)/.test
@@ -52,7 +52,7 @@ test: $(VENV)/.test
 # which need the machine for themselves.
 test-figures: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 -m figures
-	$(BIN)/python -m pytest -n 2 -m alone tests/end_to_end
+	$(BIN)/python -m pytest -m alone tests/end_to_end
 
 # Of the databases that old versions make, for which `make compat` or `compat-smoke` made environments.
 test-upgrade: $(VENV)/.test
@@ -80,28 +80,23 @@ openapi: $(VENV)/.test
 	$(BIN)/python -m testbed.openapi.describe > openapi.new
 	mv openapi.new synapse_bgthrottle/api/openapi.json
 
-# What is measured is kept in .bench: blocks as JSON, tables as Markdown, the front as SVG.
-BENCH_RESULT := .bench/result
-STOCK_SWEEP := stock "stock 300/100" "stock 100/100" "stock 50/50" "stock 100/25"
-SHORT_SWEEP := stock "stock 100/100"
+# Each run is a file in .bench/runs, and is not run again without FRESH=1: it can be stopped at any
+# time. `bench-tables` makes the docs' tables of those that are there.
+RUN_LATENCY := $(BIN)/python -m benchmarks.latency.run $(if $(FRESH),--fresh)
 
 bench: $(VENV)/.test
-	$(BIN)/python -m benchmarks.latency.run --output $(BENCH_RESULT).json
-	$(BIN)/python -m benchmarks.plots.front $(BENCH_RESULT).json $(BENCH_RESULT).svg
-
-bench-sqlite: $(VENV)/.test
-	$(BIN)/python -m benchmarks.latency.run --database sqlite --output $(BENCH_RESULT)-sqlite.json
+	$(RUN_LATENCY) --cell event_resign-15 --arms control stock balanced
+	$(RUN_LATENCY) --cell waits-15 --arms balanced
+	$(BIN)/python -m benchmarks.latency.report
 
 bench-full: $(VENV)/.test
-	$(BIN)/python -m benchmarks.latency.run --output $(BENCH_RESULT)-full.json --rounds 14 \
-		--loads idle steady light burst saturation \
-		--arms control unthrottled $(STOCK_SWEEP) nice gentle balanced fast finish
-	$(BIN)/python -m benchmarks.plots.front $(BENCH_RESULT)-full.json $(BENCH_RESULT)-full.svg
-	$(BIN)/python -m benchmarks.latency.run --output $(BENCH_RESULT)-updates.json --rounds 8 \
-		--updates event_resign events_populate_state_key_rejections --loads idle steady \
-		--arms control unthrottled $(SHORT_SWEEP) nice gentle balanced fast
-	$(BIN)/python -m benchmarks.cost.one_shot
+	$(RUN_LATENCY) --rounds 2 --minutes 8
+	$(BIN)/python -m benchmarks.latency.report
+	$(BIN)/python -m benchmarks.latency.paces
 	$(BIN)/python -m benchmarks.cost.module_cost
+
+bench-tables: $(VENV)/.test
+	$(BIN)/python -m benchmarks.latency.report --docs docs
 
 bench-rules: $(VENV)/.test
 	$(BIN)/python -m benchmarks.cost.rules
@@ -132,6 +127,7 @@ dist: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m testbed.servers.wheel dist/*.whl
 
 clean:
 	rm -rf $(VENV) .demo dist build *.egg-info

@@ -11,7 +11,7 @@ from synapse_bgthrottle.api.resource import ThrottleResource
 from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.reports.log_lines import doing
-from synapse_bgthrottle.core.scheduling.quirks import least_batch_items
+from synapse_bgthrottle.core.scheduling.effective_limits import least_batch_items
 from synapse_bgthrottle.homeserver.composition import Parts, assembled
 from synapse_bgthrottle.homeserver.fallback import FallbackIteration
 from synapse_bgthrottle.homeserver.internals.guard import InternalErrors

@@ -1,4 +1,4 @@
-"""The arms by name: who decides on batches, in the blocks of each."""
+"""The arms by name: who decides on batches."""
 
 from __future__ import annotations
 
@@ -14,31 +14,26 @@ class Arm:
     """One way to control updates.
 
     Attributes:
-        runs: whether batches run at all.
-        rest_s: before each batch; None rests as long as the last batch took, 1 s at most.
-        target_ms: what a batch is to take.
+        runs: whether there is an update at all.
+        stock: Synapse's own settings, `background_updates` in homeserver.yaml.
         module: the configuration of ours, which then decides instead; None: not ours.
     """
 
     runs: bool = True
-    rest_s: float | None = 0.0
-    target_ms: int = 100
-    module: dict[str, Any] | None = None
+    stock: Mapping[str, Any] = attrs.field(factory=dict)
+    module: Mapping[str, Any] | None = None
 
 
 _STOCK = re.compile(r"stock (\d+)/(\d+)")
 
+CONTROL, STOCK, UNTHROTTLED = "control", "stock", "unthrottled"
 PROFILES = ("gentle", "balanced", "fast", "finish")
 
 ARMS = {
-    "none": Arm(runs=False),
-    "control": Arm(runs=False),
-    "unthrottled": Arm(),
-    "stock": Arm(rest_s=1.0),
-    "nice": Arm(rest_s=None),
-    "ours 10%": Arm(module={"duty_cycle": "10%"}),
-    "ours 25%": Arm(module={"duty_cycle": "25%"}),
-    **{name: Arm(module={"duty_cycle": "adaptive", "profile": name}) for name in PROFILES},
+    CONTROL: Arm(runs=False),
+    UNTHROTTLED: Arm(stock={"sleep_enabled": False}),
+    STOCK: Arm(),
+    **{name: Arm(module={"profile": name}) for name in PROFILES},
 }
 
 
@@ -53,7 +48,8 @@ def arm(name: str, extra: Mapping[str, dict[str, Any]]) -> Arm:
     if name in extra:
         return Arm(module=extra[name])
     if match := _STOCK.fullmatch(name):
-        return Arm(rest_s=int(match[1]) / 1000, target_ms=int(match[2]))
+        keys = ("sleep_duration_ms", "background_update_duration_ms")
+        return Arm(stock=dict(zip(keys, map(int, match.groups()), strict=True)))
     if name in ARMS:
         return ARMS[name]
     raise ValueError(f"no arm {name!r}: there are {', '.join(ARMS)} and stock REST/TARGET")

@@ -1,222 +1,226 @@
-"""One server, one update and one load at a time, all arms in turn in short blocks."""
+"""One run: a server of its own, one arm, one update, one load, for minutes.
+
+First the clients alone, then with the update, so that each run has its own quiet time to be
+compared with. The load is the same in every run of a load: pieces of some seconds, piece by piece.
+"""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from benchmarks.latency import meter
 from benchmarks.latency.arms import Arm
-from benchmarks.latency.order import orders
-from benchmarks.latency.records import DISCARDED_S, Block, records
-from testbed.data import template, updates
+from benchmarks.latency.cells import Cell
+from testbed.data import made_updates, template, updates
 from testbed.data.databases import Database
 from testbed.data.loads import LOADS
 from testbed.data.sender import Sender
-from testbed.data.updates import Update
+from testbed.data.template import Span
+from testbed.data.updates import UPDATES, Update
 from testbed.observe import batch_log
 from testbed.servers.matrix import MatrixClient
-from testbed.servers.server import SynapseServer
+from testbed.servers.redis import RedisServer
+from testbed.servers.server import SynapseServer, SynapseWorker
+from testbed.waiting import wait_until
 
-_ROUND_BEGINS_S = 0.5
-_LONG_BLOCK_S = 10.0
-_LOOK_EVERY_S = 1.0
-_NEARLY_DONE_RATIO = 0.2
+# The first requests on a fresh copy are slow, whatever runs. Without clients nobody is compared.
+_ALONE_S = (20.0, 60.0)
+_SETTLE_S = (0.0, 10.0)
+_WORKERS = 2
+_LOOK_EVERY_S = 0.2
+_TELL_AHEAD_S = 2.0
+_QUEUE = "SELECT 1 FROM background_updates"
+_DONE = b"No more background updates to do"
 
 
-class Bench:
-    """A server on a copy of the template, with the arms loaded.
+@attrs.frozen
+class Deployment:
+    """What runs, and who answers clients (URLs, in turns)."""
+
+    server: SynapseServer
+    processes: Sequence[SynapseServer | SynapseWorker]
+    urls: Sequence[str]
+
+    def cpu_s(self) -> float:
+        """CPU time of all its processes so far."""
+        return sum(process.cpu_s() for process in self.processes)
+
+
+@attrs.frozen
+class Run:
+    """What is to be run.
 
     Attributes:
-        server: not started yet.
-        database: that it works on.
-        crowd: who is there.
-        admin: its administrator.
-        arms: by name.
+        arm: who decides.
+        seconds: how long, with the update.
+        harmful_after_s: for `turns_harmful`.
+        alone_s: from when on clients alone are compared, and until when; the update begins then.
     """
 
-    def __init__(self, folder: Path, database: Database, arms: Mapping[str, Arm]) -> None:
-        self._folder = folder
-        self.database = database
-        self._arm_path = folder / "arm"
-        self._held_path = folder / "arm.held"
-        self._cpu_path = folder / "arm.cpu"
-        self.set_arm("none")
-        fields = {name: attrs.asdict(arm) for name, arm in arms.items()}
-        controller = {"file": str(self._arm_path), "arms": fields}
-        extra = {
-            "modules": [
-                {"module": "benchmarks.latency.controller.Controller", "config": controller}
-            ],
-            "database": database.synapse_config(),
-        }
-        self.arms = arms
-        self._span = template.span(database)
-        self.crowd = template.crowd(database)
-        self.server = SynapseServer(folder / "server", None, extra, module_log_level="WARNING")
-        self.admin = MatrixClient(self.server.url, self.crowd.admin)
-        self._most_used = 0
+    cell: Cell
+    arm: Arm
+    seconds: float
+    harmful_after_s: float = 300.0
+    alone_s: tuple[float, float] = attrs.field()
 
-    def set_arm(self, arm: str) -> None:
-        """From now on this arm decides."""
-        new = self._arm_path.with_suffix(".new")
-        new.write_text(arm)
-        new.replace(self._arm_path)  # never seen empty
+    @alone_s.default
+    def _alone_s(self) -> tuple[float, float]:
+        return _ALONE_S if LOADS[self.cell.load].rates_per_s else _SETTLE_S
 
-    def begin(self, update: Update) -> None:
-        """Queue the update, from its beginning, and nothing else."""
-        self.drain()  # what a server queues by itself at its start
-        self._most_used = 0
-        self._restart(update)
 
-    def end(self, update: Update) -> None:
-        """Let the update end, so that another one can be queued."""
-        is_over = updates.progress_of(self.database, update) is None
-        updates.queue(self.database, update, update.end(self._span))
-        if is_over:  # then nobody looks at the queue
-            self.admin.set_updates_enabled(True)
-        self.drain()
+@contextmanager
+def deployed(folder: Path, run: Run, database: Database) -> Iterator[Deployment]:
+    """It, started, with this arm, and nothing pending."""
+    made = {"module": made_updates.MODULE, "config": {"harmful_after_s": run.harmful_after_s}}
+    modules: list[dict[str, Any]] = [made]
+    if run.arm.module is not None:
+        modules.append({"module": meter.MODULE, "config": dict(run.arm.module)})
+    extra = {
+        "modules": modules,
+        "database": database.synapse_config(),
+        "background_updates": dict(run.arm.stock),
+    }
+    with ExitStack() as stack:
+        redis_port = None
+        if run.cell.deployment == "workers":
+            redis_port = stack.enter_context(RedisServer(folder / "redis")).port
+        server = SynapseServer(
+            folder / "server", None, extra, redis_port=redis_port, module_log_level="WARNING"
+        )
+        workers = [SynapseWorker(server, f"worker{number}") for number in range(_WORKERS)]
+        processes = [server, *(workers if redis_port else ())]
+        for process in processes:
+            stack.enter_context(process)
+        wait_until(lambda: not database.execute(_QUEUE))  # what a server queues at its start
+        yield Deployment(server, processes, [p.url for p in processes[1:] or processes])
 
-    def drain(self) -> None:
-        """Run whatever is queued to its end."""
-        self.set_arm(next(name for name, arm in self.arms.items() if arm.runs))
-        while self.database.execute("SELECT 1 FROM background_updates"):
-            time.sleep(0.05)
-        self.set_arm("none")
 
-    def _restart(self, update: Update) -> None:
-        """Undo what the update did, and let it begin again, while none of its batches runs."""
-        before = self._arm_path.read_text()
-        self.set_arm("none")
-        while not (is_over := updates.progress_of(self.database, update) is None):
-            if self._held_path.exists():
-                break
-            time.sleep(0.01)
-        update.reset(self.database, self._span)
-        updates.queue(self.database, update, update.begin(self._span))
-        if is_over:
-            self.admin.set_updates_enabled(True)
-        self.set_arm(before)
+def measure(run: Run, database: Database, folder: Path) -> dict[str, Any]:
+    """What `summary` reads, of a run on this fresh copy.
 
-    def _keep_going(self, update: Update, until_s: float) -> None:
-        """Restart the update before it is at its end: a tenth of a second, of a long block."""
-        while time.time() < until_s and not update.is_slow_to_reset:
-            time.sleep(_LOOK_EVERY_S)
-            if self._left_items(update) < _NEARLY_DONE_RATIO * self._total_items:
-                self._restart(update)
+    An update that is done is queued anew; one that cannot be undone in a moment ends the run.
+    """
+    span, crowd = template.span(database), template.crowd(database)
+    with deployed(folder, run, database) as deployment:
+        log_path = deployment.server.log_path
+        sender = Sender(folder, deployment.urls, crowd, run.cell.load)
+        load = _Load(sender, run.cell.load, run.alone_s[1] + run.seconds)
+        load.until(load.begin_s + run.alone_s[1])
+        begin_s, used_s = time.time(), (deployment.cpu_s(), database.cpu_s())
+        end_s = load.end_s
+        done_s: list[float] = []
+        if run.arm.runs:
+            update = UPDATES[run.cell.update]
+            admin = MatrixClient(deployment.server.url, crowd.admin)
+            queue = _Queue(database, update, span, admin, log_path)
+            queue.begin()
+            while load.until(end_s, queue.is_done):
+                done_s.append(time.time() - begin_s)
+                if update.is_slow_to_reset or run.cell.deployment == "sqlite":
+                    end_s = time.time()
+                else:
+                    queue.begin()
+        else:
+            load.until(end_s)
+        passed_s = time.time() - begin_s
+        cpu_s, database_cpu_s = deployment.cpu_s() - used_s[0], database.cpu_s() - used_s[1]
+        pieces = load.finish()
+        log = deployment.server.log()
+    return {
+        "piece_s": load.piece_s,
+        "before_s": run.alone_s,
+        "during_s": [begin_s - load.begin_s, begin_s - load.begin_s + passed_s],
+        "done_s": done_s,
+        "pieces": pieces,
+        "batches": [
+            [
+                round(batch.start_s - load.begin_s, 3),
+                round(batch.end_s - load.begin_s, 3),
+                batch.items,
+            ]
+            for batch in batch_log.batches(log, run.cell.update)
+        ],
+        "server_cpu": cpu_s / passed_s,
+        "database_cpu": database_cpu_s / passed_s,
+        "own_cpu": meter.own_cpu_ratio(log, begin_s, begin_s + passed_s),
+    }
 
-    @property
-    def _total_items(self) -> int:
-        return self._span.high - self._span.low + 1
 
-    def _own_cpu_s(self) -> dict[str, float]:
-        """The CPU time so far of each arm of ours; a second old at most."""
-        return {
-            name: float(cpu_s) for name, cpu_s in json.loads(self._cpu_path.read_text()).items()
-        }
+class _Queue:
+    """Puts the update into the queue, and sees when it is done."""
 
-    def _left_items(self, update: Update) -> int:
-        return updates.left_items(self.database, update, self._span)
-
-    def _restart_if_needed(self, update: Update, *, good_moment: bool) -> None:
-        """At the beginning of a block, whose first second is discarded.
-
-        A good moment is one before a block without batches.
-        """
-        if update.is_slow_to_reset:
-            return
-        total = self._total_items
-        enough = total * 0.7 if good_moment else min(self._most_used * 1.5, total * 0.9)
-        if self._left_items(update) < enough:
-            self._restart(update)
-
-    def warm_up(self, sender: Sender, load: str, seconds: float) -> None:
-        """Each of our arms under this load, so that what it learns is learned."""
-        block_s = LOADS[load].block_s
-        for name, arm in self.arms.items():
-            if arm.module is None:
-                continue
-            for number in range(max(round(seconds / block_s), 1)):
-                begin_s = time.time()
-                sender.tell(-1, begin_s, block_s, seed=-1 - number)
-                self.set_arm(name)
-                time.sleep(block_s)
-        self.set_arm("none")
-
-    def measure(
-        self, update: Update, load: str, rounds: int, block_s: float, warm_up_s: float
-    ) -> dict[str, Any]:
-        """A cell: every arm once a round."""
-        log_begin = self.server.log_path.stat().st_size
-        sender = Sender(self._folder, self.server, self.crowd, load)
-        if warm_up_s:
-            self._restart(update)
-            self.warm_up(sender, load, warm_up_s)
-        self._restart(update)
-        blocks: list[Block] = []
-        used = 0
-        own_before_s = self._own_cpu_s()
-        for number, order in enumerate(orders(list(self.arms), rounds, seed=1)):
-            left = self._left_items(update)
-            if left < used * 1.3:
-                self._restart(update)
-                left = self._left_items(update)
-            self._round(sender, update, number, order, block_s, blocks)
-            if update.is_slow_to_reset:
-                used = max(used, left - self._left_items(update))
-        self.set_arm("none")
-        lines = sender.finish()
-        log = self.server.log(log_begin)
-        return {
-            "update": update.name,
-            "load": load,
-            "rounds": rounds,
-            "block_s": block_s,
-            "discarded_s": DISCARDED_S,
-            "warm_up_s": warm_up_s,
-            "load_cpu_share": float(lines[-1][1]),
-            "busy_s": LOADS[load].busy_s,
-            "own_cpu_share": {
-                name: (cpu_s - own_before_s[name]) / (rounds * block_s)
-                for name, cpu_s in self._own_cpu_s().items()
-            },
-            "blocks": records(blocks, block_s, lines[:-1], batch_log.batches(log, update.name)),
-        }
-
-    def _round(
-        self,
-        sender: Sender,
-        update: Update,
-        number: int,
-        order: Sequence[str],
-        block_s: float,
-        blocks: list[Block],
+    def __init__(
+        self, database: Database, update: Update, span: Span, admin: MatrixClient, log_path: Path
     ) -> None:
-        begin_s = time.time() + _ROUND_BEGINS_S
-        first = len(blocks)
-        for position in range(len(order)):
-            sender.tell(first + position, begin_s + position * block_s, block_s, seed=number)
-        for position, arm in enumerate(order):
-            block = Block(arm, number, begin_s + position * block_s)
-            _sleep_until(block.begin_s)
-            self.set_arm(arm)
-            self._restart_if_needed(update, good_moment=not self.arms[arm].runs)
-            left = self._left_items(update)
-            _sleep_until(block.begin_s + DISCARDED_S)
-            cpu_s, cpu_at_s = self.server.cpu_s(), time.time()
-            if block_s > _LONG_BLOCK_S:
-                self._keep_going(update, block.begin_s + block_s - _LOOK_EVERY_S)
-            _sleep_until(block.begin_s + block_s)
-            block.cpu_share = (self.server.cpu_s() - cpu_s) / (time.time() - cpu_at_s)
-            left_after = self._left_items(update)
-            block.ran_dry = left_after == 0
-            self._most_used = max(self._most_used, left - left_after)
-            blocks.append(block)
+        self._database = database
+        self._update = update
+        self._span = span
+        self._admin = admin
+        self._log_path = log_path
+        self._seen = 0
+
+    def begin(self) -> None:
+        """From its beginning, with nothing done."""
+        self._seen = self._log_path.stat().st_size
+        self._update.reset(self._database, self._span)
+        updates.queue(self._database, self._update, self._update.begin(self._span))
+        self._admin.set_updates_enabled(True)
+
+    def is_done(self) -> bool:
+        """Whether Synapse has said since then that nothing is pending."""
+        # By its log, because each question to the database is some work for that.
+        with self._log_path.open("rb") as log:
+            log.seek(self._seen)
+            new = log.read()
+        end = new.rfind(b"\n") + 1
+        self._seen += end
+        return _DONE in new[:end]
 
 
-def _sleep_until(moment_s: float) -> None:
-    time.sleep(max(moment_s - time.time(), 0))
+class _Load:
+    """The load, told piece by piece, as far as time has come.
+
+    Attributes:
+        begin_s, end_s: of the first and of the last piece, in seconds since the epoch.
+        piece_s: the length of each.
+    """
+
+    def __init__(self, sender: Sender, name: str, seconds: float) -> None:
+        self._sender = sender
+        self.piece_s = LOADS[name].block_s
+        self.begin_s = time.time() + _TELL_AHEAD_S
+        self.end_s = self.begin_s + seconds
+        self._told = 0
+
+    def until(self, end_s: float, is_over: Callable[[], bool] = lambda: False) -> bool:
+        """Wait till then, or until it is over; answers whether that was it."""
+        while (now_s := time.time()) < end_s:
+            self._tell(min(now_s + _TELL_AHEAD_S, self.end_s))
+            if is_over():
+                return True
+            time.sleep(min(_LOOK_EVERY_S, max(end_s - time.time(), 0)))
+        return False
+
+    def _tell(self, until_s: float) -> None:
+        while (at_s := self.begin_s + self._told * self.piece_s) < until_s:
+            self._sender.tell(self._told, at_s, self.piece_s, seed=self._told)
+            self._told += 1
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Of each piece its requests, by index, kind and latency, and how many failed."""
+        pieces: list[dict[str, Any]] = [{"requests": [], "failed": {}} for _ in range(self._told)]
+        for number, index, offset_s, latency_ms, kind, status in self._sender.finish()[:-1]:
+            piece = pieces[int(number)]
+            if status == "200":
+                at = [int(index), float(offset_s), kind, float(latency_ms)]
+                piece["requests"].append(at)
+            else:
+                what = f"{kind} {status}"
+                piece["failed"][what] = piece["failed"].get(what, 0) + 1
+        return pieces

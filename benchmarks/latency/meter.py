@@ -1,10 +1,101 @@
-"""The CPU time of a module's own code in the reactor's thread: its coroutines, timed."""
+"""The CPU time of our own code in the reactor's thread: its coroutines, timed."""
 
 from __future__ import annotations
 
+import logging
+import re
 import time
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any
+
+from twisted.internet.task import LoopingCall
+
+from synapse_bgthrottle import BackgroundUpdateThrottle
+from testbed.observe import batch_log
+
+MODULE = f"{__name__}.MeteredThrottle"
+
+_TELL_EVERY_S = 1.0
+_LINE = re.compile(r"own CPU so far: ([\d.]+) s")
+
+logger = logging.getLogger(__name__)
+
+
+def own_cpu_ratio(log: str, begin_s: float, end_s: float) -> float | None:
+    """What the log of a server says of that time, 1 being a core; None: too little."""
+    told = [
+        (line.at_s, float(match[1]))
+        for line in batch_log.lines(log)
+        if line.logger == __name__ and (match := _LINE.search(line.text))
+        if begin_s <= line.at_s <= end_s
+    ]
+    if len(told) < 2:
+        return None
+    (first_s, before_s), (last_s, after_s) = told[0], told[-1]
+    return (after_s - before_s) / (last_s - first_s)
+
+
+class MeteredThrottle(BackgroundUpdateThrottle):
+    """Our module, as it is, and a line in the log each second of what it used."""
+
+    def __init__(self, config: Any, api: Any) -> None:
+        self._meter = Meter()
+        super().__init__(config, _MeteredApi(api, self._meter))  # type: ignore[arg-type]
+        if api.worker_app is None:
+            LoopingCall(self._tell).start(_TELL_EVERY_S)
+
+    def _tell(self) -> None:
+        logger.info("own CPU so far: %.4f s", self._meter.cpu_s)
+
+    def on_update(
+        self, update_name: str, database_name: str, one_shot: bool
+    ) -> AbstractAsyncContextManager[int]:
+        iteration = super().on_update(update_name, database_name, one_shot)
+        return _MeteredIteration(iteration, self._meter)
+
+    async def default_batch_size(self, update_name: str, database_name: str) -> int:
+        size = self._meter.metered(super().default_batch_size)
+        return int(await size(update_name, database_name))
+
+    async def min_batch_size(self, update_name: str, database_name: str) -> int:
+        size = self._meter.metered(super().min_batch_size)
+        return int(await size(update_name, database_name))
+
+
+class _MeteredApi:
+    """The API for our module, whose timers are metered."""
+
+    def __init__(self, api: Any, meter: Meter) -> None:
+        self._api = api
+        self._meter = meter
+
+    def delayed_background_call(
+        self, msec: float, function: Callable[..., Any], *arguments: Any, **options: Any
+    ) -> Any:
+        metered = self._meter.metered(function)
+        return self._api.delayed_background_call(msec, metered, *arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+
+class _MeteredIteration(AbstractAsyncContextManager[int]):
+    def __init__(self, iteration: AbstractAsyncContextManager[int], meter: Meter) -> None:
+        self._iteration = iteration
+        self._meter = meter
+
+    async def __aenter__(self) -> int:
+        return int(await self._meter.metered(self._iteration.__aenter__)())
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._meter.metered(self._iteration.__aexit__)(kind, error, traceback)
 
 
 class Meter:

@@ -54,17 +54,22 @@ class Estimate:
 
 
 def bootstrap(
-    rounds: Sequence[T], figure: Callable[[Sequence[T]], float | None]
+    rounds: Sequence[T],
+    figure: Callable[[Sequence[T]], float | None],
+    again: Callable[[random.Random, T], T] = lambda _, one: one,
 ) -> Estimate | None:
     """The figure of all rounds; its interval is from rounds drawn anew, with replacement.
 
-    None where the figure cannot be had.
+    `again` draws anew within a round. None where the figure cannot be had.
     """
     value = figure(rounds)
     if value is None:
         return None
     source = random.Random(0)
-    drawn = (figure(source.choices(rounds, k=len(rounds))) for _ in range(_RESAMPLES))
+    drawn = (
+        figure([again(source, one) for one in source.choices(rounds, k=len(rounds))])
+        for _ in range(_RESAMPLES)
+    )
     values = sorted(other for other in drawn if other is not None)
     return Estimate(value, quantile(values, _TAIL), quantile(values, 1 - _TAIL))
 

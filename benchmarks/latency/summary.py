@@ -1,172 +1,328 @@
-"""What the blocks of a cell say of each arm."""
+"""What the runs of a cell say of each arm.
+
+A run is cut into pieces of some seconds, which every run of the load has with the same arrivals.
+Slowdown is the geometric mean of latency over that of the same requests in the control's run,
+divided by the same ratio from before the update began: a machine that is in another mood in the
+one run than in the other has it before too. Intervals are from rounds and, within them, pieces
+drawn anew; of a single round they do not know how rounds differ.
+"""
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from benchmarks.latency.reaction import Spans, faster, slower
+from benchmarks.latency.arms import CONTROL, STOCK, UNTHROTTLED
+from benchmarks.latency.reaction import Spans, duty, faster, slower
 from benchmarks.latency.statistics import (
     Estimate,
-    Latencies,
     Pair,
     bootstrap,
-    median_ratio,
     paired_mean_ratio,
     quantile,
     quantile_ratio,
 )
+from testbed.data.loads import LOADS
 
-BASE = "none"
-_FASTEST = "unthrottled"
-_STOCK = "stock"
 _SLOW_MS = 100.0
+_COSTED_ITEMS = 1000
 
-# Blocks by arm and number of the round.
-ByArm = Mapping[str, Mapping[int, Mapping[str, Any]]]
+# Minutes from the update's beginning.
+PHASES = {"minute 1": (0, 1), "2 to 5": (1, 5), "after": (5, 10**6)}
+
+Run = Mapping[str, Any]
+
+
+@attrs.frozen
+class Phase:
+    """A part of a run: share of time in batches, and clients' slowdown."""
+
+    duty_ratio: float
+    slowdown: Estimate | None
 
 
 @attrs.frozen
 class Figures:
-    """What one arm did.
+    """What one arm did, of all of its rounds.
 
     Attributes:
-        items_per_s: median of its blocks.
+        rounds: how many.
+        seconds: the mean length of a run, with the update.
+        items_per_s: the mean.
         of_unthrottled, of_stock: its speed as a share; None where that arm did not run.
         duty_ratio: share of time in batches.
-        mean, p50, p95: latency against no update: the geometric mean of the same requests, and
-            quantiles of all; None without requests.
-        kinds: the geometric mean by kind of request.
+        phases: by `PHASES`, those that there were.
+        slowdown, p50, p95: latency against no update; None without requests or control.
+        cost_s: seconds of slowdown that 1,000 items cost clients.
         base_p50_ms: what p50 is a ratio to.
         slow_ratio: share of requests above 100 ms.
         batch_p50_ms, batch_p95_ms: how long batches took.
-        cpu_ratio: CPU of the server's process, 1 being a core.
-        own_cpu_ratio: CPU of our module in the reactor's thread; None: not ours.
+        server_cpu, database_cpu: of the processes, 1 being a core.
+        own_cpu: of our module in the reactor's thread; None: not ours.
         slower_s, faster_s: from a step of the load, up or down, to half the share of time in
             batches, or to more than half of the time; None: the load has no steps.
-        blocks: how many blocks this is from.
+        done_s: how long the update took to its first end; None: it was not done.
         failed: how many requests got no good answer, by kind and status (0: none at all).
+        revision: of this project's code.
     """
 
+    rounds: int
+    seconds: float
     items_per_s: float
     of_unthrottled: Estimate | None
     of_stock: Estimate | None
     duty_ratio: float
-    mean: Estimate | None
+    phases: dict[str, Phase]
+    slowdown: Estimate | None
     p50: Estimate | None
     p95: Estimate | None
-    kinds: dict[str, Estimate]
+    cost_s: Estimate | None
     base_p50_ms: float
     slow_ratio: float
     batch_p50_ms: float
     batch_p95_ms: float
-    cpu_ratio: float
-    own_cpu_ratio: float | None
-    slower_s: Estimate | None
-    faster_s: Estimate | None
-    blocks: int
-    failed: Mapping[str, int]
+    server_cpu: float
+    database_cpu: float
+    own_cpu: float | None
+    slower_s: float | None
+    faster_s: float | None
+    done_s: float | None
+    failed: Counter[str]
+    revision: str
 
 
-def summarise(cell: Mapping[str, Any]) -> dict[str, Figures]:
-    """The figures of each arm, in the order of `cell["arms"]`.
+@attrs.frozen
+class _Compared:
+    """A run beside the control's, piece by piece; and the items of each piece with the update."""
 
-    Blocks whose update had nothing left to do are not counted.
-    """
-    by_arm: dict[str, dict[int, Mapping[str, Any]]] = {name: {} for name in cell["arms"]}
-    for block in cell["blocks"]:
-        if not block["ran_dry"]:
-            by_arm[block["arm"]][block["round"]] = block
-    return {name: _figures(cell, name, by_arm) for name in cell["arms"]}
+    before: Sequence[Pair]
+    during: Sequence[Pair]
+    items_per_s: Sequence[float]
+
+    def again(self, source: random.Random) -> _Compared:
+        return _Compared(
+            *(source.choices(some, k=len(some)) for some in attrs.astuple(self, recurse=False))
+        )
 
 
-def _figures(cell: Mapping[str, Any], name: str, by_arm: ByArm) -> Figures:
-    blocks = list(by_arm[name].values())
-    latencies = [latency for block in blocks for _, _, latency in block["requests"]]
-    discarded_ms = cell["discarded_s"] * 1000
-    batches_ms = [
-        end_ms - start_ms
-        for block in blocks
-        for start_ms, end_ms in block["batches_ms"]
-        if end_ms > discarded_ms
-    ]
-    pairs = list(_pairs(by_arm, name, BASE))
-    requests = [Pair.of(_latencies(own), _latencies(base)) for own, base in pairs]
-    kinds = sorted({kind for block in blocks for _, kind, _ in block["requests"]})
+def summarise(runs: Mapping[str, Sequence[Run]]) -> dict[str, Figures]:
+    """The figures of each arm but the control, by name, of its rounds."""
+    controls = runs.get(CONTROL, ())
+    compared = {
+        name: [_compare(run, _control_of(run, controls)) for run in some]
+        for name, some in runs.items()
+    }
+    return {name: _figures(name, some, compared, controls) for name, some in runs.items() if some}
+
+
+def _control_of(run: Run, controls: Sequence[Run]) -> Run | None:
+    """That of the same round, else any: arrivals are the same in all. A control's is another."""
+    others = [control for control in controls if control is not run]
+    same = (control for control in others if control["round"] == run["round"])
+    return next(same, others[-1] if others else None)
+
+
+def _figures(
+    name: str,
+    runs: Sequence[Run],
+    compared: Mapping[str, Sequence[_Compared]],
+    controls: Sequence[Run],
+) -> Figures:
+    own = compared[name]
+    requests = [request for run in runs for request in _requests(run, *run["during_s"])]
+    batches_ms = [(end - start) * 1000 for run in runs for start, end, _ in _batches(run)]
+    slowdown = _bootstrap(own, _slowdown(paired_mean_ratio))
+    done = [run["done_s"][0] for run in runs if run["done_s"]]
     return Figures(
-        items_per_s=statistics.median([block["items_per_s"] for block in blocks] or [0.0]),
-        of_unthrottled=_speed(by_arm, name, _FASTEST),
-        of_stock=_speed(by_arm, name, _STOCK),
-        duty_ratio=_mean(blocks, "duty_ratio"),
-        mean=bootstrap(requests, paired_mean_ratio),
-        p50=bootstrap(requests, quantile_ratio(0.5)),
-        p95=bootstrap(requests, quantile_ratio(0.95)),
-        kinds={
-            kind: estimate
-            for kind in kinds
-            if (
-                estimate := bootstrap(
-                    [Pair.of(_latencies(own, kind), _latencies(base, kind)) for own, base in pairs],
-                    paired_mean_ratio,
-                )
-            )
-        },
-        base_p50_ms=quantile([ms for pair in requests for ms in pair.base_ms], 0.5),
-        slow_ratio=sum(latency > _SLOW_MS for latency in latencies) / max(len(latencies), 1),
+        rounds=len(runs),
+        seconds=statistics.fmean(_length_s(run) for run in runs),
+        items_per_s=_speed(own),
+        of_unthrottled=_speed_ratio(own, compared.get(UNTHROTTLED)),
+        of_stock=_speed_ratio(own, compared.get(STOCK)),
+        duty_ratio=statistics.fmean(_duty(run, *run["during_s"]) for run in runs),
+        phases=_phases(runs, controls),
+        slowdown=slowdown,
+        p50=_bootstrap(own, _slowdown(quantile_ratio(0.5))),
+        p95=_bootstrap(own, _slowdown(quantile_ratio(0.95))),
+        cost_s=_bootstrap(own, _cost),
+        base_p50_ms=quantile(
+            [ms for one in own for pair in one.during for ms in pair.base_ms], 0.5
+        ),
+        slow_ratio=sum(ms > _SLOW_MS for *_, ms in requests) / max(len(requests), 1),
         batch_p50_ms=quantile(batches_ms, 0.5),
         batch_p95_ms=quantile(batches_ms, 0.95),
-        cpu_ratio=_mean(blocks, "cpu_share"),
-        own_cpu_ratio=cell["own_cpu_share"].get(name),
-        slower_s=bootstrap(_reactions(cell, blocks, slower), _median),
-        faster_s=bootstrap(_reactions(cell, blocks, faster), _median),
-        blocks=len(blocks),
-        failed=sum((Counter(block["failed"]) for block in blocks), Counter()),
+        server_cpu=statistics.fmean(run["server_cpu"] for run in runs),
+        database_cpu=statistics.fmean(run["database_cpu"] for run in runs),
+        own_cpu=_mean([run["own_cpu"] for run in runs if run["own_cpu"] is not None]),
+        slower_s=_reaction(runs, 0, slower),
+        faster_s=_reaction(runs, 1, faster),
+        done_s=_mean(done),
+        failed=sum((Counter(p["failed"]) for run in runs for p in run["pieces"]), Counter()),
+        revision=", ".join(sorted({run["revision"] for run in runs})),
     )
 
 
-def _pairs(
-    by_arm: ByArm, name: str, base: str
-) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """The blocks of an arm with those of the base, round by round."""
-    others = by_arm.get(base, {})
-    for number, block in by_arm[name].items():
-        if number in others:
-            yield block, others[number]
+def _compare(run: Run, control: Run | None) -> _Compared:
+    low_s, high_s = run["during_s"]
+    pieces = range(int((high_s - low_s) / run["piece_s"]) or 1)
+    edges = [(low_s + p * run["piece_s"], low_s + (p + 1) * run["piece_s"]) for p in pieces]
+    edges[-1] = (edges[-1][0], high_s)
+    return _Compared(
+        _pairs(run, control, *run["before_s"]),
+        _pairs(run, control, *run["during_s"]),
+        [_items(run, *edge) / (edge[1] - edge[0]) for edge in edges],
+    )
 
 
-def _speed(by_arm: ByArm, name: str, base: str) -> Estimate | None:
-    pairs = _pairs(by_arm, name, base)
-    speeds = [(own["items_per_s"], other["items_per_s"]) for own, other in pairs]
-    return bootstrap(speeds, median_ratio)
-
-
-def _reactions(
-    cell: Mapping[str, Any],
-    blocks: Sequence[Mapping[str, Any]],
-    reaction: Callable[[Spans, float], float | None],
-) -> list[float]:
-    """Of each block in which there was anything to react with, in s."""
-    if cell["busy_s"] is None:
+def _pairs(run: Run, control: Run | None, low_s: float, high_s: float) -> list[Pair]:
+    """The pieces of this time that both have, with requests in them."""
+    if control is None:
         return []
-    step_s = cell["busy_s"][0 if reaction is slower else 1]
-    spans = (
-        [(start_ms / 1000, end_ms / 1000) for start_ms, end_ms in block["batches_ms"]]
-        for block in blocks
+    found = []
+    for number, (own, base) in enumerate(zip(run["pieces"], control["pieces"], strict=False)):
+        begin_s = number * run["piece_s"]
+        latencies = [
+            {
+                index: ms
+                for index, offset_s, _, ms in piece["requests"]
+                if low_s <= begin_s + offset_s < high_s
+            }
+            for piece in (own, base)
+        ]
+        if all(latencies):
+            found.append(Pair.of(*latencies))
+    return found
+
+
+def _bootstrap(
+    rounds: Sequence[_Compared], figure: Callable[[Sequence[_Compared]], float | None]
+) -> Estimate | None:
+    return bootstrap(rounds, figure, lambda source, one: one.again(source))
+
+
+def _slowdown(
+    figure: Callable[[Sequence[Pair]], float | None],
+) -> Callable[[Sequence[_Compared]], float | None]:
+    """This figure of the time with the update, in which the machine's mood is divided out."""
+
+    def of(rounds: Sequence[_Compared]) -> float | None:
+        during = figure([pair for one in rounds for pair in one.during])
+        before = paired_mean_ratio([pair for one in rounds for pair in one.before])
+        return during / before if during and before else None
+
+    return of
+
+
+def _speed(rounds: Sequence[_Compared]) -> float:
+    return statistics.fmean(statistics.fmean(one.items_per_s) for one in rounds)
+
+
+# The pieces' speeds of each round, of an arm and of the one that it is compared with.
+_Sides = tuple[Sequence[Sequence[float]], Sequence[Sequence[float]]]
+
+
+def _speed_ratio(own: Sequence[_Compared], base: Sequence[_Compared] | None) -> Estimate | None:
+    if not base:
+        return None
+    if own is base:
+        return Estimate(1.0, 1.0, 1.0)
+    sides: _Sides = [one.items_per_s for one in own], [one.items_per_s for one in base]
+    return bootstrap([sides], _ratio_of_means, _sides_again)
+
+
+def _ratio_of_means(drawn: Sequence[_Sides]) -> float | None:
+    ((own, base),) = drawn
+    means = [statistics.fmean(statistics.fmean(one) for one in side) for side in (own, base)]
+    return means[0] / means[1] if means[1] else None
+
+
+def _sides_again(source: random.Random, sides: _Sides) -> _Sides:
+    own, base = (
+        [source.choices(one, k=len(one)) for one in source.choices(side, k=len(side))]
+        for side in sides
     )
-    return [reacted_s for some in spans if (reacted_s := reaction(some, step_s)) is not None]
+    return own, base
 
 
-def _median(values: Sequence[float]) -> float | None:
-    return statistics.median(values) if values else None
+def _cost(rounds: Sequence[_Compared]) -> float | None:
+    slowdown, items_per_s = _slowdown(paired_mean_ratio)(rounds), _speed(rounds)
+    return (slowdown - 1) / items_per_s * _COSTED_ITEMS if slowdown and items_per_s else None
 
 
-def _latencies(block: Mapping[str, Any], only: str | None = None) -> Latencies:
-    return {index: ms for index, kind, ms in block["requests"] if only in (None, kind)}
+def _phases(runs: Sequence[Run], controls: Sequence[Run]) -> dict[str, Phase]:
+    found = {}
+    for name, (first, last) in PHASES.items():
+        shares: list[float] = []
+        compared = []
+        for run in runs:
+            begin_s, end_s = run["during_s"]
+            low_s, high_s = begin_s + first * 60, min(begin_s + last * 60, end_s)
+            if high_s - low_s < run["piece_s"]:
+                continue
+            shares.append(_duty(run, low_s, high_s))
+            control = _control_of(run, controls)
+            before = _pairs(run, control, *run["before_s"])
+            compared.append(_Compared(before, _pairs(run, control, low_s, high_s), [0.0]))
+        if shares:
+            slowdown = _bootstrap(compared, _slowdown(paired_mean_ratio))
+            found[name] = Phase(statistics.fmean(shares), slowdown)
+    return found
 
 
-def _mean(blocks: Sequence[Mapping[str, Any]], key: str) -> float:
-    return statistics.fmean(block[key] for block in blocks) if blocks else 0.0
+def _requests(run: Run, low_s: float, high_s: float) -> list[Sequence[Any]]:
+    return [
+        request
+        for number, piece in enumerate(run["pieces"])
+        for request in piece["requests"]
+        if low_s <= number * run["piece_s"] + request[1] < high_s
+    ]
+
+
+def _batches(run: Run) -> list[tuple[float, float, int]]:
+    low_s, high_s = run["during_s"]
+    return [(start, end, items) for start, end, items in run["batches"] if low_s <= start < high_s]
+
+
+def _length_s(run: Run) -> float:
+    return float(run["during_s"][1] - run["during_s"][0])
+
+
+def _duty(run: Run, low_s: float, high_s: float) -> float:
+    return duty([(start, end) for start, end, _ in run["batches"]], low_s, high_s)
+
+
+def _items(run: Run, low_s: float, high_s: float) -> float:
+    """A batch counts as far as it is inside."""
+    found = 0.0
+    for start_s, end_s, items in run["batches"]:
+        inside_s = min(end_s, high_s) - max(start_s, low_s)
+        if inside_s >= 0:
+            found += items * (inside_s / (end_s - start_s) if end_s > start_s else 1.0)
+    return found
+
+
+def _reaction(
+    runs: Sequence[Run], edge: int, reaction: Callable[[Spans, float], float | None]
+) -> float | None:
+    """The median over the load's steps in which there was anything to react with, in s."""
+    found = []
+    for run in runs:
+        steps = LOADS[run["load"]].busy_s
+        if steps is None:
+            return None
+        spans = [(start, end) for start, end, _ in run["batches"]]
+        low_s, high_s = run["during_s"]
+        for number in range(len(run["pieces"])):
+            at_s = number * run["piece_s"] + steps[edge]
+            if low_s <= at_s - steps[0] and at_s + steps[0] <= high_s:
+                found.append(reaction(spans, at_s))
+    return statistics.median([s for s in found if s is not None] or [0.0]) if any(found) else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None

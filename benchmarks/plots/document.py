@@ -1,4 +1,4 @@
-"""Tables of a document that a command makes: their rows in the place of those that they had."""
+"""Parts of a document that a command makes, in the place of those that it had."""
 
 from __future__ import annotations
 
@@ -23,4 +23,17 @@ def with_rows(text: str, table_head: str, lines: Sequence[str]) -> str:
     if count != 1:
         title = table_head.split(" | ", maxsplit=1)[0].removeprefix("| ")
         raise SystemExit(f"the document has {count} tables of {title}, and must have one")
+    return made
+
+
+def with_section(text: str, heading: str, body: str) -> str:
+    """The document with this below that heading, which stands in it once, up to the next.
+
+    Raises:
+        SystemExit: it does not.
+    """
+    section = re.compile(f"(?<=^{re.escape(heading)}\n\n)(?:(?!#).*\n)*", re.M)
+    made, count = section.subn(lambda _: f"{body}\n\n", text)
+    if count != 1:
+        raise SystemExit(f"the document has {count} sections of {heading}, and must have one")
     return made

@@ -1,27 +1,25 @@
-"""The front as SVG: speed against what clients feel, every arm with its intervals.
-
-`python -m benchmarks.plots.front RESULT.json FRONT.svg [--load steady]` draws the cells of one
-load.
-"""
+"""The front as SVG: speed against what clients feel, cell by cell, with intervals."""
 
 from __future__ import annotations
 
-import argparse
-import json
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 
 import attrs
 
+from benchmarks.latency.arms import STOCK, UNTHROTTLED
 from benchmarks.latency.statistics import Estimate
-from benchmarks.latency.summary import Figures, summarise
+from benchmarks.latency.summary import Figures
 
-_WIDTH, _HEIGHT = 720, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 110, 40, 50
+_WIDTH, _HEIGHT = 760, 440
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 170, 40, 50
 _PIXELS_PER_TICK = 60
-_LABEL_WIDTH, _LABEL_HEIGHT = 90, 13
+_LABEL_WIDTH, _LABEL_HEIGHT = 150, 13
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_SPEEDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+SHOWN = (UNTHROTTLED, STOCK, "balanced")
+_TITLE = "What updates do, and what they cost clients"
 
 # Readable on light and on dark ground: the page's own colour, and two of middling lightness.
 _STYLE = (
@@ -36,18 +34,22 @@ _STYLE = (
 
 @attrs.frozen
 class Point:
-    """An arm: its speed as a share of unthrottled, and latency as a ratio to no update."""
+    """An arm in a cell: its speed against stock's, and latency as a ratio to no update."""
 
-    name: str
+    cell: str
+    arm: str
     speed: Estimate
     latency: Estimate
 
     @property
     def group(self) -> str:
-        """`stock`, whose settings make a front, `ours` or `other`."""
-        if self.name.startswith("stock"):
-            return "stock"
-        return "other" if self.name in ("unthrottled", "nice") else "ours"
+        """`stock`, `ours` or `other`."""
+        return {STOCK: "stock", UNTHROTTLED: "other"}.get(self.arm, "ours")
+
+    @property
+    def label(self) -> str:
+        """What stands beside its mark: of stock nothing, where a line from ours ends."""
+        return "" if self.arm == STOCK else f"{self.cell}, {self.arm}"
 
 
 @attrs.frozen
@@ -58,13 +60,19 @@ class _Axis:
     high: float
     from_px: float
     to_px: float
+    is_logarithmic: bool = False
 
     def at(self, value: float) -> float:
         inside = min(max(value, self.low), self.high)
-        share = (inside - self.low) / (self.high - self.low)
+        if self.is_logarithmic:
+            share = math.log(inside / self.low) / math.log(self.high / self.low)
+        else:
+            share = (inside - self.low) / (self.high - self.low)
         return self.from_px + share * (self.to_px - self.from_px)
 
     def ticks(self) -> list[float]:
+        if self.is_logarithmic:
+            return [speed for speed in _SPEEDS if self.low <= speed <= self.high]
         most = abs(self.to_px - self.from_px) / _PIXELS_PER_TICK
         span = self.high - self.low
         step = next((step for step in _STEPS if span / step <= most), _STEPS[-1])
@@ -76,43 +84,44 @@ class _Axis:
         ]
 
 
-def points(figures: Mapping[str, Figures]) -> list[Point]:
-    """The arms that have both, those without batches left out."""
+def points(cells: Mapping[str, Mapping[str, Figures]], arms: Sequence[str] = SHOWN) -> list[Point]:
+    """Those arms of the cells that have both figures."""
     return [
-        Point(name, arm.of_unthrottled, arm.mean)
-        for name, arm in figures.items()
-        if arm.of_unthrottled is not None and arm.mean is not None and arm.duty_ratio > 0
+        Point(cell, arm, one.of_stock, one.slowdown)
+        for cell, figures in cells.items()
+        for arm, one in figures.items()
+        if arm in arms and one.of_stock is not None and one.slowdown is not None
     ]
 
 
-def svg(title: str, shown: Sequence[Point], noise: Estimate | None = None) -> str:
-    """The picture; `noise` is the latency of the control arm, drawn as a band.
+def svg(shown: Sequence[Point]) -> str:
+    """The picture; a line leads from stock to the arms of ours in the same cell.
 
     Latency is cut off at thrice no update, so that the arms that matter are told apart.
     """
     latencies = [value for point in shown for value in (point.latency.low, point.latency.high)]
-    across = _Axis(0.0, max(1.0, *(p.speed.high for p in shown)), _LEFT, _WIDTH - _RIGHT)
-    low, high = min(0.9, *latencies), min(max(1.2, *latencies), 3.0)
+    speeds = [point.speed.value for point in shown]
+    fastest = next((s for s in _SPEEDS if s >= max(speeds, default=1.0)), _SPEEDS[-1])
+    slowest = next((s for s in reversed(_SPEEDS) if s <= min(speeds, default=1.0)), _SPEEDS[0])
+    across = _Axis(min(slowest, 0.5), max(fastest, 2.0), _LEFT, _WIDTH - _RIGHT, True)
+    low, high = min(0.9, *latencies, 0.9), min(max(1.2, *latencies, 1.2), 3.0)
     up = _Axis(low, high, _HEIGHT - _BOTTOM, _TOP)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
-        f'<text class="title" x="{_LEFT}" y="20">{escape(title)}</text>',
+        f"<title>{_TITLE}</title><style>{_STYLE}</style>",
+        f'<text class="title" x="{_LEFT}" y="20">{_TITLE}</text>',
         *_grid(across, up),
     ]
-    if noise is not None:
-        top, bottom = up.at(noise.high), up.at(noise.low)
-        parts.append(
-            f'<rect x="{_LEFT}" y="{top:.1f}" width="{_WIDTH - _LEFT - _RIGHT}"'
-            f' height="{bottom - top:.1f}" fill="#8c959f" fill-opacity="0.2"/>'
-        )
-    front = sorted((p for p in shown if p.group == "stock"), key=lambda p: p.speed.value)
-    path = " ".join(f"{across.at(p.speed.value):.1f},{up.at(p.latency.value):.1f}" for p in front)
-    parts.append(f'<polyline class="stock line" points="{path}"/>')
+    places = {(p.cell, p.arm): (across.at(p.speed.value), up.at(p.latency.value)) for p in shown}
+    for point in shown:
+        stock = places.get((point.cell, STOCK))
+        if stock is not None and point.group == "ours":
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (stock, places[point.cell, point.arm]))
+            parts.append(f'<polyline class="ours line" points="{path}"/>')
     for point in shown:
         parts += _mark(point, across, up)
-    places = {p.name: (across.at(p.speed.value), up.at(p.latency.value)) for p in shown}
-    for name, (x, y) in label_places(places).items():
+    labels = {p.label: places[p.cell, p.arm] for p in shown if p.label}
+    for name, (x, y) in label_places(labels).items():
         parts.append(f'<text x="{x:.1f}" y="{y:.1f}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
@@ -138,7 +147,7 @@ def _grid(across: _Axis, up: _Axis) -> list[str]:
         x = across.at(value)
         parts += [
             f'<path class="grid" d="M{x:.1f} {_TOP}V{bottom}"/>',
-            f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{value:.0%}</text>',
+            f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{value:g}</text>',
         ]
     for value in up.ticks():
         y = up.at(value)
@@ -150,7 +159,7 @@ def _grid(across: _Axis, up: _Axis) -> list[str]:
         *parts,
         f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>',
         f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 12}" text-anchor="middle">'
-        "speed, unthrottled being 100 %</text>",
+        "speed, stock being 1</text>",
         f'<text x="16" y="{(_TOP + bottom) / 2}" text-anchor="middle"'
         f' transform="rotate(-90 16 {(_TOP + bottom) / 2})">latency, no update being 1</text>',
     ]
@@ -166,22 +175,3 @@ def _mark(point: Point, across: _Axis, up: _Axis) -> list[str]:
         f'<path class="{point.group}" d="{cross}"/>',
         f'<circle class="{point.group}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>',
     ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("result", type=Path)
-    parser.add_argument("picture", type=Path)
-    parser.add_argument("--load", default="steady")
-    parser.add_argument("--update", default="event_search")
-    options = parser.parse_args()
-    for cell in json.loads(options.result.read_text())["cells"]:
-        if (cell["load"], cell["update"]) == (options.load, options.update):
-            figures = summarise(cell)
-            title = f"{cell['update']}, {cell['database']}, {cell['load']} load"
-            control = figures["control"].mean if "control" in figures else None
-            options.picture.write_text(svg(title, points(figures), control))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What of a server that went through a fault was not as docs/reliability.md says."""
+"""What of a server that went through a fault was not as docs/reliability/outages.md says."""
 
 from __future__ import annotations
 

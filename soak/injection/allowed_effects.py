@@ -63,7 +63,7 @@ _TOLD_BY_DESIGN = {
         "delayed(delay_s",
         "self._timers.call_later(",
     ),
-    "homeserver.observations": ("self._throttle.observe(",),
+    "homeserver.composition": ("self._throttle.observe(",),
     "homeserver.sampling.sampler": (
         "self._host.now_s()",
         "self._host.wall_s()",

@@ -59,5 +59,5 @@ def _check_token(request: "SynapseRequest") -> None:
     if not headers:
         raise RefusedError(401, "M_MISSING_TOKEN", "Missing access token")
     if len(headers) > 1 or _BEARER.fullmatch(headers[0]) is None:
-        error = "Accepted is one header Authorization: Bearer <token>"
+        error = "Send one header Authorization: Bearer <token>"
         raise RefusedError(401, "M_MISSING_TOKEN", error)

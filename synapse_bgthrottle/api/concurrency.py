@@ -1,7 +1,7 @@
 """Limits how many requests are handled at once, and shares one answer among equal ones."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from synapse.module_api import make_deferred_yieldable
@@ -66,47 +66,45 @@ class RequestQueue:
             self._is_admitting = False
 
 
-class SharedAnswer(Generic[T]):
-    """Asks once for all callers until the answer comes. It keeps no answer after that.
+class SharedAnswers(Generic[T]):
+    """Asks once for all callers of the same question until the answer comes. It keeps none."""
 
-    Args:
-        ask: gets the answer.
-    """
-
-    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
-        self._ask = ask
-        self._waiting: list[Deferred[T]] | None = None
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, list[Deferred[T]]] = {}
 
     def forget(self) -> None:
         """Something has changed, so later callers must not get an older answer."""
-        self._waiting = None
+        self._waiting = {}
 
-    async def answer(self) -> T:
+    async def answer(self, question: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
         """The present answer.
+
+        Args:
+            question: what is asked.
+            ask: gets the answer, if nobody has asked for it yet.
 
         Raises:
             Exception: whatever `ask` raises; all callers that share the answer get it.
         """
-        if self._waiting is not None:
+        if question in self._waiting:
             answer: Deferred[T] = Deferred()
-            self._waiting.append(answer)
+            self._waiting[question].append(answer)
             return await make_deferred_yieldable(answer)
-        waiting: list[Deferred[T]] = []
-        self._waiting = waiting
+        waiting = self._waiting[question] = []
         try:
-            found = await self._ask()
+            found = await ask()
         except Exception as error:
-            self._end(waiting)
+            self._end(question, waiting)
             with PreserveLoggingContext():
                 for other in waiting:
                     other.errback(error)
             raise
-        self._end(waiting)
+        self._end(question, waiting)
         with PreserveLoggingContext():  # waiting callers have log contexts of their own
             for other in waiting:
                 other.callback(found)
         return found
 
-    def _end(self, waiting: list[Deferred[T]]) -> None:
-        if self._waiting is waiting:
-            self._waiting = None
+    def _end(self, question: Hashable, waiting: list[Deferred[T]]) -> None:
+        if self._waiting.get(question) is waiting:
+            del self._waiting[question]

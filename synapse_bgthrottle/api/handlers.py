@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
+from functools import partial
+from typing import Any
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.api.concurrency import SharedAnswer
+from synapse_bgthrottle.api.concurrency import SharedAnswers
 from synapse_bgthrottle.api.request_parsing import parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, encode, invalid
 from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, LOAD, STATUS, USES, Route
@@ -45,8 +47,9 @@ class Endpoints:
     def __init__(self, service: Service, openapi: bytes) -> None:
         self._service = service
         self._openapi = openapi
-        # All open pages request it every few seconds, and to encode it is half of its cost.
-        self._status = SharedAnswer(self._ask_status)
+        # All open pages request the status every few seconds, and a history may be long. To encode
+        # them is half of their cost.
+        self._told: SharedAnswers[Answer] = SharedAnswers()
 
     async def answer(
         self, route: Route, query: bytes, body: Callable[[], object], author: str
@@ -66,12 +69,12 @@ class Endpoints:
             content = body()
             parse_query(route, query)
             return await _done(self._pull(route.action, content, author))
-        return await _done(self._tell(route, query))
+        tell = partial(self._tell, route, parse_query(route, query))
+        return await _done(self._told.answer((route.path, query), tell))
 
-    async def _tell(self, route: Route, query: bytes) -> Answer:
-        values = parse_query(route, query)
+    async def _tell(self, route: Route, values: dict[str, Any]) -> Answer:
         if route == STATUS:
-            return await self._status.answer()
+            return _ok(await self._service.status())
         if route == HISTORY:
             return _ok(schema.History(history=await self._service.history(**values)))
         if route == USES:
@@ -82,15 +85,12 @@ class Endpoints:
             return _ok(await self._service.explain(**values))
         return Answer(200, self._openapi)
 
-    async def _ask_status(self) -> Answer:
-        return _ok(await self._service.status())
-
     async def _pull(self, action: Action, content: object, author: str) -> Answer:
         request = parse_lever_request(action, content)
         try:
             done = await self._service.pull(request, author)
         finally:
-            self._status.forget()
+            self._told.forget()
         logger.info("%s", log_line(request, author, done))
         return _ok(done)
 

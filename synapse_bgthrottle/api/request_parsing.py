@@ -45,7 +45,7 @@ def parse_body(raw: bytes) -> object:
         )
         _check_depth(content)
     except RecursionError:
-        raise RefusedError(400, "M_BAD_JSON", "It is nested too deep") from None
+        raise RefusedError(400, "M_BAD_JSON", "The body is nested too deep") from None
     except UnicodeDecodeError:
         raise RefusedError(400, "M_NOT_JSON", "The body is not UTF-8") from None
     except _RefusedJsonError as error:
@@ -69,12 +69,12 @@ def check_size(size_bytes: int) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):  # JSON parsers differ in which one they take
-        raise _RefusedJsonError("A key stands twice in one object")
+        raise _RefusedJsonError("A key occurs twice in one object")
     return content
 
 
 def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _integer(digits: str) -> int:
@@ -96,7 +96,7 @@ def _check_depth(content: object) -> None:
         level = [inner for item in level for inner in _inside(item)]
         if not level:
             return
-    raise _RefusedJsonError(f"It is nested deeper than {_DEEPEST} levels")
+    raise _RefusedJsonError(f"The body is nested deeper than {_DEEPEST} levels")
 
 
 def _inside(item: object) -> list[Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FAILED = RefusedError(500, "M_UNKNOWN", "Internal server error").answer
-_CANCELLED = RefusedError(503, "M_UNKNOWN", "The server gave up on it").answer
+_CANCELLED = RefusedError(503, "M_UNKNOWN", "The request was cancelled").answer
 _UNAVAILABLE = RefusedError(503, "M_UNKNOWN", "The database does not answer").answer
 _ELSEWHERE = RefusedError(
     404,

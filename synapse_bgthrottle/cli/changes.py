@@ -9,8 +9,8 @@ from synapse_bgthrottle.cli.render.update import official_line
 
 _STILL_S = 300.0
 _STILL = (
-    "it builds an index, or Synapse gave up after failures, which its log tells as `aborting`;"
-    " `bgthrottle resume` starts updates again then"
+    "it builds an index, or Synapse gave up after failures. Then its log says `aborting`, and"
+    " `bgthrottle resume` starts updates again"
 )
 
 

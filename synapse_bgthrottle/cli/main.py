@@ -15,18 +15,18 @@ from synapse_bgthrottle.cli.session import COMMON, common_options
 
 # Name, module, and the first line of its help, which is shown without importing it.
 _COMMANDS = (
-    ("status", "status", "Tell what every database is at, and what holds it."),
+    ("status", "status", "Show what runs, what waits, and what is wrong."),
     ("watch", "watch", "Follow the updates until Ctrl-C, or until they are done."),
     ("wait", "wait", "Wait until nothing is pending."),
-    ("check", "check", "Tell whether it is safe to upgrade now."),
+    ("check", "check", "Say whether it is safe to upgrade now."),
     ("pause", "pause", "Stop updates for a while."),
     ("resume", "pause", "End pauses."),
-    ("release", "override", "Let a pending update go once, whatever windows say."),
-    ("set", "override", "Put other settings in force for a while."),
+    ("release", "override", "Let a pending update run once, despite closed windows."),
+    ("set", "override", "Change settings for a while."),
     ("run", "run", "Put one of Synapse's own jobs into the queue."),
-    ("history", "status", "Tell how updates went, or who used which lever."),
-    ("explain", "explain", "Tell which limits an update gets, and what would hold it now."),
-    ("forecast", "forecast", "Tell when updates will be done, and what else would cost."),
+    ("history", "status", "Show how updates went, or who did what."),
+    ("explain", "explain", "Show which limits an update gets, and what would hold it now."),
+    ("forecast", "forecast", "Estimate when updates will be done."),
     ("check-config", "check_config", "Check the module's configuration, before a restart."),
 )
 SUMMARIES = {name: summary for name, _, summary in _COMMANDS}
@@ -115,4 +115,4 @@ def _for_people(error: Exception) -> click.ClickException:
     if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
         return click.UsageError(f"{error.object!r} is not text in UTF-8")
     what = escape(f"{type(error).__name__}: {error}")
-    return CommandError(f"an error of its own: {what}; BGTHROTTLE_DEBUG=1 shows where")
+    return CommandError(f"internal error: {what}; BGTHROTTLE_DEBUG=1 shows where")

@@ -37,13 +37,13 @@ def lever_span(value: str | int) -> int:
     """The type of --for: as `span`, within what the server takes; errors quote the words given."""
     span_ms = span(value)
     if not SHORTEST_MS <= span_ms <= LONGEST_MS:
-        raise click.BadParameter(f"{value!r} is not within 1s and 30d")
+        raise click.BadParameter(f"{value!r} is not between 1s and 30d")
     return span_ms
 
 
-for_option = partial(click.option, "--for", "for_ms", type=lever_span, metavar="SPAN")
+for_option = partial(click.option, "--for", "for_ms", type=lever_span, metavar="DURATION")
 reason_option = partial(click.option, "--reason", default="")
-kept_reason_option = reason_option(help="Kept with the use of this lever.")
+kept_reason_option = reason_option(help="Why; shown in `history --uses`.")
 update_argument = click.argument("update", shell_complete=updates)
 update_or_all_argument = click.argument("update", default="*", shell_complete=updates)
 for_a_day_option = for_option(default="24h", show_default=True, help="1s to 30d.")
@@ -55,7 +55,7 @@ config_option = click.option(
     "files",
     type=click.Path(exists=True, path_type=Path),
     multiple=True,
-    help="Offline, by homeserver.yaml, say; again for each further file or folder.",
+    help="Offline: a file such as homeserver.yaml, or a folder. May be repeated.",
 )
 
 

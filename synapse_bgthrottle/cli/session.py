@@ -56,11 +56,11 @@ def span(value: str | int) -> int:
     try:
         return parse_span_ms(value)
     except ValueError:
-        message = f"{value!r} is no span with a unit, such as 30s, 2h30m or 24h"
+        message = f"{value!r} is not a duration with a unit, such as 30s, 2h30m or 24h"
         raise click.BadParameter(message) from None
 
 
-span_option = functools.partial(click.option, type=span, metavar="SPAN")
+span_option = functools.partial(click.option, type=span, metavar="DURATION")
 
 
 @attrs.frozen
@@ -159,7 +159,7 @@ class Session:
             return
         if not self.around.stdin_is_terminal():
             raise failures.NobodyCommandError(
-                escape(f"{question} Nobody can be asked here: add --yes")
+                escape(f"{question} There is no terminal to ask: add --yes")
             )
         try:
             is_agreed = click.confirm(escape(question), err=True)
@@ -196,9 +196,7 @@ def failed(error: "ClientError", token_from: str = "", *, changes: bool = False)
         # The server's own words have the first of them already.
         lines.extend(f"  {text}" for text in map(str, error.problems) if text not in lines[0])
     if changes and errors.may_be_done(error):
-        lines.append(
-            "it may have been done all the same: unless `bgthrottle status` shows it, do it again"
-        )
+        lines.append("it may have been done all the same: see `bgthrottle status`, or do it again")
     return kind("\n".join(map(escape, lines)))
 
 
@@ -211,8 +209,10 @@ def common_options(function: Callable[..., Any], with_timeout: bool = True) -> C
         if with_timeout
         else None,
         click.option("--settings", type=path, help="Default: ~/.config/bgthrottle/config.yaml."),
-        click.option("--token-file", type=path, help="Has an administrator's token, mode 600."),
-        click.option("--url", help="The server's, such as https://matrix.example.org."),
+        click.option(
+            "--token-file", type=path, help="File with an administrator's token, mode 600."
+        ),
+        click.option("--url", help="The server, such as https://matrix.example.org."),
     ):
         function = function if option is None else option(function)
     return function

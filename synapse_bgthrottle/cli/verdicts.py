@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     )
 
 UNTOLD = (
-    "without the module the official API tells of the update that runs now, not of those that"
-    " wait or that this version does not know: look at the table background_updates too"
+    "without the module Synapse shows the update that runs now, not those that wait or that this"
+    " version does not know: look at the table background_updates too"
 )
 
 _WORTH_A_REASON = ("failing", "stuck", "store")
@@ -26,7 +26,7 @@ _WORTH_A_REASON = ("failing", "stuck", "store")
 def against_upgrade(status: "ThrottleStatus") -> Iterator[str]:
     """Each reason not to upgrade now; none: it is safe."""
     if not status.databases:
-        yield "the server tells of no database"
+        yield "the server shows no database"
     for database in status.databases:
         yield from _against_upgrade(database)
     for problem in status.problems:

@@ -134,7 +134,7 @@ class Connection:
 
     def too_slow(self) -> TimedOutError:
         """The error for an answer that was not complete in time."""
-        return TimedOutError(f"{self.url}: no whole answer within {self.timeout_s:g} s")
+        return TimedOutError(f"{self.url}: no complete answer within {self.timeout_s:g} s")
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -157,9 +157,9 @@ class Connection:
     def _hint(self, error: Exception) -> str:
         is_tls = self.url.lower().startswith("https:")
         if is_tls and (isinstance(error, httpx.ConnectTimeout) or _is_no_tls(error)):
-            return "; if plain HTTP is spoken there, use http://"
+            return "; if the server speaks plain HTTP, use http://"
         if not is_tls and isinstance(error, httpx.RemoteProtocolError):
-            return "; if TLS is spoken there, use https://"
+            return "; if the server speaks TLS, use https://"
         return ""
 
 

@@ -73,7 +73,7 @@ def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError
         after_ms = after if isinstance(after, int) and not isinstance(after, bool) else None
         return TooManyError(f"too many{says or ' requests'}", status, errcode, after_ms)
     if status >= 500:
-        what = said or "no reason was given, the server's log has one"
+        what = said or "it gave no reason: see the server's log"
         message = f"the server failed ({status}): {what}"
         may_be_done = found.get("may_be_done") is True
         return ServerFailedError(message, status, errcode, may_be_done=may_be_done)
@@ -120,7 +120,7 @@ def _redirected(location: str) -> str:
     # The part before an @ may be a password.
     shown = re.sub(r"//[^/@]*@", "//", location)[:_MOST_OF_A_MESSAGE]
     to = f" to {shown}" if shown else ""
-    return f"the server redirects{to}; not followed, the token would go there: mend the URL"
+    return f"the server redirects{to}: correct the URL, because the token is not sent there"
 
 
 def _forbidden(errcode: str, says: str) -> str:
@@ -135,7 +135,7 @@ def _nothing_there(call: Call[T]) -> str:
             "the module does not answer there: it is not loaded, its HTTP API is off or has another"
             " path, or a proxy does not pass the path on"
         )
-    return "the server has no such path: a proxy does not pass /_synapse/admin on, perhaps"
+    return "the server has no such path: perhaps a proxy does not pass /_synapse/admin on"
 
 
 def _refused(status: int, errcode: str, said: str, listed: Any) -> RefusedError:

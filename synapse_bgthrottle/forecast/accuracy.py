@@ -6,6 +6,7 @@ from statistics import median
 import attrs
 
 from synapse_bgthrottle.forecast.models import Forecast, PastForecasts
+from synapse_bgthrottle.schema import HistoryEntry
 
 # Kept are the first and the newest forecasts of each update, and at most this many in total.
 MOST_KEPT = 200
@@ -38,16 +39,6 @@ class Kept:
         return self.server, self.database, self.update
 
 
-@attrs.frozen
-class Went:
-    """When an update really ran, in ms since the epoch."""
-
-    database: str
-    update: str
-    started_ms: float
-    ended_ms: float
-
-
 def kept_of(forecast: Forecast, server: str) -> tuple[Kept, ...]:
     """The parts of a forecast that are kept."""
     return tuple(
@@ -76,22 +67,24 @@ def bounded(kept: Iterable[Kept]) -> tuple[Kept, ...]:
         of_it.append(each)
         if len(of_it) > MOST_OF_AN_UPDATE:
             del of_it[1]
-    newest = sorted((each for of_it in by_update.values() for each in of_it), key=_made)
+    every = (each for of_it in by_update.values() for each in of_it)
+    newest = sorted(every, key=lambda each: each.made_ms)
     return tuple(newest[-MOST_KEPT:])
 
 
-def compared(kept: Sequence[Kept], went: Sequence[Went], server: str) -> PastForecasts:
+def compared(kept: Sequence[Kept], history: Sequence[HistoryEntry], server: str) -> PastForecasts:
     """Compare the forecasts of updates that have ended with their real end.
 
     A run's end counts for the forecasts made before it, and after the end of the previous run.
     """
+    ended = [
+        ((server, entry.database, entry.update), entry.ended_ms)
+        for entry in history
+        if entry.outcome == "done" and entry.ended_ms is not None
+    ]
     errors, within = [], 0
     for each in kept:
-        ends = [
-            one.ended_ms
-            for one in went
-            if (server, one.database, one.update) == each.key and one.ended_ms > each.made_ms
-        ]
+        ends = [at_ms for key, at_ms in ended if key == each.key and at_ms > each.made_ms]
         if not ends:
             continue
         ended_ms = min(ends)
@@ -101,7 +94,3 @@ def compared(kept: Sequence[Kept], went: Sequence[Went], server: str) -> PastFor
     if not errors:
         return PastForecasts()
     return PastForecasts(len(errors), median(errors), max(errors), within / len(errors))
-
-
-def _made(kept: Kept) -> float:
-    return kept.made_ms

@@ -4,7 +4,7 @@ The current update continues at the pace that the server reports, on which its t
 All others have the pace of the formula.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import attrs
@@ -24,6 +24,7 @@ from synapse_bgthrottle.core.tracking.expected_pace import (
     Range,
     Shares,
 )
+from synapse_bgthrottle.core.tracking.time_left import budgets_closed
 from synapse_bgthrottle.core.tracking.timeline import Job, Leg, Walk, walk
 from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
 from synapse_bgthrottle.forecast.configurations import configurations
@@ -33,6 +34,7 @@ from synapse_bgthrottle.forecast.models import (
     Forecast,
     UpdateForecast,
 )
+from synapse_bgthrottle.schema import HistoryEntry
 
 _MOST_POINTS = 200
 
@@ -80,6 +82,17 @@ def forecast(question: Question) -> Forecast:
         if name == PRESENT:
             updates = tuple(_updates(question, walks))
     return Forecast(question.start_s * 1000, question.load.name, updates, tuple(compared))
+
+
+def closed_ratio(history: Iterable[HistoryEntry]) -> float:
+    """Share of the time without other holds in which a budget was closed."""
+    waited_s: dict[str, float] = {}
+    batch_s = 0.0
+    for entry in history:
+        batch_s += entry.batch_time_ms / 1000
+        for cause, waited_ms in entry.waited_ms.items():
+            waited_s[cause] = waited_s.get(cause, 0.0) + waited_ms / 1000
+    return budgets_closed(waited_s, batch_s)
 
 
 def slope_of(question: Question) -> Range:

@@ -1,26 +1,58 @@
 """Builds the module's parts in the main process, from the bottom up."""
 
+import logging
+
 import attrs
 from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import WeeklyActivity
 from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.reports.log_lines import SignalLog
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.iteration import Iterations, Shared
-from synapse_bgthrottle.homeserver.observations import Observations
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressTracker
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
-from synapse_bgthrottle.homeserver.recorder import Recorder
-from synapse_bgthrottle.homeserver.records import Records
+from synapse_bgthrottle.homeserver.recorder import Recorder, Records
 from synapse_bgthrottle.homeserver.restarter import Restarter
 from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from synapse_bgthrottle.homeserver.service import StartNotes, ThrottleService
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverWriter
 from synapse_bgthrottle.homeserver.storage.loader import StoreLoader
 from synapse_bgthrottle.homeserver.storage.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Observations:
+    """Passes each sample on to all who need it."""
+
+    def __init__(
+        self, host: Homeserver, throttle: Throttle, metrics: Metrics, week: WeeklyActivity
+    ) -> None:
+        self._host = host
+        self._throttle = throttle
+        self._metrics = metrics
+        self._week = week
+        self._log_lines: dict[str, SignalLog] = {}
+
+    def take(self, database_name: str | None, sample: Sample) -> None:
+        """Take a sample of one database, or (None) one that concerns all databases."""
+        self._throttle.observe(database_name, sample)
+        self._metrics.observed(database_name)
+        if isinstance(sample, ProcessSample):
+            self._week.see(sample, self._throttle.pacer.activity, self._host.wall_s())
+        if database_name is None or not isinstance(sample, DatabaseSample) or sample.is_of_clients:
+            return
+        if database_name not in self._log_lines:
+            self._log_lines[database_name] = SignalLog(database_name)
+        database = self._throttle.databases[database_name]
+        lines = self._log_lines[database_name]
+        for level, text in lines.tell(database.update_name, database.signal_set, sample):
+            logger.log(level, "%s", text)
 
 
 @attrs.frozen

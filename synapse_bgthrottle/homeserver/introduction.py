@@ -39,7 +39,10 @@ def introduce(config: Config, parts: Parts, notes: StartNotes) -> None:
     )
     kept = ", ".join(config_warnings.taken_over(parts.host.stock.tuned()))
     if kept:
-        logger.info("Unless the module's config says otherwise, background_updates: %s", kept)
+        logger.info(
+            "From the server's background_updates, unless the module's config says otherwise: %s",
+            kept,
+        )
     for warning in notes.warnings:
         logger.warning("%s", warning)
     for detail in notes.missing:

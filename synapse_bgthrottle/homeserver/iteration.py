@@ -20,15 +20,12 @@ from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 from synapse_bgthrottle.homeserver.recorder import Recorder
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseProbe
-from synapse_bgthrottle.homeserver.sampling.sampler import PATIENCE_S, Sampler
+from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 
 logger = logging.getLogger(__name__)
 
 # A change (Synapse's switch, a window) takes effect within this time.
 SLICE_S = 0.5
-
-# How often to check whether the answer to a query has come.
-_LOOK_S = 0.05
 
 # After an outage each connection of Synapse's pool is dead until it has failed once. Query the
 # database this long before the wait after a failure ends: so our query fails, not the batch.
@@ -236,7 +233,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._database.has_worked = True
         self._sampler.begin(self._database.name, self._update_name)
         self._throttle.start(self._database.name, self._update_name, self._started_s)
-        self._sampler.batch_runs(self._database.name, True)
+        self._sampler.batch_begins(self._database.name)
 
     def _leave(self) -> None:
         self._sampler.end(self._database.name)
@@ -275,14 +272,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         """Have everything measured whose value is too old."""
         since_s = _EVER_S if self._sight is _Sight.OF_ANOTHER else self._sight_is_lost_s
         self._sight = _Sight.FRESH
-        name, begin_s = self._database.name, self._host.now_s()
-        self._sampler.begin(name, self._update_name)
-        self._sampler.hurry(name, self._update_name, since_s)
-        while not self._sampler.has_looked(name, self._update_name, since_s):
-            if self._host.now_s() - begin_s >= PATIENCE_S:
-                # the sampler logs what cannot be measured; it must not hold the update forever
-                return
-            await self._host.sleep(_LOOK_S)
+        await self._sampler.look_now(self._database.name, self._update_name, since_s)
 
     async def _wait_for_database(self) -> None:
         # Synapse reads the queue before it calls this module again. If the database is down, that

@@ -140,13 +140,10 @@ class ProgressTracker:
         seen.progress = read_progress(
             entry.update, _decoded(row.progress_json), _decoded(first), seen.bounds
         )
-        before = read_progress(entry.update, _decoded(first), _decoded(first), seen.bounds)
-        self._measure(database.name, seen, entry, before)
+        self._measure(database.name, seen, entry)
 
-    def _measure(
-        self, database_name: str, seen: _Seen, entry: HistoryEntry, first: Progress | None
-    ) -> None:
-        """Measure its pace and time left; `first` is its progress when it was first seen."""
+    def _measure(self, database_name: str, seen: _Seen, entry: HistoryEntry) -> None:
+        """Measure its pace and time left."""
         wall_s, week = self._host.wall_s(), self._week
         update = self._throttle.as_of(entry.key, wall_s)
         if update.one_shot:
@@ -168,15 +165,14 @@ class ProgressTracker:
         clients = seen.pace.clients_ratio
         now = None if clients is None else Seen(clients, wall_s)
         levers = (self._throttle.levers or Levers()).about(entry.update, database_name)
-        done = None
-        if first is not None and first.left is not None and left is not None:
-            done = first.left - left
+        per_item = seen.pace.per_item()
+        if left is not None and per_item is not None:
+            self._runs.measured(database_name, per_item)
         seen.estimate = estimate(
             seen.pace,
             Known(
                 limits=update.limits,
                 entry=entry,
-                done=done,
                 slope=learned_slope(update),
                 load=learned(list(week.hours.values()), now).load,
                 wall_s=wall_s,

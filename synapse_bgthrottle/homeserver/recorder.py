@@ -7,23 +7,26 @@ a minute whether somebody has inserted rows by hand.
 import logging
 import math
 
+import attrs
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
+from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour, WeeklyActivity
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from synapse_bgthrottle.core.reports.problems import listed
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.queue import QueueRow
+from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.homeserver.internals.bounded_calls import BoundedCalls, ServerEndsError
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.internals.timers import Timer
-from synapse_bgthrottle.homeserver.records import Records
-from synapse_bgthrottle.homeserver.storage.lever_writer import Queue
-from synapse_bgthrottle.homeserver.storage.loader import WHERE
-from synapse_bgthrottle.homeserver.storage.store import Stored
+from synapse_bgthrottle.homeserver.progress_tracker import ProgressTracker
+from synapse_bgthrottle.homeserver.restarter import Restarter
+from synapse_bgthrottle.homeserver.storage.lever_writer import LeverWriter, Queue
+from synapse_bgthrottle.homeserver.storage.loader import WHERE, StoreLoader
+from synapse_bgthrottle.homeserver.storage.store import Store, Stored
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,29 @@ LONGEST_AGAIN_S = 600.0
 
 # If no iteration follows within this time, the last one was the end.
 _LINGER_S = 1.0
+
+
+@attrs.frozen
+class Records:
+    """The owners of lasting data.
+
+    Attributes:
+        store: the module's tables.
+        loader: reads them at the start; every update is held until then.
+        levers: changes pauses, overrides and releases, first in the tables.
+        runs: current runs of updates, and ended ones that are not written yet.
+        progress: progress of updates.
+        restarter: restarts Synapse's updates where they stand still.
+        week: the hours of the week in which clients are active.
+    """
+
+    store: Store
+    loader: StoreLoader
+    levers: LeverWriter
+    runs: UpdateRuns
+    progress: ProgressTracker
+    restarter: Restarter
+    week: WeeklyActivity
 
 
 class Recorder:
@@ -226,10 +252,10 @@ class Recorder:
         if known and not names - known <= self._unknown_told:
             self._unknown_told |= names - known
             logger.warning(
-                "this server does not know, and will stop at, these updates in"
-                " the queue of %s: %s. They belong to another version of Synapse, or to a module.",
-                database.name,
+                "this server does not know %s in the queue of %s, and stops there. They belong to"
+                " another version of Synapse, or to a module that is not loaded.",
                 listed(sorted(names - known)),
+                database.name,
             )
         wall_s = self._host.wall_s()
         self._records.runs.see_recalled(database.name, names, wall_s)

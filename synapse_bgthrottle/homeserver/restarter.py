@@ -2,24 +2,22 @@
 
 import logging
 import math
-import secrets
 from collections.abc import Sequence
 
 import attrs
 from twisted.internet.defer import CancelledError
 
-from synapse_bgthrottle.core.levers.lever import Use
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.scheduling import holds
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
-from synapse_bgthrottle.core.scheduling.failures import FailureKind
-from synapse_bgthrottle.core.scheduling.restarts import Restarts
+from synapse_bgthrottle.core.scheduling.failures import FailureKind, Restarts
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.queue import QueueRow, in_order
 from synapse_bgthrottle.core.units import format_duration_ms
 from synapse_bgthrottle.homeserver.internals.guard import call
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
-from synapse_bgthrottle.homeserver.sampling.sampler import PATIENCE_S, Sampler
+from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from synapse_bgthrottle.homeserver.storage.store import Store
 
 logger = logging.getLogger(__name__)
@@ -30,8 +28,6 @@ AUTHOR = "synapse_bgthrottle"
 # Synapse begins soon after its start, and shortly after its own API has inserted rows.
 START_S = 10.0
 SURE_AFTER_S = 1.0
-
-_LOOK_S = 0.05
 
 # Causes that prevent a restart: it would change nothing but add a log line.
 _NOT_WHILE = frozenset({Cause.DISABLED, Cause.LEVERS, Cause.PAUSED})
@@ -68,7 +64,7 @@ class Restarter:
         self._loaded_s: float = call(host.now_s) or 0.0
         self._of: dict[str, Restarts] = {}
         self._rows: dict[str, Sequence[QueueRow]] = {}
-        self._unwritten: list[Use] = []
+        self._unwritten: list[schema.Use] = []
 
     def of(self, database_name: str) -> Restarts:
         """The restarts of this database."""
@@ -195,15 +191,9 @@ class Restarter:
 
     async def _measure(self, database: Database, head: str) -> None:
         """Take new samples: while the queue stands still, none are taken."""
-        name, begin_s = database.name, self._host.now_s()
-        self._sampler.begin(name, head)
-        self._sampler.hurry(name, head, begin_s)
-        while not self._sampler.has_looked(name, head, begin_s):
-            if self._host.now_s() - begin_s >= PATIENCE_S:
-                break
-            await self._host.sleep(_LOOK_S)
+        await self._sampler.look_now(database.name, head, self._host.now_s())
         if not database.is_running:
-            self._sampler.end(name)
+            self._sampler.end(database.name)
 
     def _failure(self, database_name: str) -> tuple[FailureKind, str]:
         state = self._throttle.databases.get(database_name)
@@ -215,8 +205,13 @@ class Restarter:
 
     def _note(self, database_name: str, head: str, why: str) -> None:
         at_ms = round(self._host.wall_s() * 1000)
-        use = Use(
-            secrets.token_hex(8), at_ms, AUTHOR, "restart", head, database_name, why, {}, None
+        use = schema.Use(
+            at_ms=at_ms,
+            author=AUTHOR,
+            action="restart",
+            update=head,
+            database=database_name,
+            reason=why,
         )
         self._unwritten = [*self._unwritten, use][-_MOST_UNWRITTEN:]
 

@@ -28,12 +28,12 @@ from synapse_bgthrottle.core.reports.update_status import Moment
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.tracking.history import HistoryEntry, newest_first
+from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
 from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, questions
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
-from synapse_bgthrottle.homeserver.records import Records
+from synapse_bgthrottle.homeserver.recorder import Records
 from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseProbe
 
 # After this time the answer is a time-out. A lever may still take effect later.
@@ -112,7 +112,8 @@ class ThrottleService:
         # Read the unwritten runs also before the query: a run that is written meanwhile is in
         # neither of the two later.
         before = self._unwritten()
-        stored = await self._ask(_STORE, self._records.store.history)
+        most = limit if update is None and database is None else MOST_ENTRIES
+        stored = await self._ask(_STORE, self._records.store.history, most)
         entries = newest_first((*before, *stored, *self._unwritten()), update, database)
         if not entries:
             check_exists(database, self._targets())
@@ -128,8 +129,7 @@ class ThrottleService:
         Raises:
             StoreUnavailableError: the database does not answer.
         """
-        uses = await self._ask(_STORE, self._records.store.uses, limit)
-        return tuple(use.stated() for use in uses)
+        return tuple(await self._ask(_STORE, self._records.store.uses, limit))
 
     async def load(self) -> tuple[schema.SeenHour, ...]:
         """Clients' activity in the hours of the week."""

@@ -28,7 +28,7 @@ class Plan:
     """The server to use, and its load.
 
     Attributes:
-        host, port: of the server.
+        host, ports: of the server, or of the workers that take turns in answering.
         token: of the user that sends.
         poller_tokens: of the users that wait in /sync.
         rooms: ids of rooms of all these users.
@@ -36,7 +36,7 @@ class Plan:
     """
 
     host: str
-    port: int
+    ports: list[int]
     token: str
     poller_tokens: list[str]
     rooms: list[str]
@@ -62,8 +62,9 @@ class Block:
 class Connection:
     """One HTTP connection, kept alive."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, token: str, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
@@ -78,11 +79,11 @@ class Connection:
 
     async def _ask(self, token: str, method: str, path: str, body: Any) -> tuple[int, bytes]:
         if self._streams is None:
-            self._streams = await asyncio.open_connection(self._plan.host, self._plan.port)
+            self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
         content = b"" if body is None else json.dumps(body).encode()
         writer.write(
-            f"{method} {path} HTTP/1.1\r\nHost: {self._plan.host}\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n"
             f"Authorization: Bearer {token}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
             + content
         )
@@ -108,7 +109,7 @@ class Clients:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._free = [Connection(plan) for _ in range(_MOST_CONNECTIONS)]
+        self._free = [self._connection(number) for number in range(_MOST_CONNECTIONS)]
         self._any_free = asyncio.Semaphore(_MOST_CONNECTIONS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sent = 0
@@ -119,7 +120,9 @@ class Clients:
         begun = [asyncio.Event() for _ in range(load.pollers)]
         tokens = self._plan.poller_tokens
         pollers = [
-            asyncio.create_task(self._poll(tokens[number % len(tokens)], event))
+            asyncio.create_task(
+                self._poll(self._connection(number), tokens[number % len(tokens)], event)
+            )
             for number, event in enumerate(begun)
         ]
         for event in begun:
@@ -153,7 +156,7 @@ class Clients:
             self._sent += 1
             status, _ = await connection.ask(self._plan.token, *self._what(kind))
             latency_ms = (time.time() - block.begin_s - offset_s) * 1000
-            self._free.append(connection)
+            self._free.insert(0, connection)
         print(block.number, number, f"{offset_s:.4f}", f"{latency_ms:.3f}", kind, status)
 
     def _what(self, kind: str) -> tuple[Any, ...]:
@@ -170,8 +173,10 @@ class Clients:
             return "GET", "/_matrix/client/v3/account/whoami"
         return "GET", "/_matrix/client/v3/profile/@alice:bgthrottle.test"
 
-    async def _poll(self, token: str, begun: asyncio.Event) -> None:
-        connection = Connection(self._plan)
+    def _connection(self, number: int) -> Connection:
+        return Connection(self._plan.host, self._plan.ports[number % len(self._plan.ports)])
+
+    async def _poll(self, connection: Connection, token: str, begun: asyncio.Event) -> None:
         since = ""
         while True:
             path = f"/_matrix/client/v3/sync?timeout={_POLL_MS if since else 0}{since}"

@@ -1,4 +1,4 @@
-"""The loads: when which request is due. It is the same in every block of a round."""
+"""The loads: when which request is due. It is the same in every block with the same seed."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ class Load:
         pollers: clients that always wait in a long-polling /sync.
         block_s: length of a block.
         busy_s: start and end of the requests in a block; None: all of it.
-        rounds_ratio: number of rounds, relative to `steady`.
     """
 
     rates_per_s: Mapping[str, float]
     pollers: int = 20
-    block_s: float = 4.0
+    block_s: float = 10.0
     busy_s: tuple[float, float] | None = None
-    rounds_ratio: float = 1.0
 
 
-_REALISTIC = {"send": 7.0, "sync": 7.0, "messages": 10.0, "profile": 10.0}
-_NEAR_SATURATION = {kind: rate * 2.0 for kind, rate in _REALISTIC.items()}
+_FIFTEEN = {"send": 5.25, "sync": 5.25, "messages": 3.0, "profile": 1.5}
+_THIRTY_FOUR = {"send": 7.0, "sync": 7.0, "messages": 10.0, "profile": 10.0}
+_NEAR_SATURATION = {kind: rate * 2.0 for kind, rate in _THIRTY_FOUR.items()}
 
 LOADS = {
-    "idle": Load({}, pollers=0, block_s=6.0, rounds_ratio=0.3),
-    "steady": Load(_REALISTIC),
-    "light": Load({"whoami": 120.0}, rounds_ratio=0.6),
-    "burst": Load(_REALISTIC, block_s=20.0, busy_s=(5.0, 15.0), rounds_ratio=0.2),
-    "saturation": Load(_NEAR_SATURATION, rounds_ratio=0.6),
+    "idle": Load({}, pollers=0),
+    "polls": Load({}),
+    "15": Load(_FIFTEEN),
+    "34": Load(_THIRTY_FOUR),
+    "light": Load({"whoami": 120.0}),
+    "burst": Load(_THIRTY_FOUR, block_s=20.0, busy_s=(5.0, 15.0)),
+    "saturation": Load(_NEAR_SATURATION),
 }
 
 

@@ -6,20 +6,24 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from testbed.data.template import Crowd
 from testbed.servers.process import ends_with_us
-from testbed.servers.server import SynapseServer
 
 
 class Sender:
-    """The load's process for one cell; ready when its pollers wait."""
+    """The load's process; ready when its pollers wait.
 
-    def __init__(self, folder: Path, server: SynapseServer, crowd: Crowd, load: str):
+    Args:
+        urls: of the processes that answer, in turns.
+    """
+
+    def __init__(self, folder: Path, urls: Sequence[str], crowd: Crowd, load: str):
         plan = {
             "host": "127.0.0.1",
-            "port": int(server.url.rsplit(":", 1)[1]),
+            "ports": [int(url.rsplit(":", 1)[1]) for url in urls],
             "token": crowd.admin,
             "poller_tokens": crowd.tokens,
             "rooms": crowd.rooms,

@@ -1,4 +1,4 @@
-"""The updates to measure: how to queue each again, and how much is left of it."""
+"""The updates to measure, and how to queue each again."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any
 
 import attrs
 
+from testbed.data import made_updates
 from testbed.data.databases import Database
 from testbed.data.history import OLD_KEY_ID
 from testbed.data.template import Span
 
 Progress = dict[str, Any]
 
+# A one-shot, which is one item: the index.
+INDEX_BUILD = "events_jump_to_date_index"
+
 _NEW_KEY_ID = "ed25519:a_test"  # from testbed.servers.server
 
 
 @attrs.frozen
 class Update:
-    """A batched update over the history.
+    """An update in the queue.
 
     Attributes:
         begin: its progress when nothing is done.
-        end: its progress when everything is done, and the next batch will be its last.
-        left_items: items still to do.
         reset: undoes its work.
-        is_slow_to_reset: whether that takes seconds, so that it is only done between rounds.
+        is_slow_to_reset: whether that takes seconds.
     """
 
     name: str
     begin: Callable[[Span], Progress]
-    end: Callable[[Span], Progress]
-    left_items: Callable[[Span, Progress], int]
     reset: Callable[[Database, Span], None]
     is_slow_to_reset: bool = False
 
@@ -61,12 +61,6 @@ def progress_of(database: Database, update: Update) -> Progress | None:
     return json.loads(rows[0][0]) if rows else None
 
 
-def left_items(database: Database, update: Update, span: Span) -> int:
-    """Items still to do; 0: not in the queue."""
-    progress = progress_of(database, update)
-    return 0 if progress is None else update.left_items(span, progress)
-
-
 def _reset_search(database: Database, span: Span) -> None:
     postgres = database.synapse_config()["name"] == "psycopg2"
     database.execute("TRUNCATE event_search" if postgres else "DELETE FROM event_search")
@@ -92,6 +86,10 @@ def _reset_nothing(database: Database, span: Span) -> None:
     del database, span
 
 
+def _drop_index(database: Database, span: Span) -> None:
+    database.execute("DROP INDEX IF EXISTS events_jump_to_date_idx")
+
+
 UPDATES = {
     update.name: update
     for update in (
@@ -101,18 +99,11 @@ UPDATES = {
                 "target_min_stream_id_inclusive": span.low,
                 "max_stream_id_exclusive": span.high + 1,
             },
-            end=lambda span: {
-                "target_min_stream_id_inclusive": span.low,
-                "max_stream_id_exclusive": span.low,
-            },
-            left_items=lambda span, progress: progress["max_stream_id_exclusive"] - span.low,
             reset=_reset_search,
         ),
         Update(
             "event_resign",
             begin=lambda span: {"last_stream_pos": span.low - 1, "before_ts": span.end_ms},
-            end=lambda span: {"last_stream_pos": span.high, "before_ts": span.end_ms},
-            left_items=lambda span, progress: span.high - progress["last_stream_pos"],
             reset=_reset_signatures,
             is_slow_to_reset=True,
         ),
@@ -122,12 +113,10 @@ UPDATES = {
                 "min_stream_ordering_exclusive": span.low - 1,
                 "max_stream_ordering_inclusive": span.high,
             },
-            end=lambda span: {
-                "min_stream_ordering_exclusive": span.high,
-                "max_stream_ordering_inclusive": span.high,
-            },
-            left_items=lambda span, progress: span.high - progress["min_stream_ordering_exclusive"],
             reset=_reset_nothing,
         ),
+        Update(INDEX_BUILD, begin=lambda span: {}, reset=_drop_index),
+        Update(made_updates.WAITS, begin=lambda span: {"at": 0}, reset=_reset_nothing),
+        Update(made_updates.TURNS, begin=lambda span: {"at": 0}, reset=_reset_nothing),
     )
 }

@@ -20,7 +20,7 @@ COMPLAINTS = (
     "re-entered without a proc",
     "Background process 'bgthrottle",
     "Unhandled error in Deferred",
-    "an error of its own",
+    "internal error",
 )
 
 

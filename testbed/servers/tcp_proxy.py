@@ -43,6 +43,11 @@ class TcpProxy:
             database["args"]["port"] = self.port
         config_path.write_text(yaml.safe_dump(config))
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._writers) // 2
+
     def reset(self) -> int:
         """Reset all connections at both ends. Returns the number of ends."""
         return int(self._run(self._reset()))

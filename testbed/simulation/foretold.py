@@ -115,6 +115,7 @@ class Foretold:
             batches=update.totals.batches,
             batch_s=update.totals.batch_s,
             waited_s={cause.value: s for cause, s in update.totals.waited_s.items()},
+            progress_per_item=1.0,
         )
         slope = learned_slope(update)
         now = None if clients is None else Seen(clients, wall_s)
@@ -123,7 +124,6 @@ class Foretold:
             Known(
                 limits=update.limits,
                 entry=entry,
-                done=self._update.items - left,
                 slope=slope,
                 load=learned(list(week.hours.values()), now).load,
                 wall_s=wall_s,

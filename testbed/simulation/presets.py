@@ -1,8 +1,8 @@
 """Servers, clients and updates for trials of laws.
 
-`TWO_CORES`, `REALISTIC` requests at 15 a second, and the updates are calibrated. The updates' speed
-and their harm without a throttle were measured on a real server of two cores, which it shared with
-its database and the source of the load.
+`TWO_CORES`, `REALISTIC` requests at 15 a second, and the updates are calibrated. A real server of
+two cores, shared with its database and the source of the load, gave the updates' speed and their
+harm without a throttle.
 """
 
 from types import MappingProxyType

@@ -11,8 +11,8 @@ from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
+from synapse_bgthrottle.core.scheduling.effective_limits import least_batch_items
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
-from synapse_bgthrottle.core.scheduling.quirks import least_batch_items
 from synapse_bgthrottle.core.scheduling.state import Facts, UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.signals.samples import (

@@ -27,8 +27,8 @@ from testbed.virtual.virtual_life import KINDS, Clients, Kind, Walk
 from testbed.virtual.web_world import FakeApi, ProcessedRequest, request
 
 # An error is logged once for each place. An error in what everything needs (the time, the state)
-# shows in several places: an iteration's start, wait and end, batch sizes, a sample, the recorder,
-# and in an outage the wait after a batch. Answers to administrators: once for each route.
+# shows in several places, such as an iteration's start, wait and end, or the recorder. In an outage
+# there is the wait after a batch, too. Answers to administrators: once for each route.
 MOST_TRACEBACKS = 5
 # Stock Synapse's time for the three updates here: at most 9 batches with a rest of a second each.
 _STOCK_S = 9 * 1.1
@@ -134,7 +134,7 @@ def run(
     if errors.failed_iterations > kind.most_failed(times):
         failed.append(f"{errors.failed_iterations} iterations failed")
     again = {text for text in errors.tracebacks if errors.tracebacks.count(text) > 1}
-    of_updates = [text for text in errors.tracebacks if "an error of its own answering" not in text]
+    of_updates = [text for text in errors.tracebacks if "internal error answering" not in text]
     told = []
     if again or len(of_updates) > MOST_TRACEBACKS + bool(kind.outages):
         told.append(f"{len(errors.tracebacks)} tracebacks, more than once: {sorted(again)}")

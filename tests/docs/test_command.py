@@ -107,7 +107,7 @@ def test_warnings(homeserver: Path) -> None:
         "      rules: [{update: event_search, max_batch_size: 20}]\n"
     )
     first, second, last = run("check-config", homeserver).output.splitlines()
-    assert first.startswith("warning: max_batch_size 20 is not kept for these updates")
+    assert first.startswith("warning: max_batch_size 20 is too small for these updates")
     assert first.endswith("event_search (100)")
     assert second.startswith("warning: signals.replica_lag cannot be observed on SQLite")
     assert f"{homeserver}: ok, 1 rule" == last
@@ -133,14 +133,14 @@ def test_files_that_synapse_ignores(homeserver: Path, tmp_path: Path) -> None:
     (folder / "a.yaml").mkdir(parents=True)
     (folder / "b.yaml").write_text("# nothing\n")
     (folder / "c.yaml").write_text("- module: another.Module\n")
-    said = "is empty, or no mapping, and Synapse ignores it"
+    said = "is empty or not a mapping, so Synapse ignores it"
     warnings = [f"warning: {folder}/{name}.yaml: {said}" for name in "bc"]
     result = run("check-config", homeserver, folder)
     last = f"{homeserver}, {folder}: ok, 2 rules"
     assert (0, [*warnings, last]) == (result.exit_code, result.output.splitlines())
     result = run("check-config", folder)
     assert 1 == result.exit_code
-    assert f"; Synapse ignores {folder}/c.yaml, which is no mapping" in result.output
+    assert f"; Synapse ignores {folder}/c.yaml, which is not a mapping" in result.output
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -174,8 +174,8 @@ def test_explain_by_rule(homeserver: Path) -> None:
     """The rule, the limits and the least batch of an update are told."""
     output = run("explain", "event_search", "--config", homeserver).output
     assert "duty cycle 5%, target duration 100ms; rule 0 (event_search)" in output
-    assert "batch size: first 100, at least 100, at most any" in output
-    assert "never have less than 100 items" in output
+    assert "batch size: first 100, at least 100, no upper limit" in output
+    assert "never have fewer than 100 items" in output
     assert "comes from background_updates:" in output
 
 
@@ -195,10 +195,10 @@ def test_explain_the_adaptive_pace(tmp_path: Path) -> None:
     path.write_text("max_duty_cycle: 80%\nrules: [{update: quick, profile: finish}]\n")
     output = run("explain", "event_search", "--config", path).output
     assert "duty cycle adaptive, balanced, target duration 100ms" in output
-    assert "clients' requests may be 3% slower, or as much as by stock Synapse" in output
-    assert "without clients for 500ms: a duty cycle of 80%" in output
+    assert "clients' requests may become 3% slower, or as much as with stock Synapse" in output
+    assert "no client for 500ms: updates may use 80% of the time" in output
     finish = run("explain", "quick", "--config", path).output
-    assert "profile finish: no rest, whatever it does to clients" in finish
+    assert "profile finish: no rest, even if clients become slower" in finish
 
 
 def test_never_imports_synapse() -> None:

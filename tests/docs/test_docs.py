@@ -1,6 +1,8 @@
 """The documentation is complete and true, and its examples work."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from synapse_bgthrottle.core.config.keys import MATCH_KEYS, SETTING_KEYS, TOP_KE
 from synapse_bgthrottle.core.config.limits import BUILT_IN, merge
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.scheduling.decision import Cause
+from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.scheduling.holds import PRECEDENCE
-from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -181,3 +183,28 @@ def test_workflow_calls_make_targets() -> None:
     for program, *arguments in commands:
         assert "make" == program
         assert {word for word in arguments if "=" not in word} <= targets
+
+
+def _texts() -> Iterator[str]:
+    """The texts of the package, with a NUL where a value stands."""
+    for path in (ROOT / "synapse_bgthrottle").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield re.sub("%[sd]", "\0", node.value)
+            elif isinstance(node, ast.JoinedStr):
+                parts = (
+                    part.value if isinstance(part, ast.Constant) else "\0" for part in node.values
+                )
+                yield "".join(map(str, parts))
+
+
+def test_documented_log_lines() -> None:
+    """Each log line of the reference is one of the code, apart from values."""
+    texts = "\n".join(_texts())
+    lines = re.findall(r"^\| `([^`]+)` ", (ROOT / "docs" / "log.md").read_text(), re.M)
+    assert 15 < len(lines)
+    for line in lines:
+        parts = re.split(r"\b(?:NAME|DATABASE|SIGNAL)\b|\.\.\.|\d\w*|@\S+|: building.*", line)
+        for part in parts:
+            if len(part.split()) > 1:
+                assert part.strip() in texts, line

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 MEAN_WORDS = 20
 MOST_WORDS = 40
+MEAN_WORDS_OF_BACKGROUND = 22
 
 INDEX = ROOT / "docs" / "README.md"
 _KIND = re.compile(r"^## ([\w-]+): ")
@@ -61,7 +62,7 @@ def words(sentence: str) -> int:
     return len(_WORD.findall(sentence))
 
 
-@pytest.mark.parametrize("page", ["README.md", *TO_BE_SHORT])
+@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md", *TO_BE_SHORT])
 def test_sentences_are_short(page: str) -> None:
     """What administrators read has below 20 words a sentence in the mean, and 40 at most."""
     found = sentences((ROOT / page).read_text())
@@ -69,6 +70,14 @@ def test_sentences_are_short(page: str) -> None:
     print(f"{page}: {len(found)} sentences, mean {mean:.1f} words, longest {words(longest)}")
     assert mean < MEAN_WORDS
     assert words(longest) <= MOST_WORDS, longest
+
+
+@pytest.mark.parametrize("page", KINDS["Background"])
+def test_background_is_readable(page: str) -> None:
+    """Pages to understand by have below 22 words a sentence in the mean."""
+    found = sentences((INDEX.parent / page).read_text())
+    print(f"{page}: {len(found)} sentences, mean {fmean(map(words, found)):.1f} words")
+    assert fmean(map(words, found)) < MEAN_WORDS_OF_BACKGROUND
 
 
 def test_each_page_is_of_one_kind() -> None:

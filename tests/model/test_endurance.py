@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.adaptive.controller import LOOK_EVERY_S
 from synapse_bgthrottle.core.config.limits import Adaptive
-from synapse_bgthrottle.core.scheduling.decision import Conditions
+from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample
 from testbed.simulation.endurance import MOST_EXPLAINED_S, longest_wait_s
@@ -44,15 +44,16 @@ def test_any_history(looks: list[Any]) -> None:
 def test_more_pressure_never_a_shorter_wait(looks: list[Any], late_s: float, more_s: float) -> None:
     """After the same history, the worse the last look was, the longer the wait.
 
-    Only a gap between requests, looked for every 10 ms, is not waited for at a small share.
+    But for a gap between requests, of 10 ms: at a small share of the time none is waited for.
     """
-    waits_s = []
+    waits: list[Decision] = []
     for last_s in (late_s, late_s + more_s):
         made = throttle(Adaptive())
         now_s = play(made, looks)
         made.observe(None, ProcessSample(at_s=now_s, timer_late_s=last_s))
-        waits_s.append(made.decide(*KEY, Conditions(now_s, 0.0, active_requests=1)).wait_s)
-    assert waits_s[0] <= waits_s[1] + LOOK_EVERY_S
+        waits.append(made.decide(*KEY, Conditions(now_s, 0.0, active_requests=1)))
+    less, more = waits
+    assert less.wait_s <= more.wait_s or (Cause.GAP, LOOK_EVERY_S) == (less.cause, less.wait_s)
 
 
 def play(made: Throttle, looks: list[Any]) -> float:

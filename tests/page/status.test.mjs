@@ -67,7 +67,7 @@ test("updates that are done, and holds, are told", () => {
 
 test("after a failure the time of the next try is told, by the browser's clock", () => {
   const text = (one) => (typeof one === "object" ? one.children.map(text).join("") : String(one));
-  const reason = "the last iteration failed: next try after 60s";
+  const reason = "failed once: next try after 1m";
   const decision = { cause: "backoff", is_hold: true, reason, since_ms: NOW - 15_000, next_try_ms: NOW + 45_000 };
   const database = { name: "master", state: "held", pending: [], current: update({ decision, progress: null, index_build: null, limits: "" }) };
   const shown = text(current(database, status(), () => {}));

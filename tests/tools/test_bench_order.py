@@ -30,7 +30,7 @@ def test_each_round_has_all_arms(count: int) -> None:
 
 def test_arrivals_of_a_round_are_the_same() -> None:
     """The same seed is the same requests; another one is others."""
-    load = LOADS["steady"]
+    load = LOADS["34"]
     assert arrivals(load, 4.0, seed=1) == arrivals(load, 4.0, seed=1)
     assert arrivals(load, 4.0, seed=1) != arrivals(load, 4.0, seed=2)
 
@@ -54,6 +54,14 @@ def test_burst_comes_in_the_middle() -> None:
 
 
 def test_idle_is_idle() -> None:
-    """Nobody is there."""
-    assert [] == arrivals(LOADS["idle"], 6.0, seed=1)
+    """Nobody is there; or nobody but clients in a long-polling /sync."""
+    assert [] == arrivals(LOADS["idle"], 6.0, seed=1) == arrivals(LOADS["polls"], 6.0, seed=1)
     assert 0 == LOADS["idle"].pollers
+    assert 0 < LOADS["polls"].pollers
+
+
+@pytest.mark.parametrize("name", ["15", "34"])
+def test_loads_by_their_rate(name: str) -> None:
+    """A load that is called by a number has so many requests a second, and long polls."""
+    assert float(name) == sum(LOADS[name].rates_per_s.values())
+    assert 0 < LOADS[name].pollers

@@ -1,4 +1,4 @@
-"""The verdict on a server after a fault agrees with the table of docs/reliability.md."""
+"""The verdict on a server after a fault agrees with the table of docs/reliability/outages.md."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_iterations(changes: dict[str, Any], expected: list[str]) -> None:
     assert expected == iterations.breaches({**as_promised, **changes}, 100)
 
 
-# Seconds, and MiB in the second and in the last fifth of 100,002 iterations: docs/reliability.md.
+# Seconds, and MiB in the second and the last fifth: docs/reliability/iterations.md.
 @pytest.mark.parametrize(
     ("took_s", "early_mib", "late_mib"),
     [(322, 131.7, 133.8), (1451, 135.7, 145.5), (86, 127.2, 129.1), (222, 123.8, 126.9)],

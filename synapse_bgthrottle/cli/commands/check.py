@@ -14,11 +14,11 @@ _BETWEEN_LOOKS_S = 1.0
 @click.command("check")
 @online
 def check_command(session: Session) -> None:
-    """Tell whether it is safe to upgrade now.
+    """Say whether it is safe to upgrade now.
 
-    The exit status is 0 if it is, and 5 if not: updates are pending, aborted or paused, are not
-    known to this version of Synapse, or the queue cannot be read. Without the module only the
-    update that runs now is known.
+    The exit status is 0 if it is. It is 5 if updates are pending, aborted or paused, if this
+    version of Synapse does not know one, or if the queue cannot be read. Without the module only
+    the update that runs now is seen.
 
     \b
     Example:
@@ -35,11 +35,11 @@ def check_command(session: Session) -> None:
     if reasons:
         lines = [Line("not safe to upgrade:", "problem"), *(Line(f"  {why}") for why in reasons)]
     elif untold:
-        lines = [Line("nothing runs now: safe to upgrade, for all that is told", "held")]
+        lines = [Line("nothing runs now: safe to upgrade, as far as can be seen", "held")]
     else:
         lines = [Line("safe to upgrade: nothing is pending", "good")]
     if untold:
-        lines.append(Line(f"not told: {untold}", "faint"))
+        lines.append(Line(f"not seen: {untold}", "faint"))
     session.show({"safe": not reasons, "reasons": reasons, "not_told": untold}, lines)
     if reasons:
         raise click.exceptions.Exit(NOT_FINISHED)

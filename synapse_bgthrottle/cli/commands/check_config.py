@@ -50,9 +50,8 @@ def check_config_command(
 ) -> None:
     """Check the module's configuration, before a restart.
 
-    FILE is homeserver.yaml, or a file with the module's `config:` alone; several files, and a
-    folder such as conf.d, are read as Synapse reads them. Every problem is told with its line and
-    column.
+    FILE is homeserver.yaml, or a file with the module's `config:` alone. Several files, and a
+    folder such as conf.d, are read as Synapse reads them. Each problem has its line and column.
 
     \b
     Example:
@@ -134,27 +133,26 @@ def _of_file(file: ConfigFile) -> Iterator[Placed]:
         where = f"stands in lines {again.first_line} and {again.line}"
         if again.first_line == again.line:
             where = f"stands twice in line {again.line}"
-        message = f"{again.key} {where}; YAML keeps only the last: accepted is once"
+        message = f"{again.key} {where}; YAML keeps only the last: remove one"
         yield (again.line, again.column), message
     for entry in file.entries:
         for key in entry.misplaced:
             yield (
                 file.position((*entry.path[:-1], key)),
-                f"{key} stands beside `module:`, where it has no effect; accepted is below"
-                " `config:`",
+                f"{key} stands beside `module:`, where it has no effect: move it below `config:`",
             )
     lines = [file.position(entry.path[:-1]) for entry in file.entries]
     for place in lines[1:]:
         yield (
             place,
             f"{MODULE} is listed in lines {lines[0][0]} and {place[0]}, and only the first has an"
-            " effect: accepted is once",
+            " effect: remove one",
         )
 
 
 def _warnings(config: Config, file: ConfigFile) -> Iterator[str]:
     for ignored in file.ignored:
-        yield f"{ignored}: is empty, or no mapping, and Synapse ignores it"
+        yield f"{ignored}: is empty or not a mapping, so Synapse ignores it"
     doubts = list(config.doubts)
     if any(rule.patterns for rule in config.rules):
         doubts += config_warnings.unknown_names(config, *known_updates())

@@ -32,15 +32,15 @@ _LEFT_OUT = "what the module's config leaves out comes from background_updates: 
 @update_argument
 @config_option
 @click.option("--database", default="master", show_default=True, help="The update's database.")
-@click.option("--one-shot", is_flag=True, help="The update is one that Synapse flags one-shot.")
+@click.option("--one-shot", is_flag=True, help="Treat the update as a one-shot.")
 @online
 def explain_command(
     session: Session, update: str, files: tuple[Path, ...], database: str, one_shot: bool
 ) -> None:
-    """Tell which limits an update gets, and what would hold it now.
+    """Show which limits an update gets, and what would hold it now.
 
-    The server is asked, if one is set, for the configuration it runs with. With --config nobody is
-    asked, and windows are all that is known of the moment.
+    By default it asks the server. With --config it reads the files instead; then it knows the
+    windows, but no pauses, budgets or pressures.
 
     \b
     Examples:
@@ -51,7 +51,9 @@ def explain_command(
         _offline(session, update, files, database, one_shot)
         return
     if not session.settings().url:
-        raise click.UsageError("use --config FILE to ask a configuration, or --url for a server")
+        raise click.UsageError(
+            "use --config FILE to read a configuration, or --url to ask a server"
+        )
     with session.client() as client:
         told = client.explain(update, database, one_shot)
         status = _status(client) if session.is_human else None
@@ -78,7 +80,7 @@ def _place(status: "ThrottleStatus", update: str, database: str) -> Iterator[Lin
             continue
         names = [pending.name for pending in each.pending]
         if update not in names:
-            told = f"{update} is not pending in {database} now; this is by its name alone"
+            told = f"{update} is not pending in {database} now; the answer is by its name alone"
             # One that is known and not pending is no mistake.
             hint = "" if update in UPDATE_NAMES else did_you_mean(update, [*names, *UPDATE_NAMES])
             yield Line(f"  {told}{hint}")
@@ -99,7 +101,7 @@ def _unknown(update: str, database: str, found: ConfigFile) -> Iterator[str]:
     databases = found.database_names
     if databases and database not in databases:
         known, hint = ", ".join(sorted(databases)), did_you_mean(database, databases)
-        yield f"no database {database} in this server, but {known}{hint}"
+        yield f"this server has no database {database}, but {known}{hint}"
 
 
 def _offline(

@@ -28,7 +28,7 @@ from synapse_bgthrottle.cli.render.text import escape, share
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
-from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
+from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.expected_pace import UNKNOWN_SLOPE, Range
 from synapse_bgthrottle.core.tracking.timeline import Job
@@ -36,8 +36,7 @@ from synapse_bgthrottle.core.tracking.weekly_load import learned
 from synapse_bgthrottle.forecast import accuracy
 from synapse_bgthrottle.forecast.charts import svg
 from synapse_bgthrottle.forecast.configurations import settings_of_section
-from synapse_bgthrottle.forecast.forecast import Question, forecast, slope_of
-from synapse_bgthrottle.forecast.from_history import closed_ratio
+from synapse_bgthrottle.forecast.forecast import Question, closed_ratio, forecast, slope_of
 from synapse_bgthrottle.forecast.models import Forecast
 
 if TYPE_CHECKING:
@@ -64,10 +63,16 @@ class _Asked:
 @config_option
 @items_option
 @rate_option
-@click.option("--update", metavar="NAME", help="Only this update; offline, which rules match.")
+@click.option(
+    "--update", metavar="NAME", help="Only this update. Offline: the name that rules match."
+)
 @one_shot_option
 @load_option
-@click.option("--server", type=click.Choice(list(SLOPES)), help="What it is like.")
+@click.option(
+    "--server",
+    type=click.Choice(list(SLOPES)),
+    help="The kind of server, while harm is not measured.",
+)
 @click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 @online
 def forecast_command(
@@ -78,10 +83,10 @@ def forecast_command(
     one_shot: float | None,
     **options: Any,
 ) -> None:
-    """Tell when updates will be done, and what else would cost.
+    """Estimate when updates will be done.
 
-    The server is asked for its queue, limits and history. With --config or --items nobody is asked.
-    The present configuration is compared with each profile, and with stock Synapse.
+    It asks the server for its queue, limits and history. With --config or --items it asks no
+    server. It compares the present configuration with each profile, and with stock Synapse.
 
     \b
     Examples:
@@ -155,12 +160,12 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
         notes.append(forecast_inputs.learned_note(found, is_told=week is not None))
     else:
         load = read_load(asked.load or "", _zone(config, Settings(), jobs))
-    closed = closed_ratio(forecast_inputs.pasts_of(history))
+    closed = closed_ratio(history)
     if closed:
         notes.append(f"budgets: closed for {share(closed)} of the time, as they were")
     memory = forecast_inputs.kept_file(os.environ)
     earlier = forecast_inputs.read_kept(memory)
-    compared = accuracy.compared(earlier, forecast_inputs.went_of(history), status.server_name)
+    compared = accuracy.compared(earlier, history, status.server_name)
     is_sqlite = any(database.engine == "sqlite" for database in status.databases)
     question = Question(
         jobs=tuple(jobs),

@@ -1,12 +1,13 @@
 """`bgthrottle release` and `bgthrottle set`."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 import click
 
-from synapse_bgthrottle.cli import options
+from synapse_bgthrottle.cli import options, output
 from synapse_bgthrottle.cli.commands.pause import tell_nothing
 from synapse_bgthrottle.cli.options import (
     database_option,
@@ -32,18 +33,18 @@ from synapse_bgthrottle.cli.session import Session, online
 def release_command(
     session: Session, update: str, for_ms: int, database: str | None, reason: str, yes: bool
 ) -> None:
-    """Let a pending update go once, whatever windows say.
+    """Let a pending update run once, despite closed windows.
 
-    Closed windows, a required approval, the wait for calm before a one-shot and budgets (but
-    disk_free, pause_file, http and sql) no longer hold what UPDATE, a name or a pattern, matches. A
-    pattern for all is asked about.
+    UPDATE is a name or a glob. What it matches is no longer held by closed windows, a required
+    approval, the wait for calm before a one-shot, and budgets. Four budgets still hold it:
+    disk_free, pause_file, http and sql. A glob for all asks first.
 
     \b
     Example:
       bgthrottle release event_search_postgres_gin --reason "maintenance tonight"
     """
     if is_wide(update):
-        session.confirm("Let all pending updates go?", yes)
+        session.confirm("Release all pending updates?", yes)
     with session.client(changes=True) as client:
         answer = client.release(update, database=database, duration=for_ms, reason=reason)
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
@@ -75,11 +76,11 @@ def set_command(
     for_ms: int | None,
     **others: Any,
 ) -> None:
-    """Put other settings in force for a while.
+    """Change settings for a while.
 
-    Keys and values are those of a rule in the module's configuration. UPDATE is a name or a
-    pattern; one for all is asked about. A key that is already set for the same UPDATE is set anew.
-    Where --reset finds nothing to end, that is told, and is no error.
+    Keys and values are those of a rule in the module's configuration. UPDATE is a name or a glob; a
+    glob for all asks first. A key that is already set for the same UPDATE is replaced. If --reset
+    finds nothing to end, it says so, which is not an error.
 
     \b
     Examples:
@@ -93,9 +94,7 @@ def set_command(
         raise click.UsageError("--reset takes neither KEY=VALUE nor --for")
     if not settings_given and not reset:
         if "=" in update:
-            raise click.UsageError(
-                f"say of which update: bgthrottle set NAME {update} ('*': of all)"
-            )
+            raise click.UsageError(f"name the update: bgthrottle set NAME {update} ('*': all)")
         raise click.UsageError("give KEY=VALUE, such as profile=finish, or --reset")
     asked = _Asked(**others)
     settings = dict(_setting(text) for text in settings_given)
@@ -111,10 +110,21 @@ def set_command(
                 tell_nothing(session, client, str(error))
                 return
         else:
+            _warn(settings)
             answer = client.override(
                 update, settings, database=asked.database, duration=span_ms, reason=asked.reason
             )
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
+
+
+def _warn(settings: Mapping[str, Any]) -> None:
+    """Warn about values that the server accepts and that are probably mistakes."""
+    from synapse_bgthrottle.core.config.keys import KEYS  # noqa: PLC0415
+
+    for key, value in settings.items():
+        doubt = KEYS[key].doubt(value) if key in KEYS else ""
+        if doubt:
+            output.say(f"warning: {key}: {doubt}")
 
 
 def _setting(text: str) -> tuple[str, Any]:

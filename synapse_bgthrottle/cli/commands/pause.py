@@ -33,7 +33,7 @@ _UNENDING = (
 @update_or_all_argument
 @for_a_day_option
 @database_option
-@reason_option(help="Shown to everybody who asks what holds it.")
+@reason_option(help="Why; shown in the status while it holds.")
 @yes_option
 @online
 def pause_command(
@@ -41,9 +41,9 @@ def pause_command(
 ) -> None:
     """Stop updates for a while.
 
-    UPDATE is a name, or a pattern such as 'event_*'; without it all are stopped, which is asked
-    about. A batch that runs is not stopped, nor is an index build. The pause lasts over restarts,
-    and ends by itself. Without the module: Synapse's own switch, which does neither.
+    UPDATE is a name, or a glob such as 'event_*'. Without it all are stopped, after a question. A
+    batch or an index build that has begun ends first. The pause survives restarts, and ends by
+    itself. Without the module it is Synapse's own switch, which does neither.
 
     \b
     Examples:
@@ -59,7 +59,8 @@ def pause_command(
             answer = client.pause(update, database=database, duration=for_ms, reason=reason)
         except NoModuleError as error:
             if not is_wide(update) or database:
-                raise CommandError(f"{error}; without it only all updates can be stopped") from None
+                hint = "without the module only all updates can be stopped"
+                raise CommandError(f"{error}; {hint}") from None
             _switch_off(session, client, yes)
             return
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
@@ -73,9 +74,9 @@ def pause_command(
 def resume_command(session: Session, update: str, database: str | None, reason: str) -> None:
     """End pauses.
 
-    Those are ended that UPDATE, a name or a pattern, equals or matches; without it all. Then
+    UPDATE is a name or a glob: pauses that it equals or matches end. Without it all end. Then
     Synapse's own switch is put on too, which also starts updates again that were aborted, or
-    that Synapse does not work on. Where nothing is paused, that is told, and is no error.
+    that Synapse does not work on. If nothing is paused, it says so, which is not an error.
 
     \b
     Example:
@@ -95,7 +96,8 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
             return
         except NoModuleError as error:
             if not is_all:
-                raise CommandError(f"{error}; without it all go on, or none") from None
+                hint = "without the module all updates go on, or none"
+                raise CommandError(f"{error}; {hint}") from None
             _switch_on(session, client)
             return
         session.show(answer, answer_lines(answer, session.around.wall_ms()))

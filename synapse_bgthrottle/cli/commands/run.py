@@ -35,9 +35,9 @@ def run_command(
 ) -> None:
     """Put one of Synapse's own jobs into the queue.
 
-    JOB is populate_stats_process_rooms, regenerate_directory, event_resign, or what else the
-    server knows. Works without the module. event_resign without --old-key signs all events that
-    lack the current key's signature, which is asked about.
+    JOB is populate_stats_process_rooms, regenerate_directory, event_resign, or another one that the
+    server knows. It works without the module. event_resign without --old-key signs all events that
+    lack the current key's signature, and asks first.
 
     \b
     Example:

@@ -16,10 +16,10 @@ from synapse_bgthrottle.cli.session import Session, online
 )
 @online
 def status_command(session: Session, verbose: bool) -> None:
-    """Tell what every database is at, and what holds it.
+    """Show what runs, what waits, and what is wrong.
 
-    Problems come first, then five lines for each database. Without the module there is only what
-    Synapse itself tells.
+    Problems come first, then five lines for each database. Without the module it shows what Synapse
+    itself shows.
 
     \b
     Examples:
@@ -34,16 +34,16 @@ def status_command(session: Session, verbose: bool) -> None:
 
 @click.command("history")
 @click.argument("update", required=False, shell_complete=options.updates)
-@click.option("--database", help="Only of this database.")
+@click.option("--database", help="Only this database.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
-@click.option("--uses", is_flag=True, help="Who used which lever instead.")
+@click.option("--uses", is_flag=True, help="Show who did what instead.")
 @online
 def history_command(
     session: Session, update: str | None, database: str | None, limit: int, uses: bool
 ) -> None:
-    """Tell how updates went, or who used which lever.
+    """Show how updates went, or who did what.
 
-    UPDATE is a name, or a pattern such as 'event_*'. The newest comes first.
+    UPDATE is a name, or a glob such as 'event_*'. The newest comes first.
 
     \b
     Examples:
@@ -51,7 +51,7 @@ def history_command(
       bgthrottle history --uses
     """
     if uses and (update or database):
-        raise click.UsageError("--uses tells of all updates: leave out UPDATE and --database")
+        raise click.UsageError("--uses is for all updates: leave out UPDATE and --database")
     with session.client() as client:
         if uses:
             used = client.uses(limit)

@@ -23,18 +23,18 @@ _TELL_EVERY_S = 60.0
 @span_option(
     "--timeout",
     "longest_ms",
-    help="How long at most; default: no limit.",
+    help="The longest wait; default: no limit.",
 )
 @span_option("--interval", "interval_ms", default="10s", show_default=True)
 @functools.partial(online, with_timeout=False)
 def wait_command(session: Session, longest_ms: int | None, interval_ms: int) -> None:
     """Wait until nothing is pending.
 
-    The exit status is 0 then, and 5 if that did not come in time, or will not come: updates are
-    paused, switched off or aborted, need approval, or are not known. Progress is told on stderr. A
-    server that does not answer for a while is waited for; one that never did, for 5 minutes, as it
-    may be starting. (How long one answer may take is set before the command: bgthrottle --timeout
-    5s wait.)
+    The exit status is 0 then. It is 5 after --timeout, or if it cannot end by itself: updates are
+    paused, switched off or aborted, need approval, or are not known. Progress goes to stderr. It
+    waits for a server that does not answer for a while, and 5 minutes for one that is just
+    starting. The longest wait for one answer is set before the command: bgthrottle --timeout 5s
+    wait.
 
     \b
     Example:

@@ -15,15 +15,15 @@ from synapse_bgthrottle.cli.session import Session, online, span_option
 @click.command("watch")
 @span_option("--interval", "interval_ms", default="2s", show_default=True)
 @span_option("--every", "every_ms", default="60s", show_default=True)
-@click.option("--until-done", is_flag=True, help="End, with 0, as soon as nothing is pending.")
+@click.option("--until-done", is_flag=True, help="End with status 0 as soon as nothing is pending.")
 @online
 def watch_command(session: Session, interval_ms: int, every_ms: int, until_done: bool) -> None:
     """Follow the updates until Ctrl-C, or until they are done.
 
-    On a terminal it draws what `bgthrottle status` tells, anew every --interval. Elsewhere, and
-    with NO_COLOR or TERM=dumb, it prints a line for each change, and one after --every without;
-    with -o json or yaml the whole status each time. It outlasts restarts of the server, and waits 5
-    minutes for one that is not there yet.
+    On a terminal it draws what `bgthrottle status` shows, anew every --interval. Elsewhere, and
+    with NO_COLOR or TERM=dumb, it prints a line for each change, and one every --every without a
+    change. With -o json or yaml it prints the whole status each time. It goes on over restarts of
+    the server, and waits 5 minutes for a server that is just starting.
 
     \b
     Examples:

@@ -260,7 +260,7 @@ def _is_of_server(content: object) -> bool:
 def _no_modules(files: Sequence[Path], ignored: Sequence[Path]) -> str:
     names = ", ".join(map(str, files))
     told = f"{names}: no `modules:`, so that {MODULE} is not listed"
-    told += "".join(f"; Synapse ignores {file}, which is no mapping" for file in ignored)
+    told += "".join(f"; Synapse ignores {file}, which is not a mapping" for file in ignored)
     folder = files[0].parent / "conf.d"
     if len(files) == 1 and folder.is_dir():
         return f"{told}; name {folder} too, if Synapse is started with it"

@@ -122,7 +122,7 @@ def _read(file: Path, what: str) -> tuple[str, int]:
         content, mode = read_file(file, _LARGEST_FILE, PIPE_S)
         return content.decode("utf-8"), mode
     except UnicodeDecodeError:
-        raise SettingsError(f"the {what} {file} is no text") from None
+        raise SettingsError(f"the {what} {file} is not text") from None
     except UnusableFileError as error:
         raise SettingsError(f"the {what} {file}: {error}") from None
 
@@ -151,10 +151,10 @@ def _settings_file(file: Path) -> dict[str, Any]:
         # The error itself would quote the file, which may have a token.
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f":{mark.line + 1}"
-        raise SettingsError(f"{file}{where}: is no YAML; {_LINES}") from None
+        raise SettingsError(f"{file}{where}: is not YAML; {_LINES}") from None
     known = {} if content is None else content
     if not isinstance(known, dict):
-        raise SettingsError(f"{file}: is no mapping of keys; {_LINES}")
+        raise SettingsError(f"{file}: is not a mapping of keys; {_LINES}")
     if "token" in known:
         _refuse_if_shown(file, mode)
     _refuse_unknown(file, known)

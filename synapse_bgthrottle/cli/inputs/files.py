@@ -37,7 +37,7 @@ def read_file(file: Path, most_bytes: int, pipe_s: float | None = None) -> tuple
             elif stat.S_ISREG(mode):
                 content = opened.read(most_bytes + 1)
             else:
-                raise UnusableFileError("it is no regular file; save it as one first")
+                raise UnusableFileError("it is not a regular file: save it as one first")
     except OSError as error:
         raise UnusableFileError(error.strerror or str(error)) from None
     if len(content) > most_bytes:

@@ -21,15 +21,13 @@ from synapse_bgthrottle.core.reports.explain import settings_of
 from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 from synapse_bgthrottle.core.tracking.timeline import Job
 from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Learned, Seen
-from synapse_bgthrottle.forecast.accuracy import Kept, Went, bounded
-from synapse_bgthrottle.forecast.from_history import Past
+from synapse_bgthrottle.forecast.accuracy import Kept, bounded
 from synapse_bgthrottle.forecast.models import Forecast
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.schema import (
         DatabaseStatus,
         Explanation,
-        HistoryEntry,
         LimitValues,
         PendingUpdate,
         RunningUpdate,
@@ -77,23 +75,6 @@ def _values(told: "Explanation") -> "LimitValues":
     return told.limit_values
 
 
-def pasts_of(history: "Iterable[HistoryEntry]") -> list[Past]:
-    """How updates went and go."""
-    return [
-        Past(batch_s=entry.batch_time_ms / 1000, waited_s=_seconds(entry.waited_ms))
-        for entry in history
-    ]
-
-
-def went_of(history: "Iterable[HistoryEntry]") -> list[Went]:
-    """The updates that came to their end."""
-    return [
-        Went(entry.database, entry.update, entry.started_ms, entry.ended_ms)
-        for entry in history
-        if entry.outcome == "done" and entry.started_ms is not None and entry.ended_ms is not None
-    ]
-
-
 def week_of(load: "Iterable[SeenHour]") -> list[weekly_activity.SeenHour]:
     """What was seen of the week; all of it is as old as it is."""
     return [
@@ -139,10 +120,6 @@ def why_held(explanations: "Iterable[Explanation]") -> Iterator[str]:
         databases.add(told.database)
         for held in told.held_by:
             yield f"{told.update} is held now, and what is behind it: {held.reason}"
-
-
-def _seconds(waited_ms: Mapping[str, float]) -> dict[str, float]:
-    return {cause: ms / 1000 for cause, ms in waited_ms.items()}
 
 
 def jobs_of(status: "ThrottleStatus") -> Iterator[Job]:

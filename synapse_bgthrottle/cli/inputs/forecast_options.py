@@ -108,7 +108,7 @@ rate_option = click.option(
 )
 one_shot_option = click.option(
     "--one-shot",
-    metavar="SPAN",
+    metavar="DURATION",
     callback=_option(_seconds, "10m, or 600 for as many seconds"),
     help="How long it takes, such as 10m.",
 )

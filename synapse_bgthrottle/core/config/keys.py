@@ -162,7 +162,7 @@ KEYS: dict[str, Key] = {
     ),
     "sleep": Key(
         "pace",
-        f"a duration up to 1d, {_DURATION}; 0 never waits",
+        f"a duration up to 1d, {_DURATION}; 0 means no rest",
         lambda value: FixedSleep(_within(parse_duration_ms(value), 0, 86_400_000)),
         bare_ms,
     ),

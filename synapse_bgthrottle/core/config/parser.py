@@ -1,11 +1,10 @@
 """Reads the configuration: from YAML's dict to a frozen `Config`, or all its problems at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.core.config.contradictions import contradictions
 from synapse_bgthrottle.core.config.keys import (
     KEYS,
     MATCH_KEYS,
@@ -13,20 +12,29 @@ from synapse_bgthrottle.core.config.keys import (
     TOP_KEYS,
     TOP_ONLY_KEYS,
 )
-from synapse_bgthrottle.core.config.limits import EarlierRules, Rule, Settings, with_pace
+from synapse_bgthrottle.core.config.limits import (
+    DutyCycle,
+    EarlierRules,
+    FixedSleep,
+    Rule,
+    Settings,
+    with_pace,
+)
 from synapse_bgthrottle.core.config.problems import (
     LONGEST_NAME,
     InvalidConfigError,
     Path,
     Problem,
+    found,
     refused,
     text,
     unknown_keys,
 )
 from synapse_bgthrottle.core.config.signal_parser import NESTED_KEYS, parse_signals
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
-from synapse_bgthrottle.core.config.window_config import DAYS_ACCEPTED, doubts, parse_window
+from synapse_bgthrottle.core.config.windows import DAYS_ACCEPTED, doubts, parse_window
 from synapse_bgthrottle.core.signals import SIGNALS
+from synapse_bgthrottle.core.units import format_ratio
 
 # Keys that may be empty: a section whose lines are all commented out counts as left out.
 SECTIONS = ("signals", "rules", "windows")
@@ -245,7 +253,7 @@ class _Reader:
             if earlier.shadow(rule):
                 self._problem(
                     path,
-                    f"{rule} can never match, because earlier rules take all that it could;"
+                    f"{rule} can never match, because earlier rules match all that it could;"
                     " accepted is to move it up, or to leave it out",
                 )
             rules.append(rule)
@@ -278,3 +286,61 @@ class _Reader:
             self._refuse((*path, "one_shot"), value, "true or false")
             return None
         return value
+
+
+# The smaller key, the larger key, and how to write their values.
+_BOUNDS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("min_duty_cycle", "max_duty_cycle", format_ratio),
+    ("min_batch_size", "max_batch_size", str),
+    ("default_batch_size", "max_batch_size", str),
+    ("min_batch_size", "default_batch_size", str),
+)
+_ADAPTIVE_ONLY = ("profile", "min_duty_cycle", "max_duty_cycle")
+
+
+def contradictions(
+    raw: Mapping[str, Any], own: Settings, above: Settings
+) -> Iterator[tuple[str, str]]:
+    """The key and a message for each contradiction.
+
+    `raw` is the level as written, `own` its parsed settings, `above` the level that completes it.
+    """
+    if "duty_cycle" in raw and "sleep" in raw:
+        yield (
+            "sleep",
+            f"found {found(raw['sleep'])} beside duty_cycle {found(raw['duty_cycle'])};"
+            " accepted is one of the two",
+        )
+    yield from _without_effect(raw, own)
+    yield from _out_of_order(own, above)
+
+
+def _without_effect(raw: Mapping[str, Any], own: Settings) -> Iterator[tuple[str, str]]:
+    if not isinstance(own.pace, (DutyCycle, FixedSleep)):
+        return
+    fixed = "duty_cycle" if isinstance(own.pace, DutyCycle) else "sleep"
+    for key in _ADAPTIVE_ONLY:
+        if key in raw:
+            yield (
+                key,
+                f"found {found(raw[key])}, which has no effect beside {fixed} {found(raw[fixed])};"
+                f" accepted is {key} with duty_cycle: adaptive, or {fixed} alone",
+            )
+
+
+def _out_of_order(own: Settings, above: Settings) -> Iterator[tuple[str, str]]:
+    for small, large, told in _BOUNDS:
+        low_field, high_field = KEYS[small].setting, KEYS[large].setting
+        own_small, own_large = getattr(own, low_field), getattr(own, high_field)
+        low = own_small or getattr(above, low_field)
+        high = own_large or getattr(above, high_field)
+        if not (own_small or own_large) or low is None or high is None or low <= high:
+            continue
+        at, other = (small, large) if own_small else (large, small)
+        value, bound = (low, high) if own_small else (high, low)
+        where = " from the top level" if not (own_small and own_large) else ""
+        relation = "at most" if own_small else "at least"
+        yield (
+            at,
+            f"found {told(value)}; accepted is {relation} {other}, which is {told(bound)}{where}",
+        )

@@ -102,8 +102,8 @@ def change(
             raise NothingMatchesError(_no_lever(request, in_force))
     if len(in_force) + len(made) - len(ended) > MOST_LEVERS:
         raise TooManyLeversError(
-            f"{len(in_force)} pauses, overrides and releases are in force, this would add"
-            f" {len(made) - len(ended)}, and {MOST_LEVERS} may be: end some"
+            f"{len(in_force)} pauses, overrides and releases are in force. This would add"
+            f" {len(made) - len(ended)}, and at most {MOST_LEVERS} may be: end some first"
         )
     return made, ended
 

@@ -104,7 +104,7 @@ def notes(
         if all(target.pending is not None for target in about):
             yield f"nothing pending matches {request.update} now"
         if not _is_told(targets):
-            yield "which updates and databases this server knows is not told, so check the name"
+            yield "this server does not say which updates and databases it knows: check the name"
     for target in about:
         yield from _of_database(request, made, target, explain)
 
@@ -118,13 +118,13 @@ def _of_database(
     matching = _matching(request.update, target.pending)
     strange = [name for name in matching if not target.knows(name)]
     if strange and request.action is Action.RELEASE:
-        yield f"left out {where}, as this server does not know it: {_listed(strange)}"
+        yield f"left out {where}, because this server does not know it: {_listed(strange)}"
     if head in matching and head not in strange:
         held_by, limits = explain(target.database, head)
         if request.action is Action.OVERRIDE:
             yield f"{head} {where} has now: {limits}"
         if held_by:
-            yield f"{head} {where} is held still: {'; '.join(held_by)}"
+            yield f"{head} {where} is still held: {'; '.join(held_by)}"
     behind = [
         lever.update
         for lever in made

@@ -10,7 +10,7 @@ from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.problems import Problem, did_you_mean
 from synapse_bgthrottle.core.config.signal_settings import secret_in
 from synapse_bgthrottle.core.config.windows import skipped_days
-from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.signals import SIGNALS
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal import SignalClass
@@ -45,7 +45,7 @@ def unknown_databases(config: Config, databases: AbstractSet[str]) -> Iterator[P
         if rule.database is not None and rule.database not in databases:
             yield Problem(
                 ("rules", f"<item {rule.number}>", "database"),
-                f"no database {rule.database} in this server, but {', '.join(sorted(databases))}"
+                f"this server has no database {rule.database}, but {', '.join(sorted(databases))}"
                 f"{did_you_mean(rule.database, databases)}",
             )
 
@@ -74,8 +74,8 @@ def too_small(config: Config, limits_of: LimitsOf, database_name: str) -> Iterat
                 not_kept.setdefault(f"{key} {asked}", []).append(f"{update_name} ({least_items})")
     for setting, names in not_kept.items():
         yield (
-            f"{setting} is not kept for these updates, whose batches have at least the number in"
-            f" brackets, because smaller ones can skip rows or never end: {', '.join(names)}"
+            f"{setting} is too small for these updates, which could skip rows or never end. Their"
+            f" batches have at least the number in brackets: {', '.join(names)}"
         )
 
 
@@ -86,8 +86,8 @@ def unobservable_on_sqlite(config: Config) -> Iterator[str]:
         is_budget = signal.signal_class is SignalClass.BUDGET
         if threshold is not None and is_budget and signal.source is DatabaseSample:
             yield (
-                f"signals.{name} cannot be observed on SQLite, and a budget that is configured"
-                " holds all that it is for where it cannot: leave it out"
+                f"signals.{name} cannot be observed on SQLite. A configured budget that cannot be"
+                " observed holds updates: leave it out"
             )
 
 
@@ -97,9 +97,9 @@ def secrets(config: Config) -> Iterator[str]:
     secret = None if url is None else secret_in(url)
     if secret is not None:
         yield (
-            f"signals.http: the address has what looks like a secret ({secret}). Who reads the"
-            " configuration, or the log of what answers there, can read it: better let that answer"
-            " without a secret, at an address that only this server reaches, such as 127.0.0.1"
+            f"signals.http: the address seems to contain a secret ({secret}). Who reads the"
+            " configuration, or the log of that endpoint, can read it. Use an address without a"
+            " secret that only this server reaches, such as 127.0.0.1"
         )
 
 

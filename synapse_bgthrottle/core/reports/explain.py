@@ -14,11 +14,11 @@ from synapse_bgthrottle.core.config.limits import (
     Settings,
 )
 from synapse_bgthrottle.core.config.profiles import PROFILES
-from synapse_bgthrottle.core.config.windows import DAYS, Window, is_open
+from synapse_bgthrottle.core.config.windows import Window, is_open
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.reports.log_lines import describe
 from synapse_bgthrottle.core.scheduling.decision import Conditions
-from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.units import format_duration_ms, format_ratio
@@ -61,7 +61,7 @@ def limit_values(limits: Limits) -> schema.LimitValues:
         max_batch_items=None if math.isinf(limits.max_batch_items) else int(limits.max_batch_items),
         windows=tuple(
             schema.WindowValues(
-                days=tuple(DAYS[day] for day in window.days),
+                days=tuple(schema.DAYS[day] for day in window.days),
                 start_minutes=window.start_minutes,
                 end_minutes=window.end_minutes,
             )
@@ -103,7 +103,7 @@ def settings_of(values: schema.LimitValues) -> Settings:
         min_batch_items=values.min_batch_items,
         max_batch_items=_or_inf(values.max_batch_items),
         windows=tuple(
-            Window(tuple(map(DAYS.index, v.days)), v.start_minutes, v.end_minutes)
+            Window(tuple(map(schema.DAYS.index, v.days)), v.start_minutes, v.end_minutes)
             for v in values.windows
         ),
         time_zone=zone,
@@ -158,10 +158,10 @@ def _details(update_name: str, state: UpdateState, wall_s: float) -> Iterator[st
     if not state.one_shot:
         yield (
             f"batch size: first {limits.default_batch_items}, at least {limits.min_batch_items},"
-            f" at most {'any' if math.isinf(limits.max_batch_items) else limits.max_batch_items}"
+            f" {_at_most(limits.max_batch_items)}"
         )
     if update_name in LEAST_BATCH_ITEMS:
-        yield f"its batches never have less than {LEAST_BATCH_ITEMS[update_name]} items"
+        yield f"its batches never have fewer than {LEAST_BATCH_ITEMS[update_name]} items"
     if limits.windows and is_open(limits.windows, limits.time_zone, wall_s):
         yield "windows: open now"
 
@@ -169,22 +169,26 @@ def _details(update_name: str, state: UpdateState, wall_s: float) -> Iterator[st
 def _adaptive(state: UpdateState) -> Iterator[str]:
     limits, profile = state.limits, state.profile
     if math.isinf(profile.tolerance_ratio):
-        yield f"profile {limits.profile}: no rest, whatever it does to clients"
+        yield f"profile {limits.profile}: no rest, even if clients become slower"
         return
     slower = f"{format_ratio(profile.tolerance_ratio)} slower"
     if profile.like_stock:
-        slower += ", or as much as by stock Synapse"
+        slower += ", or as much as with stock Synapse"
     yield (
-        f"profile {limits.profile}: by Synapse's measure, clients' requests may be {slower};"
-        f" among clients {format_ratio(limits.min_duty_ratio)} to"
+        f"profile {limits.profile}: clients' requests may become {slower}; while clients are here,"
+        f" updates may use {format_ratio(limits.min_duty_ratio)} to"
         f" {format_ratio(limits.max_duty_ratio)} of the time"
     )
     if state.impact.experiments:
         yield state.impact.describe()
     yield (
-        f"without clients for {format_duration_ms(profile.quiet_after_s * 1000)}: a duty cycle of"
-        f" {format_ratio(limits.max_duty_ratio)}"
+        f"no client for {format_duration_ms(profile.quiet_after_s * 1000)}: updates may use"
+        f" {format_ratio(limits.max_duty_ratio)} of the time"
     )
+
+
+def _at_most(value: float) -> str:
+    return "no upper limit" if math.isinf(value) else f"at most {value}"
 
 
 def _or_off(value: float) -> str:

@@ -67,8 +67,8 @@ class UpdateLog:
             held_by = "its windows are closed" if windows else "a budget is closed"
             yield (
                 logging.WARNING,
-                f"Letting {name} go although {held_by}: that held it for {hold},"
-                f" which is max_hold; {decision.reason}",
+                f"Letting {name} go although {held_by}: it was held for {hold} (max_hold);"
+                f" {decision.reason}",
             )
         self.released = update.holds.has_outlasted
         cause = decision.cause if decision.cause.is_hold else Cause.RUN
@@ -108,7 +108,7 @@ def describe(update: UpdateState) -> str:
     adaptive = isinstance(limits.pace, Adaptive)
     parts = [f"{limits.pace}, {limits.profile}" if adaptive else str(limits.pace)]
     if update.one_shot:
-        parts.append("one-shot, so that only its start can be chosen")
+        parts.append("one-shot: only its start can be chosen")
     else:
         parts.append(f"target duration {format_duration_ms(limits.target_duration_ms)}")
         if limits.max_items_per_second < float("inf"):
@@ -117,7 +117,7 @@ def describe(update: UpdateState) -> str:
             parts.append(f"at most {limits.max_batch_items} items a batch")
     if limits.windows:
         parts.append(f"windows {'; '.join(map(str, limits.windows))} {limits.time_zone}")
-    return f"{', '.join(parts)}; {update.rule or 'no rule, the top level'}"
+    return f"{', '.join(parts)}; {update.rule or 'no rule matches'}"
 
 
 @attrs.define
@@ -152,7 +152,7 @@ class SignalLog:
                 yield (
                     logging.INFO,
                     f"{name} is not observable in {self.database_name}, {left_out}:"
-                    " see the table of signals in the documentation",
+                    " see docs/signals.md",
                 )
         yield from self._build(update_name, sample)
 
@@ -163,7 +163,7 @@ class SignalLog:
                 self._told |= names
                 yield (
                     logging.WARNING,
-                    f"the database {self.database_name} refuses what tells"
+                    f"the database {self.database_name} refuses to show"
                     f" {', '.join(sorted(names))}: {complaint}. It is left out, and tried again"
                     " every hour",
                 )

@@ -19,32 +19,32 @@ _START = (
 )
 
 _CONFIGURATION = (
-    "Change the module's `config:` and restart Synapse; `bgthrottle check-config` shows the line."
+    "Change the module's `config:` and restart Synapse. `bgthrottle check-config` shows the line."
 )
 
 _RESTART = "{why}. Restart Synapse: `bgthrottle resume` would fail again."
 
 _TRIED_AGAIN = (
-    "It is tried again, after a wait; Synapse gives up after five failures in a row. The whole"
+    "It is tried again after a wait. Synapse gives up after five failures in a row. The whole"
     " error is in Synapse's log, at `Error doing update`."
 )
 
 # By cause: advice for holds that no release ends.
 _ENDINGS = {
-    "database": "It goes on when the database answers: look at that, and at Synapse's log.",
-    "levers": "It goes on when the module can read its tables bgthrottle_*: see Synapse's log.",
+    "database": "It goes on when the database answers. Look at the database, and at Synapse's log.",
+    "levers": "It goes on when the module can read its tables bgthrottle_*. See Synapse's log.",
     "backoff": _TRIED_AGAIN,
 }
 # By signal: advice for closed budgets that no release ends; then for unreadable ones.
 _STUBBORN = {
-    "disk_free": "Free space on the disk: no release ends this.",
-    "pause_file": "Remove the file; its path is `signals.pause_file` in the configuration.",
+    "disk_free": "Free space on the disk. A release does not end this.",
+    "pause_file": "Remove the file. Its path is `signals.pause_file` in the configuration.",
     "http": "Mend what `signals.http` asks, or take it out of the configuration.",
-    "sql": "Look at what `signals.sql` asks the database for: no release ends this.",
+    "sql": "Look at what `signals.sql` asks the database for. A release does not end this.",
 }
 _UNREAD = (
-    "Make it readable again, or take `signals.{name}` out of the configuration:"
-    " no release ends this."
+    "Make it readable again, or take `signals.{name}` out of the configuration."
+    " A release does not end this."
 )
 
 
@@ -64,15 +64,15 @@ def problems(
         yield _problem(
             None,
             "store",
-            f"what is paused, released and recorded is not kept as it should be: {store_problem}",
-            "See the server's log; the tables bgthrottle_* are made in its main database.",
+            f"pauses, releases and history are not stored as they should be: {store_problem}",
+            "See Synapse's log. The tables bgthrottle_* are in the server's main database.",
         )
     if not enabled:
         yield _problem(
             None,
             "disabled",
-            "background updates are disabled by Synapse's own switch, which is lost at a restart",
-            "Enable them with `bgthrottle resume`; to hold them for a while, pause them instead.",
+            "background updates are switched off by Synapse's own switch, until a restart",
+            "Switch them on with `bgthrottle resume`. To hold updates for a while, pause them.",
         )
     for database in databases:
         yield from _of_database(database, stays.get(database.name, ""), now_ms)
@@ -137,7 +137,7 @@ def _of_database(
             name,
             "database",
             f"the queue of {name} cannot be read: {database.queue_problem}",
-            "It is asked again; updates go on when the database answers.",
+            "It is asked again. Updates go on when the database answers.",
         )
     queue = database.pending or ()
     unknown = [pending.name for pending in queue if not _known(pending)]
@@ -145,9 +145,9 @@ def _of_database(
         yield _problem(
             name,
             "unknown_update",
-            f"this server does not know {listed(unknown)}: it stops there",
-            "They belong to another version of Synapse, or to a module that is not loaded: install"
-            " that, or, if you are certain that they are not needed, delete their rows of the table"
+            f"this server does not know {listed(unknown)}, and stops there",
+            "They belong to another version of Synapse, or to a module that is not loaded. Install"
+            " that. Or, if you are certain that nobody needs them, delete their rows from the table"
             f" background_updates in the database {name}. Then restart Synapse: until then it stays"
             " at the first of them.",
         )
@@ -178,7 +178,7 @@ def _itself(restart: schema.Restart | None) -> str:
     if restart is None or restart.due_ms is None:
         return "The module does not start them by itself."
     if restart.held_by:
-        return f"The module starts them once this does not hold them: {restart.held_by}."
+        return f"The module starts them when this no longer holds them: {restart.held_by}."
     due = datetime.fromtimestamp(restart.due_ms / 1000, timezone.utc)
     again = f" (start {restart.count + 1} in a row)" if restart.count else ""
     return f"The module starts them at {due:%Y-%m-%d %H:%M} UTC{again}."

@@ -10,8 +10,8 @@ from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
 from synapse_bgthrottle.core.reports.problems import of_configuration, problems
 from synapse_bgthrottle.core.reports.update_status import Moment, signals_status, update_status
-from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
-from synapse_bgthrottle.core.scheduling.restarts import Restarts
+from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
+from synapse_bgthrottle.core.scheduling.failures import Restarts
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import Pending, QueueRow, in_order, why_it_stays

@@ -155,7 +155,9 @@ def by_switch(case: Case) -> Verdict | None:
     """Synapse's own switch for background updates is off."""
     if case.at.enabled:
         return None
-    return Verdict(Cause.DISABLED, math.inf, "background updates are disabled on the server")
+    return Verdict(
+        Cause.DISABLED, math.inf, "background updates are switched off by Synapse's own switch"
+    )
 
 
 def by_silence(case: Case) -> Verdict | None:
@@ -170,7 +172,7 @@ def by_loading(case: Case) -> Verdict | None:
     """The levers have not been read yet, so the update may be paused."""
     if case.update.levers is not None:
         return None
-    reason = "what was paused before the restart has not been read yet"
+    reason = "pauses from before the restart are not read yet"
     return Verdict(Cause.LEVERS, _SOON_S, reason)
 
 
@@ -202,9 +204,10 @@ def by_failure(case: Case) -> Verdict | None:
     database = case.database
     if database is None or (wait_s := backoff_left_s(database, case.at.now_s)) <= 0:
         return None
-    times = "the last iteration" if database.failures == 1 else f"{database.failures} in a row"
-    next_try = f"next try after {_backoff_s(database):.0f}s"
-    return Verdict(Cause.BACKOFF, wait_s, f"{times} {database.failure_kind.value}: {next_try}")
+    times = "once" if database.failures == 1 else f"{database.failures} times in a row"
+    why = f" ({database.failure_kind.value})" if database.failure_kind.value else ""
+    next_try = f"next try after {format_duration_ms(_backoff_s(database) * 1000)}"
+    return Verdict(Cause.BACKOFF, wait_s, f"failed {times}{why}: {next_try}")
 
 
 def by_approval(case: Case) -> Verdict | None:
@@ -258,10 +261,10 @@ def by_pressures(case: Case) -> Verdict | None:
     if left_s <= 0:
         return None
     longest = format_duration_ms(longest_s * 1000)
-    pressure = f"{soft.name} at {soft.pressure:.2f}" if soft.name else "pressures"
+    now = f"; now {soft.name} is at {soft.pressure:.2f}" if soft.name else ""
     reason = (
-        f"a one-shot starts once pressures have been below {LOW_PRESSURE} for {CALM_S:.0f}s,"
-        f" after {longest} at most; {pressure}"
+        f"waiting for calm before a one-shot: pressures below {LOW_PRESSURE} for {CALM_S:.0f}s,"
+        f" {longest} at most{now}"
     )
     return Verdict(Cause.CALM, min(CALM_S - low_for_s, left_s, _LOOK_AGAIN_S), reason)
 

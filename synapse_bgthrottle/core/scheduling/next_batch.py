@@ -46,7 +46,7 @@ def by_spacing(
         return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
     if going.hush_s == longest_s and going.hush_s > pace_s:
         if going.is_comparison:
-            reason = "pauses to see how quick clients' requests are without updates"
+            reason = "no batches for a moment, to see how quick clients' requests are then"
             return Verdict(Cause.COMPARE, going.hush_s, reason)
         return Verdict(Cause.PACE, going.hush_s, _resting(going.rest_s, pace))
     return Verdict(Cause.PACE, pace_s, _resting(rest_s, pace))
@@ -84,7 +84,7 @@ def _rate_wait_s(update: UpdateState, pace_s: float, now_s: float) -> float:
 def _by_gap(update: UpdateState, gate_s: float, pace: str, at: Conditions) -> Verdict:
     """Wait for a gap between requests, `gate_s` at most."""
     if update.is_adaptive and at.active_requests and gate_s > 0:
-        reason = f"waits for a gap between requests, of which {at.active_requests} are active"
+        reason = f"waiting for a gap between requests: {at.active_requests} in progress"
         return Verdict(Cause.GAP, min(controller.LOOK_EVERY_S, gate_s), reason)
     return Verdict(Cause.RUN, 0.0, pace)
 

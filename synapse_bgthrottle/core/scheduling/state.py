@@ -391,7 +391,7 @@ class UpdateState:
 
     Attributes:
         effective: its limits, with the overrides in force.
-        one_shot: whether it does all its work in one call, by Synapse's flag or by `quirks`.
+        one_shot: whether it does all its work in one call, by Synapse's flag or by `IN_ONE_GO`.
         decided: the last decision.
         holds: since when it is held.
         releases: the releases that it has used.

@@ -12,11 +12,14 @@ from synapse_bgthrottle.core.levers.lever import Lever, Levers, UpdateKey
 from synapse_bgthrottle.core.scheduling import batch_accounting, holds, next_batch
 from synapse_bgthrottle.core.scheduling.batch_accounting import EndedBatch
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
-from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits, UpdateLimits
+from synapse_bgthrottle.core.scheduling.effective_limits import (
+    EffectiveLimits,
+    UpdateLimits,
+    runs_in_one_go,
+)
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.holds import Case
 from synapse_bgthrottle.core.scheduling.observer import Observer, is_measured, working
-from synapse_bgthrottle.core.scheduling.quirks import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.core.signals.signal_set import SignalSet
@@ -245,7 +248,8 @@ class Throttle:
         if database_name in self._facts.sqlite_databases:
             target_ms = min(target_ms, controller.SQLITE_TARGET_MS)
         others = working(self.databases, self.updates).values()
-        at_work = [u.worker for u in others if u.is_adaptive and u is not update]
+        # A one-shot that runs keeps to no moments: nobody gives it a part of theirs.
+        at_work = [u.worker for u in others if u.is_adaptive and not u.one_shot and u is not update]
         going = self.pacer.go(update.worker, [update.worker, *at_work], target_ms, now_s)
         update.impact.is_measured = going.is_experiment
         return going

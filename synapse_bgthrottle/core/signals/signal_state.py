@@ -22,9 +22,8 @@ PANIC_S = 2.0
 
 _ATTACK = 0.7
 _RELEASE = 0.3
-# A higher pressure has no further effect, so it need not fade from more. After one batch of 400
-# times its duration, the least duty cycle would last ten more batches.
-# that took 400 times its time there would be ten more at the least duty cycle.
+# A higher pressure has no further effect, so it need not fade from more. Otherwise, after one batch
+# of 400 times its usual time, ten more would have the least duty cycle.
 _FADES_FROM = 4.0
 
 # Limit of the pressure, against division by almost zero.
@@ -105,7 +104,10 @@ class SignalState:
         if isinstance(value, NotYet):
             return value
         if value is not None and not (math.isfinite(value) and value >= 0):
-            return None, f"it was read as {value}, which is no {self.signal.unit.value}"
+            return (
+                None,
+                f"it was read as {value}, which is not a number of {self.signal.unit.value}",
+            )
         return value, problem
 
     def _press(self, pressure: float, known: float, at_s: float) -> None:
@@ -140,16 +142,16 @@ class SignalState:
             return "not read yet", "has not been read yet"
         if self.is_stale(now_s):
             ago = format_duration_ms((now_s - self.at_s) * 1000)
-            return "stale", f"has not been read since {ago} ago"
+            return "stale", f"was last read {ago} ago"
         if self.problem:
             return "unreadable", f"cannot be read: {self.problem}"
         if self.value is None:
-            return "not observable", f"not observable here{self._why_unseen()}"
+            return "not observable", f"cannot be observed here{self._why_unseen()}"
         return None
 
     def _why_unseen(self) -> str:
         if self.is_hidden:
-            return " without pg_monitor: sessions of other roles are there"
+            return " without pg_monitor, because other roles have sessions"
         return f", because the database refuses it: {self.refusal}" if self.refusal else ""
 
     def _has_outlasted(self, now_s: float) -> bool:

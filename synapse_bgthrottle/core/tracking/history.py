@@ -41,6 +41,8 @@ class HistoryEntry:
         failures: failed batches.
         last_failure: the message of the last one.
         first_progress: its progress_json when it was first seen.
+        progress_per_item: how far an item takes it, in the unit of its progress; None: not known.
+            Kept because progress and items are not counted from the same instant.
     """
 
     database: str
@@ -55,6 +57,7 @@ class HistoryEntry:
     failures: int = 0
     last_failure: str = ""
     first_progress: str | None = None
+    progress_per_item: float | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -157,6 +157,7 @@ class Pace:
     """The pace of one update, of which it is told at each look."""
 
     _look: Look | None = None
+    _first: Look | None = None  # since it was forgotten
     _step: Look | None = None
     _alone: _Regime = attrs.field(factory=_Regime)
     _among: _Regime = attrs.field(factory=_Regime)
@@ -205,8 +206,22 @@ class Pace:
 
     def per_batch_s(self) -> float | None:
         """Work for each second in batches, of late; None: not known."""
-        sums = self.totals
+        sums = self._measured
         return sums.work / sums.batch_s if sums.work > 0 and sums.batch_s > 0 else None
+
+    def per_item(self) -> float | None:
+        """Work for each item, of late; None: not known."""
+        sums = self._measured
+        return sums.work / sums.items if sums.work > 0 and sums.items > 0 else None
+
+    @property
+    def _measured(self) -> Sums:
+        """All that is remembered; before the second step, what was done since the first look."""
+        look, first = self._look, self._first
+        if self.totals.steps or look is None or first is None or look.left is None:
+            return self.totals
+        done = _left(first) - look.left
+        return Sums(0, done, 0.0, look.batch_s - first.batch_s, look.items - first.items)
 
     def rates(self, expected: Shares, speed: float) -> Shares:
         """Work for each second without clients and with them.
@@ -285,7 +300,7 @@ class Pace:
         max(self._alone, self._among, key=lambda each: each.sums.active_s).set_back(by)
 
     def _forget(self) -> None:
-        self._step, self._blur_s = None, 0.0
+        self._first, self._step, self._blur_s = self._look, None, 0.0
         self._alone, self._among = _Regime(), _Regime()
         self._most_left = 0.0 if self._look is None else _left(self._look)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 import attrs
 
@@ -86,9 +87,15 @@ class UpdateRuns:
 
     def first_seen(self, database_name: str, progress_json: str) -> None:
         """How far the update under way there was when it was first seen."""
+        self._note(database_name, first_progress=progress_json)
+
+    def measured(self, database_name: str, progress_per_item: float) -> None:
+        """How far an item takes the update under way there."""
+        self._note(database_name, progress_per_item=progress_per_item)
+
+    def _note(self, database_name: str, **changes: Any) -> None:
         run = self.running[database_name]
-        entry = attrs.evolve(run.entry, first_progress=progress_json)
-        self.running[database_name] = attrs.evolve(run, entry=entry)
+        self.running[database_name] = attrs.evolve(run, entry=attrs.evolve(run.entry, **changes))
 
     def so_far(self, database_name: str) -> HistoryEntry | None:
         """The history of the update under way there."""

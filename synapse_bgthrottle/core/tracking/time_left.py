@@ -116,7 +116,6 @@ class Known:
     Attributes:
         limits: of it.
         entry: its course so far, before a restart too.
-        done: of its progress since that began; None: unknown.
         slope: by what share requests are slower at full work; None: not learned yet.
         load: of the week.
         wall_s: now, since the epoch.
@@ -126,7 +125,6 @@ class Known:
 
     limits: Limits
     entry: HistoryEntry
-    done: float | None = None
     slope: Range | None = None
     load: WeeklyLoad
     wall_s: float
@@ -158,7 +156,7 @@ def estimate(pace: Pace, known: Known) -> Estimate:
         return Estimate()
     rates = pace.rates(_expected(pace, known, is_seen=is_seen), speed)
     # No limit of now was kept yet by what was measured before it was set.
-    most = known.limits.max_items_per_second * _work_per_item(pace)
+    most = known.limits.max_items_per_second * _work_per_item(pace, known)
     rates = attrs.evolve(
         rates, alone=rates.alone.at_most(most), among_clients=rates.among_clients.at_most(most)
     )
@@ -169,7 +167,7 @@ def estimate(pace: Pace, known: Known) -> Estimate:
     rate = rates.at(clients, LIKELY)
     if rate <= 0 or not math.isfinite((pace.left or 0.0) / min(rate, speed)):
         return Estimate()
-    items_per_second = rate / _work_per_item(pace) if pace.totals.work > 0 else None
+    items_per_second = rate / _work_per_item(pace, known) if pace.totals.work > 0 else None
     if pace.left is None:
         return Estimate(items_per_second=items_per_second)
     if pace.left == 0:
@@ -233,10 +231,11 @@ def _speed(pace: Pace, known: Known) -> tuple[float | None, bool]:
     speed = pace.per_batch_s()
     if speed is not None:
         return speed, True
-    if known.done is not None and known.done > 0 < known.entry.batch_s:
-        return known.done / known.entry.batch_s, True
+    entry = known.entry
+    if entry.progress_per_item and entry.items > 0 < entry.batch_s:
+        return _work_per_item(pace, known) * entry.items / entry.batch_s, True
     # With a limit of items a second that is enough: it is a division.
-    limit = known.limits.max_items_per_second
+    limit = known.limits.max_items_per_second * _work_per_item(pace, known)
     return (limit, False) if math.isfinite(limit) else (None, False)
 
 
@@ -278,9 +277,10 @@ def _scaled(shares: Shares, factor: float) -> Shares:
     )
 
 
-def _work_per_item(pace: Pace) -> float:
-    sums = pace.totals
-    return sums.work / sums.items if sums.items > 0 and sums.work > 0 else 1.0
+def _work_per_item(pace: Pace, known: Known) -> float:
+    if pace.left is None:  # then it is items that are counted
+        return 1.0
+    return pace.per_item() or known.entry.progress_per_item or 1.0
 
 
 def _stated(found: Range) -> schema.StatedRange:

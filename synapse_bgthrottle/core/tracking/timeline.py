@@ -83,10 +83,10 @@ class Job:
         if self.work_s is not None:
             return ""
         if self.one_shot:
-            return "how long it takes is not known: say --one-shot SPAN"
+            return "how long it takes is not known: use --one-shot DURATION"
         if self.items is None:
-            return "how much is left is not known: say --items"
-        return "its speed is not known yet: say --rate"
+            return "how much is left is not known: use --items"
+        return "its speed is not known yet: use --rate"
 
 
 # The pace of an update, as it is decided about now: shares of the time, and the slope.

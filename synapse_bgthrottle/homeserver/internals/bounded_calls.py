@@ -1,7 +1,7 @@
 """Calls with a time limit, to a database or anything else that may not answer.
 
-This is the only place that decides how long to wait, how many calls may be in progress, and what
-happens to a call that nobody waits for any more.
+Only this module decides how long to wait and how many calls may be in progress. It also decides
+what happens to a call that nobody waits for any more.
 """
 
 from collections import Counter

@@ -140,7 +140,7 @@ def _of_updater(name: str, cost: str) -> Detail:
 def _of_section(name: str) -> Detail:
     section = "HomeServer.config.background_updates"
     check = _at_api("_hs", "config", "background_updates", name)
-    return Detail(f"{section}.{name}", check, f"what was tuned by {name} no longer holds", section)
+    return Detail(f"{section}.{name}", check, f"{name} has no effect", section)
 
 
 # A detail comes after the one through which it is reached.
@@ -148,19 +148,19 @@ DETAILS: tuple[Detail, ...] = (
     Detail(
         "ModuleApi._hs",
         _at_api("_hs"),
-        "nothing is known of the server's settings, its databases, their queues and its workers",
+        "the server's settings, its databases, their queues and its workers are unknown",
     ),
     Detail(
         "HomeServer.get_datastores().databases",
         _has_databases,
-        "a database is known only once an update of it has begun; what is said of the main one"
-        " may be of another; nothing of its updater is known",
+        "a database is known only once an update of it has begun; what is shown of the main one"
+        " may be of another; its updater is unknown",
         behind="ModuleApi._hs",
     ),
     Detail(
         "DatabasePool.engine",
         _on_pools("engine"),
-        "SQLite and PostgreSQL are not told apart: on SQLite requests get no gaps",
+        "SQLite and PostgreSQL look alike: on SQLite requests get no gaps",
         behind="HomeServer.get_datastores().databases",
     ),
     Detail(
@@ -173,19 +173,19 @@ DETAILS: tuple[Detail, ...] = (
     Detail(
         "HomeServer.get_datastores().main.db_pool._db_pool",
         _on_main_pool("connkw"),
-        "the sql check cannot be asked, and holds all updates where it is configured",
+        "the sql check cannot run, and holds all updates if it is configured",
         behind="ModuleApi._hs",
     ),
     Detail(
         "ConnectionPool.dbapiName",
         _on_main_pool("dbapiName"),
-        "the sql check cannot be asked, and holds all updates where it is configured",
+        "the sql check cannot run, and holds all updates if it is configured",
         behind="ModuleApi._hs",
     ),
     Detail(
         "DatabasePool._db_pool",
         _on_pools("_db_pool", "connections"),
-        "a batch that waits for somebody's lock counts as one that works",
+        "a batch that waits for a lock of somebody else counts as one that works",
         behind="HomeServer.get_datastores().databases",
     ),
     Detail(
@@ -194,15 +194,15 @@ DETAILS: tuple[Detail, ...] = (
         "Synapse's switch, its count of items, what it knows and whether it gave up are unknown",
         behind="HomeServer.get_datastores().databases",
     ),
-    _of_updater("enabled", "where updates are switched off during a wait, one more batch runs"),
+    _of_updater("enabled", "if updates are switched off during a wait, one more batch runs"),
     _of_updater(
         "get_current_update",
         "items are not counted: limits of items per second count what was asked for",
     ),
     _of_updater(
         "_background_update_handlers",
-        "names that this version does not know, in the queue and in rules, are not told; nothing"
-        " is known of an update's handler",
+        "names that this version does not know, in the queue and in rules, are not reported;"
+        " handlers of updates are unknown",
     ),
     Detail(
         "_BackgroundUpdateHandler.oneshot",
@@ -218,15 +218,17 @@ DETAILS: tuple[Detail, ...] = (
     ),
     _of_updater(
         "_on_update_callback",
-        "another module that already controls the updates is not noticed",
+        "another module that already controls the updates is not seen",
     ),
     _of_updater(
         "_running",
         "whether Synapse gave up after five failures is not known,"
-        " and no explanation tells of a silent database",
+        " and no explanation mentions a silent database",
     ),
-    _of_updater("_aborted", "that Synapse gave up is taken from its stop amidst an update"),
-    _of_updater("_all_done", "that Synapse gave up is told even after a new start came to its end"),
+    _of_updater("_aborted", "whether Synapse gave up is guessed from its stop amid an update"),
+    _of_updater(
+        "_all_done", "that Synapse gave up is shown even after a new start came to its end"
+    ),
     _of_updater(
         "start_doing_background_updates",
         "updates that Synapse gave up, or does not work on, are not started again by the module",
@@ -248,7 +250,7 @@ DETAILS: tuple[Detail, ...] = (
     Detail(
         "HomeServer.config.background_updates",
         _at_api("_hs", "config", "background_updates"),
-        "what was tuned in the section background_updates no longer holds",
+        "settings of the section background_updates have no effect",
         behind="ModuleApi._hs",
     ),
     _of_section("sleep_enabled"),
@@ -259,70 +261,70 @@ DETAILS: tuple[Detail, ...] = (
     Detail(
         "HomeServer.config.redis.redis_enabled",
         _at_api("_hs", "config", "redis", "redis_enabled"),
-        "workers are not known of: whether clients are there is seen in the main process only",
+        "workers are unknown: clients are seen in the main process only",
         behind="ModuleApi._hs",
     ),
     Detail(
         "synapse.http.request_metrics._in_flight_requests",
         _in_module("synapse.http.request_metrics", "_in_flight_requests"),
-        "requests that are being answered are not seen: batches are not put between them, and on"
+        "requests in progress are not seen: batches do not wait for gaps between them, and on"
         " SQLite the adaptive pace is as slow as if clients were always there",
     ),
     Detail(
         "synapse.http.request_metrics._in_flight_requests_lock",
         _in_module("synapse.http.request_metrics", "_in_flight_requests_lock"),
-        "a look at the requests that meets a change of them in another thread sees nothing",
+        "a look at the requests sees nothing while another thread changes them",
     ),
     Detail(
         "RequestMetrics.start_ts",
         _sets("synapse.http.request_metrics", "RequestMetrics", "start", "start_ts"),
-        "requests that wait for other servers are taken for clients who wait",
+        "requests that wait for other servers count as waiting clients",
     ),
     Detail(
         "RequestMetrics.name",
         _sets("synapse.http.request_metrics", "RequestMetrics", "start", "name"),
-        "long polls are taken for clients who wait",
+        "long polls count as waiting clients",
     ),
     Detail(
         "ModuleApi.delayed_background_call",
         _has_timers,
         "there are no timers: nothing can be paused, there is no history, and no signal is"
-        " looked at, so that the adaptive pace is 9 % of the time while clients are there",
+        " read, so updates may use 9 % of the time while clients are here",
     ),
     Detail(
         "LoggingTransaction.database_engine",
         _in_module("synapse.storage.database", "LoggingTransaction", "database_engine"),
-        "no lock or vacuum that is in the way is seen, and a lock is waited for in a thread",
+        "locks and vacuums in the way are not seen, and a thread waits for a lock",
     ),
     Detail(
         "synapse.storage.engines.PostgresEngine",
         _in_module("synapse.storage.engines", "PostgresEngine"),
-        "PostgreSQL is not told: no lock or vacuum that is in the way is seen there",
+        "PostgreSQL is not recognised: locks and vacuums in the way are not seen there",
     ),
     Detail(
         "synapse.storage.engines.Sqlite3Engine",
         _in_module("synapse.storage.engines", "Sqlite3Engine"),
-        "SQLite is not told: requests get no gaps there, and a lock is waited for in a thread",
+        "SQLite is not recognised: requests get no gaps there, and a thread waits for a lock",
     ),
     Detail(
         "synapse.logging.context.PreserveLoggingContext",
         _in_module("synapse.logging.context", "PreserveLoggingContext"),
-        "lines in the log may bear the wrong request's name",
+        "log lines may have the name of another request",
     ),
     Detail(
         "synapse.logging.context.current_context",
         _in_module("synapse.logging.context", "current_context"),
-        "a batch that waits for somebody's lock counts as one that works",
+        "a batch that waits for a lock of somebody else counts as one that works",
     ),
     Detail(
         "LoggingContext.get_resource_usage",
         _in_module("synapse.logging.context", "LoggingContext", "get_resource_usage"),
-        "a batch that waits for somebody's lock counts as one that works",
+        "a batch that waits for a lock of somebody else counts as one that works",
     ),
     Detail(
         "ContextResourceUsage.db_txn_count",
         _in_module("synapse.logging.context", "ContextResourceUsage", "db_txn_count"),
-        "a batch that waits for somebody's lock counts as one that works",
+        "a batch that waits for a lock of somebody else counts as one that works",
     ),
     Detail(
         "SynapseRequest.processing",

@@ -7,10 +7,11 @@ from typing import Any
 
 import attrs
 from synapse.module_api import ModuleApi
+from twisted.enterprise.adbapi import ConnectionLost
 
+from synapse_bgthrottle.core.scheduling.effective_limits import tables_of_batched
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database, is_refusal
-from synapse_bgthrottle.core.scheduling.quirks import tables_of_batched
-from synapse_bgthrottle.core.tracking.queue import QueueRow
+from synapse_bgthrottle.core.tracking.queue import LONGEST_PROGRESS, QueueRow
 from synapse_bgthrottle.homeserver.internals.guard import call, get
 
 # Changes nothing, but needs what the end of each batch needs: a connection; on SQLite the writer's
@@ -35,12 +36,18 @@ _GROW_ON_SQLITE = (
     "INSERT INTO bgthrottle_room VALUES (zeroblob(4194304))",
 )
 
+# Progress that is too long to be read is cut, so that it is not fetched either.
 _QUEUE = (
-    "SELECT update_name, progress_json, depends_on, ordering FROM background_updates"
-    " ORDER BY ordering, update_name"
+    f"SELECT update_name, substr(progress_json, 1, {LONGEST_PROGRESS + 1}), depends_on, ordering"
+    " FROM background_updates ORDER BY ordering, update_name"
 )
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
 _DRIVERS = ("psycopg2", "sqlite3")
+
+
+# After an outage each connection of Synapse's pool is dead until somebody uses it. Synapse does not
+# repeat an interaction that met one (`adbapi.ConnectionLost`). By default the pool has ten.
+_MOST_CONNECTIONS = 10
 
 
 class ReadProblemError(Exception):
@@ -126,10 +133,10 @@ class Database:
 
         Raises:
             Exception: whatever the function or a lost connection raises. Synapse first tries again
-                four times after an error of the database.
+                four times after an error of the database, so the function may run twice.
         """
         run = get(self._pool, "runInteraction", default=self._api.run_db_interaction)
-        return await run(description, function, *arguments)
+        return await on_a_live_connection(run, description, function, *arguments)
 
     def one_shots(self) -> frozenset[str]:
         """The names of the updates that Synapse flags as one-shots."""
@@ -225,6 +232,18 @@ class Database:
     def _handlers(self) -> Any:
         handlers = get(self._pool, "updates", "_background_update_handlers")
         return handlers if isinstance(handlers, dict) else {}
+
+
+async def on_a_live_connection(run: Callable[..., Any], *arguments: Any) -> Any:
+    """Run an interaction by `run`, and again where it met a dead connection of Synapse's pool.
+
+    Raises:
+        Exception: whatever else it raises.
+    """
+    for _ in range(_MOST_CONNECTIONS):
+        with suppress(ConnectionLost):
+            return await run(*arguments)
+    return await run(*arguments)
 
 
 def engine_of(txn: Any) -> str:

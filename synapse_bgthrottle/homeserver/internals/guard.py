@@ -67,7 +67,7 @@ class InternalErrors:
             return
         self._logged.add((where, type(error)))
         logger.error(
-            "an error of its own %s; such updates go on at stock's pace."
+            "internal error %s; such updates go on at stock Synapse's pace."
             " Further errors of this kind are not logged.",
             where,
             exc_info=error,

@@ -16,7 +16,7 @@ from synapse import module_api
 from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.core.scheduling.state import Facts
-from synapse_bgthrottle.homeserver.internals.database import Database
+from synapse_bgthrottle.homeserver.internals.database import Database, on_a_live_connection
 from synapse_bgthrottle.homeserver.internals.guard import call, get
 from synapse_bgthrottle.homeserver.internals.stock_settings import stock_settings
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import NOT_COUNTED, ServerMetrics
@@ -114,7 +114,8 @@ class Homeserver:
         self, description: str, function: Callable[..., Any], *arguments: Any
     ) -> Any:
         """`Database.run` on the main database."""
-        return await self._api.run_db_interaction(description, function, *arguments)
+        run = self._api.run_db_interaction
+        return await on_a_live_connection(run, description, function, *arguments)
 
     def facts(self) -> Facts:
         """The facts about the server that decisions need."""

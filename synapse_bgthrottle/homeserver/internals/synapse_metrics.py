@@ -61,7 +61,7 @@ class ServerMetrics:
             yield _POOL_WAIT, "the signal pool_wait is not observable"
         if self._sum_and_count(_TICK) is None:
             yield _TICK, "the signal reactor_tick is not observable"
-        compared = "moments with and without batches are not compared: harm to requests is not seen"
+        compared = "moments with and without batches are not compared: harm to clients is not seen"
         if call(self._answered) is None:
             yield _RESPONSES, f"{compared}, nor a request that comes and goes between two looks"
         elif self.responses() is None:

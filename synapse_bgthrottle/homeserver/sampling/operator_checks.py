@@ -25,8 +25,8 @@ _LONGEST_QUESTION_S = 2.0
 
 Check = Callable[[], Awaitable[CheckSample | None]]
 
-# The data directory, if the role may read it, and whether the server is on this machine: connected
-# by a socket, or with the same address at both ends. So a pooler in between is noticed.
+# The data directory, if the role may read it, and whether the server is on this machine. It is if
+# the connection is a socket, or has the same address at both ends. So a pooler is noticed.
 _POSTGRES_FOLDER = """
 SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory'),
     inet_server_addr() IS NULL OR inet_server_addr() = inet_client_addr()"""

@@ -29,6 +29,9 @@ LINGER_S = 1.0
 # A database that has not answered for this long counts as not answering.
 PATIENCE_S = 3.0
 
+# How often to check whether the answer to a query has come.
+_LOOK_S = 0.05
+
 Observe = Callable[[str | None, Sample], None]
 
 
@@ -90,7 +93,21 @@ class Sampler:
         is_its_own = self._asked_for.get(database_name) == update_name
         return is_its_own and all(poller.told_s >= since_s for poller in self._asked(database_name))
 
-    def hurry(self, database_name: str, update_name: str, since_s: float) -> None:
+    async def look_now(self, database_name: str, update_name: str, since_s: float) -> None:
+        """Send all queries whose last answer is older than `since_s`, and wait for the answers.
+
+        It waits for `PATIENCE_S` at most: what cannot be measured is logged elsewhere, and must not
+        hold the update forever.
+        """
+        begin_s = self._host.now_s()
+        self.begin(database_name, update_name)
+        self._hurry(database_name, update_name, since_s)
+        while not self.has_looked(database_name, update_name, since_s):
+            if self._host.now_s() - begin_s >= PATIENCE_S:
+                return
+            await self._host.sleep(_LOOK_S)
+
+    def _hurry(self, database_name: str, update_name: str, since_s: float) -> None:
         """Send all queries at once whose last answer is too old, or for another update."""
         now_s, database = self._host.now_s(), self._databases[database_name]
         for poller in self._asked(database_name):
@@ -107,12 +124,9 @@ class Sampler:
     def _asked(self, database_name: str) -> list[Poller[Any]]:
         return [self._databases[database_name], *self._checks]
 
-    def batch_runs(self, database_name: str, runs: bool) -> None:
-        """A batch of the present log context starts or ends in this database."""
-        if runs:
-            self._batches[database_name] = _Batch(self._host.now_s(), count_transactions())
-        else:
-            self._batches.pop(database_name, None)
+    def batch_begins(self, database_name: str) -> None:
+        """A batch of the present log context starts in this database; `end` is its end."""
+        self._batches[database_name] = _Batch(self._host.now_s(), count_transactions())
 
     def _to_look_at(self) -> Iterable[str]:
         # Without requests, clients are measured by the transactions of others. This process counts

@@ -9,8 +9,9 @@ import attrs
 from synapse.module_api import make_deferred_yieldable
 from twisted.internet.defer import CancelledError, DeferredLock
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.levers.apply import Pulled, change, found_later, meant_by
-from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, UpdateKey, Use
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, UpdateKey
 from synapse_bgthrottle.core.levers.request import LeverRequest, StoreUnavailableError
 from synapse_bgthrottle.core.scheduling.failures import FailureKind, complaint_of, kind_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -82,16 +83,15 @@ class LeverWriter:
             )
             in_force = (*levers.in_force(wall_s), *used)
             made, ended = change(request, author, pending, in_force, wall_s, _new_id)
-            use = Use(
-                secrets.token_hex(8),
-                round(wall_s * 1000),
-                author,
-                request.action.value,
-                request.update,
-                request.database,
-                request.reason,
-                request.settings,
-                round(made[0].ends_s * 1000) if made else None,
+            use = schema.Use(
+                at_ms=round(wall_s * 1000),
+                author=author,
+                action=request.action.value,
+                update=request.update,
+                database=request.database,
+                reason=request.reason,
+                settings=request.settings,
+                ends_ms=round(made[0].ends_s * 1000) if made else None,
             )
             kept = tuple(lever for lever in used if lever not in ended)
             # Delete what has ended by the clock, too: if the clock is set back, it must not return.
@@ -161,7 +161,7 @@ class LeverWriter:
                 self._lock.release()
 
     async def _write(
-        self, made: tuple[Lever, ...], ended: tuple[Lever, ...], use: Use | None
+        self, made: tuple[Lever, ...], ended: tuple[Lever, ...], use: schema.Use | None
     ) -> None:
         try:
             await self._store.change(made, ended, use)

@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 # One name, so that one traceback is logged for all places.
 WHERE = "keeping levers and history"
 
-_NOT_READ = "not read yet"
 _OPEN_LOOK_S = 0.02
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
@@ -45,7 +44,8 @@ class StoreLoader:
         self._throttle = throttle
         self._store = store
         self._on_internal_error = on_internal_error
-        self.problem = _NOT_READ
+        self.problem = "not read yet"
+        self._was_tried = False
         self._tries = 0
         self._then: Callable[[Stored], None] = lambda stored: None
 
@@ -57,11 +57,12 @@ class StoreLoader:
             # Nothing can ever be read, so updates must not wait for it.
             self._throttle.levers = Levers()
             self.problem = "this version of Synapse has no timers that the module knows"
+            self._was_tried = True
 
     async def opened(self, limit_s: float) -> str:
         """Why nothing can be stored (empty: it can), as soon as known or after this time."""
         until_s = self._host.now_s() + limit_s
-        while self.problem == _NOT_READ and self._host.now_s() < until_s:
+        while not self._was_tried and self._host.now_s() < until_s:
             await self._host.sleep(_OPEN_LOOK_S)
         return self.problem
 
@@ -78,6 +79,8 @@ class StoreLoader:
                 self._throttle.levers = Levers()
                 self._on_internal_error(WHERE, own)
             return
+        finally:
+            self._was_tried = True
         try:
             self._take(stored)
         except Exception as error:
@@ -90,19 +93,18 @@ class StoreLoader:
         if ours:
             self._on_internal_error(WHERE, error)
         if is_refusal(error) or is_unusable(error) or (ours and self._tries >= len(_RETRY_S)):
-            # A missing right or column, a view instead of a table, or a lasting error of the
-            # module: waiting does not help, and updates must not wait forever.
+            # A right or column is missing, a view replaces a table, or an error of the module
+            # lasts. Waiting does not help, and updates must not wait forever.
             self._throttle.levers = Levers()
             logger.error(
-                "its tables can be neither made nor read, so that nothing"
-                " can be paused or released, and there is no history: %s",
+                "the tables bgthrottle_* can be neither made nor read: nothing can be paused or"
+                " released, and there is no history: %s",
                 self.problem,
             )
             return
         if not self._tries:
             logger.warning(
-                "what was paused cannot be read yet, which holds all"
-                " updates; trying again until it can: %s",
+                "pauses cannot be read yet, so all updates are held; the module tries again: %s",
                 self.problem,
             )
         retry_s = _RETRY_S[min(self._tries, len(_RETRY_S) - 1)]

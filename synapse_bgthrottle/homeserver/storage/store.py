@@ -5,6 +5,7 @@ These are four tables in the main database. The functions below `Store` run in a
 
 import json
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import attrs
 from twisted.internet.defer import CancelledError
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
-from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever, Use
+from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_missing_table
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
@@ -35,8 +37,10 @@ _LEVER = "lever_id, kind, update_glob, database_name, settings, reason, author, 
 _USE = "at_ms, author, action, update_glob, database_name, reason, settings, ends_ms"
 _ENTRY = (
     "database_name, update_name, started_ms, ended_ms, outcome, items, batches, batch_ms,"
-    " waited_ms, failures, last_failure, first_progress"
+    " waited_ms, failures, last_failure, first_progress, progress_per_item"
 )
+# Nobody is told of the first progress, which may have 64 KiB.
+_TOLD = _ENTRY.replace("first_progress", "NULL")
 _HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
 _ENDED = "FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
 # The same rule as `Levers.kept`.
@@ -107,11 +111,14 @@ class Store:
         self._written = {lever.lever_id: lever for lever in levers}
         return tuple(levers)
 
-    async def change(self, made: Iterable[Lever], ended: Iterable[Lever], use: Use | None) -> None:
+    async def change(
+        self, made: Iterable[Lever], ended: Iterable[Lever], use: schema.Use | None
+    ) -> None:
         """Write and delete levers, and record who did it."""
         now_ms = to_ms(self._host.wall_s())
         made, ended = tuple(made), tuple(ended)
-        await self._run(_change, now_ms, made, ended, use)
+        use_id = secrets.token_hex(8)  # here, because an interaction may run twice
+        await self._run(_change, now_ms, made, ended, use, use_id)
         for lever in ended:
             self._written.pop(lever.lever_id, None)
         self._written.update((lever.lever_id, lever) for lever in made)
@@ -125,16 +132,16 @@ class Store:
         """Write the history of these updates, and the activity in these hours."""
         await self._run(_write, tuple(entries), tuple(hours))
 
-    async def history(self) -> list[HistoryEntry]:
-        """The history of all updates, newest first."""
+    async def history(self, limit: int = MOST_ENTRIES) -> list[HistoryEntry]:
+        """The history of so many updates, newest first, without their first progress."""
         entries: list[HistoryEntry]
-        entries, unreadable = await self._run(_history)
+        entries, unreadable = await self._run(_history, limit)
         self._tell(unreadable)
         return entries
 
-    async def uses(self, limit: int) -> list[Use]:
+    async def uses(self, limit: int) -> list[schema.Use]:
         """Who did what, newest first. With very large settings the oldest are left out."""
-        uses: list[Use]
+        uses: list[schema.Use]
         uses, unreadable = await self._run(_uses, limit)
         self._tell(unreadable)
         return uses
@@ -165,11 +172,13 @@ class Store:
         except CancelledError:
             raise
         except Exception as error:
-            self.problem = f"the tables were dropped, and cannot be made: {complaint_of(error)}"
+            self.problem = (
+                f"the tables were dropped, and cannot be made again: {complaint_of(error)}"
+            )
             raise
         self.problem = (
-            f"tables were dropped while the server ran ({complaint}), and are made again with the"
-            " pauses, overrides and releases in force; what else they had is lost"
+            f"tables were dropped while the server ran ({complaint}). They are made again, with the"
+            " pauses, overrides and releases in force; the rest is lost"
         )
         logger.error("%s", self.problem)
 
@@ -191,7 +200,7 @@ def _open(txn: Any, now_ms: int) -> Stored:
 
 def _make_again(txn: Any, now_ms: int, levers: Sequence[Lever]) -> None:
     make_tables(txn)
-    _change(txn, now_ms, levers, (), None)
+    _change(txn, now_ms, levers, ())
 
 
 def _check(txn: Any) -> None:
@@ -209,7 +218,12 @@ def _entries(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
 
 
 def _change(
-    txn: Any, now_ms: int, made: Sequence[Lever], ended: Sequence[Lever], use: Use | None
+    txn: Any,
+    now_ms: int,
+    made: Sequence[Lever],
+    ended: Sequence[Lever],
+    use: schema.Use | None = None,
+    use_id: str = "",
 ) -> None:
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     for lever in (*ended, *made):
@@ -232,10 +246,11 @@ def _change(
         )
     if use is None:
         return
+    txn.execute("DELETE FROM bgthrottle_uses WHERE use_id = ?", (use_id,))
     values = (use.update, use.database, use.reason, json.dumps(dict(use.settings)), use.ends_ms)
     txn.execute(
         f"INSERT INTO bgthrottle_uses (use_id, {_USE}) VALUES ({_places(9)})",
-        (use.use_id, use.at_ms, use.author, use.action, *values),
+        (use_id, use.at_ms, use.author, use.action, *values),
     )
     txn.execute(
         "DELETE FROM bgthrottle_uses WHERE use_id NOT IN"
@@ -266,7 +281,7 @@ def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour])
         )
         waited_ms = {cause: to_ms(waited_s) for cause, waited_s in entry.waited_s.items()}
         txn.execute(
-            f"INSERT INTO bgthrottle_history ({_ENTRY}) VALUES ({_places(12)})",
+            f"INSERT INTO bgthrottle_history ({_ENTRY}) VALUES ({_places(13)})",
             (
                 *key,
                 None if entry.ended_s is None else to_ms(entry.ended_s),
@@ -278,6 +293,7 @@ def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour])
                 entry.failures,
                 entry.last_failure.replace("\0", ""),  # PostgreSQL does not accept NUL
                 entry.first_progress,
+                entry.progress_per_item,
             ),
         )
     txn.execute(
@@ -287,22 +303,20 @@ def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour])
     )
 
 
-def _history(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
+def _history(txn: Any, limit: int) -> tuple[list[HistoryEntry], list[str]]:
     txn.execute(
-        f"SELECT {_ENTRY} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
-        (MOST_ENTRIES,),
+        f"SELECT {_TOLD} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
+        (limit,),
     )
     return _entries(txn)
 
 
-def _uses(txn: Any, limit: int) -> tuple[list[Use], list[str]]:
-    txn.execute(
-        f"SELECT use_id, {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,)
-    )
+def _uses(txn: Any, limit: int) -> tuple[list[schema.Use], list[str]]:
+    txn.execute(f"SELECT {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,))
     rows = txn.fetchall()
-    sizes = accumulate(len(str(row[7])) for row in rows)
+    sizes = accumulate(len(str(row[6])) for row in rows)
     few = [row for row, size in zip(rows, sizes, strict=True) if size <= _MOST_SETTINGS]
-    return readable(use_of, "use {3} of {4} by {2}", few)
+    return readable(use_of, "use {2} of {3} by {1}", few)
 
 
 def _places(count: int) -> str:

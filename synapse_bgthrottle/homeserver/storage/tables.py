@@ -1,15 +1,17 @@
 """The module's tables in the server's main database, and their rows as records."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import HOURS, SeenHour
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import parse_settings
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME
-from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Use
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind
 from synapse_bgthrottle.core.levers.request import escaped, is_glob
 from synapse_bgthrottle.core.scheduling.failures import LONGEST_COMPLAINT, complaint_of
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, Outcome
@@ -37,6 +39,7 @@ _TABLES = {
     " started_ms BIGINT NOT NULL, ended_ms BIGINT, outcome TEXT NOT NULL, items BIGINT NOT NULL,"
     " batches BIGINT NOT NULL, batch_ms BIGINT NOT NULL, waited_ms TEXT NOT NULL,"
     " failures BIGINT NOT NULL, last_failure TEXT NOT NULL, first_progress TEXT,"
+    " progress_per_item DOUBLE PRECISION,"
     " PRIMARY KEY (database_name, update_name, started_ms)",
     "bgthrottle_load": "hour_of_week BIGINT NOT NULL PRIMARY KEY, week BIGINT NOT NULL,"
     " watched_ms BIGINT NOT NULL, present_ms BIGINT NOT NULL, requests BIGINT NOT NULL",
@@ -110,14 +113,13 @@ def lever_of(row: Sequence[Any]) -> Lever:
     )
 
 
-def use_of(row: Sequence[Any]) -> Use:
+def use_of(row: Sequence[Any]) -> schema.Use:
     """A use; raises as `lever_of` does."""
-    use_id, at_ms, author, action, update, database, reason, settings_json, ends_ms = row
+    at_ms, author, action, update, database, reason, settings_json, ends_ms = row
     at_s, _ = _seconds(at_ms), _seconds(ends_ms)
     if at_s is None:
         raise ValueError("its time is missing")
-    return Use(
-        use_id=_text(use_id),
+    return schema.Use(
         at_ms=at_ms,
         author=_text(author),
         action=_text(action),
@@ -148,6 +150,7 @@ def entry_of(row: Sequence[Any]) -> HistoryEntry:
         failures=_whole(row[9]),
         last_failure=_text(row[10])[:LONGEST_COMPLAINT],
         first_progress=None if row[11] is None else _json(row[11]),
+        progress_per_item=None if row[12] is None else _factor(row[12]),
     )
 
 
@@ -201,6 +204,12 @@ def _whole(value: object) -> int:
     if not isinstance(value, int) or abs(value) > MOST:
         raise ValueError("a number is none that was written")
     return value
+
+
+def _factor(value: object) -> float:
+    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ValueError("a factor is none that was written")
+    return float(value)
 
 
 def _seconds(value_ms: object) -> float | None:

@@ -24,7 +24,7 @@ def test_levers(make_api: Callable[..., Api]) -> None:
     name = call.api.database()["pending"][0]["name"]
 
     nobody = call(2, "pause")
-    assert "Nobody can be asked here: add --yes" in nobody.stderr
+    assert "There is no terminal to ask: add --yes" in nobody.stderr
     paused = call(0, "pause", "--for", "2h", "--reason", "load test", "--yes").stdout
     assert paused.startswith("made: pause *, until 20")
     assert re.search(rf"\((2h|1h59m\S*) left\), by {_ADMIN}: load test", paused)
@@ -148,7 +148,7 @@ def test_without_the_module_to_the_end(make_api: Callable[..., Api]) -> None:
     # Where the machine is so busy that several looks fall between two updates, it is not the end.
     assert "nothing runs any more\n" == call(0, "wait", "--interval", "300ms").stdout
     wait_until(lambda: call.api.pending() == 0)
-    assert "for all that is told" in call(0, "check").stdout
+    assert "as far as can be seen" in call(0, "check").stdout
     assert "is in the queue" in call(0, "run", "populate_stats_process_rooms").stdout
     call(0, "watch", "--until-done", "--interval", "300ms")
     wait_until(lambda: call.api.pending() == 0)

@@ -1,8 +1,8 @@
 """A real server on PostgreSQL, with and without workers: outages, locks, workers."""
 
 import re
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +14,7 @@ from testbed.servers.postgres import PostgresServer
 from testbed.servers.redis import RedisServer, is_installed
 from testbed.servers.server import SynapseServer, SynapseWorker
 from testbed.servers.versions import is_at_least
-from testbed.waiting import wait_until
+from testbed.waiting import stays_true, wait_until
 
 PENDING = "SELECT COUNT(*) FROM background_updates"
 # Of a new database: those since the snapshot that its version begins with; 10 in 1.74, 39 in 1.120.
@@ -74,7 +74,7 @@ def test_an_outage(postgres: PostgresServer, name: str, tmp_path: Path, how: str
         getattr(postgres, how)()
         try:
             wait_until(lambda: "the database does not answer" in server.log())
-            time.sleep(3)
+            assert stays_true(lambda: "aborting" not in server.log(), 3)
             done = len(batch_log.batches(server.log()))
         finally:
             postgres.start()
@@ -110,7 +110,7 @@ def test_the_queue_is_locked(postgres: PostgresServer, name: str, tmp_path: Path
         with postgres.session(name) as cursor:
             cursor.execute("BEGIN")
             cursor.execute("LOCK TABLE background_updates IN ACCESS EXCLUSIVE MODE")
-            time.sleep(6)
+            assert stays_true(lambda: "Error doing update" not in server.log(), 6)
             cursor.execute("ROLLBACK")
         wait_until(lambda: pending(postgres, name) == 0)
     assert "Error doing update" not in server.log()
@@ -131,6 +131,11 @@ def test_an_index_build_is_told(postgres: PostgresServer, name: str, tmp_path: P
     assert "Error doing update" not in server.log()
 
 
+def _is_older_than_2_s(cursor: Any) -> bool:
+    cursor.execute("SELECT clock_timestamp() - transaction_timestamp() > INTERVAL '2s'")
+    return bool(cursor.fetchone()[0])
+
+
 def test_a_long_transaction_holds_an_index_build(
     postgres: PostgresServer, name: str, tmp_path: Path
 ) -> None:
@@ -140,7 +145,7 @@ def test_a_long_transaction_holds_an_index_build(
     with postgres.session(name) as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SELECT COUNT(*) FROM background_updates")
-        time.sleep(2)
+        wait_until(lambda: _is_older_than_2_s(cursor))
         with server:
             wait_until(lambda: "longest_transaction" in server.log().partition("Holding")[2])
             assert pending(postgres, name) > 0

@@ -211,7 +211,7 @@ def test_in_a_server(
     errors = _errors(postgres)
     server = SynapseServer(tmp_path / "server", config, extra)
     with pooler if is_pooled else nullcontext(), server:
-        wait_until(lambda: "refuses what tells" in server.log())
+        wait_until(lambda: "refuses to show" in server.log())
         admin = MatrixClient.register(server.url, "admin", admin=True)
 
         def told() -> Any:
@@ -225,8 +225,8 @@ def test_in_a_server(
         assert {""} == {
             signals[read]["problem"] for read in ("replica_lag", "retained_wal", "database_query")
         }
-    lines = [line for line in server.log().splitlines() if "refuses what tells" in line]
+    lines = [line for line in server.log().splitlines() if "refuses to show" in line]
     (line,) = lines
-    assert "refuses what tells wal_rate: not on this cloud" in line
+    assert "refuses to show wal_rate: not on this cloud" in line
     # At the first look all together, then each part by itself.
     assert errors + 2 == _errors(postgres)

@@ -1,8 +1,9 @@
 """Connections to PostgreSQL that break in the middle of a batch."""
 
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from testbed.faults.restarts import API
 from testbed.observe import batch_log
 from testbed.observe.forbidden_log_lines import complaints
 from testbed.servers.tcp_proxy import TcpProxy
-from testbed.waiting import wait_until
+from testbed.waiting import stays_true, wait_until
 
 # So long that what is done to a batch that has just begun happens in it, on a busy machine too.
 _BATCH_S = 2.0
@@ -54,6 +55,10 @@ def _works(world: OddWorld, since_s: float) -> bool:
     return bool(count)
 
 
+def _no_batch(world: OddWorld, begin: int) -> bool:
+    return [] == batch_log.batches(world.server.log(begin), "odd")
+
+
 def goes_on(world: OddWorld, begin: int) -> int:
     """Another batch, and no row is missing or there twice; how many iterations failed since."""
     wait_until(lambda: batch_log.batches(world.server.log(begin), "odd"))
@@ -74,8 +79,7 @@ def test_one_fault_after_another(odd_source: OddSource, proxy: TcpProxy, tmp_pat
 
         begin = wait_for_a_batch(world)
         with proxy.silent():
-            time.sleep(_BATCH_S + 1)
-            assert [] == batch_log.batches(world.server.log(begin), "odd")
+            assert stays_true(partial(_no_batch, world, begin), _BATCH_S + 1)
         assert 0 == goes_on(world, begin)  # what was on its way has come
 
         begin = wait_for_a_batch(world)
@@ -98,9 +102,34 @@ def test_disabled_amid_a_question(odd_source: OddSource, proxy: TcpProxy, tmp_pa
         with proxy.silent():
             proxy.reset()
             wait_until(lambda: "Holding odd in master" in world.server.log(begin))
-            time.sleep(5)  # the pool has given all broken connections away; new ones hang
+            # The pool has given all broken connections away, and new ones hang.
+            wait_until(lambda: proxy.connections >= 2)
             world.admin.set_updates_enabled(False)
-            time.sleep(2)
+            assert stays_true(lambda: [] == complaints(world.server.log()), 2)
         world.admin.set_updates_enabled(True)
         assert goes_on(world, begin) in (1, 2)
         assert [] == complaints(world.server.log())
+
+
+def test_answers_right_after_the_connections_were_lost(
+    odd_source: OddSource, tmp_path: Path
+) -> None:
+    """Status, levers and histories are answered at once where the database was only restarted.
+
+    Each connection of Synapse's pool is dead then, which it finds out one by one.
+    """
+    world = odd_source.world(tmp_path, "answers", _BRISKLY, (_ODD,))
+    with world.server:
+        admin = world.admin
+        admin.call("POST", f"{API}/pause", {"for": "1h"})
+        for request in (
+            ("GET", f"{API}/status"),
+            ("GET", f"{API}/uses"),
+            ("POST", f"{API}/pause", {"for": "2h"}),
+        ):
+            with ThreadPoolExecutor(8) as threads:  # so that there are several connections
+                list(threads.map(lambda _: admin.call("GET", f"{API}/uses"), range(32)))
+            for name in world.names.values():
+                faults.end_sessions(odd_source.postgres, name)
+            admin.call(*request)
+        assert 2 == len(admin.call("GET", f"{API}/uses")["uses"])

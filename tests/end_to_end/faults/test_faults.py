@@ -18,7 +18,7 @@ from testbed.servers import disks
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.redis import RedisServer, is_installed
 from testbed.servers.server import SynapseServer, SynapseWorker
-from testbed.waiting import HANG_S, wait_until
+from testbed.waiting import HANG_S, stays_true, wait_until
 from tests.end_to_end.databases.templates import Template
 
 _EVENTS = 15_000
@@ -58,7 +58,7 @@ def a_small_disk(size_mib: int) -> Iterator[Path]:
 def goes_on_after(world: World, fault: AbstractContextManager[None], outage_s: float) -> None:
     """The fault, and then another batch."""
     with fault:
-        time.sleep(outage_s)
+        assert stays_true(lambda: not faults.has_aborted(world.server), outage_s)
     begin = len(world.server.log().encode())
     wait_until(lambda: batch_log.batches(world.server.log(begin)))
     assert not faults.has_aborted(world.server)
@@ -124,7 +124,7 @@ def test_a_batch_that_waits_for_a_lock(
             begin = len(world.server.log().encode())
             locked_s = time.time()
             wait_until(lambda: batch_that_waits(world) is not None)
-            time.sleep(8)
+            assert stays_true(lambda: _failures(world) == 0, 8)
             since_ms = batch_that_waits(world)
             assert since_ms is not None
             assert locked_s - 1 < since_ms / 1000 < time.time() - 7
@@ -145,7 +145,7 @@ def test_a_batch_that_hangs_with_its_database(source: PostgresSource, tmp_path: 
         wait_until(lambda: batch_log.batches(world.server.log()))
         with faults.frozen_in_a_batch(source.postgres, world.server):
             begin = len(world.server.log().encode())
-            time.sleep(6)
+            assert stays_true(lambda: _failures(world) == 0, 6)
         # The batch that hung, and the next.
         wait_until(lambda: len(batch_log.batches(world.server.log(begin))) > 1)
         assert max(batch.took_s for batch in batch_log.batches(world.server.log())) > 5.5
@@ -177,9 +177,9 @@ def test_a_full_disk_of_postgres(source: PostgresSource, tmp_path: Path) -> None
             wait_until(lambda: len(batch_log.batches(world.server.log())) > 2)
             with disks.full(disk):
                 wait_until(lambda: "No space left on device" in _held(world))
-                time.sleep(4)
+                assert stays_true(lambda: _failures(world) <= 2, 4)
             goes_on_after(world, nullcontext(), 0)
-            assert world.server.log().count("Error doing update") <= 2
+            assert _failures(world) <= 2
             ends_well(world)
 
 
@@ -191,9 +191,13 @@ def test_a_full_disk_of_sqlite(sqlite: SqliteSource, tmp_path: Path) -> None:
             wait_until(lambda: len(batch_log.batches(world.server.log())) > 2)
             with disks.full(disk):
                 wait_until(lambda: "database or disk is full" in _held(world))
-                time.sleep(4)
+                assert stays_true(lambda: _failures(world) <= 2, 4)
             goes_on_after(world, nullcontext(), 0)
             ends_well(world)
+
+
+def _failures(world: World) -> int:
+    return world.server.log().count("Error doing update")
 
 
 def _held(world: World) -> str:

@@ -39,7 +39,7 @@ def test_disabled_during_a_wait(make_server: MakeServer) -> None:
     with server.synapse:
         wait_until(lambda: batches_so_far(server) > 0)
         server.admin.set_updates_enabled(False)
-        wait_until(lambda: "background updates are disabled" in server.synapse.log())
+        wait_until(lambda: "background updates are switched off" in server.synapse.log())
         count = batches_so_far(server)
         assert stays_true(lambda: batches_so_far(server) == count, 3)
         server.admin.set_updates_enabled(True)
@@ -74,7 +74,7 @@ def test_terminated_while_disabled(make_server: MakeServer) -> None:
     server.synapse.start()
     wait_until(lambda: batches_so_far(server) > 0)
     server.admin.set_updates_enabled(False)
-    wait_until(lambda: "background updates are disabled" in server.synapse.log())
+    wait_until(lambda: "background updates are switched off" in server.synapse.log())
     ends_by_sigterm(server)
 
 
@@ -123,8 +123,8 @@ def test_a_failing_update(make_server: MakeServer) -> None:
     starts = [line.at_s for line in batch_log.lines(log) if "Starting update batch" in line.text]
     assert 5 <= starts[1] - starts[0]
     assert 15 <= starts[2] - starts[1]
-    assert "the last iteration failed: next try after 5s" in log
-    assert "2 in a row failed: next try after 15s" in log
+    assert "failed once: next try after 5s" in log
+    assert "failed 2 times in a row: next try after 15s" in log
 
 
 def mend_progress(path: Path) -> None:

@@ -1,7 +1,6 @@
 """The page is accessible: on phones, by keyboard, with a screen reader, light and dark."""
 
 import itertools
-import time
 from collections.abc import Callable
 
 import pytest
@@ -64,7 +63,8 @@ def test_keyboard_only(make_world: Callable[..., World]) -> None:
     browser.type(escape)
     browser.wait(lambda: not world.is_asking())
     assert focused().startswith("Pause event_search")
-    time.sleep(2.5)  # it is drawn anew, and the focus stays
+    before = len(browser.requests())  # it is drawn anew, and the focus stays
+    browser.wait(lambda: len(browser.requests()) > before + 1)
     assert focused().startswith("Pause event_search")
     browser.type(enter)
     go_to("field-reason")

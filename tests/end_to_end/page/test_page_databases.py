@@ -111,7 +111,7 @@ def test_synapses_own_switch(make_world: Callable[..., World]) -> None:
     world.sees("disabled", ".title .pill")
     world.sees("^Problems\\s+Disabled", ".problems")
     news = "return document.querySelector('#news').textContent"
-    assert "Problem: background updates are disabled" in browser.run(news)
+    assert "Problem: background updates are switched off" in browser.run(news)
     browser.click("Turn on background updates", ".problems")
     assert "Yes, turn on" == browser.run("return document.activeElement.textContent")
     assert not is_on()

@@ -1,11 +1,11 @@
 """Who may see the page of a real server, and where the token goes."""
 
 import itertools
-import time
 from collections.abc import Callable
 from typing import Any
 
 from testbed.servers.matrix import MatrixClient
+from testbed.waiting import stays_true
 from tests.end_to_end.page.page_world import ROOT, World, needs_browser
 
 pytestmark = needs_browser
@@ -27,8 +27,7 @@ def test_who_may_not(make_world: Callable[..., World]) -> None:
         assert "" == browser.text("#board")
         assert "token" == browser.run("return document.activeElement.id")
     before = len(browser.requests())
-    time.sleep(3)
-    assert before == len(browser.requests())
+    assert stays_true(lambda: before == len(browser.requests()), 3)
     world.sign_in()
     world.sees("pending", ".headline")
     assert "" == browser.text("#refusal")
@@ -36,8 +35,7 @@ def test_who_may_not(make_world: Callable[..., World]) -> None:
     assert "" == browser.text("#board")
     assert "" == browser.run("return document.querySelector('#databases').innerHTML")
     before = len(browser.requests())
-    time.sleep(3)
-    assert before == len(browser.requests())
+    assert stays_true(lambda: before == len(browser.requests()), 3)
     world.check_clean("status of 401", "status of 403")
 
 

@@ -83,7 +83,7 @@ def test_search_never_gets_less_than_a_hundred(make_server: MakeServer) -> None:
     assert rows == sqlite_data.count_rows(
         server.synapse.database_path, "SELECT COUNT(*) FROM event_search"
     )
-    assert "max_batch_size 10 is not kept for these updates" in log
+    assert "max_batch_size 10 is too small for these updates" in log
 
 
 def test_database_rule_and_unknown_names(make_server: MakeServer) -> None:
@@ -106,7 +106,7 @@ def test_database_rule_and_unknown_names(make_server: MakeServer) -> None:
     assert {"resting 10ms: sleep 10ms"} == rests(log, REINDEX)
     assert "knows no update called event_serch; did you mean event_search?" in log
     assert "knows no update called no_such_*" in log
-    assert "no database state in this server, but master" in log
+    assert "this server has no database state, but master" in log
 
 
 def test_without_config(make_server: MakeServer) -> None:

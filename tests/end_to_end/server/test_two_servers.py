@@ -118,7 +118,7 @@ def test_with_the_module(tmp_path: Path) -> None:
         _go(admins[_DONE], sleep=0)
         wait_until(lambda: both.pending(_DONE) == 0)
         wait_until(
-            lambda: _ours(both.look()["calls"]) <= _IDLE and not both.look()["calls"].get(_SLEEP)
+            lambda: _ours(both.look()["calls"]) == _IDLE and not both.look()["calls"].get(_SLEEP)
         )
         assert both.look()["calls"]  # there are others, of Synapse
 

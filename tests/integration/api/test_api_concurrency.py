@@ -15,6 +15,11 @@ def world() -> World:
     return World()
 
 
+def different(number: int) -> bytes:
+    """A question that nobody else asks."""
+    return request("GET", f"uses?limit={number + 1}")
+
+
 def test_cancellation(world: World) -> None:
     """What was cancelled is none of our errors, and whoever still waits is answered."""
     _, first = world.connect(request("GET", "status"))
@@ -26,12 +31,15 @@ def test_cancellation(world: World) -> None:
 
 def test_same_questions_share_an_answer(world: World) -> None:
     """Who asks while the answer is on its way gets that; who asks later gets a new one."""
-    clients = [world.connect(request("GET", "status"))[1] for _ in range(5)]
-    assert 1 == len(world.service.waits)
-    world.service.waits[0].callback(None)
-    assert [200] * 5 == [answered(client.value()).status for client in clients]
-    world.connect(request("GET", "status"))
-    assert 2 == len(world.service.waits)
+    for path in ("status", "uses", "history?limit=5"):
+        world.service.waits.clear()
+        clients = [world.connect(request("GET", path))[1] for _ in range(20)]
+        assert 1 == len(world.service.waits)
+        world.service.waits[0].callback(None)
+        assert [200] * 20 == [answered(client.value()).status for client in clients]
+        world.connect(request("GET", path))
+        world.connect(request("GET", "history?limit=6"))
+        assert 3 == len(world.service.waits)
 
 
 def test_failure_is_shared(world: World) -> None:
@@ -53,7 +61,7 @@ def test_after_a_lever_nobody_is_told_what_was_before(world: World) -> None:
 
 def test_crowd(world: World) -> None:
     """Twenty work, a hundred wait, and whoever is more is sent away; then all go on in order."""
-    clients = [world.connect(request("GET", "uses"))[1] for _ in range(200)]
+    clients = [world.connect(different(number))[1] for number in range(200)]
     most = MOST_AT_WORK + MOST_WAITING
     assert MOST_AT_WORK == len(world.service.waits)
     refused = [answered(client.value()) for client in clients[most:]]
@@ -76,7 +84,7 @@ def test_crowd(world: World) -> None:
 
 def test_crowd_that_is_quickly_done(world: World) -> None:
     """A hundred who wait and need no time at all do not overflow the stack."""
-    blocking = [world.connect(request("GET", "uses"))[1] for _ in range(MOST_AT_WORK)]
+    blocking = [world.connect(different(number))[1] for number in range(MOST_AT_WORK)]
     quick = [world.connect(request("GET", "history"))[1] for _ in range(MOST_WAITING)]
     world.service.waits[0].callback(None)
     assert {200} == {answered(client.value()).status for client in quick}
@@ -85,8 +93,8 @@ def test_crowd_that_is_quickly_done(world: World) -> None:
 
 def test_who_hangs_up_while_waiting_pulls_no_lever(world: World) -> None:
     """A lever is not pulled behind the back of who asked; the place is free for others."""
-    for _ in range(MOST_AT_WORK):
-        world.connect(request("GET", "uses"))
+    for number in range(MOST_AT_WORK):
+        world.connect(different(number))
     channel, transport = world.connect(request("POST", "pause"))
     _, other = world.connect(request("GET", "history"))
     ended = ProcessedRequest.ended
@@ -113,8 +121,8 @@ def test_who_hangs_up_midway(world: World) -> None:
 
 def test_cancelled_while_waiting(world: World) -> None:
     """Who is cancelled in the crowd leaves it."""
-    for _ in range(MOST_AT_WORK):
-        world.connect(request("GET", "uses"))
+    for number in range(MOST_AT_WORK):
+        world.connect(different(number))
     crowd: Any = world.resource._queue
     _, transport = world.connect(request("GET", "history"))
     crowd._waiting[0].errback(CancelledError())

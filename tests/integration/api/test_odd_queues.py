@@ -1,11 +1,16 @@
 """Queues that Synapse never makes: rows with unusual types, and very many rows."""
 
+import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from synapse_bgthrottle.core.levers.request import NothingMatchesError, TooManyLeversError
+from synapse_bgthrottle.core.tracking.queue import QueueRow
+from synapse_bgthrottle.homeserver.internals.database import Database
 from testbed.virtual.server import VirtualServer
 from tests.integration.storage.kept import pull, queued, service_of, stated
 
@@ -97,6 +102,56 @@ def test_very_many_rows(virtual_server: MakeServer, caplog: pytest.LogCaptureFix
     assert ["work", *names[:499]] == [each["name"] for each in database["pending"]]
     assert 2000 > max(len(problem["message"]) for problem in told["problems"])
     assert 2000 > max(map(len, caplog.messages))
+
+
+def test_progress_that_is_too_long_is_not_fetched(virtual_server: MakeServer) -> None:
+    """A look, which comes every few seconds, fetches some KiB of a progress of 10 MB."""
+    server = virtual_server()
+    queued(server, "work")
+    _insert(server, ("odd", f'{{"a": "{"x" * 10_000_000}"}}', None, 9))
+    longest: list[int] = []
+
+    def measure(_: object, row: Any) -> Any:
+        longest.append(max(len(str(value)) for value in row))
+        return row
+
+    server.pools["master"].connection.row_factory = measure
+    server.load({})
+    server.advance(1)
+    assert ["work", "odd"] == [each["name"] for each in _database(server)["pending"]]
+    assert 65_537 == max(longest)
+
+
+def test_work_for_a_status_of_very_many(
+    virtual_server: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that is not listed costs a few steps: 20,000 of them are a moment of the event loop.
+
+    Steps are lines of Python that run; rows are read in a thread of the database, and not counted.
+    """
+    server = virtual_server()
+    queued(server, "work")
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(5)
+    steps = {}
+    for count in (1000, 21_000):
+        rows = tuple(QueueRow(f"invented_{n:05}", '{"at": 1}', None, 9) for n in range(count))
+        monkeypatch.setattr(Database, "queue", AsyncMock(return_value=(QueueRow("work"), *rows)))
+        service, lines = service_of(server), Counter[str]()
+
+        def trace(frame: Any, event: str, _: Any, lines: Counter[str] = lines) -> Any:
+            lines[event] += 1
+            return trace
+
+        sys.settrace(trace)
+        try:
+            stated(server, service.status())
+        finally:
+            sys.settrace(None)
+        steps[count] = lines["line"]
+    assert (steps[21_000] - steps[1000]) / 20_000 < 6
+    assert steps[21_000] < 250_000  # of which each takes a tenth of a microsecond or two
 
 
 def test_release_of_very_many(virtual_server: MakeServer) -> None:

@@ -122,7 +122,7 @@ def test_what_the_configuration_hardly_means(virtual_server: MakeServer) -> None
     assert {
         f"{at}.sleep: 1 is 1 ms; write 1s if you mean seconds, otherwise 1ms",
         f"{at}.update: this server knows no update called wrok; did you mean work?",
-        f"{at}.database: no database mastre in this server, but master; did you mean master?",
+        f"{at}.database: this server has no database mastre, but master; did you mean master?",
     } == {each["message"] for each in told}
     assert "`bgthrottle check-config` shows the line" in told[0]["advice"]
 

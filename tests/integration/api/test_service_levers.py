@@ -124,7 +124,7 @@ def test_what_holds_still_in_an_outage_is_noted(virtual_server: MakeServer) -> N
         server.advance(5)
         told = pull(server, "override", update="work", settings={"sleep": "2s"})
     assert (
-        f"work in state is held still: the database does not answer: {complaint}" in told["notes"]
+        f"work in state is still held: the database does not answer: {complaint}" in told["notes"]
     )
 
 

@@ -26,10 +26,14 @@ from tests.integration.faults.lacking import EVERYTHING, HIDDEN, UPDATER, lackin
 
 MakeServer = Callable[..., VirtualServer]
 
-# What the list tells of the adaptive pace, on SQLite: the share of the time that is work, without
-# clients (False) and with them.
+# The share of the time that is work with the adaptive pace. Among clients it is 0.3 until
+# experiments say otherwise, less what passes between two batches. Nobody times the requests here.
+AMONG_CLIENTS = (0.15, 0.31)
+
+# What the list tells of it, on SQLite, without clients (False) and with them. Where requests in
+# flight cannot be seen, somebody may always be there.
 UNLIKE = {
-    ("synapse.http.request_metrics._in_flight_requests", False): (0.1, 0.35),
+    ("synapse.http.request_metrics._in_flight_requests", False): AMONG_CLIENTS,
     ("ModuleApi.delayed_background_call", True): (0.08, 0.1),
 }
 
@@ -126,7 +130,7 @@ def test_the_pace_without_one(
     """Each pace is as configured, with clients and without; none is the server's own."""
     for config, with_clients, wanted in (
         ({}, False, UNLIKE.get((name, False), (0.9, 1.1))),
-        ({}, True, UNLIKE.get((name, True), (0.1, 0.35))),
+        ({}, True, UNLIKE.get((name, True), AMONG_CLIENTS)),
         ({"duty_cycle": "50%"}, True, (0.45, 0.55)),
     ):
         server = virtual_server()

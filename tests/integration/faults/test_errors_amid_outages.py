@@ -108,7 +108,7 @@ def test_nothing_can_be_read_at_the_start(
         server.load({"duty_cycle": "10%"})
         server.advance(3)
     assert 0 == _left_items(server)
-    assert 1 == caplog.text.count("an error of its own keeping levers and history")
+    assert 1 == caplog.text.count("internal error keeping levers and history")
     assert [] == server.failures
 
 

@@ -62,7 +62,7 @@ ADAPTIVE_PLACES = [
     "homeserver.internals.server.Homeserver.requests_answered",
     "core.adaptive.client_activity.ClientActivity.is_quiet",
     "core.adaptive.client_activity.ClientActivity.look",
-    "homeserver.sampling.sampler.Sampler.batch_runs",
+    "homeserver.sampling.sampler.Sampler.batch_begins",
     "homeserver.sampling.sampler.Sampler.begin",
     "homeserver.sampling.sampler.Sampler.end",
     "homeserver.internals.synapse_metrics.ServerMetrics.responses",
@@ -186,7 +186,7 @@ def test_a_question_that_is_wrong(
         server.start()
         server.advance(60)
     assert 0 == work.left_items
-    assert 1 == caplog.text.count("an error of its own asking the database")
+    assert 1 == caplog.text.count("internal error asking the database")
 
 
 def test_what_was_paused_cannot_be_read(virtual_server: MakeServer) -> None:

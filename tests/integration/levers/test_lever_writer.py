@@ -224,7 +224,7 @@ def test_release_behind_a_held_one(world: World) -> None:
     (note,) = pull(world.server, "release", update="event_b")["notes"]
     assert note.startswith("event_b in master waits behind event_a, paused by @admin:virtual.test")
     (note,) = pull(world.server, "release", update="event_a")["notes"]
-    assert note.startswith("event_a in master is held still: paused by @admin:virtual.test")
+    assert note.startswith("event_a in master is still held: paused by @admin:virtual.test")
 
 
 def test_release_of_what_this_server_does_not_know(world: World) -> None:
@@ -235,7 +235,7 @@ def test_release_of_what_this_server_does_not_know(world: World) -> None:
     )
     told = pull(world.server, "release", update="*")
     assert ["event_a", "event_b"] == [lever["update"] for lever in told["made"]]
-    assert ["left out in master, as this server does not know it: strange"] == told["notes"]
+    assert ["left out in master, because this server does not know it: strange"] == told["notes"]
     with pytest.raises(NothingMatchesError, match="does not know strange, and cannot run it"):
         pull(world.server, "release", update="strange")
 
@@ -248,7 +248,7 @@ def test_override_tells_what_still_holds(virtual_server: MakeServer) -> None:
     limits, held = told["notes"]
     assert limits.startswith("event_a in master has now: duty cycle adaptive, finish")
     assert "50 items/s" in limits
-    assert held.startswith("event_a in master is held still: windows are closed")
+    assert held.startswith("event_a in master is still held: windows are closed")
     settings = {"profile": "finish", "windows": "always", "max_items_per_second": "off"}
     (limits,) = pull(server, "override", update="*", settings=settings)["notes"]
     assert "items/s" not in limits
@@ -263,5 +263,5 @@ def test_notes_that_fail(world: World, caplog: pytest.LogCaptureFixture, place: 
             assert ([], count) == (told["notes"], len(told["in_force"]))
     assert 2 == len(levers_of(world.module))
     (record,) = [record for record in caplog.records if record.exc_info]
-    assert "an error of its own with the notes on a lever" in record.getMessage()
+    assert "internal error with the notes on a lever" in record.getMessage()
     assert "of our own" in str(record.exc_info)

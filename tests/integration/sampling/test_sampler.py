@@ -147,11 +147,12 @@ def test_transactions_of_a_batch(subject: Sampled) -> None:
     subject.sampler.begin("master", "an_update")
     subject.server.advance(0.5)
     with patch.object(guard, "current_context", lambda: caller):
-        subject.sampler.batch_runs("master", True)
+        subject.sampler.batch_begins("master")
     subject.server.advance(1)
     usage.db_txn_count = 4
     subject.server.advance(1)
-    subject.sampler.batch_runs("master", False)
+    subject.sampler.end("master")
+    subject.sampler.begin("master", "an_update")
     subject.server.advance(1)
     told = [sample.batch_transactions for sample in subject.of(DatabaseSample)]
     assert [None, 3, 4, None] == told

@@ -8,9 +8,10 @@ import pytest
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Settings
-from synapse_bgthrottle.core.levers.lever import MOST_USES, Lever, LeverKind, Use
+from synapse_bgthrottle.core.levers.lever import MOST_USES, Lever, LeverKind
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
+from synapse_bgthrottle.schema import Use
 from testbed.strategies.examples import lever
 from testbed.virtual.server import EPOCH_S, VirtualServer
 from tests.integration.storage.kept import (
@@ -43,9 +44,8 @@ def _lever(lever_id: str = "a1", **changes: Any) -> Lever:
 
 
 def _use(number: int = 0, **changes: Any) -> Use:
-    values = {"at_ms": number, "settings": {}, "use_id": f"{number:05}", **changes}
-    fixed = {"author": "@a:b", "action": "pause", "update": "*", "database": None}
-    return Use(**{**fixed, "reason": "", "ends_ms": None, **values})
+    values = {"at_ms": number, **changes}
+    return Use(**{"author": "@a:b", "action": "pause", "update": "*", **values})
 
 
 def _entry(number: int = 0, **changes: Any) -> HistoryEntry:
@@ -235,13 +235,20 @@ def test_use_that_cannot_be_read(
     store = store_of(server)
     for number in range(2):
         answer(server, store.change([], [], _use(number)))
-    sql = f"UPDATE bgthrottle_uses SET {change} WHERE use_id = '00000'"
+    sql = f"UPDATE bgthrottle_uses SET {change} WHERE at_ms = 0"
     server.pools["master"].connection.execute(sql)
     for _ in range(2):
         assert [_use(1)] == answer(server, store.uses(10))
     (line,) = caplog.messages
     assert line.startswith("this row cannot be read, and is left out: use ")
     assert line.isprintable()
+
+
+def test_use_is_written_again(server: VirtualServer) -> None:
+    """A use is written again where the answer to its write was lost, although it was done."""
+    for _ in range(2):
+        answer(server, store_of(server).change([], [], _use()))
+    assert [_use(), _use()] == answer(server, store_of(server).uses(10))
 
 
 def test_uses_with_very_large_settings(server: VirtualServer) -> None:
@@ -349,6 +356,7 @@ def test_tables_dropped_while_the_server_runs(
 def test_history_is_read_as_it_was_written(server: VirtualServer) -> None:
     """Everything of an entry outlives the process, but a NUL that PostgreSQL does not take."""
     entry = _entry(
+        outcome=Outcome.RUNNING,
         ended_s=EPOCH_S + 60,
         items=2**40,
         batches=7,
@@ -357,10 +365,29 @@ def test_history_is_read_as_it_was_written(server: VirtualServer) -> None:
         failures=2,
         last_failure="bad \0 byte: ☃",
         first_progress='{"at": 1}',
+        progress_per_item=2.5,
     )
     answer(server, store_of(server).write([entry]))
     expected = attrs.evolve(entry, last_failure="bad  byte: ☃")
-    assert [expected] == answer(server, store_of(server).history())
+    assert (expected,) == answer(server, store_of(server).open()).open_entries
+    # What is told has no first progress.
+    told = attrs.evolve(expected, first_progress=None)
+    assert [told] == answer(server, store_of(server).history())
+
+
+def test_history_of_a_few_reads_few_bytes(server: VirtualServer) -> None:
+    """Of a thousand runs with a large progress, the last two are a page, whatever they wrote."""
+    big = f'{{"at": "{"x" * 60_000}"}}'
+    answer(server, store_of(server).write(_entry(n, first_progress=big) for n in range(100)))
+    read: list[Any] = []
+
+    def count(_: object, row: Any) -> Any:
+        read.append(sum(len(str(value)) for value in row))
+        return row
+
+    server.pools["master"].connection.row_factory = count
+    assert 2 == len(answer(server, store_of(server).history(2)))
+    assert (2, True) == (len(read), sum(read) < 500)
 
 
 def test_history_of_an_update_is_one_row(server: VirtualServer) -> None:
@@ -405,6 +432,8 @@ _BROKEN = [
     "failures = x'00'",
     "last_failure = x'00'",
     "first_progress = x'7b7d'",
+    "progress_per_item = 'much'",
+    "progress_per_item = 9e999",
     "database_name = x'00'",
 ]
 
@@ -419,7 +448,10 @@ def test_entry_that_cannot_be_read(server: VirtualServer, change: str) -> None:
     stored = answer(server, store_of(server).open())
     assert (entries[1],) == stored.open_entries
     assert stored.unreadable[0].startswith("history of u0 in ")
-    assert entries[1:] == answer(server, store_of(server).history())
+    shown = answer(server, store_of(server).history())
+    # Nobody is told of the first progress.
+    assert len(shown) == (2 if "first_progress" in change else 1)
+    assert entries[1] == shown[0]
 
 
 # --- the week ---

@@ -55,6 +55,24 @@ def test_levers(expected: tuple[str, dict[str, Any]], arguments: list[str]) -> N
 
 
 @pytest.mark.parametrize(
+    ("setting", "doubt"),
+    [
+        ("sleep=1", "sleep: 1 is 1 ms; write 1s if you mean seconds, otherwise 1ms"),
+        ("duty_cycle=1", "duty_cycle: 1 is 100%; write 1% if you mean one percent, otherwise 100%"),
+        ("sleep=1s", ""),
+        ("max_batch_size=1", ""),
+        ("odd=1", ""),
+    ],
+)
+def test_a_bare_number_that_is_probably_a_mistake(setting: str, doubt: str) -> None:
+    """It is set as it stands, with a warning on stderr."""
+    server = FakeServer({"POST override": LEVERS})
+    result = run(server, "set", "e", setting)
+    assert (0, 1) == (result.exit_code, len(server.sent))
+    assert (f"warning: {doubt}\n" if doubt else "") == result.stderr
+
+
+@pytest.mark.parametrize(
     "arguments", [["pause"], ["pause", "**"], ["release", "*"], ["set", "*", "profile=finish"]]
 )
 @pytest.mark.parametrize(
@@ -128,7 +146,7 @@ def test_a_change_whose_answer_is_lost(
     server = FakeServer({key: answer, "GET status": answer})
     result = run(server, *arguments)
     assert result.exit_code in (1, 4)
-    hint = "it may have been done all the same: unless `bgthrottle status` shows it, do it again"
+    hint = "it may have been done all the same: see `bgthrottle status`, or do it again"
     assert expected == (hint in result.output)
     assert "may have been done" not in run(server, "status").output
 

@@ -83,18 +83,18 @@ _HEAD = f"server_name: example.org\nmodules:\n  - module: {MODULE}\n"
     ("expected", "text"),
     [
         (
-            [":10:7: rules stands in lines 6 and 10; YAML keeps only the last: accepted is once"],
+            [":10:7: rules stands in lines 6 and 10; YAML keeps only the last: remove one"],
             "    config:\n      profile: gentle\n      rules:\n"
             "        - {one_shot: true, windows: [{days: [sat, sun]}]}\n"
             "      max_items_per_second: 500\n      # a year later\n      rules:\n"
             "        - {update: event_search, sleep: 2s}\n",
         ),
         (
-            [":6:5: config stands in lines 4 and 6; YAML keeps only the last: accepted is once"],
+            [":6:5: config stands in lines 4 and 6; YAML keeps only the last: remove one"],
             "    config:\n      approval: required\n    config:\n      profile: gentle\n",
         ),
         (
-            [":7:11: update stands in lines 6 and 7; YAML keeps only the last: accepted is once"],
+            [":7:11: update stands in lines 6 and 7; YAML keeps only the last: remove one"],
             "    config:\n      rules:\n        - update: event_search\n"
             "          update: populate_stats_process_rooms\n          sleep: 2s\n",
         ),
@@ -157,7 +157,7 @@ def test_the_module_twice(tmp_path: Path) -> None:
     assert 1 == status
     assert [
         f"{path}:6:5: {MODULE} is listed in lines 3 and 6, and only the first has an effect:"
-        " accepted is once",
+        " remove one",
         f"{path}:8:32: modules.<item 2>.config.rules.<item 0>.windws: unknown key",
     ] == [told[0], told[1].split(";")[0]]
 
@@ -209,7 +209,7 @@ def test_doubts(tmp_path: Path) -> None:
         f"6:12: {at}rules.<item 0>.update: the Synapse that is installed here knows no update"
         " called event_serach; did you mean event_search?",
         f"6:34: {at}rules.<item 0>.sleep: 1 is 1 ms{seconds.format(1)}",
-        f"7:31: {at}rules.<item 1>.database: no database stat in this server, but master, state;"
+        f"7:31: {at}rules.<item 1>.database: this server has no database stat, but master, state;"
         " did you mean state?",
         f"8:17: {at}signals.replica_lag: 10 is 10 ms{seconds.format(10)}",
     ] == [line.removeprefix(f"warning: {path}:") for line in told[:-1]]
@@ -235,7 +235,7 @@ def test_explain_an_unknown_update(tmp_path: Path) -> None:
         FakeServer(), "explain", "event_serach", "--config", path, "--database", "stat"
     ).output
     assert "knows no update called event_serach; did you mean event_search?" in output
-    assert "no database stat in this server, but master" in output
+    assert "this server has no database stat, but master" in output
     output = run(FakeServer(), "explain", "event_search", "--config", path).output
     assert "knows no update" not in output
     assert "no database" not in output
@@ -253,7 +253,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.yaml"
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero")):
-        told = f"{path}: cannot be read: it is no regular file; save it as one first"
+        told = f"{path}: cannot be read: it is not a regular file: save it as one first"
         assert (1, [told]) == _checked(path)
         assert 1 == run(FakeServer(), "explain", "x", "--config", path).exit_code
 

@@ -76,7 +76,7 @@ def test_an_error_of_its_own() -> None:
     """A defect is told in one line."""
     result = run(FakeServer({"GET status": RuntimeError("a\x1b[2Jdefect")}), "status")
     assert 1 == result.exit_code
-    assert r"an error of its own: RuntimeError: a\x1b[2Jdefect" in result.output
+    assert r"internal error: RuntimeError: a\x1b[2Jdefect" in result.output
     assert "Traceback" not in result.output
 
 
@@ -111,10 +111,10 @@ def test_wrong_usage(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("said", "arguments"),
     [
-        ("'60d' is not within 1s and 30d", ["pause", "e", "--for", "60d"]),
-        ("'999ms' is not within 1s and 30d", ["set", "e", "sleep=0", "--for", "999ms"]),
-        ("'24' is no span with a unit", ["release", "e", "--for", "24"]),
-        ("say of which update: bgthrottle set NAME duty_cycle=5%", ["set", "duty_cycle=5%"]),
+        ("'60d' is not between 1s and 30d", ["pause", "e", "--for", "60d"]),
+        ("'999ms' is not between 1s and 30d", ["set", "e", "sleep=0", "--for", "999ms"]),
+        ("'24' is not a duration with a unit", ["release", "e", "--for", "24"]),
+        ("name the update: bgthrottle set NAME duty_cycle=5%", ["set", "duty_cycle=5%"]),
     ],
 )
 def test_wrong_usage_in_the_words_that_were_typed(said: str, arguments: list[str]) -> None:

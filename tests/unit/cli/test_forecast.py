@@ -20,7 +20,7 @@ def test_of_a_server(env: dict[str, str]) -> None:
     # 255965 in 420 s of batches.
     assert first.startswith("event_search: 255965 stream positions left; done")
     assert first.endswith("100.0% of the time in batches, at 609 stream positions/s")
-    assert second == "an_index: how much is left is not known: say --items"
+    assert second == "an_index: how much is left is not known: use --items"
     assert "past forecasts: none has come to its end yet" in result.output
 
 

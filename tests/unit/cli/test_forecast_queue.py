@@ -72,7 +72,7 @@ def test_one_update_behind_what_is_not_known(env: dict[str, str]) -> None:
     options = (*IDLE, "--rate", "1000/s", "--update", "an_index")
     lines = run(fake, "forecast", *options, env=env).output.splitlines()
     assert "an_index: 255965 stream positions left; waits behind event_search" == lines[0]
-    missing = "how much is left is not known: say --items"
+    missing = "how much is left is not known: use --items"
     assert f"event_search, in front of it: {missing}" == lines[1]
 
 
@@ -123,10 +123,10 @@ def test_much_of_which_nothing_is_known(env: dict[str, str]) -> None:
     hold = {"cause": "window", "reason": "windows are closed; next open: Mon 01:00 UTC"}
     first, second, third, *_ = run(freshly_upgraded(hold), "forecast", env=env).output.splitlines()
     assert first == (
-        "40 updates: how long it takes is not known: say --one-shot SPAN:"
+        "40 updates: how long it takes is not known: use --one-shot DURATION:"
         " index_0, index_1, index_2 and 37 more"
     )
-    assert second == "slow: how much is left is not known: say --items"
+    assert second == "slow: how much is left is not known: use --items"
     assert third == (
         "index_0 is held now, and what is behind it: windows are closed; next open: Mon 01:00 UTC"
     )

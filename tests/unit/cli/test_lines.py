@@ -22,7 +22,7 @@ def line(**more: Any) -> str:
 BACKOFF = {
     "cause": "backoff",
     "is_hold": True,
-    "reason": "the last iteration failed: next try after 60s",
+    "reason": "failed once: next try after 1m",
     "since_ms": NOW_MS - 15_000,
     "next_try_ms": NOW_MS + 45_000,
 }
@@ -43,7 +43,7 @@ BACKOFF = {
         ),
         (
             "event_search 66.0% 496900/752865; started 3h12m ago; 1h40m once it goes on;"
-            " held: the last iteration failed: next try after 60s (22:00:45 UTC)",
+            " held: failed once: next try after 1m (22:00:45 UTC)",
             {
                 "current": current(decision=BACKOFF, time_left_s={"at_this_pace": 6000}),
                 "state": "held",

@@ -70,7 +70,7 @@ def test_token_from_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null"])
 def test_token_of_no_file(path: str) -> None:
     """Devices are told by name, and not read."""
-    with pytest.raises(SettingsError, match=f"the token file {path}: it is no regular file"):
+    with pytest.raises(SettingsError, match=f"the token file {path}: it is not a regular file"):
         read_token(Path(path))
 
 
@@ -79,7 +79,7 @@ def test_load_of_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 60 == files.PIPE_S
     result = run(FakeServer(), "forecast", "--items", "100", "--rate", "5/s", "--load", "/dev/zero")
     assert 2 == result.exit_code
-    assert "/dev/zero: it is no regular file" in " ".join(result.output.replace("│", "").split())
+    assert "/dev/zero: it is not a regular file" in " ".join(result.output.replace("│", "").split())
 
 
 def test_certificates_of_no_file(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_escaped() -> None:
     [
         (0, "safe to upgrade: nothing is pending", {"GET status": status(IDLE)}),
         (5, "2 updates are pending in master", {"GET status": status(database())}),
-        (0, "for all that is told", {"GET admin/status": official()}),
+        (0, "as far as can be seen", {"GET admin/status": official()}),
         (5, "event_search runs in master", {"GET admin/status": official(master="event_search")}),
         (5, "switched off", {"GET admin/status": official(enabled=False)}),
     ],
@@ -75,7 +75,7 @@ def test_check(expected: int, said: str, answers: dict[str, Any]) -> None:
     result = run(FakeServer(answers), "check")
     assert expected == result.exit_code
     assert said in result.output
-    assert ("not told" in result.output) == ("GET admin/status" in answers)
+    assert ("not seen" in result.output) == ("GET admin/status" in answers)
 
 
 def test_check_between_two_updates() -> None:
@@ -128,9 +128,9 @@ def test_explain_online() -> None:
             {"decision": {"cause": "window", "is_hold": True, "reason": "closed until 1:00"}},
         ),
         ("it waits behind 1 in the queue, of which event_search is first", "an_index", {}),
-        ("nosuch is not pending in master now; this is by its name alone", "nosuch", {}),
+        ("nosuch is not pending in master now; the answer is by its name alone", "nosuch", {}),
         (
-            "event_serch is not pending in master now; this is by its name alone;"
+            "event_serch is not pending in master now; the answer is by its name alone;"
             " did you mean event_search?",
             "event_serch",
             {},

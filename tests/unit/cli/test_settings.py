@@ -61,11 +61,11 @@ def test_a_token_that_others_may_read(tmp_path: Path, mode: int) -> None:
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        ("is no YAML", "a: [syt_secret"),
-        ("is no YAML", "\x00"),
-        ("is no mapping of keys; accepted are lines like `url: ", "- syt_secret"),
-        ("is no mapping of keys", "url https://matrix.example.org"),
-        ("c.yaml:2: is no YAML", "url https://matrix.example.org\ntoken_file: syt_secret"),
+        ("is not YAML", "a: [syt_secret"),
+        ("is not YAML", "\x00"),
+        ("is not a mapping of keys; accepted are lines like `url: ", "- syt_secret"),
+        ("is not a mapping of keys", "url https://matrix.example.org"),
+        ("c.yaml:2: is not YAML", "url https://matrix.example.org\ntoken_file: syt_secret"),
         ("unknown key tokenfile; did you mean token_file\\?", "tokenfile: syt_secret"),
         ("unknown key 5", "5: x"),
         ("url has to be a text", "url: 5"),
@@ -87,7 +87,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"the token file .*none: No such file"):
         gather({}, token_file=tmp_path / "none")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match="is no text"):
+    with pytest.raises(SettingsError, match="is not text"):
         gather({}, token_file=tmp_path / "binary")
     with pytest.raises(SettingsError, match=r"the token file .*empty is empty"):
         gather({}, token_file=written(tmp_path / "empty", "\n"))

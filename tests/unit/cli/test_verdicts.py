@@ -14,7 +14,7 @@ from tests.unit.cli.fakes import HOLD, IDLE, PAUSE, current, database, pending, 
     [
         ([], status(IDLE)),
         (["2 updates are pending in master: event_search, an_index"], status(database())),
-        (["the server tells of no database"], status()),
+        (["the server shows no database"], status()),
         (
             ["the queue of master could not be read: locked"],
             status(IDLE | {"pending": None, "queue_problem": "locked"}),

@@ -37,7 +37,7 @@ HTML = b"<html><body>502 Bad Gateway</body></html>"
         (NotUnderstoodError, 200, {}, "answer.enabled is missing"),
         (NotUnderstoodError, 200, {"enabled": "yes"}, "answer.enabled is not true or false"),
         (NotUnderstoodError, 200, {"enabled": None}, "missing"),
-        (RedirectedError, 302, b"", "not followed"),
+        (RedirectedError, 302, b"", "not sent there"),
         (NotAllowedError, 401, {"errcode": "M_UNKNOWN_TOKEN", "error": "Invalid"}, "Invalid"),
         (NotAllowedError, 401, HTML, "missing or unknown"),
         (NotAdministratorError, 403, {"errcode": "M_FORBIDDEN", "error": "no"}, "no admin"),

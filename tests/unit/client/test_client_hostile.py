@@ -133,7 +133,7 @@ def test_answers_that_drip(asked: Asked, talk: Talk) -> None:
     with _server(talk) as url:
         error = asked(url, 0.5)
     assert isinstance(error, TimedOutError)
-    assert "no whole answer within 0.5 s" in str(error)
+    assert "no complete answer within 0.5 s" in str(error)
     assert time.monotonic() - start_s < 30
 
 
@@ -207,7 +207,7 @@ def test_https_where_there_is_http(asked: Asked, talk: Talk) -> None:
     with _server(talk) as url:
         error = asked(url.replace("http:", "https:"), 300)
     assert isinstance(error, UnreachableError)
-    assert "if plain HTTP is spoken there, use http://" in str(error)
+    assert "if the server speaks plain HTTP, use http://" in str(error)
     assert time.monotonic() - start_s < 100
 
 
@@ -219,7 +219,7 @@ def _alert(connection: socket.socket) -> None:
 def test_http_where_there_is_https(asked: Asked) -> None:
     """The other way round too."""
     with _server(_alert) as url:
-        assert "if TLS is spoken there, use https://" in str(asked(url, 60))
+        assert "if the server speaks TLS, use https://" in str(asked(url, 60))
 
 
 def test_certificates_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

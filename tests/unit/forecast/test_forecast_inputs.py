@@ -6,7 +6,8 @@ from synapse_bgthrottle.cli.inputs.forecast_options import parse_count, parse_ra
 from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
 from synapse_bgthrottle.core.tracking.timeline import Job
 from synapse_bgthrottle.forecast.configurations import settings_of_section
-from synapse_bgthrottle.forecast.from_history import Past, closed_ratio
+from synapse_bgthrottle.forecast.forecast import closed_ratio
+from synapse_bgthrottle.schema import HistoryEntry
 
 
 @pytest.mark.parametrize(
@@ -42,9 +43,9 @@ def test_no_counts(text: str) -> None:
     [
         ("", Job(update="a", items=1, per_batch_s=1)),
         ("", Job(update="a", one_shot=True, one_shot_s=1)),
-        ("how much is left is not known: say --items", Job(update="a", per_batch_s=1)),
-        ("its speed is not known yet: say --rate", Job(update="a", items=1)),
-        ("how long it takes is not known: say --one-shot SPAN", Job(update="a", one_shot=True)),
+        ("how much is left is not known: use --items", Job(update="a", per_batch_s=1)),
+        ("its speed is not known yet: use --rate", Job(update="a", items=1)),
+        ("how long it takes is not known: use --one-shot DURATION", Job(update="a", one_shot=True)),
     ],
 )
 def test_what_is_missing(expected: str, job: Job) -> None:
@@ -72,6 +73,7 @@ def test_server_section(expected: Settings, section: object) -> None:
 
 def test_budgets_that_were_closed() -> None:
     """A budget counts as the share of the time that it took, windows and pauses left out."""
-    spent = {"budget": 600.0, "window": 1200.0, "gap": 100.0}
-    assert 600 / 2400 == pytest.approx(closed_ratio([Past(batch_s=1700.0, waited_s=spent)]))
+    spent = {"budget": 600e3, "window": 1200e3, "gap": 100e3}
+    entry = HistoryEntry(update="a", batch_time_ms=1700e3, waited_ms=spent)
+    assert 600 / 2400 == pytest.approx(closed_ratio([entry]))
     assert 0.0 == closed_ratio([])

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.forecast.accuracy import MOST_KEPT, Kept, Went, bounded, compared, kept_of
+from synapse_bgthrottle.forecast.accuracy import MOST_KEPT, Kept, bounded, compared, kept_of
 from synapse_bgthrottle.forecast.charts import WIDTH, plot, svg
 from synapse_bgthrottle.forecast.models import (
     ConfigurationForecast,
@@ -14,6 +14,7 @@ from synapse_bgthrottle.forecast.models import (
     PastForecasts,
     UpdateForecast,
 )
+from synapse_bgthrottle.schema import HistoryEntry
 
 NOW_MS = 1_767_736_800_000.0
 DAY_MS = 86_400_000.0
@@ -26,7 +27,10 @@ def kept(made_ms: float, ahead_ms: float, update: str = "a") -> Kept:
 
 def test_past_forecasts() -> None:
     """Forecasts are compared with the end that came next, and only those of ended updates."""
-    went = [Went("master", "a", 0.0, 1000.0), Went("master", "a", 2000.0, 9000.0)]
+    went = [
+        HistoryEntry(database="master", update="a", outcome=outcome, ended_ms=ended_ms)
+        for outcome, ended_ms in (("done", 1000), ("gone", 1500), ("done", 9000), ("running", None))
+    ]
     old = [kept(0, 2000), kept(500, 550), kept(8000, 500), kept(9500, 100), kept(0, 5, "b")]
     assert PastForecasts(3, 0.5, 1.0, 1 / 3) == compared(old, went, "s")
     assert PastForecasts() == compared(old, went, "another server")

@@ -87,7 +87,7 @@ def test_gap_between_requests() -> None:
     decision = server.decide()
     assert Way.IN_GAPS is server.update.impact.way
     assert (Cause.GAP, 25) == (decision.cause, decision.target_ms)
-    assert "waits for a gap between requests, of which 1 are active" == decision.reason
+    assert "waiting for a gap between requests: 1 in progress" == decision.reason
     server.now_s += 0.5
     assert Cause.RUN is server.decide().cause
 

@@ -47,17 +47,17 @@ def test_a_long_batch_beside_short_ones_is_no_hush() -> None:
 
 
 def test_moments_go_on_while_no_comparison_can_be() -> None:
-    """An index build in another database lasts; this one has its half of the time meanwhile."""
+    """An index build in another database lasts; this one has no less of the time for it."""
     server = Server()
     _serve(server, 20, {DB: 0.1}, slower=1.0)
-    server.throttle.begin("state", "an_index", False, server.now_s)
+    server.throttle.begin("state", "an_index", True, server.now_s)
     server.throttle.start("state", "an_index", server.now_s)
     _serve(server, 60, {DB: 0.1}, slower=1.0)
     experiments = server.update.impact.experiments
     begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 300, {DB: 0.1}, slower=1.0)
     share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
-    assert 0.03 < share < 0.5
+    assert 0.1 < share < 0.97
     assert server.update.impact.experiments == experiments
 
 

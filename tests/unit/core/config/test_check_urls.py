@@ -53,7 +53,7 @@ def test_shown(text: str, url: str) -> None:
 def test_a_secret_is_remarked() -> None:
     """It is warned of at the start, without being told; an address without one is not."""
     (remark,) = secrets(parse({"signals": {"http": "http://h/?token=hunter2"}}))
-    assert remark.startswith("signals.http: the address has what looks like a secret (token=...)")
+    assert remark.startswith("signals.http: the address seems to contain a secret (token=...)")
     assert "hunter2" not in remark
     assert [] == list(secrets(parse({"signals": {"http": "http://h/go"}})))
     assert [] == list(secrets(parse({})))

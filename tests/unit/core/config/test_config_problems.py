@@ -235,7 +235,7 @@ def test_problems_of_windows_are_told_at_their_place() -> None:
             {"end": 79200},
         ),
         (
-            f"{at}.end: found '22:00'; accepted is a time other than start's, {whole}",
+            f"{at}.end: found '22:00'; accepted is a time that differs from start's, {whole}",
             {"start": "22:00", "end": "22:00"},
         ),
         (f"{at}: found {{}}; accepted is {least}", {}),

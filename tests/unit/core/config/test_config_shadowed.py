@@ -59,7 +59,7 @@ def test_rule_that_earlier_rules_take_all_of_is_refused(
     """A rule behind others that match all that it could is told, with what to do."""
     number = len(rules) - 1
     assert [
-        f"rules.<item {number}>: {expected} can never match, because earlier rules take all that"
+        f"rules.<item {number}>: {expected} can never match, because earlier rules match all that"
         " it could; accepted is to move it up, or to leave it out"
     ] == problems_of({"rules": rules})
 

@@ -4,15 +4,14 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.core.config.window_config import parse_window
-from synapse_bgthrottle.core.config.windows import Window
+from synapse_bgthrottle.core.config.windows import Window, parse_window
 
 _DAILY = tuple(range(7))
 _DAYS_ACCEPTED = "days such as mon-fri, sun, or [sat, sun]"
 _START_ACCEPTED = 'a time from "00:00" to "23:59", in quotes'
 _END_ACCEPTED = 'a time from "00:00" to "24:00", in quotes'
 _NOT_EMPTY = (
-    'a time other than start\'s, or this window is empty (a whole day is "00:00" to "24:00")'
+    'a time that differs from start\'s, or this window is empty (a whole day is "00:00" to "24:00")'
 )
 
 

@@ -9,7 +9,7 @@ DURATION = "such as 250ms, 30s, 10m, 5d, or a whole number of ms"
 ACCEPTED = {
     "target_duration": f"a duration from 1ms to 1h, {DURATION}",
     "duty_cycle": "a share from 0.1% to 100%, such as 10% or 0.1, or adaptive",
-    "sleep": f"a duration up to 1d, {DURATION}; 0 never waits",
+    "sleep": f"a duration up to 1d, {DURATION}; 0 means no rest",
     "profile": "one of gentle, balanced, fast, finish",
     "min_duty_cycle": "a share from 0.1% to 100%, such as 1% or 0.01",
     "max_duty_cycle": "a share from 0.1% to 100%, such as 50% or 0.5",

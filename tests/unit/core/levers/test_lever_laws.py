@@ -9,7 +9,7 @@ from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
-from synapse_bgthrottle.core.scheduling.quirks import least_batch_items
+from synapse_bgthrottle.core.scheduling.effective_limits import least_batch_items
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from testbed.strategies import strategies
 from testbed.strategies.examples import NOON_S, lever

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, Settings
-from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, Use
+from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
 from synapse_bgthrottle.schema import to_json
 from testbed.strategies.examples import NOON_S, lever
 
@@ -111,21 +111,6 @@ def test_json_has_times_in_ms_and_settings_as_written() -> None:
         "used_ms": None,
     } == to_json(override.stated())
     assert 1500 == to_json(lever(used_s=1.5).stated())["used_ms"]
-
-
-def test_json_of_a_use_has_no_inner_id() -> None:
-    """What the HTTP API tells of a use is what was asked for."""
-    use = Use("id", 5, "@a:b", "pause", "*", None, "why", {}, 9)
-    assert {
-        "at_ms": 5,
-        "author": "@a:b",
-        "action": "pause",
-        "update": "*",
-        "database": None,
-        "reason": "why",
-        "settings": {},
-        "ends_ms": 9,
-    } == to_json(use.stated())
 
 
 def test_about_keeps_what_is_about_an_update() -> None:

@@ -9,15 +9,15 @@ from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Setting
 from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.config.problems import Problem
 from synapse_bgthrottle.core.reports import config_warnings
-from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from testbed.strategies.strategies import utc_s
 
 _KNOWN = frozenset({"event_search", "event_search_order", "populate_stats_process_rooms"})
 _DATABASES = frozenset({"master", "state"})
 _UPDATE = "rules.<item 0>.update: this server knows no update called"
-_DATABASE = "rules.<item 0>.database: no database"
-_NAMES = "in this server, but master, state"
+_DATABASE = "rules.<item 0>.database: this server has no database"
+_NAMES = ", but master, state"
 _NEW_YEAR_S = utc_s("2026-01-01 00:00")
 
 
@@ -60,9 +60,9 @@ def test_rule_that_this_server_can_use_is_not_remarked(rule: dict[str, Any]) -> 
         ([f"{_UPDATE} zzz"], {"update": "zzz"}),
         ([f"{_UPDATE} zzz_*"], {"update": "zzz_*"}),
         ([f"{_UPDATE} zzz"], {"update": ["event_search", "zzz"]}),
-        ([f"{_DATABASE} stat {_NAMES}; did you mean state?"], {"database": "stat"}),
+        ([f"{_DATABASE} stat{_NAMES}; did you mean state?"], {"database": "stat"}),
         (
-            [f"{_UPDATE} zzz", f"{_DATABASE} qqq {_NAMES}"],
+            [f"{_UPDATE} zzz", f"{_DATABASE} qqq{_NAMES}"],
             {"update": "zzz", "database": "qqq"},
         ),
     ],
@@ -120,8 +120,8 @@ def test_sizes_that_are_kept_are_not_remarked(raw: dict[str, Any]) -> None:
 
 
 _NOT_KEPT = (
-    "is not kept for these updates, whose batches have at least the number in brackets,"
-    " because smaller ones can skip rows or never end"
+    "is too small for these updates, which could skip rows or never end. Their batches have at"
+    " least the number in brackets"
 )
 
 

@@ -90,7 +90,7 @@ def test_whole_explanation() -> None:
         },
         "details": [
             "batch size: first 100, at least 100, at most 500",
-            "its batches never have less than 100 items",
+            "its batches never have fewer than 100 items",
         ],
         "levers": [to_json(pause.stated())],
     } == told
@@ -113,10 +113,10 @@ def test_nothing_configured() -> None:
         told["limits"]["windows"],
     )
     assert [
-        "profile balanced: by Synapse's measure, clients' requests may be 3% slower, or as much as"
-        " by stock Synapse; among clients 1% to 100% of the time",
-        "without clients for 500ms: a duty cycle of 100%",
-        "batch size: first 100, at least 1, at most any",
+        "profile balanced: clients' requests may become 3% slower, or as much as with stock"
+        " Synapse; while clients are here, updates may use 1% to 100% of the time",
+        "no client for 500ms: updates may use 100% of the time",
+        "batch size: first 100, at least 1, no upper limit",
     ] == told["details"]
 
 
@@ -124,7 +124,7 @@ def test_nothing_configured() -> None:
     ("expected", "raw", "name", "one_shot"),
     [
         (
-            ["profile finish: no rest, whatever it does to clients"],
+            ["profile finish: no rest, even if clients become slower"],
             {"profile": "finish"},
             "a",
             True,

@@ -55,7 +55,7 @@ def test_update_is_told_of_when_it_comes() -> None:
         (
             _INFO,
             "Pacing a_index in master: duty cycle adaptive, balanced, target duration 100ms;"
-            " no rule, the top level",
+            " no rule matches",
         )
     ] == _tell(UpdateLog("master"), Cause.PACE)
 
@@ -160,8 +160,8 @@ def test_release_is_told_once_and_loudly() -> None:
     lines = _tell(teller, Cause.PACE, 60, reason="duty cycle 1%: rests", released=True)
     assert (
         _WARNING,
-        "Letting a_index in master go although its windows are closed: that held it for 7d,"
-        " which is max_hold; duty cycle 1%: rests",
+        "Letting a_index in master go although its windows are closed: it was held for 7d"
+        " (max_hold); duty cycle 1%: rests",
     ) == lines[0]
     assert ["Letting", "Going"] == [text.split()[0] for _, text in lines]
     for cause in _SPACES:
@@ -205,7 +205,7 @@ def test_lines_are_one_a_change_for_any_causes(causes: list[Cause]) -> None:
     ("expected", "limits", "rule", "one_shot"),
     [
         (
-            "duty cycle adaptive, balanced, target duration 100ms; no rule, the top level",
+            "duty cycle adaptive, balanced, target duration 100ms; no rule matches",
             Limits(),
             None,
             False,
@@ -218,13 +218,13 @@ def test_lines_are_one_a_change_for_any_causes(causes: list[Cause]) -> None:
         ),
         (
             "duty cycle adaptive, balanced, target duration 100ms, at most 2.5 items/s,"
-            " at most 30 items a batch; no rule, the top level",
+            " at most 30 items a batch; no rule matches",
             Limits(max_items_per_second=2.5, max_batch_items=30),
             None,
             False,
         ),
         (
-            "duty cycle 5%, one-shot, so that only its start can be chosen,"
+            "duty cycle 5%, one-shot: only its start can be chosen,"
             " windows sun 00:00 to 24:00; daily 22:00 to 06:00 UTC; rule 0 (one-shots)",
             Limits(
                 pace=DutyCycle(0.05),

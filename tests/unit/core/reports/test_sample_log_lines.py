@@ -51,8 +51,7 @@ def test_what_cannot_be_seen_is_told_once() -> None:
     assert [
         (
             logging.INFO,
-            "replica_lag is not observable in master, and is left out:"
-            " see the table of signals in the documentation",
+            "replica_lag is not observable in master, and is left out: see docs/signals.md",
         )
     ] == lines
 
@@ -65,7 +64,7 @@ def test_what_is_refused_is_told_once() -> None:
     lines = [line for _ in range(100) for line in database.sample(**fields)]
     refused["autovacuum"] = "neither (SQLSTATE P0001)"
     lines += database.sample(**fields)
-    text = "the database master refuses what tells {}. It is left out, and tried again every hour"
+    text = "the database master refuses to show {}. It is left out, and tried again every hour"
     assert [
         (logging.WARNING, text.format("replica_lag, wal_rate: no (SQLSTATE 55000)")),
         (logging.WARNING, text.format("autovacuum: neither (SQLSTATE P0001)")),

@@ -48,7 +48,7 @@ def test_none(server: StatusWorld) -> None:
 
 def test_store(server: StatusWorld) -> None:
     """Where nothing can be kept, that is told first, with why."""
-    message = "what is paused, released and recorded is not kept as it should be: read-only"
+    message = "pauses, releases and history are not stored as they should be: read-only"
     told = _told(server, 0, store_problem="read-only", enabled=False)
     assert ("store", None, message) == told[0]
     assert "disabled" == told[1][0]
@@ -58,7 +58,7 @@ def test_disabled(server: StatusWorld) -> None:
     """Synapse's own switch is told, once for all databases, and nothing else is held by it."""
     server.begin("a", 0)
     server.throttle.decide(DB, "a", Conditions(0, NOON_S, enabled=False))
-    message = "background updates are disabled by Synapse's own switch, which is lost at a restart"
+    message = "background updates are switched off by Synapse's own switch, until a restart"
     assert [("disabled", None, message)] == _told(server, 86_400, enabled=False)
 
 
@@ -167,8 +167,8 @@ def test_queue_that_cannot_be_read(server: StatusWorld) -> None:
     [
         ([], {"a", "b"}),
         ([], set()),
-        (["this server does not know b: it stops there"], {"a"}),
-        (["this server does not know a, b: it stops there"], {"c"}),
+        (["this server does not know b, and stops there"], {"a"}),
+        (["this server does not know a, b, and stops there"], {"c"}),
     ],
 )
 def test_unknown_update(server: StatusWorld, expected: list[str], known: set[str]) -> None:

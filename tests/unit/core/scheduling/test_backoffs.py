@@ -66,9 +66,9 @@ def test_success_ends_the_row_of_failures() -> None:
 @pytest.mark.parametrize(
     ("expected", "failures"),
     [
-        ("the last iteration failed: next try after 5s", 1),
-        ("2 in a row failed: next try after 15s", 2),
-        ("4 in a row failed: next try after 60s", 4),
+        ("failed once: next try after 5s", 1),
+        ("failed 2 times in a row: next try after 15s", 2),
+        ("failed 4 times in a row: next try after 1m", 4),
     ],
 )
 def test_reason_of_a_backoff_counts_failures(expected: str, failures: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from synapse_bgthrottle.core.config.limits import Rule, Settings
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.scheduling.decision import Cause
-from synapse_bgthrottle.core.scheduling.quirks import IN_ONE_GO, LEAST_BATCH_ITEMS
+from synapse_bgthrottle.core.scheduling.effective_limits import IN_ONE_GO, LEAST_BATCH_ITEMS
 from testbed.strategies.examples import NOON_S, override
 from tests.unit.core.scheduling.throttled_server import (
     DB,

@@ -7,7 +7,7 @@ from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.windows import Window
 from synapse_bgthrottle.core.levers.lever import Lever, Levers
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
-from synapse_bgthrottle.core.scheduling.quirks import LEAST_BATCH_ITEMS
+from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from testbed.strategies.examples import NOON_S, lever, override
 
@@ -46,7 +46,7 @@ def test_everything_waits_until_levers_are_read() -> None:
     world.throttle.levers = None
     decision = world.decide()
     assert (Cause.LEVERS, True) == (decision.cause, decision.cause.is_hold)
-    assert "what was paused before the restart has not been read yet" == decision.reason
+    assert "pauses from before the restart are not read yet" == decision.reason
     assert 0 < decision.wait_s <= 0.1
     world.throttle.levers = Levers()
     assert Cause.RUN is world.decide().cause

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.scheduling.failures import FailureKind
-from synapse_bgthrottle.core.scheduling.restarts import LONGEST_S, Restarts, wait_s
+from synapse_bgthrottle.core.scheduling.failures import LONGEST_S, FailureKind, Restarts, wait_s
 
 _HOUR_S = 3600.0
 _KINDS = st.sampled_from(FailureKind)

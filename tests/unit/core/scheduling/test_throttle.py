@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits, Rule, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
-from synapse_bgthrottle.core.scheduling.quirks import IN_ONE_GO, least_batch_items
+from synapse_bgthrottle.core.scheduling.effective_limits import IN_ONE_GO, least_batch_items
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from testbed.strategies.strategies import DATABASES, UPDATES, configs
 from tests.unit.core.scheduling.throttled_server import (
@@ -99,7 +99,7 @@ def test_causes_that_hold_are_those_before_the_pace() -> None:
     ("expected", "conditions"),
     [
         (
-            "background updates are disabled on the server",
+            "background updates are switched off by Synapse's own switch",
             Conditions(0.5, SUNDAY_S, enabled=False),
         ),
         (

@@ -62,11 +62,11 @@ def test_configured_budget_holds_for_what_is_refused() -> None:
     signal_set = SignalSet({"wal_rate": 1.0}, 4)
     signal_set.observe(sample(refused={"wal_rate": "not on this cloud"}))
     assert (
-        "wal_rate is configured and not observable here, because the database refuses it:"
+        "wal_rate is configured and cannot be observed here, because the database refuses it:"
         " not on this cloud"
     ) == reason(signal_set)
     signal_set.observe(sample(1.0))
-    assert "wal_rate is configured and not observable here" == reason(signal_set)
+    assert "wal_rate is configured and cannot be observed here" == reason(signal_set)
 
 
 def test_configured_budget_holds_for_what_is_hidden() -> None:
@@ -76,8 +76,8 @@ def test_configured_budget_holds_for_what_is_hidden() -> None:
     assert "" == reason(signal_set)
     signal_set.observe(sample())
     assert (
-        "longest_transaction is configured and not observable here without pg_monitor:"
-        " sessions of other roles are there"
+        "longest_transaction is configured and cannot be observed here without pg_monitor,"
+        " because other roles have sessions"
     ) == reason(signal_set)
 
 
@@ -90,6 +90,6 @@ def test_told_once() -> None:
         texts += [text for _, text in teller.tell("an_index", signal_set, seen)]
     assert 1 == texts.count(
         "longest_transaction is not observable in master, but for sessions of the server's own"
-        " role: see the table of signals in the documentation"
+        " role: see docs/signals.md"
     )
     assert len(set(texts)) == len(texts)

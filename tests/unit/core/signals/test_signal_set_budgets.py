@@ -47,8 +47,8 @@ def test_budget_stays_closed_for_a_while() -> None:
     [
         ("has not been read yet", [], 0.0),
         ("cannot be read: no such role", [replica(0.0, None, "no such role")], 0.0),
-        ("not observable here", [replica(0.0, None)], 0.0),
-        ("has not been read since 5s ago", [replica(0.0, 0.0)], 5.0),
+        ("cannot be observed here", [replica(0.0, None)], 0.0),
+        ("was last read 5s ago", [replica(0.0, 0.0)], 5.0),
         ("", [replica(0.0, 0.0)], 1.0),
     ],
 )

@@ -42,12 +42,12 @@ def test_looks_that_cannot_be_compared() -> None:
     high, low = (looked(0.0, 5e6), looked(1.0, 6e6)), (looked(0.0, 5e6), looked(1.0, 5e6))
     assert "wal_rate 976.6KiB/s >= 1000B/s" == reason(*high, looked(2.0, 4e6))
     assert "" == reason(*low, looked(2.0, 4e6))
-    assert "has not been read since" in reason(*low, looked(3600.0, 5e9))
+    assert "was last read" in reason(*low, looked(3600.0, 5e9))
 
 
 def test_where_there_is_none() -> None:
     """On a replica it is not observable; once that is a primary, it is from the second look on."""
-    hidden = "wal_rate is configured and not observable here"
+    hidden = "wal_rate is configured and cannot be observed here"
     assert hidden == reason(looked(0.0), looked(1.0))
     assert hidden == reason(looked(0.0), looked(1.0, 5e6))
     assert "" == reason(looked(0.0), looked(1.0, 5e6), looked(2.0, 5e6))

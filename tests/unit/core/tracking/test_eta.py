@@ -39,7 +39,6 @@ class Watched:
     limits: Limits = _TENTH
     load: WeeklyLoad = _IDLE
     pace: Pace = attrs.field(factory=Pace)
-    first: Look | None = None
     entry: HistoryEntry = _BEGUN
     known: dict[str, Any] = attrs.field(factory=dict)
 
@@ -47,17 +46,12 @@ class Watched:
         self.look(Look(now_s, left, batch_s, held_s, batch_s * 100))
 
     def look(self, look: Look) -> None:
-        self.first = self.first or look
         self.pace.observe(look)
-        batch_s = max(look.batch_s - self.first.batch_s, 0.0)
-        self.entry = attrs.evolve(self.entry, batch_s=batch_s, batches=100)
+        self.entry = attrs.evolve(self.entry, batch_s=look.batch_s, batches=100)
 
     def estimate(self) -> Estimate:
-        done = None
-        if self.first is not None and self.first.left is not None and self.pace.left is not None:
-            done = self.first.left - self.pace.left
         more = {"entry": self.entry, "load": self.load, "wall_s": WALL_S, **self.known}
-        return estimate(self.pace, Known(limits=self.limits, done=done, **more))
+        return estimate(self.pace, Known(limits=self.limits, **more))
 
     def time_left(self) -> TimeLeft:
         return self.estimate().time_left
@@ -399,13 +393,38 @@ def test_history_counts_until_a_pace_is_measured() -> None:
     """After a restart the speed and the share of the time are those from before."""
     waited_s = {"pace": 700.0, "window": 5000.0}
     entry = HistoryEntry(
-        database="master", update="a", started_s=0.0, batches=500, batch_s=100.0, waited_s=waited_s
+        database="master",
+        update="a",
+        started_s=0.0,
+        batches=500,
+        items=2500,
+        batch_s=100.0,
+        waited_s=waited_s,
+        progress_per_item=2.0,
     )
     pace = Watched(Limits(), load=flat(), entry=entry)
     pace.pace.observe(Look(0.0, 1000.0, 0.0, 0.0))
-    pace.first = Look(0.0, 6000.0, 0.0, 0.0)  # of which 5000 were done in 100 s of batches
     told = pace.time_left()
     assert (20.0, 160.0) == pytest.approx((told.unthrottled_s, told.expected_s))
+
+
+def test_a_rate_limit_is_a_division_from_the_start() -> None:
+    """Items per second times the progress of an item, whatever was done before the first look.
+
+    Also after a kill that lost the counts of the last minute, while progress went on.
+    """
+    pace = Watched(Limits(pace=FixedSleep(0), max_items_per_second=10))
+    # In the second before it was looked at first, 5000 items were done.
+    pace.look(Look(0.0, 10_000.0, 50.0, 0.0, items=5000))
+    pace.look(Look(5.0, 9900.0, 51.0, 0.0, items=5050))
+    assert 9900 / 20 == pytest.approx(pace.time_left().at_this_pace_s)
+    for progress_per_item, per_s in ((None, 10), (2.0, 20)):
+        entry = attrs.evolve(
+            _BEGUN, items=500, batches=10, batch_s=1.0, progress_per_item=progress_per_item
+        )
+        pace = Watched(pace.limits, entry=entry)
+        pace.pace.observe(Look(0.0, 5000.0, 0.0, 0.0))
+        assert 5000 / per_s == pytest.approx(pace.time_left().expected_s)
 
 
 def test_the_range_has_the_clients_that_may_come() -> None:
@@ -459,8 +478,10 @@ def test_a_budget_that_was_closed_counts() -> None:
         database="master",
         update="a",
         started_s=0.0,
+        items=1000,
         batch_s=10.0,
         waited_s={"pace": 90.0, "budget": 100.0},
+        progress_per_item=1.0,
     )
     open_s, closed_s = (
         Watched(Limits(pace=FixedSleep(900)), entry=attrs.evolve(entry, waited_s=waited_s))
@@ -468,7 +489,6 @@ def test_a_budget_that_was_closed_counts() -> None:
     )
     for each in (open_s, closed_s):
         each.pace.observe(Look(0.0, 1000.0, 0.0, 0.0))
-        each.first = Look(0.0, 2000.0, 0.0, 0.0)
     assert 2 * (open_s.time_left().expected_s or 0) == pytest.approx(
         closed_s.time_left().expected_s
     )

@@ -130,9 +130,11 @@ def test_what_was_due_and_could_not_be_written_is_due_again(
 
 
 def test_first_progress_is_kept(world: CourseWorld) -> None:
-    """How far it was when it was first seen stays with it to the end."""
+    """How far it was when it was first seen, and what an item does, stay with it to the end."""
     world.begin("a", 0)
     world.runs.first_seen(DB, '{"at": 5}')
+    world.runs.measured(DB, 2.0)
     assert '{"at": 5}' == world.so_far().first_progress
     world.see(1)
-    assert ['{"at": 5}'] == [entry.first_progress for entry in world.runs.ended()]
+    (entry,) = world.runs.ended()
+    assert ('{"at": 5}', 2.0) == (entry.first_progress, entry.progress_per_item)

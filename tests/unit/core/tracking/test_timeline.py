@@ -91,7 +91,7 @@ def test_a_queue() -> None:
     known, unknown = Job(update="a", items=10, per_batch_s=1.0), Job(update="b", items=10)
     legs = gone({}, known, known, unknown, known).legs
     assert [100, 200, None] == [leg.ends_s and leg.ends_s - START_S for leg in legs]
-    assert "its speed is not known yet: say --rate" == legs[2].why
+    assert "its speed is not known yet: use --rate" == legs[2].why
 
 
 def test_holds_without_end() -> None:
