@@ -37,7 +37,7 @@ def test_nothing_runs_until_what_was_paused_is_read(virtual_server: MakeServer) 
     server.start()
     server.advance(600)
     assert (1, []) == (len(silent), work.starts_s)
-    assert "has not been read yet" in repr(module)
+    assert "are not read yet" in repr(module)
     silent[0].callback(None)
     server.advance(1)
     assert work.starts_s
