@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 # Hundreds of processes import the same files: once one has compiled them, the others need not.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-figures test-upgrade compat compat-smoke lint format openapi bench bench-full bench-tables bench-rules \
+.PHONY: help demo demo-recording test test-figures test-upgrade compat compat-smoke lint format openapi bench bench-full bench-tables bench-rules \
 	bench-laws bench-scaling bench-startup bench-status soak update-names dist clean
 
 help:
-	@echo "make demo           a real Synapse with the module, and its pending updates"
+	@echo "make demo           a real Synapse with the module: clients come and go; KEEP=1 stays for looking"
+	@echo "make demo-recording the demo's text and picture in docs/ anew"
 	@echo "make test           all tests but the figures"
 	@echo "make test-figures   the docs' tables and forecasts against simulations, real paces and long faults; 20 minutes"
 	@echo "make test-upgrade   those of whole upgrades, from the old versions that are there"
@@ -34,7 +35,11 @@ help:
 	@echo "make clean          removes .venv, the demo and what was built"
 
 demo: $(VENV)/.test
-	$(BIN)/python -m demo
+	$(BIN)/python -m demo $(if $(KEEP),--keep)
+
+# docs/demo.md and docs/images/demo.svg anew.
+demo-recording: $(VENV)/.test
+	$(BIN)/python -m demo.recording
 
 # Real servers mostly wait, so that seven files at a time suit two cores, and they come first, or the
 # longest of them would be waited for at the end.

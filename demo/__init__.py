@@ -1,1 +1,1 @@
-"""`make demo`: a real Synapse on SQLite, its real pending updates, and the module."""
+"""`make demo`: a real Synapse with the module, an update, and clients that come and go."""

@@ -1,4 +1,7 @@
-"""Makes a server with real messages, then lets its pending updates run under the module."""
+"""Shows what the module does: clients come and the update yields, they go and it speeds up.
+
+A new Synapse on SQLite, its own pending updates, and the search index to be filled anew.
+"""
 
 from __future__ import annotations
 
@@ -8,127 +11,197 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any, NoReturn
 
-import yaml
+import attrs
+from typing_extensions import Self
 
-from demo.report import Report
 from testbed.faults import sqlite_data
 from testbed.servers.cli_process import COMMAND, Command
 from testbed.servers.matrix import MatrixClient
 from testbed.servers.server import SynapseServer
+from testbed.waiting import wait_until
 
 _FOLDER = Path(__file__).parent.parent / ".demo"
-_CONFIG = Path(__file__).parent / "module.yaml"
-_ROOMS = 3
-_SEND_FOR_S = 45
-_LONGEST_S = 60
+_PAGE = "/_synapse/bgthrottle"
+_MESSAGES = 60
+_CLIENTS = 3
+_THINK_S = 0.5
+_ROW_S = 2.0
+# No scene is shorter, so that there is something to see.
+_SCENE_S = 10.0
+_ROW = "{:>5}  {:>9}  {:>9}  {}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--messages", type=int, default=2400, help="how many alice sends")
+    parser.add_argument("--events", type=int, default=400_000, help="for the update to work on")
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="is emptied first")
+    parser.add_argument("--keep", action="store_true", help="stay at the end, until Ctrl-C")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell had them ignored
         signal.signal(number, _end)
-    folder = options.folder
-    shutil.rmtree(folder, ignore_errors=True)
-    print(f"A Synapse on SQLite, in {folder}; its log is homeserver.log there.")
-    token = _make_messages(folder, options.messages)
-    config = yaml.safe_load(_CONFIG.read_text())
-    server = SynapseServer(folder, config)
-    command = Command.of(server.url, token, folder / "token")
-    state_keys = sqlite_data.queue_state_keys(server.database_path, ordering=1_000_000)
-    rows = sqlite_data.queue_search_reindex(server.database_path, ordering=1_000_001)
-    pending = sqlite_data.pending_updates(server.database_path)
-    print(f"\n{pending} updates are pending. Two were queued for this demo:")
-    print(f"event_search ({rows} rows) and events_populate_state_key_rejections.")
-    print(f"\nThe module's configuration ({_CONFIG.name}):\n\n{_indented(_CONFIG.read_text())}")
-    begin = time.monotonic()
+    shutil.rmtree(options.folder, ignore_errors=True)
+    _say(
+        f"A new Synapse on SQLite, with {options.events} events. Its search index is to be filled."
+    )
+    user, room = _make_history(options.folder, options.events)
+    server = SynapseServer(options.folder, {})
+    command = Command.of(server.url, user.token, options.folder / "token")
     with server:
-        problems = _call(command, "watch", "--until-done", "--interval", "500ms", "--every", "5s")
-        elapsed_s = time.monotonic() - begin
-        problems += _call(command, "history", "event*", "--limit", "4")
-        problems += _call(command, "check")
-    report = Report(server.log(), elapsed_s)
-    print(report.text())
-    problems += [
-        *report.problems(config),
-        *_row_problems(server.database_path, rows, state_keys),
-    ]
-    if server.exit_status() != 0:
-        problems.append(f"the server ended with exit status {server.exit_status()}")
-    for problem in problems:
-        print(f"PROBLEM: {problem}")
-    if not problems:
-        print("Every row was done, every limit kept; the server is stopped.")
-    return 1 if problems else 0
+        _say("It runs the module with `config: {}`, the default. The module's page is")
+        _say(f"{server.url}{_PAGE}/ (token: {_short(command.token_file)})")
+        Show(command, MatrixClient(server.url, user.token)).play(room)
+        if options.keep:
+            _say("\nLook around until you press Ctrl-C: at the page, or with the command after")
+            _say(f"export BGTHROTTLE_URL={server.url} BGTHROTTLE_TOKEN_FILE={command.token_file}")
+            threading.Event().wait()
+    _say("\nThe server is stopped. After its next start the update would go on from there.")
+    return server.exit_status() or 0
 
 
-def _call(command: Command, *arguments: str) -> list[str]:
-    """In this terminal, if it is one; answers whether that was a problem."""
-    print(f"$ bgthrottle {shlex.join(arguments)}", flush=True)
-    try:
-        ended = subprocess.run(
-            [*COMMAND, *arguments], env=command.environment(), timeout=_LONGEST_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return [f"bgthrottle {arguments[0]} did not end within {_LONGEST_S}s"]
-    print(flush=True)
-    if ended.returncode:
-        return [f"bgthrottle {arguments[0]} ended with exit status {ended.returncode}"]
-    return []
-
-
-def _make_messages(folder: Path, messages: int) -> str:
-    """Answers an administrator's token."""
+def _make_history(folder: Path, events: int) -> tuple[MatrixClient, str]:
+    """An administrator with a room full of messages, and an update over all of them."""
     # Stock updates sleep through this part, so that all of them are still pending afterwards.
     stock = {"background_updates": {"sleep_duration_ms": 3_600_000}}
     with SynapseServer(folder, None, stock) as server:
         user = MatrixClient.register(server.url, "alice", admin=True)
-        rooms = [user.create_room(f"room {number}") for number in range(_ROOMS)]
-        begin = time.monotonic()
-        with ThreadPoolExecutor(_ROOMS) as senders:
-            texts = [f"message {number} of the demo" for number in range(messages)]
-            sent = [
-                senders.submit(user.send, rooms[number % _ROOMS], text)
-                for number, text in enumerate(texts)
-            ]
-            for number, sending in enumerate(sent, 1):
-                try:
-                    sending.result()
-                except BaseException:
-                    senders.shutdown(cancel_futures=True)
-                    raise
-                took_s = time.monotonic() - begin
-                if number % max(messages // 4, 1) == 0:
-                    print(f"alice has sent {number} messages to {_ROOMS} rooms in {took_s:.0f}s")
-                if took_s > _SEND_FOR_S:
-                    print(f"This machine is slow: {number} messages will do.")
-                    senders.shutdown(cancel_futures=True)
-                    break
-        return user.token
+        room = user.create_room("demo")
+        for number in range(_MESSAGES):
+            user.send(room, f"message {number} of the demo")
+    sqlite_data.multiply_events(server.database_path, events)
+    sqlite_data.queue_search_reindex(server.database_path, ordering=-1)
+    return user, room
 
 
-def _row_problems(database: Path, rows: int, state_keys: int) -> list[str]:
-    problems = []
-    for what, expected, sql in (
-        ("rows in event_search", rows, "SELECT COUNT(*) FROM event_search"),
-        ("state keys in events", state_keys, sqlite_data.STATE_KEYS_SQL),
-        ("updates still pending", 0, "SELECT COUNT(*) FROM background_updates"),
-    ):
-        found = sqlite_data.count_rows(database, sql)
-        if found != expected:
-            problems.append(f"{what}: {found}, expected {expected}")
-    return problems
+class Clients:
+    """Some that send a message again and again. A context manager."""
+
+    def __init__(self, user: MatrixClient, room: str) -> None:
+        self._user, self._room = user, room
+        self._times_ms: list[float] = []
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._send) for _ in range(_CLIENTS)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def take(self) -> list[float]:
+        """What each message took since the last call, in ms."""
+        taken, self._times_ms = self._times_ms, []
+        return taken
+
+    def _send(self) -> None:
+        while not self._is_over.wait(_THINK_S):
+            begin_s = time.monotonic()
+            self._user.send(self._room, "hello")
+            self._times_ms.append((time.monotonic() - begin_s) * 1000)
 
 
-def _indented(text: str) -> str:
-    return "".join(f"    {line}\n" for line in text.splitlines())
+@attrs.define
+class Show:
+    """The scenes, one after the other."""
+
+    _command: Command
+    _user: MatrixClient
+    _seen: tuple[float, str, float | None] | None = None
+    _start_s: float = attrs.field(factory=time.monotonic)
+
+    def play(self, room: str) -> None:
+        """All of them."""
+        self._watch("No client is there. The update has the server for itself:")
+        with Clients(self._user, room) as clients:
+            self._watch(
+                f"{_CLIENTS} clients send messages. The update makes way:",
+                clients,
+                lambda reason: "clients are here" in reason,
+            )
+            _say()
+            self._call("status")
+            _say()
+            self._call("pause", "--for", "10m", "--reason", "demo", "--yes")
+            alone_ms = self._watch("Paused:", clients, lambda reason: "paused" in reason)
+            _say()
+            self._call("resume")
+            beside_ms = self._watch("It goes on:", clients, lambda reason: "paused" not in reason)
+        alone, beside = (f"{each:.0f} ms a message" for each in (alone_ms, beside_ms))
+        slower = max(round((beside_ms / alone_ms - 1) * 100), 0)
+        _say(f"\nClients: {alone} while paused, {beside} beside the update: {slower} % slower.")
+        self._watch(
+            "The clients go. The update speeds up:",
+            is_shown=lambda reason: "clients are here" not in reason,
+        )
+        _say()
+        self._call("status")
+
+    def _watch(
+        self,
+        title: str,
+        clients: Clients | None = None,
+        is_shown: Callable[[str], bool] = lambda reason: True,
+    ) -> float:
+        """Rows for some seconds, and until it is shown; answers a message's median time in ms."""
+        _say(f"\n{title}\n{_ROW.format('time', 'events/s', 'message', 'the update')}")
+        begin_s, all_ms = time.monotonic(), [0.0]
+        if clients is not None:
+            all_ms = []
+            clients.take()  # those belong to the scene before
+
+        def is_over() -> bool:
+            time.sleep(_ROW_S)
+            times_ms = [] if clients is None else clients.take()
+            all_ms.extend(times_ms)
+            reason = self._row(times_ms)
+            lasts_s = time.monotonic() - begin_s
+            return lasts_s >= _SCENE_S and (reason == "" or is_shown(reason))
+
+        wait_until(is_over)
+        return median(all_ms)
+
+    def _row(self, times_ms: list[float]) -> str:
+        """Print what goes on; answers why the update is no faster, nothing where it is done."""
+        current = self._user.call("GET", f"{_PAGE}/v1/status")["databases"][0]["current"]
+        if current is None:
+            return ""
+        now_s = time.monotonic()
+        reason: str = current["decision"]["reason"] if current["decision"] else "it begins"
+        progress = current["progress"] or {}
+        before, self._seen = self._seen, (now_s, current["name"], progress.get("done"))
+        rate = ""
+        if before is not None and before[1] == current["name"] and before[2] is not None:
+            rate = f"{(progress['done'] - before[2]) / (now_s - before[0]):.0f}"
+        share = "" if progress.get("ratio") is None else f" {progress['ratio']:.0%}"
+        message = f"{median(times_ms):.0f} ms" if times_ms else ""
+        at = f"{now_s - self._start_s:.0f} s"
+        _say(_ROW.format(at, rate, message, f"{current['name']}{share}; {reason}"))
+        return reason
+
+    def _call(self, *arguments: str) -> None:
+        _say(f"$ bgthrottle {shlex.join(arguments)}")
+        subprocess.run(
+            [*COMMAND, *arguments], env=self._command.environment(), timeout=60, check=True
+        )
+
+
+def _short(path: Path) -> Path:
+    """As it is typed where the demo was started."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _say(text: str = "") -> None:
+    print(text, flush=True)
 
 
 def _end(*_: Any) -> NoReturn:

@@ -15,6 +15,7 @@ from testbed.faults import sqlite_data
 from testbed.servers.browser import Browser, missing
 from testbed.servers.matrix import MatrixClient
 from testbed.servers.server import SynapseServer
+from testbed.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 PAGE = "/_synapse/bgthrottle/"
@@ -55,6 +56,11 @@ def main() -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     server = SynapseServer(options.folder / "server", {"profile": "finish"})
     admin = _past(server)
+    with (
+        SynapseServer(options.folder / "idle", {}) as idle,
+        Browser(options.folder / "idle profile", (1160, 820)) as browser,
+    ):
+        _take_idle(browser, idle, options.output)
     with SynapseServer(options.folder / "server", _CONFIG) as server:
         _pull_levers(MatrixClient(server.url, admin.token))
         with Browser(options.folder / "profile", (1160, 820)) as browser:
@@ -96,6 +102,16 @@ def _pull_levers(admin: MatrixClient) -> None:
     pull("pause", update="populate_stats_*", reason="statistics: after the move", **{"for": "3d"})
     settings = {"duty_cycle": "35%", "target_duration": "60ms"}
     pull("override", update="event_*", settings=settings, reason="quiet week", **{"for": "5d"})
+
+
+def _take_idle(browser: Browser, server: SynapseServer, output: Path) -> None:
+    """A new server's own updates, when they are done."""
+    admin = MatrixClient.register(server.url, "admin", admin=True)
+    wait_until(lambda: not sqlite_data.pending_updates(server.database_path))
+    browser.open(server.url + PAGE)
+    browser.type(f"{admin.token}\n", into="#token")
+    browser.wait(lambda: "Last:" in browser.text(".headline"))
+    browser.screenshot(output / "page-idle.png")
 
 
 def _take(browser: Browser, url: str, token: str, seconds: float, output: Path) -> None:

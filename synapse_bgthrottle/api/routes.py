@@ -62,6 +62,7 @@ PAGE_FILES = (
     "page.js",
     "poll.js",
     "queue.js",
+    "session.js",
     "signals.js",
     "style.css",
     "trace.js",

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 import click
@@ -11,6 +11,10 @@ import click
 from synapse_bgthrottle.cli.render.text import Line, escape, wrapped
 
 FORMATS = ("human", "json", "yaml")
+_HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+_ROWS = 24
+_BAR_INDENT = 4
+_WIDEST_BAR = 60
 _STYLES: dict[str, dict[str, Any]] = {
     "problem": {"fg": "red", "bold": True},
     "held": {"fg": "yellow"},
@@ -28,19 +32,56 @@ def is_coloured() -> bool:
 def show(lines: Iterable[Line], err: bool = False) -> None:
     """Print lines, wrapped at the terminal's width; colours only on one that wants them."""
     stream = sys.stderr if err else sys.stdout
-    columns = _columns(stream)
+    for text in _drawn(lines, stream, _size(stream)[0]):
+        click.echo(text, err=err)
+
+
+class Screen:
+    """The part of a terminal that is drawn anew each time. A context manager."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+
+    def __enter__(self) -> "Screen":
+        click.echo(_HIDE_CURSOR, nl=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        click.echo(_SHOW_CURSOR, nl=False)
+
+    def draw(self, lines: Iterable[Line]) -> None:
+        """These lines, and no others, as far as there is room; with bars below theirs."""
+        columns, rows = _size(sys.stdout)
+        texts = list(_drawn(lines, sys.stdout, columns or 80, has_bars=True))
+        if len(texts) >= rows:
+            texts[rows - 2 :] = ["..."]
+        over = f"\r\x1b[{self._rows}A\x1b[J" if self._rows else ""
+        click.echo(over + "\n".join(texts))
+        self._rows = len(texts)
+
+
+def _drawn(
+    lines: Iterable[Line], stream: TextIO, columns: int | None, *, has_bars: bool = False
+) -> Iterator[str]:
+    """What fills one row each; all but for colours are characters that the stream can write."""
     for line in lines:
         for text in wrapped(_encodable(escape(line.text), stream), columns):
             is_styled = line.style and is_coloured()
-            click.echo(click.style(text, **_STYLES[line.style]) if is_styled else text, err=err)
+            yield click.style(text, **_STYLES[line.style]) if is_styled else text
+        if has_bars and line.ratio is not None and columns is not None:
+            width = max(min(columns - 2 * _BAR_INDENT, _WIDEST_BAR), 1)
+            done = round(min(max(line.ratio, 0.0), 1.0) * width)
+            bar = click.style("=" * done, fg="green") + click.style("-" * (width - done), dim=True)
+            yield " " * _BAR_INDENT + bar
 
 
-def _columns(stream: TextIO) -> int | None:
-    """The width of the terminal; None: it is none, and lines stay whole for other programs."""
+def _size(stream: TextIO) -> tuple[int | None, int]:
+    """Columns and rows of the terminal; None: it is none, and lines stay whole for programs."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns or None
+        columns, rows = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
-        return None
+        return None, _ROWS
+    return columns or None, rows or _ROWS
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -4,6 +4,7 @@ import test from "node:test";
 
 import { announcements, marks, summary } from "./page/changes.js";
 import { current, queue } from "./page/queue.js";
+import { signals } from "./page/signals.js";
 import { Trace } from "./page/trace.js";
 import { clock } from "./page/words.js";
 
@@ -27,8 +28,11 @@ function status(more = {}, database = {}) {
 }
 
 test("the first status is told in short", () => {
-  assert.deepEqual(announcements(null, status()), ["2 updates are pending, 3 h 12 min left of what is under way."]);
-  assert.equal(summary(status({}, { pending: [], current: null })), "No background updates are pending.");
+  assert.deepEqual(announcements(null, status()), ["2 updates are pending, 3h\u00a012m left of what is under way."]);
+  assert.equal(summary(status({}, { pending: [], current: null })), "Nothing is pending: safe to upgrade.");
+  const problem = (kind) => summary(status({ problems: [{ kind }] }, { pending: [], current: null }));
+  assert.equal(problem("paused"), "Nothing is pending.");
+  assert.equal(problem("configuration"), "Nothing is pending: safe to upgrade.");
   assert.equal(summary(status({}, { pending: null })), "The queue of a database cannot be read.");
   assert.equal(summary(status({ enabled: false })), "2 updates are pending, and switched off.");
 });
@@ -67,9 +71,42 @@ test("after a failure the time of the next try is told, by the browser's clock",
   const decision = { cause: "backoff", is_hold: true, reason, since_ms: NOW - 15_000, next_try_ms: NOW + 45_000 };
   const database = { name: "master", state: "held", pending: [], current: update({ decision, progress: null, index_build: null, limits: "" }) };
   const shown = text(current(database, status(), () => {}));
-  assert.ok(shown.includes(`Held: ${reason} (${clock(NOW + 45_000, NOW)}), for 15 s`), shown);
+  assert.ok(shown.includes(`Held: ${reason} (${clock(NOW + 45_000, NOW)})Since ${clock(NOW - 15_000, NOW)}, 15s ago.`), shown);
   const paced = { ...database, current: { ...database.current, decision: { ...decision, next_try_ms: null } } };
-  assert.ok(text(current(paced, status(), () => {})).includes(`Held: ${reason}, for 15 s`));
+  assert.ok(text(current(paced, status(), () => {})).includes(`Held: ${reason}Since`));
+});
+
+test("why it is no faster is told in the command's words", () => {
+  const text = (one) => (typeof one === "object" ? one.children.map(text).join("") : String(one));
+  const told = (more) => {
+    const found = update({ progress: null, index_build: null, limits: "", ...more });
+    return text(current({ name: "master", state: "running", pending: [], current: found }, status(), () => {}));
+  };
+  const decision = { cause: "pace", is_hold: false, reason: "resting 79ms", since_ms: NOW, next_try_ms: null };
+  assert.ok(told({ decision }).includes("Throttled: resting 79ms"));
+  assert.ok(told({ decision: { ...decision, cause: "run" } }).includes("Not throttled"));
+  assert.ok(told({ is_in_batch: true, batch_since_ms: NOW - 2000 }).includes("In a batch for 2s"));
+});
+
+test("what a release lets go has a button for it, and comes first", () => {
+  const find = (one) => typeof one !== "object" ? [] : one.tag === "button" ? [one.children[0]] : one.children.flatMap(find);
+  const buttons = (cause) => {
+    const decision = { cause, is_hold: true, reason: "x", since_ms: NOW, next_try_ms: null };
+    const held = update({ decision, progress: null, index_build: null, limits: "" });
+    return find(current({ name: "master", state: "held", pending: [], current: held }, status(), () => {}));
+  };
+  assert.deepEqual(buttons("window"), ["Run now", "Pause", "Override"]);
+  assert.deepEqual(buttons("approval"), ["Run now", "Pause", "Override"]);
+  assert.deepEqual(buttons("backoff"), ["Pause", "Override", "Release"]);
+});
+
+test("signals that nobody reads now are no cause for worry", () => {
+  const text = (one) => (typeof one === "object" ? [one].flat(Infinity).map((each) => each.children ? each.children.map(text).join(" ") : each).join(" ") : String(one));
+  const old = { name: "pool_wait", class: "soft", unit: "ms", value: 3, threshold: 10, pressure: 0.2, age_s: 999, is_stale: true, is_closed: false, problem: "" };
+  assert.equal(text(signals({ state: "idle", signals: [old] })), "Signals are read only while updates run.");
+  const held = signals({ state: "held", signals: [old] }).map(text).join(" ");
+  assert.ok(held.includes("not read while it is held") && !held.includes("stale"), held);
+  assert.ok(signals({ state: "waiting", signals: [old] }).map(text).join(" ").includes("stale"));
 });
 
 test("what resumes an update ends the pause as it was pulled, and of several the one that ends last", () => {

@@ -2,7 +2,7 @@
 
 import { h, render } from "./dom.js";
 import { ACTIONS, SETTINGS, SWITCHES, bodyOf, failure, missing, outcome, sentences } from "./forms.js";
-import { escaped } from "./words.js";
+import { escaped, globOf } from "./words.js";
 
 const DURATIONS = ["30m", "2h", "12h", "24h", "3d", "7d"];
 
@@ -60,7 +60,8 @@ export class Actions {
       h("h2", { id: "dialog-title" }, "Change what runs"),
       problem !== null && h("p", { class: "refusal", role: "alert" }, problem),
       this.#select("action", "What", ACTIONS_BY_TITLE, action, does),
-      this.#input("update", "Updates", values.update, "A name, or a glob such as event_*; * is all.", { maxlength: 1000 }),
+      this.#input("update", "Updates", values.update, "A name, or a glob such as event_*; * is all.", { maxlength: 1000, list: "updates" }),
+      h("datalist", { id: "updates" }, this.#names().map((one) => h("option", { key: one }, one))),
       this.#select(
         "database",
         "Database",
@@ -112,7 +113,7 @@ export class Actions {
         "div",
         { class: "setting", key: at },
         this.#select(`key${at}`, "Setting", Object.keys(SETTINGS).map((one) => [one, one]), key),
-        this.#input(`value${at}`, "Value", text, SETTINGS[key], {}),
+        this.#value(`value${at}`, key, text),
       );
     const add = () => {
       this.#read();
@@ -129,7 +130,18 @@ export class Actions {
     );
   }
 
-  #input(name, label, value, hint, attributes) {
+  #value(name, key, text) {
+    const takes = SETTINGS[key];
+    if (!Array.isArray(takes)) return this.#input(name, "Value", text, takes, {}, key);
+    return this.#select(name, "Value", [["choose one", ""], ...takes.map((one) => [one, one])], text, null, key);
+  }
+
+  #names() {
+    const pending = this.#status.databases.flatMap((one) => one.pending ?? []);
+    return [...new Set(pending.map((one) => globOf(one.name)))].slice(0, 100);
+  }
+
+  #input(name, label, value, hint, attributes, key = null) {
     const made = (input) => {
       this.#fields[name] = input;
       input.value = value;
@@ -137,17 +149,18 @@ export class Actions {
     const id = `field-${name}`;
     return h(
       "div",
-      { class: "field", key: name },
+      { class: "field", key: `${name} ${key}` },
       h("label", { for: id }, label),
       h("input", { id, type: "text", autocomplete: "off", spellcheck: "false", "aria-describedby": `${id}-hint`, made, ...attributes }),
       h("p", { class: "hint", id: `${id}-hint` }, hint),
     );
   }
 
-  #select(name, label, options, value, hint = null) {
+  // With another `key` it is another field, and begins anew.
+  #select(name, label, options, value, hint = null, key = null) {
     const made = (select) => {
       this.#fields[name] = select;
-      for (const [text] of options) select.add(new Option(text));
+      for (const [text, one] of options) select.add(new Option(text, one));
       select.selectedIndex = options.findIndex(([, one]) => one === value);
     };
     const id = `field-${name}`;
@@ -157,7 +170,7 @@ export class Actions {
     };
     return h(
       "div",
-      { class: "field", key: name },
+      { class: "field", key: `${name} ${key}` },
       h("label", { for: id }, label),
       h("select", { id, "aria-describedby": hint && `${id}-hint`, onchange: changed, made }),
       hint !== null && h("p", { class: "hint", id: `${id}-hint` }, hint),
@@ -172,10 +185,10 @@ export class Actions {
     const database = this.#fields.database.selectedIndex - 1;
     values.database = database < 0 ? null : this.#status.databases[database].name;
     for (const name of ["update", "for", "reason"]) values[name] = text(name, values[name]);
-    values.settings = values.settings.map(([key, value], at) => [
-      text(`key${at}`, key),
-      text(`value${at}`, value),
-    ]);
+    values.settings = values.settings.map(([key, value], at) => {
+      const chosen = text(`key${at}`, key);
+      return [chosen, chosen === key ? text(`value${at}`, value) : ""];
+    });
   }
 
   #review(event) {

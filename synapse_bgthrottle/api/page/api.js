@@ -1,4 +1,4 @@
-// The JSON API. The token lives in here, and leaves only in the Authorization header.
+// The JSON API. The token leaves the page only in the Authorization header.
 
 import { SWITCHES } from "./forms.js";
 import { escaped } from "./words.js";

@@ -58,6 +58,11 @@ export function marks(status) {
   return JSON.stringify([names, status?.levers.map((one) => one.id)]);
 }
 
+// As `bgthrottle check` does: doubts about the configuration are no reason against it.
+function isSafe(status) {
+  return status.problems.every((one) => one.kind === "configuration");
+}
+
 /** The whole in one sentence. */
 export function summary(status) {
   const pending = status.databases.map((one) => one.pending_count ?? one.pending?.length ?? 0);
@@ -65,7 +70,7 @@ export function summary(status) {
   if (status.databases.some((one) => one.pending === null)) {
     return "The queue of a database cannot be read.";
   }
-  if (count === 0) return "No background updates are pending.";
+  if (count === 0) return isSafe(status) ? "Nothing is pending: safe to upgrade." : "Nothing is pending.";
   const what = counted(count, "update is", "updates are");
   if (status.enabled === false) return `${what} pending, and switched off.`;
   const current = status.databases.map((one) => one.current).filter((one) => one !== null);

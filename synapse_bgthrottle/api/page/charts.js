@@ -21,10 +21,10 @@ const KINDS = {
     title: "Duty cycle",
     columns: ["worked", "allowed"],
     series: [
-      { label: "at work", color: "--line-a", width: 2 },
+      { label: "in batches", color: "--line-a", width: 2 },
       { label: "allowed", color: "--line-b", width: 1.5, dash: [5, 4] },
     ],
-    tick: (value) => `${Math.round(value * 100)} %`,
+    tick: (value) => `${Math.round(value * 100)}%`,
     range: (_, low, high) => [0, Math.min(Math.max(high ?? 0, 0.05) * 1.2, 1.02)],
     now: (last) => said(percent(last.worked), (text) => `now ${text}`, ""),
   },

@@ -19,9 +19,7 @@ export const ACTIONS = {
   },
   release: {
     title: "Release",
-    does:
-      "Lets pending updates go, once, over closed windows, a required approval, the wait for calm" +
-      " and most budgets. It does not end a pause.",
+    does: "Lets pending updates run now, once, whatever windows, approvals and most budgets say. It does not end a pause.",
     verb: "Let go once",
     fields: ["for", "reason"],
   },
@@ -62,9 +60,9 @@ export const SWITCHES = {
   },
 };
 
-/** The settings of an override, each with what it takes. */
+/** The settings of an override, each with what it takes: words to choose from, or a hint. */
 export const SETTINGS = {
-  profile: "gentle, balanced, fast or finish",
+  profile: ["gentle", "balanced", "fast", "finish"],
   duty_cycle: "such as 5%, or adaptive",
   target_duration: "of a batch, such as 50ms",
   max_items_per_second: "such as 200, or off",

@@ -64,11 +64,10 @@ function lever(one, nowMs, open) {
     h(
       "p",
       { class: "quiet" },
-      `until ${clock(one.ends_ms, nowMs)}, for ${duration((one.ends_ms - nowMs) / 1000)} more; by `,
-      theirs(one.author),
-      ` at ${clock(one.created_ms, nowMs)}`,
-      one.used_ms !== null && `; used at ${clock(one.used_ms, nowMs)}`,
+      `Until ${clock(one.ends_ms, nowMs)}, ${duration((one.ends_ms - nowMs) / 1000)} left.`,
+      one.used_ms !== null && ` Used at ${clock(one.used_ms, nowMs)}.`,
     ),
+    h("p", { class: "quiet" }, "By ", theirs(one.author), `, ${clock(one.created_ms, nowMs)}.`),
     h(
       "button",
       {
@@ -100,7 +99,7 @@ export function history(entries, nowMs, view) {
     "History",
     "Runs of updates, newest first",
     view,
-    ["Update", "Outcome", "Began", "Took", "Items", "Batches", "At work"],
+    ["Update", "Outcome", "Began", "Took", "Items", "Batches", "Duty cycle"],
     entries?.map((one) => {
       const [tone, outcome] = OUTCOMES[one.outcome] ?? ["calm", escaped(one.outcome)];
       const tookMs = (one.ended_ms ?? nowMs) - one.started_ms;

@@ -2,7 +2,7 @@
 
 import { summary } from "./changes.js";
 import { h, theirs } from "./dom.js";
-import { clock } from "./words.js";
+import { clock, escaped, since } from "./words.js";
 
 const TITLES = {
   silence: "Out of date",
@@ -39,7 +39,7 @@ export function problems({ status, silentSince, trouble, nowMs }, databaseNames,
     { "aria-labelledby": "problems-title", class: all.length ? "problems" : "problems none" },
     h("h2", { id: "problems-title" }, "Problems"),
     all.length
-      ? h("ul", { class: "plain" }, all.map((one) => problem(one, databaseNames, open)))
+      ? h("ul", { class: "plain" }, all.map((one) => problem(one, databaseNames, nowMs, open)))
       : h("p", null, "None."),
   );
 }
@@ -49,13 +49,19 @@ function silence({ message }, since) {
   return { kind: "silence", database: null, message, advice };
 }
 
-function problem({ kind, message, advice, database }, databaseNames, open) {
+function seen(sinceMs, lastMs, nowMs) {
+  const first = sinceMs ? `First seen ${clock(sinceMs, nowMs)}, ${since(sinceMs, nowMs)} ago. ` : "";
+  return lastMs ? `${first}Last seen ${clock(lastMs, nowMs)}.` : first;
+}
+
+function problem({ kind, message, advice, database, since_ms: sinceMs, last_ms: lastMs }, databaseNames, nowMs, open) {
   const named = database !== null && databaseNames.length > 1;
   return h(
     "li",
     { class: MILD.has(kind) ? "problem mild" : "problem", key: `${kind} ${database} ${message}` },
     h("strong", null, TITLES[kind] ?? kind, named && [" in ", theirs(database)]),
     h("p", null, theirs(message)),
+    (sinceMs || lastMs) && h("p", { class: "quiet" }, seen(sinceMs, lastMs, nowMs)),
     h("p", { class: "quiet" }, withCode(advice)),
     kind in REMEDIES &&
       h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => open("enable") }, REMEDIES[kind])),
@@ -68,16 +74,16 @@ function withCode(text) {
 }
 
 /** All in one line, and the buttons that are about everything. */
-export function headline(status, open) {
+export function headline(status, history, open) {
   const pauses = status.levers.filter((lever) => lever.kind === "pause");
   return h(
     "section",
     { class: "headline", "aria-label": "In short" },
-    h("p", { class: "summary" }, summary(status)),
+    h("div", null, h("p", { class: "summary" }, summary(status)), last(status, history)),
     h(
       "p",
       { class: "buttons" },
-      h("button", { type: "button", onclick: () => open("pause", { update: "*" }) }, "Pause all…"),
+      h("button", { type: "button", class: "lesser", onclick: () => open("pause", { update: "*" }) }, "Pause all…"),
       pauses.length > 0 &&
         h(
           "button",
@@ -87,8 +93,15 @@ export function headline(status, open) {
       h(
         "button",
         { type: "button", class: "lesser", onclick: () => open("override", { update: "*" }) },
-        "Other settings…",
+        "Override all…",
       ),
     ),
   );
+}
+
+// While nothing is pending, what ran last is what one wants to know.
+function last({ databases, now_ms: nowMs }, history) {
+  const ended = history?.find((one) => one.ended_ms !== null);
+  if (ended === undefined || databases.some((one) => one.pending === null || one.pending.length)) return null;
+  return h("p", { class: "quiet" }, "Last: ", theirs(ended.update), `, ${escaped(ended.outcome)} ${clock(ended.ended_ms, nowMs)}.`);
 }

@@ -1,7 +1,7 @@
 // The page: signs in, asks every two seconds, and shows what it was told.
 
 import { Actions } from "./actions.js";
-import { Api, ApiError, whyOut } from "./api.js";
+import { ApiError, whyOut } from "./api.js";
 import { announcements, marks } from "./changes.js";
 import { Charts } from "./charts.js";
 import { h, render } from "./dom.js";
@@ -9,15 +9,15 @@ import { history, levers, uses } from "./journal.js";
 import { connection, headline, problems } from "./overview.js";
 import { Poll } from "./poll.js";
 import { current, queue, title } from "./queue.js";
+import { Session, kept } from "./session.js";
 import { signals } from "./signals.js";
 import { Trace } from "./trace.js";
 import { hasWeek, week } from "./week.js";
 import { escaped, zoneNote } from "./words.js";
 
-const JOURNAL_MS = 30_000;
-const LIMITS_MS = 60_000;
-const JOURNAL_LINES = 30;
 const TOLD_MS = 8000;
+// With SHOWN_MS before it, a server that is frozen is seen within five seconds.
+const PATIENCE_MS = 2500;
 
 const part = (id) => document.getElementById(id);
 const charts = new Charts();
@@ -30,34 +30,23 @@ const poll = new Poll(
   { set: (callback, ms) => setTimeout(callback, ms), clear: (timer) => clearTimeout(timer) },
 );
 
-// All that is known while somebody is signed in; null: nobody is. Signing out leaves nothing.
+// Of whoever is signed in; null: nobody is. Signing out leaves nothing.
 let session = null;
-
-function begin(token) {
-  session = {
-    api: new Api(token),
-    status: null,
-    silentSince: null,
-    trouble: null,
-    traces: new Map(),
-    limits: new Map(), // by database: what `explain` told, of what, and when
-    history: null,
-    uses: null,
-    journalAt: -Infinity,
-    journalDue: 0, // how many more times it is asked for at once
-    unfolded: new Set(),
-  };
-}
 
 async function ask() {
   const mine = session;
   let answered;
+  const slow = setTimeout(() => {
+    if (mine !== session) return;
+    silent(new ApiError("unreachable", "The server does not answer."));
+    draw();
+  }, PATIENCE_MS);
   try {
     const status = await mine.api.status();
     if (mine !== session) return true;
     take(status);
     answered = true;
-    await askMore(mine);
+    await mine.askMore();
   } catch (error) {
     if (mine !== session) return true;
     if (!(error instanceof ApiError)) throw error;
@@ -67,6 +56,8 @@ async function ask() {
     }
     if (!answered) silent(error);
     answered = error.retryMs || false;
+  } finally {
+    clearTimeout(slow);
   }
   if (mine === session) draw();
   return answered;
@@ -89,35 +80,10 @@ function take(status) {
   draw();
 }
 
-// What changes seldom is asked for seldom.
-async function askMore(mine) {
-  const now = performance.now();
-  for (const { name, current: update } of mine.status.databases) {
-    const known = mine.limits.get(name);
-    const about = JSON.stringify([update?.name, mine.status.levers.map((one) => one.id)]);
-    if (update === null) mine.limits.delete(name);
-    else if (known?.about !== about || now - known.at > LIMITS_MS) {
-      const told = await mine.api.explain(update.name, name, update.one_shot).catch(notForThis);
-      mine.limits.set(name, { about, at: now, limits: told?.limits ?? null });
-    }
-  }
-  if (mine.journalDue > 0 || now - mine.journalAt > JOURNAL_MS) {
-    mine.journalDue = Math.max(mine.journalDue - 1, 0);
-    mine.history = await mine.api.history(JOURNAL_LINES);
-    mine.uses = await mine.api.uses(JOURNAL_LINES);
-    mine.journalAt = now;
-  }
-}
-
-// A name that `explain` refuses (it may have anything in it) is no reason to show nothing.
-function notForThis(error) {
-  if (error.kind !== "refused") throw error;
-  return null;
-}
-
 function silent(error) {
   session.trouble = error;
   if (session.status === null) {
+    part("sign-in").hidden = false;
     part("refusal").textContent = `${escaped(error.message)} It is tried again.`;
   }
   if (session.silentSince !== null) return;
@@ -140,6 +106,7 @@ async function pull(action, body) {
 }
 
 function enter(status) {
+  session.keep();
   part("refusal").textContent = "";
   part("sign-in").hidden = true;
   part("board").hidden = false;
@@ -152,6 +119,7 @@ function enter(status) {
 function signOut(why) {
   poll.stop();
   session = null;
+  kept.forget();
   actions.close();
   for (const id of ["connection", "headline", "problems", "databases", "levers", "history", "uses", "told"]) {
     render(part(id));
@@ -175,7 +143,7 @@ function draw() {
   const nowMs = session.silentSince === null ? status.now_ms : Date.now();
   const told = { ...session, nowMs };
   render(part("connection"), connection(told));
-  render(part("headline"), headline(status, open));
+  render(part("headline"), headline(status, session.history, open));
   render(part("problems"), problems(told, names, open));
   render(part("databases"), status.databases.map(section));
   render(part("levers"), levers(status, open));
@@ -229,22 +197,31 @@ function tell(text, isShown = false) {
   }, TOLD_MS);
 }
 
-part("sign-in").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const token = part("token").value.trim();
-  part("token").value = "";
-  part("refusal").textContent = "";
+function signIn(token) {
   poll.stop();
   try {
-    begin(token);
+    session = new Session(token);
   } catch (error) {
     part("refusal").textContent = error.message;
     return;
   }
   poll.start();
+}
+
+part("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const token = part("token").value.trim();
+  part("token").value = "";
+  part("refusal").textContent = "";
+  signIn(token);
 });
 part("sign-out").addEventListener("click", () => signOut("You are signed out."));
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) poll.now();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.sweep(true));
+
+if (kept.token() !== null) {
+  part("sign-in").hidden = true;
+  signIn(kept.token());
+}

@@ -7,24 +7,19 @@ import {
 
 const FEW = 8;
 const ENGINES = { postgres: "PostgreSQL", sqlite: "SQLite", unknown: "" };
-const STATES = {
-  running: ["good", "a batch runs"],
-  waiting: ["good", "rests"],
-  held: ["mild", "held"],
-  aborted: ["bad", "given up"],
-  stopped: ["bad", "stopped"],
-  disabled: ["mild", "disabled"],
-  idle: ["calm", "nothing pending"],
+const TONES = {
+  running: "good", waiting: "good", held: "mild", aborted: "bad", stopped: "bad", disabled: "mild",
 };
+// What a release lets go. A pause is resumed, and the rest ends by itself.
+const RELEASABLE = new Set(["window", "calm", "approval", "budget"]);
 
 /** Name, engine and state. */
 export function title(database, id) {
-  const [tone, text] = STATES[database.state] ?? ["calm", database.state];
   return h(
     "header",
     { class: "title" },
     h("h2", { id }, theirs(database.name), h("small", null, ENGINES[database.engine] ?? "")),
-    h("p", { class: `pill ${tone}` }, h("span", { class: "dot" }), text),
+    h("p", { class: `pill ${TONES[database.state] ?? "calm"}` }, h("span", { class: "dot" }), database.state),
   );
 }
 
@@ -42,29 +37,33 @@ export function current(database, status, open) {
     { class: "current" },
     h("h3", null, theirs(update.name, "name")),
     bar(progress?.ratio ?? build?.progress_ratio, update.name, "large"),
-    decision !== null &&
-      h(
-        "p",
-        { class: decision.is_hold ? "reason held" : "reason" },
-        decision.is_hold ? "Held: " : database.state === "running" ? "At work: " : "Rests: ",
-        theirs(decision.reason),
-        decision.next_try_ms !== null && ` (${clock(decision.next_try_ms, nowMs)})`,
-        decision.is_hold && h("span", { class: "quiet" }, `, for ${since(decision.since_ms, nowMs)}`),
-      ),
+    h("p", { class: decision?.is_hold ? "reason held" : "reason" }, why(update, nowMs)),
+    decision?.is_hold && h("p", { class: "quiet" }, `Since ${clock(decision.since_ms, nowMs)}, ${since(decision.since_ms, nowMs)} ago.`),
     build !== null && h("p", { class: "reason" }, "Index: ", theirs(build.phase)),
     h(
       "dl",
       { class: "facts" },
       fact("Time left", duration(left.expected ?? left.at_this_pace), range(left)),
       fact("Done", done(progress), amount(progress)),
-      fact("Under way for", since(update.since_ms, nowMs), counted(update.batches, "batch", "batches")),
+      fact("Started", `${since(update.since_ms, nowMs)} ago`, counted(update.batches, "batch", "batches")),
       fact("Items per second", number(update.items_per_second), `${number(update.items)} in all`),
       fact("Last batch", milliseconds(update.last_batch_ms), !update.one_shot && `target ${milliseconds(update.target_duration_ms)}`),
-      fact("Share of time at work", percent(Math.min(spent, 1)), update.duty_cycle_ratio !== null && `${percent(update.duty_cycle_ratio)} allowed`),
+      fact("Duty cycle so far", percent(Math.min(spent, 1)), update.duty_cycle_ratio !== null && `${percent(update.duty_cycle_ratio)} at most now`),
     ),
     h("p", { class: "quiet limits" }, "Limits: ", theirs(update.limits)),
-    h("p", { class: "buttons" }, buttons(update.name, database.name, status, open)),
+    h("p", { class: "buttons" }, buttons(update, database.name, status, open)),
   );
+}
+
+// In the words of the command.
+function why({ decision, is_in_batch: isInBatch, batch_since_ms: batchMs }, nowMs) {
+  if (decision?.is_hold) {
+    const when = decision.next_try_ms !== null && ` (${clock(decision.next_try_ms, nowMs)})`;
+    return ["Held: ", theirs(decision.reason || decision.cause), when];
+  }
+  if (isInBatch) return batchMs === null ? "In a batch" : `In a batch for ${since(batchMs, nowMs)}`;
+  if (decision === null || decision.cause === "run") return "Not throttled";
+  return ["Throttled: ", theirs(decision.reason || decision.cause)];
 }
 
 function range(left) {
@@ -96,7 +95,7 @@ function pausing(name, database, status) {
   return ["resume", "Resume", { update: pause.update, database: pause.database }];
 }
 
-function buttons(name, database, status, open) {
+function buttons({ name, decision }, database, status, open) {
   const one = (action, text, target, className = null) =>
     h(
       "button",
@@ -106,10 +105,18 @@ function buttons(name, database, status, open) {
       "…",
     );
   const target = { update: globOf(name), database };
+  const [action, text, paused] = pausing(name, database, status);
+  if (decision?.is_hold && RELEASABLE.has(decision.cause)) {
+    return [
+      one("release", "Run now", target),
+      one(action, text, paused, "lesser"),
+      one("override", "Override", target, "lesser"),
+    ];
+  }
   return [
-    one(...pausing(name, database, status)),
-    one("release", "Release", target, "lesser"),
+    one(action, text, paused),
     one("override", "Override", target, "lesser"),
+    one("release", "Release", target, "lesser"),
   ];
 }
 
@@ -161,10 +168,9 @@ function row(one, database, status, open) {
     one.known === false && h("span", { class: "tag bad" }, "not known to this server: the queue stops here"),
     !one.is_reachable && h("span", { class: "tag bad" }, "never begins: they wait for each other"),
     one.paused && h("span", { class: "tag mild" }, "paused"),
-    one.one_shot && h("span", { class: "tag calm" }, "in one go"),
+    one.one_shot && h("span", { class: "tag calm" }, "one-shot"),
     one.started_ms !== null && h("span", { class: "quiet" }, `begun ${clock(one.started_ms, status.now_ms)}`),
   ];
-  const behind = one.depends_on ?? one.waits_for;
   const ratio = one.progress?.ratio;
   return h(
     "li",
@@ -173,7 +179,7 @@ function row(one, database, status, open) {
       "div",
       { class: "what" },
       theirs(one.name, "name"),
-      behind !== null && h("span", { class: "quiet" }, one.depends_on ? "needs " : "after ", theirs(behind, "name")),
+      one.depends_on && h("span", { class: "quiet" }, "depends on ", theirs(one.depends_on, "name")),
       notes,
     ),
     typeof ratio === "number" && h("div", { class: "how-far" }, bar(ratio, one.name, "small"), percent(ratio)),

@@ -15,15 +15,18 @@ const AT_THRESHOLD = (WIDTH * 2) / 3;
 
 export function signals(database) {
   if (database.signals.length === 0) return null;
+  // Nothing is read then: an old reading would only worry.
+  if (database.state === "idle") return h("p", { class: "quiet" }, "Signals are read only while updates run.");
+  const isUnread = (one) => database.state === "held" && one.is_stale && !one.is_closed;
   const order = [...database.signals].sort(
     // By pressure, but not so finely that they change places at each look.
     (a, b) => TONES.indexOf(tone(a)) - TONES.indexOf(tone(b)) || a.name.localeCompare(b.name),
   );
-  const isRead = (one) => one.value !== null || one.is_closed;
+  const isRead = (one) => (one.value !== null || one.is_closed) && !isUnread(one);
   return [
-    h("h3", null, "Signals", h("small", null, "pressure against the threshold")),
+    h("h3", null, "Signals", h("small", null, "the bar is the smoothed pressure, the mark its threshold")),
     h("ul", { class: "plain signals" }, order.filter(isRead).map(signal)),
-    unread(order.filter((one) => !isRead(one))),
+    unread(order.filter((one) => !isRead(one)).map((one) => (isUnread(one) ? { ...one, problem: "not read while it is held" } : one))),
   ];
 }
 

@@ -19,33 +19,29 @@ export function percent(ratio) {
   if (!isNumber(ratio)) return UNKNOWN;
   const value = ratio * 100;
   // What is not done is never shown as done.
-  if (value >= 99.95 && value < 100) return "99.9 %";
-  const digits = value > 0 && value < 10 ? 1 : 0;
-  if (value > 99 && value < 100) return `${value.toFixed(1)} %`;
-  return `${value.toFixed(digits)} %`;
+  if (value >= 99.95 && value < 100) return "99.9%";
+  const digits = (value > 0 && value < 10) || (value > 99 && value < 100) ? 1 : 0;
+  return `${value.toFixed(digits)}%`;
 }
 
-/** The two greatest units: "3 h 12 min". */
+/** The two largest units, written as the server and the command do: `250ms`, `1.5s`, `3h 12m`. */
 export function duration(seconds) {
   if (!isNumber(seconds)) return UNKNOWN;
-  if (seconds < 0) return duration(0);
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 0.9995) return `${Number((Math.max(seconds, 0) * 1000).toPrecision(seconds < 0.01 ? 2 : 3))}ms`;
+  if (seconds < 59.95) return `${Number(seconds.toFixed(1))}s`;
+  const units = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
   let rest = Math.round(seconds);
-  if (rest >= 3600) rest = Math.round(rest / 60) * 60;
-  if (rest >= 86400) rest = Math.round(rest / 3600) * 3600;
-  const parts = [];
-  for (const [name, size] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
+  const first = units.findIndex(([, size]) => rest >= size);
+  const parts = units.slice(first, first + 2).map(([name, size]) => {
     const count = Math.floor(rest / size);
     rest -= count * size;
-    if (count) parts.push(`${count} ${name}`);
-  }
-  return parts.slice(0, 2).join(" ");
+    return count ? `${count}${name}` : "";
+  });
+  return parts.filter(Boolean).join("\u00a0"); // not broken between its units
 }
 
 export function milliseconds(ms) {
-  if (!isNumber(ms)) return UNKNOWN;
-  return ms < 9.95 && ms >= 0.05 ? `${ms.toFixed(1)} ms` : duration(ms / 1000);
+  return isNumber(ms) ? duration(ms / 1000) : UNKNOWN;
 }
 
 export function size(bytes) {

@@ -1,7 +1,6 @@
 """`bgthrottle watch`."""
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
 
 import click
 
@@ -11,9 +10,6 @@ from synapse_bgthrottle.cli.commands.status import lines_of
 from synapse_bgthrottle.cli.polling import Ending, Look, Poller
 from synapse_bgthrottle.cli.render.text import Line, duration
 from synapse_bgthrottle.cli.session import Session, online, span_option
-
-if TYPE_CHECKING:
-    from synapse_bgthrottle.cli.render.terminal import Screen
 
 
 @click.command("watch")
@@ -38,18 +34,12 @@ def watch_command(session: Session, interval_ms: int, every_ms: int, until_done:
     with session.client() as client:
         poller = Poller(client)
         first = poller.look_again()  # an error that stays is told before anything is drawn
-        with _screen() if draws else nullcontext() as screen:
+        with output.Screen() if draws else nullcontext() as screen:
             _Watch(session, screen, every_ms).follow(poller, first, interval_ms, until_done)
 
 
-def _screen() -> "AbstractContextManager[Screen]":
-    from synapse_bgthrottle.cli.render.terminal import Screen  # noqa: PLC0415
-
-    return Screen()
-
-
 class _Watch:
-    def __init__(self, session: Session, screen: "Screen | None", every_ms: int) -> None:
+    def __init__(self, session: Session, screen: output.Screen | None, every_ms: int) -> None:
         self._session = session
         self._screen = screen
         self._changes = Changes(every_ms / 1000)

@@ -1,1 +1,1 @@
-"""Lines for people, made of what the server answered. Pure but for `terminal`."""
+"""Lines for people, made of what the server answered. Pure."""

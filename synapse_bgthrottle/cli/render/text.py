@@ -38,10 +38,7 @@ def escape(text: str) -> str:
 
 
 def wrapped(text: str, columns: int | None) -> list[str]:
-    """The text in lines no wider than this, broken between words; those after the first go in.
-
-    A word that is wider stays whole. None: one line.
-    """
+    """The text in lines no wider than this, those after the first indented. None: one line."""
     if columns is None or len(text) <= columns:
         return [text]
     indent = " " * (len(text) - len(text.lstrip()))
@@ -50,7 +47,6 @@ def wrapped(text: str, columns: int | None) -> list[str]:
         columns,
         initial_indent=indent,
         subsequent_indent=f"{indent}  ",
-        break_long_words=False,
         break_on_hyphens=False,
     )
 

@@ -261,10 +261,10 @@ def by_pressures(case: Case) -> Verdict | None:
     if left_s <= 0:
         return None
     longest = format_duration_ms(longest_s * 1000)
-    pressure = f"{soft.name} at {soft.pressure:.2f}" if soft.name else "pressures"
+    now = f"; now {soft.name} is at {soft.pressure:.2f}" if soft.name else ""
     reason = (
-        f"a one-shot starts once pressures have been below {LOW_PRESSURE} for {CALM_S:.0f}s,"
-        f" after {longest} at most; {pressure}"
+        f"waiting for calm before a one-shot: pressures below {LOW_PRESSURE} for {CALM_S:.0f}s,"
+        f" {longest} at most{now}"
     )
     return Verdict(Cause.CALM, min(CALM_S - low_for_s, left_s, _LOOK_AGAIN_S), reason)
 

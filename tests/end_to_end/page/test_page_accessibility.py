@@ -26,6 +26,7 @@ def test_phone(make_world: Callable[..., World]) -> None:
         browser.click("Override event_search", ".current")
         world.check_no_overflow()
         browser.click("Cancel", "dialog")
+        browser.click("Sign out")
     browser.resize(1200, 900)
     world.check_clean()
 

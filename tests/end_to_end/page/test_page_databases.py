@@ -50,7 +50,7 @@ def test_split_databases(split: World, postgres: PostgresServer) -> None:
         (master, "master", "page_main"),
         (second, "second", "page_state"),
     ):
-        split.sees(rf"^{name}\s*PostgreSQL\s+rests", f"{section} .title")
+        split.sees(rf"^{name}\s*PostgreSQL\s+waiting", f"{section} .title")
         split.sees(r"foreground_backends\s+slows down\s+\d", f"{section} .signals")
         with postgres.session(database_name) as cursor:
             cursor.execute(QUEUE)
@@ -76,7 +76,7 @@ def test_split_databases(split: World, postgres: PostgresServer) -> None:
     split.sees("Held: paused by @admin", f"{second} .current")
     split.sees("Paused in second", ".problems")
     split.sees("in second", ".levers")
-    assert "rests" in browser.text(f"{master} .title")
+    assert "waiting" in browser.text(f"{master} .title")
     assert "Held" not in browser.text(f"{master} .current")
     assert ["second"] == [lever["database"] for lever in split.levers()]
     browser.resize(320, 740)
@@ -85,7 +85,7 @@ def test_split_databases(split: World, postgres: PostgresServer) -> None:
 
     browser.click("Resume", f"{second} .current")
     split.confirm()
-    split.sees("rests", f"{second} .title")
+    split.sees("waiting", f"{second} .title")
     assert [] == split.levers()
     split.check_clean()
     assert " ERROR " not in split.synapse.log()
@@ -120,7 +120,7 @@ def test_synapses_own_switch(make_world: Callable[..., World]) -> None:
     assert is_on()
     world.sees("None\\.", ".problems")
     assert "board-title" == browser.run("return document.activeElement.id")
-    world.sees("rests", ".title .pill")
+    world.sees("waiting", ".title .pill")
 
     browser.click("Turn off background updates", ".levers")
     assert re.search("no end.*restart.*pause", browser.text("dialog"), re.S)

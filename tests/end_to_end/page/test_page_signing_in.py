@@ -39,6 +39,29 @@ def test_who_may_not(make_world: Callable[..., World]) -> None:
     world.check_clean("status of 401", "status of 403")
 
 
+def test_a_reload(make_world: Callable[..., World]) -> None:
+    """Who reloads the tab stays signed in; who signed out does not, nor whose token has ended."""
+    world = make_world({"sleep": "1h"})
+    browser = world.browser
+    other = MatrixClient.register(world.url, "other", admin=True)
+    world.open()
+    world.sign_in(other.token)
+    world.sees("pending", ".headline")
+    world.open()
+    world.sees("pending", ".headline")
+    browser.click("Sign out")
+    assert 0 == browser.run("return sessionStorage.length")
+    world.open()
+    assert "" == browser.text("#board")
+    world.sign_in(other.token)
+    world.sees("pending", ".headline")
+    other.call("POST", "/_matrix/client/v3/logout", {})
+    world.open()
+    world.sees("does not know this token", "#refusal")
+    assert 0 == browser.run("return sessionStorage.length")
+    world.check_clean("status of 401")
+
+
 def test_a_token_that_ends(make_world: Callable[..., World]) -> None:
     """Who is logged out elsewhere is signed out, and sees no more of it."""
     world = make_world({"sleep": "1h"})
