@@ -78,21 +78,21 @@ class BackgroundUpdateThrottle:
     async def default_batch_size(self, update_name: str, database_name: str) -> int:
         """Synapse calls this for the size of a batch before it has counted any item."""
         try:
-            return self._parts.throttle.batch_items(database_name, update_name)[0]
+            return self._parts.throttle.batch_items(database_name, update_name)
         except Exception as error:
             self._on_internal_error("for the default batch size", error)
             return max(self._parts.host.stock.default_batch_items, _floor(update_name))
 
     async def min_batch_size(self, update_name: str, database_name: str) -> int:
-        """Synapse calls this for the least size of any other batch."""
+        """Synapse calls this for the least size of any other batch, which is then its size."""
         try:
-            return self._parts.throttle.batch_items(database_name, update_name)[1]
+            return self._parts.throttle.batch_items(database_name, update_name)
         except Exception as error:
             self._on_internal_error("for the least batch size", error)
             stock = self._parts.host.stock
             items: float = stock.min_batch_items
             update = self._parts.throttle.updates.get((database_name, update_name))
-            if update is not None and update.limits.is_exact:
+            if update is not None and update.decision is not None:
                 # The target duration makes Synapse use the least size, which must not be one item.
                 items = min(stock.default_batch_items, update.limits.max_batch_items)
             return max(int(items), _floor(update_name))

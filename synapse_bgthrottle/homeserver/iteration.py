@@ -37,6 +37,9 @@ _LONG_SILENCE_S = 60.0
 # A sample of any time.
 _EVER_S = -math.inf
 
+# With this target duration Synapse takes exactly the batch size that the module answers.
+EXACTLY = 0
+
 # Rounding may leave a wait of almost zero, which is not worth a timer.
 _SHORTEST_SLEEP_S = 0.0001
 
@@ -253,7 +256,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
             elif self._sight is _Sight.FRESH or not self._is_one_shot:
-                return decision.target_ms
+                return EXACTLY
             else:
                 await self._look_first()
 

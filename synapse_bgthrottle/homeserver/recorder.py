@@ -6,6 +6,7 @@ a minute whether somebody has inserted rows by hand.
 
 import logging
 import math
+from collections.abc import Iterable
 
 import attrs
 from twisted.internet.defer import CancelledError
@@ -16,6 +17,7 @@ from synapse_bgthrottle.core.reports.problems import listed
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
+from synapse_bgthrottle.core.tracking.learned import Learned
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.homeserver.internals.bounded_calls import BoundedCalls, ServerEndsError
@@ -128,6 +130,8 @@ class Recorder:
             self._call_in(_LINGER_S)
         self._records.runs.recall(stored.open_entries)
         self._records.week.recall(stored.hours)
+        for learned in stored.learned:
+            self._throttle.recall(learned.key, *learned.recalled(self._host.wall_s()))
 
     def _call_in(self, delay_s: float) -> Timer | None:
         timer = self._host.call_later(delay_s, "bgthrottle_keeping", self._look)
@@ -199,13 +203,19 @@ class Recorder:
             entries = [*ended, *due]
             if entries:
                 hours = self._records.week.changed()
-                await self._records.store.write(entries, hours)
+                await self._records.store.write(entries, hours, self._learned(entries))
             await self._check_store()
         except BaseException:
             self._records.runs.put_back(ended, due)
             self._records.week.put_back(hours)
             raise
         self._records.runs.written()
+
+    def _learned(self, entries: Iterable[HistoryEntry]) -> list[Learned]:
+        """What is known of the updates that these are the history of."""
+        wall_s, known = self._host.wall_s(), self._throttle.updates
+        keys = dict.fromkeys(entry.key for entry in entries if entry.key in known)
+        return [Learned.of(key, known[key], wall_s) for key in keys]
 
     async def _check_store(self) -> None:
         """From time to time, check whether somebody dropped the tables."""

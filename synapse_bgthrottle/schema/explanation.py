@@ -37,7 +37,7 @@ class LimitValues:
     max_duty_cycle_ratio: Annotated[Ratio, "The greatest of the pace `adaptive`."] = 1.0
     target_duration_ms: Annotated[float, "How long a batch should take."] = 100.0
     max_items_per_second: Annotated[float | None, "null: no limit."] = None
-    default_batch_items: Annotated[int, "Of the first batch."] = 100
+    default_batch_items: Annotated[int, "Of the first batch."] = 1
     min_batch_items: Annotated[int, "Of a later batch."] = 1
     max_batch_items: Annotated[int | None, "null: no limit."] = None
     windows: Annotated[tuple[WindowValues, ...], "When it may run; empty: always."] = ()

@@ -148,6 +148,10 @@ class RunningUpdate:
     limits: Annotated[str, "In one line."] = ""
     limit_values: Annotated[LimitValues | None, NeverNull()] = None
     rule: Annotated[str | None, "That gave the limits; null: the top level alone."] = None
+    learned: Annotated[
+        tuple[str, ...],
+        "What its batches have shown so far, in lines: how much they slow clients, what they cost.",
+    ] = ()
     index_build: Annotated[IndexBuild | None, "null: none is known of."] = None
 
 

@@ -28,6 +28,7 @@ class Oddity:
         items: number of items.
         database: its database.
         cost_ms: time per item; with a spread, of the cheapest item.
+        fixed_ms: time per batch, whatever its size.
         spread_ratio: cost of the dearest item relative to the cheapest; uniform in logarithms.
         failures: so many of the first batches fail.
         hang_s: the third batch takes this much longer.
@@ -39,6 +40,7 @@ class Oddity:
     items: int
     database: str = "master"
     cost_ms: float = 1.0
+    fixed_ms: float = 0.0
     spread_ratio: float = 1.0
     failures: int = 0
     hang_s: float = 0.0
@@ -84,7 +86,7 @@ class _Handler:
             raise RuntimeError(f"{odd.name} was told to fail")
         begin: int = progress["at"]
         end = min(begin + (odd.batch_items or batch_size), odd.items)
-        takes_s = sum(self._costs_s[begin:end])
+        takes_s = odd.fixed_ms / 1000 + sum(self._costs_s[begin:end])
         if self._batches == 3:
             takes_s += odd.hang_s
 

@@ -3,6 +3,7 @@
 import attrs
 
 _WEIGHT = 0.1
+_FIRST_ITEMS = 100
 
 
 @attrs.define
@@ -17,12 +18,12 @@ class SynapseSizing:
     _items: float = 0.0
     _duration_ms: float = 0.0
 
-    def next_items(self, target_ms: float, first_items: int, min_items: int) -> int:
-        """The size of the next batch."""
+    def next_items(self, target_ms: float) -> int:
+        """The size of the next batch, by its own settings."""
         if self.total_items == 0:
-            return first_items
+            return _FIRST_ITEMS
         rate = self._items / self._duration_ms if self._duration_ms else 0.0
-        return max(int(target_ms * rate), min_items)
+        return max(int(target_ms * rate), 1)
 
     def record(self, items: int, begin_s: float, end_s: float) -> None:
         """A batch has ended. Synapse's clock has whole milliseconds."""

@@ -94,9 +94,7 @@ class Updater:
     def _batch(self, decision: Decision) -> None:
         model, now_s = self._model, self._agenda.now_s
         self._throttle.start(DATABASE, model.name, now_s)
-        size = self._sizing.next_items(
-            decision.target_ms, decision.first_batch_items, decision.min_batch_items
-        )
+        size = decision.items or self._sizing.next_items(decision.target_ms)
         items = int(min(size, model.items - self._sizing.total_items))
         units = self._units(items)
         overhead = Step(model.overhead_thread_s / 2, model.overhead_database_s / 2)

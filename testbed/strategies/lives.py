@@ -163,12 +163,10 @@ def _conditions(now_s: float, wall_s: float) -> st.SearchStrategy[Conditions]:
     )
 
 
-def _check(update: UpdateState, least: int, decision: Decision, sizes: tuple[int, int]) -> None:
+def _check(update: UpdateState, least: int, decision: Decision, size: int) -> None:
     assert decision.wait_s >= 0  # also excludes NaN
     assert (decision.cause is Cause.RUN) is (decision.wait_s == 0)
     assert decision.reason  # every decision has a reason
-    assert isinstance(decision.target_ms, int)
-    assert (decision.target_ms == 0) is update.is_exact
-    for size in sizes:
-        assert isinstance(size, int)
-        assert 1 <= least <= size <= max(update.limits.max_batch_items, least)
+    assert decision.target_ms > 0
+    assert isinstance(size, int)
+    assert 1 <= least <= size <= max(update.limits.max_batch_items, least)

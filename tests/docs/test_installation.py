@@ -22,7 +22,7 @@ def test_all_tables_are_removed() -> None:
     """Removing drops each table that there is, on SQLite too."""
     database = sqlite3.connect(":memory:")
     make_tables(database.cursor())
-    assert [(4,)] == database.execute(_TABLES).fetchall()
+    assert [(5,)] == database.execute(_TABLES).fetchall()
     assert "It makes four small tables" in PAGE
     (statements,) = re.findall(r"```sql\n(DROP .*?)```", PAGE, re.S)
     database.executescript(statements)

@@ -36,7 +36,7 @@ def test_any_history(looks: list[Any]) -> None:
     now_s = play(made, looks)
     decision = made.decide(*KEY, Conditions(now_s, 0.0, active_requests=1))
     assert 0 <= decision.wait_s < MOST_EXPLAINED_S
-    assert 1 <= min(decision.target_ms, decision.first_batch_items, decision.min_batch_items)
+    assert 1 <= min(decision.target_ms, decision.items)
 
 
 @settings(max_examples=40, derandomize=True)

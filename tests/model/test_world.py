@@ -86,8 +86,8 @@ def test_size_of_batches_is_synapses() -> None:
     end_s = 0.0
     for number in range(200):
         rate = theirs.average_items_per_ms()
-        expected = 100 if rate is None else max(int(70 * rate), 3)
-        items = ours.next_items(70, 100, 3)
+        expected = 100 if rate is None else max(int(70 * rate), 1)
+        items = ours.next_items(70)
         assert expected == items
         begin_s, end_s = end_s + 0.01, end_s + 0.01 + items * (0.0001 + 0.00001 * (number % 13))
         ours.record(items, begin_s, end_s)

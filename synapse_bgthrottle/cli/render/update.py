@@ -68,6 +68,8 @@ def work_lines(current: "RunningUpdate") -> Iterator[Line]:
     limits = "; ".join(filter(None, (current.limits, "" if rule in current.limits else rule)))
     if limits:
         yield Line(f"    limits: {limits}")
+    for line in current.learned:
+        yield Line(f"    learned: {line}")
 
 
 def _started(current: "RunningUpdate", now_ms: float | None) -> str:

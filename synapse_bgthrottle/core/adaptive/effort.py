@@ -5,6 +5,7 @@
 
 import enum
 import math
+from collections.abc import Sequence
 
 import attrs
 
@@ -87,6 +88,23 @@ class WayRecord:
     def batch_speed(self) -> float | None:
         """Items for each second in batches; None: unknown."""
         return self._items / self._batch_s if self._items and self._batch_s else None
+
+    def kept(self) -> list[float]:
+        """What is worth keeping for the next start, as `recall` takes it."""
+        return [self.turns, self._items, self._batch_s, self._work_s, *self.model.kept()]
+
+    def recall(self, kept: Sequence[float], share: float) -> None:
+        """This was known at the last start; it counts for this share of what it did.
+
+        Raises:
+            ValueError: it was kept in another way.
+        """
+        turns, items, batch_s, work_s, *model = kept
+        if min(turns, items, batch_s, work_s) < 0:
+            raise ValueError("a sum is out of range")
+        self.model.recall(model, share)
+        self.turns = round(turns * share)
+        self._items, self._batch_s, self._work_s = items * share, batch_s * share, work_s * share
 
     def did(self, items: float | None, batch_s: float) -> None:
         """A batch has ended; where nobody tells of items, its time stands for them."""

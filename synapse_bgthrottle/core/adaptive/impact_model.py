@@ -17,6 +17,7 @@ deviations, one up and one down. When it says no, only what came since the chang
 """
 
 import math
+from collections.abc import Sequence
 
 import attrs
 
@@ -134,6 +135,26 @@ class ImpactModel:
             if side.add(standardised, difference, variance):
                 self._forget_before(side)
                 return
+
+    def kept(self) -> list[float]:
+        """What is worth keeping for the next start, as `recall` takes it."""
+        evidence = self._evidence
+        spread = [self._squares, self._weight]
+        return [self.experiments, evidence.precision, evidence.weighted, *spread]
+
+    def recall(self, kept: Sequence[float], share: float) -> None:
+        """This was known at the last start; it counts for this share of what it did.
+
+        Raises:
+            ValueError: it was kept in another way.
+        """
+        experiments, precision, weighted, squares, weight = kept
+        if min(experiments, precision, squares) < 0 or weight < 1:
+            raise ValueError("a sum is out of range")
+        self.experiments = round(experiments * share)
+        self._evidence = _Evidence(precision * share, weighted * share)
+        self._squares += (squares - self._squares) * share
+        self._weight += (weight - self._weight) * share
 
     def _forget_before(self, side: _Cusum) -> None:
         self._evidence = side.since

@@ -100,18 +100,13 @@ class Limits:
     min_duty_ratio: float = 0.01
     max_duty_ratio: float = 1.0
     max_items_per_second: float = float("inf")
-    default_batch_items: int = 100
+    default_batch_items: int = 1
     min_batch_items: int = 1
     max_batch_items: float = float("inf")
     windows: tuple[Window, ...] = ()
     time_zone: tzinfo = timezone.utc
     max_hold_ms: float = 7 * 86_400_000.0
     needs_approval: bool = False
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether a limit needs the exact size of each batch."""
-        return min(self.max_batch_items, self.max_items_per_second) < float("inf")
 
 
 # Where stock Synapse has a default, it is the same.

@@ -155,6 +155,7 @@ def _details(update_name: str, state: UpdateState, wall_s: float) -> Iterator[st
     limits = state.limits
     if state.is_adaptive:
         yield from _adaptive(state)
+    yield from learned(state)
     if not state.one_shot:
         yield (
             f"batch size: first {limits.default_batch_items}, at least {limits.min_batch_items},"
@@ -164,6 +165,14 @@ def _details(update_name: str, state: UpdateState, wall_s: float) -> Iterator[st
         yield f"its batches never have fewer than {LEAST_BATCH_ITEMS[update_name]} items"
     if limits.windows and is_open(limits.windows, limits.time_zone, wall_s):
         yield "windows: open now"
+
+
+def learned(state: UpdateState) -> Iterator[str]:
+    """What is known of an update from its batches, in lines for people."""
+    if state.is_adaptive and state.impact.experiments:
+        yield state.impact.describe()
+    if state.cost.batches:
+        yield state.cost.describe()
 
 
 def _adaptive(state: UpdateState) -> Iterator[str]:
@@ -179,8 +188,6 @@ def _adaptive(state: UpdateState) -> Iterator[str]:
         f" updates may use {format_ratio(limits.min_duty_ratio)} to"
         f" {format_ratio(limits.max_duty_ratio)} of the time"
     )
-    if state.impact.experiments:
-        yield state.impact.describe()
     yield (
         f"no client for {format_duration_ms(profile.quiet_after_s * 1000)}: updates may use"
         f" {format_ratio(limits.max_duty_ratio)} of the time"

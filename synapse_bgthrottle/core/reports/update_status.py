@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import attrs
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.core.reports.explain import limit_values
+from synapse_bgthrottle.core.reports.explain import learned, limit_values
 from synapse_bgthrottle.core.reports.log_lines import describe
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.holds import backoff_left_s
@@ -62,6 +62,7 @@ def update_status(
         limits=describe(update),
         limit_values=limit_values(update.limits),
         rule=None if update.rule is None else str(update.rule),
+        learned=tuple(learned(update)),
         index_build=_index_build(database, update),
     )
 

@@ -113,21 +113,14 @@ class Decision:
         reason: the cause for people, with the measured value and the threshold.
         wait_s: seconds until this decision can change by itself. 0 runs the batch now; inf waits
             for an administrator or the server.
-        target_ms: target duration for Synapse. 0 makes the batch exactly `min_batch_items`.
-        first_batch_items: size of the batch before Synapse has counted any item.
-        min_batch_items: least size of any other batch.
+        target_ms: how long the batch is to take.
+        items: its exact size.
         subject: what the cause is about, where it may concern several things.
     """
 
     cause: Cause
     reason: str
     wait_s: float
-    target_ms: int
-    first_batch_items: int
-    min_batch_items: int
+    target_ms: float
+    items: int
     subject: str = ""
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether the module sets the batch size, and not Synapse from the target duration."""
-        return not self.target_ms

@@ -2,8 +2,7 @@
 
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going
-from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle
-from synapse_bgthrottle.core.scheduling import pacing
+from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.units import format_duration_ms
@@ -11,8 +10,25 @@ from synapse_bgthrottle.core.units import format_duration_ms
 # Slowest pace after `max_hold`, while the window or budget is still closed.
 FLOOR_PACE = DutyCycle(0.01)
 
+# An index build of an hour need not be followed by a night of silence.
+LONGEST_REST_S = 600.0
+
 # A batch that lasts longer than one moment of an experiment.
 _LONG_BATCH_S = 2.0
+
+# From a batch that failed to the next one.
+_SHRINK_RATIO = 0.1
+
+
+def rest_s(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
+    """The rest in seconds after a batch that took `batch_s`.
+
+    For a duty cycle u it is D (1/u - 1), at most `LONGEST_REST_S`, from what the batch really took,
+    so that one which overruns is paid for (the nice-ratio of gh-ost, `go/logic/throttler.go`).
+    """
+    if isinstance(pace, DutyCycle):
+        return min(batch_s * (1 / pace.ratio - 1), LONGEST_REST_S)
+    return pace.duration_ms / 1000
 
 
 def by_panic(database: DatabaseState, at: Conditions) -> Verdict | None:
@@ -35,8 +51,8 @@ def by_spacing(
         going: what the adaptive pace says.
         at: the moment.
     """
-    rest_s, pace = _rest(database, update, going)
-    pace_s = database.batch_end_s + rest_s - at.now_s
+    resting_s, pace = _rest(database, update, going)
+    pace_s = database.batch_end_s + resting_s - at.now_s
     rate_s = _rate_wait_s(update, pace_s, at.now_s)
     longest_s = max(pace_s, rate_s, going.hush_s)
     if longest_s <= 0:
@@ -49,11 +65,11 @@ def by_spacing(
             reason = "no batches for a moment, to see how quick clients' requests are then"
             return Verdict(Cause.COMPARE, going.hush_s, reason)
         return Verdict(Cause.PACE, going.hush_s, _resting(going.rest_s, pace))
-    return Verdict(Cause.PACE, pace_s, _resting(rest_s, pace))
+    return Verdict(Cause.PACE, pace_s, _resting(resting_s, pace))
 
 
-def _resting(rest_s: float, pace: str) -> str:
-    return f"resting {format_duration_ms(rest_s * 1000)}: {pace}"
+def _resting(seconds: float, pace: str) -> str:
+    return f"resting {format_duration_ms(seconds * 1000)}: {pace}"
 
 
 def _rest(database: DatabaseState, update: UpdateState, going: Going) -> tuple[float, str]:
@@ -67,11 +83,10 @@ def _rest(database: DatabaseState, update: UpdateState, going: Going) -> tuple[f
         # pays for it, so the rest must.
         is_long = going.sharers > 1 and batch_s > _LONG_BATCH_S
         pace = DutyCycle(going.ratio / going.sharers if is_long else going.rest_ratio)
-    rest_s = pacing.rest_s(pace, batch_s)
-    floor_s = pacing.rest_s(FLOOR_PACE, batch_s)
-    if update.holds.has_outlasted and floor_s > rest_s:
+    resting_s, floor_s = rest_s(pace, batch_s), rest_s(FLOOR_PACE, batch_s)
+    if update.holds.has_outlasted and floor_s > resting_s:
         return floor_s, str(FLOOR_PACE)
-    return rest_s, going.reason
+    return resting_s, going.reason
 
 
 def _rate_wait_s(update: UpdateState, pace_s: float, now_s: float) -> float:
@@ -89,27 +104,22 @@ def _by_gap(update: UpdateState, gate_s: float, pace: str, at: Conditions) -> Ve
     return Verdict(Cause.RUN, 0.0, pace)
 
 
-def decided(update: UpdateState, verdict: Verdict, target_ms: float, failures: int) -> Decision:
+def decided(
+    database: DatabaseState, update: UpdateState, verdict: Verdict, target_ms: float
+) -> Decision:
     """Combine verdict, target duration and batch size.
 
     Args:
+        database: the update's database.
         update: the update.
         verdict: whether it waits, and why.
         target_ms: wanted duration of its next batch.
-        failures: failed batches in a row in its database.
     """
-    limits = update.limits
-    first, least = limits.default_batch_items, limits.min_batch_items
-    if update.is_exact:
-        exact = _shrunk_items(update.sizes.sizer.next_items(limits, target_ms), least, failures)
-        yielded_ms, first, least = 0, exact, exact
-    else:
-        yielded_ms = max(round(target_ms * update.sizes.scale), 1)
-        first = _shrunk_items(first, least, failures)
+    items = update.cost.next_items(update.limits, target_ms / 1000, database.longest_batch_s)
+    # Stock Synapse asks for the same batch five times, and gives up. If it was too large for the
+    # room on the disk, for `statement_timeout` or for somebody's lock, a smaller one is not.
+    shrunk = int(items * _SHRINK_RATIO**database.failures)
+    items = min(items, max(shrunk, update.limits.min_batch_items))
     return Decision(
-        verdict.cause, verdict.reason, verdict.wait_s, yielded_ms, first, least, verdict.subject
+        verdict.cause, verdict.reason, verdict.wait_s, target_ms, items, verdict.subject
     )
-
-
-def _shrunk_items(items: int, least_items: int, failures: int) -> int:
-    return min(items, max(int(pacing.shrunk(items, failures)), least_items))

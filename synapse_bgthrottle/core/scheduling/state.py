@@ -3,6 +3,7 @@
 Each class holds what belongs together. Only its own methods change it.
 """
 
+import math
 from collections.abc import Iterable
 
 import attrs
@@ -12,16 +13,13 @@ from synapse_bgthrottle.core.adaptive.effort import Impact
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.core.config.profiles import PROFILES, Profile
 from synapse_bgthrottle.core.levers.lever import Levers
-from synapse_bgthrottle.core.scheduling import pacing
+from synapse_bgthrottle.core.scheduling.batch_cost import LONGEST_BATCH_S, BatchCost
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from synapse_bgthrottle.core.signals.signal_set import SignalSet
-
-# Weight of the newest batch in the average time per item without clients.
-_QUIET_ITEM_SHARE = 0.2
 
 
 @attrs.frozen
@@ -48,6 +46,7 @@ class DatabaseState:
     Attributes:
         batch_end_s: end of the last batch, or the first call of `begin` (monotonic).
         signal_set: the signals of this database.
+        longest_batch_s: how long a fixed cost may make a batch.
         batch_s: duration of the last batch without waits for locks; None before the first.
         update_name: the update of the last iteration.
         has_ended: whether that update has left the queue.
@@ -59,6 +58,7 @@ class DatabaseState:
 
     batch_end_s: float
     signal_set: SignalSet
+    longest_batch_s: float = LONGEST_BATCH_S
     batch_s: float | None = None
     update_name: str = ""
     has_ended: bool = False
@@ -253,43 +253,10 @@ class BatchClock:
         """Seconds of the batch, if it ends at `end_s`, in which it did no work."""
         return self.lock_wait.total_s(end_s) + self.standstill.total_s(end_s)
 
-    def end(self, now_s: float) -> float:
-        """The batch ends. Return when it started."""
-        start_s = now_s if self.start_s is None else self.start_s
-        self.start_s = None
+    def end(self) -> float | None:
+        """The batch ends. Return when it started; None: unknown."""
+        start_s, self.start_s = self.start_s, None
         return start_s
-
-
-@attrs.define
-class BatchSizes:
-    """Batch sizes, chosen so that a batch takes its target duration.
-
-    Attributes:
-        sizer: computes exact sizes, where the limits need them.
-        target_scale: otherwise, factor by which the target duration is multiplied.
-        target_ceiling: upper bound of that factor, lowered by failures.
-    """
-
-    sizer: pacing.BatchSizer = attrs.field(factory=pacing.BatchSizer)
-    target_scale: float = 1.0
-    target_ceiling: float = pacing.LARGEST_SCALE
-
-    @property
-    def scale(self) -> float:
-        """Factor by which the target duration is multiplied."""
-        return min(self.target_scale, self.target_ceiling)
-
-    def bound(self, *, failed: bool) -> None:
-        """A batch ended. After a failure batches shrink, otherwise they may grow again."""
-        self.target_ceiling = pacing.target_ceiling(self.target_ceiling, failed=failed)
-
-    def learn_items(self, asked_items: int, done_items: int, work_s: float) -> None:
-        """A batch of an exact size worked for `work_s`."""
-        self.sizer.record(asked_items, done_items, work_s * 1000)
-
-    def learn_target(self, yielded_ms: float, work_s: float) -> None:
-        """A batch with this target duration worked for `work_s`."""
-        self.target_scale = pacing.target_scale(yielded_ms, work_s * 1000)
 
 
 @attrs.define
@@ -298,13 +265,11 @@ class PaceMemory:
 
     Attributes:
         duty_ratio: the duty cycle now; None: the pace has none, or it is unknown.
-        charged_items: items of the last batch that count for `max_items_per_second`; 0: no limit.
-        quiet_item_ms: time per item while no client is active; None: unknown.
+        charged_items: items of the last batch that count for `max_items_per_second`.
     """
 
     duty_ratio: float | None = None
     charged_items: int = 0
-    quiet_item_ms: float | None = None
     _charged_s: float = 0.0
 
     def allow(self, duty_ratio: float | None) -> None:
@@ -315,20 +280,11 @@ class PaceMemory:
         """The last batch started at `start_s`, and counts as so many items."""
         self.charged_items, self._charged_s = items, start_s
 
-    def charge_nothing(self) -> None:
-        """No limit of items per second applied to the last batch."""
-        self.charged_items = 0
-
     def free_from_s(self, items_per_second: float) -> float | None:
         """When this limit lets the next batch start (monotonic); None: the limit does not apply."""
-        if not self.charged_items:
+        if not self.charged_items or math.isinf(items_per_second):
             return None
         return self._charged_s + self.charged_items / items_per_second
-
-    def learn_quiet_item(self, item_ms: float) -> None:
-        """Average in the time per item of a batch that ran while no client was active."""
-        known_ms = item_ms if self.quiet_item_ms is None else self.quiet_item_ms
-        self.quiet_item_ms = known_ms + _QUIET_ITEM_SHARE * (item_ms - known_ms)
 
 
 @attrs.define
@@ -396,7 +352,8 @@ class UpdateState:
         holds: since when it is held.
         releases: the releases that it has used.
         batch: the running batch, or the last one.
-        sizes: how large its batches must be.
+        cost: how long its batches take.
+        quiet_cost: the same, of batches that ran while no client was active.
         pace: measurements on which its pace depends.
         totals: sums over its batches.
         failures: its failed batches.
@@ -409,7 +366,8 @@ class UpdateState:
     holds: HoldClock = attrs.field(factory=HoldClock)
     releases: ReleaseUse = attrs.field(factory=ReleaseUse)
     batch: BatchClock = attrs.field(factory=BatchClock)
-    sizes: BatchSizes = attrs.field(factory=BatchSizes)
+    cost: BatchCost = attrs.field(factory=BatchCost)
+    quiet_cost: BatchCost = attrs.field(factory=BatchCost)
     pace: PaceMemory = attrs.field(factory=PaceMemory)
     totals: Totals = attrs.field(factory=Totals)
     failures: FailureCount = attrs.field(factory=FailureCount)
@@ -439,11 +397,6 @@ class UpdateState:
     def profile(self) -> Profile:
         """How careful its adaptive pace is."""
         return PROFILES[self.limits.profile]
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether the module sets the batch size, and not Synapse from the target duration."""
-        return self.limits.is_exact and not self.one_shot
 
     @property
     def is_adaptive(self) -> bool:

@@ -6,11 +6,17 @@ measures durations. `wall_s` is seconds since the epoch, for windows and levers.
 
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going, Pacer
+from synapse_bgthrottle.core.adaptive.effort import Impact
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Limits, Pace, Rule, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, Levers, UpdateKey
 from synapse_bgthrottle.core.scheduling import batch_accounting, holds, next_batch
 from synapse_bgthrottle.core.scheduling.batch_accounting import EndedBatch
+from synapse_bgthrottle.core.scheduling.batch_cost import (
+    LONGEST_BATCH_S,
+    LONGEST_SQLITE_BATCH_S,
+    BatchCost,
+)
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
 from synapse_bgthrottle.core.scheduling.effective_limits import (
     EffectiveLimits,
@@ -47,6 +53,7 @@ class Throttle:
         self._config = config
         self._facts = facts or Facts()
         self._limits = UpdateLimits(config, server)
+        self._learned: dict[UpdateKey, tuple[BatchCost, Impact]] = {}
         self._observer = Observer(self.pacer, self._facts)
 
     def limits_of(
@@ -61,14 +68,16 @@ class Throttle:
         if key not in self.updates:  # rules are matched only once per update
             self.updates[key] = self._new_state(key, one_shot)
         if database_name not in self.databases:
+            is_sqlite = database_name in self._facts.sqlite_databases
             signal_set = SignalSet(
-                self._config.signals.thresholds,
-                self._facts.cores,
-                is_sqlite=database_name in self._facts.sqlite_databases,
+                self._config.signals.thresholds, self._facts.cores, is_sqlite=is_sqlite
             )
             # Complete at once: other code looks up the update of every database here.
             self.databases[database_name] = DatabaseState(
-                now_s, signal_set, update_name=update_name
+                now_s,
+                signal_set,
+                LONGEST_SQLITE_BATCH_S if is_sqlite else LONGEST_BATCH_S,
+                update_name=update_name,
             )
         database = self.databases[database_name]
         if database.begin(update_name):
@@ -110,7 +119,7 @@ class Throttle:
             verdict = next_batch.by_spacing(database, update, going, at)
         holds.note_wait_for_pressures(update, verdict, at)
         holds.note_releases(update, verdict, at)
-        decision = next_batch.decided(update, verdict, target_ms, database.failures)
+        decision = next_batch.decided(database, update, verdict, target_ms)
         update.decided.note(decision, at.now_s)
         return decision
 
@@ -150,20 +159,28 @@ class Throttle:
         self._limits.refresh(update.effective, key, self.levers, wall_s)
         return update
 
+    def recall(self, key: UpdateKey, cost: BatchCost, impact: Impact) -> None:
+        """This was learned of an update before the server was started."""
+        self._learned[key] = cost, impact
+        update = self.updates.get(key)
+        if update is not None and not update.totals.batches:
+            update.cost, update.impact = cost, impact
+
     def _new_state(self, key: UpdateKey, one_shot: bool) -> UpdateState:
         """The state of an update that comes for the first time."""
         database_name, update_name = key
         rule, limits = self._limits.of(update_name, database_name, one_shot)
         one_shot = one_shot or runs_in_one_go(update_name)
-        return UpdateState(EffectiveLimits(limits, rule), one_shot)
+        cost, impact = self._learned.get(key) or (BatchCost(), Impact())
+        return UpdateState(EffectiveLimits(limits, rule), one_shot, cost=cost, impact=impact)
 
-    def batch_items(self, database_name: str, update_name: str) -> tuple[int, int]:
-        """Size of the batch before Synapse has counted any item, and least size of the others."""
+    def batch_items(self, database_name: str, update_name: str) -> int:
+        """Size of the batch that was decided; of a first one, if none was."""
         update = self.updates.get((database_name, update_name))
         if update is None or update.decision is None:
             _, limits = self.limits_of(update_name, database_name, one_shot=False)
-            return limits.default_batch_items, limits.min_batch_items
-        return update.decision.first_batch_items, update.decision.min_batch_items
+            return limits.default_batch_items
+        return update.decision.items
 
     def is_held(self, database_name: str) -> bool:
         """Whether something holds the database's current update."""
@@ -226,7 +243,7 @@ class Throttle:
         self.pacer.switchback.worked(database_name, now_s)
         if update.batch.idle_s(now_s):
             self.pacer.switchback.forget()  # clients may have been slow for the same reason
-        batch = EndedBatch(update.batch.end(now_s), now_s, items, failed)
+        batch = EndedBatch(update.batch.end(), now_s, items, failed)
         batch_accounting.settle(database, update, self.pacer.activity, batch)
 
     def failed(

@@ -17,8 +17,8 @@ import attrs
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep, Limits, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.profiles import PROFILES
-from synapse_bgthrottle.core.scheduling.next_batch import FLOOR_PACE
-from synapse_bgthrottle.core.scheduling.pacing import LONGEST_SPACING_S, rest_s
+from synapse_bgthrottle.core.scheduling.batch_cost import LONGEST_SPACING_S
+from synapse_bgthrottle.core.scheduling.next_batch import FLOOR_PACE, rest_s
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 
 LIKELY, EARLY, LATE = "likely", "early", "late"

@@ -1,6 +1,6 @@
-"""What outlives the process: levers, their uses, the history of updates, the hours of the week.
+"""What outlives the process: levers, their uses, history, the hours of the week, what was learned.
 
-These are four tables in the main database. The functions below `Store` run in a database thread.
+These are five tables in the main database. The functions below `Store` run in a database thread.
 """
 
 import json
@@ -18,12 +18,14 @@ from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
 from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_missing_table
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
+from synapse_bgthrottle.core.tracking.learned import MOST_LEARNED, VERSION, Learned
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.tables import (
     MOST,
     check_tables,
     entry_of,
     hour_of,
+    learned_of,
     lever_of,
     make_tables,
     readable,
@@ -42,6 +44,7 @@ _ENTRY = (
 # Nobody is told of the first progress, which may have 64 KiB.
 _TOLD = _ENTRY.replace("first_progress", "NULL")
 _HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
+_LEARNED = "database_name, update_name, at_ms, version, content"
 _ENDED = "FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
 # The same rule as `Levers.kept`.
 _DELETE_ENDED = (
@@ -53,6 +56,7 @@ _COLUMNS = {
     "bgthrottle_uses": f"use_id, {_USE}",
     "bgthrottle_history": _ENTRY,
     "bgthrottle_load": _HOUR,
+    "bgthrottle_learned": _LEARNED,
 }
 # An answer has at most so many characters of overrides' settings.
 _MOST_SETTINGS = 262_144
@@ -69,12 +73,14 @@ class Stored:
         unreadable: unreadable rows, one line each.
         open_entries: history of updates that had not ended.
         hours: activity in the hours of the week.
+        learned: what was learned of updates.
     """
 
     levers: tuple[Lever, ...]
     unreadable: tuple[str, ...]
     open_entries: tuple[HistoryEntry, ...]
     hours: tuple[SeenHour, ...] = ()
+    learned: tuple[Learned, ...] = ()
 
 
 class Store:
@@ -128,9 +134,14 @@ class Store:
         if self._written:
             await self._run(_check)
 
-    async def write(self, entries: Iterable[HistoryEntry], hours: Iterable[SeenHour] = ()) -> None:
-        """Write the history of these updates, and the activity in these hours."""
-        await self._run(_write, tuple(entries), tuple(hours))
+    async def write(
+        self,
+        entries: Iterable[HistoryEntry],
+        hours: Iterable[SeenHour] = (),
+        learned: Iterable[Learned] = (),
+    ) -> None:
+        """Write the history of these updates, activity in these hours, and what was learned."""
+        await self._run(_write, tuple(entries), tuple(hours), tuple(learned))
 
     async def history(self, limit: int = MOST_ENTRIES) -> list[HistoryEntry]:
         """The history of so many updates, newest first, without their first progress."""
@@ -195,7 +206,14 @@ def _open(txn: Any, now_ms: int) -> Stored:
     entries, broken = _entries(txn)
     txn.execute(f"SELECT {_HOUR} FROM bgthrottle_load")
     hours, odd = readable(hour_of, "hour {0} of the week", txn.fetchall())
-    return Stored(tuple(levers), (*unreadable, *broken, *odd), tuple(entries), tuple(hours))
+    txn.execute(
+        "SELECT database_name, update_name, at_ms, content FROM bgthrottle_learned"
+        " WHERE version = ?",
+        (VERSION,),
+    )
+    learned, strange = readable(learned_of, "what was learned of {1} in {0}", txn.fetchall())
+    lines = (*unreadable, *broken, *odd, *strange)
+    return Stored(tuple(levers), lines, tuple(entries), tuple(hours), tuple(learned))
 
 
 def _make_again(txn: Any, now_ms: int, levers: Sequence[Lever]) -> None:
@@ -259,7 +277,13 @@ def _change(
     )
 
 
-def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour]) -> None:
+def _write(
+    txn: Any,
+    entries: Sequence[HistoryEntry],
+    hours: Sequence[SeenHour],
+    learned: Sequence[Learned],
+) -> None:
+    _write_learned(txn, learned)
     for hour in hours:
         txn.execute("DELETE FROM bgthrottle_load WHERE hour_of_week = ?", (hour.hour,))
         txn.execute(
@@ -301,6 +325,23 @@ def _write(txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour])
         " (SELECT started_ms FROM bgthrottle_history ORDER BY started_ms DESC LIMIT ?) AS newest)",
         (MOST_ENTRIES,),
     )
+
+
+def _write_learned(txn: Any, learned: Sequence[Learned]) -> None:
+    for each in learned:
+        txn.execute(
+            "DELETE FROM bgthrottle_learned WHERE database_name = ? AND update_name = ?", each.key
+        )
+        txn.execute(
+            f"INSERT INTO bgthrottle_learned ({_LEARNED}) VALUES ({_places(5)})",
+            (*each.key, to_ms(each.at_s), VERSION, json.dumps(dict(each.values))),
+        )
+    if learned:
+        txn.execute(
+            "DELETE FROM bgthrottle_learned WHERE at_ms < (SELECT MIN(at_ms) FROM"
+            " (SELECT at_ms FROM bgthrottle_learned ORDER BY at_ms DESC LIMIT ?) AS newest)",
+            (MOST_LEARNED,),
+        )
 
 
 def _history(txn: Any, limit: int) -> tuple[list[HistoryEntry], list[str]]:

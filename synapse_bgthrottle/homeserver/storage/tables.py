@@ -15,6 +15,7 @@ from synapse_bgthrottle.core.levers.lever import Lever, LeverKind
 from synapse_bgthrottle.core.levers.request import escaped, is_glob
 from synapse_bgthrottle.core.scheduling.failures import LONGEST_COMPLAINT, complaint_of
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, Outcome
+from synapse_bgthrottle.core.tracking.learned import Learned
 from synapse_bgthrottle.core.tracking.queue import LONGEST_PROGRESS
 from synapse_bgthrottle.homeserver.internals.database import engine_of
 
@@ -43,6 +44,9 @@ _TABLES = {
     " PRIMARY KEY (database_name, update_name, started_ms)",
     "bgthrottle_load": "hour_of_week BIGINT NOT NULL PRIMARY KEY, week BIGINT NOT NULL,"
     " watched_ms BIGINT NOT NULL, present_ms BIGINT NOT NULL, requests BIGINT NOT NULL",
+    "bgthrottle_learned": "database_name TEXT NOT NULL, update_name TEXT NOT NULL,"
+    " at_ms BIGINT NOT NULL, version BIGINT NOT NULL, content TEXT NOT NULL,"
+    " PRIMARY KEY (database_name, update_name)",
 }
 
 
@@ -163,6 +167,20 @@ def hour_of(row: Sequence[Any]) -> SeenHour:
     return SeenHour(number, week, watched_s, min(present_ms / 1000, watched_s), float(requests))
 
 
+def learned_of(row: Sequence[Any]) -> Learned:
+    """What was learned of an update; raises as `lever_of` does."""
+    database, update, at_ms, content = row
+    at_s = _seconds(at_ms)
+    if at_s is None:
+        raise ValueError("its time is missing")
+    values = {
+        _text(name): [_number(each) for each in sums] for name, sums in _object(content).items()
+    }
+    learned = Learned(_text(database), _text(update), at_s, values)
+    learned.recalled(at_s)  # which raises where it cannot be
+    return learned
+
+
 def readable(
     read: Callable[[Sequence[Any]], T], named: str, rows: Iterable[Sequence[Any]]
 ) -> tuple[list[T], list[str]]:
@@ -202,6 +220,12 @@ def _json(value: object) -> str:
 
 def _whole(value: object) -> int:
     if not isinstance(value, int) or abs(value) > MOST:
+        raise ValueError("a number is none that was written")
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, (int, float)) or not abs(value) < MOST:
         raise ValueError("a number is none that was written")
     return value
 

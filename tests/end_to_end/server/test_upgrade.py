@@ -23,7 +23,13 @@ from testbed.waiting import wait_until
 OLD = {target.synapse: environments.python_of(target) for target in TARGETS}
 VERSIONS = ("1.60", "1.105")
 
-_OURS = {"bgthrottle_levers", "bgthrottle_uses", "bgthrottle_history", "bgthrottle_load"}
+_OURS = {
+    "bgthrottle_levers",
+    "bgthrottle_uses",
+    "bgthrottle_history",
+    "bgthrottle_load",
+    "bgthrottle_learned",
+}
 
 _POSTGRES_SCHEMA = """
 SELECT 'column', table_name, column_name, ordinal_position || ' ' || data_type || ' ' || is_nullable

@@ -35,8 +35,8 @@ PLACES = [
     "homeserver.prometheus.series.ServerSeries.at",
     "homeserver.prometheus.series.ServerSeries.drop",
     "homeserver.prometheus.update_metrics.Metrics._hold",
-    "core.scheduling.pacing.BatchSizer.next_items",
-    "core.scheduling.pacing.BatchSizer.record",
+    "core.scheduling.batch_cost.BatchCost.next_items",
+    "core.scheduling.batch_cost.BatchCost.record",
     "core.reports.config_warnings.unknown_names",
     "core.reports.config_warnings.too_small",
     "core.reports.log_lines.UpdateLog.tell",
@@ -100,9 +100,8 @@ def fail(*_: object, **__: object) -> Any:
 
 
 CASES = [
-    *((place, {"duty_cycle": "10%"}) for place in PLACES if "BatchSizer" not in place),
-    *((place, {"duty_cycle": "10%", "max_batch_size": 100}) for place in PLACES),
-    *((place, {}) for place in ADAPTIVE_PLACES),
+    *((place, {"duty_cycle": "10%", "default_batch_size": 100}) for place in PLACES),
+    *((place, {"default_batch_size": 100}) for place in ADAPTIVE_PLACES),
 ]
 
 
@@ -122,7 +121,7 @@ def test_the_update_goes_on(
         server.pools["master"].queue("work", work)
         server.start()
         server.advance(4.5)
-        assert 0 < work.left_items or not config
+        assert 0 < work.left_items or "duty_cycle" not in config
         server.advance(_STOCK_S + _MARGIN_S - 4.5)
     assert 0 == work.left_items
     assert "Error doing update" not in caplog.text

@@ -120,7 +120,7 @@ def test_unwritten_end_is_written_later(virtual_server: MakeServer) -> None:
         assert (0, []) == (work.left_items, rows(server, _HISTORY))
         told = stated(server, service_of(server).history(10, None, None))
         assert [("work", "done")] == [(entry["update"], entry["outcome"]) for entry in told]
-    server.advance(60)
+    server.advance(200)
     assert [("work", "done", len(work.sizes))] == rows(server, _HISTORY)
     assert [] == server.timers()
 

@@ -58,7 +58,7 @@ def test_tables_are_made_once(server: VirtualServer) -> None:
     answer(server, store_of(server).change([_lever()], [], _use()))
     assert (_lever(),) == answer(server, store_of(server).open()).levers
     made = rows(server, "SELECT name FROM sqlite_master WHERE name LIKE 'bg%' AND type = 'table'")
-    names = {"levers", "uses", "history", "load"}
+    names = {"levers", "uses", "history", "load", "learned"}
     assert {f"bgthrottle_{name}" for name in names} == {v for (v,) in made}
 
 

@@ -24,7 +24,7 @@ def test_an_overrun_is_paid_for(virtual_server: MakeServer) -> None:
     """After a batch of 10 s at 10 % the next one starts 90 s later; stock starts it after 1 s."""
     server = virtual_server()
     work = Work(server, 10**9, cost_ms=100)
-    run(server, {"duty_cycle": "10%"}, work, 200)
+    run(server, {"duty_cycle": "10%", "default_batch_size": 100}, work, 200)
     assert 10 == pytest.approx(work.took_s[0])
     assert 100 == pytest.approx(work.starts_s[1] - work.starts_s[0], abs=0.1)
 

@@ -66,7 +66,7 @@ LIMIT_VALUES: dict[str, Any] = {
     "max_duty_cycle_ratio": 1,
     "target_duration_ms": 100,
     "max_items_per_second": None,
-    "default_batch_items": 100,
+    "default_batch_items": 1,
     "min_batch_items": 1,
     "max_batch_items": None,
     "windows": [],
@@ -112,6 +112,7 @@ def current(**more: Any) -> dict[str, Any]:
         "limits": "duty cycle adaptive, balanced; rule 0 (event_search)",
         "limit_values": LIMIT_VALUES,
         "rule": "rule 0 (event_search)",
+        "learned": [],
         "index_build": None,
         **more,
     }

@@ -195,12 +195,13 @@ def test_one_shot_starts_at_once(raw: Any, busy: bool) -> None:
 
 
 def test_slowdown_against_quiet_batches_is_seen() -> None:
-    """An item that takes twenty times as long as while nobody was there makes a pressure."""
-    server = Server()
+    """A batch that takes twenty times as long as while nobody was there makes a pressure."""
+    server = Server({"min_batch_size": 100, "max_batch_size": 100})
+    server.decide()
     for _ in range(5):
-        server.batch(0.1, items=100)
+        server.batch(0.1)
     server.pass_time(1, busy=True)
-    server.batch(0.1, items=5)
+    server.batch(2.0)
     signal_set = server.throttle.databases[DB].signal_set
     assert 20 == pytest.approx(signal_set.states["batch_slowdown"].value)
     assert "batch_slowdown" == signal_set.soft(server.now_s).name

@@ -59,7 +59,7 @@ def test_every_setting_has_a_built_in_value() -> None:
         min_duty_ratio=0.01,
         max_duty_ratio=1.0,
         max_items_per_second=math.inf,
-        default_batch_items=100,
+        default_batch_items=1,
         min_batch_items=1,
         max_batch_items=math.inf,
         windows=(),
@@ -108,11 +108,11 @@ def test_always_open_in_a_rule_holds_over_windows_above() -> None:
     ("expected", "asked", "floor"),
     [
         # expected and asked: min, default, max
-        ((1, 100, math.inf), (None, None, None), 1),
+        ((1, 1, math.inf), (None, None, None), 1),
         ((5, 10, 20), (5, 10, 20), 1),
         ((5, 20, 20), (5, 100, 20), 1),
         ((20, 20, 20), (50, 10, 20), 1),
-        ((1, 5, 5), (None, None, 5), 1),
+        ((1, 1, 5), (None, None, 5), 1),
         ((500, 500, math.inf), (500, None, None), 1),
         ((50, 50, math.inf), (50, 10, None), 1),
         ((10, 10, 10), (50, 50, 10), 1),
@@ -181,21 +181,6 @@ def test_merged_limits_are_kept_for_any_levels(levels: list[Settings]) -> None:
     limits = merge(levels)
     asked = [s.max_batch_items for s in levels if s.max_batch_items is not None]
     assert ([*asked, math.inf])[0] == limits.max_batch_items
-
-
-@pytest.mark.parametrize(
-    ("expected", "limits"),
-    [
-        (False, Limits()),
-        (False, Limits(min_batch_items=5, default_batch_items=5)),
-        (True, Limits(max_batch_items=5)),
-        (True, Limits(max_items_per_second=0.5)),
-    ],
-    ids=["none", "lower bounds only", "items a batch", "items per second"],
-)
-def test_upper_limits_need_exact_batches(expected: bool, limits: Limits) -> None:
-    """Only a limit from above needs the exact size of each batch."""
-    assert expected is limits.is_exact
 
 
 @pytest.mark.parametrize(

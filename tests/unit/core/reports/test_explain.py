@@ -116,7 +116,7 @@ def test_nothing_configured() -> None:
         "profile balanced: clients' requests may become 3% slower, or as much as with stock"
         " Synapse; while clients are here, updates may use 1% to 100% of the time",
         "no client for 500ms: updates may use 100% of the time",
-        "batch size: first 100, at least 1, no upper limit",
+        "batch size: first 1, at least 1, no upper limit",
     ] == told["details"]
 
 

@@ -30,6 +30,7 @@ def test_whole_status() -> None:
     server.batch("event_search", 0)
     server.batch("event_search", 4)
     server.begin("event_search", 6)
+    server.throttle.updates[DB, "event_search"].cost.record(100, 2.0)
     server.throttle.waited(DB, "event_search", Cause.PACE, 2.5)
     seen = look(
         "redactions_recheck",
@@ -121,9 +122,15 @@ def test_whole_status() -> None:
                     "duty_cycle_ratio": 0.5,
                     "limits": "duty cycle 50%, target duration 100ms; rule 0 (event_*)",
                     "limit_values": to_json(
-                        LimitValues(pace="duty_cycle", duty_cycle_ratio=0.5, min_batch_items=100)
+                        LimitValues(
+                            pace="duty_cycle",
+                            duty_cycle_ratio=0.5,
+                            default_batch_items=100,
+                            min_batch_items=100,
+                        )
                     ),
                     "rule": "rule 0 (event_*)",
+                    "learned": ["a batch takes 20ms for each item"],
                     "index_build": None,
                 },
                 "failures_in_row": 0,

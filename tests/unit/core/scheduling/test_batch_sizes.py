@@ -26,101 +26,69 @@ _HARMED = (
 )
 
 
-def test_target_is_left_to_synapse_without_limits_from_above() -> None:
-    """Without them Synapse sizes batches from the target duration."""
-    decision = ThrottledServer(
-        make_throttle(Settings(target_duration_ms=250, min_batch_items=5))
-    ).ask()
-    assert (250, 100, 5) == (
-        decision.target_ms,
-        decision.first_batch_items,
-        decision.min_batch_items,
-    )
-
-
 @pytest.mark.parametrize(
     "level",
     [Settings(max_batch_items=30), Settings(max_items_per_second=30.0)],
     ids=["items a batch", "items per second"],
 )
-def test_batches_are_exact_where_they_are_limited(level: Settings) -> None:
-    """A target of 0 makes Synapse take the least size, which is then the exact one."""
+def test_size_follows_from_what_batches_cost(level: Settings) -> None:
+    """After one of ten times the target, the next batch has a tenth of its items."""
+    first = attrs.evolve(level, default_batch_items=100)
+    server = ThrottledServer(make_throttle(first))
+    decision = server.ask()
+    assert (100, 30) == (decision.target_ms, decision.items)
+    server.run(1.0, items=30)
+    assert 3 == server.ask().items
+
+
+def test_batch_grows_back() -> None:
+    """Once quick batches outweigh a slow one, the size grows, up to its maximum."""
+    level = Settings(max_batch_items=30, default_batch_items=30, pace=NO_REST)
     server = ThrottledServer(make_throttle(level))
-    decision = server.ask()
-    assert (0, 30, 30) == (
-        decision.target_ms,
-        decision.first_batch_items,
-        decision.min_batch_items,
-    )
-    server.run(1.0, items=30)  # ten times the target of 100 ms
-    decision = server.ask()
-    assert (0, 3, 3) == (
-        decision.target_ms,
-        decision.first_batch_items,
-        decision.min_batch_items,
-    )
-
-
-def test_exact_batch_grows_back() -> None:
-    """Once quick batches outweigh a slow one, the size doubles, up to its maximum."""
-    server = ThrottledServer(make_throttle(Settings(max_batch_items=30, pace=NO_REST)))
     server.ask()
     server.run(1.0, items=30)
     sizes = []
-    for _ in range(6):
-        size = server.ask().min_batch_items
+    for _ in range(5):
+        size = server.ask().items
         sizes.append(size)
         server.run(size * 0.0001, items=size)
-    assert [3, 3, 6, 12, 24, 30] == sizes
+    assert [3, 3, 7, 30, 30] == sizes
 
 
 @pytest.mark.parametrize("limited_before", [False, True])
-def test_batch_is_counted_as_it_was_decided(limited_before: bool) -> None:
+def test_batch_is_learned_from_as_it_was_decided(limited_before: bool) -> None:
     """An override that is made or ends amid a batch, and is explained at once, changes it not."""
     server = ThrottledServer(make_throttle(Settings(pace=NO_REST)), wall_s=NOON_S)
-    made, none = Levers((override(Settings(max_batch_items=30)),)), Levers()
+    made, none = Levers((override(Settings(max_batch_items=3)),)), Levers()
     server.throttle.levers, later = (made, none) if limited_before else (none, made)
     for _ in range(3):
-        server.wait_for_turn()
-        server.run(0.1, items=30)
-    server.wait_for_turn()
+        server.run(0.01, items=server.wait_for_turn().items)
+    asked = server.wait_for_turn().items
     server.throttle.start(DB, NAME, server.now_s)
     server.throttle.levers = later
     server.throttle.explain(DB, NAME, False, server.at())
     server.pass_time(0.1)
     server.throttle.finish(DB, NAME, server.now_s, 30, failed=False)
-    update = server.throttle.updates[DB, NAME]
-    assert 1 == pytest.approx(update.sizes.target_scale)
-    assert limited_before is (update.sizes.sizer.last_items > 0) is (update.pace.charged_items > 0)
+    assert (3 == asked) is limited_before
+    assert asked == server.throttle.updates[DB, NAME].cost.last_items
 
 
 @pytest.mark.parametrize("took_s", [0.0, 0.1, 3600.0])
 def test_failed_batches_are_followed_by_smaller_ones(took_s: float) -> None:
     """A tenth for each in a row, however long it took; after a success they grow again."""
-    server = ThrottledServer(make_throttle(Settings(max_batch_items=3000, pace=NO_REST)))
+    level = Settings(default_batch_items=100, pace=NO_REST)
+    server = ThrottledServer(make_throttle(level))
     server.ask()
     server.run(0.1, items=100)
     server.ask()
-    sizes = [server.ask().min_batch_items]
+    sizes = [server.ask().items]
     for _ in range(4):
         server.run(took_s, failed=True)
-        sizes.append(server.ask().min_batch_items)
+        sizes.append(server.ask().items)
     assert [100, 10, 1, 1, 1] == sizes
-    for size in (1, 2, 4):
-        assert size == server.ask().min_batch_items
+    for size in (1, 10, 99):
+        assert size == pytest.approx(server.ask().items, abs=1)
         server.run(size * 0.001, items=size)
-
-
-def test_failed_batches_shrink_the_target_and_the_first_batch() -> None:
-    """Where Synapse sizes batches, the target is a tenth, then doubled; so is the first batch."""
-    server = ThrottledServer(make_throttle(Settings(pace=NO_REST)))
-    seen = []
-    for failed in (True, True, True, False, False, False, False, False, False, False, True, False):
-        decision = server.ask()
-        seen.append((decision.target_ms, decision.first_batch_items))
-        server.run(decision.target_ms / 1000, failed=failed)
-    assert [(100, 100), (10, 10), (1, 1), (1, 1)] == seen[:4]
-    assert [2, 4, 8, 16, 32, 64, 100, 10] == [target_ms for target_ms, _ in seen[4:]]
 
 
 @pytest.mark.parametrize("level", [Settings(), Settings(max_batch_items=1000)])
@@ -131,7 +99,7 @@ def test_failed_batches_are_never_smaller_than_the_least(level: Settings) -> Non
         server = ThrottledServer(make_throttle(bounded), update=update)
         for _ in range(6):
             decision = server.ask()
-            assert least <= min(decision.first_batch_items, decision.min_batch_items)
+            assert least <= decision.items
             server.run(0.1, failed=True)
 
 
@@ -167,12 +135,11 @@ def test_update_that_small_batches_harm_never_gets_one(name: str, level: Setting
         make_throttle(server=level),
     ):
         server = ThrottledServer(throttle, update=name)
-        assert min(throttle.batch_items(DB, name)) >= 100
+        assert throttle.batch_items(DB, name) >= 100
         for took_s in (100.0, 0.001, 100.0):
             decision = server.wait_for_turn()
-            assert decision.first_batch_items >= 100
-            assert decision.min_batch_items >= 100
-            assert min(throttle.batch_items(DB, name)) >= 100
+            assert decision.items >= 100
+            assert throttle.batch_items(DB, name) >= 100
             server.run(took_s)
 
 
@@ -181,25 +148,21 @@ def test_every_update_that_small_batches_harm_is_tested() -> None:
     assert set(_HARMED) == set(LEAST_BATCH_ITEMS)
 
 
-def test_sizes_asked_before_any_decision_come_from_the_limits() -> None:
-    """Synapse may ask for sizes at any time, and gets the configured ones."""
+def test_size_asked_before_any_decision_comes_from_the_limits() -> None:
+    """Synapse may ask for sizes at any time, and gets the configured one."""
     throttle = make_throttle(
         Settings(default_batch_items=50, min_batch_items=5),
         Rule(0, one_shot=True, settings=Settings(default_batch_items=9)),
     )
-    assert (50, 5) == throttle.batch_items(DB, NAME)
+    assert 50 == throttle.batch_items(DB, NAME)
     throttle.begin(DB, NAME, False, 0.0)
-    assert (50, 5) == throttle.batch_items(DB, NAME)
-    assert 9 == throttle.batch_items(DB, "user_ips_analyze")[0]
+    assert 50 == throttle.batch_items(DB, NAME)
+    assert 9 == throttle.batch_items(DB, "user_ips_analyze")
 
 
-def test_sizes_asked_after_a_decision_are_those_decided() -> None:
+def test_size_asked_after_a_decision_is_the_one_decided() -> None:
     """Batches are as large as was decided for them."""
-    server = ThrottledServer(make_throttle(Settings(max_batch_items=30)))
-    decision = server.ask()
-    assert (decision.first_batch_items, decision.min_batch_items) == server.throttle.batch_items(
-        DB, NAME
-    )
+    server = ThrottledServer(make_throttle(Settings(default_batch_items=30)))
+    assert 30 == server.ask().items == server.throttle.batch_items(DB, NAME)
     server.run(1.0, items=30)
-    server.ask()
-    assert (3, 3) == server.throttle.batch_items(DB, NAME)
+    assert 3 == server.ask().items == server.throttle.batch_items(DB, NAME)

@@ -3,8 +3,8 @@
 import pytest
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, Settings
+from synapse_bgthrottle.core.scheduling.batch_accounting import work_s
 from synapse_bgthrottle.core.scheduling.idle_time import LockWait
-from synapse_bgthrottle.core.scheduling.pacing import work_s
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from tests.unit.core.scheduling.throttled_server import DB, NAME, ThrottledServer, make_throttle
 
@@ -107,7 +107,7 @@ def test_a_minute_for_a_lock_is_not_rested_after() -> None:
     assert 0.3 == pytest.approx(server.ask().wait_s)
     assert 60.0 == update.totals.last_batch_s
     assert 0.2 == pytest.approx(update.totals.batch_s)
-    assert 1.0 == update.sizes.target_scale
+    assert 1 == update.cost.batches
 
 
 def test_work_beside_the_wait_is_learned_from() -> None:
@@ -118,7 +118,7 @@ def test_work_beside_the_wait_is_learned_from() -> None:
     server.wait_for_turn()
     run_with_wait(server, 10, 2.0, items=100)
     assert 3 * 8.0 == pytest.approx(server.ask().wait_s)
-    assert 0.1 == server.throttle.updates[DB, NAME].sizes.target_scale
+    assert 2 == server.throttle.updates[DB, NAME].cost.batches
 
 
 def test_exact_sizes_do_not_follow_a_wait() -> None:
@@ -126,10 +126,10 @@ def test_exact_sizes_do_not_follow_a_wait() -> None:
     top = Settings(pace=DutyCycle(0.25), max_batch_items=100)
     server = ThrottledServer(make_throttle(top))
     for _ in range(3):
-        server.run(0.1, items=server.wait_for_turn().min_batch_items)
-    before = server.wait_for_turn().min_batch_items
+        server.run(0.1, items=server.wait_for_turn().items)
+    before = server.wait_for_turn().items
     run_with_wait(server, 60, 60.0, items=before)
-    assert before == server.ask().min_batch_items
+    assert before == server.ask().items
 
 
 def test_the_next_batch_begins_anew() -> None:

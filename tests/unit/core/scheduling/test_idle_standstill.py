@@ -62,4 +62,4 @@ def test_it_is_not_rested_after(pace: Pace, failed: bool) -> None:
     server.throttle.finish(DB, NAME, server.now_s, 100, failed=failed)
     assert 10 > server.ask().wait_s
     assert 60.0 == server.throttle.updates[DB, NAME].totals.last_batch_s
-    assert 1.0 == server.throttle.updates[DB, NAME].sizes.target_scale
+    assert 1 == server.throttle.updates[DB, NAME].cost.batches

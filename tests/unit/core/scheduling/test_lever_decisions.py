@@ -180,8 +180,7 @@ def test_override_never_goes_below_safe_batches(name: str) -> None:
     world = _World(levers=(override(tiny),), update=name)
     decision = world.decide()
     least = LEAST_BATCH_ITEMS[name]
-    assert (least, least) == (decision.first_batch_items, decision.min_batch_items)
-    assert (least, least) == world.throttle.batch_items(_DB, name)
+    assert least == decision.items == world.throttle.batch_items(_DB, name)
 
 
 def test_profile_changes_the_pace_and_keeps_what_was_learned() -> None:

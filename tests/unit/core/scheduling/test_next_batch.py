@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Pace, Settings
 from synapse_bgthrottle.core.scheduling.decision import Cause
+from synapse_bgthrottle.core.scheduling.next_batch import LONGEST_REST_S, rest_s
 from tests.unit.core.scheduling.throttled_server import NO_REST, ThrottledServer, make_throttle
 
 # --- pace ---
@@ -103,7 +104,7 @@ def test_rate_is_kept_over_ten_seconds_for_any_batches(
     started: list[tuple[float, int]] = []
     for took_s, done_items in batches:
         decision = server.wait_for_turn()
-        asked = decision.min_batch_items
+        asked = decision.items
         started.append((server.now_s, max(asked, done_items or 0)))
         server.run(took_s, done_items, failed)
     for number, (first_s, _) in enumerate(started):
@@ -121,7 +122,7 @@ def test_rate_is_used_where_batches_are_quick_for_any_rate(
     server.wait_for_turn()
     first_s, items = server.now_s, 0
     for took_s in durations_s:
-        items += server.wait_for_turn().min_batch_items
+        items += server.wait_for_turn().items
         server.run(took_s)
     server.wait_for_turn()
     assert 0.9 * rate <= items / (server.now_s - first_s) <= rate * 1.000001
@@ -129,8 +130,9 @@ def test_rate_is_used_where_batches_are_quick_for_any_rate(
 
 def test_rate_counts_what_was_done_where_that_is_more_than_asked() -> None:
     """A handler that does ten times what it is asked to is waited for ten times as long."""
-    server = ThrottledServer(make_throttle(Settings(max_items_per_second=10.0, pace=NO_REST)))
-    assert 10 == server.ask().min_batch_items
+    level = Settings(max_items_per_second=10.0, default_batch_items=10, pace=NO_REST)
+    server = ThrottledServer(make_throttle(level))
+    assert 10 == server.ask().items
     server.run(0.5, items=100)
     assert 9.5 == pytest.approx(server.ask().wait_s)
 
@@ -138,7 +140,8 @@ def test_rate_counts_what_was_done_where_that_is_more_than_asked() -> None:
 @pytest.mark.parametrize("said", [None, 0, 3])
 def test_rate_counts_what_was_asked_where_less_is_said(said: int | None) -> None:
     """A handler that says less than it did does not get away with it."""
-    server = ThrottledServer(make_throttle(Settings(max_items_per_second=10.0, pace=NO_REST)))
+    level = Settings(max_items_per_second=10.0, default_batch_items=10, pace=NO_REST)
+    server = ThrottledServer(make_throttle(level))
     server.ask()
     server.run(0.5, items=said)
     assert 0.5 == pytest.approx(server.ask().wait_s)
@@ -152,3 +155,43 @@ def test_rate_is_of_one_update() -> None:
     assert server.ask().cause is Cause.RATE
     server.update = "current_state_events"
     assert server.ask().cause is Cause.RUN
+
+
+@pytest.mark.parametrize(
+    ("expected_s", "ratio", "batch_s"),
+    [
+        (0.9, 0.1, 0.1),
+        (9.0, 0.1, 1.0),
+        (1.0, 0.5, 1.0),
+        (0.0, 1.0, 5.0),
+        (0.0, 0.1, 0.0),
+        (99.9, 0.001, 0.1),
+        (540.0, 0.1, 60.0),
+        (600.0, 0.1, 66.7),
+        (600.0, 0.1, 3600.0),
+        (600.0, 0.001, 3600.0),
+        (0.0, 1.0, 100_000.0),
+    ],
+)
+def test_duty_cycle_rests_in_proportion(expected_s: float, ratio: float, batch_s: float) -> None:
+    """The rest makes the batch its share of the time, up to ten minutes."""
+    assert expected_s == pytest.approx(rest_s(DutyCycle(ratio), batch_s))
+
+
+@pytest.mark.parametrize("batch_s", [0.0, 0.1, 3600.0])
+@pytest.mark.parametrize(("expected_s", "sleep_ms"), [(0, 0), (1.5, 1500), (86_400, 86_400_000)])
+def test_sleep_is_the_same_after_every_batch(
+    expected_s: float, sleep_ms: float, batch_s: float
+) -> None:
+    """What a batch took does not change a fixed sleep."""
+    assert expected_s == rest_s(FixedSleep(sleep_ms), batch_s)
+
+
+@given(st.floats(0.001, 1), st.floats(0, 10**6), st.floats(0, 10**6))
+def test_longer_batch_never_shortens_the_rest_for_any_ratio(
+    ratio: float, one_s: float, other_s: float
+) -> None:
+    """Rests grow with batches, within 0 and ten minutes."""
+    short_s, long_s = sorted((one_s, other_s))
+    rests = rest_s(DutyCycle(ratio), short_s), rest_s(DutyCycle(ratio), long_s)
+    assert 0 <= rests[0] <= rests[1] <= LONGEST_REST_S == 600

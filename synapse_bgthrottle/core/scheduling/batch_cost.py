@@ -1,0 +1,240 @@
+"""What a batch costs, and how many items the next one has. Pure.
+
+A batch of n items takes
+
+    T = a + b n
+
+with a fixed cost a (a scan without an index, slow round trips, a lock) and a cost b for each item.
+Both are learned from the batches as they come:
+
+    a     least squares over the latest batches, of which each one counts for 3 % less with every
+          later one; less one standard error, SE = sigma sqrt((1 + mean(n)^2 / var(n)) / batches)
+    b     (T - a) / n of the very latest, whose memory is 0.3 (the weighted average rate of
+          pt-online-schema-change, `lib/WeightedAvgRate.pm`)
+
+Items are uneven, so that a fixed cost is believed only as far as it is certain: while sizes do not
+vary, or times vary for other reasons, SE is large and a is 0. After a batch that neither a fixed
+cost nor one for each item explains within a factor of two, a is learned anew.
+
+For a target D the next batch works on items for
+
+    b n = max(D - a, min(1.5 a, L - a), D / 2)
+
+Where items cost, it takes D. Where the fixed cost dominates, more than half of the batch is useful
+work, up to a length of L.
+
+The first batch of an unknown update has one item. The first few are at most ten times as large as
+the one before, later ones twice. Where the smallest batch takes as long as D, one of twice its size
+tells whether that is the fixed cost, unless it could take longer than 1.6 s.
+"""
+
+import math
+from collections.abc import Sequence
+
+import attrs
+
+from synapse_bgthrottle.core.config.limits import Limits
+from synapse_bgthrottle.core.units import format_duration_ms
+
+# A batch that should be spread over more than this is made smaller instead.
+LONGEST_SPACING_S = 1.0
+
+# The length up to which a fixed cost makes batches longer: on SQLite they hold the only lock.
+LONGEST_BATCH_S = 2.0
+LONGEST_SQLITE_BATCH_S = 1.0
+_LONGEST_TRIAL_S = 1.6
+
+# Items are worked on for so many times the fixed cost, which leaves it two fifths of a batch.
+_USEFUL_TIMES = 1.5
+
+# How much of the past a new batch leaves in b. At 0.3 a tenfold change of an item's cost is
+# corrected to within 40 % by the next batch; stock Synapse's 0.9 takes 10 to 20 batches.
+_LATEST_MEMORY = 0.3
+_MEMORY = 0.97
+
+# Fewer batches, or sizes that vary by less of their mean, say nothing of a.
+_FEWEST_BATCHES = 2.5
+_LEAST_SPREAD = 0.15
+# Times are not known better than this, of their mean and in seconds.
+_LEAST_ERROR = 0.05
+_LEAST_ERROR_S = 0.001
+
+# What is still explained: within this factor, and what a busy machine does to short batches.
+_UNEXPLAINED = 2.0
+_JITTER_S = 0.005
+
+# Batches that were short by chance (nothing but skipped rows) must not make a huge one.
+_FIRST_GROWTH, _FIRST_BATCHES = 10.0, 8
+_GROWTH = 2.0
+_MOST_ITEMS = 1_000_000
+
+# Fixed costs below this are not worth a word.
+_TOLD_S = 0.01
+
+# What an item costs at least: of a division by nothing.
+_LEAST_ITEM_S = 1e-9
+
+
+@attrs.define
+class _Sums:
+    """Over batches, of which older ones count less."""
+
+    batches: float = 0.0
+    items: float = 0.0
+    time_s: float = 0.0
+    items_items: float = 0.0
+    items_time: float = 0.0
+    time_time: float = 0.0
+
+    def add(self, items: int, took_s: float, memory: float) -> None:
+        new = (1.0, items, took_s, items * items, items * took_s, took_s * took_s)
+        for name, value in zip(_NAMES, new, strict=True):
+            setattr(self, name, getattr(self, name) * memory + value)
+
+    @property
+    def mean_items(self) -> float:
+        return self.items / self.batches
+
+    @property
+    def mean_s(self) -> float:
+        return self.time_s / self.batches
+
+    @property
+    def items_variance(self) -> float:
+        return max(self.items_items / self.batches - self.mean_items**2, 0.0)
+
+    @property
+    def tells_fixed(self) -> bool:
+        """Whether sizes varied enough to tell a fixed cost from one for each item."""
+        least = (_LEAST_SPREAD * self.mean_items) ** 2 if self.batches else 0.0
+        return self.batches >= _FEWEST_BATCHES and self.items_variance > least
+
+    def fixed_s(self) -> tuple[float, float]:
+        """The fixed cost, and its standard error."""
+        if self.batches < _FEWEST_BATCHES or not self.items_variance:
+            return 0.0, math.inf
+        variance = self.items_variance
+        covariance = self.items_time / self.batches - self.mean_items * self.mean_s
+        item_s = max(covariance / variance, 0.0)
+        unexplained = self.time_time / self.batches - self.mean_s**2 - item_s * covariance
+        freedom = self.batches / (self.batches - 2)
+        least_s = max(_LEAST_ERROR * self.mean_s, _LEAST_ERROR_S)
+        sigma_s = max(math.sqrt(max(unexplained * freedom, 0.0)), least_s)
+        error_s = sigma_s * math.sqrt((1 + self.mean_items**2 / variance) / self.batches)
+        return max(self.mean_s - item_s * self.mean_items, 0.0), error_s
+
+
+_NAMES = tuple(field.name for field in attrs.fields(_Sums))
+
+
+@attrs.define
+class BatchCost:
+    """What the batches of one update cost.
+
+    Attributes:
+        last_items: size of the last batch; 0 before the first.
+        batches: how many it was learned from.
+    """
+
+    last_items: int = 0
+    batches: int = 0
+    _latest: _Sums = attrs.field(factory=_Sums)
+    _all: _Sums = attrs.field(factory=_Sums)
+
+    def kept(self) -> list[float]:
+        """What is worth keeping for the next start, as `recall` takes it."""
+        sums = (*attrs.astuple(self._latest), *attrs.astuple(self._all))
+        return [self.last_items, self.batches, *sums]
+
+    def recall(self, kept: Sequence[float], share: float) -> None:
+        """This was known at the last start; it counts for this share of what it did.
+
+        Raises:
+            ValueError: it was kept in another way.
+        """
+        last_items, batches, *sums = kept
+        latest, every = sums[: len(_NAMES)], sums[len(_NAMES) :]
+        if len(every) != len(_NAMES) or min(kept) < 0 or (batches and not all(latest[:2])):
+            raise ValueError("a sum is out of range")
+        self.last_items, self.batches = math.ceil(last_items * share), round(batches)
+        self._latest, self._all = (
+            _Sums(*(each * share for each in one)) for one in (latest, every)
+        )
+
+    def record(self, items: int, took_s: float) -> None:
+        """A batch of which `items` were asked took so long."""
+        if self.batches and self._is_unexplained(items, took_s):
+            self._all = _Sums()
+        self._latest.add(items, took_s, _LATEST_MEMORY)
+        self._all.add(items, took_s, _MEMORY)
+        self.last_items = items
+        self.batches += 1
+
+    @property
+    def fixed_s(self) -> float:
+        """What a batch costs for certain, whatever its size."""
+        fixed_s, error_s = self._all.fixed_s()
+        return min(max(fixed_s - error_s, 0.0), self._latest.mean_s) if self.batches else 0.0
+
+    @property
+    def fixed_at_most_s(self) -> float:
+        """What a batch costs at most, whatever its size; infinite: that is not known."""
+        return sum(self._all.fixed_s())
+
+    @property
+    def item_s(self) -> float:
+        """What each item costs; 0 before the first batch."""
+        latest = self._latest
+        if not latest.items:
+            return 0.0
+        return max((latest.time_s - self.fixed_s * latest.batches) / latest.items, _LEAST_ITEM_S)
+
+    def expected_s(self, items: int) -> float:
+        """How long a batch of this size takes; 0 before the first batch."""
+        return self.fixed_s + self.item_s * items
+
+    def describe(self) -> str:
+        """What is known, for people."""
+        item = f"{format_duration_ms(self.item_s * 1000)} for each item"
+        if self.fixed_s < _TOLD_S:
+            return f"a batch takes {item}"
+        fixed = format_duration_ms(self.fixed_s * 1000)
+        return f"a batch takes {fixed} whatever its size, and {item}"
+
+    def next_items(
+        self, limits: Limits, target_s: float, longest_s: float = LONGEST_BATCH_S
+    ) -> int:
+        """The size of the next batch, within the limits, never below 1.
+
+        Args:
+            limits: of the update.
+            target_s: how long it is to take.
+            longest_s: how long a fixed cost may make it.
+        """
+        wanted: float = limits.default_batch_items
+        if self.last_items:
+            wanted = self._wanted(limits, target_s, longest_s)
+        within_rate = limits.max_items_per_second * LONGEST_SPACING_S
+        size = max(min(wanted, within_rate, _MOST_ITEMS), limits.min_batch_items)
+        return max(1, math.floor(min(size, limits.max_batch_items)))
+
+    def _wanted(self, limits: Limits, target_s: float, longest_s: float) -> float:
+        fixed_s = self.fixed_s
+        by_fixed_s = min(_USEFUL_TIMES * fixed_s, longest_s - fixed_s)
+        useful_s = max(target_s - fixed_s, by_fixed_s, target_s / 2)
+        wanted = useful_s / self.item_s
+        is_smallest = math.floor(wanted) <= self.last_items <= limits.min_batch_items
+        trial_s = 2 * self._latest.mean_s
+        if is_smallest and not self._all.tells_fixed and trial_s <= _LONGEST_TRIAL_S:
+            return 2 * self.last_items
+        growth = _FIRST_GROWTH if self.batches < _FIRST_BATCHES else _GROWTH
+        return min(wanted, self.last_items * growth)
+
+    def _is_unexplained(self, items: int, took_s: float) -> bool:
+        """Whether it took more, or less, than any fixed cost and cost of an item would make it."""
+        before_s, times = self._latest.mean_s, items / self._latest.mean_items
+        least_s, most_s = before_s * min(times, 1), before_s * max(times, 1)
+        return (
+            took_s > most_s * _UNEXPLAINED + _JITTER_S
+            or took_s < least_s / _UNEXPLAINED - _JITTER_S
+        )
