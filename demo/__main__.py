@@ -33,14 +33,15 @@ _MESSAGES = 60
 _CLIENTS = 3
 _THINK_S = 0.5
 _ROW_S = 2.0
-# No scene is shorter, so that there is something to see.
-_SCENE_S = 10.0
+# No scene is shorter, so that there is something to see; and without clients none is much longer,
+# or the update would be done.
+_SCENE_S, _SCENE_WITHOUT_CLIENTS_S = 10.0, 6.0
 _ROW = "{:>5}  {:>9}  {:>9}  {}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--events", type=int, default=400_000, help="for the update to work on")
+    parser.add_argument("--events", type=int, default=600_000, help="for the update to work on")
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="is emptied first")
     parser.add_argument("--keep", action="store_true", help="stay at the end, until Ctrl-C")
     options = parser.parse_args()
@@ -165,7 +166,8 @@ class Show:
             all_ms.extend(times_ms)
             reason = self._row(times_ms)
             lasts_s = time.monotonic() - begin_s
-            return lasts_s >= _SCENE_S and (reason == "" or is_shown(reason))
+            shortest_s = _SCENE_WITHOUT_CLIENTS_S if clients is None else _SCENE_S
+            return lasts_s >= shortest_s and (reason == "" or is_shown(reason))
 
         wait_until(is_over)
         return median(all_ms)

@@ -32,8 +32,7 @@ _UNAVAILABLE = RefusedError(503, "M_UNKNOWN", "The database does not answer").an
 _ELSEWHERE = RefusedError(
     404,
     "M_UNRECOGNIZED",
-    "This is a worker. Background updates run in the main process, which answers this: send what"
-    " is below this path there.",
+    "This is a worker. Background updates run in the main process: send this request there.",
     is_worker=True,
 ).answer
 

@@ -83,7 +83,7 @@ def test_terminated_after_a_failure(make_server: MakeServer) -> None:
     server = make_server({"sleep": 0})
     sqlite_data.queue_update(server.synapse.database_path, STATE_KEYS, {})
     server.synapse.start()
-    wait_until(lambda: "failed: next try after 5s" in server.synapse.log())
+    wait_until(lambda: "failed once: next try after 5s" in server.synapse.log())
     ends_by_sigterm(server)
 
 

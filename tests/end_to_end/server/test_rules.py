@@ -125,7 +125,7 @@ def test_without_config(make_server: MakeServer) -> None:
     run_to_the_end(server)
     log = server.synapse.log()
     assert 333 == batch_log.batches(log, STATE_KEYS)[0].size
-    assert "background_updates: target duration 30ms, sleep 40ms, default batch size 333" in log
+    assert "otherwise: target duration 30ms, sleep 40ms, default batch size 333" in log
     assert 0.039 <= statistics.median(batch_log.rests_s(batch_log.batches(log))[STATE_KEYS])
     assert {"resting 40ms: sleep 40ms"} == rests(log, STATE_KEYS)
 

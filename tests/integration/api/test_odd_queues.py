@@ -165,5 +165,5 @@ def test_release_of_very_many(virtual_server: MakeServer) -> None:
     with pytest.raises(TooManyLeversError, match="more than 100 releases"):
         pull(server, "release", update="work_*")
     assert 100 == len(pull(server, "release", update="work_0*")["made"])
-    with pytest.raises(TooManyLeversError, match="this would add 1,"):
+    with pytest.raises(TooManyLeversError, match="This would add 1,"):
         pull(server, "release", update="work_100")

@@ -215,7 +215,7 @@ def test_names_where_it_is_not_told_what_there_is(virtual_server: MakeServer) ->
     server.load({})
     server.advance(0)
     told = pull(server, "pause", update="event_serch", database="foo")
-    assert "is not told, so check the name" in told["notes"][-1]
+    assert "it knows: check the name" in told["notes"][-1]
 
 
 def test_release_behind_a_held_one(world: World) -> None:

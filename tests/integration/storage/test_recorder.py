@@ -57,7 +57,7 @@ def test_lost_connection_at_the_start(
         server.start()
         server.advance(100)
         (line,) = _told(caplog)
-        assert "which holds all updates; trying again until it can: locked" in line
+        assert "so all updates are held; the module tries again: locked" in line
         told = stated(server, service_of(server).status())
         assert ("store", "locked") == (
             told["problems"][0]["kind"],
@@ -143,7 +143,7 @@ def test_unknown_name_is_warned_of_once(
     server.start()
     server.advance(600)
     (line,) = _told(caplog)
-    assert "in the queue of master: of_a_module. They belong to" in line
+    assert "does not know of_a_module in the queue of master, and stops there" in line
     kinds = [v["kind"] for v in stated(server, service_of(server).status())["problems"]]
     assert "unknown_update" in kinds
 
