@@ -25,7 +25,7 @@ help:
 	@echo "make bench-full     the same with all updates, loads and arms; many hours"
 	@echo "make bench-tables   the tables of docs/benchmarks anew, of the runs that there are"
 	@echo "make bench-rules    are limits kept, and what does the module cost; six minutes"
-	@echo "make bench-laws     laws compared on a modelled server, docs/laws.md anew; six minutes"
+	@echo "make bench-laws     the adaptive pace on a modelled server, docs/laws.md anew; a quarter of an hour"
 	@echo "make bench-scaling  the tables of docs/scaling.md anew, by forecast; a second"
 	@echo "make bench-startup  how long the command takes to start; a minute"
 	@echo "make bench-status   how long a status takes with 200 updates pending; a minute"
@@ -102,6 +102,7 @@ bench-rules: $(VENV)/.test
 	$(BIN)/python -m benchmarks.cost.rules
 
 bench-laws: $(VENV)/.test
+	$(BIN)/python -m benchmarks.model.scorecard docs/laws.md
 	$(BIN)/python -m benchmarks.model.laws docs/laws.md
 
 bench-scaling: $(VENV)/.test

@@ -7,40 +7,23 @@ paces and not their digits. With the name of a document, the tables in it are ma
 from __future__ import annotations
 
 import argparse
-import functools
-import random
+import os
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import attrs
 
-from benchmarks.model.other_laws import OTHER_LAWS, OtherLaw
+from benchmarks.model import runs
+from benchmarks.model.other_laws import OTHER_LAWS
 from benchmarks.model.scenarios import SCENARIOS, Scenario
 from benchmarks.plots import document
-from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep, Settings
-from synapse_bgthrottle.core.config.parser import Config
-from synapse_bgthrottle.core.scheduling.state import Facts
-from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from testbed.simulation.model import ClientsModel, ServerModel, Streams
-from testbed.simulation.record import Latencies, Record
-from testbed.simulation.updater import Decider
-from testbed.simulation.world import World
 
 _SEEDS = (1, 2, 3)
 _DISCARDED_S, _END_S = 60.0, 300.0
 
-_SETTINGS: Mapping[str, Settings] = {
-    "unthrottled": Settings(pace=FixedSleep(0)),
-    "stock": Settings(pace=FixedSleep(1000)),
-    "nice": Settings(pace=DutyCycle(0.5)),
-    "25%": Settings(pace=DutyCycle(0.25)),
-    "10%": Settings(pace=DutyCycle(0.1)),
-    "gentle": Settings(pace=Adaptive(), profile="gentle"),
-    "balanced": Settings(pace=Adaptive(), profile="balanced"),
-    "fast": Settings(pace=Adaptive(), profile="fast"),
-}
-LAWS = (*_SETTINGS, *OTHER_LAWS)
+LAWS = (*runs.SETTINGS, *OTHER_LAWS)
 COLUMNS = ("of unthrottled", "share of time", "p50", "p95", "geometric mean")
 
 
@@ -79,21 +62,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.model.laws", description=__doc__)
     parser.add_argument("document", type=Path, nargs="?", help="Markdown that has the tables")
     options = parser.parse_args()
-    for scenario in SCENARIOS:
-        table_head = document.head((scenario.title, *COLUMNS))
-        print(f"\n{table_head}", flush=True)
-        rows = []
-        for row in lines(scenario):
-            print(row, flush=True)
-            rows.append(row)
-        if options.document is not None:
-            text = options.document.read_text()
-            options.document.write_text(document.with_rows(text, table_head, rows))
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        tables = pool.map(_table, range(len(SCENARIOS)))
+        for scenario, rows in zip(SCENARIOS, tables, strict=True):
+            table_head = document.head((scenario.title, *COLUMNS))
+            print("\n".join(("", table_head, *rows)), flush=True)
+            if options.document is not None:
+                text = options.document.read_text()
+                options.document.write_text(document.with_rows(text, table_head, rows))
+
+
+def _table(number: int) -> list[str]:
+    return list(lines(SCENARIOS[number]))
 
 
 def _run(scenario: Scenario, law: str, seed: int) -> Cell:
-    alone = _alone(scenario.server, scenario.clients, seed)
-    record = _record(scenario, _decider(law, scenario.server), seed)
+    alone = runs.alone(scenario, seed, _END_S).latencies(_DISCARDED_S)
+    record = runs.run(scenario, law, seed, _END_S)
     speed = record.items(_DISCARDED_S, _END_S) / (_END_S - _DISCARDED_S)
     share = record.share_in_batches(_DISCARDED_S, _END_S)
     if not alone.count:
@@ -115,35 +100,6 @@ def _mean(cells: list[Cell]) -> Cell:
         of([c.p95 for c in cells]),
         of([c.mean for c in cells]),
     )
-
-
-@functools.cache
-def _alone(server: ServerModel, clients: ClientsModel, seed: int) -> Latencies:
-    """The same for each law."""
-    return World(server, clients, _streams(seed)).run(_END_S).latencies(_DISCARDED_S)
-
-
-def _record(scenario: Scenario, throttle: Decider, seed: int) -> Record:
-    clients, update = scenario.clients, scenario.update
-    return World(scenario.server, clients, _streams(seed), update, throttle).run(_END_S)
-
-
-def _decider(law: str, server: ServerModel) -> Decider:
-    if law in OTHER_LAWS:
-        return OtherLaw.on(OTHER_LAWS[law](), server)
-    facts = Facts(
-        cores=round(server.cores),
-        sees_requests=not server.clients_elsewhere,
-        sqlite_databases=frozenset({"master"} if server.connections == 1 else ()),
-    )
-    return Throttle(Config(_SETTINGS[law]), Settings(), facts)
-
-
-def _streams(seed: int) -> Streams:
-    def stream(name: str) -> Callable[[], float]:
-        return random.Random(f"{seed} {name}").random
-
-    return stream
 
 
 if __name__ == "__main__":

@@ -48,6 +48,9 @@ class Clients:
     def _exponential(self, mean: float) -> float:
         return -mean * math.log(1 - self._draw())
 
+    def _erlang(self, shape: int) -> float:
+        return sum(self._exponential(1 / shape) for _ in range(shape))
+
     def _next_arrival(self) -> None:
         # Thinning: arrivals come at the highest rate, and the right share is kept. All random
         # values are drawn here, so that the requests do not depend on the server.
@@ -59,7 +62,7 @@ class Clients:
         while chosen >= kind.share:
             chosen -= kind.share
             kind = next(kinds)
-        sizes = [1.0 if kind.exact else self._exponential(1.0) for _ in range(3)]
+        sizes = [1.0 if kind.exact else self._erlang(kind.shape) for _ in range(3)]
 
         def arrive() -> None:
             if kept * load.most_per_s < load.per_s(self._agenda.now_s):

@@ -12,9 +12,9 @@ _LOOK_EVERY_S = 0.25
 _LONGEST_BATCH_S = 0.1
 _BUSY_SHARE = 0.3
 
-# Longest legitimate wait: the longest pause after a moment of work, or a rest at the least duty
-# cycle of 1 % after a batch of 0.1 s; then a gap, a panic, and a margin.
-MOST_EXPLAINED_S = max(LONGEST_HUSH_S, 0.1 * 99) + 2.0 + 2.0 + 1.0
+# Longest legitimate wait: the longest pause after a moment of work, and the rest at the least duty
+# cycle of 1 % for a batch of 0.1 s that outlasted it; then a gap, a panic, and a margin.
+MOST_EXPLAINED_S = LONGEST_HUSH_S + 0.1 * 99 + 2.0 + 2.0 + 1.0
 
 
 def longest_wait_s(throttle: Throttle, iterations: int, draw: Uniform) -> float:

@@ -40,7 +40,7 @@ class ServerModel:
 
 @attrs.frozen(kw_only=True)
 class RequestKind:
-    """A kind of request by its mean values; each part of each request is drawn (exponential).
+    """A kind of request by its mean values; each part of each request is drawn.
 
     Attributes:
         name: name of its servlet.
@@ -49,6 +49,7 @@ class RequestKind:
         thread_s: work in the database thread's Python.
         database_s: work in the database. 0 with no `thread_s`: no transaction.
         exact: whether each request has exactly the mean values.
+        shape: of the Erlang distribution of each part; 1 is exponential, more varies less.
     """
 
     name: str
@@ -57,6 +58,7 @@ class RequestKind:
     thread_s: float = 0.0
     database_s: float = 0.0
     exact: bool = False
+    shape: int = 1
 
     @property
     def has_transaction(self) -> bool:
@@ -87,6 +89,8 @@ class UpdateModel:
         reactor_s, thread_s, database_s: mean work for one item, by place.
         overhead_thread_s, overhead_database_s: work for each batch, whatever its size.
         cost_factor: factor of an item's cost at a time.
+        works_from_s: until then its batches take as long, and only wait: for a disk, or for another
+            machine. Nobody else is slower by it.
         dear_share, dear_factor: this share of the items costs so many times as much.
         items: number of items; inf: no end.
         reactor_slice_s: longest uninterrupted time in the reactor.
@@ -99,6 +103,7 @@ class UpdateModel:
     overhead_thread_s: float = 0.0005
     overhead_database_s: float = 0.001
     cost_factor: Callable[[float], float] = lambda now_s: 1.0
+    works_from_s: float = 0.0
     dear_share: float = 0.0
     dear_factor: float = 1.0
     items: float = float("inf")

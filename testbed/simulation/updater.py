@@ -106,6 +106,10 @@ class Updater:
         def handler() -> None:
             nonlocal began_s
             began_s = self._agenda.now_s
+            if began_s < model.works_from_s:
+                waits_s = units * (model.reactor_s + model.thread_s + model.database_s)
+                self._agenda.after(waits_s, lambda: self._process.turn(0.0, ended))
+                return
             self._in_reactor(units * model.reactor_s, to_database)
 
         def to_database() -> None:

@@ -8,6 +8,7 @@ from synapse_bgthrottle.core.config.limits import Adaptive, FixedSleep, Pace
 from testbed.simulation import faults, loads
 from testbed.simulation.model import ClientsModel, ServerModel, UpdateModel
 from testbed.simulation.presets import (
+    AS_MEASURED,
     EVENT_RESIGN,
     EVENT_SEARCH,
     REALISTIC,
@@ -143,14 +144,17 @@ def test_finding_out_is_bounded() -> None:
 
 @pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES)
 def test_cheaper_than_stock(update: UpdateModel) -> None:
-    """After a minute, balanced does more than stock, and each item costs clients less."""
-    clients = ClientsModel(kinds=REALISTIC, load=loads.steady(15))
+    """After a minute, balanced does more than stock, and each item costs clients less.
+
+    Requests vary as on a real server: what an experiment tells depends on that.
+    """
+    clients = ClientsModel(kinds=AS_MEASURED, load=loads.steady(15))
     items, slower = [0.0, 0.0], [0.0, 0.0]
     for seed in (1, 2, 3):
         alone = World(TWO_CORES, clients, streams(seed)).run(240).latencies(60)
         paces: tuple[Pace, Pace] = (FixedSleep(1000), Adaptive())
         for number, pace in enumerate(paces):
-            record = world(update, pace, seed=seed).run(240)
+            record = world(update, pace, clients=clients, seed=seed).run(240)
             items[number] += record.items(60, 240)
             mean_s = record.latencies(60).geometric_mean_s
             slower[number] += (mean_s / alone.geometric_mean_s - 1) / 3

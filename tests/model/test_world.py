@@ -1,11 +1,14 @@
 """Whole runs: repeatable, nothing lost, and known paces as computed by hand."""
 
+import statistics
+
+import attrs
 import pytest
 from synapse.storage.background_updates import BackgroundUpdatePerformance
 
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep, Pace
 from testbed.simulation import loads
-from testbed.simulation.model import ClientsModel, ServerModel, UpdateModel
+from testbed.simulation.model import ClientsModel, RequestKind, ServerModel, UpdateModel
 from testbed.simulation.presets import (
     EVENT_RESIGN,
     EVENT_SEARCH,
@@ -113,3 +116,30 @@ def test_sqlite_keeps_everybody_out() -> None:
         for connections in (1, 10)
     )
     assert 1.3 * apart.p50_s < shared.p50_s
+
+
+def test_an_update_that_only_waits() -> None:
+    """Its batches take as long, and nobody is slower until it begins to work."""
+    update = attrs.evolve(EVENT_SEARCH, works_from_s=100.0)
+    record = world(update, UNTHROTTLED).run(200)
+    alone = World(TWO_CORES, FIFTEEN, streams(1)).run(200)
+    slower = [
+        record.latencies(*span).geometric_mean_s / alone.latencies(*span).geometric_mean_s
+        for span in ((0, 100), (105, 200))
+    ]
+    assert 1.0 == pytest.approx(slower[0], abs=0.03)
+    assert 1.3 < slower[1]
+    assert 0.98 < record.share_in_batches(5, 100)
+
+
+def test_kinds_vary_by_their_shape() -> None:
+    """The mean stays; the greater the shape, the less requests of one kind differ."""
+    means, variances = [], []
+    for shape in (1, 3):
+        kind = RequestKind(name="one", reactor_s=0.01, shape=shape)
+        clients = ClientsModel(kinds=(kind,), load=loads.steady(1))
+        found = World(TWO_CORES, clients, streams(1)).run(3000).requests
+        means.append(statistics.fmean(request.latency_s for request in found))
+        variances.append(statistics.variance(request.latency_s for request in found))
+    assert means[0] == pytest.approx(means[1], rel=0.1)
+    assert 3 == pytest.approx(variances[0] / variances[1], rel=0.3)

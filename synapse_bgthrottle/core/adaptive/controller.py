@@ -1,49 +1,51 @@
-"""The adaptive pace: what is measured, turned into moments of work and of hush. Pure.
+"""The adaptive pace: from measurements to moments with and without batches. Pure.
 
-Who is there is the first question (`client_activity`). While nobody is, there is no rest. Among
-clients, optimism in the face of uncertainty (UCB: Auer, Cesa-Bianchi, Fischer, 2002) decides on
-experiments at full contrast, and an account bounds what finding out costs.
+The first question is whether any client is active (`client_activity`). If none is, batches follow
+each other without rest. If one is, experiments tell what the update costs clients.
 
-**Experiments** (`experiment`) are switchbacks (Bojinov, Simchi-Levi, Zhao, 2023): by assignment,
-moments of work, in which batches follow each other, and of hush, in which there is none. With a
-share u of the time for work,
+**An experiment** (`experiment`) is a moment of work, in which batches follow each other, and then a
+moment without batches. Which moment is which does not depend on the load (a switchback experiment:
+Bojinov, Simchi-Levi, Zhao, 2023). With a share u of the time for work,
 
     W = 1.5 s, H = W (1/u - 1)                  up to u = 0.6; H is 30 s at most, and W then less
     H = 1 s,   W = H u / (1 - u)                above
 
-The share is in the lengths, never in the contrast: an experiment's variance is q (1/W + 1/H), so
-that information a second is u (x - u) / q at a contrast of x, and what clients suffer until a slope
-s is known to z errors is z^2 q / (s (x - u)). Caution by dilution is slower and costs more.
+Caution is in the lengths, never in the contrast. An experiment's variance is q (1/W + 1/H). Until a
+slope s is known to z errors, at a contrast x, clients pay z^2 q / (s (x - u)): least at x = 1.
 
-**Impact** (`impact_model`): by regression, clients are slower by exp(s) at full work, with an error
-SE judged by how much experiments differ; and a CUSUM (Page, 1954) says when s is no longer so.
+**What it costs** (`impact_model`): a regression says that log latencies are higher by s at full
+work, with an error SE that is judged by how much experiments differ. A CUSUM (Page, 1954) says when
+s has changed.
 
-**Budget and effort** (`effort`), for the tolerance T of the profile:
+**How much of the time** (`effort`), for the tolerance T of the profile:
 
-    budget      B = max(T, 0.08 (s - SE) of work back to back)     what stock Synapse costs, or T
-    debt        D = sum of s * time worked - B * time               with a memory of 180 s, >= 0
-    optimism    z = 0.8 max(1 - D / 3 s, 0)
-    effort      u = max(B - D / 180 s, 0.3 B) / max(s - z SE, B/8)
-    at most     0.3 at first and in doubt; 0.6; after 14 experiments 0.8, 0.9, 0.95
-                once s + SE < 8 B, 5 B, 2.5 B
+    budget      B = max(T, 0.1 (s - SE/2) of work back to back)   as much harm as by stock, or T
+    debt        D = sum of (s - SE/2) * time worked - B * time     with a memory of 180 s, >= 0
+    optimism    z = 2 max(1 - D / 0.5 s, 0)
+    share       u = max(B - D / 90 s, 0.3 B) / max(s - z SE, B)
+    at most     u = 1 / (1 + (s + SE) / 0.6), and 0.95; 0.5 in doubt
     at least    what does as much as stock Synapse, unless the profile is gentler than stock
 
-So an update that harms nobody has most of the time within a minute, one that harms is found out
-within seconds of work, and what that costs is 3 s (of requests twice as slow) and no more.
+So an update counts as harmless until the opposite is proven (optimism in the face of uncertainty,
+UCB: Auer, Cesa-Bianchi, Fischer, 2002). Two bounds keep the proof cheap. No moment of work may cost
+more than 0.6 s of requests that take twice as long, even if s is an error larger than it seems. And
+half a second of debt ends the optimism.
 
-**Ways of working**: back to back at the target, or 25 ms each begun in a gap, when no request is in
-flight. A request that meets a batch on the event loop waits for its end (Fuhrmann and Cooper, 1985,
-on queues with vacations), so that gaps lower what an item costs; where cores are spare, gaps only
-cost speed. Each is tried, and the one that does most within the budget is used: the greatest
-v min(1, B / s) by speed v in items a second, with 1.5 errors of optimism.
+**In which way**: batches of the target's length back to back, or batches of 25 ms that each begin
+when no request is in flight. A request that meets a batch on the event loop waits for its end
+(Fuhrmann and Cooper, 1985, on queues with vacations), so in gaps an item costs clients about half.
+Where nobody is harmed, gaps only cost speed. The way with the greatest v B / max(s - z SE, B) is
+used, by its speed v in items a second. A tenth of the budget is for moments of a quicker way that
+seems to harm: it may not do so any more.
 
-**Suspicion**: the last 3 s of a long moment of work at 2.4 of their standard deviations above the
-work of before call a hush at once, and two short experiments.
+**Suspicion**: where the last 3 s of a long moment of work are slower than earlier work by 2.7
+standard deviations, the moment ends at once. The CUSUM counts it as three, so that short
+experiments follow until it is known whether s has changed.
 
-**Pressure** (`pressure_controller`): what is short although no batch of ours runs is somebody
-else's load. It bounds the effort, down to `min_duty_cycle`; stock never yields.
+**Pressure** (`pressure_controller`): what is short while no batch of ours runs is somebody else's
+load. It bounds the share, down to `min_duty_cycle`; stock never yields.
 
-**Workers**: where no request comes to this process, the database's answers are compared. Such a
+**Workers**: if no request comes to this process, the database's answers are compared. Such a
 question is about a third of a request, so the tolerance is three times the profile's.
 """
 
@@ -84,10 +86,6 @@ _QUESTION_FACTOR = 3.0
 
 # After a longer time without clients experiments begin anew.
 _LONG_QUIET_S = 5.0
-
-# After suspicion: so many experiments, at no more than this.
-_SUSPICION_TURNS = 2
-_SUSPICION_RATIO = 0.5
 
 
 @attrs.frozen
@@ -158,7 +156,6 @@ class Pacer:
     _calm_since_s: float | None = None
     _looked_s: float = -math.inf
     _quiet_since_s: float | None = None
-    _suspicion_turns: int = 0
 
     def calm_for_s(self, now_s: float) -> float:
         """For how long soft pressures have been seen to be low; what nobody looked at is not."""
@@ -263,11 +260,10 @@ class Pacer:
 
     def _learn(self, turn: Turn, at_work: Sequence[Worker], now_s: float) -> None:
         """All that worked learn what all of them cost together, whoever asked first."""
-        self._suspicion_turns = max(self._suspicion_turns - 1, 0)
-        if turn.is_suspicious:
-            self._suspicion_turns = _SUSPICION_TURNS
         for worker in at_work:
             worker.impact.turned(turn.work_s, turn.hush_s)
+            if turn.is_suspicious:
+                worker.impact.current.model.suspect()
             if turn.result is not None:
                 model = worker.impact.current.model
                 model.learn(now_s, turn.result.difference, turn.result.variance)
@@ -286,10 +282,8 @@ class Pacer:
 
     def _ratio(self, at_work: Sequence[Worker]) -> float:
         """The share of the time that all of them may use: they work in the same moments."""
-        most = _SUSPICION_RATIO if self._suspicion_turns else 1.0
-        most = min(most, self.law.ratio)
         return min(
-            _bounded(min(self._allowed(worker), most), worker.limits)
+            _bounded(min(self._allowed(worker), self.law.ratio), worker.limits)
             for worker in at_work
             if worker.is_careful
         )

@@ -12,44 +12,40 @@ import attrs
 from synapse_bgthrottle.core.adaptive.impact_model import PRIOR_ERROR, PRIOR_SLOPE, ImpactModel
 
 # Stock Synapse works for 100 ms and sleeps for 1 s; as its batches overrun, it works for this much
-# of the time. Who works as much in gaps does as much as stock (measured).
-STOCK_RATIO = 0.11
+# of the time. Work at the same duty cycle costs clients this share of what work all the time does.
+STOCK_RATIO = 0.1
 
-# What stock costs clients, as a share of what work back to back does. Less than its duty cycle:
-# the slope is measured inside the server, and clients also wait for it to read their requests.
-_STOCK_HARM_RATIO = 0.08
+# So many standard errors of optimism: an update counts as harmless until it is proven to harm. At
+# two, luck alone proves it once in forty times.
+_OPTIMISM = 2.0
 
-# So many standard errors of optimism, for as long as finding out has cost less than the allowance:
-# 3 s of requests that take twice as long, or a minute that is 5 % slower.
-_OPTIMISM = 0.8
-_ALLOWANCE_S = 3.0
+# What counts as harm in the account and in the budget: the slope less half a standard error.
+_BENEFIT_OF_DOUBT = 0.5
+
+# So much of that beyond the budget ends the optimism: half a second of requests that take twice as
+# long, or a minute that is 1 % slower.
+_ALLOWANCE_S = 0.5
 _ACCOUNT_MEMORY_S = 180.0
+_REPAYMENT_S = 90.0
 _LEAST_LEFT = 0.3
 
-# The most of the time: before two experiments, in doubt, before 14 of them; then by how many times
-# the budget clients may be slower at full work, one standard error included.
-FIRST_RATIO = 0.3
-DOUBT_RATIO = 0.3
-UNPROVEN_RATIO = 0.6
-_PROVEN_RATIOS = ((2.5, 0.95), (5.0, 0.9), (8.0, 0.8))
-_FEW = 2
-_SOME = 14
+# The most that one moment of work may cost, in seconds of requests that take twice as long, by what
+# the slope is at most (one standard error). At first that is a duty cycle of 0.35.
+_LONGEST_HARM_S = 0.6
+MOST_RATIO = 0.95
 
-# Nothing is believed to cost less than this share of the budget.
-_LEAST_SLOPE = 1 / 8
+# After a surprise: experiments of equal parts, which tell most in the least time.
+DOUBT_RATIO = 0.5
 
-# Where work back to back harms for certain (two errors), work in gaps costs 0.3 of it, within 0.15
-# (real servers: 0.13 to 0.5).
-_GAPS_COST = 0.3
-_GAPS_ERROR = 0.15
+# Where work back to back harms for certain (two errors), work in gaps costs half of that, within a
+# quarter (real servers: 0.2 to 0.5; the modelled one: 0.5).
+_GAPS_COST = 0.5
+_GAPS_ERROR = 0.25
 _CERTAIN = 2.0
 
-# Gaps come first, because they cost least; then the better one, and every so often the other one.
-_FIRST_TURNS = 3
-_CHOICE_OPTIMISM = 1.5
-_OTHER_EVERY = 8
-_OTHER_RARELY = 16
-_KNOWN_TURNS = 4
+# Of the budget, for moments of the way that seems worse: it may not be so any more. One is 1.5 s.
+_RETRY_SHARE = 0.1
+_RETRY_S = 1.5
 
 # How much work the speed is the mean of.
 _SPEED_MEMORY_S = 60.0
@@ -70,11 +66,13 @@ class WayRecord:
         model: what it costs clients.
         turns: how many moments of work it had.
         exposure_s: time that it worked of late.
+        unused_s: time since it worked last.
     """
 
     model: ImpactModel = attrs.field(factory=ImpactModel)
     turns: int = 0
     exposure_s: float = 0.0
+    unused_s: float = 0.0
     _items: float = 0.0
     _batch_s: float = 0.0
     _work_s: float = 0.0
@@ -114,6 +112,7 @@ class WayRecord:
     def worked(self, work_s: float) -> None:
         """A moment of work has ended."""
         self.turns += 1
+        self.unused_s = 0.0
         self.exposure_s += work_s
         self._work_s += work_s
         if self._work_s > _SPEED_MEMORY_S:
@@ -135,7 +134,6 @@ class Impact:
     ways: dict[Way, WayRecord] = attrs.field(factory=lambda: {way: WayRecord() for way in Way})
     way: Way = Way.BACK_TO_BACK
     is_measured: bool = False
-    _turns: int = 0
     _elapsed_s: float = 0.0
 
     @property
@@ -161,22 +159,20 @@ class Impact:
         """By how much clients may be slower: so much, or as much as by stock Synapse."""
         if not like_stock:
             return tolerance_ratio
-        model = self.ways[Way.BACK_TO_BACK].model
-        return max(tolerance_ratio, _STOCK_HARM_RATIO * (model.slope - model.error))
+        return max(tolerance_ratio, STOCK_RATIO * _harm(self.ways[Way.BACK_TO_BACK].model))
 
     def effort(self, budget_ratio: float, *, like_stock: bool) -> float:
         """The share of the time that costs clients so much, by what is known."""
         model = self.current.model
         debt_s = self.debt_s(budget_ratio)
-        left = max(budget_ratio - debt_s / _ACCOUNT_MEMORY_S, _LEAST_LEFT * budget_ratio)
-        optimism = _OPTIMISM * max(1 - debt_s / _ALLOWANCE_S, 0.0)
-        slope = max(model.slope - optimism * model.error, _LEAST_SLOPE * budget_ratio)
-        ratio = min(left / slope, _most(model, budget_ratio))
+        left = max(budget_ratio - debt_s / _REPAYMENT_S, _LEAST_LEFT * budget_ratio)
+        slope = max(model.slope - self._optimism(budget_ratio) * model.error, budget_ratio)
+        ratio = min(left / slope, _most(model))
         return max(ratio, self._like_stock()) if like_stock else ratio
 
     def debt_s(self, budget_ratio: float) -> float:
         """What clients were slowed by beyond the budget of late: at least 0."""
-        spent_s = sum(max(r.model.slope, 0.0) * r.exposure_s for r in self.ways.values())
+        spent_s = sum(_harm(record.model) * record.exposure_s for record in self.ways.values())
         return max(spent_s - budget_ratio * self._elapsed_s, 0.0)
 
     def turned(self, work_s: float, hush_s: float) -> None:
@@ -185,21 +181,22 @@ class Impact:
         fading = math.exp(-passed_s / _ACCOUNT_MEMORY_S)
         for record in self.ways.values():
             record.exposure_s *= fading
+            record.unused_s += passed_s
         self._elapsed_s = self._elapsed_s * fading + passed_s
         if work_s:
             self.current.worked(work_s)
 
     def choose(self, budget_ratio: float, *, has_gaps: bool) -> Way:
         """The way of the next moment of work."""
-        self._turns += 1
         if not has_gaps:
             return Way.BACK_TO_BACK
         self._believe_of_gaps()
-        if self.ways[Way.IN_GAPS].turns < _FIRST_TURNS:
-            return Way.IN_GAPS
         best, other = sorted(Way, key=lambda way: -self._worth(way, budget_ratio))
-        is_known = self.ways[other].turns > _KNOWN_TURNS
-        return other if self._turns % (_OTHER_RARELY if is_known else _OTHER_EVERY) == 0 else best
+        # It may be that the quicker way harms nobody any more.
+        is_quicker = self._speed(other) > self._worth(best, budget_ratio)
+        saved_s = _RETRY_SHARE * budget_ratio * self.ways[other].unused_s
+        is_cheap = max(self.ways[other].model.slope, 0.0) * _RETRY_S < saved_s
+        return other if is_quicker and is_cheap else best
 
     def _believe_of_gaps(self) -> None:
         full, gaps = self.ways[Way.BACK_TO_BACK].model, self.ways[Way.IN_GAPS].model
@@ -210,10 +207,17 @@ class Impact:
 
     def _worth(self, way: Way, budget_ratio: float) -> float:
         """Items a second within the budget, by an optimist."""
-        model, speed = self.ways[way].model, self.ways[way].speed
-        slope = model.slope - _CHOICE_OPTIMISM * model.error
-        share = min(1.0, budget_ratio / max(slope, _LEAST_SLOPE * budget_ratio))
-        return (self._batch_speed() if speed is None else speed) * share
+        model = self.ways[way].model
+        slope = model.slope - self._optimism(budget_ratio) * model.error
+        return self._speed(way) * budget_ratio / max(slope, budget_ratio)
+
+    def _optimism(self, budget_ratio: float) -> float:
+        return _OPTIMISM * max(1 - self.debt_s(budget_ratio) / _ALLOWANCE_S, 0.0)
+
+    def _speed(self, way: Way) -> float:
+        """Of a way that was not tried: that of batches in the other one."""
+        speed = self.ways[way].speed
+        return self._batch_speed() if speed is None else speed
 
     def _batch_speed(self) -> float:
         known = (record.batch_speed for record in self.ways.values())
@@ -227,14 +231,12 @@ class Impact:
         return min(STOCK_RATIO * self._batch_speed() / speed, 2 * STOCK_RATIO)
 
 
-def _most(model: ImpactModel, budget_ratio: float) -> float:
-    if model.is_in_doubt:
-        return DOUBT_RATIO
-    if model.experiments < _FEW:
-        return FIRST_RATIO
+def _harm(model: ImpactModel) -> float:
+    return max(model.slope - _BENEFIT_OF_DOUBT * model.error, 0.0)
+
+
+def _most(model: ImpactModel) -> float:
+    """The most of the time: a moment of work is W = u / (1 - u) s, and costs (s + SE) W."""
     pessimistic = max(model.slope, 0.0) + model.error
-    proven = _PROVEN_RATIOS if model.experiments >= _SOME else ()
-    for factor, ratio in proven:
-        if pessimistic < factor * budget_ratio:
-            return ratio
-    return UNPROVEN_RATIO
+    ratio = 1 / (1 + pessimistic / _LONGEST_HARM_S)
+    return min(ratio, DOUBT_RATIO if model.is_in_doubt else MOST_RATIO)

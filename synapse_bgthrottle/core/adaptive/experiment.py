@@ -37,7 +37,7 @@ _LEAST_VARIANCE = 0.01
 
 # Suspicion: the last three seconds of work, in their own standard deviations, against the work of
 # before. Requests that meet in a queue are not independent, which inflates the variance so much.
-_SUSPICIOUS = 2.4
+_SUSPICIOUS = 2.7
 _SUSPICION_LOOKS = 12
 _INFLATION = 2.5
 _USUAL_SHARE = 0.3
@@ -103,6 +103,7 @@ class Switchback:
     began_s: float = -math.inf
     ends_s: float = -math.inf
     _work_s: float = 0.0
+    _planned_s: float = 0.0
     _batch_s: float = 0.0
     _is_short: bool = False  # too short to be looked at: paid for by its batches alone
     _asked_s: float = -math.inf
@@ -136,7 +137,9 @@ class Switchback:
             if now_s >= self.ends_s:
                 return self._result(now_s)
         elif now_s >= self.ends_s and not self.is_ending(now_s):
-            self._work_s = self._batch_s if self._is_short else now_s - self.began_s
+            # Nobody may have asked since: there was no update for a while.
+            ended_s = max(self.ends_s, self._ran_s)
+            self._work_s = self._batch_s if self._is_short else ended_s - self.began_s
             self._begin(now_s, self._hush_s(ratio), is_hush=True)
         return None
 
@@ -148,6 +151,7 @@ class Switchback:
             longest_s = max(LONGEST_HUSH_S, hush_s) * ratio / (1 - ratio)
             work_s = min(_WORK_LOOKS * self.look_s, longest_s)
         self._begin(now_s, work_s, is_hush=False)
+        self._planned_s = work_s
         self._is_short = work_s < hush_s
         self._has_worked, self._batch_s = False, 0.0
         self._latest.clear()
@@ -238,7 +242,11 @@ class Switchback:
             self.ends_s = now_s
 
     def _hush_s(self, ratio: float) -> float:
-        paid_s = min(self._work_s * (1 / ratio - 1), _LONGEST_PAYMENT_S)
+        rest, planned_s = 1 / ratio - 1, min(self._work_s, self._planned_s)
+        # The share may have fallen since: that is no reason to starve an update.
+        paid_s = min(planned_s * rest, LONGEST_HUSH_S)
+        # What outlasted the moment is paid for in full.
+        paid_s += min((self._work_s - planned_s) * rest, _LONGEST_PAYMENT_S)
         return max(paid_s, _HUSH_LOOKS * self.look_s)
 
     def _begin(self, now_s: float, lasts_s: float, *, is_hush: bool) -> None:

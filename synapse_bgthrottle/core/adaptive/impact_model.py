@@ -33,12 +33,16 @@ _FIRST_WEIGHT = 4.0
 _INFLATION_MEMORY = 0.99
 
 # Of the CUSUM, in standard deviations: a change of twice the drift is found soonest. Clipped, or
-# one stray experiment would be a change. Harm that begins matters more than harm that ends.
+# one stray experiment would be a change. Without a change, an alarm of 7 is reached once in some
+# thousands of experiments, and after one of three standard deviations within five (at 5: within
+# four, but once in 500). Harm that begins matters more than harm that ends.
 _DRIFT = 0.5
 _CLIP = 2.0
-_ALARM_UP = 5.0
-_ALARM_DOWN = 6.0
-_DOUBT = 2.0
+_ALARM_UP = 7.0
+_ALARM_DOWN = 8.0
+_DOUBT = 2.5
+# A moment of work that is cut short (`experiment`) counts as so many.
+_SUSPICION = 3.0
 
 
 @attrs.define
@@ -135,6 +139,13 @@ class ImpactModel:
             if side.add(standardised, difference, variance):
                 self._forget_before(side)
                 return
+
+    def suspect(self) -> None:
+        """Work had to be cut short, because clients were much slower than in earlier work.
+
+        That moment was chosen by what it showed, so it is no fair sample of the slope.
+        """
+        self._up.sum = min(self._up.sum + _SUSPICION, self._up.alarm)
 
     def kept(self) -> list[float]:
         """What is worth keeping for the next start, as `recall` takes it."""

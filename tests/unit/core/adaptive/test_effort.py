@@ -4,9 +4,8 @@ import pytest
 
 from synapse_bgthrottle.core.adaptive.effort import (
     DOUBT_RATIO,
-    FIRST_RATIO,
+    MOST_RATIO,
     STOCK_RATIO,
-    UNPROVEN_RATIO,
     Impact,
     Way,
 )
@@ -29,16 +28,16 @@ def full(slope: float) -> Impact:
 
 
 def test_start() -> None:
-    """Before two experiments the effort is the first one's."""
-    assert FIRST_RATIO == Impact().effort(_BUDGET, like_stock=True)
+    """Before any experiment, a moment of work is short enough to cost little whatever it harms."""
+    assert 0.35 == pytest.approx(Impact().effort(_BUDGET, like_stock=True), abs=0.01)
 
 
 @pytest.mark.parametrize(
-    ("expected", "slope"), [(0.03, 1.0), (0.1, 0.3), (0.3, 0.1), (0.6, 0.05), (0.95, 0.0)]
+    ("expected", "slope"), [(0.03, 1.0), (0.1, 0.3), (0.3, 0.1), (0.6, 0.05), (MOST_RATIO, 0.0)]
 )
 def test_effort_is_budget_by_slope(expected: float, slope: float) -> None:
     """An update that slows clients by a third at full work gets a tenth where 3 % may be."""
-    assert expected == pytest.approx(full(slope).effort(_BUDGET, like_stock=False), rel=0.2)
+    assert expected == pytest.approx(full(slope).effort(_BUDGET, like_stock=False), rel=0.25)
 
 
 def test_no_less_than_stock() -> None:
@@ -49,7 +48,7 @@ def test_no_less_than_stock() -> None:
 def test_as_much_harm_as_by_stock() -> None:
     """Where stock would cost more than the tolerance, that is the budget; but not for gentle."""
     known = full(1.0)
-    assert 0.08 == pytest.approx(known.budget_ratio(_BUDGET, like_stock=True), rel=0.1)
+    assert STOCK_RATIO == pytest.approx(known.budget_ratio(_BUDGET, like_stock=True), rel=0.1)
     assert _BUDGET == known.budget_ratio(_BUDGET, like_stock=False)
     assert _BUDGET == full(0.1).budget_ratio(_BUDGET, like_stock=True)
 
@@ -62,12 +61,16 @@ def test_gaps_are_used_for_as_much_work_as_by_stock() -> None:
     assert 2 * STOCK_RATIO == pytest.approx(known.effort(_BUDGET, like_stock=True))
 
 
-def test_little_is_proof_of_nothing() -> None:
-    """Lucky experiments do not let an update loose at once."""
+def test_harmless_until_proven() -> None:
+    """Experiments that may be bad luck do not hold an update; as many again that say so do."""
     known = Impact()
-    for number in range(3):
-        known.ways[Way.BACK_TO_BACK].model.learn(number * 3.0, -0.5, 0.2)
-    assert UNPROVEN_RATIO == known.effort(_BUDGET, like_stock=False)
+    model = known.ways[Way.BACK_TO_BACK].model
+    model.learn(0.0, 0.3, 0.1)
+    lucky = known.effort(_BUDGET, like_stock=False)
+    for number in range(1, 12):
+        model.learn(number * 3.0, 0.3, 0.1)
+    assert 0.4 < lucky
+    assert 0.25 > known.effort(_BUDGET, like_stock=False)
 
 
 def test_doubt() -> None:
@@ -84,7 +87,7 @@ def test_the_account() -> None:
     known = full(0.3)
     before = known.effort(_BUDGET, like_stock=False)
     known.turned(20.0, 10.0)
-    assert 5.1 == pytest.approx(known.debt_s(_BUDGET), rel=0.1)
+    assert 4.9 == pytest.approx(known.debt_s(_BUDGET), rel=0.1)
     in_debt = known.effort(_BUDGET, like_stock=False)
     assert in_debt < 0.4 * before
     for _ in range(60):
@@ -94,13 +97,13 @@ def test_the_account() -> None:
 
 
 def test_finding_out_is_paid_from_the_account() -> None:
-    """An optimist with debts goes by what is probable."""
+    """Once harm is proven and spent, the share follows from what is probable."""
     known = Impact()
     for number in range(20):
-        known.ways[Way.BACK_TO_BACK].model.learn(number * 3.0, 0.08, 0.4)
+        known.ways[Way.BACK_TO_BACK].model.learn(number * 3.0, 0.15, 0.4)
     before = known.effort(_BUDGET, like_stock=False)
     assert 0.5 < before
-    known.turned(30.0, 10.0)
+    known.turned(30.0, 2.0)
     assert 0.5 * before > known.effort(_BUDGET, like_stock=False)
 
 
@@ -116,33 +119,35 @@ def worked(known: Impact, speeds: dict[Way, float], turns: int) -> dict[Way, int
 
 
 def test_gaps_where_work_harms() -> None:
-    """Half the speed at a fifth of the harm does more within the budget."""
+    """Half the speed at a fifth of the harm does more within the budget; the other is retried."""
     known = impact({Way.BACK_TO_BACK: 1.0, Way.IN_GAPS: 0.2}, Way.IN_GAPS)
-    chosen = worked(known, {Way.BACK_TO_BACK: 100.0, Way.IN_GAPS: 50.0}, 160)
-    assert 140 < chosen[Way.IN_GAPS]
-    assert 5 < chosen[Way.BACK_TO_BACK]
+    chosen = worked(known, {Way.BACK_TO_BACK: 100.0, Way.IN_GAPS: 50.0}, 800)
+    assert 780 < chosen[Way.IN_GAPS]
+    assert 2 < chosen[Way.BACK_TO_BACK]
 
 
 def test_back_to_back_where_nobody_is_harmed() -> None:
-    """Where both are harmless the quicker one is used."""
+    """Where both are harmless the quicker one is used, and no time goes into the other one."""
     known = impact({Way.BACK_TO_BACK: 0.0, Way.IN_GAPS: 0.0}, Way.IN_GAPS)
+    known.ways[Way.IN_GAPS].did(60.0, 1.5)
+    known.turned(1.5, 1.5)
     chosen = worked(known, {Way.BACK_TO_BACK: 100.0, Way.IN_GAPS: 60.0}, 160)
-    assert 140 < chosen[Way.BACK_TO_BACK]
-    assert 5 < chosen[Way.IN_GAPS]
+    assert 160 == chosen[Way.BACK_TO_BACK]
 
 
-def test_gaps_come_first() -> None:
-    """Of what nothing is known: they cost least."""
-    known = Impact()
-    assert 3 == worked(known, dict.fromkeys(Way, 1.0), 3)[Way.IN_GAPS]
-    assert Way.BACK_TO_BACK is Impact().choose(_BUDGET, has_gaps=False)
+def test_back_to_back_comes_first() -> None:
+    """Of what nothing is known: it is quicker, if it harms nobody."""
+    assert Way.BACK_TO_BACK is Impact().choose(_BUDGET, has_gaps=True)
+    harmful = full(1.0)
+    assert Way.IN_GAPS is harmful.choose(_BUDGET, has_gaps=True)
+    assert Way.BACK_TO_BACK is harmful.choose(_BUDGET, has_gaps=False)
 
 
 def test_no_gap_is_ever_found() -> None:
-    """What was tried and did nothing is hardly tried again."""
-    known = Impact()
+    """A way in which nothing was done is left."""
+    known = full(1.0)
     chosen = worked(known, {Way.BACK_TO_BACK: 100.0, Way.IN_GAPS: 0.0}, 160)
-    assert 130 < chosen[Way.BACK_TO_BACK]
+    assert 150 < chosen[Way.BACK_TO_BACK]
 
 
 def test_what_is_known_in_words() -> None:

@@ -173,3 +173,16 @@ def test_sums_that_shrink_are_not_counted() -> None:
     assert turn is not None
     assert turn.result is not None
     assert math.isfinite(turn.result.difference)
+
+
+def test_time_without_an_update_is_no_work() -> None:
+    """A moment of work that nobody ended is paid for by what was worked in it, not by hours."""
+    switchback = Switchback()
+    switchback.turn(0.0, 0.5)
+    assert switchback.turn(1.0, 0.5) is not None
+    switchback.begin_work(1.0, 0.5)
+    switchback.works(_DB, 1.0)
+    switchback.worked(_DB, 1.5)
+    switchback.turn(300.0, 0.1)
+    assert switchback.is_hush
+    assert 1.5 * 9 == pytest.approx(switchback.ends_s - switchback.began_s)

@@ -87,6 +87,18 @@ def test_doubt_comes_before_a_change() -> None:
     assert model.is_in_doubt
 
 
+def test_suspicion_is_half_of_an_alarm() -> None:
+    """Work that had to be cut short is a reason to be careful, and few experiments confirm it."""
+    model, unsuspecting = learned(0.0, 100), learned(0.0, 100)
+    model.suspect()
+    assert model.is_in_doubt
+    assert model.slope == unsuspecting.slope
+    for each in (model, unsuspecting):
+        learn(each, 0.6, 4, noise=0.0, begin_s=300.0)
+    assert unsuspecting.slope < 0.2
+    assert model.slope > 0.4
+
+
 def test_noise_is_seldom_a_change() -> None:
     """Of twenty updates that never change, nearly all are known as well as without the test."""
     models = [learned(0.2, 400, seed=seed) for seed in range(20)]
