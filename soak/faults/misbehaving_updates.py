@@ -100,13 +100,14 @@ CASES = (
         least_rests_ratio=_QUARTER,
         most_batch_ms=300,  # three times the target
         least_longest_ms=1000,  # its first, of 100 items, took 2.2 s
-        module={"duty_cycle": "25%"},
+        module={"duty_cycle": "25%", "default_batch_size": 100},
     ),
     Case(
         "first batch longer than statement_timeout",
         Oddity("odd", 300, cost_ms=30),
         most_failed=2,
         least_failed=1,
+        module={"default_batch_size": 100},
         statement_timeout_ms=1000,
     ),
 )

@@ -109,7 +109,7 @@ def test_one_whose_batch_is_too_long_for_the_database(
     # The first takes 6 s, and the next a tenth of it; no other statement takes as long as the
     # limit, on a busy machine too.
     odd = Oddity("odd", 110, cost_ms=60)
-    module = {**_BRISKLY, "target_duration": "100ms"}
+    module = {**_BRISKLY, "target_duration": "100ms", "default_batch_size": 100}
     world = odd_source.world(tmp_path, "ended", module, (odd, _BEHIND), statement_timeout_ms=5000)
     seen = world.live()
     assert [] == wrongs(Case("ended", odd, most_failed=1), seen)
