@@ -31,15 +31,17 @@ def test_cancellation(world: World) -> None:
 
 def test_same_questions_share_an_answer(world: World) -> None:
     """Who asks while the answer is on its way gets that; who asks later gets a new one."""
-    for path in ("status", "uses", "history?limit=5"):
+    for path in ("status", "uses?limit=5"):
         world.service.waits.clear()
         clients = [world.connect(request("GET", path))[1] for _ in range(20)]
         assert 1 == len(world.service.waits)
         world.service.waits[0].callback(None)
         assert [200] * 20 == [answered(client.value()).status for client in clients]
         world.connect(request("GET", path))
-        world.connect(request("GET", "history?limit=6"))
+        world.connect(request("GET", "uses?limit=6"))
         assert 3 == len(world.service.waits)
+        for wait in world.service.waits[1:]:
+            wait.callback(None)
 
 
 def test_failure_is_shared(world: World) -> None:

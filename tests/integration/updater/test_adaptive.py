@@ -31,7 +31,7 @@ def test_adaptive_in_virtual_time(virtual_server: MakeServer) -> None:
         server.advance(60)
         before = sum(work.took_s)
         server.advance(100)
-    assert 5.0 < sum(work.took_s) - before < 30.0
+    assert 5.0 < sum(work.took_s) - before < 38.0
 
 
 @contextmanager
