@@ -93,7 +93,7 @@ class World:
         complaints = [
             line for line in self.browser.console() if not any(part in line for part in allowed)
         ]
-        assert [] == complaints
+        assert [] == complaints, complaints
         assert [] == self.browser.violations()
         requests = self.browser.requests()[self.seen_requests :]
         assert requests
