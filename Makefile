@@ -7,14 +7,15 @@ BIN := $(VENV)/bin
 # Hundreds of processes import the same files: once one has compiled them, the others need not.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-recording test test-figures test-upgrade compat compat-smoke lint format openapi bench bench-full bench-tables bench-rules \
+.PHONY: help demo demo-recording test test-figures test-alone test-upgrade compat compat-smoke lint format openapi bench bench-full bench-tables bench-rules \
 	bench-laws bench-scaling bench-startup bench-status soak update-names dist clean
 
 help:
 	@echo "make demo           a real Synapse with the module: clients come and go; KEEP=1 stays for looking"
 	@echo "make demo-recording the demo's text and picture in docs/ anew"
 	@echo "make test           all tests but the figures"
-	@echo "make test-figures   the docs' tables and forecasts against simulations, real paces and long faults; 20 minutes"
+	@echo "make test-figures   the docs' tables and forecasts against simulations; three minutes"
+	@echo "make test-alone     real servers with nothing beside them: paces, and faults of minutes; 20 minutes"
 	@echo "make test-upgrade   those of whole upgrades, from the old versions that are there"
 	@echo "make compat         the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make compat-smoke   a few of them on the oldest version"
@@ -48,10 +49,12 @@ WORKERS ?= 7
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone and not figures"
 
-# Tables of the docs and forecasts, against whole simulations of the same, and against real servers,
-# which need the machine for themselves.
+# Tables of the docs and forecasts, against whole simulations of the same.
 test-figures: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 -m figures
+
+# Not in CI: real servers that need the machine for themselves, one after the other.
+test-alone: $(VENV)/.test
 	$(BIN)/python -m pytest -m alone tests/end_to_end
 
 # Of the databases that old versions make, for which `make compat` or `compat-smoke` made environments.

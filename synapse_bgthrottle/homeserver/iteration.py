@@ -37,9 +37,6 @@ _LONG_SILENCE_S = 60.0
 # A sample of any time.
 _EVER_S = -math.inf
 
-# With this target duration Synapse takes exactly the batch size that the module answers.
-EXACTLY = 0
-
 # Rounding may leave a wait of almost zero, which is not worth a timer.
 _SHORTEST_SLEEP_S = 0.0001
 
@@ -256,9 +253,22 @@ class Iteration(AbstractAsyncContextManager[int]):
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
             elif self._sight is _Sight.FRESH or not self._is_one_shot:
-                return EXACTLY
+                return self._target_ms(decision)
             else:
                 await self._look_first()
+
+    def _target_ms(self, decision: Decision) -> int:
+        """The target duration; less where Synapse would make a larger batch than decided of it.
+
+        Synapse multiplies it by its own average rate, and takes the larger of that and of the
+        `min_batch_size`, which answers the decided size.
+        """
+        items_per_ms = self._database.items_per_ms()
+        if items_per_ms is None:
+            return 0  # exactly the decided size, at any rate
+        if not items_per_ms:
+            return int(decision.target_ms)
+        return int(min(decision.target_ms, decision.items / items_per_ms))
 
     def _asked_before_s(self, decision: Decision) -> float:
         """How long before the end of a wait to check that the database answers."""

@@ -248,6 +248,15 @@ DETAILS: tuple[Detail, ...] = (
         "items are not counted: limits of items per second count what was asked for",
     ),
     Detail(
+        "BackgroundUpdatePerformance.average_items_per_ms",
+        _in_module(
+            "synapse.storage.background_updates",
+            "BackgroundUpdatePerformance",
+            "average_items_per_ms",
+        ),
+        "batches get a target duration of 0; their sizes stay the same",
+    ),
+    Detail(
         "HomeServer.config.background_updates",
         _at_api("_hs", "config", "background_updates"),
         "settings of the section background_updates have no effect",

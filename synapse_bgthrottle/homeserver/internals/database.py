@@ -98,6 +98,14 @@ class Database:
         items = get(current, "total_item_count")
         return items if isinstance(items, int) else None
 
+    def items_per_ms(self) -> float | None:
+        """Synapse's own average for the current update; 0: it counted no item; None: unknown."""
+        if self.items_done() == 0:
+            return 0.0
+        current = call(get(self._pool, "updates", "get_current_update"))
+        average = call(get(current, "average_items_per_ms"))
+        return float(average) if isinstance(average, int | float) else None
+
     def start(self) -> bool:
         """Make Synapse work on its updates, as its admin API does; False: not possible."""
         start = get(self._pool, "updates", "start_doing_background_updates")

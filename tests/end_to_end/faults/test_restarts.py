@@ -99,7 +99,7 @@ def test_a_lock_is_waited_out(odd_source: OddSource, tmp_path: Path) -> None:
     assert not faults.has_aborted(world.server)
 
 
-@pytest.mark.figures
+@pytest.mark.alone
 @pytest.mark.timeout(1800)
 def test_a_lock_of_ten_minutes_aborts_nothing(odd_source: OddSource, tmp_path: Path) -> None:
     """As long as a dump of a server: four tries in vain, and the fifth is after it."""
@@ -136,7 +136,7 @@ def test_an_outage_in_the_instant_between_two_updates(
 # --- failures that last ---
 
 
-@pytest.mark.figures
+@pytest.mark.alone
 @pytest.mark.timeout(1200)
 def test_what_always_fails_is_no_storm(odd_source: OddSource, tmp_path: Path) -> None:
     """Given up after two minutes, tried again a minute later, then two: the log stays small."""
@@ -161,7 +161,7 @@ def restarts_in(world: OddWorld) -> list[str]:
     return [reason for (reason,) in world.query(sql)]
 
 
-@pytest.mark.figures
+@pytest.mark.alone
 @pytest.mark.timeout(1200)
 def test_what_is_mended_goes_on_by_itself(odd_source: OddSource, tmp_path: Path) -> None:
     """After five failures, which a trigger makes, and whose DETAIL is told."""
@@ -206,7 +206,7 @@ def test_rows_inserted_by_hand_are_started_by_resume(odd_source: OddSource, tmp_
     assert [] == complaints(world.server.log())
 
 
-@pytest.mark.figures
+@pytest.mark.alone
 @pytest.mark.timeout(1200)
 def test_rows_inserted_by_hand_are_started_by_the_module(
     odd_source: OddSource, tmp_path: Path

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from synapse_bgthrottle.homeserver.iteration import Iteration
 from testbed.virtual.server import VirtualServer, Work
 from tests.integration.storage.kept import run
 
@@ -62,6 +64,32 @@ def test_items_per_second(virtual_server: MakeServer) -> None:
         if start_s <= 50:
             items = sum(size for at_s, size in batches if start_s <= at_s < start_s + 10)
             assert 1800 <= items <= 2000 + max(work.sizes)
+
+
+@pytest.mark.parametrize(
+    ("config", "last_ms", "last_items"),
+    [({"target_duration": "200ms"}, 200, 200), ({"max_batch_size": 5}, 5, 5)],
+    ids=["the limit", "Synapse would make more of it"],
+)
+def test_target_duration(
+    virtual_server: MakeServer, config: dict[str, Any], last_ms: int, last_items: int
+) -> None:
+    """Synapse gets the target duration, or as much of it as its own rate makes the size of."""
+    server = virtual_server()
+    work = Work(server, 10**6, cost_ms=1)
+    targets: list[int] = []
+    enter = Iteration.__aenter__
+
+    async def noted(iteration: Iteration) -> int:
+        targets.append(await enter(iteration))
+        return targets[-1]
+
+    with patch.object(Iteration, "__aenter__", noted):
+        run(server, {"sleep": 0, **config}, work, 20)
+    assert config.get("target_duration", "100ms") == f"{targets[0]}ms"
+    assert last_ms == pytest.approx(targets[-1], abs=2)
+    assert last_items == pytest.approx(work.sizes[-1], abs=2)
+    assert last_items >= max(work.sizes) - 2
 
 
 def test_max_batch_size(virtual_server: MakeServer) -> None:
