@@ -71,7 +71,7 @@ def test_items_per_second(virtual_server: MakeServer) -> None:
     [({"target_duration": "200ms"}, 200, 200), ({"max_batch_size": 5}, 5, 5)],
     ids=["the limit", "Synapse would make more of it"],
 )
-def test_target_duration(
+def test_synapse_gets_the_target_duration(
     virtual_server: MakeServer, config: dict[str, Any], last_ms: int, last_items: int
 ) -> None:
     """Synapse gets the target duration, or as much of it as its own rate makes the size of."""
