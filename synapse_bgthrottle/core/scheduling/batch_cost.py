@@ -190,8 +190,13 @@ class BatchCost:
         return max((latest.time_s - self.fixed_s * latest.batches) / latest.items, _LEAST_ITEM_S)
 
     def expected_s(self, items: int) -> float:
-        """How long a batch of this size takes; 0 before the first batch."""
-        return self.fixed_s + self.item_s * items
+        """How long a batch of this size takes; 0 before the first batch.
+
+        A small one takes as long as the fixed cost may be, up to a whole batch: it may be many
+        times as long as its items.
+        """
+        least_s = min(self.fixed_at_most_s, self._latest.mean_s) if self.batches else 0.0
+        return max(self.fixed_s + self.item_s * items, least_s)
 
     def describe(self) -> str:
         """What is known, for people."""

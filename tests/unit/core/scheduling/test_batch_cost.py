@@ -186,3 +186,12 @@ def test_maximum_holds_over_minimum_for_any_history(times_s: list[float], maximu
     for took_s in times_s:
         assert maximum == cost.next_items(limits, _TARGET_S)
         cost.record(maximum, took_s)
+
+
+def test_a_small_batch_may_take_what_a_batch_costs() -> None:
+    """Among batches of 1000 items in 100 ms, ten items may take 10 ms more than their share."""
+    cost = BatchCost()
+    for items in (10, 100, 1000, 1000, 1000):
+        cost.record(items, 0.01 + items * 0.00009)
+    assert 0.1 == pytest.approx(cost.expected_s(1000), rel=0.02)
+    assert 0.01 <= cost.expected_s(10) <= 0.05
