@@ -82,6 +82,18 @@ def rss_mib(process_id: int) -> float:
     return 0.0
 
 
+def has_ended(process_id: int) -> bool:
+    """Whether it has ended, also where its parent never asks for its status (Linux).
+
+    An orphan goes to the first process, and in some containers that one reaps nobody.
+    """
+    try:
+        stat = Path(f"/proc/{process_id}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rsplit(")", 1)[1].split()[0] in "ZX"
+
+
 class SynapseProcess:
     """A Synapse process that answers `/health`.
 

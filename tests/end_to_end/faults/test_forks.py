@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed.servers.forks import ForkServer, is_possible
-from testbed.servers.process import ends_with_us
+from testbed.servers.process import ends_with_us, has_ended
 from testbed.waiting import HANG_S, wait_until
 from tests.end_to_end.conftest import RealServer
 
@@ -41,10 +41,20 @@ def test_ends(make_server: Callable[..., RealServer], tmp_path: Path) -> None:
     finally:
         forks.stop()
     assert -9 == left.wait(HANG_S)
-    wait_until(lambda: not Path(f"/proc/{left.pid}").exists())
+    wait_until(lambda: has_ended(left.pid))
 
 
 def test_our_module_is_not_imported_before(tmp_path: Path) -> None:
     """A server imports it from its own path, once its configuration says so."""
     code = "import sys, testbed.servers.forks; sys.exit('synapse_bgthrottle' in sys.modules)"
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+def test_has_ended() -> None:
+    """A process has ended whether or not its parent has asked for its status."""
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    assert not has_ended(process.pid)
+    process.kill()
+    wait_until(lambda: has_ended(process.pid))
+    process.communicate()
+    assert has_ended(process.pid)
