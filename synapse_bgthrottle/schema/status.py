@@ -149,7 +149,7 @@ class RunningUpdate:
     ] = None
     limits: Annotated[str, "In one line."] = ""
     limit_values: Annotated[LimitValues | None, NeverNull()] = None
-    rule: Annotated[str | None, "That gave the limits; null: the top level alone."] = None
+    rule: Annotated[str | None, "That gave the limits; null: no rule matches."] = None
     learned: Annotated[
         tuple[str, ...],
         "What its batches have shown so far, in lines: how much they slow clients, what they cost.",
