@@ -107,6 +107,8 @@ class StatedPace:
         StatedRange | None,
         "By what share requests are slower while batches take all of the time; null: not learned.",
     ] = None
+    fixed_s: Annotated[float, "How long a batch takes whatever its size."] = 0.0
+    item_s: Annotated[float | None, "How long each item takes besides; null: not known yet."] = None
 
 
 @attrs.frozen(kw_only=True)
