@@ -39,7 +39,7 @@ _ENDINGS = {
 _STUBBORN = {
     "disk_free": "Free space on the disk. A release does not end this.",
     "pause_file": "Remove the file. Its path is `signals.pause_file` in the configuration.",
-    "http": "Mend what `signals.http` asks, or take it out of the configuration.",
+    "http": "Repair what `signals.http` asks, or take it out of the configuration.",
     "sql": "Look at what `signals.sql` asks the database for. A release does not end this.",
 }
 _UNREAD = (
@@ -93,10 +93,11 @@ def _paused(lever: schema.Lever) -> schema.StatedProblem:
     if lever.database:
         words += ["--database", lever.database]
     is_wide = words[2:] == ["*"]
+    paused = "all updates are" if lever.update == "*" else f"{lever.update} is"
     return _problem(
         lever.database,
         "paused",
-        f"{lever.update} is paused by {lever.author} until {ends:%Y-%m-%d %H:%M} UTC{why}",
+        f"{paused} paused by {lever.author} until {ends:%Y-%m-%d %H:%M} UTC{why}",
         "End it, and all other pauses, with `bgthrottle resume`."
         if is_wide
         else f"End it with `{shlex.join(words)}`.",
@@ -170,7 +171,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _start_anew(restart: schema.Restart | None) -> str:
-    return f"{_itself(restart)} Mend the cause, then start the updates at once: {_START}."
+    return f"{_itself(restart)} Repair the cause, then start the updates at once: {_START}."
 
 
 def _itself(restart: schema.Restart | None) -> str:
