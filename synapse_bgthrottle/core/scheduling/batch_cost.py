@@ -71,6 +71,9 @@ _MOST_ITEMS = 1_000_000
 # Fixed costs below this are not worth a word.
 _TOLD_S = 0.01
 
+# Less than this of a batch, or of an item, is not recalled: it would be a division by nothing.
+_LEAST_RECALLED = 1e-3
+
 # What an item costs at least: of a division by nothing.
 _LEAST_ITEM_S = 1e-9
 
@@ -153,13 +156,16 @@ class BatchCost:
             ValueError: it was kept in another way.
         """
         last_items, batches, *sums = kept
-        latest, every = sums[: len(_NAMES)], sums[len(_NAMES) :]
-        if len(every) != len(_NAMES) or min(kept) < 0 or (batches and not all(latest[:2])):
+        if len(sums) != 2 * len(_NAMES) or min(kept) < 0:
             raise ValueError("a sum is out of range")
-        self.last_items, self.batches = math.ceil(last_items * share), round(batches)
-        self._latest, self._all = (
-            _Sums(*(each * share for each in one)) for one in (latest, every)
+        latest, every = (
+            _Sums(*(each * share for each in one))
+            for one in (sums[: len(_NAMES)], sums[len(_NAMES) :])
         )
+        if min(last_items, batches) < 1 or min(latest.batches, latest.items) < _LEAST_RECALLED:
+            return  # of so little nothing can be said
+        self.last_items, self.batches = math.ceil(last_items * share), round(batches)
+        self._latest, self._all = latest, every
 
     def record(self, items: int, took_s: float) -> None:
         """A batch of which `items` were asked took so long."""

@@ -29,7 +29,7 @@ def _without_tables(plain_postgres: PostgresServer) -> None:
     """Each test makes them."""
     with plain_postgres.session(NAME) as owner:
         owner.execute("DROP TABLE IF EXISTS elsewhere CASCADE")
-        for name in ("levers", "uses", "history", "load"):
+        for name in ("levers", "uses", "history", "load", "learned"):
             owner.execute(f"DROP TABLE IF EXISTS bgthrottle_{name}")
 
 
