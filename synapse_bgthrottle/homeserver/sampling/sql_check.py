@@ -130,9 +130,9 @@ def _ask_sqlite(arguments: Mapping[str, Any], query: str) -> Any:
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # waits for the lock
         connection.set_authorizer(_allows)
-        for limit, value in _SQLITE_LIMITS.items():
-            if hasattr(connection, "setlimit"):  # since Python 3.11
-                connection.setlimit(limit, value)
+        if hasattr(connection, "setlimit"):  # since Python 3.11
+            for category, most in _SQLITE_LIMITS.items():
+                connection.setlimit(category, most)
         limit = f"{LONGEST_STATEMENT_MS} ms"
         with _time_limit(LONGEST_STATEMENT_MS / 1000, connection.interrupt, limit):
             row = connection.execute(query).fetchone()

@@ -209,7 +209,9 @@ def _open(txn: Any, now_ms: int) -> Stored:
         (Outcome.RUNNING.value, Outcome.ABORTED.value, MOST_ENTRIES),
     )
     entries, broken = _entries(txn)
-    txn.execute(f"SELECT {_HOUR} FROM bgthrottle_load ORDER BY week DESC LIMIT ?", (HOURS,))
+    txn.execute(
+        f"SELECT {_HOUR} FROM bgthrottle_load ORDER BY abs(hour_of_week) LIMIT ?", (2 * HOURS,)
+    )
     hours, odd = readable(hour_of, "hour {0} of the week", txn.fetchall())
     txn.execute(
         f"SELECT {cut('database_name, update_name, at_ms, content')} FROM bgthrottle_learned"
