@@ -23,12 +23,12 @@ from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.tables import (
     MOST,
     check_tables,
-    cut,
     entry_of,
     hour_of,
     learned_of,
     lever_of,
     make_tables,
+    newest,
     readable,
     to_ms,
     use_of,
@@ -204,18 +204,14 @@ def _open(txn: Any, now_ms: int) -> Stored:
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     levers, unreadable = _levers(txn)
     txn.execute(
-        f"SELECT {cut(_ENTRY)} FROM bgthrottle_history WHERE outcome IN (?, ?)"
-        " ORDER BY started_ms DESC LIMIT ?",
+        newest(_ENTRY, "history", "started_ms DESC", "outcome IN (?, ?)"),
         (Outcome.RUNNING.value, Outcome.ABORTED.value, MOST_ENTRIES),
     )
     entries, broken = _entries(txn)
-    txn.execute(
-        f"SELECT {_HOUR} FROM bgthrottle_load ORDER BY abs(hour_of_week) LIMIT ?", (2 * HOURS,)
-    )
+    txn.execute(newest(_HOUR, "load", "abs(hour_of_week)"), (2 * HOURS,))
     hours, odd = readable(hour_of, "hour {0} of the week", txn.fetchall())
     txn.execute(
-        f"SELECT {cut('database_name, update_name, at_ms, content')} FROM bgthrottle_learned"
-        " WHERE version = ? ORDER BY at_ms DESC LIMIT ?",
+        newest(_LEARNED.replace("version, ", ""), "learned", "at_ms DESC", "version = ?"),
         (VERSION, MOST_LEARNED),
     )
     learned, strange = readable(learned_of, "what was learned of {1} in {0}", txn.fetchall())
@@ -235,8 +231,7 @@ def _check(txn: Any) -> None:
 def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
     """The readable levers, oldest first, and a line for each of the others."""
     txn.execute(
-        f"SELECT {cut(_LEVER)}, used_ms FROM bgthrottle_levers"
-        " ORDER BY created_ms DESC, lever_id DESC LIMIT ?",
+        newest(f"{_LEVER}, used_ms", "levers", "created_ms DESC, lever_id DESC"),
         (_MOST_ROWS + 1,),
     )
     rows = txn.fetchall()
@@ -360,18 +355,12 @@ def _write_learned(txn: Any, learned: Sequence[Learned]) -> None:
 
 
 def _history(txn: Any, limit: int) -> tuple[list[HistoryEntry], list[str]]:
-    txn.execute(
-        f"SELECT {cut(_TOLD)} FROM bgthrottle_history"
-        " ORDER BY started_ms DESC, update_name LIMIT ?",
-        (limit,),
-    )
+    txn.execute(newest(_TOLD, "history", "started_ms DESC, update_name"), (limit,))
     return _entries(txn)
 
 
 def _uses(txn: Any, limit: int) -> tuple[list[schema.Use], list[str]]:
-    txn.execute(
-        f"SELECT {cut(_USE)} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,)
-    )
+    txn.execute(newest(_USE, "uses", "at_ms DESC, use_id"), (limit,))
     rows = txn.fetchall()
     sizes = accumulate(len(str(row[6])) for row in rows)
     few = [row for row, size in zip(rows, sizes, strict=True) if size <= _MOST_SETTINGS]

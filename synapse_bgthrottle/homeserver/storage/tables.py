@@ -59,19 +59,23 @@ _TEXTS = frozenset(
 )
 
 
-def cut(columns: str) -> str:
-    """These columns as they are selected: a text that the module did not write is cut.
+def newest(columns: str, table: str, order: str, where: str = "1 = 1") -> str:
+    """A query of the first rows in this order, at most as many as its last parameter says.
 
-    It stays too long to be read. SQLite's `substr` alone would also end a text at a NUL.
+    A text that the module did not write is cut, and stays too long to be read. The rows come
+    first: PostgreSQL would fetch the texts of all of them to cut those. SQLite's `substr` alone
+    would also end a text at a NUL.
     """
     longest = _LONGEST_JSON
-    return ", ".join(
+    cut = ", ".join(
         f"CASE WHEN length({column}) > {longest} THEN substr({column}, 1, {longest + 1})"
         f" ELSE {column} END"
         if column in _TEXTS
         else column
         for column in columns.split(", ")
     )
+    rows = f"SELECT * FROM bgthrottle_{table} WHERE {where} ORDER BY {order} LIMIT ?"
+    return f"SELECT {cut} FROM ({rows}) AS newest ORDER BY {order}"
 
 
 def make_tables(txn: Any) -> None:
