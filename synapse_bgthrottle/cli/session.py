@@ -22,6 +22,7 @@ from synapse_bgthrottle.cli.inputs.connection_settings import (
     parse_span_ms,
 )
 from synapse_bgthrottle.cli.render.text import Line, escape
+from synapse_bgthrottle.schema import to_json
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client, ClientError
@@ -143,14 +144,10 @@ class Session:
         if self.is_human:
             output.show(lines)
             return
-        from synapse_bgthrottle.schema import to_json  # noqa: PLC0415
-
         output.write(to_json(result), self.output_format)
 
     def stream(self, result: Any) -> None:
         """Print one of many results: a line of JSON, or a document of YAML."""
-        from synapse_bgthrottle.schema import to_json  # noqa: PLC0415
-
         output.write(to_json(result), self.output_format, is_one_of_many=True)
 
     def confirm(self, question: str, yes: bool) -> None:
@@ -195,7 +192,7 @@ def failed(error: "ClientError", token_from: str = "", *, changes: bool = False)
     if isinstance(error, errors.RefusedError):
         # The server's own words have the first of them already.
         lines.extend(f"  {text}" for text in map(str, error.problems) if text not in lines[0])
-    if changes and errors.may_be_done(error):
+    if changes and error.may_be_done:
         lines.append("it may have been done all the same: see `bgthrottle status`, or do it again")
     return kind("\n".join(map(escape, lines)))
 

@@ -19,10 +19,10 @@ from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 from synapse_bgthrottle.core.reports.explain import explanation
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.schema import ThrottleStatus
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
-    from synapse_bgthrottle.schema import ThrottleStatus
 
 _ONLY_THE_SERVER = "only the server knows of pauses, budgets and pressures"
 _LEFT_OUT = "what the module's config leaves out comes from background_updates: there"
@@ -63,7 +63,7 @@ def explain_command(
     session.show(told, lines)
 
 
-def _status(client: "Client") -> "ThrottleStatus | None":
+def _status(client: "Client") -> ThrottleStatus | None:
     """Where the update stands is told beside the answer: without it that is the answer still."""
     from synapse_bgthrottle.client import ClientError  # noqa: PLC0415
 
@@ -73,7 +73,7 @@ def _status(client: "Client") -> "ThrottleStatus | None":
         return None
 
 
-def _place(status: "ThrottleStatus", update: str, database: str) -> Iterator[Line]:
+def _place(status: ThrottleStatus, update: str, database: str) -> Iterator[Line]:
     """Its place in the queue, which no limit of its own tells."""
     for each in status.databases:
         if each.name != database or each.pending is None:

@@ -38,10 +38,10 @@ from synapse_bgthrottle.forecast.charts import svg
 from synapse_bgthrottle.forecast.configurations import settings_of_section
 from synapse_bgthrottle.forecast.forecast import Question, closed_ratio, forecast, slope_of
 from synapse_bgthrottle.forecast.models import Forecast
+from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
-    from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
 
 _FORMULA = "among clients the pace is by formula: tolerance by what full work costs them, which is"
 _OWN_SPEED = "the speed in batches is taken for the same from beginning to end"
@@ -189,7 +189,7 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     return made
 
 
-def _week(client: "Client", load: str | None) -> "tuple[SeenHour, ...] | None":
+def _week(client: "Client", load: str | None) -> tuple[SeenHour, ...] | None:
     """What the server saw of the week, where it matters; None: it does not tell."""
     from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
 
@@ -209,7 +209,7 @@ def _load_notes(question: Question) -> Iterator[str]:
         yield f"{_FORMULA} {share(slope.likely)} ({share(slope.low)} to {share(slope.high)})"
 
 
-def _jobs(status: "ThrottleStatus", asked: _Asked) -> list[Job]:
+def _jobs(status: ThrottleStatus, asked: _Asked) -> list[Job]:
     """What is pending; where one update is asked for, no more than up to it."""
     jobs = [_filled(job, asked) for job in forecast_inputs.jobs_of(status)]
     if asked.update is None:

@@ -19,6 +19,7 @@ from synapse_bgthrottle.cli.render.levers import answer_lines
 from synapse_bgthrottle.cli.render.text import Line, duration
 from synapse_bgthrottle.cli.render.update import why
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.schema import LeverAnswer
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
@@ -108,8 +109,6 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
 
 def tell_nothing(session: Session, client: "Client", said: str) -> None:
     """There was nothing to end: show that, and what holds updates if something does."""
-    from synapse_bgthrottle.schema import LeverAnswer  # noqa: PLC0415
-
     status = client.throttle_status()
     held = [database for database in status.databases if database.state == "held"]
     lines = [Line(said), *(Line(f"{each.name}: {why(each)}", "held") for each in held)]

@@ -4,12 +4,20 @@ import os
 import select
 import stat
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from synapse_bgthrottle.core.units import format_size_bytes
 
 # Whoever writes may first be asked for a passphrase.
 PIPE_S = 60.0
+
+
+def user_file(environment: Mapping[str, str], variable: str, default: str, name: str) -> Path:
+    """A file of ours below the folder in this XDG variable, or else below `default`."""
+    home = environment.get(variable, "")
+    folder = home if home.startswith("/") else os.path.expanduser(default)
+    return Path(folder, "bgthrottle", name)
 
 
 class UnusableFileError(Exception):
