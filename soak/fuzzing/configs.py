@@ -63,16 +63,18 @@ class Tally:
             self.call(BackgroundUpdateThrottle.parse_config, raw)
             self.valid += 1
         except ConfigError as error:
-            assert error.msg  # noqa: PT017 - either is right
-            self.refused += 1
+            self._refuse(error.msg)
 
     def request(self, action: Action, raw: Any) -> None:
         try:
             self.call(parse_lever_request, action, raw)
             self.valid += 1
         except InvalidConfigError as error:
-            assert error.problems  # noqa: PT017 - either is right
-            self.refused += 1
+            self._refuse(error.problems)
+
+    def _refuse(self, reason: object) -> None:
+        assert reason, "refused without a reason"
+        self.refused += 1
 
     def life(self, config: Any, sees_requests: bool, is_sqlite: bool, data: Any) -> None:
         live(config, sees_requests, is_sqlite, data, self.call)

@@ -7,10 +7,11 @@ import attrs
 
 from synapse_bgthrottle.cli import verdicts
 from synapse_bgthrottle.cli.render.status import Status
+from synapse_bgthrottle.client import errors
 from synapse_bgthrottle.schema import UpdatesStatus
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client import Client, ClientError
+    from synapse_bgthrottle.client import Client
 
 LOOKS_WITHOUT_MODULE = 3
 
@@ -53,12 +54,10 @@ class Poller:
         Raises:
             ClientError: the server does not answer as it should.
         """
-        from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
-
         if self._has_module is not False:
             try:
                 full = self._client.throttle_status()
-            except NoModuleError:
+            except errors.NoModuleError:
                 if self._has_module:
                     raise
             else:
@@ -68,7 +67,7 @@ class Poller:
         self._has_module = False
         return official
 
-    def look_again(self, left_s: float = math.inf) -> "Status | ClientError":
+    def look_again(self, left_s: float = math.inf) -> Status | errors.ClientError:
         """Ask once more; returns errors that may pass.
 
         It waits for the answer for `left_s`, but at least for a moment.
@@ -77,8 +76,6 @@ class Poller:
             ClientError: the token is no longer accepted; or the server has never answered, and
                 waiting does not help.
         """
-        from synapse_bgthrottle.client import errors  # noqa: PLC0415
-
         self._client.timeout_s = min(self._timeout_s, max(left_s, _MOMENT_S))
         try:
             return self.look()

@@ -22,10 +22,11 @@ from synapse_bgthrottle.cli.inputs.connection_settings import (
     parse_span_ms,
 )
 from synapse_bgthrottle.cli.render.text import Line, escape
+from synapse_bgthrottle.client import ClientError, errors
 from synapse_bgthrottle.schema import to_json
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client import Client, ClientError
+    from synapse_bgthrottle.client import Client
 
 COMMON = ("url", "token_file", "settings", "timeout", "output")
 
@@ -103,9 +104,7 @@ class Session:
 
         `changes`: the command changes something, so that it matters whether it came to that.
         """
-        from synapse_bgthrottle.client import Client, ClientError  # noqa: PLC0415
-        from synapse_bgthrottle.client.connection import TIMEOUT_S  # noqa: PLC0415
-        from synapse_bgthrottle.client.requests import MODULE_PREFIX  # noqa: PLC0415
+        from synapse_bgthrottle.client import Client  # noqa: PLC0415 - httpx is slow to import
 
         told = self.settings()
         if not told.url:
@@ -118,14 +117,10 @@ class Session:
                 "no token is set: use --token-file, BGTHROTTLE_TOKEN, or `token_file:` in"
                 f" {self._settings_file()}"
             )
+        options: dict[str, Any] = {"prefix": told.prefix or None, "timeout_s": told.timeout_s}
+        given = {name: value for name, value in options.items() if value is not None}
         try:
-            client = Client(
-                told.url,
-                told.token,
-                transport=self.around.transport,
-                prefix=told.prefix or MODULE_PREFIX,
-                timeout_s=TIMEOUT_S if told.timeout_s is None else told.timeout_s,
-            )
+            client = Client(told.url, told.token, transport=self.around.transport, **given)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
         except ClientError as error:
@@ -170,13 +165,11 @@ class Session:
             raise CommandError("nothing was changed")
 
 
-def failed(error: "ClientError", token_from: str = "", *, changes: bool = False) -> CommandError:
+def failed(error: ClientError, token_from: str = "", *, changes: bool = False) -> CommandError:
     """How the command ends with an error of the client.
 
     `token_from` is where the token stood; `changes`: see `Session.client`.
     """
-    from synapse_bgthrottle.client import errors  # noqa: PLC0415
-
     kind = failures.CommandError
     if isinstance(error, (errors.NotAllowedError, errors.NotAdministratorError)):
         kind = failures.NotAllowedCommandError

@@ -13,6 +13,7 @@ from synapse_bgthrottle.cli.options import config_option, update_argument
 from synapse_bgthrottle.cli.render.levers import explanation_lines
 from synapse_bgthrottle.cli.render.text import Line
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.client.errors import ClientError
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.problems import did_you_mean
 from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
@@ -65,8 +66,6 @@ def explain_command(
 
 def _status(client: "Client") -> ThrottleStatus | None:
     """Where the update stands is told beside the answer: without it that is the answer still."""
-    from synapse_bgthrottle.client import ClientError  # noqa: PLC0415
-
     try:
         return client.throttle_status()
     except ClientError:

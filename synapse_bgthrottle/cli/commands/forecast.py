@@ -26,6 +26,7 @@ from synapse_bgthrottle.cli.options import config_option
 from synapse_bgthrottle.cli.render.forecast import UNNAMED, forecast_lines
 from synapse_bgthrottle.cli.render.text import escape, share
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.client.errors import NoModuleError
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
@@ -191,8 +192,6 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
 
 def _week(client: "Client", load: str | None) -> tuple[SeenHour, ...] | None:
     """What the server saw of the week, where it matters; None: it does not tell."""
-    from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
-
     if load not in (None, LEARNED):
         return ()
     try:

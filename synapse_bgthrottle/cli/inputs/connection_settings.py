@@ -55,14 +55,9 @@ def gather(
     file: Path | None = None,
     timeout_s: float | None = None,
 ) -> Settings:
-    """All that is told, the arguments first.
+    """All that is known: the command line's arguments come first, then the environment.
 
-    Args:
-        environment: of the process.
-        url: from the command line.
-        token_file: from the command line.
-        file: of settings, from the command line; None: the default, if there is one.
-        timeout_s: from the command line.
+    `file` is the one of settings; None: the default, if it exists.
 
     Raises:
         SettingsError: a file cannot be read, is not understood, or shows a token to others.

@@ -25,12 +25,7 @@ class UnusableFileError(Exception):
 
 
 def read_file(file: Path, most_bytes: int, pipe_s: float | None = None) -> tuple[bytes, int]:
-    """A file's content and mode.
-
-    Args:
-        file: which.
-        most_bytes: it may have.
-        pipe_s: how long to wait for what writes into it, if it is a pipe; None: no pipe.
+    """A file's content and mode. A pipe's writer may take `pipe_s`; None: pipes are refused.
 
     Raises:
         UnusableFileError: it cannot be read, is too large, or is something else than a file.

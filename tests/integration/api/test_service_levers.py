@@ -15,7 +15,15 @@ from synapse_bgthrottle.core.levers.request import (
 )
 from synapse_bgthrottle.homeserver.internals.database import Database
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import ADMIN, levers_of, pull, queued, rows, service_of, stated
+from tests.integration.virtual_module import (
+    ADMIN,
+    levers_of,
+    pull,
+    queued,
+    rows,
+    service_of,
+    stated,
+)
 
 MakeServer = Callable[..., VirtualServer]
 

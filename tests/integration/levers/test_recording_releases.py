@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import levers_of, pull, queued, restarted, rows
+from tests.integration.virtual_module import levers_of, pull, queued, restarted, rows
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import pull, queued, restarted, rows, service_of, stated
-from tests.integration.storage.shown import value
+from tests.integration.metrics.server_metrics import value
+from tests.integration.virtual_module import pull, queued, restarted, rows, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 

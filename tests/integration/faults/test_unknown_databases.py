@@ -7,7 +7,7 @@ import pytest
 
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import levers_of, pull, queued, restarted, service_of, stated
+from tests.integration.virtual_module import levers_of, pull, queued, restarted, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
