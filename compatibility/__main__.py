@@ -60,7 +60,7 @@ _MORE_REAL = (
     *(
         f"tests/end_to_end/{name}.py"
         for name in (
-            *("command/test_demo", "databases/test_signals_questions", "server/test_upgrade"),
+            *("command/test_demo", "databases/test_sampler_queries", "server/test_upgrade"),
             *("api/test_web", "api/test_web_delegated"),
         )
     ),
