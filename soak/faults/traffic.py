@@ -1,4 +1,4 @@
-"""What clients and administrators do to a server meanwhile. Each is a context: it ends with it."""
+"""Actions of clients and administrators, as context managers that end with their block."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from testbed.servers.matrix import MatrixClient
 
 @contextmanager
 def paused(admin: MatrixClient) -> Iterator[bool]:
-    """Everything is paused by an administrator; whether that was acknowledged.
+    """An administrator pauses everything. Yields whether that was acknowledged.
 
     Raises:
-        TimeoutError: it cannot be ended.
+        TimeoutError: the pause cannot be ended.
     """
     is_there = _is_done(lambda: admin.call("POST", f"{API}/pause", {"reason": "soak", "for": "1h"}))
     yield is_there
@@ -26,10 +26,10 @@ def paused(admin: MatrixClient) -> Iterator[bool]:
 
 @contextmanager
 def disabled(admin: MatrixClient) -> Iterator[bool]:
-    """Updates are off by the server's own switch; whether that was acknowledged.
+    """Synapse's own switch is off. Yields whether that was acknowledged.
 
     Raises:
-        TimeoutError: it cannot be ended.
+        TimeoutError: the switch cannot be put on again.
     """
     yield _is_done(lambda: admin.set_updates_enabled(False))
     _take_back(lambda: admin.set_updates_enabled(True))
@@ -38,7 +38,7 @@ def disabled(admin: MatrixClient) -> Iterator[bool]:
 def _is_done(ask: Callable[[], object]) -> bool:
     try:
         ask()
-    except OSError:  # also where it is answered with an error
+    except OSError:  # also for an answer with an error status
         return False
     return True
 
@@ -49,7 +49,7 @@ def _take_back(ask: Callable[[], object]) -> None:
             ask()
             return
         except OSError as error:
-            if getattr(error, "code", 0) == 404:  # it was not there
+            if getattr(error, "code", 0) == 404:  # the pause was not there
                 return
             time.sleep(0.5)
     raise TimeoutError("what an administrator asked for could not be taken back")
@@ -57,7 +57,7 @@ def _take_back(ask: Callable[[], object]) -> None:
 
 @contextmanager
 def load(admin: MatrixClient, is_calm: bool) -> Iterator[Counter[str]]:
-    """Some requests a second, of clients and, unless it is calm, of who looks at the status."""
+    """Some requests a second by clients and, unless it is calm, by readers of the status."""
     counts: Counter[str] = Counter()
     end = threading.Event()
 

@@ -32,6 +32,9 @@ class World:
         return self.synapse.url
 
     def open(self) -> None:
+        # The page of the test before would ask its server, which has ended, until the new one is
+        # there.
+        self.browser.open("about:blank")
         self.browser.console()
         self.seen_requests = len(self.browser.requests())
         self.browser.open(self.url + ROOT)
