@@ -6,9 +6,14 @@ They also collect breaches of promises, which decide the run's exit status.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+
+def broken(promises: Mapping[str, object]) -> list[str]:
+    """The texts whose value is true: by text of a breach, whether it happened."""
+    return [breach for breach, is_so in promises.items() if is_so]
 
 
 class Records:

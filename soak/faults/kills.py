@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-from soak.records import Records
+from soak.records import Records, broken
 from testbed.faults.reindex_worlds import PostgresSource, SqliteSource, World
 from testbed.faults.restarts import RunningKills, end_while_running
 from testbed.servers.postgres import PostgresServer
@@ -84,21 +84,23 @@ def breaches(
         is_same: whether its index equals that of stock Synapse in the end.
         longest_stop_s: how long SIGTERM may take.
     """
-    by_breach = {
-        f"{seen.lost} acknowledged levers were lost": seen.lost,
-        f"{seen.back} levers that were ended were back": seen.back,
-        f"{seen.wrong} times the rows were not what the update said": seen.wrong,
-        f"{seen.backwards} times the update was not as far as before": seen.backwards,
-        f"{seen.left} updates are left": seen.left,
-        f"{seen.rows} rows at the end, of {seen.expected}": seen.rows != seen.expected,
-        "the index is not the same as stock's": not is_same,
-        "the database is not intact": not seen.is_intact,
-        f"{seen.complaints} complaints in the log": seen.complaints,
-        f"{seen.bad_exits} times the exit status was not 0": seen.bad_exits,
-        f"SIGTERM took {seen.slowest_stop_s} s": seen.slowest_stop_s > longest_stop_s,
-        f"the update went on {seen.progressed} times only": seen.progressed < times * _LEAST_RAN,
-    }
-    return [breach for breach, is_so in by_breach.items() if is_so]
+    return broken(
+        {
+            f"{seen.lost} acknowledged levers were lost": seen.lost,
+            f"{seen.back} levers that were ended were back": seen.back,
+            f"{seen.wrong} times the rows were not what the update said": seen.wrong,
+            f"{seen.backwards} times the update was not as far as before": seen.backwards,
+            f"{seen.left} updates are left": seen.left,
+            f"{seen.rows} rows at the end, of {seen.expected}": seen.rows != seen.expected,
+            "the index is not the same as stock's": not is_same,
+            "the database is not intact": not seen.is_intact,
+            f"{seen.complaints} complaints in the log": seen.complaints,
+            f"{seen.bad_exits} times the exit status was not 0": seen.bad_exits,
+            f"SIGTERM took {seen.slowest_stop_s} s": seen.slowest_stop_s > longest_stop_s,
+            f"the update went on {seen.progressed} times only": seen.progressed
+            < times * _LEAST_RAN,
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from soak.faults.fault_verdicts import MOST_TOLD
-from soak.records import Records
+from soak.records import Records, broken
 from testbed.faults.misbehaving_updates import Oddity
 from testbed.faults.misbehaving_worlds import OddSource, Seen
 from testbed.servers.postgres import PostgresServer
@@ -137,55 +137,53 @@ def breaches(case: Case, seen: Seen) -> list[str]:
 
 def wrongs(case: Case, seen: Seen) -> list[str]:
     """What must not happen on any machine, however slow."""
-    found = []
-    if seen.done is not case.ends:
-        found.append("it came to its end" if seen.done else "it did not come to its end")
-    if seen.aborted is case.ends:
-        found.append("Synapse gave it up" if seen.aborted else "Synapse did not give it up")
-    if seen.wrong:
-        found.append(f"{seen.wrong} rows are missing or there twice")
-    if not case.least_failed <= seen.failed <= case.most_failed:
-        found.append(f"{seen.failed} iterations failed")
     waits_s = _BACKOFF_S[: case.update.failures]
     tries_s = seen.tries_s[: len(waits_s)]
-    if len(tries_s) < len(waits_s) or any(
+    is_too_soon = len(tries_s) < len(waits_s) or any(
         try_s < wait_s for wait_s, try_s in zip(waits_s, tries_s, strict=True)
-    ):
-        found.append(f"it was tried again after {tries_s} s")
-    if seen.rests_ratio < case.least_rests_ratio:
-        found.append(f"it rested {seen.rests_ratio} s for each second in batches")
-    if seen.batch_ms[1] < case.least_longest_ms:
-        found.append(f"the longest of its batches took {seen.batch_ms[1]} ms")
-    if seen.complaints:
-        found.append(f"{seen.complaints} complaints in the log")
-    return found
+    )
+    failed, longest_ms, rests = seen.failed, seen.batch_ms[1], seen.rests_ratio
+    return broken(
+        {
+            "it came to its end": seen.done and not case.ends,
+            "it did not come to its end": not seen.done and case.ends,
+            "Synapse gave it up": seen.aborted and case.ends,
+            "Synapse did not give it up": not seen.aborted and not case.ends,
+            f"{seen.wrong} rows are missing or there twice": seen.wrong,
+            f"{failed} iterations failed": not case.least_failed <= failed <= case.most_failed,
+            f"it was tried again after {tries_s} s": is_too_soon,
+            f"it rested {rests} s for each second in batches": rests < case.least_rests_ratio,
+            f"the longest of its batches took {longest_ms} ms": longest_ms < case.least_longest_ms,
+            f"{seen.complaints} complaints in the log": seen.complaints,
+        }
+    )
 
 
 def _late(case: Case, seen: Seen) -> list[str]:
     """What took too long, or happened too often, on a machine that is not too busy."""
-    found = []
     tries_s = seen.tries_s[: min(case.update.failures, len(_BACKOFF_S))]
-    if any(try_s > wait_s + _LATER_S for wait_s, try_s in zip(_BACKOFF_S, tries_s, strict=False)):
-        found.append(f"it was tried again after {tries_s} s")
-    if seen.batch_ms[0] > case.most_batch_ms:
-        found.append(f"half of its batches took {seen.batch_ms[0]} ms")
-    if seen.told_s < case.update.hang_s - _TOLD_LATER_S:
-        found.append(f"of a batch that hung the status told for {seen.told_s} s")
-    if seen.told > MOST_TOLD:
-        found.append(f"the module logged {seen.told} lines")
-    if seen.log_kib > _most_kib(seen):
-        found.append(f"{seen.log_kib} KiB were logged")
-    if seen.neighbour[1] > _LONGEST_GAP_S:
-        found.append(f"the neighbour had no batch for {seen.neighbour[1]} s")
-    if seen.clients_ms[0] > _CLIENTS_MS:
-        found.append(f"half of the clients' requests took {seen.clients_ms[0]} ms")
-    if seen.clients_ms[1] > _LONGEST_CLIENT_MS:
-        found.append(f"a request of a client took {seen.clients_ms[1]} ms")
-    if seen.clients_failed:
-        found.append(f"{seen.clients_failed} requests of clients failed")
-    if seen.clients_answered < _LEAST_ANSWERED_PER_S * seen.s:
-        found.append(f"{seen.clients_answered} requests of clients were answered in {seen.s} s")
-    return found
+    is_late = any(
+        try_s > wait_s + _LATER_S for wait_s, try_s in zip(_BACKOFF_S, tries_s, strict=False)
+    )
+    batch_ms, gap_s, answered = seen.batch_ms[0], seen.neighbour[1], seen.clients_answered
+    client_ms, longest_ms = seen.clients_ms
+    least_told_s = case.update.hang_s - _TOLD_LATER_S
+    return broken(
+        {
+            f"it was tried again after {tries_s} s": is_late,
+            f"half of its batches took {batch_ms} ms": batch_ms > case.most_batch_ms,
+            f"of a batch that hung the status told for {seen.told_s} s": seen.told_s < least_told_s,
+            f"the module logged {seen.told} lines": seen.told > MOST_TOLD,
+            f"{seen.log_kib} KiB were logged": seen.log_kib > _most_kib(seen),
+            f"the neighbour had no batch for {gap_s} s": gap_s > _LONGEST_GAP_S,
+            f"half of the clients' requests took {client_ms} ms": client_ms > _CLIENTS_MS,
+            f"a request of a client took {longest_ms} ms": longest_ms > _LONGEST_CLIENT_MS,
+            f"{seen.clients_failed} requests of clients failed": seen.clients_failed,
+            f"{answered} requests of clients were answered in {seen.s} s": (
+                answered < _LEAST_ANSWERED_PER_S * seen.s
+            ),
+        }
+    )
 
 
 def _most_kib(seen: Seen) -> float:

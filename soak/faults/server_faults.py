@@ -102,7 +102,7 @@ def _of_the_database(
         Case("too many connections", 20, ALL), lambda w: faults.without_slots(postgres, w.database)
     )
     run.on_postgres(Case("read-only", 20, ALL), lambda w: faults.read_only(postgres, w.database))
-    for outage_s in (10, 90):  # shorter and longer than the interval of the checks
+    for outage_s in (10, 90):  # less and more than the minute after which no samples are taken
         run.on_postgres(
             Case("silent", outage_s, ALL, expected=_BY_LUCK),
             lambda w: faults.silent(postgres, w.database),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from testbed.faults.faults import repeatedly
+from testbed.faults.neighbours import NAME
 from testbed.faults.restarts import API
 from testbed.servers.matrix import MatrixClient
 
@@ -59,28 +61,20 @@ def _take_back(ask: Callable[[], object]) -> None:
 def load(admin: MatrixClient, is_calm: bool) -> Iterator[Counter[str]]:
     """Some requests a second by clients and, unless it is calm, by readers of the status."""
     counts: Counter[str] = Counter()
-    end = threading.Event()
+    numbers = itertools.count(1)
 
     def ask() -> None:
-        number = 0
-        path = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
-        while not end.wait(0.2):
-            number += 1
-            try:
-                if number % 5 == 0 and not is_calm:
-                    admin.call("GET", f"{API}/status")
-                elif number % 2:
-                    admin.call("PUT", path, {"displayname": f"name {number}"})
-                else:
-                    admin.call("GET", "/_matrix/client/v3/account/whoami")
-                counts["answered"] += 1
-            except Exception:
-                counts["failed"] += 1
+        number = next(numbers)
+        try:
+            if number % 5 == 0 and not is_calm:
+                admin.call("GET", f"{API}/status")
+            elif number % 2:
+                admin.call("PUT", NAME, {"displayname": f"name {number}"})
+            else:
+                admin.call("GET", "/_matrix/client/v3/account/whoami")
+            counts["answered"] += 1
+        except Exception:
+            counts["failed"] += 1
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    try:
+    with repeatedly(ask, 0.2):
         yield counts
-    finally:
-        end.set()
-        thread.join(35)

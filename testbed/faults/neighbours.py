@@ -14,7 +14,7 @@ from testbed.faults import faults
 from testbed.faults.restarts import API
 from testbed.servers.matrix import MatrixClient
 
-_NAME = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
+NAME = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
 
 
 @attrs.define
@@ -34,7 +34,7 @@ class Requests:
         begin = time.monotonic()
         try:
             if number % 2:
-                admin.call("PUT", _NAME, {"displayname": f"name {number}"})
+                admin.call("PUT", NAME, {"displayname": f"name {number}"})
             else:
                 admin.call("GET", "/_matrix/client/v3/account/whoami")
         except (OSError, HTTPException, ValueError):  # ValueError: the answer is no JSON
