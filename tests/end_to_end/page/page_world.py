@@ -32,8 +32,7 @@ class World:
         return self.synapse.url
 
     def open(self) -> None:
-        # The page of the test before would ask its server, which has ended, until the new one is
-        # there.
+        # The page of an earlier test complains in the console once its server has ended.
         self.browser.open("about:blank")
         self.browser.console()
         self.seen_requests = len(self.browser.requests())
