@@ -46,7 +46,8 @@ def _against_upgrade(status: ThrottleStatus) -> Iterator[str]:
             by = f" by {lever.author}" if lever.author else ""
             where = f" in {lever.database}" if lever.database else ""
             why_so = f": {lever.reason}" if lever.reason else ""
-            yield f"{lever.update} is paused{where}{by}{why_so}"
+            who = "all updates are" if lever.update == "*" else f"{lever.update} is"
+            yield f"{who} paused{where}{by}{why_so}"
 
 
 def is_done(status: Status) -> bool:

@@ -19,6 +19,11 @@ from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.problems import did_you_mean
 from synapse_bgthrottle.core.levers.lever import LeverKind
 from synapse_bgthrottle.core.reports.explain import settings_of
+from synapse_bgthrottle.core.scheduling.batch_cost import (
+    LONGEST_BATCH_S,
+    LONGEST_SQLITE_BATCH_S,
+    Cost,
+)
 from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 from synapse_bgthrottle.core.tracking.timeline import Job
 from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Learned, Seen
@@ -102,12 +107,14 @@ def seen_now(status: ThrottleStatus) -> Seen | None:
 def learned_note(found: Learned, *, is_told: bool) -> str:
     """What the load of the week rests on; `is_told`: the server tells what it saw."""
     if not is_told:
-        return f"load: clients are taken to be as now, as {NO_LOAD}"
+        return f"load: clients are assumed to be as now, because {NO_LOAD}"
     if not found.known:
-        return "load: no hour of the week was seen yet, so clients are taken to be as now"
+        return "load: no hour of the week was seen yet, so clients are assumed to be as now"
     note = f"load: learned from {found.known} of {HOURS} hours of the week"
     if found.known < HOURS:
-        note += "; the others are taken for like the same hour of other days, or those around them"
+        note += (
+            "; the others are assumed to be like that hour of other days, or the hours beside it"
+        )
     return note
 
 
@@ -193,6 +200,7 @@ def _job(
     )
     if pace is None or job.one_shot:
         return job
+    longest_s = LONGEST_SQLITE_BATCH_S if database.engine == "sqlite" else LONGEST_BATCH_S
     # What its time left rests on, so that the forecast tells the same.
     return attrs.evolve(
         job,
@@ -205,6 +213,7 @@ def _job(
             max(pace.with_clients_ratio, 0.01),
         ),
         slope=None if pace.slope is None else _range(pace.slope),
+        cost=Cost(pace.fixed_s, pace.item_s, longest_s) if pace.item_s else None,
     )
 
 

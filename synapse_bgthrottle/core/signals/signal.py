@@ -62,7 +62,7 @@ class NotYet(enum.Enum):
 Read = Callable[[Any, Any], float | NotYet | None]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Signal:
     """One signal.
 
