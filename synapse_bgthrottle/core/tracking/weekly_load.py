@@ -167,7 +167,10 @@ def _alike_of(number: int, known: frozenset[int]) -> tuple[tuple[int, ...], tupl
         return alike, (1.0,) * len(alike)
     before = min((number - n) % HOURS for n in known)
     after = min((n - number) % HOURS for n in known)
-    return ((number - before) % HOURS, (number + after) % HOURS), (after, before)
+    earlier, later = (number - before) % HOURS, (number + after) % HOURS
+    if earlier == later:
+        return (earlier,), (1.0,)
+    return (earlier, later), (after, before)
 
 
 def _mean(known: Mapping[int, float], hours: Sequence[int], weights: Sequence[float]) -> float:
