@@ -39,7 +39,7 @@ _ENDINGS = {
 _STUBBORN = {
     "disk_free": "Free space on the disk. A release does not end this.",
     "pause_file": "Remove the file. Its path is `signals.pause_file` in the configuration.",
-    "http": "Mend what `signals.http` asks, or take it out of the configuration.",
+    "http": "Repair what `signals.http` asks, or take it out of the configuration.",
     "sql": "Look at what `signals.sql` asks the database for. A release does not end this.",
 }
 _UNREAD = (
@@ -171,7 +171,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _start_anew(restart: schema.Restart | None) -> str:
-    return f"{_itself(restart)} Mend the cause, then start the updates at once: {_START}."
+    return f"{_itself(restart)} Repair the cause, then start the updates at once: {_START}."
 
 
 def _itself(restart: schema.Restart | None) -> str:

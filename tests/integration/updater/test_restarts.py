@@ -74,7 +74,7 @@ def test_a_lasting_failure_is_tried_again_ever_more_seldom(
     told = status(server)
     assert ("aborted", len(starts)) == (told["state"], told["restart"]["count"])
     assert 0 < told["restart"]["due_ms"] / 1000 - server.clock.time() <= 24 * _HOUR_S
-    assert f" UTC (start {len(starts) + 1} in a row). Mend the cause" in problem(server)["advice"]
+    assert f" UTC (start {len(starts) + 1} in a row). Repair the cause" in problem(server)["advice"]
 
 
 def test_a_passing_failure_comes_back_sooner(virtual_server: MakeServer) -> None:

@@ -339,7 +339,7 @@ def test_anything_goes(told: list[tuple[float, float, float, float]]) -> None:
 def among_clients(
     pace: Watched, rate: float, span_s: float, start: Look, *, is_busy: bool = True
 ) -> Look:
-    """Looks every 5 s at this rate, while clients are there or not; answers the last one."""
+    """Looks every 5 s at this rate, with a batch a second; answers the last one."""
     look = start
     for _ in range(int(span_s / 5)):
         assert look.left is not None
@@ -351,6 +351,7 @@ def among_clients(
             look.items + 5 * rate,
             look.watched_s + 5,
             look.clients_s + (5 if is_busy else 0),
+            look.batches + 5,
         )
         pace.look(look)
     return look
@@ -375,6 +376,20 @@ def test_a_change_of_the_load_counts_within_half_a_minute() -> None:
         assert (rate, rate) == pytest.approx(told(), rel=0.3)
         look = among_clients(pace, rate, span_s, look, is_busy=is_busy)
         assert (rate, rate) == pytest.approx(told(), rel=0.15)
+
+
+def test_the_range_has_the_pace_of_the_last_minutes() -> None:
+    """Clients that are there all along: what their number allowed before, it may allow again."""
+    pace = Watched(Limits(), load=flat())
+    look = among_clients(pace, 1000, 120, Look(0.0, 1e6, 0.0, 0.0))
+    for _ in range(3):  # minutes
+        look = among_clients(pace, 100, 60, look)
+        told = pace.time_left()
+        assert look.left is not None
+        assert None not in (told.expected_s, told.earliest_s)
+        assert look.left / 100 == pytest.approx(told.expected_s, rel=0.15)
+        # At least a quarter of the difference, after three minutes too.
+        assert told.earliest_s < look.left / 325  # type: ignore[operator]
 
 
 def test_a_limit_of_items_a_second_is_a_division() -> None:
