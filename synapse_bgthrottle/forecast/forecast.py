@@ -101,7 +101,7 @@ def slope_of(question: Question) -> Range:
         if job.shares is None:
             continue
         throttle = Throttle(question.config, question.server_settings)
-        limits = throttle.limits_of(job.update, job.database, job.one_shot)[1]
+        limits = throttle.limits.of(job.update, job.database, job.one_shot)[1]
         tolerance = PROFILES[limits.profile].tolerance_ratio
         among = job.shares.among_clients
         if _shows_slope(limits, among.likely, job.shares.alone.likely):

@@ -136,6 +136,18 @@ def _api_path(value: Any) -> str | None:
     return path
 
 
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("not a name")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("neither")
+    return value
+
+
 def _approval(value: Any) -> bool:
     if value is False or value == "off":  # YAML 1.1 reads an unquoted `off` as False
         return False
@@ -211,5 +223,10 @@ RESTART_ABORTED = Key(
 )
 TOP_ONLY_KEYS = {"api_path": API_PATH, "restart_aborted": RESTART_ABORTED}
 SETTING_KEYS = (*KEYS, "windows")
-MATCH_KEYS = ("update", "database", "one_shot")
+# The keys of a rule that say which updates it matches, except `update`, a name or a list.
+MATCH_ONLY_KEYS = {
+    "database": Key("database", "the name of a database, such as master", _name),
+    "one_shot": Key("one_shot", "true or false", _truth),
+}
+MATCH_KEYS = ("update", *MATCH_ONLY_KEYS)
 TOP_KEYS = (*SETTING_KEYS, *TOP_ONLY_KEYS, "signals", "rules")

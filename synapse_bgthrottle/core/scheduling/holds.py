@@ -254,10 +254,8 @@ def by_pressures(case: Case) -> Verdict | None:
     soft, low_for_s = case.pacer.soft, case.pacer.calm_for_s(at.now_s)
     if low_for_s >= CALM_S or soft.pressure is None or is_released(update, at):
         return None
-    since_s = update.holds.pressures_since_s
-    waited_s = 0.0 if since_s is None else at.now_s - since_s
     longest_s = min(LONGEST_WAIT_FOR_CALM_S, case.max_hold_s)
-    left_s = longest_s - waited_s
+    left_s = longest_s - update.holds.for_s(Cause.CALM, at.now_s)
     if left_s <= 0:
         return None
     longest = format_duration_ms(longest_s * 1000)
@@ -314,7 +312,7 @@ def note(case: Case, heard: Iterable[Hold]) -> None:
     if held_by is not None and held_by.comes_before(Cause.WINDOW):
         return
     if is_released(case.update, case.at):
-        holds.let_go_by_hand()
+        holds.has_outlasted = False  # it need not go on slowly
     for hold in heard:
         verdict = hold.verdict
         if hold.ruling is Ruling.HAS_OUTLASTED:
@@ -330,7 +328,7 @@ def note_releases(update: UpdateState, verdict: Verdict, at: Conditions) -> None
     """Record the releases in force now: the batch is recorded later, when they may have ended."""
     if verdict.cause is Cause.RUN and update.levers is not None and update.levers.all:
         releases = update.levers.in_force(at.wall_s, LeverKind.RELEASE)
-        update.releases.note(lever.lever_id for lever in releases)
+        update.releases.in_force = frozenset(lever.lever_id for lever in releases)
 
 
 def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
@@ -340,8 +338,8 @@ def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Condition
     the time that they take does not count.
     """
     if update.decided.cause in _PASSING:
-        update.holds.leave_out_of_pressures(at.now_s - update.decided.at_s)
+        update.holds.leave_out(Cause.CALM, at.now_s - update.decided.at_s)
     if verdict.cause is Cause.CALM:
-        update.holds.wait_for_pressures(at.now_s)
+        update.holds.hold(Cause.CALM, at.now_s)
     elif verdict.cause.is_hold and verdict.cause not in _PASSING:
-        update.holds.end_wait_for_pressures()
+        update.holds.end(Cause.CALM)

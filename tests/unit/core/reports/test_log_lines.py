@@ -12,7 +12,6 @@ from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits,
 from synapse_bgthrottle.core.config.windows import Window
 from synapse_bgthrottle.core.reports.log_lines import Line, UpdateLog, describe
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
-from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits
 from synapse_bgthrottle.core.scheduling.state import HoldClock, UpdateState
 from testbed.strategies.strategies import utc_s
 
@@ -27,7 +26,7 @@ _SPACES = tuple(cause for cause in Cause if not cause.is_hold)
 def _state(released: bool = False) -> UpdateState:
     held_since_s = {Cause.WINDOW: 0.0} if released else {}
     holds = HoldClock(held_since_s, released)
-    return UpdateState(EffectiveLimits(Limits()), False, holds=holds)
+    return UpdateState(Limits(), False, holds=holds)
 
 
 def _tell(
@@ -241,4 +240,4 @@ def test_update_is_described_by_what_limits_it(
     expected: str, limits: Limits, rule: Rule | None, one_shot: bool
 ) -> None:
     """What applies is told, with the rule that gave it; what does not apply is left out."""
-    assert expected == describe(UpdateState(EffectiveLimits(limits, rule), one_shot))
+    assert expected == describe(UpdateState(limits, one_shot, rule=rule))
