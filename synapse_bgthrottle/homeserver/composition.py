@@ -57,16 +57,7 @@ class Observations:
 
 @attrs.frozen
 class Parts:
-    """The parts that the module itself uses.
-
-    Attributes:
-        host: Synapse: its clock, timers, databases and requests.
-        throttle: decides.
-        records: what is stored about updates, and who keeps it.
-        recorder: follows the queues, writes the history, ends releases.
-        iterations: make the context manager for each batch.
-        on_internal_error: receives errors of the module itself.
-    """
+    """The parts that the module itself uses; each class says what it does."""
 
     host: Homeserver
     throttle: Throttle

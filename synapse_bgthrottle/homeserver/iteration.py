@@ -34,24 +34,13 @@ _ASKED_BEFORE_S = 3.0
 # A database that is silent for so long may stay so for days: take no samples until it answers.
 _LONG_SILENCE_S = 60.0
 
-# A sample of any time.
-_EVER_S = -math.inf
-
 # Rounding may leave a wait of almost zero, which is not worth a timer.
 _SHORTEST_SLEEP_S = 0.0001
 
 
 @attrs.frozen
 class Shared:
-    """What all iterations share.
-
-    Attributes:
-        host: Synapse.
-        throttle: decides.
-        sampler: measures the load while an iteration is open.
-        metrics: metrics of updates.
-        on_internal_error: receives errors of the module itself.
-    """
+    """What all iterations share."""
 
     host: Homeserver
     throttle: Throttle
@@ -62,13 +51,7 @@ class Shared:
 
 @attrs.frozen
 class OfDatabase:
-    """What the iterations of one database share.
-
-    Attributes:
-        database: Synapse's database.
-        probe: checks whether it answers.
-        log_lines: chooses which decisions are logged.
-    """
+    """What the iterations of one database share."""
 
     database: Database
     probe: DatabaseProbe
@@ -115,10 +98,10 @@ class Iterations:
 class _Sight(enum.Enum):
     """Whether the signals' values can be used for the next batch."""
 
-    FRESH = "it is of now, and of this update"
-    OF_ANOTHER = "it is of now, and of another update"
-    STALE = "nothing was looked at for a while"
-    BLIND = "nothing was looked at in a hold, so that no signal may be gone by"
+    FRESH = enum.auto()  # they are recent, and of this update
+    OF_ANOTHER = enum.auto()  # they are recent, but of the update before
+    STALE = enum.auto()  # nothing was measured for a while
+    BLIND = enum.auto()  # nothing was measured during a hold, so no signal may decide
 
 
 class Iteration(AbstractAsyncContextManager[int]):
@@ -151,7 +134,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         name = self._database.name
         if not self._sampler.has_looked_of_late(name):
             return _Sight.STALE  # nothing is measured at first, or while no update is pending
-        if not self._sampler.has_looked(name, self._update_name, _EVER_S):
+        if not self._sampler.has_looked(name, self._update_name, None):
             return _Sight.OF_ANOTHER
         return _Sight.FRESH
 
@@ -183,7 +166,11 @@ class Iteration(AbstractAsyncContextManager[int]):
             if exc is None or _is_failure(exc):
                 await self._end(exc)
             else:
-                self._cut_short(exc)
+                # If the server shuts down, there is no time to wait. If it does not, Synapse counts
+                # this as a failed batch, and aborts after five in a row.
+                if isinstance(exc, CancelledError):
+                    self._finish(exc)
+                self._leave()
                 return
         except CancelledError:
             raise
@@ -191,13 +178,6 @@ class Iteration(AbstractAsyncContextManager[int]):
             fallback = await self._fall_back(error)
         if fallback is not None:
             await fallback.__aexit__(exc_type, exc, tb)
-
-    def _cut_short(self, exc: BaseException) -> None:
-        # If the server shuts down, there is no time to wait. If it does not, Synapse counts this as
-        # a failed batch, and aborts after five in a row.
-        if isinstance(exc, CancelledError):
-            self._finish(exc)
-        self._leave()
 
     async def _end(self, exc: Exception | None) -> None:
         """The batch has ended, or failed with this error."""
@@ -283,7 +263,7 @@ class Iteration(AbstractAsyncContextManager[int]):
 
     async def _look_first(self) -> None:
         """Have everything measured whose value is too old."""
-        since_s = _EVER_S if self._sight is _Sight.OF_ANOTHER else self._sight_is_lost_s
+        since_s = None if self._sight is _Sight.OF_ANOTHER else self._sight_is_lost_s
         self._sight = _Sight.FRESH
         await self._sampler.look_now(self._database.name, self._update_name, since_s)
 

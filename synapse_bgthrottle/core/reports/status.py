@@ -191,14 +191,9 @@ def _state(look: DatabaseLook, current: schema.RunningUpdate | None, enabled: bo
     if look.restarts.is_unattended:
         return "stopped"
     if current is not None and current.decision is not None:
-        return _state_of_update(current, current.decision)
+        held = "held" if current.decision.is_hold else "waiting"
+        return "running" if current.is_in_batch else held
     return "waiting"
-
-
-def _state_of_update(current: schema.RunningUpdate, decision: schema.StatedDecision) -> str:
-    if current.is_in_batch:
-        return "running"
-    return "held" if decision.is_hold else "waiting"
 
 
 def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:

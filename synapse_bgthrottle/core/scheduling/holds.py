@@ -1,6 +1,6 @@
 """What holds an update: one list of rules, in order of precedence. Pure.
 
-The rules only look. `note_openings` (before) and `note` (after) record since when it is held.
+The rules only look; `first_hold` also records since when the update is held.
 """
 
 import enum
@@ -25,14 +25,9 @@ BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
 # first.
 PASSING_BACKOFF_S = (5.0, 60.0, 240.0, 480.0)
 BACKOFFS_S = {
-    FailureKind.OTHER: BACKOFF_S,
-    FailureKind.DAMAGE: BACKOFF_S,
-    FailureKind.IO: PASSING_BACKOFF_S,
-    FailureKind.READ_ONLY: PASSING_BACKOFF_S,
-    FailureKind.MEMORY: PASSING_BACKOFF_S,
-    FailureKind.LOCK: PASSING_BACKOFF_S,
-    FailureKind.TIMEOUT: PASSING_BACKOFF_S,
-    FailureKind.CONFLICT: PASSING_BACKOFF_S,
+    kind: PASSING_BACKOFF_S if kind.is_passing or kind is FailureKind.IO else BACKOFF_S
+    for kind in FailureKind
+} | {
     # The disk has free space again, or no batch would be tried. But the update needs more than
     # that, and fills the disk at each try. Synapse gives up after the fifth failure in a row.
     FailureKind.ROOM: (5.0, 60.0, 600.0, 3600.0),
@@ -92,38 +87,35 @@ class Ruling(enum.Enum):
     HAS_OUTLASTED = enum.auto()
 
 
-@attrs.frozen
-class Hold:
-    """What one rule says of an update, and whether that is effective."""
-
-    verdict: Verdict
-    ruling: Ruling
-
-
-def rulings(case: Case) -> Iterator[Hold]:
-    """Ask all rules, in order of precedence."""
+def rulings(case: Case) -> Iterator[tuple[Verdict, Ruling]]:
+    """Ask all rules, in order of precedence: what each says, and whether that is effective."""
     for _, _, rule in PRECEDENCE:
         verdict = rule(case)
         if verdict is not None:
-            yield Hold(verdict, _ruling(case, verdict))
+            yield verdict, _ruling(case, verdict)
 
 
-def until_held(found: Iterable[Hold]) -> tuple[Hold, ...]:
-    """Those up to the first effective hold, or all if there is none."""
-    heard = []
-    for hold in found:
-        heard.append(hold)
-        if hold.ruling is Ruling.HOLDS:
-            break
-    return tuple(heard)
-
-
-def holding(found: Iterable[Hold]) -> list[Verdict]:
+def holding(case: Case) -> list[Verdict]:
     """The verdicts of the effective holds."""
-    return [hold.verdict for hold in found if hold.ruling is Ruling.HOLDS]
+    return [verdict for verdict, ruling in rulings(case) if ruling is Ruling.HOLDS]
 
 
-def until_max_hold(case: Case, verdict: Verdict) -> Verdict:
+def first_hold(case: Case, database: DatabaseState) -> Verdict | None:
+    """The first effective hold; None: nothing holds the update. Records since when it is held."""
+    _note_openings(database, case.update, case.at)
+    heard = []
+    first = None
+    for verdict, ruling in rulings(case):
+        heard.append((verdict, ruling))
+        if ruling is Ruling.HOLDS:
+            first = verdict
+            break
+    if first is None or not first.cause.comes_before(Cause.WINDOW):
+        _note(case, heard)
+    return None if first is None else _until_max_hold(case, first)
+
+
+def _until_max_hold(case: Case, verdict: Verdict) -> Verdict:
     """The verdict with its wait limited to what is left of `max_hold`, where `max_hold` applies."""
     if not verdict.may_be_let_go:
         return verdict
@@ -291,7 +283,7 @@ PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
 )
 
 
-def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
+def _note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
     """Reset the clocks of windows and budgets that are open, and leave out time without
     measurements."""
     before, limits = update.decided, update.limits
@@ -304,23 +296,18 @@ def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) 
     )
 
 
-def note(case: Case, heard: Iterable[Hold]) -> None:
+def _note(case: Case, heard: Iterable[tuple[Verdict, Ruling]]) -> None:
     """Record the rules' answers, up to the first effective hold."""
     holds, now_s = case.update.holds, case.at.now_s
-    heard = tuple(heard)
-    held_by = next((verdict.cause for verdict in holding(heard)), None)
-    if held_by is not None and held_by.comes_before(Cause.WINDOW):
-        return
     if is_released(case.update, case.at):
         holds.has_outlasted = False  # it need not go on slowly
-    for hold in heard:
-        verdict = hold.verdict
-        if hold.ruling is Ruling.HAS_OUTLASTED:
+    for verdict, ruling in heard:
+        if ruling is Ruling.HAS_OUTLASTED:
             holds.outlast(verdict.cause, now_s)
-        elif hold.ruling is Ruling.HOLDS and verdict.may_be_let_go:
+        elif ruling is Ruling.HOLDS and verdict.may_be_let_go:
             holds.hold(verdict.cause, now_s)
         # `max_hold` does not end this hold, so its time does not count.
-        elif hold.ruling is Ruling.HOLDS:
+        elif ruling is Ruling.HOLDS:
             holds.leave_out(verdict.cause, now_s - case.update.decided.at_s)
 
 

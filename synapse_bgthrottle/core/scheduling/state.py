@@ -207,11 +207,6 @@ class BatchClock:
         """Seconds of the batch, if it ends at `end_s`, in which it did no work."""
         return self.lock_wait.total_s(end_s) + self.standstill.total_s(end_s)
 
-    def end(self) -> float | None:
-        """The batch ends. Return when it started; None: unknown."""
-        start_s, self.start_s = self.start_s, None
-        return start_s
-
 
 @attrs.define
 class PaceMemory:

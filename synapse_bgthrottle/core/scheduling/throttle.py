@@ -13,7 +13,6 @@ from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Pace, Set
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, Levers, UpdateKey
 from synapse_bgthrottle.core.scheduling import batch_accounting, holds, next_batch
-from synapse_bgthrottle.core.scheduling.batch_accounting import EndedBatch
 from synapse_bgthrottle.core.scheduling.batch_cost import (
     LONGEST_BATCH_S,
     LONGEST_SQLITE_BATCH_S,
@@ -103,7 +102,8 @@ class Throttle:
         if update.is_adaptive:
             self.pacer.activity.look(at.now_s, at.active_requests, at.requests_answered)
         target_ms: float = update.limits.target_duration_ms
-        verdict = self._held_by(database, update, at) or next_batch.by_panic(database, at)
+        held_by = holds.first_hold(Case(update, database, self.pacer, at), database)
+        verdict = held_by or next_batch.by_panic(database, at)
         # an experiment must not run while the update is held: it would measure nothing
         if verdict is None:
             going = self._going(database_name, update, at.now_s)
@@ -115,17 +115,6 @@ class Throttle:
         decision = next_batch.decided(database, update, verdict, target_ms)
         update.decided.note(decision, at.now_s)
         return decision
-
-    def _held_by(
-        self, database: DatabaseState, update: UpdateState, at: Conditions
-    ) -> Verdict | None:
-        """The first effective hold. Records what the rules said up to it."""
-        holds.note_openings(database, update, at)
-        case = Case(update, database, self.pacer, at)
-        heard = holds.until_held(holds.rulings(case))
-        holds.note(case, heard)
-        first = next(iter(holds.holding(heard)), None)
-        return None if first is None else holds.until_max_hold(case, first)
 
     def explain(
         self, database_name: str, update_name: str, one_shot: bool, at: Conditions
@@ -144,7 +133,7 @@ class Throttle:
             head = self.updates.get((database_name, database.update_name))
             is_looked_at = is_measured(database, head)
         case = Case(update, database, self.pacer, at, is_first, is_looked_at)
-        return update, holds.holding(holds.rulings(case))
+        return update, holds.holding(case)
 
     def as_of(self, key: UpdateKey, wall_s: float) -> UpdateState:
         """A copy of a known update, with the limits that apply at this moment."""
@@ -238,8 +227,7 @@ class Throttle:
         self.pacer.switchback.worked(database_name, now_s)
         if update.batch.idle_s(now_s):
             self.pacer.switchback.forget()  # clients may have been slow for the same reason
-        batch = EndedBatch(update.batch.end(), now_s, items, failed)
-        batch_accounting.settle(database, update, self.pacer.activity, batch)
+        batch_accounting.settle(database, update, self.pacer.activity, now_s, items, failed)
 
     def failed(
         self,

@@ -1,6 +1,5 @@
 """Repeats one query as long as somebody wants its answers."""
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -41,7 +40,6 @@ class Poller(Generic[T]):
 
     Attributes:
         period_s: how often.
-        told_s: when the last answered query was sent, monotonic.
     """
 
     def __init__(
@@ -52,17 +50,25 @@ class Poller(Generic[T]):
         on_internal_error: OnInternalError,
     ) -> None:
         self.period_s = question.period_s
-        self.told_s = -math.inf
         self._host = host
         self._question = question
         self._tell = tell
         self._on_internal_error = on_internal_error
-        self._next_s = -math.inf
+        # Monotonic: when to ask again (None: now), when the query in progress was sent (None: there
+        # is none), and when the last answered one was (None: none was answered).
+        self._next_s: float | None = None
         self._asked_s: float | None = None
+        self._answered_s: float | None = None
+
+    def has_answered(self, since_s: float | None) -> bool:
+        """Whether a query was answered that was sent at this time or later; None: at any."""
+        if since_s is None:
+            return True
+        return self._answered_s is not None and self._answered_s >= since_s
 
     def look(self, now_s: float) -> None:
         """Send the query, if it is due."""
-        if now_s < self._next_s:
+        if self._next_s is not None and now_s < self._next_s:
             return
         if self._asked_s is None:
             self.ask(now_s)
@@ -83,7 +89,6 @@ class Poller(Generic[T]):
         self._next_s = now_s + self.period_s
 
     async def _run(self) -> None:
-        asked_s = -math.inf if self._asked_s is None else self._asked_s
         try:
             await self._answer()
         except CancelledError:
@@ -91,8 +96,7 @@ class Poller(Generic[T]):
         except Exception as error:  # the next answer is passed on again
             self._on_internal_error(f"with an answer to {self._question.description}", error)
         finally:
-            self._asked_s = None
-            self.told_s = asked_s
+            self._answered_s, self._asked_s = self._asked_s, None
 
     async def _answer(self) -> None:
         try:

@@ -6,7 +6,7 @@ These are five tables in the main database. The functions below `Store` run in a
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -244,37 +244,38 @@ def _change(
     use_id: str = "",
 ) -> None:
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
-    for lever in (*ended, *made):
+    for lever in ended:
         txn.execute("DELETE FROM bgthrottle_levers WHERE lever_id = ?", (lever.lever_id,))
     for lever in made:
+        row = {
+            "kind": lever.kind.value,
+            "update_glob": lever.update,
+            "database_name": lever.database,
+            "settings": json.dumps(dict(lever.written)),
+            "reason": lever.reason,
+            "author": lever.author,
+            "created_ms": to_ms(lever.created_s),
+            "ends_ms": to_ms(lever.ends_s),
+            "used_ms": None if lever.used_s is None else to_ms(lever.used_s),
+        }
+        _put(txn, "bgthrottle_levers", {"lever_id": lever.lever_id}, row)
+    if use is not None:
+        row = {
+            "at_ms": use.at_ms,
+            "author": use.author,
+            "action": use.action,
+            "update_glob": use.update,
+            "database_name": use.database,
+            "reason": use.reason,
+            "settings": json.dumps(dict(use.settings)),
+            "ends_ms": use.ends_ms,
+        }
+        _put(txn, "bgthrottle_uses", {"use_id": use_id}, row)
         txn.execute(
-            f"INSERT INTO bgthrottle_levers ({_LEVER}, used_ms) VALUES ({_places(10)})",
-            (
-                lever.lever_id,
-                lever.kind.value,
-                lever.update,
-                lever.database,
-                json.dumps(dict(lever.written)),
-                lever.reason,
-                lever.author,
-                to_ms(lever.created_s),
-                to_ms(lever.ends_s),
-                None if lever.used_s is None else to_ms(lever.used_s),
-            ),
+            "DELETE FROM bgthrottle_uses WHERE use_id NOT IN"
+            " (SELECT use_id FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?)",
+            (MOST_USES,),
         )
-    if use is None:
-        return
-    txn.execute("DELETE FROM bgthrottle_uses WHERE use_id = ?", (use_id,))
-    values = (use.update, use.database, use.reason, json.dumps(dict(use.settings)), use.ends_ms)
-    txn.execute(
-        f"INSERT INTO bgthrottle_uses (use_id, {_USE}) VALUES ({_places(9)})",
-        (use_id, use.at_ms, use.author, use.action, *values),
-    )
-    txn.execute(
-        "DELETE FROM bgthrottle_uses WHERE use_id NOT IN"
-        " (SELECT use_id FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?)",
-        (MOST_USES,),
-    )
 
 
 def _write(
@@ -283,65 +284,56 @@ def _write(
     hours: Sequence[SeenHour],
     learned: Sequence[Learned],
 ) -> None:
-    _write_learned(txn, learned)
-    for hour in hours:
-        txn.execute("DELETE FROM bgthrottle_load WHERE hour_of_week = ?", (hour.hour,))
-        txn.execute(
-            f"INSERT INTO bgthrottle_load ({_HOUR}) VALUES ({_places(5)})",
-            (
-                hour.hour,
-                hour.week,
-                to_ms(hour.watched_s),
-                to_ms(hour.present_s),
-                round(hour.requests),
-            ),
-        )
-    for entry in entries:
-        key = (entry.database, entry.update, to_ms(entry.started_s))
-        txn.execute(
-            "DELETE FROM bgthrottle_history"
-            " WHERE database_name = ? AND update_name = ? AND started_ms = ?",
-            key,
-        )
-        waited_ms = {cause: to_ms(waited_s) for cause, waited_s in entry.waited_s.items()}
-        txn.execute(
-            f"INSERT INTO bgthrottle_history ({_ENTRY}) VALUES ({_places(13)})",
-            (
-                *key,
-                None if entry.ended_s is None else to_ms(entry.ended_s),
-                entry.outcome.value,
-                min(entry.items, MOST),
-                entry.batches,
-                to_ms(entry.batch_s),
-                json.dumps(waited_ms),
-                entry.failures,
-                entry.last_failure.replace("\0", ""),  # PostgreSQL does not accept NUL
-                entry.first_progress,
-                entry.progress_per_item,
-            ),
-        )
-    txn.execute(
-        "DELETE FROM bgthrottle_history WHERE started_ms < (SELECT MIN(started_ms) FROM"
-        " (SELECT started_ms FROM bgthrottle_history ORDER BY started_ms DESC LIMIT ?) AS newest)",
-        (MOST_ENTRIES,),
-    )
-
-
-def _write_learned(txn: Any, learned: Sequence[Learned]) -> None:
     for each in learned:
-        txn.execute(
-            "DELETE FROM bgthrottle_learned WHERE database_name = ? AND update_name = ?", each.key
-        )
-        txn.execute(
-            f"INSERT INTO bgthrottle_learned ({_LEARNED}) VALUES ({_places(5)})",
-            (*each.key, to_ms(each.at_s), VERSION, json.dumps(dict(each.values))),
-        )
+        key = {"database_name": each.database, "update_name": each.update}
+        content = json.dumps(dict(each.values))
+        row = {"at_ms": to_ms(each.at_s), "version": VERSION, "content": content}
+        _put(txn, "bgthrottle_learned", key, row)
+    for hour in hours:
+        row = {
+            "week": hour.week,
+            "watched_ms": to_ms(hour.watched_s),
+            "present_ms": to_ms(hour.present_s),
+            "requests": round(hour.requests),
+        }
+        _put(txn, "bgthrottle_load", {"hour_of_week": hour.hour}, row)
+    for entry in entries:
+        started_ms = to_ms(entry.started_s)
+        waited_ms = {cause: to_ms(waited_s) for cause, waited_s in entry.waited_s.items()}
+        row = {
+            "ended_ms": None if entry.ended_s is None else to_ms(entry.ended_s),
+            "outcome": entry.outcome.value,
+            "items": min(entry.items, MOST),
+            "batches": entry.batches,
+            "batch_ms": to_ms(entry.batch_s),
+            "waited_ms": json.dumps(waited_ms),
+            "failures": entry.failures,
+            "last_failure": entry.last_failure.replace("\0", ""),  # PostgreSQL does not accept NUL
+            "first_progress": entry.first_progress,
+            "progress_per_item": entry.progress_per_item,
+        }
+        key = {"database_name": entry.database, "update_name": entry.update}
+        _put(txn, "bgthrottle_history", {**key, "started_ms": started_ms}, row)
+    _keep_newest(txn, "bgthrottle_history", "started_ms", MOST_ENTRIES)
     if learned:
-        txn.execute(
-            "DELETE FROM bgthrottle_learned WHERE at_ms < (SELECT MIN(at_ms) FROM"
-            " (SELECT at_ms FROM bgthrottle_learned ORDER BY at_ms DESC LIMIT ?) AS newest)",
-            (MOST_LEARNED,),
-        )
+        _keep_newest(txn, "bgthrottle_learned", "at_ms", MOST_LEARNED)
+
+
+def _put(txn: Any, table: str, key: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+    """Write a row in place of the one with this key, if there is one."""
+    where = " AND ".join(f"{column} = ?" for column in key)
+    txn.execute(f"DELETE FROM {table} WHERE {where}", (*key.values(),))
+    values = {**key, **row}
+    places = ", ".join("?" * len(values))
+    txn.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", (*values.values(),))
+
+
+def _keep_newest(txn: Any, table: str, column: str, most: int) -> None:
+    txn.execute(
+        f"DELETE FROM {table} WHERE {column} < (SELECT MIN({column}) FROM"
+        f" (SELECT {column} FROM {table} ORDER BY {column} DESC LIMIT ?) AS newest)",
+        (most,),
+    )
 
 
 def _history(txn: Any, limit: int) -> tuple[list[HistoryEntry], list[str]]:
@@ -358,7 +350,3 @@ def _uses(txn: Any, limit: int) -> tuple[list[schema.Use], list[str]]:
     sizes = accumulate(len(str(row[6])) for row in rows)
     few = [row for row, size in zip(rows, sizes, strict=True) if size <= _MOST_SETTINGS]
     return readable(use_of, "use {2} of {3} by {1}", few)
-
-
-def _places(count: int) -> str:
-    return ", ".join("?" * count)
