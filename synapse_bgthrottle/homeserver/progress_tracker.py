@@ -148,6 +148,7 @@ class ProgressTracker:
         update = self._throttle.as_of(entry.key, wall_s)
         if update.one_shot:
             return
+        longest_s = self._throttle.databases[database_name].longest_batch_s
         if update.limits != seen.limits:  # measurements under other limits do not count
             seen.limits, seen.pace = update.limits, Pace()
         left = None if seen.progress is None else seen.progress.left
@@ -160,6 +161,7 @@ class ProgressTracker:
                 update.totals.items,
                 week.watched_s,
                 week.present_s,
+                update.totals.batches,
             )
         )
         clients = seen.pace.clients_ratio
@@ -173,6 +175,7 @@ class ProgressTracker:
             Known(
                 limits=update.limits,
                 entry=entry,
+                cost=update.cost.cost(longest_s),
                 slope=learned_slope(update),
                 load=learned(list(week.hours.values()), now).load,
                 wall_s=wall_s,

@@ -107,6 +107,8 @@ class StatedPace:
         StatedRange | None,
         "By what share requests are slower while batches take all of the time; null: not learned.",
     ] = None
+    fixed_s: Annotated[float, "How long a batch takes whatever its size."] = 0.0
+    item_s: Annotated[float | None, "How long each item takes besides; null: not known yet."] = None
 
 
 @attrs.frozen(kw_only=True)
@@ -147,7 +149,7 @@ class RunningUpdate:
     ] = None
     limits: Annotated[str, "In one line."] = ""
     limit_values: Annotated[LimitValues | None, NeverNull()] = None
-    rule: Annotated[str | None, "That gave the limits; null: the top level alone."] = None
+    rule: Annotated[str | None, "That gave the limits; null: no rule matches."] = None
     learned: Annotated[
         tuple[str, ...],
         "What its batches have shown so far, in lines: how much they slow clients, what they cost.",

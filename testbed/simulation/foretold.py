@@ -103,6 +103,7 @@ class Foretold:
             update.totals.items,
             week.watched_s,
             week.present_s,
+            update.totals.batches,
         )
         self._pace.observe(look)
         clients = self._pace.clients_ratio
@@ -124,6 +125,7 @@ class Foretold:
             Known(
                 limits=update.limits,
                 entry=entry,
+                cost=update.cost.cost(self._throttle.databases[DATABASE].longest_batch_s),
                 slope=slope,
                 load=learned(list(week.hours.values()), now).load,
                 wall_s=wall_s,

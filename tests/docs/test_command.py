@@ -185,7 +185,7 @@ def test_explain_a_one_shot(homeserver: Path) -> None:
     assert "one-shot" in output
     assert "rule 1 (one-shots)" in output
     assert "windows: " in output
-    assert "would be held now by " in output
+    assert "would be held now: " in output
     assert "only the server knows of pauses, budgets and pressures" in output
 
 

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from benchmarks.model.scenarios import SCENARIOS, Scenario
-from synapse_bgthrottle.core.config.limits import Adaptive, Settings
+from synapse_bgthrottle.core.config.limits import Adaptive, FixedSleep, Settings
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.config.profiles import PROFILES
 from synapse_bgthrottle.core.scheduling.state import Facts
@@ -135,7 +135,7 @@ def _by_formula(run: Foretold, told: Told) -> float:
     slope = Range.exactly(tolerance / pace.shares.among_clients.likely)
     clients = 1.0 if told.clients_ratio is None else told.clients_ratio
     clients = min(clients / pace.shares.clients_ratio, 1.0)
-    return shares(run.state.limits, pace.per_batch_s, slope).at(clients, LIKELY)
+    return shares(run.state.limits, pace.cost, slope).at(clients, LIKELY)
 
 
 def steps_of_load(chance: random.Random) -> ClientsModel:
@@ -201,6 +201,25 @@ def test_follows_clients_that_come() -> None:
     assert busy.items_per_second is not None
     assert idle.items_per_second > 4 * busy.items_per_second
     assert record.items(95, 215) / 120 == pytest.approx(busy.items_per_second, rel=0.6)
+
+
+def test_a_fixed_cost_makes_batches_longer() -> None:
+    """With half a second a batch and a fixed sleep, the time left is right before it is measured.
+
+    A batch is not as long as its target, but as long as makes the fixed cost worth it.
+    """
+    update = UpdateModel(
+        name=UPDATE, thread_s=1e-4, database_s=1e-4, overhead_database_s=0.5, items=200_000
+    )
+    settings = Settings(pace=FixedSleep(1000.0), default_batch_items=100)
+    nobody = ClientsModel(kinds=REALISTIC, load=Load(0.0, lambda now_s: 0.0))
+    run = Foretold(TWO_CORES, nobody, streams(1), update, settings)
+    ended_s = run.run(1000)
+    assert ended_s is not None
+    early = next(told for told in run.told if told.at_s >= 10)
+    left = early.estimate.time_left
+    assert left.expected_s is not None
+    assert ended_s - early.at_s == pytest.approx(left.expected_s, rel=0.2)
 
 
 def test_a_billion_items_over_a_month() -> None:

@@ -51,6 +51,7 @@ export function current(database, status, open) {
       fact("Duty cycle so far", percent(Math.min(spent, 1)), update.duty_cycle_ratio !== null && `${percent(update.duty_cycle_ratio)} at most now`),
     ),
     h("p", { class: "quiet limits" }, "Limits: ", theirs(update.limits)),
+    (update.learned ?? []).map((line) => h("p", { class: "quiet limits" }, "Learned: ", theirs(line))),
     h("p", { class: "buttons" }, buttons(update, database.name, status, open)),
   );
 }

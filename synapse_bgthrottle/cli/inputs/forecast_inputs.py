@@ -18,6 +18,11 @@ from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.problems import did_you_mean
 from synapse_bgthrottle.core.levers.lever import LeverKind
 from synapse_bgthrottle.core.reports.explain import settings_of
+from synapse_bgthrottle.core.scheduling.batch_cost import (
+    LONGEST_BATCH_S,
+    LONGEST_SQLITE_BATCH_S,
+    Cost,
+)
 from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 from synapse_bgthrottle.core.tracking.timeline import Job
 from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Learned, Seen
@@ -193,6 +198,7 @@ def _job(
     )
     if pace is None or job.one_shot:
         return job
+    longest_s = LONGEST_SQLITE_BATCH_S if database.engine == "sqlite" else LONGEST_BATCH_S
     # What its time left rests on, so that the forecast tells the same.
     return attrs.evolve(
         job,
@@ -205,6 +211,7 @@ def _job(
             max(pace.with_clients_ratio, 0.01),
         ),
         slope=None if pace.slope is None else _range(pace.slope),
+        cost=Cost(pace.fixed_s, pace.item_s, longest_s) if pace.item_s else None,
     )
 
 

@@ -113,7 +113,7 @@ def explanation_lines(told: "Explanation", now_ms: float | None) -> Iterator[Lin
     for name, value in told.limits.items():
         yield Line(f"  {name}: {value}", "faint")
     for held in told.held_by:
-        yield Line(f"  would be held now by {held.cause}: {held.reason}", "held")
+        yield Line(f"  would be held now: {held.reason or held.cause}", "held")
     if not told.held_by:
         yield Line("  nothing would hold it now", "good")
     for lever in told.levers:

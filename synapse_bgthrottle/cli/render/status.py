@@ -170,7 +170,7 @@ def _title(database: "DatabaseStatus", now_ms: float | None) -> str:
     stated = f"{database.name} ({database.engine}): {database.state}"
     if database.state == "held" and decision is not None and decision.since_ms is not None:
         lasts = duration(since(decision.since_ms, now_ms))
-        stated += f" by {decision.cause} since {moment(decision.since_ms)} ({lasts})"
+        stated += f" since {moment(decision.since_ms)} ({lasts})"
     return f"{stated}, {database.queued} pending" if database.queued else stated
 
 

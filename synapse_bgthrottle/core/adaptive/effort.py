@@ -146,8 +146,8 @@ class Impact:
         model, many = self.current.model, self.experiments
         least, most = (math.expm1(model.slope + side * model.error) for side in (-2, 2))
         return (
-            f"slows clients by {max(least, 0.0):.0%} to {max(most, 0.0):.0%} at full work"
-            f" ({many} experiment{'s' * (many > 1)}; {self.way.value})"
+            f"{self.way.value} make clients' requests {max(least, 0.0):.0%} to"
+            f" {max(most, 0.0):.0%} slower ({many} experiment{'s' * (many > 1)})"
         )
 
     @property

@@ -207,7 +207,9 @@ def by_approval(case: Case) -> Verdict | None:
     update = case.update
     if not update.limits.needs_approval or is_released(update, case.at):
         return None
-    reason = f"approval is required by {update.rule or 'the top level'}: release it to let it go"
+    reason = (
+        f"approval is required by {update.rule or 'the configuration'}: release it to let it go"
+    )
     return Verdict(Cause.APPROVAL, math.inf, reason)
 
 

@@ -22,6 +22,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from synapse_bgthrottle.core.scheduling.batch_cost import FadingSums
 from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 
 HALF_LIFE_S = 60.0
@@ -62,6 +63,7 @@ class Look:
         items: what batches did.
         watched_s: how long it was watched whether clients are there.
         clients_s: for how much of that they were.
+        batches: that have ended.
     """
 
     now_s: float
@@ -71,6 +73,7 @@ class Look:
     items: float = 0.0
     watched_s: float = 0.0
     clients_s: float = 0.0
+    batches: float = 0.0
 
     def active_s_since(self, earlier: "Look") -> float:
         """Seconds from the earlier look to this one, without holds."""
@@ -102,7 +105,7 @@ _NAMES = tuple(field.name for field in attrs.fields(Look))
 
 
 @attrs.frozen
-class Sums:
+class Sums(FadingSums):
     """Over steps."""
 
     steps: float = 0.0
@@ -111,11 +114,7 @@ class Sums:
     batch_s: float = 0.0
     items: float = 0.0
     clients_s: float = 0.0
-
-    def plus(self, other: "Sums", factor: float = 1.0) -> "Sums":
-        """Both, of which the other one has faded."""
-        pairs = zip(attrs.astuple(self), attrs.astuple(other), strict=True)
-        return Sums(*(mine + theirs * factor for mine, theirs in pairs))
+    batches: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -206,22 +205,22 @@ class Pace:
 
     def per_batch_s(self) -> float | None:
         """Work for each second in batches, of late; None: not known."""
-        sums = self._measured
+        sums = self.measured
         return sums.work / sums.batch_s if sums.work > 0 and sums.batch_s > 0 else None
 
     def per_item(self) -> float | None:
         """Work for each item, of late; None: not known."""
-        sums = self._measured
+        sums = self.measured
         return sums.work / sums.items if sums.work > 0 and sums.items > 0 else None
 
     @property
-    def _measured(self) -> Sums:
+    def measured(self) -> Sums:
         """All that is remembered; before the second step, what was done since the first look."""
         look, first = self._look, self._first
         if self.totals.steps or look is None or first is None or look.left is None:
             return self.totals
         done = _left(first) - look.left
-        return Sums(0, done, 0.0, look.batch_s - first.batch_s, look.items - first.items)
+        return attrs.evolve(_between(first, look), work=done)
 
     def rates(self, expected: Shares, speed: float) -> Shares:
         """Work for each second without clients and with them.
@@ -272,8 +271,8 @@ class Pace:
             return  # the first only says where to measure from
         sums = self.totals
         active_s = look.active_s_since(step)
-        items = look.items - step.items
-        work = items if look.left is None else _left(earlier) - _left(look)
+        done = _between(step, look)
+        work = done.items if look.left is None else _left(earlier) - _left(look)
         if sums.active_s > 0:
             # Steps come no closer than batches, so that a late look blurs no more than a batch.
             usual_s = sums.active_s / sums.steps
@@ -287,9 +286,9 @@ class Pace:
         if ratio is None:
             ratio = self.clients_ratio
         regime = self._alone if ratio is not None and ratio < _MOSTLY else self._among
-        batch_s = max(look.batch_s - step.batch_s, 0.0)
         clients_s = active_s * (1.0 if ratio is None else ratio)
-        regime.take(Sums(1, work, active_s, batch_s, items, clients_s), half_life_s)
+        step_sums = attrs.evolve(done, steps=1, work=work, active_s=active_s, clients_s=clients_s)
+        regime.take(step_sums, half_life_s)
 
     def _set_back(self, look: Look, by: float) -> None:
         # A little: the end moved away, because rows came in, and that much less was done. More than
@@ -310,6 +309,14 @@ def _sum(steps: Iterable[Sums]) -> Sums:
     for step in steps:
         found = found.plus(step)
     return found
+
+
+def _between(earlier: Look, look: Look) -> Sums:
+    return Sums(
+        batch_s=look.batch_s - earlier.batch_s,
+        items=look.items - earlier.items,
+        batches=look.batches - earlier.batches,
+    )
 
 
 def _left(look: Look) -> float:

@@ -14,6 +14,7 @@ import attrs
 
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Settings
+from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking import expected_pace
@@ -86,6 +87,7 @@ class PaceNow:
         shares: of the time in batches.
         clients_ratio: for how much of the last half minute clients were there; None: unknown.
         slope: by what share requests are slower at full work; None: not learned yet.
+        cost: of its batches; None: not known yet.
     """
 
     left: float
@@ -94,6 +96,7 @@ class PaceNow:
     shares: Shares
     clients_ratio: float | None = None
     slope: Range | None = None
+    cost: Cost | None = None
 
     def stated(self) -> schema.StatedPace:
         """As the HTTP API states it."""
@@ -106,6 +109,8 @@ class PaceNow:
             with_clients_ratio=self.shares.clients_ratio,
             clients_ratio=self.clients_ratio,
             slope=None if self.slope is None else _stated(self.slope),
+            fixed_s=0.0 if self.cost is None else self.cost.fixed_s,
+            item_s=None if self.cost is None else self.cost.item_s,
         )
 
 
@@ -116,6 +121,7 @@ class Known:
     Attributes:
         limits: of it.
         entry: its course so far, before a restart too.
+        cost: of its batches; None: not known, then it is as the course says.
         slope: by what share requests are slower at full work; None: not learned yet.
         load: of the week.
         wall_s: now, since the epoch.
@@ -125,6 +131,7 @@ class Known:
 
     limits: Limits
     entry: HistoryEntry
+    cost: Cost | None = None
     slope: Range | None = None
     load: WeeklyLoad
     wall_s: float
@@ -180,6 +187,7 @@ def estimate(pace: Pace, known: Known) -> Estimate:
         _scaled(rates, 1 / speed),
         pace.clients_ratio,
         known.slope,
+        known.cost,
     )
     return Estimate(
         TimeLeft(
@@ -228,12 +236,12 @@ def budgets_closed(waited_s: Mapping[str, float], batch_s: float) -> float:
 
 def _speed(pace: Pace, known: Known) -> tuple[float | None, bool]:
     """Progress for each second in batches, and whether any was seen; None: not known."""
-    speed = pace.per_batch_s()
+    speed, sums, entry = pace.per_batch_s(), pace.measured, known.entry
     if speed is not None:
-        return speed, True
-    entry = known.entry
+        return speed * _speedup(known, sums.items, sums.batches), True
     if entry.progress_per_item and entry.items > 0 < entry.batch_s:
-        return _work_per_item(pace, known) * entry.items / entry.batch_s, True
+        speed = _work_per_item(pace, known) * entry.items / entry.batch_s
+        return speed * _speedup(known, entry.items, entry.batches), True
     # With a limit of items a second that is enough: it is a division.
     limit = known.limits.max_items_per_second * _work_per_item(pace, known)
     return (limit, False) if math.isfinite(limit) else (None, False)
@@ -246,9 +254,7 @@ def _expected(pace: Pace, known: Known, *, is_seen: bool) -> Shares:
         half = Range(1.0, 1 - _HISTORY_ERROR, 1.0)
         return Shares(half, half)
     sums = pace.totals
-    items, batch_s = (sums.items, sums.batch_s) if sums.items else (entry.items, entry.batch_s)
-    per_batch_s = items / batch_s if items and batch_s > 0 else None
-    found = expected_pace.shares(limits, per_batch_s, known.slope or UNKNOWN_SLOPE)
+    found = expected_pace.shares(limits, _cost(known), known.slope or UNKNOWN_SLOPE)
     alone, among = found.alone, found.among_clients
     was = entry.batch_s / _going_s(entry.waited_s, entry.batch_s) if entry.batch_s > 0 else 0.0
     # Of before a restart: what was measured since tells more.
@@ -259,6 +265,21 @@ def _expected(pace: Pace, known: Known, *, is_seen: bool) -> Shares:
         alone = attrs.evolve(alone, high=alone.high * _CONTENTION)
     open_ratio = 1 - budgets_closed(entry.waited_s, entry.batch_s)
     return Shares(_widened(alone), _widened(among)).times(open_ratio, open_ratio)
+
+
+def _speedup(known: Known, items: float, batches: float) -> float:
+    """Of batches as large as they come to be: these may still grow, or the limits may be new."""
+    if known.cost is None or items <= 0 or batches <= 0:
+        return 1.0
+    cost = known.cost
+    return cost.items_per_s(cost.items(known.limits)) / cost.items_per_s(items / batches)
+
+
+def _cost(known: Known) -> Cost | None:
+    entry = known.entry
+    if known.cost is not None or entry.items <= 0 or entry.batch_s <= 0:
+        return known.cost
+    return Cost(0.0, entry.batch_s / entry.items)
 
 
 def _going_s(waited_s: Mapping[str, float], batch_s: float) -> float:

@@ -116,7 +116,7 @@ def test_explain_online() -> None:
     held = {"cause": "window", "reason": "closed"}
     told = {"update": "e", "database": "master", "description": "adaptive", "held_by": [held]}
     output = run(FakeServer({"GET explain": told}), "explain", "e").output
-    assert "e in master: adaptive\n  would be held now by window: closed\n" == output
+    assert "e in master: adaptive\n  would be held now: closed\n" == output
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,8 @@ def test_whole_status() -> None:
                         "with_clients_ratio": 1.0,
                         "clients_ratio": 0.5,
                         "slope": None,
+                        "fixed_s": 0.0,
+                        "item_s": None,
                     },
                     "decision": {
                         "cause": "pace",

@@ -185,7 +185,7 @@ def test_approval_is_told_at_once() -> None:
     """What waits for somebody is told to somebody without an hour of waiting."""
     server = StatusWorld(Settings(needs_approval=True))
     server.begin("a", 0)
-    reason = "approval is required by the top level: release it to let it go"
+    reason = "approval is required by the configuration: release it to let it go"
     assert [("held", DB, f"a has been held for 0ms: {reason}")] == _told(server, 0)
     assert "`bgthrottle release a`" in _advice(server, 0)
 
