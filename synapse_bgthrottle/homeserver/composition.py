@@ -50,8 +50,8 @@ class Observations:
         if database_name not in self._log_lines:
             self._log_lines[database_name] = SignalLog(database_name)
         database = self._throttle.databases[database_name]
-        lines = self._log_lines[database_name]
-        for level, text in lines.tell(database.update_name, database.signal_set, sample):
+        log = self._log_lines[database_name]
+        for level, text in log.lines(database.update_name, database.signal_set, sample):
             logger.log(level, "%s", text)
 
 

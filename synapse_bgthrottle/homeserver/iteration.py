@@ -324,7 +324,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         name = self._database.name
         state = self._throttle.updates[name, self._update_name]
         self._metrics.decided(name, self._update_name, decision)
-        for level, text in self._log_lines.tell(
+        for level, text in self._log_lines.lines(
             self._update_name, state, decision, self._host.wall_s()
         ):
             logger.log(level, "%s", text)

@@ -314,7 +314,7 @@ def _without_effect(raw: Mapping[str, Any], own: Settings) -> Iterator[tuple[str
 
 
 def _out_of_order(own: Settings, above: Settings) -> Iterator[tuple[str, str]]:
-    for small, large, told in _BOUNDS:
+    for small, large, show in _BOUNDS:
         low_field, high_field = KEYS[small].setting, KEYS[large].setting
         own_small, own_large = getattr(own, low_field), getattr(own, high_field)
         low = own_small or getattr(above, low_field)
@@ -327,5 +327,5 @@ def _out_of_order(own: Settings, above: Settings) -> Iterator[tuple[str, str]]:
         relation = "at most" if own_small else "at least"
         yield (
             at,
-            f"found {told(value)}; accepted is {relation} {other}, which is {told(bound)}{where}",
+            f"found {show(value)}; accepted is {relation} {other}, which is {show(bound)}{where}",
         )

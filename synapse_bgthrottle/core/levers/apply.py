@@ -31,7 +31,7 @@ _ENDED_BY = {
 
 
 @attrs.frozen
-class Pulled:
+class LeverResult:
     """Result of a lever request.
 
     Attributes:
@@ -157,8 +157,8 @@ def found_later(before: Sequence[Lever], after: Sequence[Lever]) -> Iterator[str
         for lever in these:
             if lever.lever_id not in ids:
                 where = f" in {lever.database}" if lever.database else ""
-                told = f"{lever.kind.value} of {lever.update}{where} {lever.describe()}"
-                yield f"{what}, though its answer was lost: {told}"
+                lost = f"{lever.kind.value} of {lever.update}{where} {lever.describe()}"
+                yield f"{what}, though its answer was lost: {lost}"
 
 
 def _made(

@@ -34,7 +34,7 @@ class Question(Generic[T]):
 
 
 class Poller(Generic[T]):
-    """Repeats a query every `period_s`, while somebody calls `look`; `tell` gets the answers.
+    """Repeats a query every `period_s`, while somebody calls `look`; `pass_on` gets the answers.
 
     It does not repeat a query that has no answer yet.
 
@@ -46,13 +46,13 @@ class Poller(Generic[T]):
         self,
         host: Homeserver,
         question: Question[T],
-        tell: Callable[[T], None],
+        pass_on: Callable[[T], None],
         on_internal_error: OnInternalError,
     ) -> None:
         self.period_s = question.period_s
         self._host = host
         self._question = question
-        self._tell = tell
+        self._pass_on = pass_on
         self._on_internal_error = on_internal_error
         # Monotonic: when to ask again (None: now), when the query in progress was sent (None: there
         # is none), and when the last answered one was (None: none was answered).
@@ -75,7 +75,7 @@ class Poller(Generic[T]):
         elif now_s - self._asked_s >= self._question.patience_s:
             self._next_s = now_s + self.period_s
             problem = f"no answer for {now_s - self._asked_s:.0f} s"
-            self._tell(self._question.answer_of(problem))
+            self._pass_on(self._question.answer_of(problem))
 
     def ask(self, now_s: float) -> None:
         """Send the query now, unless one is in progress."""
@@ -106,4 +106,4 @@ class Poller(Generic[T]):
         except Exception as error:  # report any error as the answer
             answer = self._question.answer_of(complaint_of(error))
         if answer is not None:
-            self._tell(answer)
+            self._pass_on(answer)

@@ -148,7 +148,7 @@ class Sampler:
             if not self._open and (self._ended_s is None or now_s - self._ended_s >= LINGER_S):
                 return
             late_s = 0.0 if timer is None else timer.late_s(now_s, self._host.wall_s())
-            self._guarded(lambda: self._tell(None, self._process_sample(now_s, late_s)))
+            self._guarded(lambda: self._pass_on(None, self._process_sample(now_s, late_s)))
             self._guarded(partial(self._look_at_databases, now_s))
             for check in self._checks:
                 self._guarded(partial(check.look, now_s))
@@ -212,7 +212,7 @@ class Sampler:
 
         period_s = PERIOD_S[DatabaseSample]
         asked = Question("bgthrottle_database_sample", period_s, PATIENCE_S, ask, failed)
-        return Poller(self._host, asked, partial(self._tell, name), self._on_internal_error)
+        return Poller(self._host, asked, partial(self._pass_on, name), self._on_internal_error)
 
     def _check(self, name: str, check: Check) -> Poller[CheckSample]:
         def failed(problem: str) -> CheckSample:
@@ -220,14 +220,14 @@ class Sampler:
 
         period_s = PERIOD_S[CheckSample]
         asked = Question(f"bgthrottle_check_{name}", period_s, period_s, check, failed)
-        return Poller(self._host, asked, partial(self._tell, None), self._on_internal_error)
+        return Poller(self._host, asked, partial(self._pass_on, None), self._on_internal_error)
 
     def _batch_age_s(self, database_name: str) -> float | None:
         # Called in a database thread.
         batch = self._batches.get(database_name)
         return None if batch is None else self._host.now_s() - batch.start_s
 
-    def _tell(self, database_name: str | None, sample: Sample) -> None:
+    def _pass_on(self, database_name: str | None, sample: Sample) -> None:
         try:
             self._observe(database_name, sample)
         except Exception as error:

@@ -41,8 +41,8 @@ _ENTRY = (
     "database_name, update_name, started_ms, ended_ms, outcome, items, batches, batch_ms,"
     " waited_ms, failures, last_failure, first_progress, progress_per_item"
 )
-# Nobody is told of the first progress, which may have 64 KiB.
-_TOLD = _ENTRY.replace("first_progress", "NULL")
+# Nobody is shown the first progress, which may have 64 KiB.
+_SHOWN = _ENTRY.replace("first_progress", "NULL")
 _HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
 _LEARNED = "database_name, update_name, at_ms, version, content"
 _ENDED = "FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
@@ -61,7 +61,7 @@ _COLUMNS = {
 # An answer has at most so many characters of overrides' settings.
 _MOST_SETTINGS = 262_144
 # Log at most so many unreadable rows; more of them have the same cause.
-_MOST_TOLD = 100
+_MOST_LOGGED = 100
 
 
 @attrs.frozen
@@ -96,7 +96,7 @@ class Store:
 
     def __init__(self, host: Homeserver) -> None:
         self._host = host
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._written: dict[str, Lever] = {}
         self._is_open = False
         self.problem = ""
@@ -105,7 +105,7 @@ class Store:
         """Make missing tables, and read all."""
         now_ms = to_ms(self._host.wall_s())
         stored: Stored = await self._run(_open, now_ms)
-        self._tell(stored.unreadable)
+        self._log(stored.unreadable)
         self._written = {lever.lever_id: lever for lever in stored.levers}
         self._is_open = True
         return stored
@@ -113,7 +113,7 @@ class Store:
     async def levers(self) -> tuple[Lever, ...]:
         """The stored levers, with those that have ended."""
         levers, unreadable = await self._run(_levers)
-        self._tell(unreadable)
+        self._log(unreadable)
         self._written = {lever.lever_id: lever for lever in levers}
         return tuple(levers)
 
@@ -147,21 +147,21 @@ class Store:
         """The history of so many updates, newest first, without their first progress."""
         entries: list[HistoryEntry]
         entries, unreadable = await self._run(_history, limit)
-        self._tell(unreadable)
+        self._log(unreadable)
         return entries
 
     async def uses(self, limit: int) -> list[schema.Use]:
         """Who did what, newest first. With very large settings the oldest are left out."""
         uses: list[schema.Use]
         uses, unreadable = await self._run(_uses, limit)
-        self._tell(unreadable)
+        self._log(unreadable)
         return uses
 
-    def _tell(self, unreadable: Iterable[str]) -> None:
+    def _log(self, unreadable: Iterable[str]) -> None:
         """Log unreadable rows, each once."""
         for line in unreadable:
-            if line not in self._told and len(self._told) < _MOST_TOLD:
-                self._told.add(line)
+            if line not in self._logged and len(self._logged) < _MOST_LOGGED:
+                self._logged.add(line)
                 logger.error("this row cannot be read, and is left out: %s", line)
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -338,7 +338,7 @@ def _keep_newest(txn: Any, table: str, column: str, most: int) -> None:
 
 def _history(txn: Any, limit: int) -> tuple[list[HistoryEntry], list[str]]:
     txn.execute(
-        f"SELECT {_TOLD} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
+        f"SELECT {_SHOWN} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
         (limit,),
     )
     return _entries(txn)

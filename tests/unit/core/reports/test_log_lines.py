@@ -38,7 +38,7 @@ def _tell(
     released: bool = False,
 ) -> list[Line]:
     decision = Decision(cause, reason, math.inf, 100, 100)
-    return list(teller.tell(name, _state(released), decision, _NOON_S + after_s))
+    return list(teller.lines(name, _state(released), decision, _NOON_S + after_s))
 
 
 def _introduced() -> UpdateLog:
@@ -147,7 +147,7 @@ def test_next_budget_that_holds_is_told_of() -> None:
         ("pause_file closed", "pause_file"),
     ):
         decision = Decision(Cause.BUDGET, reason, 0.5, 100, 100, subject)
-        lines = teller.tell("a_index", _state(), decision, _NOON_S)
+        lines = teller.lines("a_index", _state(), decision, _NOON_S)
         texts += [text.rpartition(": ")[2] for _, text in lines]
     assert ["replica_lag 12s >= 10s", "pause_file"] == texts
 
