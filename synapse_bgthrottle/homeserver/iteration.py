@@ -13,6 +13,7 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle.core.reports.log_lines import UpdateLog
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.core.scheduling.failures import NEEDS_WRITING, complaint_of, kind_of
+from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.homeserver.fallback import FallbackIteration
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
@@ -204,8 +205,8 @@ class Iteration(AbstractAsyncContextManager[int]):
         return fallback
 
     @property
-    def _is_one_shot(self) -> bool:
-        return self._throttle.updates[self._database.name, self._update_name].one_shot
+    def _update(self) -> UpdateState:
+        return self._throttle.updates[self._database.name, self._update_name]
 
     def _start(self) -> None:
         self._items_before = self._database.items_done()
@@ -232,7 +233,7 @@ class Iteration(AbstractAsyncContextManager[int]):
                 continue  # that took time, so decide again
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
-            elif self._sight is _Sight.FRESH or not self._is_one_shot:
+            elif self._sight is _Sight.FRESH or not self._update.one_shot:
                 return self._target_ms(decision)
             else:
                 await self._look_first()
@@ -257,8 +258,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         if decision.cause is Cause.BACKOFF:
             return _ASKED_BEFORE_S
         # Otherwise the moment for batches could be over each time before the answer comes.
-        state = self._throttle.updates[self._database.name, self._update_name]
-        is_hush = state.is_adaptive and decision.cause in (Cause.PACE, Cause.COMPARE)
+        is_hush = self._update.is_adaptive and decision.cause in (Cause.PACE, Cause.COMPARE)
         return self._probe.took_s if is_hush else 0.0
 
     async def _look_first(self) -> None:
@@ -288,7 +288,9 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait(self, decision: Decision, most_s: float) -> None:
         before_s = self._host.now_s()
         self._waited_for = decision.reason
-        is_unmeasured = decision.cause.is_unmeasured or self._is_silent_for_long()
+        silent_s = self._probe.silent_since_s
+        is_silent_for_long = silent_s is not None and before_s - silent_s > _LONG_SILENCE_S
+        is_unmeasured = decision.cause.is_unmeasured or is_silent_for_long
         if is_unmeasured:
             self._sampler.end(self._database.name)
         else:
@@ -302,31 +304,24 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._throttle.waited(self._database.name, self._update_name, decision.cause, waited_s)
         self._metrics.waited(self._database.name, decision.cause, waited_s)
 
-    def _is_silent_for_long(self) -> bool:
-        since_s = self._probe.silent_since_s
-        return since_s is not None and self._host.now_s() - since_s > _LONG_SILENCE_S
-
     def _decided(self) -> Decision:
-        name = self._database.name
-        state = self._throttle.updates[name, self._update_name]
+        is_adaptive = self._update.is_adaptive
         at = Conditions(
             now_s=self._host.now_s(),
             wall_s=self._host.wall_s(),
             enabled=self._database.enabled,
             silent_since_s=self._probe.silent_since_s,
             complaint=self._probe.complaint,
-            active_requests=self._host.active_requests() if state.is_adaptive else None,
-            requests_answered=self._host.requests_answered() if state.is_adaptive else 0,
+            active_requests=self._host.active_requests() if is_adaptive else None,
+            requests_answered=self._host.requests_answered() if is_adaptive else 0,
         )
-        return self._throttle.decide(name, self._update_name, at)
+        return self._throttle.decide(self._database.name, self._update_name, at)
 
     def _report(self, decision: Decision) -> None:
-        name = self._database.name
-        state = self._throttle.updates[name, self._update_name]
-        self._metrics.decided(name, self._update_name, decision)
-        for level, text in self._log_lines.lines(
-            self._update_name, state, decision, self._host.wall_s()
-        ):
+        self._metrics.decided(self._database.name, self._update_name, decision)
+        wall_s = self._host.wall_s()
+        lines = self._log_lines.lines(self._update_name, self._update, decision, wall_s)
+        for level, text in lines:
             logger.log(level, "%s", text)
 
     def _finish(self, exc: Exception | None) -> None:

@@ -183,17 +183,14 @@ class Restarter:
         state = self._throttle.databases.get(name)
         if reasons or state is None:  # of a queue that never began, nothing has been measured
             return "; ".join(reasons)
-        await self._measure(database, head)
+        # Take new samples: while the queue stands still, none are taken.
+        await self._sampler.look_now(name, head, self._host.now_s())
+        if not database.is_running:
+            self._sampler.end(name)
         closed = state.signal_set.closed(self._host.now_s(), one_shot=update.one_shot)
         if closed is None or (closed.may_be_let_go and holds.is_released(update, at)):
             return ""
         return closed.reason
-
-    async def _measure(self, database: Database, head: str) -> None:
-        """Take new samples: while the queue stands still, none are taken."""
-        await self._sampler.look_now(database.name, head, self._host.now_s())
-        if not database.is_running:
-            self._sampler.end(database.name)
 
     def _failure(self, database_name: str) -> tuple[FailureKind, str]:
         state = self._throttle.databases.get(database_name)

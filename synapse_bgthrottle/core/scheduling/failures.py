@@ -130,12 +130,14 @@ def is_from_database(error: BaseException) -> bool:
     )
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Whether the database says that an object is missing or a right is lacking.
+def _names(error: BaseException) -> set[str]:
+    """The names of its classes, as in PEP 249: a driver need not be installed."""
+    return {parent.__name__ for parent in type(error).__mro__}
 
-    This compares the name in PEP 249: Synapse imports the drivers, and one may be missing.
-    """
-    return "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__)
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the database says that an object is missing or a right is lacking."""
+    return "ProgrammingError" in _names(error)
 
 
 def is_unusable(error: BaseException) -> bool:
@@ -145,15 +147,14 @@ def is_unusable(error: BaseException) -> bool:
     """
     if getattr(error, "pgcode", None) in _NOT_SO:
         return True
-    names = {parent.__name__ for parent in type(error).__mro__}
-    return "OperationalError" in names and any(words in str(error) for words in _NOT_SO_IN_WORDS)
+    in_words = any(words in str(error) for words in _NOT_SO_IN_WORDS)
+    return "OperationalError" in _names(error) and in_words
 
 
 def is_missing_table(error: BaseException) -> bool:
     """Whether a table is missing."""
     return getattr(error, "pgcode", None) == _UNDEFINED_TABLE or (
-        "OperationalError" in {parent.__name__ for parent in type(error).__mro__}
-        and str(error).startswith("no such table")
+        "OperationalError" in _names(error) and str(error).startswith("no such table")
     )
 
 
@@ -171,8 +172,7 @@ def kind_of(error: BaseException) -> FailureKind:
         lost = FailureKind.CONNECTION if code.startswith(_CONNECTION) else FailureKind.OTHER
         return _BY_CODE.get(code, lost)
     # Without a code the error comes from the driver, not from the server.
-    names = {parent.__name__ for parent in type(error).__mro__}
-    if driver.startswith("psycopg") and names & {"OperationalError", "InterfaceError"}:
+    if driver.startswith("psycopg") and _names(error) & {"OperationalError", "InterfaceError"}:
         return FailureKind.CONNECTION
     return FailureKind.OTHER
 

@@ -53,7 +53,9 @@ def by_spacing(
     """
     resting_s, pace = _rest(database, update, going)
     pace_s = database.batch_end_s + resting_s - at.now_s
-    rate_s = _rate_wait_s(update, pace_s, at.now_s)
+    # Use the present limit: an override that has ended must not hold the update any longer.
+    free_from_s = update.pace.free_from_s(update.limits.max_items_per_second)
+    rate_s = pace_s if free_from_s is None else free_from_s - at.now_s
     longest_s = max(pace_s, rate_s, going.hush_s)
     if longest_s <= 0:
         return _by_gap(update, longest_s + going.gate_s, pace, at)
@@ -87,13 +89,6 @@ def _rest(database: DatabaseState, update: UpdateState, going: Going) -> tuple[f
     if update.holds.has_outlasted and floor_s > resting_s:
         return floor_s, str(FLOOR_PACE)
     return resting_s, going.reason
-
-
-def _rate_wait_s(update: UpdateState, pace_s: float, now_s: float) -> float:
-    """Seconds to wait for `max_items_per_second`; without it, the same as for the pace."""
-    # Use the present limit: an override that has ended must not hold the update any longer.
-    free_from_s = update.pace.free_from_s(update.limits.max_items_per_second)
-    return pace_s if free_from_s is None else free_from_s - now_s
 
 
 def _by_gap(update: UpdateState, gate_s: float, pace: str, at: Conditions) -> Verdict:

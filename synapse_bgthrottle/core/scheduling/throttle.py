@@ -169,15 +169,6 @@ class Throttle:
         update = self.updates[database_name, self.databases[database_name].update_name]
         return update.decision is not None and update.decision.cause.is_hold
 
-    def goes_on(self, database_name: str, update_name: str) -> bool:
-        """Whether this update's iteration has begun, and nothing holds it."""
-        database = self.databases.get(database_name)
-        return (
-            database is not None
-            and (database.is_open and database.update_name == update_name)
-            and not self.is_held(database_name)
-        )
-
     def waited(self, database_name: str, update_name: str, cause: Cause, wait_s: float) -> None:
         """An iteration waited `wait_s` for this cause."""
         self.updates[database_name, update_name].totals.add_wait(cause, wait_s)
@@ -217,6 +208,16 @@ class Throttle:
             return False
         update = self.updates.get((release.database, release.update))
         return update is not None and release.lever_id in update.releases.used
+
+    def goes_by(self, release: Lever) -> bool:
+        """Whether its update had such a batch, or is in an iteration that nothing holds."""
+        database = self.databases.get(release.database or "")
+        is_at_work = (
+            database is not None
+            and (database.is_open and database.update_name == release.update)
+            and not self.is_held(release.database or "")
+        )
+        return is_at_work or self.went_by(release)
 
     def finish(
         self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool

@@ -4,6 +4,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 from synapse.module_api import make_deferred_yieldable
@@ -82,7 +83,8 @@ class LeverWriter:
                 if not lever.is_in_force(wall_s) and self._throttle.went_by(lever)
             )
             in_force = (*levers.in_force(wall_s), *used)
-            made, ended = change(request, author, pending, in_force, wall_s, _new_id)
+            new_id = partial(secrets.token_hex, 4)
+            made, ended = change(request, author, pending, in_force, wall_s, new_id)
             use = schema.Use(
                 at_ms=round(wall_s * 1000),
                 author=author,
@@ -138,14 +140,8 @@ class LeverWriter:
         return tuple(
             attrs.evolve(lever, used_s=wall_s)
             for lever in releases
-            if lever.used_s is None and self._is_used(lever)
+            if lever.used_s is None and self._throttle.goes_by(lever)
         )
-
-    def _is_used(self, release: Lever) -> bool:
-        if release.database is None:
-            return False
-        goes_on = self._throttle.goes_on(release.database, release.update)
-        return goes_on or self._throttle.went_by(release)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[Levers]:
@@ -236,7 +232,3 @@ def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:
     if queue is None or release.created_s >= queue.asked_s:
         return False
     return release.update not in queue.names
-
-
-def _new_id() -> str:
-    return secrets.token_hex(4)

@@ -132,7 +132,7 @@ class Store:
     async def check(self) -> None:
         """Make dropped tables again, if there are levers."""
         if self._written:
-            await self._run(_check)
+            await self._run(check_tables, _COLUMNS)
 
     async def write(
         self,
@@ -219,10 +219,6 @@ def _open(txn: Any, now_ms: int) -> Stored:
 def _make_again(txn: Any, now_ms: int, levers: Sequence[Lever]) -> None:
     make_tables(txn)
     _change(txn, now_ms, levers, ())
-
-
-def _check(txn: Any) -> None:
-    check_tables(txn, _COLUMNS)
 
 
 def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
