@@ -96,13 +96,13 @@ class Iterations:
         return self._of_databases[name]
 
 
-class _Sight(enum.Enum):
+class _Freshness(enum.Enum):
     """Whether the signals' values can be used for the next batch."""
 
     FRESH = enum.auto()  # they are recent, and of this update
-    OF_ANOTHER = enum.auto()  # they are recent, but of the update before
+    OF_OTHER_UPDATE = enum.auto()  # they are recent, but of the update before
     STALE = enum.auto()  # nothing was measured for a while
-    BLIND = enum.auto()  # nothing was measured during a hold, so no signal may decide
+    UNMEASURED = enum.auto()  # nothing was measured during a hold, so no signal may decide
 
 
 class Iteration(AbstractAsyncContextManager[int]):
@@ -126,18 +126,18 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._waited_for = "nothing"
         self._started_s = self._asked_s
         self._items_before: int | None = None
-        self._sight = self._first_sight()
-        self._sight_is_lost_s = self._asked_s  # older values do not count
+        self._freshness = self._first_freshness()
+        self._fresh_since_s = self._asked_s  # older values do not count
         self._fallback: FallbackIteration | None = None  # set if waiting for the turn failed
         self._has_rest = False  # set once the throttle knows that the batch ended
 
-    def _first_sight(self) -> _Sight:
+    def _first_freshness(self) -> _Freshness:
         name = self._database.name
         if not self._sampler.has_looked_of_late(name):
-            return _Sight.STALE  # nothing is measured at first, or while no update is pending
+            return _Freshness.STALE  # nothing is measured at first, or while no update is pending
         if not self._sampler.has_looked(name, self._update_name, None):
-            return _Sight.OF_ANOTHER
-        return _Sight.FRESH
+            return _Freshness.OF_OTHER_UPDATE
+        return _Freshness.FRESH
 
     async def __aenter__(self) -> int:
         try:
@@ -223,7 +223,7 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait_for_turn(self) -> int:
         while True:
             decision = self._decided()
-            if self._sight is _Sight.BLIND and decision.cause.is_of_signals:
+            if self._freshness is _Freshness.UNMEASURED and decision.cause.is_of_signals:
                 await self._look_first()
                 continue  # decide again with the new values
             self._report(decision)
@@ -233,7 +233,7 @@ class Iteration(AbstractAsyncContextManager[int]):
                 continue  # that took time, so decide again
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
-            elif self._sight is _Sight.FRESH or not self._update.one_shot:
+            elif self._freshness is _Freshness.FRESH or not self._update.one_shot:
                 return self._target_ms(decision)
             else:
                 await self._look_first()
@@ -258,13 +258,13 @@ class Iteration(AbstractAsyncContextManager[int]):
         if decision.cause is Cause.BACKOFF:
             return _ASKED_BEFORE_S
         # Otherwise the moment for batches could be over each time before the answer comes.
-        is_hush = self._update.is_adaptive and decision.cause in (Cause.PACE, Cause.COMPARE)
-        return self._probe.took_s if is_hush else 0.0
+        keeps_moments = self._update.is_adaptive and decision.cause in (Cause.PACE, Cause.COMPARE)
+        return self._probe.took_s if keeps_moments else 0.0
 
     async def _look_first(self) -> None:
         """Have everything measured whose value is too old."""
-        since_s = None if self._sight is _Sight.OF_ANOTHER else self._sight_is_lost_s
-        self._sight = _Sight.FRESH
+        since_s = None if self._freshness is _Freshness.OF_OTHER_UPDATE else self._fresh_since_s
+        self._freshness = _Freshness.FRESH
         await self._sampler.look_now(self._database.name, self._update_name, since_s)
 
     async def _wait_for_database(self) -> None:
@@ -299,7 +299,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         sleep_s = min(decision.wait_s, most_s, SLICE_S)
         await self._host.sleep(max(sleep_s, _SHORTEST_SLEEP_S))
         if is_unmeasured:
-            self._sight, self._sight_is_lost_s = _Sight.BLIND, self._host.now_s()
+            self._freshness, self._fresh_since_s = _Freshness.UNMEASURED, self._host.now_s()
         waited_s = self._host.now_s() - before_s
         self._throttle.waited(self._database.name, self._update_name, decision.cause, waited_s)
         self._metrics.waited(self._database.name, decision.cause, waited_s)
