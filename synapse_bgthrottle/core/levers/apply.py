@@ -63,13 +63,7 @@ def change(
 ) -> tuple[tuple[Lever, ...], tuple[Lever, ...]]:
     """The levers that the request makes, and those that it ends.
 
-    Args:
-        request: the request.
-        author: who sent it, a Matrix user ID.
-        pending: the updates in the queues.
-        in_force: the levers in force.
-        wall_s: the time, in seconds since the epoch.
-        new_id: makes an id for a new lever.
+    `author` is a Matrix user ID, and `wall_s` is in seconds since the epoch.
 
     Raises:
         NothingMatchesError: it matches no pending update, or no lever.

@@ -90,11 +90,7 @@ def notes(
 ) -> Iterator[str]:
     """Sentences for the administrator about the effect of a request.
 
-    Args:
-        request: the request.
-        made: the levers that it made.
-        targets: all databases, as they were before it.
-        explain: answers for the state after it.
+    `targets` are all databases, as they were before it; `explain` answers for the state after it.
     """
     if request.action not in _MAKING:
         return

@@ -13,16 +13,7 @@ def settle(
     items: int | None,
     failed: bool,
 ) -> None:
-    """Account for a batch that has ended.
-
-    Args:
-        database: the update's database.
-        update: the update.
-        activity: knows whether clients were active.
-        end_s: when it ended, monotonic.
-        items: items that it did; None: unknown.
-        failed: whether it raised an exception.
-    """
+    """Account for a batch that ended at `end_s` (monotonic) and did `items` (None: unknown)."""
     start_s, update.batch.start_s = update.batch.start_s, None
     took_s = 0.0 if start_s is None else max(end_s - start_s, 0.0)
     idle_s = update.batch.idle_s(end_s)

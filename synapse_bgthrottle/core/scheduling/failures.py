@@ -240,13 +240,9 @@ class Restarts:
         self._good_batches = good_batches
 
     def stands(self, now_s: float, *, is_aborted: bool, first_s: float, kind: FailureKind) -> None:
-        """Synapse does not work on the queue, although updates are pending.
+        """Synapse does not work on the queue, although updates are pending: perhaps it gave up.
 
-        Args:
-            now_s: the time, monotonic.
-            is_aborted: whether Synapse gave up.
-            first_s: the configured first wait; inf: never restart.
-            kind: kind of the last failure.
+        `first_s` is the configured first wait; inf: never restart.
         """
         lasts_s = wait_s(first_s, self.count, kind)
         if not is_aborted and not self.count:

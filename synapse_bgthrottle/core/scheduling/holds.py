@@ -54,10 +54,7 @@ class Case:
     """An update at a moment, as the rules see it.
 
     Attributes:
-        update: the update.
         database: its database; None: no update of that database has begun.
-        pacer: the state of the server's clients and pressures.
-        at: the moment.
         is_first: whether it is at the head of the queue. Only there the time held counts.
         is_measured: whether the signals are being measured.
     """

@@ -266,7 +266,7 @@ class Totals:
         self.waited_s[cause] = self.waited_s.get(cause, 0.0) + wait_s
 
 
-@attrs.define
+@attrs.frozen
 class FailureCount:
     """The update's failed batches.
 
@@ -279,11 +279,6 @@ class FailureCount:
     count: int = 0
     last_message: str = ""
     last_wall_s: float = 0.0
-
-    def add(self, message: str, wall_s: float) -> None:
-        """A batch failed."""
-        self.count += 1
-        self.last_message, self.last_wall_s = message, wall_s
 
 
 @attrs.define

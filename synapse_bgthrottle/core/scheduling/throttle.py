@@ -23,7 +23,7 @@ from synapse_bgthrottle.core.scheduling.effective_limits import UpdateLimits, ru
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.holds import Case
 from synapse_bgthrottle.core.scheduling.observer import Observer, is_measured, working
-from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
+from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, FailureCount, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
@@ -240,7 +240,8 @@ class Throttle:
     ) -> None:
         """Record why the last batch failed."""
         self.databases[database_name].failure_kind = kind
-        self.updates[database_name, update_name].failures.add(message, wall_s)
+        update = self.updates[database_name, update_name]
+        update.failures = FailureCount(update.failures.count + 1, message, wall_s)
 
     def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
         limits, target_ms = update.limits, update.limits.target_duration_ms
