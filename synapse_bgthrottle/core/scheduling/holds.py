@@ -305,8 +305,8 @@ def _note(case: Case, heard: Iterable[tuple[Verdict, Ruling]]) -> None:
             holds.outlast(verdict.cause, now_s)
         elif ruling is Ruling.HOLDS and verdict.may_be_let_go:
             holds.hold(verdict.cause, now_s)
-        # `max_hold` does not end this hold, so its time does not count.
-        elif ruling is Ruling.HOLDS:
+        # `max_hold` does not end this budget's hold, so its time does not count.
+        elif ruling is Ruling.HOLDS and verdict.cause is Cause.BUDGET:
             holds.leave_out(verdict.cause, now_s - case.update.decided.at_s)
 
 
