@@ -103,9 +103,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def make_world(
-    make_server: Callable[..., RealServer], browser: Browser
-) -> Callable[..., World]:
+def make_world(make_server: Callable[..., RealServer], browser: Browser) -> Callable[..., World]:
     """Makes a server with a long update pending, starts it, and sits down before its page."""
 
     def make(config: dict[str, Any], *more: str) -> World:
