@@ -27,17 +27,15 @@ from synapse_bgthrottle.homeserver.storage.store import Store
 logger = logging.getLogger(__name__)
 
 
+@attrs.define(slots=False, eq=False)
 class Observations:
     """Passes each sample on to all who need it."""
 
-    def __init__(
-        self, host: Homeserver, throttle: Throttle, metrics: Metrics, week: WeeklyActivity
-    ) -> None:
-        self._host = host
-        self._throttle = throttle
-        self._metrics = metrics
-        self._week = week
-        self._log_lines: dict[str, SignalLog] = {}
+    _host: Homeserver
+    _throttle: Throttle
+    _metrics: Metrics
+    _week: WeeklyActivity
+    _log_lines: dict[str, SignalLog] = attrs.field(factory=dict, init=False)
 
     def take(self, database_name: str | None, sample: Sample) -> None:
         """Take a sample of one database, or (None) one that concerns all databases."""

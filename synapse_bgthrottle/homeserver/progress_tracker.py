@@ -68,24 +68,19 @@ class _Tracked:
         return (self.update, self.started_s) == (entry.update, entry.started_s)
 
 
+@attrs.define(slots=False, eq=False)
 class ProgressTracker:
     """Follows the current update of each database."""
 
-    def __init__(
-        self,
-        host: Homeserver,
-        throttle: Throttle,
-        runs: UpdateRuns,
-        metrics: Metrics,
-        week: WeeklyActivity,
-    ) -> None:
-        self._host = host
-        self._throttle = throttle
-        self._runs = runs
-        self._metrics = metrics
-        self._week = week
-        self._questions = questions(host)
-        self._tracked: dict[str, _Tracked] = {}
+    _host: Homeserver
+    _throttle: Throttle
+    _runs: UpdateRuns
+    _metrics: Metrics
+    _week: WeeklyActivity
+    _tracked: dict[str, _Tracked] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._questions = questions(self._host)
 
     async def look(self, database: Database, rows: Sequence[QueueRow]) -> None:
         """Measure the progress from the queue that was just read."""

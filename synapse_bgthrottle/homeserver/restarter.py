@@ -38,6 +38,7 @@ _MOST_UNWRITTEN = 20
 _UNKNOWN_FAILURE = "Synapse could not look for the next update; see its log"
 
 
+@attrs.define(slots=False, eq=False)
 class Restarter:
     """Notices which databases stand still, and restarts those that are due.
 
@@ -45,26 +46,19 @@ class Restarter:
         first_s: wait after the first abort; inf: never restart.
     """
 
-    def __init__(
-        self,
-        host: Homeserver,
-        throttle: Throttle,
-        sampler: Sampler,
-        store: Store,
-        metrics: Metrics,
-        first_s: float,
-    ) -> None:
-        self.first_s = first_s
-        self._host = host
-        self._throttle = throttle
-        self._sampler = sampler
-        self._store = store
-        self._metrics = metrics
-        # the server must start even if its clock fails
-        self._loaded_s: float = call(host.now_s) or 0.0
-        self._of: dict[str, Restarts] = {}
-        self._rows: dict[str, Sequence[QueueRow]] = {}
-        self._unwritten: list[schema.Use] = []
+    _host: Homeserver
+    _throttle: Throttle
+    _sampler: Sampler
+    _store: Store
+    _metrics: Metrics
+    first_s: float
+    _loaded_s: float = attrs.field(init=False)
+    _of: dict[str, Restarts] = attrs.field(factory=dict, init=False)
+    _rows: dict[str, Sequence[QueueRow]] = attrs.field(factory=dict, init=False)
+    _unwritten: list[schema.Use] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._loaded_s = call(self._host.now_s) or 0.0  # the server must start without a clock
 
     def of(self, database_name: str) -> Restarts:
         """The restarts of this database."""

@@ -58,26 +58,19 @@ class StartNotes:
     warnings: tuple[str, ...] = ()
 
 
+@attrs.define(slots=False, eq=False)
 class ThrottleService:
     """Reads and changes what background updates do. It implements `api.service.Service`."""
 
-    def __init__(
-        self,
-        host: Homeserver,
-        throttle: Throttle,
-        records: Records,
-        probes: Mapping[str, DatabaseProbe],
-        on_internal_error: OnInternalError,
-        notes: StartNotes,
-    ) -> None:
-        """`probes` say, by database name, whether it answers; `notes` are for the status."""
-        self._host = host
-        self._questions = questions(host)
-        self._throttle = throttle
-        self._records = records
-        self._probes = probes
-        self._on_internal_error = on_internal_error
-        self._start_notes = notes
+    _host: Homeserver
+    _throttle: Throttle
+    _records: Records
+    _probes: Mapping[str, DatabaseProbe]  # by database name
+    _on_internal_error: OnInternalError
+    _start_notes: StartNotes
+
+    def __attrs_post_init__(self) -> None:
+        self._questions = questions(self._host)
 
     async def status(self) -> schema.ThrottleStatus:
         """The status of all databases; also while none answers."""

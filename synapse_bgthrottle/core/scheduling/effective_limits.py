@@ -8,6 +8,8 @@ that are not listed were checked, too.
 
 from types import MappingProxyType
 
+import attrs
+
 from synapse_bgthrottle.core.config.limits import Limits, Rule, Settings, first_match, merge
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, UpdateKey
@@ -116,13 +118,12 @@ def runs_in_one_go(update_name: str) -> bool:
     return update_name in IN_ONE_GO
 
 
+@attrs.frozen
 class UpdateLimits:
     """Merges the levels: overrides (newest first), rule, top level, Synapse's own settings."""
 
-    def __init__(self, config: Config, server: Settings) -> None:
-        """`server` has the settings of Synapse's own configuration."""
-        self._config = config
-        self._server = server
+    _config: Config
+    _server: Settings
 
     def of(
         self, update_name: str, database_name: str, one_shot: bool
