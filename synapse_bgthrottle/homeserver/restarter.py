@@ -103,11 +103,7 @@ class Restarter:
         )
         what = "gave up on" if is_aborted else "is not working on"
         logger.warning(
-            "Synapse %s the queue of %s (%d pending): %s",
-            what,
-            database.name,
-            len(rows),
-            then,
+            "Synapse %s the queue of %s (%d pending): %s", what, database.name, len(rows), then
         )
 
     @staticmethod

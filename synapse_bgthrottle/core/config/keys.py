@@ -147,10 +147,7 @@ KEYS: dict[str, Key] = {
         bare_ms,
     ),
     "duty_cycle": Key(
-        "pace",
-        "a share from 0.1% to 100%, such as 10% or 0.1, or adaptive",
-        _duty_cycle,
-        _bare_one,
+        "pace", "a share from 0.1% to 100%, such as 10% or 0.1, or adaptive", _duty_cycle, _bare_one
     ),
     "sleep": Key(
         "pace",

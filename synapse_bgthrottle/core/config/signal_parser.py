@@ -34,9 +34,7 @@ _SQL_ACCEPTED = "a mapping with both query and threshold, or off"
 _DISK_ACCEPTED = "a mapping with threshold, path, or both"
 
 
-def parse_signals(
-    raw: Mapping[str, Any],
-) -> tuple[SignalSettings, list[Problem], list[Problem]]:
+def parse_signals(raw: Mapping[str, Any]) -> tuple[SignalSettings, list[Problem], list[Problem]]:
     """The settings, all problems except unknown keys, and the values that are probably mistakes."""
     reader = _Reader()
     return reader.read(raw), reader.problems, reader.doubts

@@ -180,12 +180,7 @@ def _made(
     # a release is for one run of one update, so each update gets its own
     for database_name, update_name in pending:
         if lever.matches(update_name, database_name):
-            yield attrs.evolve(
-                lever,
-                lever_id=new_id(),
-                update=update_name,
-                database=database_name,
-            )
+            yield attrs.evolve(lever, lever_id=new_id(), update=update_name, database=database_name)
 
 
 def _no_update(request: LeverRequest, pending: Sequence[UpdateKey]) -> str:

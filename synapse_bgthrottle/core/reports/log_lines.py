@@ -24,13 +24,7 @@ BUILD_AGAIN_S = 600.0
 # A rate needs two samples.
 _SAMPLES_UNTIL_SEEN = 3
 
-_LOUD = (
-    Cause.DATABASE,
-    Cause.PAUSED,
-    Cause.BACKOFF,
-    Cause.APPROVAL,
-    Cause.BUDGET,
-)
+_LOUD = (Cause.DATABASE, Cause.PAUSED, Cause.BACKOFF, Cause.APPROVAL, Cause.BUDGET)
 
 
 @attrs.define

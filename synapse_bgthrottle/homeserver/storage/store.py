@@ -275,10 +275,7 @@ def _change(
 
 
 def _write(
-    txn: Any,
-    entries: Sequence[HistoryEntry],
-    hours: Sequence[SeenHour],
-    learned: Sequence[Learned],
+    txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour], learned: Sequence[Learned]
 ) -> None:
     for each in learned:
         key = {"database_name": each.database, "update_name": each.update}
