@@ -198,14 +198,14 @@ def _state(look: DatabaseLook, current: schema.RunningUpdate | None, enabled: bo
 
 def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
     """What the module does about updates that stand still; None: they do not stand still."""
-    standing, last_s = restarts.standing, restarts.last_wall_s
-    if standing is None and not restarts.count:
+    stall, last_s = restarts.stall, restarts.last_wall_s
+    if stall is None and not restarts.count:
         return None
-    is_due = standing is not None and standing.due_s < math.inf
+    is_due = stall is not None and stall.due_s < math.inf
     return schema.Restart(
-        since_ms=None if standing is None else moment.ms_at(standing.since_s),
-        due_ms=moment.ms_at(standing.due_s) if standing is not None and is_due else None,
-        held_by="" if standing is None else standing.held_by,
+        since_ms=None if stall is None else moment.ms_at(stall.since_s),
+        due_ms=moment.ms_at(stall.due_s) if stall is not None and is_due else None,
+        held_by="" if stall is None else stall.held_by,
         count=restarts.count,
         last_ms=None if last_s is None else round(last_s * 1000),
     )

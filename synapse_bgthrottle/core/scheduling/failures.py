@@ -202,7 +202,7 @@ def wait_s(first_s: float, count: int, kind: FailureKind) -> float:
 
 
 @attrs.frozen
-class Standing:
+class Stall:
     """Updates are pending, but Synapse does not work on the queue.
 
     Attributes:
@@ -223,12 +223,12 @@ class Restarts:
     """What is remembered of one database.
 
     Attributes:
-        standing: None: Synapse works on the queue, or the queue is empty.
+        stall: None: Synapse works on the queue, or the queue is empty.
         count: the module's restarts without a successful batch in between.
         last_wall_s: time of the last restart, in seconds since the epoch; None: never.
     """
 
-    standing: Standing | None = None
+    stall: Stall | None = None
     count: int = 0
     last_wall_s: float | None = None
     _good_batches: int = 0
@@ -239,7 +239,9 @@ class Restarts:
             self.count = 0
         self._good_batches = good_batches
 
-    def stands(self, now_s: float, *, is_aborted: bool, first_s: float, kind: FailureKind) -> None:
+    def stalled(
+        self, now_s: float, *, is_aborted: bool, first_s: float, kind: FailureKind
+    ) -> Stall:
         """Synapse does not work on the queue, although updates are pending: perhaps it gave up.
 
         `first_s` is the configured first wait; inf: never restart.
@@ -247,16 +249,17 @@ class Restarts:
         lasts_s = wait_s(first_s, self.count, kind)
         if not is_aborted and not self.count:
             lasts_s = UNATTENDED_S if first_s < math.inf else math.inf
-        before = self.standing
+        before = self.stall
         if before is None or before.is_aborted != is_aborted:
-            before = Standing(is_aborted, now_s)
-        self.standing = attrs.evolve(before, due_s=before.since_s + lasts_s)
+            before = Stall(is_aborted, now_s)
+        self.stall = attrs.evolve(before, due_s=before.since_s + lasts_s)
+        return self.stall
 
     def started(self, wall_s: float) -> None:
         """The module has restarted the updates."""
-        self.standing, self.count, self.last_wall_s = None, self.count + 1, wall_s
+        self.stall, self.count, self.last_wall_s = None, self.count + 1, wall_s
 
     @property
     def is_unattended(self) -> bool:
         """Whether Synapse never began to work on the queue."""
-        return self.standing is not None and not self.standing.is_aborted
+        return self.stall is not None and not self.stall.is_aborted

@@ -159,7 +159,7 @@ class Database:
         return bool(get(self._pool, "updates", "_running", default=False))
 
     @property
-    def stands(self) -> bool:
+    def is_stalled(self) -> bool:
         """Whether Synapse's loop certainly does not run; False if that cannot be read."""
         return not get(self._pool, "updates", "_running", default=True)
 
