@@ -38,7 +38,8 @@ def against_upgrade(status: "ThrottleStatus") -> Iterator[str]:
             by = f" by {lever.author}" if lever.author else ""
             where = f" in {lever.database}" if lever.database else ""
             why_so = f": {lever.reason}" if lever.reason else ""
-            yield f"{lever.update} is paused{where}{by}{why_so}"
+            who = "all updates are" if lever.update == "*" else f"{lever.update} is"
+            yield f"{who} paused{where}{by}{why_so}"
     if not status.enabled:
         yield "background updates are switched off"
 

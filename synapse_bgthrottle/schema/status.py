@@ -142,7 +142,7 @@ class RunningUpdate:
     is_in_batch: Annotated[bool, "Whether a batch runs now."] = False
     batch_since_ms: Annotated[EpochMs | None, "null: no batch runs."] = None
     lock_wait_since_ms: Annotated[
-        EpochMs | None, "Since when the batch waits for somebody's lock; null: it is not seen to."
+        EpochMs | None, "Since when the batch waits for somebody's lock; null: no wait is seen."
     ] = None
     duty_cycle_ratio: Annotated[
         Ratio | None, "What its pace allows now; null: it has no duty cycle, or it is not known."
@@ -190,7 +190,7 @@ class StatedSignal:
     age_s: Annotated[float | None, "Of the value."] = None
     is_stale: Annotated[bool, "Whether that is too old to be believed."] = False
     is_closed: Annotated[
-        bool, "Whether it holds the current update, or would if nobody had let that go."
+        bool, "Whether it holds the current update, or would without a release."
     ] = False
     problem: Annotated[str, "Why it cannot be read; may be empty."] = ""
 

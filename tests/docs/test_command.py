@@ -186,7 +186,7 @@ def test_explain_a_one_shot(homeserver: Path) -> None:
     assert "rule 1 (one-shots)" in output
     assert "windows: " in output
     assert "would be held now: " in output
-    assert "only the server knows of pauses, budgets and pressures" in output
+    assert "offline: pauses, budgets and pressures are not looked at" in output
 
 
 def test_explain_the_adaptive_pace(tmp_path: Path) -> None:

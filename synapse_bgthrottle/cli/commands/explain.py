@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
     from synapse_bgthrottle.schema import ThrottleStatus
 
-_ONLY_THE_SERVER = "only the server knows of pauses, budgets and pressures"
+_ONLY_THE_SERVER = "offline: pauses, budgets and pressures are not looked at"
 _LEFT_OUT = "what the module's config leaves out comes from background_updates: there"
 
 

@@ -43,8 +43,11 @@ if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
     from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
 
-_FORMULA = "among clients the pace is by formula: tolerance by what full work costs them, which is"
-_OWN_SPEED = "the speed in batches is taken for the same from beginning to end"
+_FORMULA = (
+    "while clients are there, the duty cycle is computed: the slowdown that the profile allows,"
+    " divided by the slowdown from batches without rests, which is"
+)
+_OWN_SPEED = "the speed in batches is assumed to stay the same"
 
 
 @attrs.frozen
@@ -71,7 +74,7 @@ class _Asked:
 @click.option(
     "--server",
     type=click.Choice(list(SLOPES)),
-    help="The kind of server, while harm is not measured.",
+    help="The kind of server, if its slowdown is not measured.",
 )
 @click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 @online
@@ -137,7 +140,7 @@ def _of_numbers(session: Session, asked: _Asked, files: tuple[Path, ...]) -> For
         slope=asked.slope or UNKNOWN_SLOPE,
         start_s=session.around.wall_ms() / 1000,
     )
-    notes = [_OWN_SPEED, "pauses, releases and budgets are the server's to know: none is in it"]
+    notes = [_OWN_SPEED, "offline: pauses, releases and budgets are not looked at"]
     return attrs.evolve(forecast(question), notes=(*_load_notes(question), *notes))
 
 
@@ -178,7 +181,7 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     )
     notes += [_OWN_SPEED, *_load_notes(question)]
     if len({job.database for job in jobs}) > 1:
-        notes.append("each database as if it were alone: together they may take longer")
+        notes.append("each database is computed alone: together they may take longer")
     made = attrs.evolve(forecast(question), notes=tuple(notes), past=compared)
     if asked.update is not None:
         made = forecast_inputs.only(made, asked.update)

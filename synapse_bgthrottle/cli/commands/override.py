@@ -37,7 +37,7 @@ def release_command(
 
     UPDATE is a name or a glob. What it matches is no longer held by closed windows, a required
     approval, the wait for calm before a one-shot, and budgets. Four budgets still hold it:
-    disk_free, pause_file, http and sql. A glob for all asks first.
+    disk_free, pause_file, http and sql. For all updates ('*') it asks first.
 
     \b
     Example:
@@ -78,9 +78,9 @@ def set_command(
 ) -> None:
     """Change settings for a while.
 
-    Keys and values are those of a rule in the module's configuration. UPDATE is a name or a glob; a
-    glob for all asks first. A key that is already set for the same UPDATE is replaced. If --reset
-    finds nothing to end, it says so, which is not an error.
+    Keys and values are those of a rule in the module's configuration. UPDATE is a name or a glob.
+    For all updates ('*') it asks first. A key that is already set for the same UPDATE is replaced.
+    If --reset finds nothing to end, it says so, which is not an error.
 
     \b
     Examples:

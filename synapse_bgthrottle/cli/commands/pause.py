@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _UNENDING = (
     "The module does not answer here. Synapse's own switch has NO END, is FORGOTTEN at a restart,"
-    " and tells nobody who used it or why."
+    " and shows no author and no reason."
 )
 
 
@@ -43,7 +43,7 @@ def pause_command(
 
     UPDATE is a name, or a glob such as 'event_*'. Without it all are stopped, after a question. A
     batch or an index build that has begun ends first. The pause survives restarts, and ends by
-    itself. Without the module it is Synapse's own switch, which does neither.
+    itself. Without the module, Synapse's own switch is used, which does neither.
 
     \b
     Examples:
@@ -75,8 +75,8 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
     """End pauses.
 
     UPDATE is a name or a glob: pauses that it equals or matches end. Without it all end. Then
-    Synapse's own switch is put on too, which also starts updates again that were aborted, or
-    that Synapse does not work on. If nothing is paused, it says so, which is not an error.
+    Synapse's own switch is turned on too, which also starts updates that Synapse gave up or does
+    not work on. If nothing is paused, it says so, which is not an error.
 
     \b
     Example:

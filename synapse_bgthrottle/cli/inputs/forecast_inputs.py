@@ -107,12 +107,14 @@ def seen_now(status: "ThrottleStatus") -> Seen | None:
 def learned_note(found: Learned, *, is_told: bool) -> str:
     """What the load of the week rests on; `is_told`: the server tells what it saw."""
     if not is_told:
-        return f"load: clients are taken to be as now, as {NO_LOAD}"
+        return f"load: clients are assumed to be as now, because {NO_LOAD}"
     if not found.known:
-        return "load: no hour of the week was seen yet, so clients are taken to be as now"
+        return "load: no hour of the week was seen yet, so clients are assumed to be as now"
     note = f"load: learned from {found.known} of {HOURS} hours of the week"
     if found.known < HOURS:
-        note += "; the others are taken for like the same hour of other days, or those around them"
+        note += (
+            "; the others are assumed to be like that hour of other days, or the hours beside it"
+        )
     return note
 
 

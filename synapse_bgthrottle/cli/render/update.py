@@ -75,7 +75,9 @@ def work_lines(current: "RunningUpdate") -> Iterator[Line]:
 def _started(current: "RunningUpdate", now_ms: float | None) -> str:
     if current.since_ms is None:
         return ""
-    return f"started {duration(since(current.since_ms, now_ms))} ago"
+    has_begun = current.batches or current.is_in_batch
+    lasts = duration(since(current.since_ms, now_ms))
+    return f"{'started' if has_begun else 'its turn came'} {lasts} ago"
 
 
 def _rate(current: "RunningUpdate") -> str:

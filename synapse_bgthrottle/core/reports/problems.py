@@ -94,10 +94,11 @@ def _paused(lever: schema.Lever) -> StatedProblem:
     if lever.database:
         words += ["--database", lever.database]
     is_wide = words[2:] == ["*"]
+    paused = "all updates are" if lever.update == "*" else f"{lever.update} is"
     return StatedProblem(
         lever.database,
         "paused",
-        f"{lever.update} is paused by {lever.author} until {ends:%Y-%m-%d %H:%M} UTC{why}",
+        f"{paused} paused by {lever.author} until {ends:%Y-%m-%d %H:%M} UTC{why}",
         "End it, and all other pauses, with `bgthrottle resume`."
         if is_wide
         else f"End it with `{shlex.join(words)}`.",

@@ -160,7 +160,7 @@ _SECTION = "HomeServer.config.background_updates"
 _UPDATES, _REQUESTS = "synapse.storage.background_updates", "synapse.http.request_metrics"
 _CONTEXT, _ENGINES = "synapse.logging.context", "synapse.storage.engines"
 _NO_SQL_CHECK = "the sql check cannot run, and holds all updates if it is configured"
-_NO_LOCK_WAIT = "a batch that waits for a lock of somebody else counts as one that works"
+_NO_LOCK_WAIT = "a batch that waits for a lock is shown as one that works"
 _NO_ITEMS = "items are not counted: limits of items per second count what was asked for"
 
 # A detail comes after the one through which it is reached.

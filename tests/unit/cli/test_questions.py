@@ -91,7 +91,7 @@ def test_check_for_programs() -> None:
     result = run(FakeServer({"GET status": status(IDLE, levers=[PAUSE])}), "check", "-o", "json")
     assert {
         "safe": False,
-        "reasons": ["* is paused by @admin:example.org: load test"],
+        "reasons": ["all updates are paused by @admin:example.org: load test"],
         "not_told": "",
     } == json.loads(result.output)
 

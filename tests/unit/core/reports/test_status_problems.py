@@ -65,8 +65,11 @@ def test_disabled(server: StatusWorld) -> None:
 @pytest.mark.parametrize(
     ("expected", "changes"),
     [
-        ("* is paused by @admin:example.org until 2026-06-01 13:00 UTC", {}),
-        ("* is paused by @admin:example.org until 2026-06-01 13:00 UTC: why", {"reason": "why"}),
+        ("all updates are paused by @admin:example.org until 2026-06-01 13:00 UTC", {}),
+        (
+            "all updates are paused by @admin:example.org until 2026-06-01 13:00 UTC: why",
+            {"reason": "why"},
+        ),
         (
             "event_* is paused by @admin:example.org until 2026-06-01 13:00 UTC",
             {"update": "event_*", "database": DB},
