@@ -146,7 +146,10 @@ class _Client:
         self.is_there = False
 
     def header(self, name: str) -> str | None:
-        value: str | None = self._request.getHeader(name)
+        """A header; None: there is none, or it is not UTF-8, which Twisted refuses to decode."""
+        value = None
+        with suppress(UnicodeDecodeError):
+            value = self._request.getHeader(name)
         return value
 
     def body(self) -> object:
@@ -155,7 +158,7 @@ class _Client:
         Raises:
             RefusedError: it is too large, or wrong.
         """
-        length = self._request.getHeader("Content-Length")
+        length = self.header("Content-Length")
         if length is not None and length.isdigit():
             check_size(int(length))
         content = self._request.content

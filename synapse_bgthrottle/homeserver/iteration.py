@@ -328,7 +328,8 @@ class Iteration(AbstractAsyncContextManager[int]):
         now_s = self._host.now_s()
         after, before = self._database.items_done(), self._items_before
         # When an update is done, Synapse forgets it, so its last batch is not counted.
-        items = None if after is None or before is None else after - before
+        # Handlers may answer any number, and JSON and floats have no larger ones.
+        items = None if after is None or before is None else min(max(after - before, 0), 2**53)
         update = (self._database.name, self._update_name)
         self._throttle.finish(*update, now_s, items, failed=exc is not None)
         self._has_rest = True

@@ -49,6 +49,8 @@ _RETRY_S = 1.5
 
 # How much work the speed is the mean of.
 _SPEED_MEMORY_S = 60.0
+# Less than this is not recalled.
+_LEAST_RECALLED_S = 1e-3
 
 
 class Way(enum.Enum):
@@ -102,7 +104,10 @@ class WayRecord:
             raise ValueError("a sum is out of range")
         self.model.recall(model, share)
         self.turns = round(turns * share)
-        self._items, self._batch_s, self._work_s = items * share, batch_s * share, work_s * share
+        if min(batch_s, work_s) * share >= _LEAST_RECALLED_S:  # or a speed would be one by nothing
+            self._items, self._batch_s, self._work_s = (
+                each * share for each in (items, batch_s, work_s)
+            )
 
     def did(self, items: float | None, batch_s: float) -> None:
         """A batch has ended; where nobody tells of items, its time stands for them."""

@@ -40,7 +40,7 @@ _ENDINGS = {
 _STUBBORN = {
     "disk_free": "Free space on the disk. A release does not end this.",
     "pause_file": "Remove the file. Its path is `signals.pause_file` in the configuration.",
-    "http": "Mend what `signals.http` asks, or take it out of the configuration.",
+    "http": "Repair what `signals.http` asks, or take it out of the configuration.",
     "sql": "Look at what `signals.sql` asks the database for. A release does not end this.",
 }
 _UNREAD = (
@@ -120,7 +120,7 @@ def _of_database(
             f"Synapse gave up on {name} after five failures in a row{last}",
             _RESTART.format(why=stays)
             if stays
-            else f"{_itself(database.restart)} Mend the cause, then start the updates at once:"
+            else f"{_itself(database.restart)} Repair the cause, then start the updates at once:"
             f" {_START}.",
             stands_ms,
         )

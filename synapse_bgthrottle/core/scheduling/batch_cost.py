@@ -72,6 +72,9 @@ _MOST_ITEMS = 1_000_000
 # Fixed costs below this are not worth a word.
 _TOLD_S = 0.01
 
+# Less than this of a batch, or of an item, is not recalled: it would be a division by nothing.
+_LEAST_RECALLED = 1e-3
+
 # What an item costs at least: of a division by nothing.
 _LEAST_ITEM_S = 1e-9
 
@@ -207,11 +210,13 @@ class BatchCost:
             ValueError: it was kept in another way.
         """
         last_items, batches, *sums = kept
-        latest, every = sums[:_SUMS], sums[_SUMS:]
-        if len(every) != _SUMS or min(kept) < 0 or (batches and not all(latest[:2])):
+        if len(sums) != 2 * _SUMS or min(kept) < 0:
             raise ValueError("a sum is out of range")
+        latest, every = (_Sums().plus(_Sums(*one), share) for one in (sums[:_SUMS], sums[_SUMS:]))
+        if min(last_items, batches) < 1 or min(latest.batches, latest.items) < _LEAST_RECALLED:
+            return  # of so little nothing can be said
         self.last_items, self.batches = math.ceil(last_items * share), round(batches)
-        self._latest, self._all = (_Sums().plus(_Sums(*one), share) for one in (latest, every))
+        self._latest, self._all = latest, every
 
     def record(self, items: int, took_s: float) -> None:
         """A batch of which `items` were asked took so long."""

@@ -109,7 +109,11 @@ def complaint_of(error: BaseException) -> str:
     It includes PostgreSQL's DETAIL, which names the row or the process. The line has at most
     `LONGEST_COMPLAINT` characters.
     """
-    first, *others = str(error).strip().split("\n")
+    try:
+        text = str(error)
+    except Exception:  # it may be any class; a wait must follow its failure all the same
+        text = ""
+    first, *others = text.strip().split("\n")
     detail = getattr(getattr(error, "diag", None), "message_detail", None)
     if not isinstance(detail, str):  # errors of the driver itself repeat the server's lines
         found = (line.partition("DETAIL:")[2] for line in others if line.startswith("DETAIL:"))

@@ -9,6 +9,7 @@ import attrs
 from synapse.module_api import ModuleApi
 from twisted.enterprise.adbapi import ConnectionLost
 
+from synapse_bgthrottle.core.config.problems import LONGEST_NAME
 from synapse_bgthrottle.core.scheduling.effective_limits import tables_of_batched
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database, is_refusal
 from synapse_bgthrottle.core.tracking.queue import LONGEST_PROGRESS, QueueRow
@@ -38,7 +39,9 @@ _GROW_ON_SQLITE = (
 
 # Progress that is too long to be read is cut, so that it is not fetched either.
 _QUEUE = (
-    f"SELECT update_name, substr(progress_json, 1, {LONGEST_PROGRESS + 1}), depends_on, ordering"
+    f"SELECT substr(update_name, 1, {LONGEST_NAME + 1}),"
+    f" substr(progress_json, 1, {LONGEST_PROGRESS + 1}),"
+    f" substr(depends_on, 1, {LONGEST_NAME + 1}), ordering"
     " FROM background_updates ORDER BY ordering, update_name"
 )
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}

@@ -65,6 +65,10 @@ _SQLITE_ALLOWED = {
     sqlite3.SQLITE_SELECT,
 }
 
+# SQLite cannot interrupt a function, and Python copies a value while the whole server waits. By
+# SQLite's numbers: SQLITE_LIMIT_LENGTH, in bytes, and SQLITE_LIMIT_LIKE_PATTERN_LENGTH.
+_SQLITE_LIMITS = {0: 1_000_000, 8: 1000}
+
 
 class SqlCheckError(Exception):
     """The query could not be run; the message is one line."""
@@ -126,6 +130,9 @@ def _ask_sqlite(arguments: Mapping[str, Any], query: str) -> Any:
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # waits for the lock
         connection.set_authorizer(_allows)
+        if hasattr(connection, "setlimit"):  # since Python 3.11
+            for category, most in _SQLITE_LIMITS.items():
+                connection.setlimit(category, most)
         limit = f"{LONGEST_STATEMENT_MS} ms"
         with _time_limit(LONGEST_STATEMENT_MS / 1000, connection.interrupt, limit):
             row = connection.execute(query).fetchone()

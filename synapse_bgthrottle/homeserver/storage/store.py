@@ -14,8 +14,8 @@ import attrs
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
-from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever
+from synapse_bgthrottle.core.adaptive.weekly_activity import HOURS, SeenHour
+from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_LEVERS, MOST_USES, Lever
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_missing_table
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.core.tracking.learned import MOST_LEARNED, VERSION, Learned
@@ -28,6 +28,7 @@ from synapse_bgthrottle.homeserver.storage.tables import (
     learned_of,
     lever_of,
     make_tables,
+    newest,
     readable,
     to_ms,
     use_of,
@@ -60,6 +61,9 @@ _COLUMNS = {
 }
 # An answer has at most so many characters of overrides' settings.
 _MOST_SETTINGS = 262_144
+# Levers are deleted only when others change, so there may be more than both limits. Further rows
+# were not written by the module.
+_MOST_ROWS = 2 * (MOST_LEVERS + MOST_ENDED)
 # Log at most so many unreadable rows; more of them have the same cause.
 _MOST_LOGGED = 100
 
@@ -200,20 +204,19 @@ def _open(txn: Any, now_ms: int) -> Stored:
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     levers, unreadable = _levers(txn)
     txn.execute(
-        f"SELECT {_ENTRY} FROM bgthrottle_history WHERE outcome IN (?, ?) ORDER BY started_ms",
-        (Outcome.RUNNING.value, Outcome.ABORTED.value),
+        newest(_ENTRY, "history", "started_ms DESC", "outcome IN (?, ?)"),
+        (Outcome.RUNNING.value, Outcome.ABORTED.value, MOST_ENTRIES),
     )
     entries, broken = _entries(txn)
-    txn.execute(f"SELECT {_HOUR} FROM bgthrottle_load")
+    txn.execute(newest(_HOUR, "load", "abs(hour_of_week)"), (2 * HOURS,))
     hours, odd = readable(hour_of, "hour {0} of the week", txn.fetchall())
     txn.execute(
-        "SELECT database_name, update_name, at_ms, content FROM bgthrottle_learned"
-        " WHERE version = ?",
-        (VERSION,),
+        newest(_LEARNED.replace("version, ", ""), "learned", "at_ms DESC", "version = ?"),
+        (VERSION, MOST_LEARNED),
     )
     learned, strange = readable(learned_of, "what was learned of {1} in {0}", txn.fetchall())
     lines = (*unreadable, *broken, *odd, *strange)
-    return Stored(tuple(levers), lines, tuple(entries), tuple(hours), tuple(learned))
+    return Stored(tuple(levers), lines, tuple(entries[::-1]), tuple(hours), tuple(learned))
 
 
 def _make_again(txn: Any, now_ms: int, levers: Sequence[Lever]) -> None:
@@ -222,9 +225,16 @@ def _make_again(txn: Any, now_ms: int, levers: Sequence[Lever]) -> None:
 
 
 def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
-    """The readable levers, and a line for each of the others."""
-    txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
-    return readable(lever_of, "{1} of {2} by {6}", txn.fetchall())
+    """The readable levers, oldest first, and a line for each of the others."""
+    txn.execute(
+        newest(f"{_LEVER}, used_ms", "levers", "created_ms DESC, lever_id DESC"),
+        (_MOST_ROWS + 1,),
+    )
+    rows = txn.fetchall()
+    levers, unreadable = readable(lever_of, "{1} of {2} by {6}", rows[_MOST_ROWS - 1 :: -1])
+    if len(rows) > _MOST_ROWS:
+        unreadable.insert(0, f"all but the newest {_MOST_ROWS} of bgthrottle_levers")
+    return levers, unreadable
 
 
 def _entries(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
@@ -330,15 +340,12 @@ def _keep_newest(txn: Any, table: str, column: str, most: int) -> None:
 
 
 def _history(txn: Any, limit: int) -> tuple[list[HistoryEntry], list[str]]:
-    txn.execute(
-        f"SELECT {_SHOWN} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
-        (limit,),
-    )
+    txn.execute(newest(_SHOWN, "history", "started_ms DESC, update_name"), (limit,))
     return _entries(txn)
 
 
 def _uses(txn: Any, limit: int) -> tuple[list[schema.Use], list[str]]:
-    txn.execute(f"SELECT {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,))
+    txn.execute(newest(_USE, "uses", "at_ms DESC, use_id"), (limit,))
     rows = txn.fetchall()
     sizes = accumulate(len(str(row[6])) for row in rows)
     few = [row for row, size in zip(rows, sizes, strict=True) if size <= _MOST_SETTINGS]

@@ -15,7 +15,6 @@ from synapse_bgthrottle.core.levers.request import escaped, is_glob
 from synapse_bgthrottle.core.scheduling.failures import LONGEST_COMPLAINT, complaint_of
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, Outcome
 from synapse_bgthrottle.core.tracking.learned import Learned
-from synapse_bgthrottle.core.tracking.queue import LONGEST_PROGRESS
 from synapse_bgthrottle.homeserver.internals.database import engine_of
 
 T = TypeVar("T")
@@ -23,9 +22,11 @@ T = TypeVar("T")
 # The largest value of an integer column.
 MOST = 2**63 - 1
 
-# The module writes no longer text, and no deeper JSON.
+# The module writes no longer text, no longer or deeper JSON, and no larger sum.
 _LONGEST_TEXT = 10_000
+_LONGEST_JSON = 65_536
 _DEEPEST = 16
+_LARGEST_SUM = 1e15
 
 _TABLES = {
     "bgthrottle_levers": "lever_id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL,"
@@ -47,6 +48,33 @@ _TABLES = {
     " at_ms BIGINT NOT NULL, version BIGINT NOT NULL, content TEXT NOT NULL,"
     " PRIMARY KEY (database_name, update_name)",
 }
+
+
+_TEXTS = frozenset(
+    column.split()[0]
+    for columns in _TABLES.values()
+    for column in columns.split(", ")
+    if " TEXT" in column
+)
+
+
+def newest(columns: str, table: str, order: str, where: str = "1 = 1") -> str:
+    """A query of the first rows in this order, at most as many as its last parameter says.
+
+    A text that the module did not write is cut, and stays too long to be read. The rows come
+    first: PostgreSQL would fetch the texts of all of them to cut those. SQLite's `substr` alone
+    would also end a text at a NUL.
+    """
+    longest = _LONGEST_JSON
+    cut = ", ".join(
+        f"CASE WHEN length({column}) > {longest} THEN substr({column}, 1, {longest + 1})"
+        f" ELSE {column} END"
+        if column in _TEXTS
+        else column
+        for column in columns.split(", ")
+    )
+    rows = f"SELECT * FROM bgthrottle_{table} WHERE {where} ORDER BY {order} LIMIT ?"
+    return f"SELECT {cut} FROM ({rows}) AS newest ORDER BY {order}"
 
 
 def make_tables(txn: Any) -> None:
@@ -212,7 +240,7 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _json(value: object) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_PROGRESS:
+    if not isinstance(value, str) or len(value) > _LONGEST_JSON:
         raise ValueError("JSON is no text, or is too long")
     return value
 
@@ -223,8 +251,8 @@ def _whole(value: object) -> int:
     return value
 
 
-def _number(value: object, above: float = -MOST) -> float:
-    if not isinstance(value, (int, float)) or not above < value < MOST:
+def _number(value: object, above: float = -_LARGEST_SUM) -> float:
+    if not isinstance(value, (int, float)) or not above < value < _LARGEST_SUM:
         raise ValueError("a number is none that was written")
     return value
 

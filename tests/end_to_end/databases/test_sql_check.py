@@ -2,6 +2,7 @@
 
 import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -312,6 +313,22 @@ def test_sqlite_refuses(
     value, problem = _asked(file, query)
     assert (None, True) == (value, problem != "")
     assert (before, [file]) == (file.read_bytes(), list(tmp_path.iterdir()))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 cannot limit SQLite")
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT zeroblob(900000000)",
+        "SELECT hex(zeroblob(400000000))",
+        "SELECT instr(zeroblob(3000000), zeroblob(1500000) || x'01')",
+        "SELECT 'a' LIKE hex(zeroblob(2000))",
+    ],
+)
+def test_sqlite_values_that_would_stop_the_server(file: Path, query: str) -> None:
+    """A value of 1 GB is refused: to copy it, Python would stop for seconds."""
+    value, problem = _asked(file, query)
+    assert (None, True) == (value, problem.endswith(("too big", "too complex")))
 
 
 def test_sqlite_beside_a_writer(file: Path) -> None:

@@ -38,6 +38,19 @@ def server(virtual_server: MakeServer) -> VirtualServer:
     return made
 
 
+@pytest.fixture
+def read(server: VirtualServer) -> list[int]:
+    """The size of each row that is read from now on."""
+    sizes: list[int] = []
+
+    def count(_: object, row: Any) -> Any:
+        sizes.append(sum(len(str(value)) for value in row))
+        return row
+
+    server.pools["master"].connection.row_factory = count
+    return sizes
+
+
 def _lever(lever_id: str = "a1", **changes: Any) -> Lever:
     values = {"created_s": EPOCH_S, "ends_s": _ENDS_S, **changes}
     return lever(lever_id=lever_id, **values)
@@ -177,6 +190,54 @@ def test_pause_needs_no_settings(server: VirtualServer, written: str) -> None:
     assert (_lever(),) == answer(server, store_of(server).open()).levers
 
 
+def _much(server: VirtualServer, table: str, values: str, count: int = 100_000) -> None:
+    """As many rows as a hand may make."""
+    server.pools["master"].connection.execute(
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n <"
+        f" {count}) INSERT INTO bgthrottle_{table} SELECT {values} FROM number"
+    )
+
+
+def test_rows_that_nobody_can_have_made(server: VirtualServer, read: list[int]) -> None:
+    """Of very many rows a few are read, the newest levers among them; that is told."""
+    pause = _lever("last", created_s=EPOCH_S + 1e6)
+    answer(server, store_of(server).change([pause], [], None))
+    created_ms = f"{round(EPOCH_S * 1000)} + n"
+    lever = f"'pause', 'x', NULL, '{{}}', '', '@a:b', {created_ms}, {2 * 10**12}, NULL"
+    _much(server, "levers", f"n, {lever}")
+    _much(server, "load", "n, n, n, n, n")
+    _much(server, "learned", "'master', n, n, 1, '{}'")
+    _much(server, "history", "'master', n, n, NULL, 'running', 1, 1, 1, '{}', 0, '', NULL, NULL")
+    read.clear()
+    stored = answer(server, store_of(server).open())
+    assert pause == stored.levers[-1]
+    assert "all but the newest 400 of bgthrottle_levers" in stored.unreadable
+    assert len(read) < 3000
+
+
+@pytest.mark.parametrize("column", ["update_glob", "database_name", "reason", "settings", "kind"])
+def test_texts_that_nobody_can_have_made(
+    server: VirtualServer, read: list[int], column: str
+) -> None:
+    """Of a very large text no more is read than the module may have written."""
+    pause = _lever("b2")
+    answer(server, store_of(server).change([_lever(kind=LeverKind.OVERRIDE), pause], [], _use()))
+    answer(server, store_of(server).write([_entry(outcome=Outcome.RUNNING)]))
+    connection = server.pools["master"].connection
+    for table, where in (
+        ("levers", f"{column} = printf('%.*c', 2000000, 'x') WHERE lever_id = 'a1'"),
+        ("uses", f"{column} = printf('%.*c', 2000000, 'x')".replace("kind", "action")),
+        ("history", "last_failure = printf('%.*c', 2000000, 'x')"),
+    ):
+        connection.execute(f"UPDATE bgthrottle_{table} SET {where}")
+    read.clear()
+    stored = answer(server, store_of(server).open())
+    assert ((pause,), 2) == (stored.levers, len(stored.unreadable))
+    assert [] == answer(server, store_of(server).uses(10))
+    assert [] == answer(server, store_of(server).history())
+    assert max(read) < 70_000
+
+
 # --- uses ---
 
 
@@ -275,10 +336,11 @@ def test_texts_are_escaped(server: VirtualServer) -> None:
 
 # --- tables that cannot be used ---
 
+_TABLES = ["levers", "uses", "history", "load", "learned"]
 _VIEW = "ALTER TABLE {0} RENAME TO elsewhere; CREATE VIEW {0} AS SELECT * FROM elsewhere"
 
 
-@pytest.mark.parametrize("table", ["levers", "uses", "history", "load"])
+@pytest.mark.parametrize("table", _TABLES)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -311,9 +373,6 @@ def test_table_that_cannot_be_used(
             change_levers(server, action)
     problems = stated(server, service_of(server).status())["problems"]
     assert ["store"] == [problem["kind"] for problem in problems]
-
-
-_TABLES = ["levers", "uses", "history", "load"]
 
 
 def _drop(server: VirtualServer, tables: list[str]) -> None:
@@ -375,17 +434,10 @@ def test_history_is_read_as_it_was_written(server: VirtualServer) -> None:
     assert [told] == answer(server, store_of(server).history())
 
 
-def test_history_of_a_few_reads_few_bytes(server: VirtualServer) -> None:
+def test_history_of_a_few_reads_few_bytes(server: VirtualServer, read: list[int]) -> None:
     """Of a thousand runs with a large progress, the last two are a page, whatever they wrote."""
     big = f'{{"at": "{"x" * 60_000}"}}'
     answer(server, store_of(server).write(_entry(n, first_progress=big) for n in range(100)))
-    read: list[Any] = []
-
-    def count(_: object, row: Any) -> Any:
-        read.append(sum(len(str(value)) for value in row))
-        return row
-
-    server.pools["master"].connection.row_factory = count
     assert 2 == len(answer(server, store_of(server).history(2)))
     assert (2, True) == (len(read), sum(read) < 500)
 

@@ -145,9 +145,12 @@ def test_aborted(server: StatusWorld) -> None:
         (("b",), "Synapse is still at a, which is no longer in the queue. Restart Synapse"),
         (
             ("a", "b"),
-            "The module does not start them by itself. Mend the cause, then start the updates",
+            "The module does not start them by itself. Repair the cause, then start the updates",
         ),
-        (None, "The module does not start them by itself. Mend the cause, then start the updates"),
+        (
+            None,
+            "The module does not start them by itself. Repair the cause, then start the updates",
+        ),
     ],
 )
 def test_aborted_at_what_was_deleted(queue: tuple[str, ...] | None, advice: str) -> None:
