@@ -94,8 +94,8 @@ class ProgressTracker:
         finally:
             seen = self._seen.get(database.name)
             progress = None if seen is None else seen.progress
-            time_left = self.estimate(database.name).time_left
-            self._metrics.looked(database, rows, progress, time_left)
+            time_left_s = self.estimate(database.name).time_left_s
+            self._metrics.looked(database, rows, progress, time_left_s)
 
     def progress(self, database_name: str, rows: Sequence[QueueRow]) -> dict[str, Progress]:
         """Progress by update name; an update that is not in it is unknown.

@@ -35,6 +35,10 @@ _NOT_WHILE = frozenset({Cause.DISABLED, Cause.LEVERS, Cause.PAUSED})
 # Restarts not written yet; older ones are dropped.
 _MOST_UNWRITTEN = 20
 
+# If no batch failed, Synapse gave up within milliseconds, because it could not read its queue. The
+# module has just read it. A twelfth of this, as after any failure that passes, and then doubled.
+_LONGEST_AFTER_READ_S = 120.0
+
 _UNKNOWN_FAILURE = "Synapse could not look for the next update; see its log"
 
 
@@ -94,8 +98,10 @@ class Restarter:
     def _stands(self, database: Database, rows: Sequence[QueueRow], *, is_aborted: bool) -> None:
         restarts = self.of(database.name)
         before = restarts.standing
-        kind, _ = self._failure(database.name)
+        kind, why = self._failure(database.name)
         first_s = self.first_s if self._can_help(database, rows) else math.inf
+        if is_aborted and why == _UNKNOWN_FAILURE and first_s < math.inf:
+            first_s = min(first_s, _LONGEST_AFTER_READ_S)
         restarts.stands(self._host.now_s(), is_aborted=is_aborted, first_s=first_s, kind=kind)
         standing = restarts.standing
         if before is not None and before.is_aborted == is_aborted:

@@ -129,13 +129,14 @@ def test_the_formula_is_the_share_of_the_time(scenario: Scenario) -> None:
 
 
 def _by_formula(run: Foretold, told: Told) -> float:
-    pace = told.estimate.pace
-    assert pace is not None
+    job = told.estimate.job
+    assert job is not None
+    assert job.shares is not None
     tolerance = PROFILES["balanced"].tolerance_ratio
-    slope = Range.exactly(tolerance / pace.shares.among_clients.likely)
+    slope = Range.exactly(tolerance / job.shares.among_clients.likely)
     clients = 1.0 if told.clients_ratio is None else told.clients_ratio
-    clients = min(clients / pace.shares.clients_ratio, 1.0)
-    return shares(run.state.limits, pace.cost, slope).at(clients, LIKELY)
+    clients = min(clients / job.shares.clients_ratio, 1.0)
+    return shares(run.state.limits, job.cost, slope).at(clients, LIKELY)
 
 
 def steps_of_load(chance: random.Random) -> ClientsModel:
@@ -166,13 +167,13 @@ def ended_in_range(number: int) -> tuple[bool, str]:
     )
     ended_s = run.run(3600) or math.inf
     told = chance.choice(run.told)
-    left = told.estimate.time_left
+    left = told.estimate.time_left_s
     truth_s = ended_s - told.at_s
     said = f"{number}: at {told.at_s} told {left}, took {truth_s}"
     print(said)
-    if left.earliest_s is None or left.latest_s is None:
+    if left.earliest is None or left.latest is None:
         return False, said
-    return left.earliest_s <= truth_s <= left.latest_s, said
+    return left.earliest <= truth_s <= left.latest, said
 
 
 @pytest.mark.figures
@@ -217,9 +218,9 @@ def test_a_fixed_cost_makes_batches_longer() -> None:
     ended_s = run.run(1000)
     assert ended_s is not None
     early = next(told for told in run.told if told.at_s >= 10)
-    left = early.estimate.time_left
-    assert left.expected_s is not None
-    assert ended_s - early.at_s == pytest.approx(left.expected_s, rel=0.2)
+    left = early.estimate.time_left_s
+    assert left.expected is not None
+    assert ended_s - early.at_s == pytest.approx(left.expected, rel=0.2)
 
 
 def test_a_billion_items_over_a_month() -> None:

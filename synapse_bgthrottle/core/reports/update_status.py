@@ -50,8 +50,8 @@ def update_status(
         items_per_second=estimate.items_per_second or _rate(entry, moment),
         waited_ms=entry.waited_ms,
         progress=None if progress is None else progress.stated(),
-        time_left_s=estimate.time_left.stated(),
-        pace=None if estimate.pace is None else estimate.pace.stated(),
+        time_left_s=estimate.time_left_s,
+        pace=estimate.stated_pace(),
         decision=_decision(update, database, moment),
         is_in_batch=update.batch.start_s is not None,
         batch_since_ms=(

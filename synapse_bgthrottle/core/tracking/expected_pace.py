@@ -77,10 +77,10 @@ class Shares:
         alone, among = self.alone.of(case), self.among_clients.of(case)
         return alone + (among - alone) * clients_ratio
 
-    def times(self, likely: float, low: float) -> "Shares":
-        """With a hold for part of the time: the rest likely, and at worst."""
+    def times(self, likely: float, low: float, high: float = 1.0) -> "Shares":
+        """Multiplied: the likely ones, those at worst, and those at best."""
         alone, among = (
-            Range(each.likely * likely, each.low * low, each.high)
+            Range(each.likely * likely, each.low * low, each.high * high)
             for each in (self.alone, self.among_clients)
         )
         return Shares(alone, among, self.clients_ratio)

@@ -18,13 +18,13 @@ from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
-from synapse_bgthrottle.core.tracking.time_left import TimeLeft
 from synapse_bgthrottle.homeserver.internals.database import Database
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus import signal_metrics
 from synapse_bgthrottle.homeserver.prometheus.series import ServerSeries
 from synapse_bgthrottle.homeserver.prometheus.signal_metrics import SignalMetrics
+from synapse_bgthrottle.schema import TimeLeft
 
 Arguments = ParamSpec("Arguments")
 
@@ -196,7 +196,7 @@ class Metrics:
         database: Database,
         rows: Sequence[QueueRow],
         progress: Progress | None,
-        left: TimeLeft,
+        left_s: TimeLeft,
     ) -> None:
         """The queue was read. `progress` and `left` are of the current update."""
         name, wall_s = database.name, self._host.wall_s()
@@ -223,7 +223,7 @@ class Metrics:
             self._series.set(STARTED, course.entry.started_s, name, state.update_name)
             ratio = None if progress is None else progress.ratio
             self._series.set(PROGRESS, ratio, name, state.update_name)
-            self._series.set(ETA, left.expected_s, name, state.update_name)
+            self._series.set(ETA, left_s.expected, name, state.update_name)
 
     def _stop(self, database: str) -> None:
         """No update is in progress there."""

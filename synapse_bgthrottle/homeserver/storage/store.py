@@ -237,7 +237,7 @@ def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
     rows = txn.fetchall()
     levers, unreadable = readable(lever_of, "{1} of {2} by {6}", rows[_MOST_ROWS - 1 :: -1])
     if len(rows) > _MOST_ROWS:
-        unreadable.append(f"all but the newest {_MOST_ROWS} of bgthrottle_levers")
+        unreadable.insert(0, f"all but the newest {_MOST_ROWS} of bgthrottle_levers")
     return levers, unreadable
 
 
