@@ -36,7 +36,7 @@ _ROW_S = 2.0
 # The shortest scenes, so that there is something to see. Without clients a scene must not be much
 # longer, or the update would be done.
 _SCENE_S, _SCENE_WITHOUT_CLIENTS_S = 10.0, 6.0
-_ROW = "{:>5}  {:>9}  {:>9}  {}"
+_ROW = "{:>5}  {:>8}  {:>7}  {}"
 
 
 def main() -> int:
@@ -186,10 +186,12 @@ class Show:
         rate = ""
         if before is not None and before[1] == current["name"] and before[2] is not None:
             rate = f"{(progress['done'] - before[2]) / (now_s - before[0]):.0f}"
-        share = "" if progress.get("ratio") is None else f" {progress['ratio']:.0%}"
+        if before is None or before[1] != current["name"]:
+            _say(_ROW.format("", "", "", f"{current['name']}:"))
+        share = "" if progress.get("ratio") is None else f"{progress['ratio']:.0%}; "
         message = f"{median(times_ms):.0f} ms" if times_ms else ""
         at = f"{now_s - self._start_s:.0f} s"
-        _say(_ROW.format(at, rate, message, f"{current['name']}{share}; {reason}"))
+        _say(_ROW.format(at, rate, message, f"{share}{reason}"))
         return reason
 
     def _call(self, *arguments: str) -> None:

@@ -59,13 +59,16 @@ def test_pressure_of_our_own_batches_is_not_yielded_to() -> None:
 
 
 def test_pressure_is_told() -> None:
-    """With the signal that it comes from."""
+    """With the signal that it comes from; once that is low, the pace recovers."""
     server = Server()
     server.late_s = 0.15
     server.pass_time(20, busy=True)
     decision = server.decide()
-    expected = "event_loop_lag is at 3.00 of its limit, updates may use 1% of the time"
+    expected = "event_loop_lag is at 3.00 times its limit, updates may use 1% of the time"
     assert expected in decision.reason
+    server.late_s = 0.0
+    server.pass_time(3, busy=True)
+    assert "speeding up again, updates may use " in server.decide().reason
 
 
 def test_stale_signal_makes_nothing_faster() -> None:
