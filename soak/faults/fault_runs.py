@@ -193,7 +193,7 @@ class Run:
         world: World,
         fault: AbstractContextManager[None],
     ) -> None:
-        seen = outcome.go_through(world, fault, case.outage_s, batch=case.batch)
+        seen = outcome.observe_fault(world, fault, case.outage_s, batch=case.batch)
         record = {
             "fault": case.name,
             "database": database,

@@ -88,7 +88,7 @@ class Endpoints:
     async def _pull(self, action: Action, content: object, author: str) -> Answer:
         request = parse_lever_request(action, content)
         try:
-            done = await self._service.pull(request, author)
+            done = await self._service.change_levers(request, author)
         finally:
             self._told.forget()
         logger.info("%s", log_line(request, author, done))

@@ -41,7 +41,7 @@ class Service(Protocol):
             InvalidConfigError: there is no such database.
         """
 
-    async def pull(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
+    async def change_levers(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
         """Carry out a request. Returns the levers made, ended and in force, and notes.
 
         Args:

@@ -105,7 +105,7 @@ def slope_of(question: Question) -> Range:
         if job.shares is None:
             continue
         throttle = Throttle(question.config, question.server_settings)
-        limits = throttle.limits_of(job.update, job.database, job.one_shot)[1]
+        limits = throttle.limits.of(job.update, job.database, job.one_shot)[1]
         tolerance = PROFILES[limits.profile].tolerance_ratio
         among = job.shares.among_clients
         if _shows_slope(limits, among.likely, job.shares.alone.likely):
@@ -133,7 +133,7 @@ def _as_in(job: Job, question: Question, throttle: Throttle, *, is_stock: bool) 
     key = (job.update, job.database, job.one_shot)
     present = Throttle(question.config, question.server_settings)
     was, is_now = (
-        each.items_per_s(each.items(by.limits_of(*key)[1]))
+        each.items_per_s(each.items(by.limits.of(*key)[1]))
         for each, by in ((cost, present), (there, throttle))
     )
     return attrs.evolve(job, cost=there, per_batch_s=job.per_batch_s * is_now / was)

@@ -230,7 +230,7 @@ class DatabaseStatus:
         return self.pending_count or len(self.pending or ())
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class StatedProblem:
     """What is wrong, or stands in the way."""
 

@@ -179,7 +179,7 @@ OPERATIONS = (
     ),
     Operation(
         name="uses",
-        summary="Who pulled which lever, newest first",
+        summary="Who used which lever, newest first",
         query=requests.UsesQuery(),
         answer=_USES,
     ),

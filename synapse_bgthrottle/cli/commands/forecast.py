@@ -232,5 +232,5 @@ def _filled(job: Job, asked: _Asked) -> Job:
 
 def _zone(config: Config, server: Settings, jobs: list[Job]) -> tzinfo:
     job = jobs[0] if jobs else Job(update="")
-    limits = Throttle(config, server).limits_of(job.update, job.database, job.one_shot)[1]
+    limits = Throttle(config, server).limits.of(job.update, job.database, job.one_shot)[1]
     return limits.time_zone

@@ -8,7 +8,7 @@ from synapse_bgthrottle.core.signals.samples import (
     DatabaseSample,
     ProcessSample,
 )
-from synapse_bgthrottle.core.signals.signal import NotYet, Signal, SignalClass, Unit
+from synapse_bgthrottle.core.signals.signal import NoRateYet, Signal, SignalClass, Unit
 
 _SOFT, _BUDGET, _PANIC = SignalClass.SOFT, SignalClass.BUDGET, SignalClass.PANIC
 
@@ -55,14 +55,14 @@ def _pool_wait(now: ProcessSample, before: ProcessSample | None) -> float | None
     return _mean_ms(now.pool_wait_s, before.pool_wait_s, now.pool_waits, before.pool_waits)
 
 
-def _wal_rate(now: DatabaseSample, before: DatabaseSample | None) -> float | NotYet | None:
+def _wal_rate(now: DatabaseSample, before: DatabaseSample | None) -> float | NoRateYet | None:
     if now.wal_bytes is None:
         return None
     if before is None or before.wal_bytes is None:
-        return NotYet.NOT_YET
+        return NoRateYet.NO_RATE_YET
     written, passed_s = now.wal_bytes - before.wal_bytes, now.at_s - before.at_s
     if written < 0 or not 0 < passed_s <= _LONGEST_RATE_S:  # after a failover, or a long pause
-        return NotYet.NOT_YET
+        return NoRateYet.NO_RATE_YET
     return written / passed_s
 
 

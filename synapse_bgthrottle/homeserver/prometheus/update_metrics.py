@@ -180,7 +180,7 @@ class Metrics:
             self._of_signals.observed(name, state.signal_set, one_shot=update.one_shot)
 
     @_harmless
-    def stands(self, database: str, unattended: bool) -> None:
+    def stalled(self, database: str, unattended: bool) -> None:
         """The queue was read. `unattended`: it has updates, but Synapse never began on them."""
         self._series.set(STOPPED, unattended, database)
         self._series.at(RESTARTS, database)

@@ -139,8 +139,8 @@ def _ask_sqlite(arguments: Mapping[str, Any], query: str) -> Any:
 
 
 def _allows(action: int, first: str | None, second: str | None, *_: Any) -> int:
-    is_pragma_that_tells = action == sqlite3.SQLITE_PRAGMA and second is None
-    if action in _SQLITE_ALLOWED or is_pragma_that_tells:
+    is_pragma_that_reads = action == sqlite3.SQLITE_PRAGMA and second is None
+    if action in _SQLITE_ALLOWED or is_pragma_that_reads:
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
 

@@ -1,7 +1,6 @@
 """The module's tables in the server's main database, and their rows as records."""
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, TypeVar
@@ -181,7 +180,7 @@ def entry_of(row: Sequence[Any]) -> HistoryEntry:
         failures=_whole(row[9]),
         last_failure=_text(row[10])[:LONGEST_COMPLAINT],
         first_progress=None if row[11] is None else _json(row[11]),
-        progress_per_item=None if row[12] is None else _factor(row[12]),
+        progress_per_item=None if row[12] is None else float(_number(row[12], above=0)),
     )
 
 
@@ -251,16 +250,10 @@ def _whole(value: object) -> int:
     return value
 
 
-def _number(value: object) -> float:
-    if not isinstance(value, (int, float)) or not abs(value) <= MOST:
+def _number(value: object, above: float = -MOST - 1) -> float:
+    if not isinstance(value, (int, float)) or not above < value <= MOST:
         raise ValueError("a number is none that was written")
     return value
-
-
-def _factor(value: object) -> float:
-    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ValueError("a factor is none that was written")
-    return float(value)
 
 
 def _seconds(value_ms: object) -> float | None:

@@ -72,7 +72,7 @@ def check_all(server: VirtualServer, caplog: pytest.LogCaptureFixture) -> Any:
     assert ["master", "work"] == [database["name"], database["current"]["name"]]
     pause = parse_lever_request(Action.PAUSE, {"update": "work"})
     try:
-        answer(server, service.pull(pause, "@admin:test"))
+        answer(server, service.change_levers(pause, "@admin:test"))
         has_levers = True
     except StoreUnavailableError:
         has_levers = False
@@ -82,7 +82,7 @@ def check_all(server: VirtualServer, caplog: pytest.LogCaptureFixture) -> Any:
     if has_levers:
         assert "held" == answer(server, service.status())["databases"][0]["state"]
         resume = parse_lever_request(Action.RESUME, {"update": "work"})
-        answer(server, service.pull(resume, "@admin:test"))
+        answer(server, service.change_levers(resume, "@admin:test"))
     server.advance(600)
     assert 0 == work.left_items
     if has_levers:

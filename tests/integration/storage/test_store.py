@@ -16,7 +16,7 @@ from testbed.strategies.examples import lever
 from testbed.virtual.server import EPOCH_S, VirtualServer
 from tests.integration.storage.kept import (
     answer,
-    pull,
+    change_levers,
     queued,
     restarted,
     rows,
@@ -370,7 +370,7 @@ def test_table_that_cannot_be_used(
     assert words in line
     for action in ("pause", "resume"):
         with pytest.raises(StoreUnavailableError, match=words):
-            pull(server, action)
+            change_levers(server, action)
     problems = stated(server, service_of(server).status())["problems"]
     assert ["store"] == [problem["kind"] for problem in problems]
 
@@ -390,8 +390,8 @@ def test_tables_dropped_while_the_server_runs(
     server.load({"sleep": "1s"})
     server.start()
     server.advance(5)
-    pull(server, "pause", update="work")
-    pull(server, "pause", update="other*")
+    change_levers(server, "pause", update="work")
+    change_levers(server, "pause", update="other*")
     batches = len(work.sizes)
     _drop(server, tables)
     server.advance(130)
@@ -402,7 +402,7 @@ def test_tables_dropped_while_the_server_runs(
     assert "made again" in problems[0]["message"]
     assert 1 == sum("were dropped" in line for line in caplog.messages)
     _drop(server, tables)
-    assert 1 == len(pull(server, "resume", update="work")["ended"])
+    assert 1 == len(change_levers(server, "resume", update="work")["ended"])
     assert [("other*",)] == rows(server, "SELECT update_glob FROM bgthrottle_levers")
     server.advance(5)
     assert batches < len(work.sizes)

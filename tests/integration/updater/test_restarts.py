@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import pull, queued, restarted, rows, service_of, stated
+from tests.integration.storage.kept import (
+    change_levers,
+    queued,
+    restarted,
+    rows,
+    service_of,
+    stated,
+)
 from tests.integration.storage.shown import value
 
 MakeServer = Callable[..., VirtualServer]
@@ -121,11 +128,11 @@ def test_never_while_paused(virtual_server: MakeServer) -> None:
     server = virtual_server()
     work = failing(server, {"sleep": 0})
     server.advance(600)
-    pull(server, "pause", update="*", duration="12h")
+    change_levers(server, "pause", update="*", duration="12h")
     server.advance(10 * _HOUR_S)
     assert 5 == len(work.starts_s)
     assert "paused by @admin" in status(server)["restart"]["held_by"]
-    pull(server, "resume")
+    change_levers(server, "resume")
     server.advance(60)
     assert 5 < len(work.starts_s)
 

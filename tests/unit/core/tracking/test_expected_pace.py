@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits
 from synapse_bgthrottle.core.config.profiles import PROFILES
 from synapse_bgthrottle.core.scheduling.batch_cost import Cost
-from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.tracking.expected_pace import (
     EARLY,
@@ -122,7 +121,7 @@ def test_dearer_is_never_quicker(
 
 
 def state(**more: Any) -> UpdateState:
-    return UpdateState(EffectiveLimits(Limits(**more)), False)
+    return UpdateState(Limits(**more), False)
 
 
 def test_the_learned_slope() -> None:

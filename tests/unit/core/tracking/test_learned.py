@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from synapse_bgthrottle.core.adaptive.effort import Impact, Way
 from synapse_bgthrottle.core.config.limits import Limits
 from synapse_bgthrottle.core.scheduling.batch_cost import BatchCost
-from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.tracking.learned import Learned
 
@@ -19,7 +18,7 @@ _KEY = ("master", "event_search")
 
 def _learned(experiments: int = 40, difference: float = 0.02) -> Learned:
     """Of an update with a fixed cost of 0.5 s, and so many experiments."""
-    state = UpdateState(EffectiveLimits(Limits()), one_shot=False)
+    state = UpdateState(Limits(), one_shot=False)
     for items in (1, 2, 10, 100, 1000, 2000):
         state.cost.record(items, 0.5 + 0.0002 * items)
     record = state.impact.ways[Way.BACK_TO_BACK]
