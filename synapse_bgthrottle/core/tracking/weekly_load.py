@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
+from functools import lru_cache
 
 import attrs
 
@@ -130,8 +131,9 @@ def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> "Learned":
     if not known:
         value = 1.0 if seen is None else seen.clients_ratio
         return Learned(_week([value] * HOURS, [0.0] * HOURS, seen), 0)
-    values = [_of_hour(number, ratios) for number in range(HOURS)]
-    weights = [_of_hour(number, visits) for number in range(HOURS)]
+    alike = _alike(frozenset(known))
+    values = [_mean(ratios, *each) for each in alike]
+    weights = [_mean(visits, *each) for each in alike]
     return Learned(_week(values, weights, seen), len(known))
 
 
@@ -150,18 +152,30 @@ def _week(values: Sequence[float], visits: Sequence[float], seen: Seen | None) -
     return WeeklyLoad("learned", tuple(values), timezone.utc, low, high, seen)
 
 
-def _of_hour(number: int, known: Mapping[int, float]) -> float:
-    """As it was seen, or like the same hour of other days, or between the hours around it."""
+@lru_cache(maxsize=4)  # it is asked for once a minute, in Synapse's main thread
+def _alike(known: frozenset[int]) -> tuple[tuple[tuple[int, ...], tuple[float, ...]], ...]:
+    """For each hour of the week, the known hours that it is taken for, and their weights."""
+    return tuple(_alike_of(number, known) for number in range(HOURS))
+
+
+def _alike_of(number: int, known: frozenset[int]) -> tuple[tuple[int, ...], tuple[float, ...]]:
     if number in known:
-        return known[number]
-    same_hour = [n for n in known if n % 24 == number % 24]
-    alike = [n for n in same_hour if _is_weekend(n) == _is_weekend(number)] or same_hour
+        return (number,), (1.0,)
+    same_hour = tuple(n for n in known if n % 24 == number % 24)
+    alike = tuple(n for n in same_hour if _is_weekend(n) == _is_weekend(number)) or same_hour
     if alike:
-        return sum(known[n] for n in alike) / len(alike)
+        return alike, (1.0,) * len(alike)
     before = min((number - n) % HOURS for n in known)
     after = min((n - number) % HOURS for n in known)
-    earlier, later = known[(number - before) % HOURS], known[(number + after) % HOURS]
-    return earlier + (later - earlier) * before / (before + after)
+    earlier, later = (number - before) % HOURS, (number + after) % HOURS
+    if earlier == later:
+        return (earlier,), (1.0,)
+    return (earlier, later), (after, before)
+
+
+def _mean(known: Mapping[int, float], hours: Sequence[int], weights: Sequence[float]) -> float:
+    weighted = zip(hours, weights, strict=True)
+    return sum(known[hour] * weight for hour, weight in weighted) / sum(weights)
 
 
 def _is_weekend(hour: int) -> bool:

@@ -18,7 +18,7 @@ from testbed.servers import pgbouncer
 from testbed.servers.pgbouncer import PgBouncer
 from testbed.servers.postgres import PostgresServer
 from testbed.waiting import HANG_S, stays_true, wait_until
-from tests.end_to_end.databases.asked_postgres import NAME, TABLE, hang
+from tests.end_to_end.databases.postgres_world import NAME, TABLE, hang
 
 Ask = Callable[[str], tuple[float | None, str]]
 

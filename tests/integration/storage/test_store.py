@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry,
 from synapse_bgthrottle.schema import Use
 from testbed.strategies.examples import lever
 from testbed.virtual.server import EPOCH_S, VirtualServer
-from tests.integration.storage.kept import (
+from tests.integration.virtual_module import (
     answer,
     change_levers,
     queued,
