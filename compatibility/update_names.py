@@ -1,6 +1,6 @@
 """Writes the list of Synapse's updates that the package ships: `make update-names`.
 
-Names are added, never taken away: old servers go on to have them.
+Names are added and never removed, because old servers still have them.
 """
 
 import sys
@@ -24,11 +24,7 @@ UPDATE_NAMES = frozenset(_NAMES.split())
 
 
 def main(folders: list[str]) -> None:
-    """Write the list anew.
-
-    Args:
-        folders: `synapse` folders of further versions than the one that is installed.
-    """
+    """Write the list again, with the names in these `synapse` folders of other versions too."""
     found = installed_update_names().union(*(update_names(Path(each)) for each in folders))
     if not found:
         sys.exit("no Synapse is installed here")

@@ -42,11 +42,7 @@ class Service(Protocol):
         """
 
     async def change_levers(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
-        """Carry out a request. Returns the levers made, ended and in force, and notes.
-
-        Args:
-            request: a valid request.
-            author: full user ID of the administrator.
+        """Carry out a valid request. `author` is the administrator's full user ID.
 
         Raises:
             InvalidConfigError: there is no such database.

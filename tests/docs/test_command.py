@@ -204,7 +204,7 @@ def test_explain_the_adaptive_pace(tmp_path: Path) -> None:
 def test_never_imports_synapse() -> None:
     """No command imports Synapse or Twisted, nor does the client."""
     script = (
-        "import sys, synapse_bgthrottle.client;"
+        "import sys, synapse_bgthrottle.client.clients;"
         "from synapse_bgthrottle.cli.main import bgthrottle;"
         "dict(bgthrottle.commands);"
         "sys.exit(bool({'synapse', 'twisted'} & set(sys.modules)))"

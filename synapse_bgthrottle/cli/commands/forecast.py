@@ -26,6 +26,7 @@ from synapse_bgthrottle.cli.options import config_option
 from synapse_bgthrottle.cli.render.forecast import UNNAMED, forecast_lines
 from synapse_bgthrottle.cli.render.text import escape, share
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.client.errors import NoModuleError
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
@@ -38,10 +39,10 @@ from synapse_bgthrottle.forecast.charts import svg
 from synapse_bgthrottle.forecast.configurations import settings_of_section
 from synapse_bgthrottle.forecast.forecast import Question, closed_ratio, forecast, slope_of
 from synapse_bgthrottle.forecast.models import Forecast
+from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
-    from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
 
 _FORMULA = (
     "while clients are there, the duty cycle is computed: the slowdown that the profile allows,"
@@ -158,9 +159,8 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     notes = list(forecast_inputs.why_held(told))
     if asked.load in (None, LEARNED):
         hours = forecast_inputs.week_of(week or ())
-        found = learned(hours, forecast_inputs.seen_now(status))
-        load = found.load
-        notes.append(forecast_inputs.learned_note(found, is_told=week is not None))
+        load = learned(hours, forecast_inputs.seen_now(status))
+        notes.append(forecast_inputs.learned_note(load, is_told=week is not None))
     else:
         load = read_load(asked.load or "", _zone(config, Settings(), jobs))
     closed = closed_ratio(history)
@@ -192,10 +192,8 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     return made
 
 
-def _week(client: "Client", load: str | None) -> "tuple[SeenHour, ...] | None":
+def _week(client: "Client", load: str | None) -> tuple[SeenHour, ...] | None:
     """What the server saw of the week, where it matters; None: it does not tell."""
-    from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
-
     if load not in (None, LEARNED):
         return ()
     try:
@@ -212,7 +210,7 @@ def _load_notes(question: Question) -> Iterator[str]:
         yield f"{_FORMULA} {share(slope.likely)} ({share(slope.low)} to {share(slope.high)})"
 
 
-def _jobs(status: "ThrottleStatus", asked: _Asked) -> list[Job]:
+def _jobs(status: ThrottleStatus, asked: _Asked) -> list[Job]:
     """What is pending; where one update is asked for, no more than up to it."""
     jobs = [_filled(job, asked) for job in forecast_inputs.jobs_of(status)]
     if asked.update is None:

@@ -21,6 +21,8 @@ from synapse_bgthrottle.cli.options import (
 from synapse_bgthrottle.cli.render.levers import answer_lines
 from synapse_bgthrottle.cli.render.text import duration
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.client.errors import NotFoundError
+from synapse_bgthrottle.core.config.keys import KEYS
 
 
 @click.command("release")
@@ -88,8 +90,6 @@ def set_command(
       bgthrottle set 'event_*' duty_cycle=5% max_batch_size=200
       bgthrottle set event_search --reset
     """
-    from synapse_bgthrottle.client.errors import NotFoundError  # noqa: PLC0415
-
     if reset and (settings_given or for_ms is not None):
         raise click.UsageError("--reset takes neither KEY=VALUE nor --for")
     if not settings_given and not reset:
@@ -119,8 +119,6 @@ def set_command(
 
 def _warn(settings: Mapping[str, Any]) -> None:
     """Warn about values that the server accepts and that are probably mistakes."""
-    from synapse_bgthrottle.core.config.keys import KEYS  # noqa: PLC0415
-
     for key, value in settings.items():
         doubt = KEYS[key].doubt(value) if key in KEYS else ""
         if doubt:

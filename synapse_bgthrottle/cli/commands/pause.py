@@ -19,6 +19,8 @@ from synapse_bgthrottle.cli.render.levers import answer_lines
 from synapse_bgthrottle.cli.render.text import Line, duration
 from synapse_bgthrottle.cli.render.update import why
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.client.errors import NoModuleError, NotFoundError
+from synapse_bgthrottle.schema import LeverAnswer
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
@@ -50,8 +52,6 @@ def pause_command(
       bgthrottle pause --for 2h --reason "load test"
       bgthrottle pause event_search
     """
-    from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
-
     if is_wide(update):
         session.confirm(f"Stop all updates for {duration(for_ms)}?", yes)
     with session.client(changes=True) as client:
@@ -82,8 +82,6 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
     Example:
       bgthrottle resume event_search
     """
-    from synapse_bgthrottle.client.errors import NoModuleError, NotFoundError  # noqa: PLC0415
-
     is_all = is_wide(update) and not database
     with session.client(changes=True) as client:
         try:
@@ -108,8 +106,6 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
 
 def tell_nothing(session: Session, client: "Client", said: str) -> None:
     """There was nothing to end: show that, and what holds updates if something does."""
-    from synapse_bgthrottle.schema import LeverAnswer  # noqa: PLC0415
-
     status = client.throttle_status()
     held = [database for database in status.databases if database.state == "held"]
     lines = [Line(said), *(Line(f"{each.name}: {why(each)}", "held") for each in held)]

@@ -13,7 +13,7 @@ from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.store import Store, Stored
 from testbed.servers.postgres import PostgresServer
 from testbed.strategies.examples import lever
-from tests.end_to_end.databases.asked_postgres import NAME, Asked, connected
+from tests.end_to_end.databases.postgres_world import NAME, Asked, connected
 
 
 def _answer(question: Any) -> Any:

@@ -12,7 +12,7 @@ from synapse_bgthrottle.core.levers.request import NothingMatchesError, TooManyL
 from synapse_bgthrottle.core.tracking.queue import LONGEST_PROGRESS, QueueRow
 from synapse_bgthrottle.homeserver.internals.database import Database
 from testbed.virtual.server import VirtualServer
-from tests.integration.storage.kept import change_levers, queued, service_of, stated
+from tests.integration.virtual_module import change_levers, queued, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -8,7 +8,7 @@ import pytest
 
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from testbed.virtual.server import EPOCH_S, VirtualServer
-from tests.integration.storage.kept import change_levers, queued, rows, service_of, stated
+from tests.integration.virtual_module import change_levers, queued, rows, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -15,7 +15,7 @@ from synapse_bgthrottle.core.levers.request import (
 )
 from synapse_bgthrottle.homeserver.internals.database import Database
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import (
+from tests.integration.virtual_module import (
     ADMIN,
     change_levers,
     levers_of,

@@ -22,7 +22,13 @@ from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.service import ThrottleService
 from synapse_bgthrottle.schema import to_json
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.faults.lacking import EVERYTHING, HIDDEN, UPDATER, lacking, without
+from tests.integration.faults.missing_attributes import (
+    EVERYTHING,
+    HIDDEN,
+    UPDATER,
+    lacking,
+    without,
+)
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from synapse_bgthrottle.module import BackgroundUpdateThrottle
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import change_levers
+from tests.integration.virtual_module import change_levers
 
 MakeServer = Callable[..., VirtualServer]
 

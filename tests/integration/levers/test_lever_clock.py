@@ -7,7 +7,7 @@ import pytest
 from synapse_bgthrottle.core.levers.lever import MOST_ENDED
 from synapse_bgthrottle.core.levers.request import NothingMatchesError
 from testbed.virtual.server import EPOCH_S, VirtualServer
-from tests.integration.storage.kept import change_levers, levers_of, queued, restarted, rows
+from tests.integration.virtual_module import change_levers, levers_of, queued, restarted, rows
 
 MakeServer = Callable[..., VirtualServer]
 SetAhead = Callable[[VirtualServer, float], None]

@@ -11,7 +11,7 @@ from synapse_bgthrottle.core.levers.request import NothingMatchesError, TooManyL
 from synapse_bgthrottle.homeserver.storage.lever_writer import Queue
 from testbed.virtual.server import EPOCH_S, VirtualServer, Work
 from tests.integration.levers.lever_world import World
-from tests.integration.storage.kept import (
+from tests.integration.virtual_module import (
     ADMIN,
     answer,
     change_levers,

@@ -9,7 +9,7 @@ from synapse_bgthrottle.core.levers.request import Action, parse_lever_request
 from synapse_bgthrottle.homeserver.storage.lever_writer import MOST_WAITING
 from testbed.virtual.server import VirtualServer, Work
 from tests.integration.levers.lever_world import World
-from tests.integration.storage.kept import ADMIN, answer, change_levers, rows, run
+from tests.integration.virtual_module import ADMIN, answer, change_levers, rows, run
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from synapse_bgthrottle.homeserver.storage.store import Store
 from testbed.virtual.server import VirtualServer
 from tests.integration.levers.lever_world import World
-from tests.integration.storage.kept import change_levers, levers_of, restarted, rows
+from tests.integration.virtual_module import change_levers, levers_of, restarted, rows
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -20,7 +20,7 @@ from synapse_bgthrottle.core.levers.request import (
 )
 from testbed.virtual.server import EPOCH_S, VirtualServer
 from tests.integration.levers.lever_world import World
-from tests.integration.storage.kept import (
+from tests.integration.virtual_module import (
     ADMIN,
     answer,
     change_levers,

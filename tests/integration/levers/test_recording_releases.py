@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import change_levers, levers_of, queued, restarted, rows
+from tests.integration.virtual_module import change_levers, levers_of, queued, restarted, rows
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from testbed.virtual.server import VirtualServer
-from tests.integration.storage.kept import change_levers, queued, restarted, service_of, stated
+from tests.integration.virtual_module import change_levers, queued, restarted, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 

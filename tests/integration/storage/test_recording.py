@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import (
+from tests.integration.virtual_module import (
     change_levers,
     levers_of,
     queued,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import (
+from tests.integration.metrics.server_metrics import value
+from tests.integration.virtual_module import (
     change_levers,
     queued,
     restarted,
@@ -17,7 +18,6 @@ from tests.integration.storage.kept import (
     service_of,
     stated,
 )
-from tests.integration.storage.shown import value
 
 MakeServer = Callable[..., VirtualServer]
 

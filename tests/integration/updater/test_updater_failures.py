@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError, ensureDeferred
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import run, service_of, stated
+from tests.integration.virtual_module import run, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -25,7 +25,7 @@ from synapse_bgthrottle.core.tracking.time_left import Estimate
 from synapse_bgthrottle.schema import TimeLeft
 from testbed.strategies.examples import NOON_S, lever, override, release
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import ADMIN, answer, queued
+from tests.integration.virtual_module import ADMIN, answer, queued
 from tests.unit.core.reports.status_world import DB, StatusWorld, look
 
 RECORDED = Path(__file__).with_name("recorded_answers")

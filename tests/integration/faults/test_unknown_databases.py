@@ -7,7 +7,7 @@ import pytest
 
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import (
+from tests.integration.virtual_module import (
     change_levers,
     levers_of,
     queued,
