@@ -115,6 +115,7 @@ def estimate(pace: Pace, known: Known) -> Estimate:
     speed, is_seen = _speed(pace, known)
     if speed is None:
         return Estimate()
+    known = _at_speed(known, speed / _work_per_item(pace, known))
     rates = pace.rates(_expected(pace, known, is_seen=is_seen), speed)
     # No limit of now was kept yet by what was measured before it was set.
     most = known.limits.max_items_per_second * _work_per_item(pace, known)
@@ -218,6 +219,16 @@ def _speedup(known: Known, items: float, batches: float) -> float:
         return 1.0
     cost = known.cost
     return cost.items_per_s(cost.items(known.limits)) / cost.items_per_s(items / batches)
+
+
+def _at_speed(known: Known, items_per_s: float) -> Known:
+    """With a cost by which batches have this speed, so that a limit of items a second is exact."""
+    cost = known.cost
+    if cost is None:
+        return known
+    factor = cost.items_per_s(cost.items(known.limits)) / items_per_s
+    cost = attrs.evolve(cost, fixed_s=cost.fixed_s * factor, item_s=cost.item_s * factor)
+    return attrs.evolve(known, cost=cost)
 
 
 def _cost(known: Known) -> Cost | None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits
 from synapse_bgthrottle.core.config.windows import Window
+from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.tracking.expected_pace import Range
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.measured_pace import Look, Pace
@@ -403,6 +404,15 @@ def test_a_limit_of_items_a_second_is_a_division() -> None:
     _steady(fast, 100)
     fast.limits = Limits(pace=DutyCycle(0.1), max_items_per_second=4.0)
     assert 9000 / 4 == pytest.approx(fast.time_left().expected)
+
+
+def test_a_limit_is_a_division_whatever_batches_are_thought_to_cost() -> None:
+    """Where one says that batches are three times as quick as was seen, the limit still holds."""
+    limits = Limits(max_items_per_second=10, max_batch_items=50)
+    pace = Watched(limits, known={"cost": Cost(0.0, 0.001)})
+    pace.look(Look(0.0, 10_000.0, 0.0, 0.0))
+    pace.look(Look(5.0, 9950.0, 0.15, 0.0, items=50, batches=1))
+    assert 995 == pytest.approx(pace.time_left().expected)
 
 
 def test_history_counts_until_a_pace_is_measured() -> None:
