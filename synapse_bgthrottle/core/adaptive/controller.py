@@ -26,7 +26,7 @@ says when s has changed.
     debt        D = sum of (s - SE/2) * time worked - B * time     with a memory of 180 s, >= 0
     optimism    z = max(1 - D / 0.5 s, 0)
     share       u = max(B - D / 90 s, 0.3 B) / max(s - z SE, B)
-    at most     u = 1 / (1 + (s + SE) / 0.4), and 0.95; 1/3 in doubt and while s + SE > 0.1
+    at most     u = 1 / (1 + (s + SE) / 0.4), and 0.95; 1/3 in doubt and while SE > 0.1
     at least    what does as much as stock Synapse, unless the profile is gentler than stock
 
 So an update counts as harmless until the opposite is proven (optimism in the face of uncertainty,

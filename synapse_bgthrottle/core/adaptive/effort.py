@@ -30,15 +30,15 @@ _REPAYMENT_S = 90.0
 _LEAST_LEFT = 0.3
 
 # The most that one moment of work may cost, in seconds of requests that take twice as long, by what
-# the slope is at most (one standard error). At first that is a duty cycle of 0.35.
+# the slope is at most (one standard error).
 _LONGEST_HARM_S = 0.4
 MOST_RATIO = 0.95
 
-# After a surprise, and until it is known to harm by less than this (plus one standard error). What
-# is learned in a second goes with u (1 - u), and what that costs clients with u: a third tells
-# nearly as much as a half would, at two thirds of the harm.
+# After a surprise, and until the error is below this. What is learned in a second goes with
+# u (1 - u), and what that costs clients with u: a third tells nearly as much as a half would, at
+# two thirds of the harm.
 DOUBT_RATIO = 1 / 3
-_DOUBTFUL_SLOPE = 0.1
+_DOUBTFUL_ERROR = 0.1
 
 # Where work back to back harms for certain (two errors), work in gaps costs half of that, within a
 # quarter (real servers: 0.2 to 0.5; the modelled one: 0.5).
@@ -248,5 +248,5 @@ def _most(model: ImpactModel) -> float:
     """The most of the time: a moment of work is W = u / (1 - u) s, and costs (s + SE) W."""
     pessimistic = max(model.slope, 0.0) + model.error
     ratio = 1 / (1 + pessimistic / _LONGEST_HARM_S)
-    is_doubtful = model.is_in_doubt or pessimistic > _DOUBTFUL_SLOPE
+    is_doubtful = model.is_in_doubt or model.error > _DOUBTFUL_ERROR
     return min(ratio, DOUBT_RATIO if is_doubtful else MOST_RATIO)
