@@ -16,7 +16,7 @@ Caution is in the lengths, never in the contrast. An experiment's variance is q 
 slope s is known to z errors, at a contrast x, clients pay z^2 q / (s (x - u)): least at x = 1.
 
 **What it costs** (`impact_model`): a regression says that log latencies are higher by s at full
-work, with an error SE that is judged by how much experiments differ. Half of all updates harm
+work, with an error SE that is judged by how much experiments differ. Two of five updates harm
 nobody, so that s is less than what experiments show until luck is unlikely. A CUSUM (Page, 1954)
 says when s has changed.
 
@@ -24,15 +24,15 @@ says when s has changed.
 
     budget      B = max(T, 0.1 (s - SE/2) of work back to back)   as much harm as by stock, or T
     debt        D = sum of (s - SE/2) * time worked - B * time     with a memory of 180 s, >= 0
-    optimism    z = max(1 - D / 0.5 s, 0)
+    optimism    z = min(B / 3 %, 1) max(1 - D / 0.5 s, 0)
     share       u = max(B - D / 90 s, 0.3 B) / max(s - z SE, B)
-    at most     u = 1 / (1 + (s + SE) / 0.4), and 0.95; 1/3 in doubt and while SE > 0.1
+    at most     u = 1 / (1 + (s + SE) / 0.35), and 0.95; 1/3 in doubt and while SE > 0.1
     at least    what does as much as stock Synapse, unless the profile is gentler than stock
 
 So an update counts as harmless until the opposite is proven (optimism in the face of uncertainty,
 UCB: Auer, Cesa-Bianchi, Fischer, 2002). Two bounds keep the proof cheap. No moment of work may cost
-more than 0.4 s of requests that take twice as long, even if s is an error larger than it seems. And
-half a second of debt ends the optimism.
+more than 0.35 s of requests that take twice as long, even if s is an error larger than it seems.
+And half a second of debt ends the optimism.
 
 **In which way**: batches of the target's length back to back, or batches of 25 ms that each begin
 when no request is in flight. A request that meets a batch on the event loop waits for its end
@@ -43,7 +43,7 @@ seconds. A tenth of the budget is for moments of a quicker way that
 seems to harm: it may not do so any more.
 
 **Suspicion**: where the last 3 s of a long moment of work are slower than earlier work by 2.7
-standard deviations, the moment ends at once. The CUSUM counts it as three, so that short
+standard deviations, the moment ends at once. The CUSUM counts it as 3.5, so that short
 experiments follow until it is known whether s has changed.
 
 **Pressure** (`pressure_controller`): what is short while no batch of ours runs is somebody else's

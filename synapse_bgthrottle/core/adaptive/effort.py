@@ -16,8 +16,9 @@ from synapse_bgthrottle.core.adaptive.impact_model import PRIOR_ERROR, PRIOR_SLO
 STOCK_RATIO = 0.1
 
 # So many standard errors of optimism: an update counts as harmless until it is proven to harm. (The
-# error is large while both are possible.)
+# error is large while both are possible.) Who tolerates less than this is less of an optimist.
 _OPTIMISM = 1.0
+_OPTIMIST_TOLERATES = 0.03
 
 # What counts as harm in the account and in the budget: the slope less half a standard error.
 _BENEFIT_OF_DOUBT = 0.5
@@ -31,7 +32,7 @@ _LEAST_LEFT = 0.3
 
 # The most that one moment of work may cost, in seconds of requests that take twice as long, by what
 # the slope is at most (one standard error).
-_LONGEST_HARM_S = 0.4
+_LONGEST_HARM_S = 0.35
 MOST_RATIO = 0.95
 
 # After a surprise, and until the error is below this. What is learned in a second goes with
@@ -223,7 +224,8 @@ class Impact:
         return self._speed(way) * budget_ratio / max(slope, budget_ratio)
 
     def _optimism(self, budget_ratio: float) -> float:
-        return _OPTIMISM * max(1 - self.debt_s(budget_ratio) / _ALLOWANCE_S, 0.0)
+        optimism = _OPTIMISM * min(budget_ratio / _OPTIMIST_TOLERATES, 1.0)
+        return optimism * max(1 - self.debt_s(budget_ratio) / _ALLOWANCE_S, 0.0)
 
     def _speed(self, way: Way) -> float:
         return self.ways[way].expected_speed(self._batch_speed())

@@ -29,11 +29,11 @@ from collections.abc import Sequence
 
 import attrs
 
-# Before anything is known: half of all updates harm nobody. With the others, clients may be slower
+# Before anything is known: two of five updates harm nobody. With the others, clients may be slower
 # by a third, by nothing, or by twice that (and the error is inflated like any other).
 PRIOR_SLOPE = 0.3
 PRIOR_ERROR = 0.5
-PRIOR_HARMLESS = 0.5
+PRIOR_HARMLESS = 0.4
 
 # e to this is certainty.
 _LARGEST_EXPONENT = 50.0
@@ -54,7 +54,7 @@ _ALARM_UP = 7.0
 _ALARM_DOWN = 8.0
 _DOUBT = 2.5
 # A moment of work that is cut short (`experiment`) counts as so many.
-_SUSPICION = 3.0
+_SUSPICION = 3.5
 
 
 @attrs.define
