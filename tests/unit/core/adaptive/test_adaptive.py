@@ -66,7 +66,7 @@ def test_own_pressure_is_none_while_nobody_is_there() -> None:
 
 
 def test_among_clients() -> None:
-    """A second of hush, 1.5 s of work without rests, 3.5 s of hush: three tenths of the time are work."""
+    """A second of hush, 1.5 s of work without rests, 3.5 s of hush: 30 % is for work."""
     server = Server()
     server.pass_time(1, busy=True)
     assert "resting" in server.decide().reason
