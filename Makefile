@@ -138,7 +138,8 @@ clean:
 
 $(VENV)/.test: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser]'
+	@echo "Installing Synapse and what tests need into $(VENV). This takes a few minutes, and prints nothing."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,browser]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.test

@@ -1,5 +1,7 @@
-"""`python -m compatibility [VERSION...]`: the tests on each Synapse, one after the other; see
---help."""
+"""Runs the tests on each Synapse, one after the other.
+
+`python -m compatibility [VERSION...]`; `--help` shows the options.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,10 @@ from compatibility.targets import TARGETS, Target, chosen
 _RESULTS = FOLDER / "results"
 _PAGE = ROOT / "docs" / "compatibility.md"
 _LIMIT_S = 1800
-_ALL_WERE_RUN = (0, 1)  # exit status of pytest: with others, what it reports is not all
+_ALL_WERE_RUN = (0, 1)  # pytest's exit statuses with a complete report
 
-# Loads, paces an update to its end, pauses, resumes, tells status and history; lacks what it looks
-# at; survives an outage of PostgreSQL: two minutes.
+# Two minutes: the module loads, and paces an update to its end; pause, resume, status and history
+# work; private attributes are missing; PostgreSQL fails for a while.
 SMOKE = (
     "tests/end_to_end/server/test_rules.py::test_rules_by_name_glob_and_kind",
     "tests/end_to_end/api/test_api.py::test_a_pause_outlives_restarts_and_ends[sqlite]",
@@ -42,7 +44,7 @@ _VIRTUAL = tuple(
         *("sampling/test_operator_checks", "sampling/test_sampler"),
     )
 )
-# Among them outages, and workers. `statement_timeout` is a setting of later versions.
+# With outages and workers. Only later versions have the setting `statement_timeout`.
 _REAL = (
     *(
         f"tests/end_to_end/{name}.py"
@@ -60,7 +62,7 @@ _MORE_REAL = (
     *(
         f"tests/end_to_end/{name}.py"
         for name in (
-            *("command/test_demo", "databases/test_signals_questions", "server/test_upgrade"),
+            *("command/test_demo", "databases/test_sampler_queries", "server/test_upgrade"),
             *("api/test_web", "api/test_web_delegated"),
         )
     ),
@@ -73,7 +75,7 @@ _REAL_OF_TODAY = tuple(
         "faults/test_misbehaving_updates",
     )
 )
-# Minutes, on the oldest and the newest only.
+# They take minutes, so only the oldest and the newest version run them.
 _LONG = (
     *(
         "--deselect",
@@ -84,10 +86,10 @@ _LONG = (
 
 
 def tests_of(target: Target) -> tuple[str, ...]:
-    """What is run there. The core needs no Synapse: it is tried with the oldest and the newest."""
+    """The tests of a target. The core needs no Synapse; the oldest and the newest test it."""
     of_today = _REAL_OF_TODAY if target.is_of_today else ()
     real = _MORE_REAL if target.is_at_an_end else _REAL
-    # Not twice: what is named in a file of which all is run.
+    # A test is not named again if its whole file runs.
     real = (*(test for test in real if test.partition("::")[0] not in of_today), *of_today)
     if target.is_at_an_end:
         return ("tests/unit", "tests/integration", *real)
@@ -96,7 +98,7 @@ def tests_of(target: Target) -> tuple[str, ...]:
 
 
 def run(target: Target, tests: tuple[str, ...]) -> Result:
-    """Make the environment and run the tests, those that failed twice; all if nothing is told."""
+    """Make the environment and run the tests. Failed ones run again; all without a report."""
     now = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     result = Result(target.name, python=target.python, revision=revision(ROOT, _PAGE), date=now)
     try:
@@ -138,12 +140,12 @@ def run(target: Target, tests: tuple[str, ...]) -> Result:
 
 
 def _pytest(target: Target, python: Path, arguments: tuple[str, ...]) -> Report | None:
-    """What it reports; None: nothing, because it was stopped, or ended before its time."""
+    """pytest's report; None: it was stopped, or ended too soon."""
     log = FOLDER / "logs" / f"{target.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     xml = log.with_suffix(".xml")
     xml.unlink(missing_ok=True)
-    # Where PostgreSQL's unprivileged user can get to, whatever other runs do to the usual place.
+    # PostgreSQL's unprivileged user needs access, whatever other runs do to the usual folder.
     scratch = FOLDER / "tmp" / target.name
     options = [f"--junitxml={xml}", f"--basetemp={scratch}", "--quiet"]
     options += ["-o", f"cache_dir={FOLDER / target.name / 'pytest-cache'}"]
@@ -189,7 +191,7 @@ def main() -> int:
             result = run(target, SMOKE)
         else:
             kept = results.read(_RESULTS, target.name)
-            # What is asked for by name is run anew.
+            # A target that was named runs again.
             if kept is not None and not arguments.versions and not arguments.fresh:
                 _say(f"{target.name}: has run on {kept.date}; again with FRESH=1")
                 result = kept
@@ -197,7 +199,7 @@ def main() -> int:
                 result = run(target, tests_of(target))
                 result.write(_RESULTS)
                 _write_page()
-        # The table tells of an interpreter that is not there; nothing but the status tells here.
+        # A missing interpreter is in the table; here only the exit status says so.
         was_run = not (result.problem if arguments.smoke else "installed" in result.problem)
         is_well = is_well and not result.failed and was_run
     return 0 if is_well else 1

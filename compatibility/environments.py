@@ -15,11 +15,11 @@ FOLDER = ROOT / ".compat"
 
 
 class NoInterpreterError(Exception):
-    """There is no such Python here."""
+    """This Python is not installed."""
 
 
 class InstallError(Exception):
-    """Pip did not end well."""
+    """pip failed."""
 
 
 def python_of(target: Target) -> Path:
@@ -28,11 +28,11 @@ def python_of(target: Target) -> Path:
 
 
 def make(target: Target) -> Path:
-    """The environment's interpreter; it is made where it is not there, or was left half-made.
+    """The environment's interpreter. The environment is made if it is missing or incomplete.
 
     Raises:
-        NoInterpreterError: there is no such Python here.
-        InstallError: pip did not end well; with what it said.
+        NoInterpreterError: this Python is not installed.
+        InstallError: pip failed; the message has its output.
     """
     folder = FOLDER / target.name
     wanted = [target.requirement, *target.pins, *_test_requirements(), *_own_requirements()]
@@ -43,12 +43,12 @@ def make(target: Target) -> Path:
     if not python_of(target).exists():
         interpreter = _interpreter(target.python)
         subprocess.run([interpreter, "-m", "venv", "--clear", str(folder)], check=True)
-    # All at once, so that nothing that comes later can change Synapse.
+    # Everything in one call: a later one could replace Synapse.
     pip = [str(python_of(target)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
     if done.returncode:
         raise InstallError((done.stdout + done.stderr).strip()[-2000:])
-    # The module itself from the tree, without what it asks for: that is there.
+    # The module comes from the tree; its dependencies are there already.
     done = subprocess.run(
         [*pip, "--no-deps", "--editable", str(ROOT)], capture_output=True, text=True, check=False
     )
@@ -59,7 +59,7 @@ def make(target: Target) -> Path:
 
 
 def synapse_version(python: Path) -> str:
-    """Of the Synapse in an environment."""
+    """The full version of the Synapse in an environment."""
     program = "from importlib.metadata import version; print(version('matrix-synapse'))"
     done = subprocess.run([str(python), "-c", program], capture_output=True, text=True, check=True)
     return done.stdout.strip()
@@ -76,7 +76,7 @@ def _interpreter(version: str) -> str:
 
 
 def _is(candidate: str, version: str) -> bool:
-    # A shim of pyenv's may stand on PATH for a version that is not chosen.
+    # pyenv may have a shim on PATH for a version that is not active.
     program = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
     done = subprocess.run([candidate, "-c", program], capture_output=True, text=True, check=False)
     return done.stdout.strip() == version

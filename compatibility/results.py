@@ -1,4 +1,4 @@
-"""What came of a run: read from pytest's reports, kept as JSON."""
+"""The results of runs: read from pytest's reports, kept as JSON."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ NO_REPORT = "no report of either run"
 
 @attrs.frozen
 class Result:
-    """What came of a target.
+    """The result of a target.
 
     Attributes:
         name: of the target.
         synapse: its full version.
         python: `major.minor`.
-        revision: of the tree that was tried.
+        revision: of the tested tree.
         counts: by kind of test, then by outcome: passed, failed, skipped.
-        is_second: whether all was run twice, and the second run is what counts.
-        again: tests that failed at first and passed alone, at once.
-        failed: those that failed twice, or in the second run of all.
+        is_second: whether all tests ran twice, and the second run counts.
+        again: tests that failed at first, and passed when they ran again.
+        failed: tests that failed twice, or in the second run of all.
         reasons: why tests were skipped, and how many.
-        seconds: that the tests took.
+        seconds: duration of the tests.
         date: of the run.
-        problem: why there are no tests; empty: there are.
+        problem: why no tests ran; empty: they did.
     """
 
     name: str
@@ -52,14 +52,14 @@ class Result:
 
 
 def read(folder: Path, name: str) -> Result | None:
-    """What was kept of an earlier run; None: nothing."""
+    """The result of an earlier run; None: there is none."""
     path = folder / f"{name}.json"
     return Result(**json.loads(path.read_text())) if path.exists() else None
 
 
 @attrs.frozen
 class Report:
-    """What pytest reports: outcomes by test, and why some were skipped."""
+    """pytest's report: outcomes by test, and why some were skipped."""
 
     outcomes: dict[str, str]
     reasons: Counter[str]
@@ -77,13 +77,13 @@ class Report:
 
 @attrs.frozen
 class Verdict:
-    """What counts of one or two runs of the same tests.
+    """The outcome of one or two runs of the same tests.
 
     Attributes:
         report: the outcomes that count.
-        is_second: whether they are those of a second run of all.
-        again: tests that failed at first and passed when tried again.
-        failed: tests that failed in the end; with no report at all, that.
+        is_second: whether they come from a second run of all tests.
+        again: tests that failed at first, and passed when they ran again.
+        failed: tests that failed in the end, or that there is no report.
     """
 
     report: Report
@@ -93,10 +93,10 @@ class Verdict:
 
 
 def verdict(first: Report | None, again: Report | None) -> Verdict:
-    """What counts of a run, and of the one after it.
+    """The outcome of a run and of the one after it.
 
-    `first` is None where the run ended without a report; then `again` has to be of all tests, and
-    is what counts. Otherwise `again` is of those that failed, if any did.
+    `again` is the run of the tests that failed in the first; None: none failed. If the first run
+    ended without a report (None), `again` is a run of all tests, and it counts.
     """
     if first is None:
         if again is None:
@@ -110,7 +110,7 @@ def verdict(first: Report | None, again: Report | None) -> Verdict:
 
 
 def report(path: Path) -> Report:
-    """Read a report in JUnit's XML, which is ours."""
+    """Read a report in JUnit's XML, which our own pytest wrote."""
     outcomes: dict[str, str] = {}
     reasons: Counter[str] = Counter()
     for case in ElementTree.parse(path).iter("testcase"):

@@ -1,4 +1,4 @@
-"""Which revision of the tree is tried."""
+"""The revision of the tested tree."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def revision(root: Path, made: Path) -> str:
-    """The short commit, with `+` where files differ from it; `unknown` where git does not tell.
+    """The short commit, with `+` if files differ from it; `unknown` if git cannot say.
 
-    `made` is a file that the runs themselves change, which does not count.
+    The file `made` does not count, because the runs themselves change it.
     """
     but = f":(exclude){made.relative_to(root)}"
     try:

@@ -36,7 +36,7 @@ Numbers are passed / failed / skipped.
 
 
 def page(results: Sequence[Result]) -> str:
-    """All of it."""
+    """The whole page."""
     parts = [_HEAD, *(f"{_row(result)}\n" for result in results)]
     parts += _section(
         "Passed only when tried again",

@@ -1,4 +1,4 @@
-"""Which Synapse on which Python, and what pip needs to be told to make such a one work today."""
+"""The versions of Synapse and Python, and the pins that make each of them work today."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import attrs
 
 NEWEST = "newest"
 
-# Newer ones than these no longer work with the version, but are not excluded by it.
+# Newer versions of these packages fail, although the old Synapse allows them.
 _PROMETHEUS = "prometheus-client<0.24"
 _PYDANTIC = "pydantic<2"
-_REDIS = "txredisapi<1.6"  # with it no process with a Redis starts
+_REDIS = "txredisapi<1.6"  # newer versions prevent the start of every process with a Redis
 
 # Oldest first.
 _PINS: dict[str, tuple[str, ...]] = {
@@ -23,8 +23,8 @@ _PINS: dict[str, tuple[str, ...]] = {
     NEWEST: (),
 }
 OLDEST = next(iter(_PINS))
-# The newest and the one before it: old ones start the updates of the main database only, and
-# workers are set up otherwise.
+# The newest and the one before it. Older ones start only the main database's updates, and
+# configure workers differently.
 OF_TODAY = tuple(_PINS)[-2:]
 _PYTHON = "3.11"
 _OTHER_PYTHONS = ("3.10", "3.12", "3.13")
@@ -35,9 +35,9 @@ class Target:
     """A Synapse on a Python.
 
     Attributes:
-        synapse: `major.minor`, of which the last patch is taken, or `newest`.
+        synapse: `major.minor` (its last patch is installed), or `newest`.
         python: `major.minor`.
-        pins: what else pip is asked for.
+        pins: further requirements for pip.
     """
 
     synapse: str
@@ -50,7 +50,7 @@ class Target:
 
     @property
     def requirement(self) -> str:
-        """Of Synapse itself."""
+        """Synapse itself, as a requirement for pip."""
         if self.synapse == NEWEST:
             return "matrix-synapse[redis]"
         return f"matrix-synapse[redis]~={self.synapse}.0"
@@ -61,12 +61,12 @@ class Target:
 
     @property
     def is_at_an_end(self) -> bool:
-        """The oldest or the newest: all tests are run there."""
+        """Whether it is the oldest or the newest, which run all tests."""
         return not self.is_other_python and self.synapse in (OLDEST, NEWEST)
 
     @property
     def is_of_today(self) -> bool:
-        """Workers, split databases and updates that misbehave are tried there too."""
+        """Whether it also tests workers, several databases and misbehaving updates."""
         return not self.is_other_python and self.synapse in OF_TODAY
 
 
@@ -77,10 +77,10 @@ TARGETS = (
 
 
 def chosen(words: str) -> tuple[Target, ...]:
-    """Those that are named, by version or in full (`newest-py3.12`); all for an empty string.
+    """The targets with these names, such as `1.60` or `newest-py3.12`; empty: all.
 
     Raises:
-        ValueError: there is no such.
+        ValueError: there is no target of that name.
     """
     names = words.replace(",", " ").split()
     if not names:

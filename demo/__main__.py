@@ -1,6 +1,6 @@
-"""Shows what the module does: clients come and the update yields, they go and it speeds up.
+"""Shows the module at work: clients come and the update slows down; they go and it speeds up.
 
-A new Synapse on SQLite, its own pending updates, and the search index to be filled anew.
+It starts a new Synapse on SQLite, with its own pending updates and a search index to fill again.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _MESSAGES = 60
 _CLIENTS = 3
 _THINK_S = 0.5
 _ROW_S = 2.0
-# No scene is shorter, so that there is something to see; and without clients none is much longer,
-# or the update would be done.
+# The shortest scenes, so that there is something to see. Without clients a scene must not be much
+# longer, or the update would be done.
 _SCENE_S, _SCENE_WITHOUT_CLIENTS_S = 10.0, 6.0
-_ROW = "{:>5}  {:>9}  {:>9}  {}"
+_ROW = "{:>5}  {:>8}  {:>7}  {}"
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=_FOLDER, help="is emptied first")
     parser.add_argument("--keep", action="store_true", help="stay at the end, until Ctrl-C")
     options = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell had them ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # even if the shell ignores them
         signal.signal(number, _end)
     shutil.rmtree(options.folder, ignore_errors=True)
     _say(
@@ -67,8 +67,8 @@ def main() -> int:
 
 
 def _make_history(folder: Path, events: int) -> tuple[MatrixClient, str]:
-    """An administrator with a room full of messages, and an update over all of them."""
-    # Stock updates sleep through this part, so that all of them are still pending afterwards.
+    """Make an administrator, a room full of messages, and an update over all of them."""
+    # Synapse's own updates sleep meanwhile, so that all of them are still pending afterwards.
     stock = {"background_updates": {"sleep_duration_ms": 3_600_000}}
     with SynapseServer(folder, None, stock) as server:
         user = MatrixClient.register(server.url, "alice", admin=True)
@@ -81,7 +81,7 @@ def _make_history(folder: Path, events: int) -> tuple[MatrixClient, str]:
 
 
 class Clients:
-    """Some that send a message again and again. A context manager."""
+    """Clients that send messages repeatedly. A context manager."""
 
     def __init__(self, user: MatrixClient, room: str) -> None:
         self._user, self._room = user, room
@@ -100,7 +100,7 @@ class Clients:
             thread.join()
 
     def take(self) -> list[float]:
-        """What each message took since the last call, in ms."""
+        """The duration of each message since the last call, in ms."""
         taken, self._times_ms = self._times_ms, []
         return taken
 
@@ -121,7 +121,7 @@ class Show:
     _start_s: float = attrs.field(factory=time.monotonic)
 
     def play(self, room: str) -> None:
-        """All of them."""
+        """Play all scenes."""
         self._watch("No client is there. The update has the server for itself:")
         with Clients(self._user, room) as clients:
             before_ms = self._watch(
@@ -137,7 +137,7 @@ class Show:
             _say()
             self._call("resume")
             after_ms = self._watch("It goes on:", clients, lambda reason: "paused" not in reason)
-        # Before the pause and after it: what else drifts meanwhile cancels out.
+        # The mean of before and after the pause, so that a steady drift cancels out.
         beside_ms = (before_ms + after_ms) / 2
         alone, beside = (f"{each:.0f} ms a message" for each in (alone_ms, beside_ms))
         slower = max(round((beside_ms / alone_ms - 1) * 100), 0)
@@ -155,12 +155,12 @@ class Show:
         clients: Clients | None = None,
         is_shown: Callable[[str], bool] = lambda reason: True,
     ) -> float:
-        """Rows for some seconds, and until it is shown; answers a message's median time in ms."""
+        """Print rows for some seconds and until `is_shown`. Returns the median ms of a message."""
         _say(f"\n{title}\n{_ROW.format('time', 'events/s', 'message', 'the update')}")
         begin_s, all_ms = time.monotonic(), [0.0]
         if clients is not None:
             all_ms = []
-            clients.take()  # those belong to the scene before
+            clients.take()  # these belong to the previous scene
 
         def is_over() -> bool:
             time.sleep(_ROW_S)
@@ -175,7 +175,7 @@ class Show:
         return median(all_ms)
 
     def _row(self, times_ms: list[float]) -> str:
-        """Print what goes on; answers why the update is no faster, nothing where it is done."""
+        """Print a row. Returns why the update is not faster; empty: it is done."""
         current = self._user.call("GET", f"{_PAGE}/v1/status")["databases"][0]["current"]
         if current is None:
             return ""
@@ -186,10 +186,12 @@ class Show:
         rate = ""
         if before is not None and before[1] == current["name"] and before[2] is not None:
             rate = f"{(progress['done'] - before[2]) / (now_s - before[0]):.0f}"
-        share = "" if progress.get("ratio") is None else f" {progress['ratio']:.0%}"
+        if before is None or before[1] != current["name"]:
+            _say(_ROW.format("", "", "", f"{current['name']}:"))
+        share = "" if progress.get("ratio") is None else f"{progress['ratio']:.0%}; "
         message = f"{median(times_ms):.0f} ms" if times_ms else ""
         at = f"{now_s - self._start_s:.0f} s"
-        _say(_ROW.format(at, rate, message, f"{current['name']}{share}; {reason}"))
+        _say(_ROW.format(at, rate, message, f"{share}{reason}"))
         return reason
 
     def _call(self, *arguments: str) -> None:
@@ -200,7 +202,7 @@ class Show:
 
 
 def _short(path: Path) -> Path:
-    """As it is typed where the demo was started."""
+    """The path relative to the working directory, if it is inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

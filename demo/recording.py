@@ -1,7 +1,7 @@
-"""Records the demo: a real run of it, as text and as an animated picture.
+"""Records a real run of the demo, as text and as an animated picture.
 
-`make demo-recording` writes docs/demo.md and docs/images/demo.svg. rich draws the picture; here
-each of its lines gets the moment at which it came.
+`make demo-recording` writes docs/demo.md and docs/images/demo.svg. rich draws the picture. This
+module makes each line appear at its time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rich.text import Text
 _ROOT = Path(__file__).parent.parent
 _COLUMNS = 100
 _TIMES_FASTER = 4
-# Its files would come from another server.
+# Its files would be loaded from another server.
 _FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _LINE = re.compile(r'<text (class="[^"]*-r\d+"[^>]*clip-path="url\(#[\w-]+-line-(\d+)\)")')
 _HEAD = f"""\
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def picture(lines: list[tuple[float, str]]) -> str:
-    """An SVG in which each line appears at its moment, in seconds since the start."""
+    """An SVG in which each line appears at its time, in seconds since the start."""
     console = Console(record=True, width=_COLUMNS, file=io.StringIO())
     moments_s: list[float] = []
     for at_s, line in lines:

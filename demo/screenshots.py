@@ -1,4 +1,4 @@
-"""Takes the pictures of the page that are in docs/images, of a real server at work."""
+"""Takes the pictures of the page for docs/images, on a real server at work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from PIL import Image  # Synapse needs it too
+from PIL import Image  # Synapse depends on it
 
 from testbed.faults import sqlite_data
 from testbed.servers.browser import Browser, missing
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def _past(server: SynapseServer) -> MatrixClient:
-    """A server on which updates have run, and on which others are pending."""
+    """Give the server updates that have run, and others that are pending."""
     with server:
         admin = MatrixClient.register(server.url, "admin", admin=True)
         room = admin.create_room("a room")
@@ -77,7 +77,7 @@ def _past(server: SynapseServer) -> MatrixClient:
             admin.send(room, f"message {number}")
         while sqlite_data.pending_updates(server.database_path):
             time.sleep(0.2)
-        time.sleep(3)  # the last of the history is written
+        time.sleep(3)  # until the last history entry is written
     path = server.database_path
     sqlite_data.multiply_events(path, _EVENTS)
     sqlite_data.queue_search_reindex(path, ordering=1)
@@ -105,7 +105,7 @@ def _pull_levers(admin: MatrixClient) -> None:
 
 
 def _take_idle(browser: Browser, server: SynapseServer, output: Path) -> None:
-    """A new server's own updates, when they are done."""
+    """Take pictures of a new server whose own updates are done."""
     admin = MatrixClient.register(server.url, "admin", admin=True)
     wait_until(lambda: not sqlite_data.pending_updates(server.database_path))
     browser.open(server.url + PAGE)
@@ -140,7 +140,7 @@ def _take(browser: Browser, url: str, token: str, seconds: float, output: Path) 
     time.sleep(2.5)
     browser.screenshot(output / "page-phone.png")
     for path in output.glob("page-*.png"):
-        # A fourth of the size, and no difference that anybody would see.
+        # A quarter of the size, without a visible difference.
         Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
 
 

@@ -1,7 +1,7 @@
 """All long runs, one after the other: `python -m soak`; or some: `python -m soak faults kills`.
 
-Each is run whatever became of those before. The exit status is 1 if any failed. What they saw is
-kept in .soak, and so is how they ended.
+Each runs even if an earlier one failed. The exit status is 1 if any failed. The folder .soak keeps
+their results.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PARTS: Mapping[str, Sequence[str]] = {
 
 
 def run(parts: Mapping[str, Sequence[str]], output: Path) -> int:
-    """Run modules with their arguments; answers the exit status."""
+    """Run modules with their arguments. Returns the exit status."""
     records = Records(output, "All long runs")
     for name, command in parts.items():
         print(f"== {name}: python -m {' '.join(command)}", flush=True)

@@ -1,18 +1,23 @@
-"""What a run saw: as JSON, a record a line, and as a table in Markdown, written while it runs.
+"""The records of a run: lines of JSON, and a Markdown table, both written while it runs.
 
-And what was not well, by which the run is judged in the end.
+They also collect breaches of promises, which decide the run's exit status.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 
+def broken(promises: Mapping[str, object]) -> list[str]:
+    """The texts whose value is true: by text of a breach, whether it happened."""
+    return [breach for breach, is_so in promises.items() if is_so]
+
+
 class Records:
-    """Two files, `path` with `.jsonl` and with `.md`."""
+    """Two files: `path` with `.jsonl`, and with `.md`."""
 
     def __init__(self, path: Path, title: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,10 +30,9 @@ class Records:
     def add(
         self, record: dict[str, Any], name: str = "", breaches: Sequence[str] | None = None
     ) -> None:
-        """Write it down, and print it.
+        """Write and print a record.
 
-        `breaches` is what of it was not as promised, for the end under this `name`; None: nothing
-        is promised of it.
+        `breaches` are the broken promises, reported under this `name`; None: nothing is promised.
         """
         if breaches is not None:
             record = {**record, "not well": "; ".join(breaches)}
@@ -41,7 +45,7 @@ class Records:
         self._path.with_suffix(".md").write_text(self._table())
 
     def status(self) -> int:
-        """Print what was not well; the exit status is 1 if anything was, or if nothing was seen."""
+        """Print all breaches. The exit status is 1 if there are some, or no record at all."""
         not_well = self._not_well if self._all else ["nothing was run"]
         for line in not_well:
             print(f"NOT WELL: {line}", flush=True)

@@ -1,5 +1,7 @@
-"""Does a pause survive kill -9? `python -m benchmarks.cost.kills --times 100`, on SQLite or
-PostgreSQL."""
+"""Whether a pause survives `kill -9`, on SQLite or PostgreSQL.
+
+`python -m benchmarks.cost.kills --times 100`
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from testbed.servers.postgres import PostgresServer
 from testbed.servers.server import SynapseServer
 
 _UPDATE = "populate_stats_process_rooms"
-_CONFIG = {"profile": "finish"}  # so that it runs at once when nothing holds it
+_CONFIG = {"profile": "finish"}  # without a hold it runs at once
 
 
 def main() -> int:

@@ -1,9 +1,8 @@
-"""The module's own CPU time: while an update runs, and while none is pending.
+"""The module's own CPU time, while an update runs and while none is pending.
 
-`python -m benchmarks.cost.module_cost`: servers with and without the module, in turn, that do the
-same: nothing, or
-one batch of one row a second, so that whatever differs is the module. Its questions to PostgreSQL
-cost CPU there: that is told too.
+`python -m benchmarks.cost.module_cost` runs servers with and without the module in turn. Both do
+the same: nothing, or one batch of one row a second. So the difference is the module's cost. The
+CPU time of PostgreSQL is reported too, because the module's queries cost CPU there.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from testbed.data.updates import UPDATES
 from testbed.servers.server import SynapseServer
 
 _UPDATE = UPDATES["events_populate_state_key_rejections"]
-_SETTLE_S = 8.0  # what a server does at its start
+_SETTLE_S = 8.0  # until the work of the start is done
 
 _MODULE = {
     "duty_cycle": "adaptive",
@@ -31,7 +30,7 @@ _MODULE = {
     "default_batch_size": 1,
     "max_items_per_second": 1,
 }
-# A target of 0 makes stock's batches exactly the minimum.
+# With a target of 0 stock's batches have exactly the least size.
 _STOCK = {
     "sleep_duration_ms": 1000,
     "background_update_duration_ms": 0,

@@ -1,6 +1,6 @@
-"""`make bench-rules`: are limits kept on a real server, and what does the module itself cost?
+"""`make bench-rules`: whether a real server keeps limits, and the cost of the module itself.
 
-The exit status is 1 if one was not.
+The exit status is 1 if a limit was not kept.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def _template(folder: Path) -> Path:
-    # Stock updates sleep through this part: all that a new database has stay pending.
+    # Synapse's own updates sleep meanwhile, so that all of a new database's stay pending.
     stock = {"background_updates": {"sleep_duration_ms": 3_600_000}}
     with SynapseServer(folder / "template", None, stock) as server:
         user = MatrixClient.register(server.url, "alice", admin=False)
@@ -79,7 +79,7 @@ def _run(
     *,
     alone: bool = True,
 ) -> SynapseServer:
-    """A server on a copy, until its queue is empty; `alone` drops what else is pending."""
+    """Run a server on a copy until its queue is empty; `alone` first removes all other updates."""
     stock = {"background_updates": {"sleep_enabled": False}} if config is None else {}
     server = SynapseServer(folder / f"run{time.monotonic_ns()}", config, stock)
     shutil.copy(template, server.database_path)
@@ -116,7 +116,7 @@ def _rate(folder: Path, template: Path) -> Iterator[str]:
     config = {"duty_cycle": "100%", "max_items_per_second": 200}
     server = _run(folder, template, config, sqlite_data.queue_state_keys, 60)
     found = batch_log.batches(server.log(), _STATE_KEYS)
-    # Past the first batch, whose size is the default one.
+    # Skip the first batch, which has the default size.
     full = [batch for batch in found[1:] if batch.start_s < found[-1].start_s - 10]
     sums = [
         sum(other.items for other in found if batch.start_s <= other.start_s < batch.start_s + 10)
@@ -131,7 +131,7 @@ def _rate(folder: Path, template: Path) -> Iterator[str]:
 
 
 def _cpu_on_the_server(folder: Path, template: Path) -> None:
-    # A target of 0 makes stock's batches exactly the minimum: the same batches in both arms.
+    # With a target of 0 stock's batches have the least size, so both arms have the same batches.
     stock = {
         "sleep_enabled": False,
         "background_update_duration_ms": 0,
@@ -207,11 +207,11 @@ def _cost_per_iteration() -> None:
 
 
 def _iterations(config: dict[str, Any], probed: bool) -> float:
-    """CPU time of all that runs in one iteration, in µs, the stand-in for the clock included."""
+    """CPU time of one whole iteration in µs, with the stand-in for the clock."""
     server = VirtualServer()
     module = server.load(config)
     rounds = 20_000
-    # What the batch takes decides on the wait: above 250 ms the database is asked first.
+    # The batch's duration decides: after more than 250 ms the database is probed first.
     begin = time.process_time()
     _iterate(server, module, rounds, batch_s=0.4 if probed else 0.1)
     return (time.process_time() - begin) / rounds * 1e6
@@ -220,7 +220,7 @@ def _iterations(config: dict[str, Any], probed: bool) -> float:
 def _iterate(
     server: VirtualServer, module: BackgroundUpdateThrottle, rounds: int, batch_s: float
 ) -> None:
-    """Iterations as Synapse makes them, with batches that cost no CPU time."""
+    """Iterate as Synapse does, with batches that cost no CPU time."""
 
     async def run() -> None:
         for _ in range(rounds):
@@ -237,7 +237,7 @@ def _iterate(
 def _memory() -> None:
     rules = [{"update": [f"event_{n}_*", f"other_{n}"], "sleep": "1s"} for n in range(1000)]
     warm = VirtualServer()
-    _iterate(warm, warm.load({}), 1000, batch_s=0.1)  # for what is made only once
+    _iterate(warm, warm.load({}), 1000, batch_s=0.1)  # warm up: some things are made only once
     server = VirtualServer()
     tracemalloc.start()
     module = server.load({"duty_cycle": "50%", "rules": rules})

@@ -1,8 +1,7 @@
-"""How long the command takes to start, as multiples of a bare Python's start.
+"""How long the command takes to start, as multiples of the start of Python alone.
 
-`python -m benchmarks.cost.startup`: each command in turn, again and again, so that a busy moment
-meets all.
-Those that ask a server ask a closed port, and end as soon as that is known.
+`python -m benchmarks.cost.startup` runs all commands in turn, several times, so that a busy moment
+affects all of them. Commands that need a server use a closed port, and end at once.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def _commands(config: Path) -> dict[str, Sequence[str]]:
 
 
 def measure(runs: int) -> dict[str, list[tuple[float, float]]]:
-    """Of each run milliseconds, and those of CPU, by what was started; `python -c pass` is bare."""
+    """For each command, the ms and the CPU ms of each run; `bare` is `python -c pass`."""
     took_ms: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "homeserver.yaml")
@@ -59,7 +58,7 @@ def measure(runs: int) -> dict[str, list[tuple[float, float]]]:
         environment = command.environment()
         starts = {name: [*COMMAND, *given] for name, given in _commands(config).items()}
         starts = {"python -c pass": [*_BARE], **starts}
-        for number in range(runs + 1):  # the first fills caches, and is left out
+        for number in range(runs + 1):  # the first one fills caches, and does not count
             for name, arguments in starts.items():
                 passed = _run(arguments, environment)
                 if number:

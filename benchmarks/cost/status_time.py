@@ -1,8 +1,8 @@
-"""How long the module's status takes to be told with many updates pending.
+"""How long the module's status takes with many updates pending.
 
-`python -m benchmarks.cost.status_time`: a new server, of whose updates most are real and the
-first is paused,
-and invented ones behind them; the same administrator asks again and again.
+`python -m benchmarks.cost.status_time` starts a new server whose first update is paused. Most
+pending updates are Synapse's own, with invented ones behind them. One administrator requests the
+status repeatedly.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from testbed.servers.server import SynapseServer
 
 _AIM_MS = 50.0
 _COUNT = "SELECT COUNT(*) FROM background_updates"
-# Waits for ever behind what is not approved.
+# It waits for ever behind an update without approval.
 _MODULE = {"rules": [{"update": "*", "approval": "required"}]}
 
 
 @contextmanager
 def _server(engine: str, folder: Path) -> Iterator[tuple[SynapseServer, Callable[[str], Any]]]:
-    """A new one, not yet started, and what runs SQL beside it."""
+    """A new server, not yet started, and a function that runs SQL on its database."""
     if engine == "sqlite":
         server = SynapseServer(folder / "server", _MODULE, module_log_level="INFO")
         path = server.database_path
@@ -64,7 +64,7 @@ def _invent(run: Callable[[str], Any], pending: int) -> None:
 
 
 def _ask(url: str, token: str, requests: int) -> tuple[list[float], int]:
-    """Milliseconds of each request, and how many updates the last answer had."""
+    """The ms of each request, and the number of updates in the last answer."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     headers = {"Authorization": f"Bearer {token}"}
     took_ms = []

@@ -1,4 +1,4 @@
-"""Servers that go through a fault, one after the other: with the module, by default, and stock."""
+"""Runs a fault on several servers in turn: with the module, by default, and stock."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ from testbed.servers.postgres import PostgresServer
 
 _EVENTS = 30_000
 SMALL_MIB, SMALL_CLUSTER_MIB = 400, 700
-# By default updates are held while less than 1 GiB is free, and go on from 1.43 GiB.
+# By default updates are held below 1 GiB of free space, and go on from 1.43 GiB.
 ROOMY_MIB = 2200
 _LITTLE_LOG = {"min_wal_size": "32MB", "max_wal_size": "64MB"}
 
-# From the end of a fault to the end of the next batch, where `disk_free` holds updates: that is
-# looked at every 10 s, and what closed it holds for as long at least, so that a look which comes a
-# moment too early leaves it to the next one.
+# From the end of a fault to the end of the next batch, if `disk_free` holds updates. It is checked
+# every 10 s, and holds for at least 10 s. So a check that comes a moment too early needs another.
 DISK_SEEN_WITHIN_S = SHORTEST_HOLD_S + PERIOD_S[CheckSample]
 
 Make = Callable[[World], AbstractContextManager[None]]
@@ -35,10 +34,10 @@ Make = Callable[[World], AbstractContextManager[None]]
 
 @attrs.frozen
 class Arm:
-    """How a server is set.
+    """The configuration of a server.
 
     Attributes:
-        server: what it is called.
+        server: its name in the table.
         module: configuration of the module; None: stock Synapse.
         extra: further keys of homeserver.yaml.
     """
@@ -54,20 +53,20 @@ def _stock(sleep_ms: int) -> Arm:
 
 
 def _module(duty_cycle: str) -> Arm:
-    # The disk has to be full, which `disk_free` would not let come to pass.
+    # Without `disk_free`, which would prevent that the disk becomes full.
     signals = {"disk_free": "off"}
     return Arm("module", {"duty_cycle": duty_cycle, "target_duration": "50ms", "signals": signals})
 
 
 def _default(most: str) -> Arm:
-    # All else as it comes, adaptive; but without clients it would be done before the fault.
+    # The adaptive default, but slower: without clients it would be done before the fault.
     return Arm("default", {"max_duty_cycle": most})
 
 
-# Stock as near to the module as its own settings allow.
+# Stock Synapse, as similar to the module as its own settings allow.
 PAIR = (_module("25%"), _stock(150))
 DEFAULT = (_default("25%"),)
-# SQLite is quick, and what is done before the fault tells nothing.
+# SQLite is quick, and an update that is done before the fault proves nothing.
 SLOW_PAIR = (_module("4%"), _stock(1200))
 SLOW_DEFAULT = (_default("4%"),)
 ALL, ALL_SLOW = (*DEFAULT, *PAIR), (*SLOW_DEFAULT, *SLOW_PAIR)
@@ -75,15 +74,15 @@ ALL, ALL_SLOW = (*DEFAULT, *PAIR), (*SLOW_DEFAULT, *SLOW_PAIR)
 
 @attrs.frozen
 class Case:
-    """A fault, who goes through it, and what is promised.
+    """A fault, the servers that have it, and the promise.
 
     Attributes:
         name: of the fault.
-        outage_s: how long it lasts.
+        outage_s: its duration.
         arms: the servers.
-        batch: which one that ends after it shows that updates go on.
-        expected: what it does to each of them.
-        disk_mib: size of the disk, where that is the fault.
+        batch: number of the batch after it that proves that updates go on.
+        expected: its effect on each server.
+        disk_mib: size of the disk, for a full disk.
     """
 
     name: str
@@ -96,7 +95,7 @@ class Case:
 
 @attrs.define
 class Run:
-    """Makes servers, and writes down what became of them.
+    """Makes servers, and records their outcomes.
 
     Attributes:
         only: names of faults; empty: all.
@@ -130,7 +129,7 @@ class Run:
                 self._record(case, "SQLite", arm, world, disks.full(disk))
 
     def on_small_tablespace(self, case: Case) -> None:
-        """The tables are on the full disk, the log for recovery is not."""
+        """The tables are on the full disk; the write-ahead log is not."""
         for arm in self._arms(case):
             with self._tablespace(case.disk_mib) as disk:
                 place = self._place()
@@ -140,7 +139,7 @@ class Run:
                     cursor.execute(f'DROP DATABASE "{world.database}" WITH (FORCE)')
 
     def on_small_cluster(self, case: Case) -> None:
-        """All that PostgreSQL writes is on the full disk; whoever frees it starts it again."""
+        """All of PostgreSQL is on the full disk. When it is freed, PostgreSQL is started again."""
         for arm in self._arms(case):
             with (
                 disks.small_disk(self.folder / "disk", case.disk_mib) as disk,
@@ -193,7 +192,7 @@ class Run:
         world: World,
         fault: AbstractContextManager[None],
     ) -> None:
-        seen = outcome.go_through(world, fault, case.outage_s, batch=case.batch)
+        seen = outcome.observe_fault(world, fault, case.outage_s, batch=case.batch)
         record = {
             "fault": case.name,
             "database": database,

@@ -1,4 +1,4 @@
-"""What happens to a server amid its updates: each fault in its turn, and administrators."""
+"""Faults of a server while its updates run, one after the other, and administrators."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ Lever = Callable[[], AbstractContextManager[bool]]
 
 
 class Breakage:
-    """Breaks something, each time the next kind in a random order.
+    """Causes the next fault in a random order.
 
     Args:
-        server: which it happens to.
-        admin: its administrator.
-        of_database: what may happen to its database, by name.
-        rng: chooses.
+        admin: the server's administrator.
+        of_database: possible faults of its database, by name.
+        rng: makes the order.
 
     Attributes:
         happened: how often, by name.
-        together: how often, by what happened to the database and what administrators did then, and
-            whether that was acknowledged. A server that is suspended does not answer them.
+        together: how often, by fault of the database, administrator's action during it, and whether
+            the action was acknowledged. A suspended server does not answer.
     """
 
     def __init__(
@@ -55,13 +54,13 @@ class Breakage:
 
     @property
     def never_happened(self) -> list[str]:
-        """What has to, and did not. While most faults last no pause can be stored."""
+        """What should have happened, and did not. During most faults no pause can be stored."""
         every = {*self._of_database, *self._of_server, *self._levers}
         amid = {f"{name}, disabled" for name in self._of_database}
         return sorted((every - self.happened.keys()) | (amid - self.together.keys()))
 
     def once(self) -> None:
-        """Break the next thing, for some seconds."""
+        """Cause the next fault, for some seconds."""
         every = (*self._of_database, *self._of_server, *self._levers)
         name = self._next(self._turns, every)
         if name in self._levers:
@@ -77,7 +76,7 @@ class Breakage:
             return
         with ExitStack() as lever, self._of_database[name]():
             self._wait()
-            # Taken back after the fault: that needs the database.
+            # It is ended after the fault, because that needs the database.
             self.together[f"{name}, {self._pulled(name, lever)}"] += 1
             self._wait()
 

@@ -1,4 +1,4 @@
-"""What of a server that went through a fault was not as docs/reliability/outages.md says."""
+"""Compares a server's outcome of a fault with docs/reliability/outages.md."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from testbed.faults.outcome import Seen
 
 # From the end of a fault to the end of the next batch, at most.
 WITHIN_S = 10.0
-# Lines above DEBUG from the fault on; six were seen.
+# Log lines above DEBUG since the fault began; six were seen.
 MOST_TOLD = 20
-# Two were seen, where connections were reset again and again; at five in a row Synapse aborts.
+# Two were seen, with repeated resets of connections. After five in a row Synapse aborts.
 MOST_FAILED = 3
-# The one that was at work as the fault began; in a second of its pace there are more.
+# The batch that ran when the fault began. At this pace a second has more batches.
 _MOST_BATCHES_IN_IT = 1
 
 
 @attrs.frozen
 class Expected:
-    """What a fault does, by the table.
+    """The effect of a fault, by the table.
 
     Attributes:
-        within_s: from its end to the end of the batch that shows that updates go on, at most.
-        least_failed: iterations, where one must have failed for the fault to have been there.
-        stock_aborts: whether stock does, by the table.
-        is_stock_sure: whether it must; five failed batches in a row within a second need luck.
+        within_s: longest time from its end to the end of the batch that proves that updates go on.
+        least_failed: least number of failed iterations; with fewer there was no fault.
+        stock_aborts: whether stock Synapse aborts, by the table.
+        is_stock_sure: whether it must: five failed batches in a row within a second need luck.
     """
 
     within_s: float = WITHIN_S
@@ -34,7 +34,7 @@ class Expected:
 
 
 def breaches(seen: Seen, expected: Expected) -> list[str]:
-    """What of a run with the module was not as promised."""
+    """Broken promises of a run with the module."""
     found = (
         _unfelt(seen, expected),
         "Synapse gave up all updates" if seen.aborted else None,
@@ -51,14 +51,14 @@ def breaches(seen: Seen, expected: Expected) -> list[str]:
 
 
 def breaches_of_stock(seen: Seen, expected: Expected) -> list[str]:
-    """What of a run of stock shows that the fault was none, or less than the table says."""
+    """What shows, in a run of stock, that the fault was less than the table says."""
     survived = expected.stock_aborts and expected.is_stock_sure and not seen.aborted
     found = (_unfelt(seen, expected), "stock did not abort" if survived else None)
     return [breach for breach in found if breach is not None]
 
 
 def unlike_the_table(seen: Seen, expected: Expected) -> str | None:
-    """How stock ended, where the table says otherwise; told also where it is no breach."""
+    """How stock ended, if the table says otherwise; also if that breaks no promise."""
     if seen.aborted == expected.stock_aborts:
         return None
     return "stock aborted" if seen.aborted else "stock did not abort"

@@ -1,9 +1,9 @@
 """10^5 real iterations under load and random faults: `python -m soak.faults.iterations`.
 
-Each batch is of one event, so that the module is called as often as can be. Meanwhile clients send
-and ask, administrators pause, and things break, each in its turn; while the database is broken, in
-two of three turns updates are paused or disabled too. Every event must get its state key back, and
-the memory of the server must not grow faster than that of stock Synapse does.
+Each batch has one event, so that the module is called as often as possible. Meanwhile clients send
+and read, administrators pause, and faults happen in turn. In two of three faults of the database,
+updates are also paused or disabled. Every event must get its state key back, and the server's
+memory must not grow faster than that of stock Synapse.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from testbed.servers.process import rss_mib
 
 _UPDATE = "events_populate_state_key_rejections"
 MODULE = {"profile": "finish", "target_duration": "1ms", "max_batch_size": 1}
-# Without a target Synapse's batches are of the least size: one.
+# Without a target Synapse's batches have the least size: one.
 STOCK = {
     "background_updates": {
         "background_update_duration_ms": 0,
@@ -40,12 +40,12 @@ STOCK = {
     }
 }
 _BATCH = "Running background update"
-# Seen between the middles of the second and of the last fifth: 3.1 MiB at most of stock, while its
-# caches filled; with the module 9.8 MiB in the 14 minutes between them, 0.7 MiB a minute. A leak of
-# 150 bytes an iteration, 8.6 MiB in 60,000, is more than these leave room for.
+# Growth that was seen from the middle of the second fifth to that of the last: with stock at most
+# 3.1 MiB, while its caches filled; with the module 9.8 MiB in 14 minutes, 0.7 MiB a minute. These
+# limits detect a leak of 150 bytes an iteration, which is 8.6 MiB in 60,000.
 _FIRST_GROWTH_MIB = 4.0
 _GROWTH_MIB_PER_MINUTE = 0.8
-# So that each event has one to be restored.
+# Then each event has a state key to restore.
 _MAKE_STATE = (
     "INSERT INTO state_events (event_id, room_id, type, state_key)"
     " SELECT event_id, room_id, type, 'key ' || stream_ordering FROM events"
@@ -55,7 +55,7 @@ _WRONG = (
     "SELECT COUNT(*) FROM events JOIN state_events USING (event_id)"
     " WHERE events.state_key IS NULL OR events.state_key <> state_events.state_key"
 )
-# With fewer faults, or clients of whom less is answered, nothing was tried.
+# With fewer faults or answered requests, the run proves nothing.
 _LEAST_FAULTS = 20
 _LEAST_ANSWERED_PER_S = 1.0
 
@@ -138,7 +138,7 @@ def _run(
             looked_at += len(text.encode())
             batches += text.count(_BATCH)
             rss.append((rss_mib(server.process.pid if server.process else 0), batches))
-            with suppress(Exception):  # PostgreSQL may not be there
+            with suppress(Exception):  # PostgreSQL may be down
                 if not world.pending():
                     break
             if time.monotonic() > next_fault_s and not options.calm:
@@ -173,7 +173,7 @@ def _run(
 
 
 def breaches(record: Mapping[str, Any], iterations: int) -> list[str]:
-    """What of the record of a run with so many iterations at least was not as promised."""
+    """Broken promises in the record of a run, which must have so many iterations."""
     found = []
     if record["complaints"]:
         found.append(f"{record['complaints']} complaints in the log, {record['such lines'][0]}")
@@ -198,12 +198,12 @@ def breaches(record: Mapping[str, Any], iterations: int) -> list[str]:
 
 
 def most_growth_mib(took_s: float) -> float:
-    """How much the server may grow from the middle of the second fifth to that of the last."""
+    """Largest growth of the server from the middle of the second fifth to that of the last."""
     return _FIRST_GROWTH_MIB + _GROWTH_MIB_PER_MINUTE * took_s * 0.6 / 60
 
 
 def _halves(rss: list[tuple[float, int]]) -> tuple[float, float]:
-    """Medians of the second and of the last fifth."""
+    """Medians of the second and of the last fifth of the values."""
     fifth = max(len(rss) // 5, 1)
     values = [value for value, _ in rss]
     return statistics.median(values[fifth : 2 * fifth] or values), statistics.median(

@@ -1,8 +1,7 @@
-"""SIGTERM and kill -9 at random moments, 200 times while updates run: `python -m
-soak.faults.kills`.
+"""SIGTERM and `kill -9` at random moments, 200 times while updates run.
 
-The exit status is 1 where a lever that was acknowledged is lost, a row is, or the index is not the
-same as stock's in the end.
+`python -m soak.faults.kills`. The exit status is 1 if an acknowledged lever or a row is lost, or if
+the index differs from stock's in the end.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 import attrs
 
-from soak.records import Records
+from soak.records import Records, broken
 from testbed.faults.reindex_worlds import PostgresSource, SqliteSource, World
 from testbed.faults.restarts import RunningKills, end_while_running
 from testbed.servers.postgres import PostgresServer
@@ -27,7 +26,7 @@ _EVENTS = 80_000
 _MODULE = {"sleep": "300ms", "target_duration": "20ms"}
 _STOCK = {"background_updates": {"sleep_enabled": False}}
 _LONGEST_STOP_S = 2.0  # 0.3 s were seen
-# Or else nothing was tried: it goes on in most lives but those that end while they start.
+# With less progress the run proves nothing. Most starts that do not end at once make progress.
 _LEAST_RAN = 0.3
 
 Make = Callable[[str, Any, Any], World]
@@ -77,29 +76,31 @@ def _run(make: Make, database: str, options: Any, records: Records) -> None:
 def breaches(
     seen: RunningKills, times: int, *, is_same: bool, longest_stop_s: float = _LONGEST_STOP_S
 ) -> list[str]:
-    """What of a server that was ended so often was not as promised.
+    """Broken promises of a server that was ended this often.
 
     Args:
-        seen: what became of it.
+        seen: its outcome.
         times: how often it was ended.
-        is_same: whether its index is that of stock Synapse in the end.
+        is_same: whether its index equals that of stock Synapse in the end.
         longest_stop_s: how long SIGTERM may take.
     """
-    by_breach = {
-        f"{seen.lost} acknowledged levers were lost": seen.lost,
-        f"{seen.back} levers that were ended were back": seen.back,
-        f"{seen.wrong} times the rows were not what the update said": seen.wrong,
-        f"{seen.backwards} times the update was not as far as before": seen.backwards,
-        f"{seen.left} updates are left": seen.left,
-        f"{seen.rows} rows at the end, of {seen.expected}": seen.rows != seen.expected,
-        "the index is not the same as stock's": not is_same,
-        "the database is not intact": not seen.is_intact,
-        f"{seen.complaints} complaints in the log": seen.complaints,
-        f"{seen.bad_exits} times the exit status was not 0": seen.bad_exits,
-        f"SIGTERM took {seen.slowest_stop_s} s": seen.slowest_stop_s > longest_stop_s,
-        f"the update went on {seen.progressed} times only": seen.progressed < times * _LEAST_RAN,
-    }
-    return [breach for breach, is_so in by_breach.items() if is_so]
+    return broken(
+        {
+            f"{seen.lost} acknowledged levers were lost": seen.lost,
+            f"{seen.back} levers that were ended were back": seen.back,
+            f"{seen.wrong} times the rows were not what the update said": seen.wrong,
+            f"{seen.backwards} times the update was not as far as before": seen.backwards,
+            f"{seen.left} updates are left": seen.left,
+            f"{seen.rows} rows at the end, of {seen.expected}": seen.rows != seen.expected,
+            "the index is not the same as stock's": not is_same,
+            "the database is not intact": not seen.is_intact,
+            f"{seen.complaints} complaints in the log": seen.complaints,
+            f"{seen.bad_exits} times the exit status was not 0": seen.bad_exits,
+            f"SIGTERM took {seen.slowest_stop_s} s": seen.slowest_stop_s > longest_stop_s,
+            f"the update went on {seen.progressed} times only": seen.progressed
+            < times * _LEAST_RAN,
+        }
+    )
 
 
 if __name__ == "__main__":

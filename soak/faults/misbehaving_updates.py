@@ -1,10 +1,9 @@
-"""Updates that misbehave on a real server, stock Synapse beside it: `python -m
-soak.faults.misbehaving_updates`.
+"""Misbehaving updates on a real server, compared with stock Synapse.
 
-An update that is as it should be comes behind each of them, and another one runs in the server's
-other database; clients read and write ten times a second. The exit status is 1 unless each came,
-with the module, to the end that it must have, with waits that grow, few lines logged, no row
-missing, and the other one and the clients unharmed.
+`python -m soak.faults.misbehaving_updates`. A normal update waits behind each of them, and another
+one runs in the server's other database. Clients read and write ten times a second. The exit status
+is 1 unless each update ended as it must with the module: with growing waits, few log lines and no
+missing row, and without harm to the other update and the clients.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 import attrs
 
 from soak.faults.fault_verdicts import MOST_TOLD
-from soak.records import Records
+from soak.records import Records, broken
 from testbed.faults.misbehaving_updates import Oddity
 from testbed.faults.misbehaving_worlds import OddSource, Seen
 from testbed.servers.postgres import PostgresServer
@@ -27,14 +26,14 @@ from testbed.servers.postgres import PostgresServer
 
 @attrs.frozen
 class Case:
-    """An update that misbehaves, and how each of both servers is set.
+    """A misbehaving update, and the configurations of both servers.
 
     Attributes:
-        ends: whether it comes to its end with the module.
-        most_failed, least_failed: iterations that fail with the module.
-        least_rests_ratio: of its rests to its batches with the module, all of them together.
-        most_batch_ms: of its batches with the module, in the middle.
-        least_longest_ms: of its batches with the module the longest, or else it did not misbehave.
+        ends: whether it ends with the module.
+        most_failed, least_failed: failed iterations with the module.
+        least_rests_ratio: total rests for each second in batches, with the module.
+        most_batch_ms: largest median of its batches with the module.
+        least_longest_ms: its longest batch with the module; a shorter one is no misbehaviour.
         module, stock: configuration of the module, and of a server without it.
     """
 
@@ -52,7 +51,7 @@ class Case:
 
 
 _NEVER = 10**9
-# A little less than is asked for: by the log's own times.
+# A little less than configured, because the log's times are rounded.
 _HALF, _QUARTER = 0.95, 2.9
 _20_MS = {"target_duration": "20ms"}
 _STOCK_20_MS = {"background_updates": {"background_update_duration_ms": 20}}
@@ -82,7 +81,7 @@ CASES = (
     Case(
         "hangs for a minute",
         Oddity("odd", 1000, hang_s=60),
-        # At most half of the time is its own: its neighbour works too.
+        # At most half of the time is its own, because its neighbour works too.
         least_rests_ratio=_HALF,
         least_longest_ms=59_000,
     ),
@@ -99,7 +98,7 @@ CASES = (
         Oddity("odd", 800, cost_ms=0.02, spread_ratio=1e4),
         least_rests_ratio=_QUARTER,
         most_batch_ms=300,  # three times the target
-        least_longest_ms=1000,  # its first, of 100 items, took 2.2 s
+        least_longest_ms=1000,  # its first batch, of 100 items, took 2.2 s
         module={"duty_cycle": "25%", "default_batch_size": 100},
     ),
     Case(
@@ -113,80 +112,78 @@ CASES = (
 )
 
 
-# How long it is not tried again after the first, second, ... failed iteration; some time is spent
-# on the pace and the batch itself.
+# The waits after the first, second, ... failed iteration, with some time for the pace and the batch
+# itself.
 _BACKOFF_S = (5, 15, 30, 60)
 _LATER_S = 10
-# Among clients the neighbour has rests of its own: 9 s were seen, and 16 s after a batch that hung,
-# whose slowdown holds both at the least duty cycle for 15.
+# Among clients the neighbour rests too: 9 s were seen. After a hanging batch it was 16 s, because
+# its slowdown keeps both at the least duty cycle for 15 s.
 _LONGEST_GAP_S = 20
-# Of a batch that hangs, by how much less may have been told: who looks comes now and then.
+# How much of a hanging batch the status may miss, because it is read now and then.
 _TOLD_LATER_S = 5
-# Twice what was seen. Synapse logs two lines for each batch, a traceback for each failure, and some
-# for what clients write.
+# Twice what was seen. Synapse logs two lines for each batch, a traceback for each failure, and
+# some for clients' writes.
 _KIB_AT_START, _KIB_PER_BATCH, _KIB_PER_FAILURE, _KIB_PER_S = 60, 1.0, 5, 2.0
-# In the middle, 9 ms were seen; the longest, 65 ms on two cores that others used too.
+# The median was 9 ms, and the longest 65 ms on two shared cores.
 _CLIENTS_MS, _LONGEST_CLIENT_MS = 50, 5000
-# They ask ten times; with fewer answered nobody was there to be harmed.
+# Clients send ten requests a second. With fewer answers there was nobody to harm.
 _LEAST_ANSWERED_PER_S = 1.0
 
 
 def breaches(case: Case, seen: Seen) -> list[str]:
-    """What of a run with the module was not as promised."""
+    """Broken promises of a run with the module."""
     return [*wrongs(case, seen), *_late(case, seen)]
 
 
 def wrongs(case: Case, seen: Seen) -> list[str]:
-    """What of it must not be on any machine, however slow."""
-    found = []
-    if seen.done is not case.ends:
-        found.append("it came to its end" if seen.done else "it did not come to its end")
-    if seen.aborted is case.ends:
-        found.append("Synapse gave it up" if seen.aborted else "Synapse did not give it up")
-    if seen.wrong:
-        found.append(f"{seen.wrong} rows are missing or there twice")
-    if not case.least_failed <= seen.failed <= case.most_failed:
-        found.append(f"{seen.failed} iterations failed")
+    """What must not happen on any machine, however slow."""
     waits_s = _BACKOFF_S[: case.update.failures]
     tries_s = seen.tries_s[: len(waits_s)]
-    if len(tries_s) < len(waits_s) or any(
+    is_too_soon = len(tries_s) < len(waits_s) or any(
         try_s < wait_s for wait_s, try_s in zip(waits_s, tries_s, strict=True)
-    ):
-        found.append(f"it was tried again after {tries_s} s")
-    if seen.rests_ratio < case.least_rests_ratio:
-        found.append(f"it rested {seen.rests_ratio} s for each second in batches")
-    if seen.batch_ms[1] < case.least_longest_ms:
-        found.append(f"the longest of its batches took {seen.batch_ms[1]} ms")
-    if seen.complaints:
-        found.append(f"{seen.complaints} complaints in the log")
-    return found
+    )
+    failed, longest_ms, rests = seen.failed, seen.batch_ms[1], seen.rests_ratio
+    return broken(
+        {
+            "it came to its end": seen.done and not case.ends,
+            "it did not come to its end": not seen.done and case.ends,
+            "Synapse gave it up": seen.aborted and case.ends,
+            "Synapse did not give it up": not seen.aborted and not case.ends,
+            f"{seen.wrong} rows are missing or there twice": seen.wrong,
+            f"{failed} iterations failed": not case.least_failed <= failed <= case.most_failed,
+            f"it was tried again after {tries_s} s": is_too_soon,
+            f"it rested {rests} s for each second in batches": rests < case.least_rests_ratio,
+            f"the longest of its batches took {longest_ms} ms": longest_ms < case.least_longest_ms,
+            f"{seen.complaints} complaints in the log": seen.complaints,
+        }
+    )
 
 
 def _late(case: Case, seen: Seen) -> list[str]:
-    """What of it took too long, or came too often, on a machine that is not too busy."""
-    found = []
+    """What took too long, or happened too often, on a machine that is not too busy."""
     tries_s = seen.tries_s[: min(case.update.failures, len(_BACKOFF_S))]
-    if any(try_s > wait_s + _LATER_S for wait_s, try_s in zip(_BACKOFF_S, tries_s, strict=False)):
-        found.append(f"it was tried again after {tries_s} s")
-    if seen.batch_ms[0] > case.most_batch_ms:
-        found.append(f"half of its batches took {seen.batch_ms[0]} ms")
-    if seen.told_s < case.update.hang_s - _TOLD_LATER_S:
-        found.append(f"of a batch that hung the status told for {seen.told_s} s")
-    if seen.told > MOST_TOLD:
-        found.append(f"the module logged {seen.told} lines")
-    if seen.log_kib > _most_kib(seen):
-        found.append(f"{seen.log_kib} KiB were logged")
-    if seen.neighbour[1] > _LONGEST_GAP_S:
-        found.append(f"the neighbour had no batch for {seen.neighbour[1]} s")
-    if seen.clients_ms[0] > _CLIENTS_MS:
-        found.append(f"half of the clients' requests took {seen.clients_ms[0]} ms")
-    if seen.clients_ms[1] > _LONGEST_CLIENT_MS:
-        found.append(f"a request of a client took {seen.clients_ms[1]} ms")
-    if seen.clients_failed:
-        found.append(f"{seen.clients_failed} requests of clients failed")
-    if seen.clients_answered < _LEAST_ANSWERED_PER_S * seen.s:
-        found.append(f"{seen.clients_answered} requests of clients were answered in {seen.s} s")
-    return found
+    is_late = any(
+        try_s > wait_s + _LATER_S for wait_s, try_s in zip(_BACKOFF_S, tries_s, strict=False)
+    )
+    batch_ms, gap_s, answered = seen.batch_ms[0], seen.neighbour[1], seen.clients_answered
+    client_ms, longest_ms = seen.clients_ms
+    least_told_s = case.update.hang_s - _TOLD_LATER_S
+    return broken(
+        {
+            f"it was tried again after {tries_s} s": is_late,
+            f"half of its batches took {batch_ms} ms": batch_ms > case.most_batch_ms,
+            f"of a batch that hung the status told for {seen.told_s} s": seen.told_s < least_told_s,
+            f"the module logged {seen.told} lines": seen.told > MOST_TOLD,
+            f"{seen.log_kib} KiB were logged": seen.log_kib > _most_kib(seen),
+            f"the neighbour had no batch for {gap_s} s": gap_s > _LONGEST_GAP_S,
+            f"half of the clients' requests took {client_ms} ms": client_ms > _CLIENTS_MS,
+            f"a request of a client took {longest_ms} ms": longest_ms > _LONGEST_CLIENT_MS,
+            f"{seen.clients_failed} requests of clients failed": seen.clients_failed,
+            f"{answered} requests of clients were answered in {seen.s} s": (
+                answered < _LEAST_ANSWERED_PER_S * seen.s
+            ),
+        }
+    )
 
 
 def _most_kib(seen: Seen) -> float:

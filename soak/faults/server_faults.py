@@ -1,9 +1,10 @@
-"""Every fault around a real server, stock Synapse beside it: `python -m soak.faults.server_faults`.
+"""Every fault around a real server, compared with stock Synapse.
 
-Servers are "module" (a fixed pace), "default" (the module as it comes) and "stock". The exit status
-is 1 unless the module went on within ten seconds of each fault's end, on a full disk that the
-default sees within twenty, and did all; if a fault was not felt, or if stock did not abort where it
-must. Where luck decides that, it is told only.
+`python -m soak.faults.server_faults`. Servers are "module" (a fixed pace), "default" (the module's
+default) and "stock". With the module, updates must go on within ten seconds of each fault's end,
+and all must be done. After a full disk that the default sees, it is twenty seconds. The exit status
+is 1 otherwise, or if a fault had no effect, or if stock did not abort where it must. If luck
+decides whether stock aborts, that is only reported.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ from testbed.servers import disks
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.tcp_proxy import TcpProxy
 
-# Stock needs five batches that fail in a row. So many there are in ten seconds of nothing else, but
-# not surely in less, nor where some may end between one reset and the next, nor in silence: there
-# only the old connections of the pool fail, five at most, and who makes a new one waits.
+# Stock aborts after five failed batches in a row. Ten seconds without the database are enough for
+# that. A shorter outage may not be; nor resets, because batches may end between two of them. A
+# silent database fails only the pool's old connections, at most five, and new ones wait.
 _SURE_FROM_S = 10
 _BY_LUCK = Expected(is_stock_sure=False)
 _STOCK_GOES_ON = Expected(stock_aborts=False)
@@ -86,7 +87,7 @@ def _of_the_database(
         run.on_postgres(killed, lambda _: faults.killed(postgres))
     run.on_postgres(Case("crashed", 3, ALL, expected=_BY_LUCK), lambda _: faults.crashed(postgres))
     run.on_postgres(
-        # It is over at once, so that nothing but a failed batch shows it.
+        # It is over at once, so that only a failed batch shows it.
         Case("restarted in a batch", 0, ALL, expected=attrs.evolve(_BY_LUCK, least_failed=1)),
         lambda w: faults.stopped_in_a_batch(postgres, w.database),
     )
@@ -101,12 +102,12 @@ def _of_the_database(
         Case("too many connections", 20, ALL), lambda w: faults.without_slots(postgres, w.database)
     )
     run.on_postgres(Case("read-only", 20, ALL), lambda w: faults.read_only(postgres, w.database))
-    for outage_s in (10, 90):  # within and over the time in which it is looked at
+    for outage_s in (10, 90):  # less and more than the minute after which no samples are taken
         run.on_postgres(
             Case("silent", outage_s, ALL, expected=_BY_LUCK),
             lambda w: faults.silent(postgres, w.database),
         )
-    # The first batch to end is the one that hung, or waits for the lock: it tells nothing.
+    # The first batch that ends is the one that hung or waited for the lock, which proves nothing.
     run.on_postgres(
         Case("frozen in a batch", 20, ALL, batch=2, expected=_STOCK_GOES_ON),
         lambda w: faults.frozen_in_a_batch(postgres, w.server),
@@ -123,7 +124,7 @@ def _of_the_disk(run: Run) -> None:
     all_of_it = "disk full, log and all"
     run.on_small_cluster(Case(all_of_it, 20, disk_mib=SMALL_CLUSTER_MIB))
     run.on_small_sqlite(Case("file's disk full", 30, SLOW_PAIR))
-    # Where the server's files are on it, so that the default sees it.
+    # The server's files are on this disk, so that the default sees it.
     expected = Expected(within_s=DISK_SEEN_WITHIN_S)
     seen = Case(all_of_it, 30, DEFAULT, expected=expected, disk_mib=ROOMY_MIB)
     run.on_small_cluster(seen)
@@ -131,7 +132,7 @@ def _of_the_disk(run: Run) -> None:
 
 
 def _resets(world: World, proxy: TcpProxy) -> AbstractContextManager[None]:
-    proxy.lead(world.server.config_path)  # not yet started
+    proxy.lead(world.server.config_path)  # before its start
     return faults.resets(proxy)
 
 

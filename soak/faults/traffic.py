@@ -1,23 +1,25 @@
-"""What clients and administrators do to a server meanwhile. Each is a context: it ends with it."""
+"""Actions of clients and administrators, as context managers that end with their block."""
 
 from __future__ import annotations
 
-import threading
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from testbed.faults.faults import repeatedly
+from testbed.faults.neighbours import NAME
 from testbed.faults.restarts import API
 from testbed.servers.matrix import MatrixClient
 
 
 @contextmanager
 def paused(admin: MatrixClient) -> Iterator[bool]:
-    """Everything is paused by an administrator; whether that was acknowledged.
+    """An administrator pauses everything. Yields whether that was acknowledged.
 
     Raises:
-        TimeoutError: it cannot be ended.
+        TimeoutError: the pause cannot be ended.
     """
     is_there = _is_done(lambda: admin.call("POST", f"{API}/pause", {"reason": "soak", "for": "1h"}))
     yield is_there
@@ -26,10 +28,10 @@ def paused(admin: MatrixClient) -> Iterator[bool]:
 
 @contextmanager
 def disabled(admin: MatrixClient) -> Iterator[bool]:
-    """Updates are off by the server's own switch; whether that was acknowledged.
+    """Synapse's own switch is off. Yields whether that was acknowledged.
 
     Raises:
-        TimeoutError: it cannot be ended.
+        TimeoutError: the switch cannot be put on again.
     """
     yield _is_done(lambda: admin.set_updates_enabled(False))
     _take_back(lambda: admin.set_updates_enabled(True))
@@ -38,7 +40,7 @@ def disabled(admin: MatrixClient) -> Iterator[bool]:
 def _is_done(ask: Callable[[], object]) -> bool:
     try:
         ask()
-    except OSError:  # also where it is answered with an error
+    except OSError:  # also for an answer with an error status
         return False
     return True
 
@@ -49,7 +51,7 @@ def _take_back(ask: Callable[[], object]) -> None:
             ask()
             return
         except OSError as error:
-            if getattr(error, "code", 0) == 404:  # it was not there
+            if getattr(error, "code", 0) == 404:  # the pause was not there
                 return
             time.sleep(0.5)
     raise TimeoutError("what an administrator asked for could not be taken back")
@@ -57,30 +59,22 @@ def _take_back(ask: Callable[[], object]) -> None:
 
 @contextmanager
 def load(admin: MatrixClient, is_calm: bool) -> Iterator[Counter[str]]:
-    """Some requests a second, of clients and, unless it is calm, of who looks at the status."""
+    """Some requests a second by clients and, unless it is calm, by readers of the status."""
     counts: Counter[str] = Counter()
-    end = threading.Event()
+    numbers = itertools.count(1)
 
     def ask() -> None:
-        number = 0
-        path = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
-        while not end.wait(0.2):
-            number += 1
-            try:
-                if number % 5 == 0 and not is_calm:
-                    admin.call("GET", f"{API}/status")
-                elif number % 2:
-                    admin.call("PUT", path, {"displayname": f"name {number}"})
-                else:
-                    admin.call("GET", "/_matrix/client/v3/account/whoami")
-                counts["answered"] += 1
-            except Exception:
-                counts["failed"] += 1
+        number = next(numbers)
+        try:
+            if number % 5 == 0 and not is_calm:
+                admin.call("GET", f"{API}/status")
+            elif number % 2:
+                admin.call("PUT", NAME, {"displayname": f"name {number}"})
+            else:
+                admin.call("GET", "/_matrix/client/v3/account/whoami")
+            counts["answered"] += 1
+        except Exception:
+            counts["failed"] += 1
 
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    try:
+    with repeatedly(ask, 0.2):
         yield counts
-    finally:
-        end.set()
-        thread.join(35)

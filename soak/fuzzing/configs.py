@@ -1,10 +1,9 @@
-"""10^5 configurations and requests, valid or refused with their problems; 10^5 lives of decisions.
+"""10^5 configurations and requests, each valid or refused with its problems; 10^5 lives.
 
-`python -m soak.fuzzing.configs`, by hypothesis; `--fuzz SECONDS` by a fuzzer that is guided by
-what code is
-reached (needs the package `atheris`), on the configuration and on the requests for levers. The exit
-status is 1 where anything else than a value or its problems came of one, or where one call of the
-module took a quarter of a second of the processor: nobody is answered meanwhile.
+`python -m soak.fuzzing.configs` uses hypothesis. `--fuzz SECONDS` uses a coverage-guided fuzzer
+(the package `atheris`) on the configuration and the requests for levers. The exit status is 1 if a
+call had another outcome than a value or its problems, or took a quarter of a second of CPU time, in
+which the server answers nobody.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from testbed.strategies.lives import ANY_LIFE, live
 from testbed.strategies.requests import JSON, KEYS, SETTINGS
 from testbed.strategies.strategies import raw_configs, raw_lever_requests
 
-# Of the processor, for any one call.
+# CPU time of one call.
 _LONGEST_S = 0.25
 KINDS = (
     "any configuration",
@@ -48,7 +47,7 @@ T = TypeVar("T")
 
 
 class Tally:
-    """How many were valid (or were lived), refused; the slowest of all calls, and which it was."""
+    """Numbers of valid and refused examples, and the slowest of all calls."""
 
     def __init__(self) -> None:
         self.valid = 0
@@ -58,29 +57,31 @@ class Tally:
         self.slowest = ""
 
     def config(self, raw: Any) -> None:
-        """As Synapse asks the module, which refuses with Synapse's own error."""
+        """Parse as Synapse does; the module refuses with Synapse's own error."""
         try:
             self.call(BackgroundUpdateThrottle.parse_config, raw)
             self.valid += 1
         except ConfigError as error:
-            assert error.msg  # noqa: PT017 - either is right
-            self.refused += 1
+            self._refuse(error.msg)
 
     def request(self, action: Action, raw: Any) -> None:
         try:
             self.call(parse_lever_request, action, raw)
             self.valid += 1
         except InvalidConfigError as error:
-            assert error.problems  # noqa: PT017 - either is right
-            self.refused += 1
+            self._refuse(error.problems)
+
+    def _refuse(self, reason: object) -> None:
+        assert reason, "refused without a reason"
+        self.refused += 1
 
     def life(self, config: Any, sees_requests: bool, is_sqlite: bool, data: Any) -> None:
         live(config, sees_requests, is_sqlite, data, self.call)
         self.valid += 1
 
     def call(self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
-        """What the function answers, or raises; the slowest is kept in mind."""
-        # A collection would count what 100,000 examples have left, which takes up to two seconds.
+        """Call the function, and remember the slowest call."""
+        # The garbage of 100,000 examples would take up to two seconds in one of the calls.
         gc.disable()
         begin = time.process_time()
         try:
@@ -95,7 +96,7 @@ class Tally:
 
 
 def by_hypothesis(what: str, count: int) -> Tally:
-    """So many examples of one of `KINDS`."""
+    """Try so many examples of one of `KINDS`."""
     tally = Tally()
     many = settings(
         max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck)
@@ -142,7 +143,7 @@ def _hypothesis(name: str, count: int, records: Records) -> None:
     row: dict[str, Any] = {"by": "hypothesis", "what": name}
     try:
         tally = by_hypothesis(name, count)
-    except Exception as error:  # what was drawn is in it; the others are to be tried too
+    except Exception as error:  # it has the drawn values; the other kinds must be tried too
         traceback.print_exc()
         records.add(row, name, [f"{type(error).__name__} came of one"])
         return
@@ -152,7 +153,7 @@ def _hypothesis(name: str, count: int, records: Records) -> None:
 
 
 def breaches_of(tally: Tally, count: int) -> list[str]:
-    """What was not as promised, though each had its answer."""
+    """Broken promises, although each call had a valid outcome."""
     found = []
     if tally.slowest_s > _LONGEST_S:
         found.append(f"{tally.slowest} took {tally.slowest_s * 1000:.0f} ms")

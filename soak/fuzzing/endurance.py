@@ -1,8 +1,7 @@
-"""A million iterations of the decision code with signals that say anything: nothing starves.
+"""A million iterations of the decision code with arbitrary signals: no update starves.
 
-`python -m soak.fuzzing.endurance`: in virtual time, three minutes. The exit status is 1 if one
-iteration
-waited for longer than the least duty cycle and the waits for gaps and comparisons explain.
+`python -m soak.fuzzing.endurance` takes three minutes, in virtual time. The exit status is 1 if an
+iteration waited longer than the least duty cycle, gaps and experiments can explain.
 """
 
 from __future__ import annotations

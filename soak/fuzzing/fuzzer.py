@@ -1,6 +1,6 @@
-"""The configuration and the requests for levers, by a fuzzer guided by what code is reached.
+"""A coverage-guided fuzzer for the configuration and the requests for levers.
 
-Needs the package `atheris`. What it makes up is bytes: those that are JSON are tried.
+It needs the package `atheris`. The fuzzer generates bytes; those that are JSON are tried.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import attrs
 
 PARSED = ("config", "request")
 
-# Of the processor, for any one call: what tells which code is reached is slow itself.
+# CPU time of one call; the coverage itself makes calls slower.
 _LONGEST_TRACED_S = 1.0
 # 5,800 and 20,000 were seen.
 _LEAST_CALLS_PER_S = 100
@@ -30,12 +30,12 @@ _COUNTED_EVERY = 1000
 
 @attrs.frozen
 class Fuzzed:
-    """What is called with what the fuzzer makes up.
+    """The functions that get the fuzzer's values.
 
     Attributes:
-        functions: each of which is called, whatever became of the others.
-        refusal: what it may raise.
-        tally: how many calls were made, and how many answered something.
+        functions: each is called, even if another one failed.
+        refusal: the exception that they may raise.
+        tally: number of calls, and of calls that returned a value.
     """
 
     functions: Sequence[Callable[[Any], object]]
@@ -43,11 +43,11 @@ class Fuzzed:
     tally: Counter[str] = attrs.field(factory=Counter)
 
     def call(self, raw: Any) -> None:
-        """Call each.
+        """Call each function.
 
         Raises:
-            AssertionError: one took too long.
-            Exception: whatever one raised that is no refusal.
+            AssertionError: a call took too long.
+            Exception: anything raised that is not the refusal.
         """
         for function in self.functions:
             begin = time.process_time()
@@ -59,7 +59,7 @@ class Fuzzed:
 
 
 def fuzzed(what: str, config: Any, requests: Any) -> Fuzzed:
-    """The configuration or all requests, of these modules."""
+    """The functions for the configuration or the requests, from these modules."""
     if what == "config":
         return Fuzzed([config.parse], config.InvalidConfigError)
     parsers = [partial(requests.parse_lever_request, action) for action in requests.Action]
@@ -67,7 +67,7 @@ def fuzzed(what: str, config: Any, requests: Any) -> Fuzzed:
 
 
 def run(what: str, corpus: Path, seconds: int) -> tuple[dict[str, Any], list[str]]:
-    """What the fuzzer saw in a process of its own, and what of it was not as promised."""
+    """Run the fuzzer in its own process. Returns its record, and the broken promises."""
     command = [sys.executable, "-m", "soak.fuzzing.configs", "--fuzz-one", what]
     command += ["--fuzz", str(seconds), "--output", str(corpus)]
     _counts(corpus / what).unlink(missing_ok=True)
@@ -80,7 +80,7 @@ def run(what: str, corpus: Path, seconds: int) -> tuple[dict[str, Any], list[str
 
 
 def breaches(row: Mapping[str, Any], seconds: int) -> list[str]:
-    """What of that was not as promised; bytes that are no JSON try nothing."""
+    """Broken promises of a record. Bytes that are not JSON prove nothing."""
     found = [f"status {row['status']}"] if row["status"] else []
     if row.get("calls", 0) < _LEAST_CALLS_PER_S * seconds:
         found.append(f"only {row.get('calls', 0)} calls with what is JSON")
@@ -90,13 +90,13 @@ def breaches(row: Mapping[str, Any], seconds: int) -> list[str]:
 
 
 def by_fuzzer(what: str, corpus: Path, seconds: int) -> None:
-    """Never returns: the fuzzer ends the process."""
+    """Fuzz. Never returns: the fuzzer ends the process."""
     corpus.mkdir(parents=True, exist_ok=True)
     _seed(corpus)
     atheris: Any = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["synapse_bgthrottle"]):
         for name in [name for name in sys.modules if name.startswith("synapse_bgthrottle")]:
-            del sys.modules[name]  # loaded anew, with what guides the fuzzer
+            del sys.modules[name]  # loaded again, with the fuzzer's coverage
         config: Any = importlib.import_module("synapse_bgthrottle.core.config.parser")
         requests: Any = importlib.import_module("synapse_bgthrottle.core.levers.request")
     all_of = fuzzed(what, config, requests)
@@ -107,7 +107,7 @@ def by_fuzzer(what: str, corpus: Path, seconds: int) -> None:
         except (ValueError, RecursionError):
             return
         all_of.call(raw)
-        if not all_of.tally["calls"] % _COUNTED_EVERY:  # nothing is run at the end
+        if not all_of.tally["calls"] % _COUNTED_EVERY:  # at its end the process runs no code
             _counts(corpus).write_text(json.dumps(all_of.tally))
 
     limits = [f"-max_total_time={seconds}", "-max_len=2000", "-timeout=10"]

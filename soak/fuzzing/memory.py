@@ -1,8 +1,8 @@
-"""What the module itself keeps over 10^5 iterations: `python -m soak.fuzzing.memory`.
+"""The module's own memory over 10^5 iterations: `python -m soak.fuzzing.memory`.
 
-In virtual time; then on a real server under load, stock Synapse beside it, where all allocations
-are traced (which makes both several times slower). The exit status is 1 unless what the module
-keeps is flat in both.
+First in virtual time, then on a real server under load, compared with stock Synapse. There all
+allocations are traced, which makes both servers several times slower. The exit status is 1 unless
+the module's memory is flat in both runs.
 """
 
 from __future__ import annotations
@@ -120,9 +120,9 @@ def _on_a_real_server(
 
 
 def flat(early: float, late: float, what: str) -> list[str]:
-    """What is wrong if the module itself has so many more late than early.
+    """What is wrong if the module has more late than early.
 
-    On a real server any look may find a request or a sample under way.
+    On a real server any measurement may include a request or a sample in progress.
     """
     if late <= early * 1.2 + 20:
         return []

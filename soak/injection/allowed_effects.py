@@ -1,16 +1,15 @@
-"""What a life with an error of our own may do by design: hold updates without a budget's value."""
+"""Allowed effects of an error of our own: updates are held without a budget's value."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# How often a call fails.
+# How often a call fails in a life.
 ALWAYS = 10**9
 ONCE = 1
 
-# A budget that is set and cannot be read holds updates: that is its promise. By file, the
-# beginnings of the calls without which there is no value of a budget that the lives set: nothing
-# else of these files may hold.
+# A budget that is configured and cannot be read holds updates: that is its promise. By file, the
+# beginnings of the calls that such a value needs. No other call of these files may hold updates.
 _BY_DESIGN = {
     "homeserver.sampling.operator_checks": (
         "self._host.",
@@ -38,14 +37,14 @@ _BY_DESIGN = {
         "_float(build[1])",
         "float(value)",
     ),
-    # The queue, without which nothing can be released.
+    # The queue, which a release needs.
     "homeserver.internals.database": ("txn.execute('SET LOCAL lock_timeout",),
     "homeserver.internals.server": (
         "self._api.defer_to_thread(",
         "self._api.run_db_interaction(",
     ),
 }
-# The same of what is told with a traceback: errors of ours on the way from looking to a value.
+# The same for tracebacks: errors of our own on the way from a sample to a value.
 _TOLD_BY_DESIGN = {
     "homeserver.internals.bounded_calls": ("partial(", "host.call_later("),
     "homeserver.sampling.poller": (
@@ -53,11 +52,11 @@ _TOLD_BY_DESIGN = {
         "Call(",
         "self._answer()",
         "self._question.",
-        "self._tell(",
+        "self._pass_on(",
     ),
     "core.signals.signal_set": ("",),
     "core.signals.signal_state": ("",),
-    "homeserver.internals.guard": ("getattr(thing, name",),  # Synapse's timers, and all else
+    "homeserver.internals.guard": ("getattr(thing, name",),  # Synapse's timers, and everything else
     "homeserver.internals.server": (
         "get(self._api, 'delayed_background_call')",
         "delayed(delay_s",
@@ -68,7 +67,6 @@ _TOLD_BY_DESIGN = {
         "self._host.now_s()",
         "self._host.wall_s()",
         "timer.late_s(",
-        "self._looks(",
         "self._guarded(",
         "partial(",
         "look()",
@@ -90,8 +88,8 @@ _TOLD_BY_DESIGN = {
     ),
 }
 
-# Synapse's own, with which answering begins, and with which answers are waited for: Twisted tells
-# of each request, and of each answer that nobody took.
+# Synapse's own calls that begin an answer or wait for one. Twisted logs each such request, and each
+# unhandled answer.
 _TAKEN_FOR_GRANTED = (
     "run_in_background(self._serve, request)",
     "make_deferred_yieldable(self._running)",
@@ -102,9 +100,9 @@ _TAKEN_FOR_GRANTED = (
 
 
 def not_forgiven(name: str, times: int, lived: Any) -> list[str]:
-    """What is wrong with the life in which this call failed so often.
+    """What is wrong with a life in which this call failed so often.
 
-    By design, only an error that stays may hold updates, or be told again; and nothing may fail.
+    By design, only a lasting error may hold updates or be logged again, and no iteration may fail.
     """
     place, _, called = name.partition(" ")
     file = place.split(":")[0]

@@ -1,11 +1,10 @@
-"""An error of our own at every call in the module, one at a time: `python -m
-soak.injection.inject`.
+"""An error of our own at every call in the module, one at a time.
 
-First runs in virtual time tell which calls are made; then each of them fails, always, once, or once
-later. Every time all updates must come to their end, no later than at stock's pace, without one
-failed iteration, and with few tracebacks. In some lives, as in those with an outage of the
-database, each call that is made fails, also where it has failed in another life. Which calls are
-never made is told by file.
+`python -m soak.injection.inject`. First runs in virtual time find the calls that are made. Then
+each of them fails: always, once, or once later. Each time all updates must end, at least at stock's
+pace, without a failed iteration and with few tracebacks. In some kinds of lives, such as those with
+an outage of the database, a call fails even if it failed in another kind. The calls that are never
+made are listed by file.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from soak.injection.allowed_effects import ALWAYS, ONCE, not_forgiven
 from soak.records import Records
 from testbed.virtual.instrument import SITES, instrument
 
-# How many of all calls are made in some life. The others are mostly of the configuration, of the
-# start, where an error is to be seen, and of checks of a kind that no life has. With fewer than
-# these, lives no longer try what they did.
+# The least share of all calls that some life makes. The others mostly belong to the configuration,
+# to the start, where errors must be visible, and to checks that no life has. A smaller share means
+# that the lives prove less than before.
 _LEAST_MADE = 0.68
 
 
@@ -38,10 +37,10 @@ class Try:
     """A life in which a call fails.
 
     Attributes:
-        kind: the life's number.
-        site: the call's.
-        how: `always`, `once`, or `later`, which is once after half of the times it is made.
-        skip: how often it does not fail before.
+        kind: number of the kind of life.
+        site: number of the call.
+        how: `always`, `once`, or `later`: once, after half of the times that it is made.
+        skip: how often it succeeds first.
     """
 
     kind: int
@@ -51,7 +50,7 @@ class Try:
 
     @property
     def times(self) -> int:
-        """How often it fails."""
+        """How often the call fails."""
         return ALWAYS if self.how == "always" else ONCE
 
 
@@ -63,7 +62,7 @@ def _frozen(*_: object) -> None:
 
 
 class FrozenError(BaseException):
-    """Nothing of ours or of Synapse catches it."""
+    """The life did not end. No code of ours or Synapse's catches this."""
 
 
 def main() -> int:
@@ -80,9 +79,11 @@ def main() -> int:
         handler.setLevel(logging.CRITICAL + 1)
     signal.signal(signal.SIGALRM, _frozen)
     instrument()
-    life: Any = importlib.import_module("testbed.virtual.one_life")  # only now: it loads the module
+    life: Any = importlib.import_module(
+        "testbed.virtual.one_life"
+    )  # not before: it loads the module
     gc.collect()
-    gc.freeze()  # each life ends with a look at what it leaves only
+    gc.freeze()  # the collection at each life's end then sees only what that life left
     tries: list[Try] = []
     faultless_s: list[float] = []
     for number, kind in enumerate(life.KINDS):
@@ -95,7 +96,7 @@ def main() -> int:
             if SITES.hits[site] > 1:
                 tries.append(Try(number, site, "later", SITES.hits[site] // 2))
     made = {a_try.site for a_try in tries}
-    tries.sort(key=lambda a_try: a_try.how)  # what always fails first
+    tries.sort(key=lambda a_try: a_try.how)  # lasting errors first
     if options.how is not None:
         tries = [a_try for a_try in tries if a_try.how == options.how]
     if options.files is not None:
@@ -137,7 +138,7 @@ def main() -> int:
 
 
 def _lived(life: Any, a_try: Try, faultless_s: float) -> Any:
-    signal.alarm(60)  # a loop in which no time passes would freeze a server
+    signal.alarm(60)  # an endless loop without time passing would freeze a server
     try:
         kind = life.KINDS[a_try.kind]
         return life.run(kind, a_try.site, a_try.times, faultless_s, a_try.skip)

@@ -77,11 +77,7 @@ class SharedAnswers(Generic[T]):
         self._waiting = {}
 
     async def answer(self, question: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
-        """The present answer.
-
-        Args:
-            question: what is asked.
-            ask: gets the answer, if nobody has asked for it yet.
+        """The present answer. `ask` gets it if nobody has asked the same question yet.
 
         Raises:
             Exception: whatever `ask` raises; all callers that share the answer get it.
@@ -94,17 +90,17 @@ class SharedAnswers(Generic[T]):
         try:
             found = await ask()
         except Exception as error:
-            self._end(question, waiting)
-            with PreserveLoggingContext():
-                for other in waiting:
-                    other.errback(error)
+            self._end(question, waiting, error)
             raise
-        self._end(question, waiting)
-        with PreserveLoggingContext():  # waiting callers have log contexts of their own
-            for other in waiting:
-                other.callback(found)
+        self._end(question, waiting, found)
         return found
 
-    def _end(self, question: Hashable, waiting: list[Deferred[T]]) -> None:
+    def _end(self, question: Hashable, waiting: list[Deferred[T]], end: T | Exception) -> None:
         if self._waiting.get(question) is waiting:
             del self._waiting[question]
+        with PreserveLoggingContext():  # waiting callers have log contexts of their own
+            for other in waiting:
+                if isinstance(end, Exception):
+                    other.errback(end)
+                else:
+                    other.callback(end)

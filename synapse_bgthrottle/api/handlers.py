@@ -37,12 +37,7 @@ _DID = {
 
 
 class Endpoints:
-    """Passes administrators' requests to the service.
-
-    Args:
-        service: reads and changes what background updates do.
-        openapi: the API's description, as it is served.
-    """
+    """Passes administrators' requests to the service. `openapi` is the API's description."""
 
     def __init__(self, service: Service, openapi: bytes) -> None:
         self._service = service
@@ -54,13 +49,9 @@ class Endpoints:
     async def answer(
         self, route: Route, query: bytes, body: Callable[[], object], author: str
     ) -> Answer:
-        """The answer to an administrator's request.
+        """The answer to the request of an administrator, `author`.
 
-        Args:
-            route: the path.
-            query: as sent, without the question mark.
-            body: reads the body; only called for levers.
-            author: the administrator.
+        `query` is as sent, without the question mark. `body` is only called for levers.
 
         Raises:
             RefusedError: the request is wrong, or cannot be carried out.
@@ -88,7 +79,7 @@ class Endpoints:
     async def _pull(self, action: Action, content: object, author: str) -> Answer:
         request = parse_lever_request(action, content)
         try:
-            done = await self._service.pull(request, author)
+            done = await self._service.change_levers(request, author)
         finally:
             self._told.forget()
         logger.info("%s", log_line(request, author, done))
@@ -118,13 +109,7 @@ async def _done(answer: Awaitable[Answer]) -> Answer:
 
 
 def log_line(request: LeverRequest, author: str, answer: LeverAnswer) -> str:
-    """Who did what to which updates until when, and why, in one line.
-
-    Args:
-        request: the request.
-        author: who sent it.
-        answer: the levers that it made and ended.
-    """
+    """Who did what to which updates until when, and why, in one line."""
     line = f"{author} {_DID[request.action]} {request.update}"
     line += " in all databases" if request.database is None else f" in {request.database}"
     if request.settings:

@@ -154,11 +154,7 @@ PARAMETERS: Mapping[Route, Mapping[str, Parameter]] = {
 
 
 def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
-    """All parameters of the route, by name.
-
-    Args:
-        route: the route, which says what parameters exist.
-        raw: as sent; may be empty.
+    """All parameters of the route, by name, from the query as it was sent.
 
     Raises:
         RefusedError: lists everything that is wrong with it.

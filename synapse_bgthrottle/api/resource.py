@@ -44,13 +44,9 @@ class ThrottleResource(Resource):
     JSON resources are not used, because they let every web page read their answers (CORS).
 
     Args:
-        api: the module API.
-        service: reads and changes what background updates do; None: this is a worker, which only
-            answers that the main process has the API.
+        service: None: this is a worker, which only answers that the main process has the API.
         on_internal_error: receives errors that are answered with 500.
     """
-
-    isLeaf = True  # noqa: N815 - Twisted's name
 
     def __init__(
         self,
@@ -58,7 +54,9 @@ class ThrottleResource(Resource):
         service: Service | None,
         on_internal_error: OnInternalError,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        untyped: Any = super()
+        untyped.__init__()
+        self.isLeaf = True
         self._api = api
         self._on_internal_error = on_internal_error
         self._endpoints: Endpoints | None = None
@@ -146,7 +144,10 @@ class _Client:
         self.is_there = False
 
     def header(self, name: str) -> str | None:
-        value: str | None = self._request.getHeader(name)
+        """A header; None: there is none, or it is not UTF-8, which Twisted refuses to decode."""
+        value = None
+        with suppress(UnicodeDecodeError):
+            value = self._request.getHeader(name)
         return value
 
     def body(self) -> object:
@@ -155,7 +156,7 @@ class _Client:
         Raises:
             RefusedError: it is too large, or wrong.
         """
-        length = self._request.getHeader("Content-Length")
+        length = self.header("Content-Length")
         if length is not None and length.isdigit():
             check_size(int(length))
         content = self._request.content

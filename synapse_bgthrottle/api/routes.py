@@ -1,6 +1,7 @@
-"""The paths and their methods. Pure."""
+"""The paths and their methods."""
 
 from collections.abc import Mapping, Sequence
+from importlib import resources
 
 import attrs
 
@@ -47,32 +48,10 @@ ROUTES: Mapping[bytes, Route] = {
     )
 }
 
-# The page, file by file. A path that was sent never reaches the file system.
+# The page's files. A path that was sent never reaches the file system.
+_FOLDER = resources.files("synapse_bgthrottle.api").joinpath("page")
 INDEX = "index.html"
-PAGE_FILES = (
-    "actions.js",
-    "api.js",
-    "changes.js",
-    "charts.js",
-    "dom.js",
-    "forms.js",
-    "icon.svg",
-    "journal.js",
-    "overview.js",
-    "page.js",
-    "poll.js",
-    "queue.js",
-    "session.js",
-    "signals.js",
-    "style.css",
-    "trace.js",
-    "uplot-1.6.32.min.css",
-    "uplot-1.6.32.min.js",
-    "uplot-LICENSE.txt",
-    "week.js",
-    "windows.js",
-    "words.js",
-)
+PAGE_FILES = tuple(sorted(file.name for file in _FOLDER.iterdir() if file.name != INDEX))
 
 # The page's files are relative to the API's root, so its path needs a trailing slash.
 SLASHLESS = Route("", file="")
@@ -89,10 +68,8 @@ def find(path: bytes, mounted: Sequence[bytes], method: bytes) -> Route:
     Each thing has exactly one path: nothing is decoded, dropped or corrected. So a proxy's rules
     for paths have the same effect here.
 
-    Args:
-        path: as sent, without the query.
-        mounted: the parts of the resource's own path, as the server decoded them.
-        method: as sent.
+    `mounted` has the parts of the resource's own path, as the server decoded them. `path` is as it
+    was sent, without the query.
 
     Raises:
         RefusedError: there is no such path (404), or not with this method (405).

@@ -41,12 +41,8 @@ class Service(Protocol):
             InvalidConfigError: there is no such database.
         """
 
-    async def pull(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
-        """Carry out a request. Returns the levers made, ended and in force, and notes.
-
-        Args:
-            request: a valid request.
-            author: full user ID of the administrator.
+    async def change_levers(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
+        """Carry out a valid request. `author` is the administrator's full user ID.
 
         Raises:
             InvalidConfigError: there is no such database.

@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from importlib import resources
 
-import attrs
-
 from synapse_bgthrottle.api.responses import Answer
 from synapse_bgthrottle.api.routes import INDEX, PAGE_FILES, SLASHLESS, Route
 
@@ -24,46 +22,32 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-@attrs.frozen
-class _File:
-    content: bytes
-    headers: Mapping[str, str]
-
-    @property
-    def etag(self) -> str:
-        return self.headers["ETag"]
-
-
 class PageFiles:
     """Reads all files when it is made, before the first request."""
 
     def __init__(self) -> None:
         folder = resources.files("synapse_bgthrottle.api").joinpath("page")
         self._files = {
-            name: _file(name, folder.joinpath(name).read_bytes()) for name in (INDEX, *PAGE_FILES)
+            name: _answer(name, folder.joinpath(name).read_bytes()) for name in (INDEX, *PAGE_FILES)
         }
 
     def answer(self, route: Route, path: bytes, if_none_match: str | None) -> Answer:
-        """The file, or 304 if the browser has it already.
-
-        Args:
-            route: a route of the page.
-            path: as sent.
-            if_none_match: the header of this name.
-        """
+        """The file of a route, or 304 if the browser has it already. `path` is as sent."""
         if route is SLASHLESS:
             # A relative URL, because a proxy may serve this at another path.
             last = path.rpartition(b"/")[2].decode("ascii", "replace")
             headers = {"Location": f"{last}/", "Content-Type": "text/plain; charset=utf-8"}
             return Answer(308, b"", headers)
         file = self._files[str(route.file)]
-        if if_none_match is not None and file.etag in map(str.strip, if_none_match.split(",")):
+        known = (if_none_match or "").split(",")
+        if file.headers["ETag"] in map(str.strip, known):
             return Answer(304, b"", file.headers)
-        return Answer(200, file.content, file.headers)
+        return file
 
 
-def _file(name: str, content: bytes) -> _File:
-    return _File(
+def _answer(name: str, content: bytes) -> Answer:
+    return Answer(
+        200,
         content,
         {
             "Content-Type": CONTENT_TYPES[name.rpartition(".")[2]],

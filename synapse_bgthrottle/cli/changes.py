@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from synapse_bgthrottle.cli.polling import Look
-from synapse_bgthrottle.cli.render.status import change_lines
+from synapse_bgthrottle.cli.render.status import Status, change_lines
 from synapse_bgthrottle.cli.render.text import duration, moment
 from synapse_bgthrottle.cli.render.update import official_line
+from synapse_bgthrottle.schema import UpdatesStatus
 
 _STILL_S = 300.0
 _STILL = (
@@ -32,7 +32,7 @@ class Changes:
 
     def tell(self, looked: object, now_s: float, wall_ms: float) -> Iterator[str]:
         """The lines, perhaps none, that this look (or an error instead of one) is worth."""
-        if isinstance(looked, Look):
+        if isinstance(looked, Status):
             key, self.last = _key(looked), list(_lines(looked, wall_ms))
             self.last += self._still(looked, now_s)
         else:
@@ -43,38 +43,38 @@ class Changes:
         for line in self.last:
             yield f"{moment(wall_ms)} {line}"
 
-    def _still(self, look: Look, now_s: float) -> Iterator[str]:
-        """Whether nothing moves, which is all that can be seen of a Synapse that gave up."""
-        if look.official != self._official:
-            self._official, self._moved_s = look.official, now_s
+    def _still(self, status: Status, now_s: float) -> Iterator[str]:
+        """Say that nothing moves: Synapse's own status shows no more of updates it gave up."""
+        official = status if isinstance(status, UpdatesStatus) else None
+        if official != self._official:
+            self._official, self._moved_s = official, now_s
         still_s = now_s - self._moved_s
-        if look.official is not None and look.official.current_updates and still_s >= _STILL_S:
+        if official is not None and official.current_updates and still_s >= _STILL_S:
             yield f"nothing has moved for {duration(still_s * 1000)}: {_STILL}"
 
 
-def _lines(look: Look, wall_ms: float) -> Iterator[str]:
-    if look.full is not None:
-        for problem in look.full.problems:
-            where = f" in {problem.database}" if problem.database else ""
-            yield f"PROBLEM{where}: {problem.message or problem.kind}"
-        yield from change_lines(look.full, wall_ms)
-    elif look.official is not None:
-        if not look.official.enabled:
+def _lines(status: Status, wall_ms: float) -> Iterator[str]:
+    if isinstance(status, UpdatesStatus):
+        if not status.enabled:
             yield "background updates are switched off"
-        for name, current in look.official.current_updates.items():
+        for name, current in status.current_updates.items():
             yield official_line(name, current)
-        if not look.official.current_updates:
+        if not status.current_updates:
             yield "no update is running now"
+        return
+    for problem in status.problems:
+        where = f" in {problem.database}" if problem.database else ""
+        yield f"PROBLEM{where}: {problem.message or problem.kind}"
+    yield from change_lines(status, wall_ms)
 
 
-def _key(look: Look) -> object:
+def _key(status: Status) -> object:
     """What a change is: not progress, and not rests, which come and go with every batch."""
-    if look.official is not None:
-        names = tuple((name, now.name) for name, now in look.official.current_updates.items())
-        return look.official.enabled, names
-    assert look.full is not None
+    if isinstance(status, UpdatesStatus):
+        names = tuple((name, now.name) for name, now in status.current_updates.items())
+        return status.enabled, names
     databases = []
-    for database in look.full.databases:
+    for database in status.databases:
         current = database.current
         decision = None if current is None else current.decision
         hold = decision.cause if decision is not None and decision.is_hold else ""
@@ -82,5 +82,5 @@ def _key(look: Look) -> object:
         name = "" if current is None else current.name
         pending = None if database.pending is None else database.queued
         databases.append((database.name, state, name, hold, pending))
-    problems = tuple((problem.kind, problem.database) for problem in look.full.problems)
-    return look.full.enabled, tuple(databases), problems
+    problems = tuple((problem.kind, problem.database) for problem in status.problems)
+    return status.enabled, tuple(databases), problems

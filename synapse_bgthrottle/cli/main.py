@@ -85,11 +85,12 @@ class LazyGroup(click.Group):
 @common_options
 @click.version_option(__version__, prog_name="bgthrottle")
 def bgthrottle(**common: object) -> None:
-    """Throttling of Synapse's background updates.
+    """Show and control Synapse's background updates.
 
-    All commands but check-config talk to a server, as one of its administrators; explain and
-    forecast need none with --config. Those that Synapse itself can answer work without the module
-    too. Exit status: 0 ok, 1 error, 2 wrong usage, 3 not allowed, 4 unreachable, 5 not finished or
+    Commands ask a server, with an administrator's token. check-config needs no server; explain and
+    forecast need none with --config. Most commands also work on a server without the module.
+
+    Exit status: 0 ok, 1 error, 2 wrong usage, 3 not allowed, 4 unreachable, 5 not finished or
     paused.
     """
     given = {name: common[name] for name in COMMON if common[name] is not None}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
@@ -12,6 +13,7 @@ from synapse_bgthrottle.cli.render.text import Line, escape, wrapped
 
 FORMATS = ("human", "json", "yaml")
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
 _ROWS = 24
 _BAR_INDENT = 4
 _WIDEST_BAR = 60
@@ -36,6 +38,11 @@ def show(lines: Iterable[Line], err: bool = False) -> None:
         click.echo(text, err=err)
 
 
+def _end(number: int, _: object) -> None:
+    """Ended by a signal, the command still gives the cursor back."""
+    sys.exit(128 + number)
+
+
 class Screen:
     """The part of a terminal that is drawn anew each time. A context manager."""
 
@@ -43,6 +50,8 @@ class Screen:
         self._rows = 0
 
     def __enter__(self) -> "Screen":
+        for number in _ENDS:
+            signal.signal(number, _end)
         click.echo(_HIDE_CURSOR, nl=False)
         return self
 

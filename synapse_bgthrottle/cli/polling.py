@@ -1,17 +1,17 @@
 """Asks for the status again and again, with or without the module, while servers come and go."""
 
 import math
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import attrs
 
 from synapse_bgthrottle.cli import verdicts
+from synapse_bgthrottle.cli.render.status import Status
+from synapse_bgthrottle.client import errors
+from synapse_bgthrottle.schema import UpdatesStatus
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client import Client, ClientError
-    from synapse_bgthrottle.schema import ThrottleStatus, UpdatesStatus
-
-    Snapshot: TypeAlias = ThrottleStatus | UpdatesStatus
+    from synapse_bgthrottle.client import Client
 
 LOOKS_WITHOUT_MODULE = 3
 
@@ -20,27 +20,6 @@ LONGEST_START_S = 300.0
 
 # Enough for an answer to what is asked at the end of the time.
 _MOMENT_S = 1.0
-
-
-@attrs.frozen
-class Look:
-    """What one question brought: one of the two.
-
-    Attributes:
-        full: the module's status.
-        official: Synapse's own, of a server without the module.
-    """
-
-    full: "ThrottleStatus | None" = None
-    official: "UpdatesStatus | None" = None
-
-    @property
-    def result(self) -> "Snapshot":
-        """Whichever there is."""
-        if self.full is not None:
-            return self.full
-        assert self.official is not None
-        return self.official
 
 
 @attrs.define
@@ -53,63 +32,57 @@ class Ending:
 
     _idle_looks: int = 0
 
-    def has_come(self, look: Look) -> bool:
-        """Whether nothing is pending, for all that was told up to this look."""
-        if look.full is not None:
-            return verdicts.is_done(look.full)
-        assert look.official is not None
-        is_idle = verdicts.is_done_officially(look.official)
+    def has_come(self, status: Status) -> bool:
+        """Whether nothing is pending, as far as is known from all statuses up to this one."""
+        is_idle = verdicts.is_done(status)
         self._idle_looks = self._idle_looks + 1 if is_idle else 0
-        return self._idle_looks >= LOOKS_WITHOUT_MODULE
+        needed = LOOKS_WITHOUT_MODULE if isinstance(status, UpdatesStatus) else 1
+        return self._idle_looks >= needed
 
 
 class Poller:
-    """Remembers whether the module is there: once it is, a 404 comes from a proxy meanwhile."""
+    """Asks one server. Once the module has answered, a later 404 comes from a proxy."""
 
     def __init__(self, client: "Client") -> None:
         self._client = client
         self._timeout_s = client.timeout_s
         self._has_module: bool | None = None
 
-    def look(self) -> Look:
-        """Ask once.
+    def look(self) -> Status:
+        """Ask once: the module's status or, without the module, Synapse's own.
 
         Raises:
             ClientError: the server does not answer as it should.
         """
-        from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
-
         if self._has_module is not False:
             try:
                 full = self._client.throttle_status()
-            except NoModuleError:
+            except errors.NoModuleError:
                 if self._has_module:
                     raise
             else:
                 self._has_module = True
-                return Look(full=full)
+                return full
         official = self._client.status()
         self._has_module = False
-        return Look(official=official)
+        return official
 
-    def look_again(self, left_s: float = math.inf) -> "Look | ClientError":
-        """Ask once more, where errors that may pass are no reason to end.
+    def look_again(self, left_s: float = math.inf) -> Status | errors.ClientError:
+        """Ask once more; returns errors that may pass.
 
-        An answer is waited for no longer than `left_s`, but for a moment.
+        It waits for the answer for `left_s`, but at least for a moment.
 
         Raises:
-            ClientError: the token is no longer good for this; or the server has never answered,
-                and it is no matter of time.
+            ClientError: the token is no longer accepted; or the server has never answered, and
+                waiting does not help.
         """
-        from synapse_bgthrottle.client import errors  # noqa: PLC0415
-
         self._client.timeout_s = min(self._timeout_s, max(left_s, _MOMENT_S))
         try:
             return self.look()
         except (errors.NotAllowedError, errors.NotAdministratorError):
             raise
         except errors.ClientError as error:
-            if not self.has_answered and not errors.may_pass(error):
+            if not self.has_answered and not error.may_pass:
                 raise
             return error
 
@@ -119,10 +92,10 @@ class Poller:
         return self._has_module is not None
 
     def give_up(self, looked: object, waited_s: float, longest_s: float = math.inf) -> None:
-        """End it where a server that may be starting has not come for so long.
+        """Raise the error that was looked at if the server has never answered for so long.
 
         Raises:
-            ClientError: the last one.
+            ClientError: this error.
         """
         is_over = waited_s >= min(LONGEST_START_S, longest_s)
         if is_over and not self.has_answered and isinstance(looked, Exception):

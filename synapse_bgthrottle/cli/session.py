@@ -22,9 +22,11 @@ from synapse_bgthrottle.cli.inputs.connection_settings import (
     parse_span_ms,
 )
 from synapse_bgthrottle.cli.render.text import Line, escape
+from synapse_bgthrottle.client import ClientError, errors
+from synapse_bgthrottle.schema import to_json
 
 if TYPE_CHECKING:
-    from synapse_bgthrottle.client import Client, ClientError
+    from synapse_bgthrottle.client import Client
 
 COMMON = ("url", "token_file", "settings", "timeout", "output")
 
@@ -102,9 +104,7 @@ class Session:
 
         `changes`: the command changes something, so that it matters whether it came to that.
         """
-        from synapse_bgthrottle.client import Client, ClientError  # noqa: PLC0415
-        from synapse_bgthrottle.client.connection import TIMEOUT_S  # noqa: PLC0415
-        from synapse_bgthrottle.client.requests import MODULE_PREFIX  # noqa: PLC0415
+        from synapse_bgthrottle.client import Client  # noqa: PLC0415 - httpx is slow to import
 
         told = self.settings()
         if not told.url:
@@ -117,14 +117,10 @@ class Session:
                 "no token is set: use --token-file, BGTHROTTLE_TOKEN, or `token_file:` in"
                 f" {self._settings_file()}"
             )
+        options: dict[str, Any] = {"prefix": told.prefix or None, "timeout_s": told.timeout_s}
+        given = {name: value for name, value in options.items() if value is not None}
         try:
-            client = Client(
-                told.url,
-                told.token,
-                transport=self.around.transport,
-                prefix=told.prefix or MODULE_PREFIX,
-                timeout_s=TIMEOUT_S if told.timeout_s is None else told.timeout_s,
-            )
+            client = Client(told.url, told.token, transport=self.around.transport, **given)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
         except ClientError as error:
@@ -143,14 +139,10 @@ class Session:
         if self.is_human:
             output.show(lines)
             return
-        from synapse_bgthrottle.schema import to_json  # noqa: PLC0415
-
         output.write(to_json(result), self.output_format)
 
     def stream(self, result: Any) -> None:
         """Print one of many results: a line of JSON, or a document of YAML."""
-        from synapse_bgthrottle.schema import to_json  # noqa: PLC0415
-
         output.write(to_json(result), self.output_format, is_one_of_many=True)
 
     def confirm(self, question: str, yes: bool) -> None:
@@ -173,13 +165,11 @@ class Session:
             raise CommandError("nothing was changed")
 
 
-def failed(error: "ClientError", token_from: str = "", *, changes: bool = False) -> CommandError:
+def failed(error: ClientError, token_from: str = "", *, changes: bool = False) -> CommandError:
     """How the command ends with an error of the client.
 
     `token_from` is where the token stood; `changes`: see `Session.client`.
     """
-    from synapse_bgthrottle.client import errors  # noqa: PLC0415
-
     kind = failures.CommandError
     if isinstance(error, (errors.NotAllowedError, errors.NotAdministratorError)):
         kind = failures.NotAllowedCommandError
@@ -195,7 +185,7 @@ def failed(error: "ClientError", token_from: str = "", *, changes: bool = False)
     if isinstance(error, errors.RefusedError):
         # The server's own words have the first of them already.
         lines.extend(f"  {text}" for text in map(str, error.problems) if text not in lines[0])
-    if changes and errors.may_be_done(error):
+    if changes and error.may_be_done:
         lines.append("it may have been done all the same: see `bgthrottle status`, or do it again")
     return kind("\n".join(map(escape, lines)))
 

@@ -2,18 +2,16 @@
 
 import fnmatch
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from synapse_bgthrottle.cli.render.status import Status
 from synapse_bgthrottle.cli.render.update import why
-
-if TYPE_CHECKING:
-    from synapse_bgthrottle.schema import (
-        DatabaseStatus,
-        Lever,
-        PendingUpdate,
-        ThrottleStatus,
-        UpdatesStatus,
-    )
+from synapse_bgthrottle.schema import (
+    DatabaseStatus,
+    Lever,
+    PendingUpdate,
+    ThrottleStatus,
+    UpdatesStatus,
+)
 
 UNTOLD = (
     "without the module Synapse shows the update that runs now, not those that wait or that this"
@@ -23,12 +21,22 @@ UNTOLD = (
 _WORTH_A_REASON = ("failing", "stuck", "store")
 
 
-def against_upgrade(status: "ThrottleStatus") -> Iterator[str]:
+def against_upgrade(status: Status) -> Iterator[str]:
     """Each reason not to upgrade now; none: it is safe."""
+    if isinstance(status, UpdatesStatus):
+        for name, current in status.current_updates.items():
+            yield f"{current.name} runs in {name}"
+    else:
+        yield from _against_upgrade(status)
+    if not status.enabled:
+        yield "background updates are switched off"
+
+
+def _against_upgrade(status: ThrottleStatus) -> Iterator[str]:
     if not status.databases:
         yield "the server shows no database"
     for database in status.databases:
-        yield from _against_upgrade(database)
+        yield from _against_upgrade_of(database)
     for problem in status.problems:
         if problem.kind in _WORTH_A_REASON:  # the others are told above, or below
             where = f"{problem.database}: " if problem.database else ""
@@ -38,35 +46,25 @@ def against_upgrade(status: "ThrottleStatus") -> Iterator[str]:
             by = f" by {lever.author}" if lever.author else ""
             where = f" in {lever.database}" if lever.database else ""
             why_so = f": {lever.reason}" if lever.reason else ""
-            yield f"{lever.update} is paused{where}{by}{why_so}"
-    if not status.enabled:
-        yield "background updates are switched off"
+            who = "all updates are" if lever.update == "*" else f"{lever.update} is"
+            yield f"{who} paused{where}{by}{why_so}"
 
 
-def against_upgrade_officially(status: "UpdatesStatus") -> Iterator[str]:
-    """The same of a server without the module."""
-    for name, current in status.current_updates.items():
-        yield f"{current.name} runs in {name}"
-    if not status.enabled:
-        yield "background updates are switched off"
-
-
-def is_done(status: "ThrottleStatus") -> bool:
-    """Whether nothing is pending, for all that is known."""
+def is_done(status: Status) -> bool:
+    """Whether nothing is pending or, by Synapse's own status, nothing runs now."""
+    if isinstance(status, UpdatesStatus):
+        return status.enabled and not status.current_updates
     return bool(status.databases) and all(
         database.pending == () and database.current is None for database in status.databases
     )
 
 
-def is_done_officially(status: "UpdatesStatus") -> bool:
-    """Whether nothing runs that could."""
-    return status.enabled and not status.current_updates
-
-
-def stopped(status: "ThrottleStatus") -> Iterator[str]:
+def stopped(status: Status) -> Iterator[str]:
     """Why it will not end by itself, or not before somebody's pause does."""
     if not status.enabled:
         yield "background updates are switched off"
+    if isinstance(status, UpdatesStatus):
+        return
     for database in status.databases:
         ends = database.state == "aborted" or (database.state == "disabled" and status.enabled)
         is_due = database.restart is not None and database.restart.due_ms is not None
@@ -78,7 +76,7 @@ def stopped(status: "ThrottleStatus") -> Iterator[str]:
 
 
 def _stopped_at(
-    head: "PendingUpdate", database: "DatabaseStatus", status: "ThrottleStatus"
+    head: PendingUpdate, database: DatabaseStatus, status: ThrottleStatus
 ) -> Iterator[str]:
     name = f"{database.name}: {head.name}"
     if head.paused:
@@ -94,9 +92,7 @@ def _stopped_at(
         yield f"{name} needs approval: bgthrottle release {head.name}"
 
 
-def is_about(
-    lever: "Lever", kind: str, update: "PendingUpdate", database: "DatabaseStatus"
-) -> bool:
+def is_about(lever: Lever, kind: str, update: PendingUpdate, database: DatabaseStatus) -> bool:
     """Whether it is of this kind, and acts on this update of this database."""
     return (
         lever.kind == kind
@@ -105,7 +101,7 @@ def is_about(
     )
 
 
-def _against_upgrade(database: "DatabaseStatus") -> Iterator[str]:
+def _against_upgrade_of(database: DatabaseStatus) -> Iterator[str]:
     if database.pending is None:
         problem = database.queue_problem or "no reason is known"
         yield f"the queue of {database.name} could not be read: {problem}"

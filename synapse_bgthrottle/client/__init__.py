@@ -3,7 +3,9 @@
 It never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottle[cli]'`.
 """
 
-from synapse_bgthrottle.client.clients import AsyncClient, Client
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from synapse_bgthrottle.client.errors import (
     CertificatesError,
     ClientError,
@@ -34,6 +36,9 @@ from synapse_bgthrottle.schema import (
     Use,
 )
 
+if TYPE_CHECKING:
+    from synapse_bgthrottle.client.clients import AsyncClient, Client
+
 __all__ = [
     "JOBS",
     "AsyncClient",
@@ -63,3 +68,10 @@ __all__ = [
     "Use",
     "WorkerError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The clients, imported when they are used: the command starts sooner without httpx."""
+    if name not in ("AsyncClient", "Client"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("synapse_bgthrottle.client.clients"), name)

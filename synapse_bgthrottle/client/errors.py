@@ -4,7 +4,15 @@ from synapse_bgthrottle.schema import Problem
 
 
 class ClientError(Exception):
-    """A call has no valid answer. The base of all errors here."""
+    """A call has no valid answer. The base of all errors here.
+
+    Attributes:
+        may_be_done: whether the server may have carried out the call, or still may.
+        may_pass: whether the call may succeed later: the server or its proxy is just starting.
+    """
+
+    may_be_done = False
+    may_pass = False
 
 
 class CertificatesError(ClientError):
@@ -14,10 +22,7 @@ class CertificatesError(ClientError):
 class UnreachableError(ClientError):
     """No connection, or a lost one.
 
-    Attributes:
-        may_be_done: whether the server may have acted on the call; False: nothing was sent.
-        may_pass: whether the call may succeed later; False: the host's name is unknown, or its
-            certificate is not trusted.
+    It may not pass if the host's name is unknown, or its certificate is not trusted.
     """
 
     def __init__(self, message: str, *, may_be_done: bool = True, may_pass: bool = True) -> None:
@@ -32,6 +37,8 @@ class TimedOutError(UnreachableError):
 
 class NotUnderstoodError(ClientError):
     """The answer is not JSON, or has an unexpected shape, such as a proxy's page."""
+
+    may_be_done = True
 
 
 class AnswerError(ClientError):
@@ -104,32 +111,13 @@ class ServerFailedError(AnswerError):
     """The server, or a proxy before it, failed (5xx).
 
     Attributes:
-        may_be_done: whether the server says that it may have acted on the call, or still may.
+        is_gateway: whether a proxy says that it could not reach the server.
     """
 
     def __init__(
         self, message: str, status: int, errcode: str = "", *, may_be_done: bool = False
     ) -> None:
         super().__init__(message, status, errcode)
-        self.may_be_done = may_be_done
-
-    @property
-    def is_gateway(self) -> bool:
-        """Whether a proxy says that it could not reach the server."""
-        return self.status in (502, 503, 504) and not self.errcode
-
-
-def may_be_done(error: ClientError) -> bool:
-    """Whether the server may have carried out the call, or still may."""
-    if isinstance(error, UnreachableError):
-        return error.may_be_done
-    if isinstance(error, ServerFailedError):
-        return error.may_be_done or error.is_gateway
-    return isinstance(error, NotUnderstoodError)
-
-
-def may_pass(error: ClientError) -> bool:
-    """Whether the server may answer later, because it or its proxy is just starting."""
-    if isinstance(error, UnreachableError):
-        return error.may_pass
-    return isinstance(error, ServerFailedError) and error.is_gateway
+        self.is_gateway = status in (502, 503, 504) and not errcode
+        self.may_be_done = may_be_done or self.is_gateway
+        self.may_pass = self.is_gateway

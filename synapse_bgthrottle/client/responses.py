@@ -4,19 +4,8 @@ import json
 import re
 from typing import Any, TypeVar
 
-from synapse_bgthrottle.client.errors import (
-    ClientError,
-    NoModuleError,
-    NotAdministratorError,
-    NotAllowedError,
-    NotFoundError,
-    NotUnderstoodError,
-    RedirectedError,
-    RefusedError,
-    ServerFailedError,
-    TooManyError,
-    WorkerError,
-)
+from synapse_bgthrottle.client import errors
+from synapse_bgthrottle.client.errors import ClientError, NotUnderstoodError
 from synapse_bgthrottle.client.requests import Call
 from synapse_bgthrottle.schema import MismatchError, Problem
 
@@ -26,13 +15,7 @@ _MOST_OF_A_MESSAGE = 500
 
 
 def result(call: Call[T], status: int, body: bytes, location: str = "") -> T:
-    """The call's result.
-
-    Args:
-        call: the call that was sent.
-        status: HTTP status.
-        body: body of the answer.
-        location: the header of this name.
+    """The call's result. `location` is the header of this name.
 
     Raises:
         ClientError: the answer is an error, or is not understood.
@@ -50,9 +33,6 @@ def result(call: Call[T], status: int, body: bytes, location: str = "") -> T:
         raise NotUnderstoodError(f"the answer is not understood: {mismatch}") from None
 
 
-_NOT_ALLOWED = (401, 403)
-
-
 def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError:
     """The error for an answer whose status is not 2xx."""
     try:
@@ -63,36 +43,36 @@ def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError
     errcode, said = _text(found, "errcode"), _text(found, "error")
     says = f": {said}" if said else ""
     if 300 <= status < 400:
-        return RedirectedError(_redirected(location), status)
-    if status in _NOT_ALLOWED:
+        return errors.RedirectedError(_redirected(location), status)
+    if status in (401, 403):
         return _not_allowed(status, errcode, says)
     if status == 404:
         return _not_found(call, found, errcode, said)
     if status == 429:
         after = found.get("retry_after_ms")
         after_ms = after if isinstance(after, int) and not isinstance(after, bool) else None
-        return TooManyError(f"too many{says or ' requests'}", status, errcode, after_ms)
+        return errors.TooManyError(f"too many{says or ' requests'}", status, errcode, after_ms)
     if status >= 500:
         what = said or "it gave no reason: see the server's log"
         message = f"the server failed ({status}): {what}"
         may_be_done = found.get("may_be_done") is True
-        return ServerFailedError(message, status, errcode, may_be_done=may_be_done)
+        return errors.ServerFailedError(message, status, errcode, may_be_done=may_be_done)
     return _refused(status, errcode, said, found.get("problems"))
 
 
 def _not_allowed(status: int, errcode: str, says: str) -> ClientError:
     if status == 403:
-        return NotAdministratorError(_forbidden(errcode, says), status, errcode)
+        return errors.NotAdministratorError(_forbidden(errcode, says), status, errcode)
     message = f"the server does not accept the token{says or ': it is missing or unknown'}"
-    return NotAllowedError(message, status, errcode)
+    return errors.NotAllowedError(message, status, errcode)
 
 
 def _not_found(call: Call[T], found: dict[str, Any], errcode: str, said: str) -> ClientError:
     if errcode == "M_NOT_FOUND":
-        return NotFoundError(said or "nothing matches", 404, errcode)
+        return errors.NotFoundError(said or "nothing matches", 404, errcode)
     if found.get("is_worker") is True:
-        return WorkerError(said or "a worker answers, not the main process", 404, errcode)
-    return NoModuleError(_nothing_there(call), 404, errcode)
+        return errors.WorkerError(said or "a worker answers, not the main process", 404, errcode)
+    return errors.NoModuleError(_nothing_there(call), 404, errcode)
 
 
 def _json(body: bytes) -> Any:
@@ -138,14 +118,14 @@ def _nothing_there(call: Call[T]) -> str:
     return "the server has no such path: perhaps a proxy does not pass /_synapse/admin on"
 
 
-def _refused(status: int, errcode: str, said: str, listed: Any) -> RefusedError:
+def _refused(status: int, errcode: str, said: str, listed: Any) -> errors.RefusedError:
     problems = tuple(
         Problem(tuple(map(str, _list(item.get("path")))), _text(item, "message"))
         for item in _list(listed)
         if isinstance(item, dict)
     )
     message = f"the server refuses this ({status}){': ' + said if said else ''}"
-    return RefusedError(message, status, errcode, problems)
+    return errors.RefusedError(message, status, errcode, problems)
 
 
 def _list(value: Any) -> list[Any]:

@@ -12,6 +12,7 @@ import attrs
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.profiles import PROFILES
+from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking import expected_pace
@@ -27,7 +28,7 @@ from synapse_bgthrottle.core.tracking.expected_pace import (
 from synapse_bgthrottle.core.tracking.time_left import budgets_closed
 from synapse_bgthrottle.core.tracking.timeline import Job, Leg, Walk, walk
 from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
-from synapse_bgthrottle.forecast.configurations import configurations
+from synapse_bgthrottle.forecast.configurations import STOCK, configurations
 from synapse_bgthrottle.forecast.models import (
     PRESENT,
     ConfigurationForecast,
@@ -77,7 +78,10 @@ def forecast(question: Question) -> Forecast:
     for name, config, server in configurations(question.config, question.server_settings):
         if question.only and name not in question.only:
             continue
-        walks = _walks(question, slope, config, server, is_present=name == PRESENT)
+        throttle = Throttle(config, server)
+        jobs = [_as_in(job, question, throttle, is_stock=name == STOCK) for job in question.jobs]
+        asked = attrs.evolve(question, jobs=tuple(jobs))
+        walks = _walks(asked, slope, config, server, is_present=name == PRESENT)
         compared.append(_configuration(question, name, walks))
         if name == PRESENT:
             updates = tuple(_updates(question, walks))
@@ -101,7 +105,7 @@ def slope_of(question: Question) -> Range:
         if job.shares is None:
             continue
         throttle = Throttle(question.config, question.server_settings)
-        limits = throttle.limits_of(job.update, job.database, job.one_shot)[1]
+        limits = throttle.limits.of(job.update, job.database, job.one_shot)[1]
         tolerance = PROFILES[limits.profile].tolerance_ratio
         among = job.shares.among_clients
         if _shows_slope(limits, among.likely, job.shares.alone.likely):
@@ -120,6 +124,21 @@ def _shows_slope(limits: Limits, share: float, alone: float) -> bool:
     )
 
 
+def _as_in(job: Job, question: Question, throttle: Throttle, *, is_stock: bool) -> Job:
+    """With the cost and the speed that its batches have in another configuration."""
+    if not job.per_batch_s:
+        return job
+    cost = job.cost or Cost(0.0, 1 / job.per_batch_s)
+    there = attrs.evolve(cost, longest_s=0.0) if is_stock else cost
+    key = (job.update, job.database, job.one_shot)
+    present = Throttle(question.config, question.server_settings)
+    was, is_now = (
+        each.items_per_s(each.items(by.limits.of(*key)[1]))
+        for each, by in ((cost, present), (there, throttle))
+    )
+    return attrs.evolve(job, cost=there, per_batch_s=job.per_batch_s * is_now / was)
+
+
 def _walks(
     question: Question, slope: Range, config: Config, server: Settings, *, is_present: bool
 ) -> dict[str, list[Walk]]:
@@ -130,7 +149,7 @@ def _walks(
         let_go = update.holds.has_outlasted
         if is_present and job.shares is not None and not let_go:
             return job.shares, slope.likely
-        found = expected_pace.shares(update.limits, job.per_batch_s, slope, let_go=let_go)
+        found = expected_pace.shares(update.limits, job.cost, slope, let_go=let_go)
         # Most budgets do not hold a released update. A lever here is always a release.
         is_released = update.levers is not None and bool(update.levers.all)
         return found.times(1.0 if is_released else open_ratio, open_ratio), slope.likely

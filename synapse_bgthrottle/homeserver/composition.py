@@ -27,17 +27,15 @@ from synapse_bgthrottle.homeserver.storage.store import Store
 logger = logging.getLogger(__name__)
 
 
+@attrs.define(slots=False, eq=False)
 class Observations:
     """Passes each sample on to all who need it."""
 
-    def __init__(
-        self, host: Homeserver, throttle: Throttle, metrics: Metrics, week: WeeklyActivity
-    ) -> None:
-        self._host = host
-        self._throttle = throttle
-        self._metrics = metrics
-        self._week = week
-        self._log_lines: dict[str, SignalLog] = {}
+    _host: Homeserver
+    _throttle: Throttle
+    _metrics: Metrics
+    _week: WeeklyActivity
+    _log_lines: dict[str, SignalLog] = attrs.field(factory=dict, init=False)
 
     def take(self, database_name: str | None, sample: Sample) -> None:
         """Take a sample of one database, or (None) one that concerns all databases."""
@@ -50,23 +48,14 @@ class Observations:
         if database_name not in self._log_lines:
             self._log_lines[database_name] = SignalLog(database_name)
         database = self._throttle.databases[database_name]
-        lines = self._log_lines[database_name]
-        for level, text in lines.tell(database.update_name, database.signal_set, sample):
+        log = self._log_lines[database_name]
+        for level, text in log.lines(database.update_name, database.signal_set, sample):
             logger.log(level, "%s", text)
 
 
 @attrs.frozen
 class Parts:
-    """The parts that the module itself uses.
-
-    Attributes:
-        host: Synapse: its clock, timers, databases and requests.
-        throttle: decides.
-        records: what is stored about updates, and who keeps it.
-        recorder: follows the queues, writes the history, ends releases.
-        iterations: make the context manager for each batch.
-        on_internal_error: receives errors of the module itself.
-    """
+    """The parts that the module itself uses; each class says what it does."""
 
     host: Homeserver
     throttle: Throttle

@@ -59,6 +59,6 @@ def _doubtful(config: Config, parts: Parts) -> Iterator[str]:
     ):
         yield str(doubt)
     first = next(iter(databases), "master")
-    yield from config_warnings.too_small(config, parts.throttle.limits_of, first)
+    yield from config_warnings.too_small(config, parts.throttle.limits.of, first)
     yield from config_warnings.skipped(config, parts.host.wall_s())
     yield from config_warnings.secrets(config)

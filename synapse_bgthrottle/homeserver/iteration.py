@@ -13,6 +13,7 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle.core.reports.log_lines import UpdateLog
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.core.scheduling.failures import NEEDS_WRITING, complaint_of, kind_of
+from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.homeserver.fallback import FallbackIteration
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
@@ -34,8 +35,8 @@ _ASKED_BEFORE_S = 3.0
 # A database that is silent for so long may stay so for days: take no samples until it answers.
 _LONG_SILENCE_S = 60.0
 
-# A sample of any time.
-_EVER_S = -math.inf
+# No batch has more items. Floats and JSON could not hold what some handlers may answer.
+_MOST_ITEMS = 10**9
 
 # Rounding may leave a wait of almost zero, which is not worth a timer.
 _SHORTEST_SLEEP_S = 0.0001
@@ -43,15 +44,7 @@ _SHORTEST_SLEEP_S = 0.0001
 
 @attrs.frozen
 class Shared:
-    """What all iterations share.
-
-    Attributes:
-        host: Synapse.
-        throttle: decides.
-        sampler: measures the load while an iteration is open.
-        metrics: metrics of updates.
-        on_internal_error: receives errors of the module itself.
-    """
+    """What all iterations share."""
 
     host: Homeserver
     throttle: Throttle
@@ -62,13 +55,7 @@ class Shared:
 
 @attrs.frozen
 class OfDatabase:
-    """What the iterations of one database share.
-
-    Attributes:
-        database: Synapse's database.
-        probe: checks whether it answers.
-        log_lines: chooses which decisions are logged.
-    """
+    """What the iterations of one database share."""
 
     database: Database
     probe: DatabaseProbe
@@ -112,13 +99,13 @@ class Iterations:
         return self._of_databases[name]
 
 
-class _Sight(enum.Enum):
+class _Freshness(enum.Enum):
     """Whether the signals' values can be used for the next batch."""
 
-    FRESH = "it is of now, and of this update"
-    OF_ANOTHER = "it is of now, and of another update"
-    STALE = "nothing was looked at for a while"
-    BLIND = "nothing was looked at in a hold, so that no signal may be gone by"
+    FRESH = enum.auto()  # they are recent, and of this update
+    OF_OTHER_UPDATE = enum.auto()  # they are recent, but of the update before
+    STALE = enum.auto()  # nothing was measured for a while
+    UNMEASURED = enum.auto()  # nothing was measured during a hold, so no signal may decide
 
 
 class Iteration(AbstractAsyncContextManager[int]):
@@ -142,18 +129,18 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._waited_for = "nothing"
         self._started_s = self._asked_s
         self._items_before: int | None = None
-        self._sight = self._first_sight()
-        self._sight_is_lost_s = self._asked_s  # older values do not count
+        self._freshness = self._first_freshness()
+        self._fresh_since_s = self._asked_s  # older values do not count
         self._fallback: FallbackIteration | None = None  # set if waiting for the turn failed
         self._has_rest = False  # set once the throttle knows that the batch ended
 
-    def _first_sight(self) -> _Sight:
+    def _first_freshness(self) -> _Freshness:
         name = self._database.name
         if not self._sampler.has_looked_of_late(name):
-            return _Sight.STALE  # nothing is measured at first, or while no update is pending
-        if not self._sampler.has_looked(name, self._update_name, _EVER_S):
-            return _Sight.OF_ANOTHER
-        return _Sight.FRESH
+            return _Freshness.STALE  # nothing is measured at first, or while no update is pending
+        if not self._sampler.has_looked(name, self._update_name, None):
+            return _Freshness.OF_OTHER_UPDATE
+        return _Freshness.FRESH
 
     async def __aenter__(self) -> int:
         try:
@@ -183,7 +170,11 @@ class Iteration(AbstractAsyncContextManager[int]):
             if exc is None or _is_failure(exc):
                 await self._end(exc)
             else:
-                self._cut_short(exc)
+                # If the server shuts down, there is no time to wait. If it does not, Synapse counts
+                # this as a failed batch, and aborts after five in a row.
+                if isinstance(exc, CancelledError):
+                    self._finish(exc)
+                self._leave()
                 return
         except CancelledError:
             raise
@@ -191,13 +182,6 @@ class Iteration(AbstractAsyncContextManager[int]):
             fallback = await self._fall_back(error)
         if fallback is not None:
             await fallback.__aexit__(exc_type, exc, tb)
-
-    def _cut_short(self, exc: BaseException) -> None:
-        # If the server shuts down, there is no time to wait. If it does not, Synapse counts this as
-        # a failed batch, and aborts after five in a row.
-        if isinstance(exc, CancelledError):
-            self._finish(exc)
-        self._leave()
 
     async def _end(self, exc: Exception | None) -> None:
         """The batch has ended, or failed with this error."""
@@ -224,8 +208,8 @@ class Iteration(AbstractAsyncContextManager[int]):
         return fallback
 
     @property
-    def _is_one_shot(self) -> bool:
-        return self._throttle.updates[self._database.name, self._update_name].one_shot
+    def _update(self) -> UpdateState:
+        return self._throttle.updates[self._database.name, self._update_name]
 
     def _start(self) -> None:
         self._items_before = self._database.items_done()
@@ -242,7 +226,7 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait_for_turn(self) -> int:
         while True:
             decision = self._decided()
-            if self._sight is _Sight.BLIND and decision.cause.is_of_signals:
+            if self._freshness is _Freshness.UNMEASURED and decision.cause.is_of_signals:
                 await self._look_first()
                 continue  # decide again with the new values
             self._report(decision)
@@ -252,7 +236,7 @@ class Iteration(AbstractAsyncContextManager[int]):
                 continue  # that took time, so decide again
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
-            elif self._sight is _Sight.FRESH or not self._is_one_shot:
+            elif self._freshness is _Freshness.FRESH or not self._update.one_shot:
                 return self._target_ms(decision)
             else:
                 await self._look_first()
@@ -277,14 +261,13 @@ class Iteration(AbstractAsyncContextManager[int]):
         if decision.cause is Cause.BACKOFF:
             return _ASKED_BEFORE_S
         # Otherwise the moment for batches could be over each time before the answer comes.
-        state = self._throttle.updates[self._database.name, self._update_name]
-        is_hush = state.is_adaptive and decision.cause in (Cause.PACE, Cause.COMPARE)
-        return self._probe.took_s if is_hush else 0.0
+        keeps_moments = self._update.is_adaptive and decision.cause in (Cause.PACE, Cause.COMPARE)
+        return self._probe.took_s if keeps_moments else 0.0
 
     async def _look_first(self) -> None:
         """Have everything measured whose value is too old."""
-        since_s = _EVER_S if self._sight is _Sight.OF_ANOTHER else self._sight_is_lost_s
-        self._sight = _Sight.FRESH
+        since_s = None if self._freshness is _Freshness.OF_OTHER_UPDATE else self._fresh_since_s
+        self._freshness = _Freshness.FRESH
         await self._sampler.look_now(self._database.name, self._update_name, since_s)
 
     async def _wait_for_database(self) -> None:
@@ -308,7 +291,9 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait(self, decision: Decision, most_s: float) -> None:
         before_s = self._host.now_s()
         self._waited_for = decision.reason
-        is_unmeasured = decision.cause.is_unmeasured or self._is_silent_for_long()
+        silent_s = self._probe.silent_since_s
+        is_silent_for_long = silent_s is not None and before_s - silent_s > _LONG_SILENCE_S
+        is_unmeasured = decision.cause.is_unmeasured or is_silent_for_long
         if is_unmeasured:
             self._sampler.end(self._database.name)
         else:
@@ -317,43 +302,39 @@ class Iteration(AbstractAsyncContextManager[int]):
         sleep_s = min(decision.wait_s, most_s, SLICE_S)
         await self._host.sleep(max(sleep_s, _SHORTEST_SLEEP_S))
         if is_unmeasured:
-            self._sight, self._sight_is_lost_s = _Sight.BLIND, self._host.now_s()
+            self._freshness, self._fresh_since_s = _Freshness.UNMEASURED, self._host.now_s()
         waited_s = self._host.now_s() - before_s
         self._throttle.waited(self._database.name, self._update_name, decision.cause, waited_s)
         self._metrics.waited(self._database.name, decision.cause, waited_s)
 
-    def _is_silent_for_long(self) -> bool:
-        since_s = self._probe.silent_since_s
-        return since_s is not None and self._host.now_s() - since_s > _LONG_SILENCE_S
-
     def _decided(self) -> Decision:
-        name = self._database.name
-        state = self._throttle.updates[name, self._update_name]
+        is_adaptive = self._update.is_adaptive
         at = Conditions(
             now_s=self._host.now_s(),
             wall_s=self._host.wall_s(),
             enabled=self._database.enabled,
             silent_since_s=self._probe.silent_since_s,
             complaint=self._probe.complaint,
-            active_requests=self._host.active_requests() if state.is_adaptive else None,
-            requests_answered=self._host.requests_answered() if state.is_adaptive else 0,
+            active_requests=self._host.active_requests() if is_adaptive else None,
+            requests_answered=self._host.requests_answered() if is_adaptive else 0,
         )
-        return self._throttle.decide(name, self._update_name, at)
+        return self._throttle.decide(self._database.name, self._update_name, at)
 
     def _report(self, decision: Decision) -> None:
-        name = self._database.name
-        state = self._throttle.updates[name, self._update_name]
-        self._metrics.decided(name, self._update_name, decision)
-        for level, text in self._log_lines.tell(
-            self._update_name, state, decision, self._host.wall_s()
-        ):
+        self._metrics.decided(self._database.name, self._update_name, decision)
+        wall_s = self._host.wall_s()
+        lines = self._log_lines.lines(self._update_name, self._update, decision, wall_s)
+        for level, text in lines:
             logger.log(level, "%s", text)
 
     def _finish(self, exc: Exception | None) -> None:
         now_s = self._host.now_s()
         after, before = self._database.items_done(), self._items_before
         # When an update is done, Synapse forgets it, so its last batch is not counted.
-        items = None if after is None or before is None else after - before
+        # Handlers may answer any number.
+        items = (
+            None if after is None or before is None else min(max(after - before, 0), _MOST_ITEMS)
+        )
         update = (self._database.name, self._update_name)
         self._throttle.finish(*update, now_s, items, failed=exc is not None)
         self._has_rest = True

@@ -40,7 +40,7 @@ _ASK_BOUNDS_AGAIN_S = 10.0
 
 
 @attrs.define
-class _Seen:
+class _Tracked:
     """The current update.
 
     Attributes:
@@ -68,34 +68,29 @@ class _Seen:
         return (self.update, self.started_s) == (entry.update, entry.started_s)
 
 
+@attrs.define(slots=False, eq=False)
 class ProgressTracker:
     """Follows the current update of each database."""
 
-    def __init__(
-        self,
-        host: Homeserver,
-        throttle: Throttle,
-        runs: UpdateRuns,
-        metrics: Metrics,
-        week: WeeklyActivity,
-    ) -> None:
-        self._host = host
-        self._throttle = throttle
-        self._runs = runs
-        self._metrics = metrics
-        self._week = week
-        self._questions = questions(host)
-        self._seen: dict[str, _Seen] = {}
+    _host: Homeserver
+    _throttle: Throttle
+    _runs: UpdateRuns
+    _metrics: Metrics
+    _week: WeeklyActivity
+    _tracked: dict[str, _Tracked] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._questions = questions(self._host)
 
     async def look(self, database: Database, rows: Sequence[QueueRow]) -> None:
         """Measure the progress from the queue that was just read."""
         try:
             await self._follow(database, rows)
         finally:
-            seen = self._seen.get(database.name)
-            progress = None if seen is None else seen.progress
-            time_left = self.estimate(database.name).time_left
-            self._metrics.looked(database, rows, progress, time_left)
+            tracked = self._tracked.get(database.name)
+            progress = None if tracked is None else tracked.progress
+            time_left_s = self.estimate(database.name).time_left_s
+            self._metrics.looked(database, rows, progress, time_left_s)
 
     def progress(self, database_name: str, rows: Sequence[QueueRow]) -> dict[str, Progress]:
         """Progress by update name; an update that is not in it is unknown.
@@ -108,50 +103,51 @@ class ProgressTracker:
             progress = read_progress(row.name, _decoded(row.progress_json), None, None)
             if progress is not None:
                 found[row.name] = progress
-        seen = self._seen.get(database_name)
-        if seen is not None:
-            found.pop(seen.update, None)
-            if seen.progress is not None:
-                found[seen.update] = seen.progress
+        tracked = self._tracked.get(database_name)
+        if tracked is not None:
+            found.pop(tracked.update, None)
+            if tracked.progress is not None:
+                found[tracked.update] = tracked.progress
         return found
 
     def estimate(self, database_name: str) -> Estimate:
         """The time left of the current update."""
-        seen = self._seen.get(database_name)
-        return Estimate() if seen is None else seen.estimate
+        tracked = self._tracked.get(database_name)
+        return Estimate() if tracked is None else tracked.estimate
 
     async def _follow(self, database: Database, rows: Sequence[QueueRow]) -> None:
         entry = self._runs.so_far(database.name)
         row = next((row for row in rows if entry is not None and row.name == entry.update), None)
         if entry is None or row is None:
-            self._seen.pop(database.name, None)
+            self._tracked.pop(database.name, None)
             return
-        seen = self._seen.get(database.name)
-        if seen is None or not seen.is_of(entry):
-            seen = self._seen[database.name] = _Seen(entry.update, entry.started_s)
+        tracked = self._tracked.get(database.name)
+        if tracked is None or not tracked.is_of(entry):
+            tracked = self._tracked[database.name] = _Tracked(entry.update, entry.started_s)
         if entry.first_progress in (None, "{}") and row.progress_json != "{}":
             self._runs.first_seen(database.name, row.progress_json)
-        seen.looks = look = seen.looks + 1
-        await self._ask_bounds(database, seen)
+        tracked.looks = look = tracked.looks + 1
+        await self._ask_bounds(database, tracked)
         entry = self._runs.so_far(database.name)
-        if seen.looks != look or entry is None or not seen.is_of(entry):
+        if tracked.looks != look or entry is None or not tracked.is_of(entry):
             return  # a newer read has come first, or the update has ended
         first = entry.first_progress or row.progress_json
-        seen.progress = read_progress(
-            entry.update, _decoded(row.progress_json), _decoded(first), seen.bounds
+        tracked.progress = read_progress(
+            entry.update, _decoded(row.progress_json), _decoded(first), tracked.bounds
         )
-        self._measure(database.name, seen, entry)
+        self._measure(database.name, tracked, entry)
 
-    def _measure(self, database_name: str, seen: _Seen, entry: HistoryEntry) -> None:
+    def _measure(self, database_name: str, tracked: _Tracked, entry: HistoryEntry) -> None:
         """Measure its pace and time left."""
         wall_s, week = self._host.wall_s(), self._week
         update = self._throttle.as_of(entry.key, wall_s)
         if update.one_shot:
             return
-        if update.limits != seen.limits:  # measurements under other limits do not count
-            seen.limits, seen.pace = update.limits, Pace()
-        left = None if seen.progress is None else seen.progress.left
-        seen.pace.observe(
+        longest_s = self._throttle.databases[database_name].longest_batch_s
+        if update.limits != tracked.limits:  # measurements under other limits do not count
+            tracked.limits, tracked.pace = update.limits, Pace()
+        left = None if tracked.progress is None else tracked.progress.left
+        tracked.pace.observe(
             Look(
                 self._host.now_s(),
                 left,
@@ -160,21 +156,23 @@ class ProgressTracker:
                 update.totals.items,
                 week.watched_s,
                 week.present_s,
+                update.totals.batches,
             )
         )
-        clients = seen.pace.clients_ratio
+        clients = tracked.pace.clients_ratio
         now = None if clients is None else Seen(clients, wall_s)
         levers = (self._throttle.levers or Levers()).about(entry.update, database_name)
-        per_item = seen.pace.per_item()
+        per_item = tracked.pace.per_item()
         if left is not None and per_item is not None:
             self._runs.measured(database_name, per_item)
-        seen.estimate = estimate(
-            seen.pace,
+        tracked.estimate = estimate(
+            tracked.pace,
             Known(
                 limits=update.limits,
                 entry=entry,
+                cost=update.cost.cost(longest_s),
                 slope=learned_slope(update),
-                load=learned(list(week.hours.values()), now).load,
+                load=learned(list(week.hours.values()), now),
                 wall_s=wall_s,
                 not_before_s=_ends_s(levers.in_force(wall_s, LeverKind.PAUSE)),
                 released_until_s=_ends_s(levers.in_force(wall_s, LeverKind.RELEASE)),
@@ -182,22 +180,22 @@ class ProgressTracker:
             ),
         )
 
-    async def _ask_bounds(self, database: Database, seen: _Seen) -> None:
+    async def _ask_bounds(self, database: Database, tracked: _Tracked) -> None:
         """Query the ends of the update's table, if it is time to."""
-        sql, now_s = bounds_sql(seen.update), self._host.now_s()
-        if sql is None or now_s < seen.ask_bounds_s:
+        sql, now_s = bounds_sql(tracked.update), self._host.now_s()
+        if sql is None or now_s < tracked.ask_bounds_s:
             return
-        seen.ask_bounds_s = now_s + _ASK_BOUNDS_AGAIN_S
+        tracked.ask_bounds_s = now_s + _ASK_BOUNDS_AGAIN_S
         ask, name = database.ask_row, database.name
         try:
             row = await self._questions.within(_LONGEST_WAIT_S, name, ask, sql)
         except CancelledError:
             raise
         except Exception as error:  # the read continues without the ends
-            logger.debug("No ends of the table of %s: %s", seen.update, complaint_of(error))
+            logger.debug("No ends of the table of %s: %s", tracked.update, complaint_of(error))
             return
-        seen.bounds = read_bounds(row)
-        seen.ask_bounds_s = now_s + _ASK_BOUNDS_EVERY_S
+        tracked.bounds = read_bounds(row)
+        tracked.ask_bounds_s = now_s + _ASK_BOUNDS_EVERY_S
 
 
 def _ends_s(levers: Iterable[Lever]) -> float:

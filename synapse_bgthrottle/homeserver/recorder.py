@@ -103,7 +103,7 @@ class Recorder:
         self._again_s = FIRST_AGAIN_S
         self._again: Timer | None = None
         self._looked_s: dict[str, float] = {}
-        self._unknown_told: set[str] = set()
+        self._unknown_logged: set[str] = set()
         self._check_store_s = -math.inf
 
     def start(self) -> None:
@@ -259,8 +259,8 @@ class Recorder:
     def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
         names = frozenset(row.name for row in rows)
         known = database.known_updates()
-        if known and not names - known <= self._unknown_told:
-            self._unknown_told |= names - known
+        if known and not names - known <= self._unknown_logged:
+            self._unknown_logged |= names - known
             logger.warning(
                 "this server does not know %s in the queue of %s, and stops there. They belong to"
                 " another version of Synapse, or to a module that is not loaded.",

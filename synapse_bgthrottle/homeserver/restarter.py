@@ -35,9 +35,14 @@ _NOT_WHILE = frozenset({Cause.DISABLED, Cause.LEVERS, Cause.PAUSED})
 # Restarts not written yet; older ones are dropped.
 _MOST_UNWRITTEN = 20
 
+# If no batch failed, Synapse gave up within milliseconds, because it could not read its queue. The
+# module has just read it. A twelfth of this, as after any failure that passes, and then doubled.
+_LONGEST_AFTER_READ_S = 120.0
+
 _UNKNOWN_FAILURE = "Synapse could not look for the next update; see its log"
 
 
+@attrs.define(slots=False, eq=False)
 class Restarter:
     """Notices which databases stand still, and restarts those that are due.
 
@@ -45,26 +50,19 @@ class Restarter:
         first_s: wait after the first abort; inf: never restart.
     """
 
-    def __init__(
-        self,
-        host: Homeserver,
-        throttle: Throttle,
-        sampler: Sampler,
-        store: Store,
-        metrics: Metrics,
-        first_s: float,
-    ) -> None:
-        self.first_s = first_s
-        self._host = host
-        self._throttle = throttle
-        self._sampler = sampler
-        self._store = store
-        self._metrics = metrics
-        # the server must start even if its clock fails
-        self._loaded_s: float = call(host.now_s) or 0.0
-        self._of: dict[str, Restarts] = {}
-        self._rows: dict[str, Sequence[QueueRow]] = {}
-        self._unwritten: list[schema.Use] = []
+    _host: Homeserver
+    _throttle: Throttle
+    _sampler: Sampler
+    _store: Store
+    _metrics: Metrics
+    first_s: float
+    _loaded_s: float = attrs.field(init=False)
+    _of: dict[str, Restarts] = attrs.field(factory=dict, init=False)
+    _rows: dict[str, Sequence[QueueRow]] = attrs.field(factory=dict, init=False)
+    _unwritten: list[schema.Use] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._loaded_s = call(self._host.now_s) or 0.0  # the server must start without a clock
 
     def of(self, database_name: str) -> Restarts:
         """The restarts of this database."""
@@ -76,44 +74,44 @@ class Restarter:
         self._rows[database.name] = rows
         restarts.works(self._throttle.good_batches(database.name))
         if self._works(database, rows):
-            restarts.standing = None
+            restarts.stall = None
         elif database.has_aborted:
-            self._stands(database, rows, is_aborted=True)
+            self._note_stall(database, rows, is_aborted=True)
         elif self._host.now_s() - self._loaded_s >= START_S:
             if not restarts.is_unattended:
                 await self._host.sleep(SURE_AFTER_S)
                 self._rows[database.name] = rows = await database.queue()
             if not self._works(database, rows):
-                self._stands(database, rows, is_aborted=database.has_aborted)
-        self._metrics.stands(database.name, restarts.is_unattended)
+                self._note_stall(database, rows, is_aborted=database.has_aborted)
+        self._metrics.stalled(database.name, restarts.is_unattended)
 
     @staticmethod
     def _works(database: Database, rows: Sequence[QueueRow]) -> bool:
-        return not database.stands or not rows or not database.enabled
+        return not database.is_stalled or not rows or not database.enabled
 
-    def _stands(self, database: Database, rows: Sequence[QueueRow], *, is_aborted: bool) -> None:
+    def _note_stall(
+        self, database: Database, rows: Sequence[QueueRow], *, is_aborted: bool
+    ) -> None:
         restarts = self.of(database.name)
-        before = restarts.standing
-        kind, _ = self._failure(database.name)
+        before = restarts.stall
+        kind, why = self._failure(database.name)
         first_s = self.first_s if self._can_help(database, rows) else math.inf
-        restarts.stands(self._host.now_s(), is_aborted=is_aborted, first_s=first_s, kind=kind)
-        standing = restarts.standing
+        if is_aborted and why == _UNKNOWN_FAILURE and first_s < math.inf:
+            first_s = min(first_s, _LONGEST_AFTER_READ_S)
+        stall = restarts.stalled(
+            self._host.now_s(), is_aborted=is_aborted, first_s=first_s, kind=kind
+        )
         if before is not None and before.is_aborted == is_aborted:
             return
-        assert standing is not None
-        lasts_ms = (standing.due_s - self._host.now_s()) * 1000
+        lasts_ms = (stall.due_s - self._host.now_s()) * 1000
         then = (
             "the module does not start it by itself"
-            if standing.due_s == math.inf
+            if stall.due_s == math.inf
             else f"the module starts it in {format_duration_ms(lasts_ms)}"
         )
         what = "gave up on" if is_aborted else "is not working on"
         logger.warning(
-            "Synapse %s the queue of %s (%d pending): %s",
-            what,
-            database.name,
-            len(rows),
-            then,
+            "Synapse %s the queue of %s (%d pending): %s", what, database.name, len(rows), then
         )
 
     @staticmethod
@@ -131,34 +129,34 @@ class Restarter:
         """Seconds until the next read of the queues, at most `longest_s`."""
         now_s = self._host.now_s()
         due_s = (
-            restarts.standing.due_s - now_s
+            restarts.stall.due_s - now_s
             for restarts in self._of.values()
-            if restarts.standing is not None and not restarts.standing.held_by
+            if restarts.stall is not None and not restarts.stall.held_by
         )
         return min(max(min(due_s, default=math.inf), SURE_AFTER_S), longest_s)
 
     async def start_due(self) -> None:
         """Restart what is due. The queue was just read, so the database answers."""
         for database in tuple(self._host.databases.values()):
-            standing = self.of(database.name).standing
-            if standing is not None and self._host.now_s() >= standing.due_s:
+            stall = self.of(database.name).stall
+            if stall is not None and self._host.now_s() >= stall.due_s:
                 await self._start(database)
         await self._write()
 
     async def _start(self, database: Database) -> None:
         restarts, rows = self.of(database.name), self._rows[database.name]
-        standing = restarts.standing
-        if standing is None or self._works(database, rows):
+        stall = restarts.stall
+        if stall is None or self._works(database, rows):
             return
         head = in_order(rows, database.current_update, 1)[0].row.name
         held_by = await self._held_by(database, head)
         if held_by:
-            restarts.standing = attrs.evolve(standing, held_by=held_by)
+            restarts.stall = attrs.evolve(stall, held_by=held_by)
             return
         if self._works(database, rows):  # somebody else restarted it meanwhile
             return
         _, failure = self._failure(database.name)
-        why = failure if standing.is_aborted else "Synapse was not working on the queue"
+        why = failure if stall.is_aborted else "Synapse was not working on the queue"
         restarts.started(self._host.wall_s())
         self._throttle.loop_ends(database.name)
         self._metrics.restarted(database.name)
@@ -183,17 +181,14 @@ class Restarter:
         state = self._throttle.databases.get(name)
         if reasons or state is None:  # of a queue that never began, nothing has been measured
             return "; ".join(reasons)
-        await self._measure(database, head)
+        # Take new samples: while the queue stands still, none are taken.
+        await self._sampler.look_now(name, head, self._host.now_s())
+        if not database.is_running:
+            self._sampler.end(name)
         closed = state.signal_set.closed(self._host.now_s(), one_shot=update.one_shot)
         if closed is None or (closed.may_be_let_go and holds.is_released(update, at)):
             return ""
         return closed.reason
-
-    async def _measure(self, database: Database, head: str) -> None:
-        """Take new samples: while the queue stands still, none are taken."""
-        await self._sampler.look_now(database.name, head, self._host.now_s())
-        if not database.is_running:
-            self._sampler.end(database.name)
 
     def _failure(self, database_name: str) -> tuple[FailureKind, str]:
         state = self._throttle.databases.get(database_name)

@@ -7,7 +7,7 @@ import attrs
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.core.levers.apply import Pulled
+from synapse_bgthrottle.core.levers.apply import LeverResult
 from synapse_bgthrottle.core.levers.request import (
     Action,
     LeverRequest,
@@ -58,26 +58,19 @@ class StartNotes:
     warnings: tuple[str, ...] = ()
 
 
+@attrs.define(slots=False, eq=False)
 class ThrottleService:
     """Reads and changes what background updates do. It implements `api.service.Service`."""
 
-    def __init__(
-        self,
-        host: Homeserver,
-        throttle: Throttle,
-        records: Records,
-        probes: Mapping[str, DatabaseProbe],
-        on_internal_error: OnInternalError,
-        notes: StartNotes,
-    ) -> None:
-        """`probes` say, by database name, whether it answers; `notes` are for the status."""
-        self._host = host
-        self._questions = questions(host)
-        self._throttle = throttle
-        self._records = records
-        self._probes = probes
-        self._on_internal_error = on_internal_error
-        self._start_notes = notes
+    _host: Homeserver
+    _throttle: Throttle
+    _records: Records
+    _probes: Mapping[str, DatabaseProbe]  # by database name
+    _on_internal_error: OnInternalError
+    _start_notes: StartNotes
+
+    def __attrs_post_init__(self) -> None:
+        self._questions = questions(self._host)
 
     async def status(self) -> schema.ThrottleStatus:
         """The status of all databases; also while none answers."""
@@ -160,7 +153,7 @@ class ThrottleService:
         one_shot = one_shot or (known is not None and update in known.one_shots())
         return explanation(self._throttle, database, update, one_shot, at)
 
-    async def pull(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
+    async def change_levers(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
         """Make or end levers; returns after the change is written.
 
         Raises:
@@ -175,9 +168,9 @@ class ThrottleService:
         targets = await self._asked_targets(request) if asks_first else self._targets()
         check(request, targets)
         try:
-            pull = self._records.levers.pull
-            call = Call(self._host, "bgthrottle_pull", pull, request, author, runnable(targets))
-            pulled = await call.within(_LONGEST_WRITE_S)
+            do = self._records.levers.carry_out
+            call = Call(self._host, "bgthrottle_lever", do, request, author, runnable(targets))
+            result = await call.within(_LONGEST_WRITE_S)
         # an unknown database may still have levers, so it is refused only now
         except NothingMatchesError:
             check_exists(request.database, targets)
@@ -187,16 +180,16 @@ class ThrottleService:
                 f"no answer for {_LONGEST_WRITE_S:.0f} s: it may still be done, see the status",
                 may_be_done=True,
             ) from None
-        return pulled.stated(await self._notes(request, pulled, targets if asks_first else None))
+        return result.stated(await self._notes(request, result, targets if asks_first else None))
 
     async def _notes(
-        self, request: LeverRequest, pulled: Pulled, targets: Sequence[Target] | None
+        self, request: LeverRequest, result: LeverResult, targets: Sequence[Target] | None
     ) -> list[str]:
         """Notes for the answer. The change is done: an error here must not look like a failure."""
         try:
             if targets is None:
-                targets = await self._asked_targets(request) if pulled.made else ()
-            return list(notes(request, pulled.made, targets, self._explained))
+                targets = await self._asked_targets(request) if result.made else ()
+            return list(notes(request, result.made, targets, self._explained))
         except CancelledError:
             raise
         except Exception as error:
@@ -222,8 +215,8 @@ class ThrottleService:
         return targets
 
     def _explained(self, database: str, update: str) -> tuple[list[str], str]:
-        told = self._explain(update, database, False)
-        return [held.reason for held in told.held_by], told.description
+        explained = self._explain(update, database, False)
+        return [held.reason for held in explained.held_by], explained.description
 
     async def _look(self, database: Database) -> DatabaseLook:
         rows, problem = None, ""

@@ -62,7 +62,7 @@ class Explanation:
     database: str = ""
     one_shot: Annotated[bool, "Whether it runs in one go."] = False
     rule: Annotated[
-        str | None, "That matches first, such as `rule 0 (event_search)`; null: the top level."
+        str | None, "That matches first, such as `rule 0 (event_search)`; null: no rule matches."
     ] = None
     description: Annotated[str, "In one line."] = ""
     limits: Annotated[

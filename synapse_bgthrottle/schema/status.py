@@ -107,6 +107,8 @@ class StatedPace:
         StatedRange | None,
         "By what share requests are slower while batches take all of the time; null: not learned.",
     ] = None
+    fixed_s: Annotated[float, "How long a batch takes whatever its size."] = 0.0
+    item_s: Annotated[float | None, "How long each item takes besides; null: not known yet."] = None
 
 
 @attrs.frozen(kw_only=True)
@@ -140,14 +142,14 @@ class RunningUpdate:
     is_in_batch: Annotated[bool, "Whether a batch runs now."] = False
     batch_since_ms: Annotated[EpochMs | None, "null: no batch runs."] = None
     lock_wait_since_ms: Annotated[
-        EpochMs | None, "Since when the batch waits for somebody's lock; null: it is not seen to."
+        EpochMs | None, "Since when the batch waits for somebody's lock; null: no wait is seen."
     ] = None
     duty_cycle_ratio: Annotated[
         Ratio | None, "What its pace allows now; null: it has no duty cycle, or it is not known."
     ] = None
     limits: Annotated[str, "In one line."] = ""
     limit_values: Annotated[LimitValues | None, NeverNull()] = None
-    rule: Annotated[str | None, "That gave the limits; null: the top level alone."] = None
+    rule: Annotated[str | None, "That gave the limits; null: no rule matches."] = None
     learned: Annotated[
         tuple[str, ...],
         "What its batches have shown so far, in lines: how much they slow clients, what they cost.",
@@ -188,7 +190,7 @@ class StatedSignal:
     age_s: Annotated[float | None, "Of the value."] = None
     is_stale: Annotated[bool, "Whether that is too old to be believed."] = False
     is_closed: Annotated[
-        bool, "Whether it holds the current update, or would if nobody had let that go."
+        bool, "Whether it holds the current update, or would without a release."
     ] = False
     problem: Annotated[str, "Why it cannot be read; may be empty."] = ""
 
@@ -228,7 +230,7 @@ class DatabaseStatus:
         return self.pending_count or len(self.pending or ())
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class StatedProblem:
     """What is wrong, or stands in the way."""
 

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from typing_extensions import Self
@@ -65,12 +64,7 @@ class Postgres(Database):
         self._server.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._drop(_COPY)
         self._server.stop()
 
@@ -128,12 +122,7 @@ class Sqlite(Database):
         self._folder = folder
         self._path = folder / f"{_COPY}.sqlite"
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._remove(self._path)
 
     def has(self, template: str) -> bool:

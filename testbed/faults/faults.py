@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -21,27 +22,45 @@ Fault = Callable[[], AbstractContextManager[None]]
 
 
 @contextmanager
-def stopped(postgres: PostgresServer) -> Iterator[None]:
+def _down(postgres: PostgresServer, end: Callable[[], object]) -> Iterator[None]:
+    end()
+    try:
+        yield
+    finally:
+        postgres.start()
+
+
+def stopped(postgres: PostgresServer) -> AbstractContextManager[None]:
     """Stopped as by `systemctl stop`."""
-    postgres.stop()
-    try:
-        yield
-    finally:
-        postgres.start()
+    return _down(postgres, postgres.stop)
 
 
-@contextmanager
-def stopped_in_a_batch(postgres: PostgresServer, name: str) -> Iterator[None]:
+def stopped_in_a_batch(postgres: PostgresServer, name: str) -> AbstractContextManager[None]:
     """Stopped during a batch of `event_search`, which a lock delays."""
-    with postgres.session(name) as cursor:
-        cursor.execute("BEGIN")
-        cursor.execute("LOCK TABLE event_search IN SHARE MODE")
-        wait_until(lambda: _waits_for_event_search(postgres, name))
-        postgres.stop()
-    try:
-        yield
-    finally:
-        postgres.start()
+
+    def stop() -> None:
+        with postgres.session(name) as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("LOCK TABLE event_search IN SHARE MODE")
+            wait_until(lambda: _waits_for_event_search(postgres, name))
+            postgres.stop()
+
+    return _down(postgres, stop)
+
+
+def crashed(postgres: PostgresServer) -> AbstractContextManager[None]:
+    """It ends at once with all sessions, and must recover at its start."""
+    return _down(postgres, postgres.kill)
+
+
+def killed(postgres: PostgresServer) -> AbstractContextManager[None]:
+    """`kill -9` of its first process."""
+
+    def kill() -> None:
+        postgres.process.kill()
+        postgres.process.wait()
+
+    return _down(postgres, kill)
 
 
 def _waits_for_event_search(postgres: PostgresServer, name: str) -> bool:
@@ -53,53 +72,16 @@ def _waits_for_event_search(postgres: PostgresServer, name: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-@contextmanager
-def resets(proxy: TcpProxy, every_s: float = 0.3) -> Iterator[None]:
+def resets(proxy: TcpProxy, every_s: float = 0.3) -> AbstractContextManager[None]:
     """All connections through the proxy are reset repeatedly."""
-    end = threading.Event()
-
-    def reset() -> None:
-        while not end.is_set():
-            proxy.reset()
-            end.wait(every_s)
-
-    with beside(reset, end):
-        yield
+    return repeatedly(proxy.reset, every_s)
 
 
-@contextmanager
-def crashed(postgres: PostgresServer) -> Iterator[None]:
-    """It ends at once with all sessions, and must recover at its start."""
-    postgres.kill()
-    try:
-        yield
-    finally:
-        postgres.start()
-
-
-@contextmanager
-def killed(postgres: PostgresServer) -> Iterator[None]:
-    """`kill -9` of its first process."""
-    postgres.process.kill()
-    postgres.process.wait()
-    try:
-        yield
-    finally:
-        postgres.start()
-
-
-@contextmanager
-def cut_off(postgres: PostgresServer, name: str, every_s: float = 0.3) -> Iterator[None]:
+def cut_off(
+    postgres: PostgresServer, name: str, every_s: float = 0.3
+) -> AbstractContextManager[None]:
     """Its sessions are ended repeatedly, so that new ones must be made."""
-    end = threading.Event()
-
-    def cut() -> None:
-        while not end.is_set():
-            end_sessions(postgres, name)
-            end.wait(every_s)
-
-    with beside(cut, end):
-        yield
+    return repeatedly(partial(end_sessions, postgres, name), every_s)
 
 
 @contextmanager
@@ -117,21 +99,19 @@ def silent(postgres: PostgresServer, name: str) -> Iterator[None]:
 @contextmanager
 def without_slots(postgres: PostgresServer, name: str) -> Iterator[None]:
     """Others take all its connections, and the server's own are ended."""
-    end = threading.Event()
     taken: list[Any] = []
 
-    def take() -> None:
+    try:
         with postgres.session("postgres") as cursor:
-            while not end.is_set():
+
+            def take() -> None:
                 _end_sessions(cursor, name)
                 with suppress(psycopg2.OperationalError):
                     while True:
                         taken.append(psycopg2.connect(**postgres.connection("postgres")))
-                end.wait(0.3)
 
-    try:
-        with beside(take, end):
-            yield
+            with repeatedly(take, 0.3):
+                yield
     finally:
         for connection in taken:
             connection.close()
@@ -220,9 +200,16 @@ def _alter(postgres: PostgresServer, name: str, what: str) -> None:
 
 
 @contextmanager
-def beside(work: Callable[[], None], end: threading.Event) -> Iterator[None]:
-    """Run `work` in a thread until the block ends. It must end when `end` is set."""
-    thread = threading.Thread(target=work, daemon=True)
+def repeatedly(work: Callable[[], object], every_s: float) -> Iterator[None]:
+    """Run `work` in a thread until the block ends, again and again after a pause."""
+    end = threading.Event()
+
+    def run() -> None:
+        work()
+        while not end.wait(every_s):
+            work()
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         yield

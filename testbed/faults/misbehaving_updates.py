@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 from synapse.module_api import ModuleApi
 
-MODULE = f"{__name__}.OddUpdates"
+MODULE = f"{__name__}.MisbehavingUpdates"
 LOCK = 4711
 TABLE = "CREATE TABLE IF NOT EXISTS odd_items (update_name TEXT, item INT)"
 
@@ -60,7 +60,7 @@ class Oddity:
         )
 
 
-class OddUpdates:
+class MisbehavingUpdates:
     """Registers the updates of its configuration, and does nothing else."""
 
     def __init__(self, config: Any, api: ModuleApi) -> None:

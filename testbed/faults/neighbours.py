@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +14,7 @@ from testbed.faults import faults
 from testbed.faults.restarts import API
 from testbed.servers.matrix import MatrixClient
 
-_NAME = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
+NAME = "/_matrix/client/v3/profile/@admin:bgthrottle.test/displayname"
 
 
 @attrs.define
@@ -34,7 +34,7 @@ class Requests:
         begin = time.monotonic()
         try:
             if number % 2:
-                admin.call("PUT", _NAME, {"displayname": f"name {number}"})
+                admin.call("PUT", NAME, {"displayname": f"name {number}"})
             else:
                 admin.call("GET", "/_matrix/client/v3/account/whoami")
         except (OSError, HTTPException, ValueError):  # ValueError: the answer is no JSON
@@ -48,15 +48,8 @@ def clients(admin: MatrixClient) -> Iterator[Requests]:
     """A client that reads and writes ten times a second."""
     requests = Requests()
     client = admin.impatient()
-    end = threading.Event()
-
-    def ask() -> None:
-        number = 0
-        while not end.wait(0.1):
-            number += 1
-            requests.ask(client, number)
-
-    with faults.beside(ask, end):
+    numbers = itertools.count()
+    with faults.repeatedly(lambda: requests.ask(client, next(numbers)), 0.1):
         yield requests
 
 
@@ -64,15 +57,13 @@ def clients(admin: MatrixClient) -> Iterator[Requests]:
 def told(admin: MatrixClient, name: str) -> Iterator[list[float]]:
     """Somebody who reads the status; yields how long it showed the running batch, each time."""
     told_s: list[float] = []
-    end = threading.Event()
 
     def look() -> None:
-        while not end.wait(2):
-            with suppress(OSError):  # stock Synapse has no such status
-                for database in admin.call("GET", f"{API}/status")["databases"]:
-                    current = database["current"]
-                    if current and current["name"] == name and current["batch_since_ms"]:
-                        told_s.append(time.time() - current["batch_since_ms"] / 1000)
+        with suppress(OSError):  # stock Synapse has no such status
+            for database in admin.call("GET", f"{API}/status")["databases"]:
+                current = database["current"]
+                if current and current["name"] == name and current["batch_since_ms"]:
+                    told_s.append(time.time() - current["batch_since_ms"] / 1000)
 
-    with faults.beside(look, end):
+    with faults.repeatedly(look, 2):
         yield told_s

@@ -47,7 +47,7 @@ class Seen:
     wrong: int
 
 
-def go_through(
+def observe_fault(
     world: World,
     fault: AbstractContextManager[None],
     outage_s: float,

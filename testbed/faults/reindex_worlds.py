@@ -22,7 +22,6 @@ from testbed.servers.server import SynapseServer
 from testbed.waiting import wait_until
 
 UPDATE = "event_search"
-_SEARCHED = "type IN ('m.room.message', 'm.room.name')"
 _MESSAGES = 60
 
 
@@ -77,7 +76,7 @@ class World:
             f"SELECT progress_json FROM background_updates WHERE update_name = '{UPDATE}'"
         )
         seen_down_to = json.loads(answer[0][0])["max_stream_id_exclusive"] if answer else -(2**62)
-        expected = f"{_SEARCHED} AND stream_ordering >= {seen_down_to}"
+        expected = f"{sqlite_data.SEARCHED} AND stream_ordering >= {seen_down_to}"
         too_few = self.count(
             f"SELECT COUNT(*) FROM events WHERE {expected}"
             " AND event_id NOT IN (SELECT event_id FROM event_search)"
@@ -165,17 +164,12 @@ class PostgresSource:
             cursor.execute("TRUNCATE event_search")
             cursor.execute("SELECT MIN(stream_ordering), MAX(stream_ordering) FROM events")
             low, high = cursor.fetchone()
-            progress = {
-                "target_min_stream_id_inclusive": low,
-                "max_stream_id_exclusive": high + 1,
-                "rows_inserted": 0,
-                "have_added_indexes": True,
-            }
+            progress = sqlite_data.search_progress(low, high)
             cursor.execute(
                 "INSERT INTO background_updates (update_name, progress_json) VALUES (%s, %s)",
                 (UPDATE, json.dumps(progress)),
             )
-            cursor.execute(f"SELECT COUNT(*) FROM events WHERE {_SEARCHED}")
+            cursor.execute(f"SELECT COUNT(*) FROM events WHERE {sqlite_data.SEARCHED}")
             (expected,) = cursor.fetchone()
 
         def query(sql: str) -> list[tuple[Any, ...]]:

@@ -16,6 +16,8 @@ STATE_KEYS, _COLUMN = (
     if is_at_least(1, 74)
     else ("event_fields_sender_url", "sender")
 )
+# The events that `event_search` indexes.
+SEARCHED = "type IN ('m.room.message', 'm.room.name')"
 STATE_KEYS_SQL = f"SELECT COUNT(*) FROM events WHERE {_COLUMN} IS NOT NULL"
 
 
@@ -40,22 +42,18 @@ def queue_search_reindex(database: Path, ordering: int = 0) -> int:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("DELETE FROM event_search")
         low, high = stream_range(connection)
-    queue_update(
-        database,
-        "event_search",
-        {
-            "target_min_stream_id_inclusive": low,
-            "max_stream_id_exclusive": high + 1,
-            "rows_inserted": 0,
-            "have_added_indexes": True,
-        },
-        ordering,
-    )
-    with closing(sqlite3.connect(database)) as connection:
-        return count(
-            connection,
-            "SELECT COUNT(*) FROM events WHERE type IN ('m.room.message', 'm.room.name')",
-        )
+    queue_update(database, "event_search", search_progress(low, high), ordering)
+    return count_rows(database, f"SELECT COUNT(*) FROM events WHERE {SEARCHED}")
+
+
+def search_progress(low: int, high: int) -> dict[str, Any]:
+    """The progress of `event_search` when nothing is done, by the range of the stream."""
+    return {
+        "target_min_stream_id_inclusive": low,
+        "max_stream_id_exclusive": high + 1,
+        "rows_inserted": 0,
+        "have_added_indexes": True,
+    }
 
 
 def queue_state_keys(database: Path, ordering: int = 0) -> int:
@@ -123,8 +121,7 @@ def count(connection: sqlite3.Connection, sql: str) -> int:
 
 def count_rows(database: Path, sql: str) -> int:
     """The number that a query returns, on a connection of its own."""
-    with closing(sqlite3.connect(database)) as connection:
-        return count(connection, sql)
+    return int(rows(database, sql)[0][0])
 
 
 def rows(database: Path, sql: str) -> list[tuple[Any, ...]]:

@@ -5,7 +5,7 @@ import attrs
 from synapse_bgthrottle.schema import ErrorAnswer, Problem
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class ErrorStatus:
     """The HTTP status of an error.
 
@@ -26,65 +26,61 @@ _WRONG = "found '500%'; accepted is a share from 0.1% to 100%, such as 10% or 0.
 
 ERRORS = (
     ErrorStatus(
-        status=400,
-        name="Invalid",
-        description="Something is wrong with the request: M_NOT_JSON, M_BAD_JSON or, with all that"
+        400,
+        "Invalid",
+        "Something is wrong with the request: M_NOT_JSON, M_BAD_JSON or, with all that"
         " is wrong, M_INVALID_PARAM.",
-        example=ErrorAnswer(
+        ErrorAnswer(
             errcode="M_INVALID_PARAM",
             error=f"settings.duty_cycle: {_WRONG}",
             problems=(Problem(("settings", "duty_cycle"), _WRONG),),
         ),
     ),
     ErrorStatus(
-        status=401,
-        name="Unauthenticated",
-        description="No token, one that is not known, or one that stands elsewhere than in the"
-        " header.",
-        example=ErrorAnswer(errcode="M_UNKNOWN_TOKEN", error="Invalid access token passed."),
+        401,
+        "Unauthenticated",
+        "No token, one that is not known, or one that stands elsewhere than in the header.",
+        ErrorAnswer(errcode="M_UNKNOWN_TOKEN", error="Invalid access token passed."),
     ),
     ErrorStatus(
-        status=403,
-        name="Forbidden",
-        description="Not the token of a server administrator: M_FORBIDDEN,"
-        " M_GUEST_ACCESS_FORBIDDEN.",
-        example=ErrorAnswer(errcode="M_FORBIDDEN", error="You are not a server admin"),
+        403,
+        "Forbidden",
+        "Not the token of a server administrator: M_FORBIDDEN, M_GUEST_ACCESS_FORBIDDEN.",
+        ErrorAnswer(errcode="M_FORBIDDEN", error="You are not a server admin"),
     ),
     ErrorStatus(
-        status=404,
-        name="NotFound",
-        description="M_NOT_FOUND: there is nothing that the request is about. M_UNRECOGNIZED: this"
+        404,
+        "NotFound",
+        "M_NOT_FOUND: there is nothing that the request is about. M_UNRECOGNIZED: this"
         " process does not answer the API; of a worker, which the module is loaded into,"
         " `is_worker` is true.",
-        example=ErrorAnswer(errcode="M_NOT_FOUND", error="No pause matches event_*"),
+        ErrorAnswer(errcode="M_NOT_FOUND", error="No pause matches event_*"),
     ),
     ErrorStatus(
-        status=413,
-        name="TooLarge",
-        description="The body is larger than 64 KiB.",
-        example=ErrorAnswer(errcode="M_TOO_LARGE", error="The body is larger than 65536 bytes"),
+        413,
+        "TooLarge",
+        "The body is larger than 64 KiB.",
+        ErrorAnswer(errcode="M_TOO_LARGE", error="The body is larger than 65536 bytes"),
     ),
     ErrorStatus(
-        status=429,
-        name="TooMany",
-        description="Too many requests at once (with Retry-After), or too many levers in force.",
-        example=ErrorAnswer(
+        429,
+        "TooMany",
+        "Too many requests at once (with Retry-After), or too many levers in force.",
+        ErrorAnswer(
             errcode="M_LIMIT_EXCEEDED", error="Too many requests at once", retry_after_ms=1000
         ),
     ),
     ErrorStatus(
-        status=500,
-        name="Failed",
-        description="An error of the module; the server's log has it.",
-        example=ErrorAnswer(errcode="M_UNKNOWN", error="Internal server error"),
+        500,
+        "Failed",
+        "An error of the module; the server's log has it.",
+        ErrorAnswer(errcode="M_UNKNOWN", error="Internal server error"),
     ),
     ErrorStatus(
-        status=503,
-        name="Unavailable",
-        description="The database does not answer. Nothing has changed, or a change may still be"
+        503,
+        "Unavailable",
+        "The database does not answer. Nothing has changed, or a change may still be"
         " done: then `may_be_done` is true, and `error` says how to see it.",
-        example=ErrorAnswer(
-            errcode="M_UNKNOWN", error="The database does not answer; nothing has changed"
-        ),
+        ErrorAnswer(errcode="M_UNKNOWN", error="The database does not answer; nothing has changed"),
     ),
 )

@@ -81,6 +81,8 @@ _CURRENT = RunningUpdate(
         with_clients=StatedRange(likely=0.0684, low=0.0513, high=0.0855),
         clients_ratio=1.0,
         slope=StatedRange(likely=0.43, low=0.3, high=0.56),
+        fixed_s=0.002,
+        item_s=0.00098,
     ),
     decision=StatedDecision(
         cause="pace",
@@ -177,7 +179,7 @@ OPERATIONS = (
     ),
     Operation(
         name="uses",
-        summary="Who pulled which lever, newest first",
+        summary="Who used which lever, newest first",
         query=requests.UsesQuery(),
         answer=_USES,
     ),

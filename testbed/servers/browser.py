@@ -7,6 +7,7 @@ This module downloads nothing.
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -43,9 +44,7 @@ _FLAGS = (
 
 def missing() -> str | None:
     """What is missing to run a browser; None: nothing."""
-    try:
-        import selenium  # noqa: F401, PLC0415 - only where a browser is wanted
-    except ImportError:
+    if importlib.util.find_spec("selenium") is None:
         return "the package selenium (extra `browser`) is not installed"
     if _browser() is None:
         return f"none of {', '.join(_BROWSERS)} is on the PATH"

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-HANG_S = 30.0
+from testbed.waiting import HANG_S
+
 _MOST_SENT = 1 << 30
 _MOST_IN_BUFFERS = 1 << 25  # of the operating system
 

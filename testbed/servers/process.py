@@ -14,7 +14,6 @@ import urllib.request
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
-from types import TracebackType
 from typing import ClassVar
 
 from typing_extensions import Self
@@ -242,9 +241,7 @@ class SynapseProcess:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, _: object, error: object, __: object) -> None:
         if error is not None:
             self._state_at_failure = self.state()
         self.stop()

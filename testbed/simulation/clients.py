@@ -2,6 +2,8 @@
 
 import math
 
+import attrs
+
 from testbed.simulation.agenda import Agenda
 from testbed.simulation.model import ClientsModel, RequestKind, Uniform
 from testbed.simulation.process import Process, Step
@@ -14,6 +16,7 @@ _LONG_POLL_LASTS_S = 30.0
 _LONG_POLL_WORK_S = 0.001
 
 
+@attrs.define
 class Clients:
     """Sends requests, and keeps what the server itself can see of them.
 
@@ -22,22 +25,20 @@ class Clients:
         responses: total time and number of responses, by kind.
     """
 
-    def __init__(
-        self, agenda: Agenda, model: ClientsModel, process: Process, draw: Uniform, record: Record
-    ) -> None:
-        self.answered = 0
-        self.responses: dict[str, tuple[float, float]] = {}
-        self._agenda = agenda
-        self._model = model
-        self._process = process
-        self._draw = draw
-        self._record = record
-        self._seen_s: dict[int, float] = {}
-        self._shares = sum(kind.share for kind in model.kinds)
-        if model.load.most_per_s > 0:
+    _agenda: Agenda
+    _model: ClientsModel
+    _process: Process
+    _draw: Uniform
+    _record: Record
+    answered: int = 0
+    responses: dict[str, tuple[float, float]] = attrs.field(factory=dict)
+    _seen_s: dict[int, float] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        if self._model.load.most_per_s > 0:
             self._next_arrival()
-        for number in range(model.long_polls):
-            begin_s = _LONG_POLL_LASTS_S * number / model.long_polls
+        for number in range(self._model.long_polls):
+            begin_s = _LONG_POLL_LASTS_S * number / self._model.long_polls
             self._agenda.after(begin_s, self._long_poll)
 
     def young(self) -> int:
@@ -56,7 +57,7 @@ class Clients:
         # values are drawn here, so that the requests do not depend on the server.
         load = self._model.load
         gap_s = self._exponential(1 / load.most_per_s)
-        kept, chosen = self._draw(), self._draw() * self._shares
+        kept, chosen = self._draw(), self._draw() * sum(kind.share for kind in self._model.kinds)
         kinds = iter(self._model.kinds)
         kind = next(kinds)
         while chosen >= kind.share:

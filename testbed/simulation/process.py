@@ -7,7 +7,7 @@ import attrs
 
 from testbed.simulation.agenda import Action, Agenda
 from testbed.simulation.model import ServerModel
-from testbed.simulation.processors import Processors
+from testbed.simulation.processors import Lane, Processors
 
 
 @attrs.define
@@ -27,6 +27,7 @@ class Totals:
     transactions: int = 0
 
 
+@attrs.define
 class DatabaseServer:
     """The database's own processes.
 
@@ -34,12 +35,14 @@ class DatabaseServer:
         foreground: sessions that work for others at present.
     """
 
-    def __init__(self, agenda: Agenda, processors: Processors, round_trip_s: float) -> None:
-        self.foreground = 0
-        self._agenda = agenda
-        self._processors = processors
-        self._lane = processors.lane()
-        self._round_trip_s = round_trip_s
+    _agenda: Agenda
+    _processors: Processors
+    _round_trip_s: float
+    foreground: int = 0
+    _lane: Lane = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._lane = self._processors.lane()
 
     def query(self, work_s: float, ours: bool, done: Action) -> None:
         """One round trip to the database, with this much work there."""

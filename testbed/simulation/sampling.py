@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import attrs
+
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from testbed.simulation.agenda import Agenda
 from testbed.simulation.clients import Clients
@@ -17,27 +19,22 @@ _QUESTION = Step(0.0002, 0.0005)
 Observe = Callable[[str | None, Sample], None]
 
 
+@attrs.define
 class Sampler:
-    """Samples the process four times a second, and the database once a second."""
+    """Samples the process four times a second, and the database once a second.
 
-    def __init__(
-        self,
-        agenda: Agenda,
-        process: Process,
-        database: DatabaseServer,
-        database_name: str,
-        clients: Clients | None,
-        all_processes: tuple[Process, ...],
-        observe: Observe,
-    ) -> None:
-        """`clients` are those that this process serves; None: none."""
-        self._agenda = agenda
-        self._process = process
-        self._database = database
-        self._database_name = database_name
-        self._clients = clients
-        self._all_processes = all_processes
-        self._observe = observe
+    `clients` are those that this process serves; None: none.
+    """
+
+    _agenda: Agenda
+    _process: Process
+    _database: DatabaseServer
+    _database_name: str
+    _clients: Clients | None
+    _all_processes: tuple[Process, ...]
+    _observe: Observe
+
+    def __attrs_post_init__(self) -> None:
         self._wait_for_process()
         self._wait_for_database()
 

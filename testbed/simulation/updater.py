@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+import attrs
+
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
 from testbed.simulation.agenda import Action, Agenda
 from testbed.simulation.model import Uniform, UpdateModel
@@ -41,29 +43,22 @@ class Decider(Protocol):
     ) -> None: ...
 
 
+@attrs.define
 class Updater:
     """Runs one update from time 0 until its items are done."""
 
-    def __init__(
-        self,
-        agenda: Agenda,
-        model: UpdateModel,
-        process: Process,
-        throttle: Decider,
-        conditions: Callable[[], Conditions],
-        draw: Uniform,
-        record: Record,
-    ) -> None:
-        self._agenda = agenda
-        self._model = model
-        self._process = process
-        self._throttle = throttle
-        self._conditions = conditions
-        self._draw = draw
-        self._record = record
-        self._sizing = SynapseSizing()
-        self._proved_s = -math.inf
-        agenda.after(0.0, self._iteration)
+    _agenda: Agenda
+    _model: UpdateModel
+    _process: Process
+    _throttle: Decider
+    _conditions: Callable[[], Conditions]
+    _draw: Uniform
+    _record: Record
+    _sizing: SynapseSizing = attrs.field(factory=SynapseSizing)
+    _proved_s: float = -math.inf
+
+    def __attrs_post_init__(self) -> None:
+        self._agenda.after(0.0, self._iteration)
 
     def _iteration(self) -> None:
         self._throttle.begin(DATABASE, self._model.name, False, self._agenda.now_s)

@@ -69,7 +69,7 @@ class FakeService:
         self._raise(update)
         return _ANSWERS["explain"]
 
-    async def pull(self, request: LeverRequest, author: str) -> Any:
+    async def change_levers(self, request: LeverRequest, author: str) -> Any:
         self._tell(f"{request.action.value} {request.update} by {author}")
         self._raise(request.update)
         return _ANSWERS[request.action.value]

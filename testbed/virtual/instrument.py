@@ -60,13 +60,14 @@ class _Instrumenter(ast.NodeTransformer):
         self._name = name
         self._depth = 0
 
-    def _in_function(self, node: Any) -> Any:
+    def visit_FunctionDef(self, node: Any) -> Any:
         self._depth += 1
         node.body = [self.visit(child) for child in node.body]
         self._depth -= 1
         return node
 
-    visit_FunctionDef = visit_AsyncFunctionDef = _in_function  # noqa: N815 - names of the visitor
+    def visit_AsyncFunctionDef(self, node: Any) -> Any:
+        return self.visit_FunctionDef(node)
 
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
@@ -84,19 +85,16 @@ class _Instrumenter(ast.NodeTransformer):
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    def source_to_code(self, source: Any, path: Any, *_: Any, **__: Any) -> types.CodeType:  # type: ignore[override]
-        tree = ast.parse(source, path)
+    def get_code(self, fullname: str) -> types.CodeType:  # not from the cache of bytecode
+        path = self.get_filename(fullname)
+        tree = ast.parse(self.get_data(path), path)
         name = self.name.removeprefix(f"{_PACKAGE}.")
         tree = ast.fix_missing_locations(_Instrumenter(name).visit(tree))
         code: types.CodeType = compile(tree, path, "exec", dont_inherit=True)
         return code
 
-    def get_code(self, fullname: str) -> types.CodeType:  # not from the cache of bytecode
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
-
     def exec_module(self, module: types.ModuleType) -> None:
-        module._sites = SITES  # type: ignore[attr-defined]
+        vars(module)["_sites"] = SITES
         super().exec_module(module)
 
 

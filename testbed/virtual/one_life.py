@@ -13,10 +13,7 @@ from unittest.mock import patch
 
 import attrs
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
-from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.homeserver.sampling.http_check import HttpCheck
@@ -24,7 +21,7 @@ from testbed.virtual.instrument import SITES, InjectedError
 from testbed.virtual.postgres_like import make_postgres_like
 from testbed.virtual.server import VirtualServer, Work
 from testbed.virtual.virtual_life import KINDS, Clients, Kind, Walk
-from testbed.virtual.web_world import FakeApi, ProcessedRequest, request
+from testbed.virtual.web_world import FakeApi, connected, request, site
 
 # An error is logged once for each place. An error in what everything needs (the time, the state)
 # shows in several places, such as an iteration's start, wait and end, or the recorder. In an outage
@@ -236,16 +233,9 @@ def _advance(
 
 
 def _ask(server: VirtualServer, raw: bytes) -> None:
-    root: Any = Resource()  # type: ignore[no-untyped-call]
-    synapse: Any = Resource()  # type: ignore[no-untyped-call]
-    root.putChild(b"_synapse", synapse)
     for resource in server.resources.values():
-        synapse.putChild(b"bgthrottle", resource)
-    # The real reactor's timers would keep each of thousands of lives in memory.
-    site: Any = Site(root, requestFactory=ProcessedRequest, reactor=Clock())  # type: ignore[no-untyped-call]
-    channel = site.buildProtocol(None)
-    channel.makeConnection(StringTransport())  # type: ignore[no-untyped-call]
-    channel.dataReceived(raw)
+        # The real reactor's timers would keep each of thousands of lives in memory.
+        connected(site(resource, reactor=Clock()), raw)
 
 
 def _requests() -> Iterator[tuple[str, str, str, dict[str, Any]]]:

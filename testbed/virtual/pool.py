@@ -70,7 +70,8 @@ class VirtualPool:
         self.transaction = Transaction
         self.transaction_execute: Callable[..., Any] | None = None
         self.use_file(":memory:")
-        self.updates = BackgroundUpdater(hs, self)  # type: ignore[arg-type]
+        pool: Any = self
+        self.updates = BackgroundUpdater(hs, pool)
 
     def use_file(self, path: Path | str) -> None:
         """Keep a new queue in this file."""

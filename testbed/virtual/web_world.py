@@ -20,7 +20,14 @@ from testbed.virtual.fake_service import FakeService
 
 BASE = "/_synapse/bgthrottle/v1"
 GETS = ["status", "history", "uses", "load", "explain?update=x", "openapi.json"]
-LOST = Failure(ConnectionDone())  # type: ignore[no-untyped-call]
+
+
+def _untyped(thing: Any) -> Any:
+    """The same, without the types that Twisted lacks or that a stand-in has not."""
+    return thing
+
+
+LOST = _untyped(Failure)(_untyped(ConnectionDone)())
 POSTS = ["pause", "resume", "release", "override", "reset"]
 
 
@@ -121,23 +128,15 @@ class World:
         self.errors: list[tuple[str, Exception]] = []
         self.service = SlowSteering(self.seen.append)
         self.resource = ThrottleResource(
-            FakeApi(),  # type: ignore[arg-type]
+            _untyped(FakeApi()),
             self.service if is_main else None,
             lambda where, error: self.errors.append((where, error)),
         )
-        root: Any = Resource()  # type: ignore[no-untyped-call]
-        synapse: Any = Resource()  # type: ignore[no-untyped-call]
-        root.putChild(b"_synapse", synapse)
-        synapse.putChild(b"bgthrottle", self.resource)
-        self.site: Any = Site(root, requestFactory=ProcessedRequest)  # type: ignore[no-untyped-call]
+        self.site = site(self.resource)
 
     def connect(self, raw: bytes) -> tuple[Any, Any]:
         """A connection on which these bytes were sent."""
-        channel: Any = self.site.buildProtocol(None)
-        transport = StringTransport()  # type: ignore[no-untyped-call]
-        channel.makeConnection(transport)
-        channel.dataReceived(raw)
-        return channel, transport
+        return connected(self.site, raw)
 
     def ask(
         self,
@@ -148,6 +147,22 @@ class World:
         *headers: str,
     ) -> Answered:
         return answered(self.connect(request(method, path, token, body, *headers))[1].value())
+
+
+def site(resource: Any, **options: Any) -> Any:
+    """A Twisted site that serves the resource at the path of the module's API."""
+    root, synapse = _untyped(Resource)(), _untyped(Resource)()
+    root.putChild(b"_synapse", synapse)
+    synapse.putChild(b"bgthrottle", resource)
+    return _untyped(Site)(root, requestFactory=ProcessedRequest, **options)
+
+
+def connected(site: Any, raw: bytes) -> tuple[Any, Any]:
+    """A channel and transport of the site, on which these bytes were sent."""
+    channel, transport = site.buildProtocol(None), _untyped(StringTransport)()
+    channel.makeConnection(transport)
+    channel.dataReceived(raw)
+    return channel, transport
 
 
 def request(

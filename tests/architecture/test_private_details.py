@@ -31,6 +31,7 @@ _PUBLIC = {
     "run_as_background_process",  # of synapse.module_api
     "scope",
     "server_name",  # of ModuleApi
+    "setlimit",  # of sqlite3's connections, since Python 3.11
     "sqlstate",
 }
 _DOCUMENTED_API = {

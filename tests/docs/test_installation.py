@@ -23,7 +23,7 @@ def test_all_tables_are_removed() -> None:
     database = sqlite3.connect(":memory:")
     make_tables(database.cursor())
     assert [(5,)] == database.execute(_TABLES).fetchall()
-    assert "It makes four small tables" in PAGE
+    assert "makes five\nsmall tables" in PAGE
     (statements,) = re.findall(r"```sql\n(DROP .*?)```", PAGE, re.S)
     database.executescript(statements)
     assert [(0,)] == database.execute(_TABLES).fetchall()

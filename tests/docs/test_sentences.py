@@ -31,6 +31,8 @@ def pages_by_kind() -> dict[str, list[str]]:
 
 
 KINDS = pages_by_kind()
+AT_THE_ROOT = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"]
+SUBPAGES = [path.relative_to(INDEX.parent).as_posix() for path in INDEX.parent.glob("*/*.md")]
 TO_BE_SHORT = [
     f"docs/{page}" for kind in ("Tutorial", "How-to", "Reference") for page in KINDS[kind]
 ]
@@ -62,7 +64,7 @@ def words(sentence: str) -> int:
     return len(_WORD.findall(sentence))
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md", *TO_BE_SHORT])
+@pytest.mark.parametrize("page", [*AT_THE_ROOT, "docs/benchmarks.md", *TO_BE_SHORT])
 def test_sentences_are_short(page: str) -> None:
     """What administrators read has below 20 words a sentence in the mean, and 40 at most."""
     found = sentences((ROOT / page).read_text())
@@ -72,12 +74,14 @@ def test_sentences_are_short(page: str) -> None:
     assert words(longest) <= MOST_WORDS, longest
 
 
-@pytest.mark.parametrize("page", KINDS["Background"])
+@pytest.mark.parametrize("page", sorted({*KINDS["Background"], *SUBPAGES}))
 def test_background_is_readable(page: str) -> None:
-    """Pages to understand by have below 22 words a sentence in the mean."""
+    """Pages to understand by, and those in folders: below 22 words in the mean, and 40 at most."""
     found = sentences((INDEX.parent / page).read_text())
-    print(f"{page}: {len(found)} sentences, mean {fmean(map(words, found)):.1f} words")
-    assert fmean(map(words, found)) < MEAN_WORDS_OF_BACKGROUND
+    mean, longest = fmean(map(words, found)), max(found, key=words)
+    print(f"{page}: {len(found)} sentences, mean {mean:.1f} words, longest {words(longest)}")
+    assert mean < MEAN_WORDS_OF_BACKGROUND
+    assert words(longest) <= MOST_WORDS, longest
 
 
 def test_each_page_is_of_one_kind() -> None:

@@ -22,7 +22,7 @@ from testbed.servers.matrix import MatrixClient
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.process import SynapseProcess, ends_with_us
 from testbed.servers.server import SynapseServer
-from tests.end_to_end.databases import asked_postgres, templates
+from tests.end_to_end.databases import postgres_world, templates
 from tests.end_to_end.databases.templates import Template
 from tests.end_to_end.page.page_world import World
 
@@ -103,9 +103,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def make_world(
-    make_server: Callable[..., RealServer], browser: Browser
-) -> Iterator[Callable[..., World]]:
+def make_world(make_server: Callable[..., RealServer], browser: Browser) -> Callable[..., World]:
     """Makes a server with a long update pending, starts it, and sits down before its page."""
 
     def make(config: dict[str, Any], *more: str) -> World:
@@ -116,9 +114,7 @@ def make_world(
         server.synapse.start()
         return World(server.synapse, server.admin, browser)
 
-    yield make
-    # Before the server ends: a page that is left open complains in the next test's console.
-    browser.open("about:blank")
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -147,22 +143,22 @@ def name(postgres: PostgresServer, request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def plain_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A cluster of the file's own: a table to work on, a role without privileges, no Synapse."""
-    with asked_postgres.made(tmp_path_factory.mktemp("plain") / "cluster") as postgres:
+    with postgres_world.made(tmp_path_factory.mktemp("plain") / "cluster") as postgres:
         yield postgres
 
 
 @pytest.fixture
-def others(plain_postgres: PostgresServer) -> Iterator[asked_postgres.Others]:
+def others(plain_postgres: PostgresServer) -> Iterator[postgres_world.Others]:
     """Makes sessions, and ends them."""
     with ExitStack() as stack:
-        yield asked_postgres.Others(plain_postgres, stack)
+        yield postgres_world.Others(plain_postgres, stack)
 
 
 @pytest.fixture
-def asked(plain_postgres: PostgresServer) -> Iterator[asked_postgres.Asked]:
+def asked(plain_postgres: PostgresServer) -> Iterator[postgres_world.Asked]:
     """The database, asked by the role that owns it."""
-    with asked_postgres.connected(plain_postgres) as connection:
-        yield asked_postgres.Asked(connection)
+    with postgres_world.connected(plain_postgres) as connection:
+        yield postgres_world.Asked(connection)
 
 
 @attrs.define

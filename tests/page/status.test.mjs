@@ -65,6 +65,15 @@ test("updates that are done, and holds, are told", () => {
   assert.deepEqual(announcements(status({ databases: [] }), status()), []);
 });
 
+test("what was learned of an update is told, a line each; an older server tells none", () => {
+  const text = (one) => (typeof one === "object" ? one.children.map(text).join("") : String(one));
+  const lines = (learned) =>
+    current({ name: "master", current: update({ progress: null, index_build: null, limits: "", learned }) }, status(), () => {})
+      .children.map(text).filter((line) => line.startsWith("Learned: "));
+  assert.deepEqual(lines(["a", "b"]), ["Learned: a", "Learned: b"]);
+  assert.deepEqual(lines(undefined), []);
+});
+
 test("after a failure the time of the next try is told, by the browser's clock", () => {
   const text = (one) => (typeof one === "object" ? one.children.map(text).join("") : String(one));
   const reason = "failed once: next try after 1m";

@@ -50,7 +50,7 @@ def test_unknown_version() -> None:
         ([target.name for target in TARGETS], "tests/end_to_end/databases/test_postgres.py"),
         ([target.name for target in TARGETS], "tests/end_to_end/faults/test_faults.py"),
         ([target.name for target in TARGETS], "tests/end_to_end/databases/test_signals.py"),
-        (["1.60-py3.11", "newest-py3.11"], "tests/end_to_end/databases/test_signals_questions.py"),
+        (["1.60-py3.11", "newest-py3.11"], "tests/end_to_end/databases/test_sampler_queries.py"),
         (["1.150-py3.11", "newest-py3.11"], "tests/end_to_end/faults/test_connections.py"),
         (["1.150-py3.11", "newest-py3.11"], "tests/end_to_end/server/test_deployments.py"),
         (["1.150-py3.11", "newest-py3.11"], "tests/end_to_end/faults/test_misbehaving_updates.py"),

@@ -127,7 +127,7 @@ def test_each_server_is_judged(tmp_path: Path) -> None:
     seen = after_a_fault(failed=1, recovered_s=11.0)
     with (
         patch("soak.faults.fault_runs.PostgresSource.make"),
-        patch("soak.faults.fault_runs.outcome.go_through", return_value=seen),
+        patch("soak.faults.fault_runs.outcome.observe_fault", return_value=seen),
     ):
         run.on_postgres(fault_runs.Case("gone", 10, fault_runs.ALL), lambda _: nullcontext())
     judged = map(json.loads, (tmp_path / "seen.jsonl").read_text().splitlines())

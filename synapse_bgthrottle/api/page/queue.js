@@ -30,6 +30,7 @@ export function current(database, status, open) {
   const { progress, decision, time_left_s: left, index_build: build } = update;
   const nowMs = status.now_ms;
   const spent = update.batch_time_ms / Math.max(nowMs - update.since_ms, 1);
+  const begun = update.batches || update.is_in_batch ? "Started" : "Its turn came";
   const fact = (name, value, more) =>
     h("div", { key: name }, h("dt", null, name), h("dd", null, known(value), more && h("small", null, more)));
   return h(
@@ -45,12 +46,13 @@ export function current(database, status, open) {
       { class: "facts" },
       fact("Time left", duration(left.expected ?? left.at_this_pace), range(left)),
       fact("Done", done(progress), amount(progress)),
-      fact("Started", `${since(update.since_ms, nowMs)} ago`, counted(update.batches, "batch", "batches")),
+      fact(begun, `${since(update.since_ms, nowMs)} ago`, counted(update.batches, "batch", "batches")),
       fact("Items per second", number(update.items_per_second), `${number(update.items)} in all`),
       fact("Last batch", milliseconds(update.last_batch_ms), !update.one_shot && `target ${milliseconds(update.target_duration_ms)}`),
       fact("Duty cycle so far", percent(Math.min(spent, 1)), update.duty_cycle_ratio !== null && `${percent(update.duty_cycle_ratio)} at most now`),
     ),
     h("p", { class: "quiet limits" }, "Limits: ", theirs(update.limits)),
+    (update.learned ?? []).map((line) => h("p", { class: "quiet limits" }, "Learned: ", theirs(line))),
     h("p", { class: "buttons" }, buttons(update, database.name, status, open)),
   );
 }

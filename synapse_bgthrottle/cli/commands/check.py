@@ -4,9 +4,11 @@ import click
 
 from synapse_bgthrottle.cli import verdicts
 from synapse_bgthrottle.cli.errors import NOT_FINISHED
-from synapse_bgthrottle.cli.polling import Ending, Look, Poller
+from synapse_bgthrottle.cli.polling import Ending, Poller
+from synapse_bgthrottle.cli.render.status import Status
 from synapse_bgthrottle.cli.render.text import Line
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.schema import ThrottleStatus
 
 _BETWEEN_LOOKS_S = 1.0
 
@@ -25,13 +27,9 @@ def check_command(session: Session) -> None:
       bgthrottle check && apt-get install matrix-synapse-py3
     """
     with session.client() as client:
-        look = _look(session, Poller(client))
-    if look.full is not None:
-        reasons, untold = list(verdicts.against_upgrade(look.full)), ""
-    else:
-        assert look.official is not None
-        reasons = list(verdicts.against_upgrade_officially(look.official))
-        untold = verdicts.UNTOLD
+        status = _look(session, Poller(client))
+    reasons = list(verdicts.against_upgrade(status))
+    untold = "" if isinstance(status, ThrottleStatus) else verdicts.UNTOLD
     if reasons:
         lines = [Line("not safe to upgrade:", "problem"), *(Line(f"  {why}") for why in reasons)]
     elif untold:
@@ -45,12 +43,10 @@ def check_command(session: Session) -> None:
         raise click.exceptions.Exit(NOT_FINISHED)
 
 
-def _look(session: Session, poller: Poller) -> Look:
-    """Once, but where one look without an update may have met the moment between two."""
-    look, ending = poller.look(), Ending()
-    while not ending.has_come(look):
-        if look.official is None or not verdicts.is_done_officially(look.official):
-            return look
+def _look(session: Session, poller: Poller) -> Status:
+    """Look once; again while Synapse's own status has no update: it may be between two."""
+    status, ending = poller.look(), Ending()
+    while not ending.has_come(status) and verdicts.is_done(status):
         session.around.sleep(_BETWEEN_LOOKS_S)
-        look = poller.look()
-    return look
+        status = poller.look()
+    return status

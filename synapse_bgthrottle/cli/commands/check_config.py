@@ -161,7 +161,7 @@ def _warnings(config: Config, file: ConfigFile) -> Iterator[str]:
     told = [Problem((*at, *each.path), each.message) for each in doubts]
     placed = [(file.position(each.path), str(each)) for each in told]
     yield from _placed(file, sorted(placed, key=lambda each: each[0]))
-    yield from config_warnings.too_small(config, Throttle(config, Settings()).limits_of, "master")
+    yield from config_warnings.too_small(config, Throttle(config, Settings()).limits.of, "master")
     yield from config_warnings.secrets(config)
     if file.is_sqlite:
         yield from config_warnings.unobservable_on_sqlite(config)

@@ -13,18 +13,19 @@ from synapse_bgthrottle.cli.options import config_option, update_argument
 from synapse_bgthrottle.cli.render.levers import explanation_lines
 from synapse_bgthrottle.cli.render.text import Line
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.client.errors import ClientError
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.problems import did_you_mean
 from synapse_bgthrottle.core.config.update_names import UPDATE_NAMES
 from synapse_bgthrottle.core.reports.explain import explanation
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.schema import ThrottleStatus
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
-    from synapse_bgthrottle.schema import ThrottleStatus
 
-_ONLY_THE_SERVER = "only the server knows of pauses, budgets and pressures"
+_ONLY_THE_SERVER = "offline: pauses, budgets and pressures are not looked at"
 _LEFT_OUT = "what the module's config leaves out comes from background_updates: there"
 
 
@@ -63,17 +64,15 @@ def explain_command(
     session.show(told, lines)
 
 
-def _status(client: "Client") -> "ThrottleStatus | None":
+def _status(client: "Client") -> ThrottleStatus | None:
     """Where the update stands is told beside the answer: without it that is the answer still."""
-    from synapse_bgthrottle.client import ClientError  # noqa: PLC0415
-
     try:
         return client.throttle_status()
     except ClientError:
         return None
 
 
-def _place(status: "ThrottleStatus", update: str, database: str) -> Iterator[Line]:
+def _place(status: ThrottleStatus, update: str, database: str) -> Iterator[Line]:
     """Its place in the queue, which no limit of its own tells."""
     for each in status.databases:
         if each.name != database or each.pending is None:

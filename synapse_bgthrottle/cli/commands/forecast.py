@@ -26,6 +26,7 @@ from synapse_bgthrottle.cli.options import config_option
 from synapse_bgthrottle.cli.render.forecast import UNNAMED, forecast_lines
 from synapse_bgthrottle.cli.render.text import escape, share
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.client.errors import NoModuleError
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
@@ -38,13 +39,16 @@ from synapse_bgthrottle.forecast.charts import svg
 from synapse_bgthrottle.forecast.configurations import settings_of_section
 from synapse_bgthrottle.forecast.forecast import Question, closed_ratio, forecast, slope_of
 from synapse_bgthrottle.forecast.models import Forecast
+from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
-    from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
 
-_FORMULA = "among clients the pace is by formula: tolerance by what full work costs them, which is"
-_OWN_SPEED = "the speed in batches is taken for the same from beginning to end"
+_FORMULA = (
+    "while clients are there, the duty cycle is computed: the slowdown that the profile allows,"
+    " divided by the slowdown from batches without rests, which is"
+)
+_OWN_SPEED = "the speed in batches is assumed to stay the same"
 
 
 @attrs.frozen
@@ -71,7 +75,7 @@ class _Asked:
 @click.option(
     "--server",
     type=click.Choice(list(SLOPES)),
-    help="The kind of server, while harm is not measured.",
+    help="The kind of server, if its slowdown is not measured.",
 )
 @click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 @online
@@ -137,7 +141,7 @@ def _of_numbers(session: Session, asked: _Asked, files: tuple[Path, ...]) -> For
         slope=asked.slope or UNKNOWN_SLOPE,
         start_s=session.around.wall_ms() / 1000,
     )
-    notes = [_OWN_SPEED, "pauses, releases and budgets are the server's to know: none is in it"]
+    notes = [_OWN_SPEED, "offline: pauses, releases and budgets are not looked at"]
     return attrs.evolve(forecast(question), notes=(*_load_notes(question), *notes))
 
 
@@ -155,9 +159,8 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     notes = list(forecast_inputs.why_held(told))
     if asked.load in (None, LEARNED):
         hours = forecast_inputs.week_of(week or ())
-        found = learned(hours, forecast_inputs.seen_now(status))
-        load = found.load
-        notes.append(forecast_inputs.learned_note(found, is_told=week is not None))
+        load = learned(hours, forecast_inputs.seen_now(status))
+        notes.append(forecast_inputs.learned_note(load, is_told=week is not None))
     else:
         load = read_load(asked.load or "", _zone(config, Settings(), jobs))
     closed = closed_ratio(history)
@@ -178,7 +181,7 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     )
     notes += [_OWN_SPEED, *_load_notes(question)]
     if len({job.database for job in jobs}) > 1:
-        notes.append("each database as if it were alone: together they may take longer")
+        notes.append("each database is computed alone: together they may take longer")
     made = attrs.evolve(forecast(question), notes=tuple(notes), past=compared)
     if asked.update is not None:
         made = forecast_inputs.only(made, asked.update)
@@ -189,10 +192,8 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     return made
 
 
-def _week(client: "Client", load: str | None) -> "tuple[SeenHour, ...] | None":
+def _week(client: "Client", load: str | None) -> tuple[SeenHour, ...] | None:
     """What the server saw of the week, where it matters; None: it does not tell."""
-    from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
-
     if load not in (None, LEARNED):
         return ()
     try:
@@ -209,7 +210,7 @@ def _load_notes(question: Question) -> Iterator[str]:
         yield f"{_FORMULA} {share(slope.likely)} ({share(slope.low)} to {share(slope.high)})"
 
 
-def _jobs(status: "ThrottleStatus", asked: _Asked) -> list[Job]:
+def _jobs(status: ThrottleStatus, asked: _Asked) -> list[Job]:
     """What is pending; where one update is asked for, no more than up to it."""
     jobs = [_filled(job, asked) for job in forecast_inputs.jobs_of(status)]
     if asked.update is None:
@@ -229,5 +230,5 @@ def _filled(job: Job, asked: _Asked) -> Job:
 
 def _zone(config: Config, server: Settings, jobs: list[Job]) -> tzinfo:
     job = jobs[0] if jobs else Job(update="")
-    limits = Throttle(config, server).limits_of(job.update, job.database, job.one_shot)[1]
+    limits = Throttle(config, server).limits.of(job.update, job.database, job.one_shot)[1]
     return limits.time_zone

@@ -21,6 +21,8 @@ from synapse_bgthrottle.cli.options import (
 from synapse_bgthrottle.cli.render.levers import answer_lines
 from synapse_bgthrottle.cli.render.text import duration
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.client.errors import NotFoundError
+from synapse_bgthrottle.core.config.keys import KEYS
 
 
 @click.command("release")
@@ -37,7 +39,7 @@ def release_command(
 
     UPDATE is a name or a glob. What it matches is no longer held by closed windows, a required
     approval, the wait for calm before a one-shot, and budgets. Four budgets still hold it:
-    disk_free, pause_file, http and sql. A glob for all asks first.
+    disk_free, pause_file, http and sql. For all updates ('*') it asks first.
 
     \b
     Example:
@@ -78,9 +80,9 @@ def set_command(
 ) -> None:
     """Change settings for a while.
 
-    Keys and values are those of a rule in the module's configuration. UPDATE is a name or a glob; a
-    glob for all asks first. A key that is already set for the same UPDATE is replaced. If --reset
-    finds nothing to end, it says so, which is not an error.
+    Keys and values are those of a rule in the module's configuration. UPDATE is a name or a glob.
+    For all updates ('*') it asks first. A key that is already set for the same UPDATE is replaced.
+    If --reset finds nothing to end, it says so, which is not an error.
 
     \b
     Examples:
@@ -88,8 +90,6 @@ def set_command(
       bgthrottle set 'event_*' duty_cycle=5% max_batch_size=200
       bgthrottle set event_search --reset
     """
-    from synapse_bgthrottle.client.errors import NotFoundError  # noqa: PLC0415
-
     if reset and (settings_given or for_ms is not None):
         raise click.UsageError("--reset takes neither KEY=VALUE nor --for")
     if not settings_given and not reset:
@@ -119,8 +119,6 @@ def set_command(
 
 def _warn(settings: Mapping[str, Any]) -> None:
     """Warn about values that the server accepts and that are probably mistakes."""
-    from synapse_bgthrottle.core.config.keys import KEYS  # noqa: PLC0415
-
     for key, value in settings.items():
         doubt = KEYS[key].doubt(value) if key in KEYS else ""
         if doubt:

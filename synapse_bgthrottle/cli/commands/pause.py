@@ -19,13 +19,15 @@ from synapse_bgthrottle.cli.render.levers import answer_lines
 from synapse_bgthrottle.cli.render.text import Line, duration
 from synapse_bgthrottle.cli.render.update import why
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.client.errors import NoModuleError, NotFoundError
+from synapse_bgthrottle.schema import LeverAnswer
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
 
 _UNENDING = (
     "The module does not answer here. Synapse's own switch has NO END, is FORGOTTEN at a restart,"
-    " and tells nobody who used it or why."
+    " and shows no author and no reason."
 )
 
 
@@ -43,15 +45,13 @@ def pause_command(
 
     UPDATE is a name, or a glob such as 'event_*'. Without it all are stopped, after a question. A
     batch or an index build that has begun ends first. The pause survives restarts, and ends by
-    itself. Without the module it is Synapse's own switch, which does neither.
+    itself. Without the module, Synapse's own switch is used, which does neither.
 
     \b
     Examples:
       bgthrottle pause --for 2h --reason "load test"
       bgthrottle pause event_search
     """
-    from synapse_bgthrottle.client.errors import NoModuleError  # noqa: PLC0415
-
     if is_wide(update):
         session.confirm(f"Stop all updates for {duration(for_ms)}?", yes)
     with session.client(changes=True) as client:
@@ -75,15 +75,13 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
     """End pauses.
 
     UPDATE is a name or a glob: pauses that it equals or matches end. Without it all end. Then
-    Synapse's own switch is put on too, which also starts updates again that were aborted, or
-    that Synapse does not work on. If nothing is paused, it says so, which is not an error.
+    Synapse's own switch is turned on too, which also starts updates that Synapse gave up or does
+    not work on. If nothing is paused, it says so, which is not an error.
 
     \b
     Example:
       bgthrottle resume event_search
     """
-    from synapse_bgthrottle.client.errors import NoModuleError, NotFoundError  # noqa: PLC0415
-
     is_all = is_wide(update) and not database
     with session.client(changes=True) as client:
         try:
@@ -108,8 +106,6 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
 
 def tell_nothing(session: Session, client: "Client", said: str) -> None:
     """There was nothing to end: show that, and what holds updates if something does."""
-    from synapse_bgthrottle.schema import LeverAnswer  # noqa: PLC0415
-
     status = client.throttle_status()
     held = [database for database in status.databases if database.state == "held"]
     lines = [Line(said), *(Line(f"{each.name}: {why(each)}", "held") for each in held)]

@@ -8,10 +8,8 @@ from synapse_bgthrottle.cli.errors import CommandError
 from synapse_bgthrottle.cli.options import yes_option
 from synapse_bgthrottle.cli.render.text import Line, escape
 from synapse_bgthrottle.cli.session import Session, online
+from synapse_bgthrottle.client import JOBS, RefusedError
 from synapse_bgthrottle.core.config.problems import did_you_mean
-
-# As in the client, which is not imported for a mere completion.
-JOBS = ("populate_stats_process_rooms", "regenerate_directory", "event_resign")
 
 # As Synapse reads it: the ID, a blank, and 32 bytes in base64.
 _KEY = re.compile(r"ed25519:[^ ]+ [A-Za-z0-9+/_-]{43}=?")
@@ -51,8 +49,6 @@ def run_command(
     if job == "event_resign" and old_key is None:
         before = "" if before_ts is None else f" received before {before_ts} ms"
         session.confirm(f"Sign all events{before} that lack the current key's signature?", yes)
-    from synapse_bgthrottle.client.errors import RefusedError  # noqa: PLC0415
-
     with session.client(changes=True) as client:
         try:
             client.run(job, old_key=old_key, before_ts_ms=before_ts)

@@ -3,9 +3,9 @@
 import click
 
 from synapse_bgthrottle.cli import options
-from synapse_bgthrottle.cli.polling import Look, Poller
+from synapse_bgthrottle.cli.polling import Poller
 from synapse_bgthrottle.cli.render.levers import history_lines, use_line
-from synapse_bgthrottle.cli.render.status import official_lines, status_lines
+from synapse_bgthrottle.cli.render.status import status_lines
 from synapse_bgthrottle.cli.render.text import Line
 from synapse_bgthrottle.cli.session import Session, online
 
@@ -28,8 +28,9 @@ def status_command(session: Session, verbose: bool) -> None:
       bgthrottle status -o json
     """
     with session.client() as client:
-        look = Poller(client).look()
-    session.show(look.result, lines_of(look, session.around.wall_ms(), verbose))
+        status = Poller(client).look()
+    lines = status_lines(status, session.around.wall_ms(), is_verbose=verbose)
+    session.show(status, lines)
 
 
 @click.command("history")
@@ -59,11 +60,3 @@ def history_command(
             return
         entries = client.history(limit, update, database)
     session.show(entries, history_lines(entries) if entries else [Line("no history")])
-
-
-def lines_of(look: Look, now_ms: float, is_verbose: bool = False) -> list[Line]:
-    """A status in lines, whichever kind it is."""
-    if look.full is not None:
-        return list(status_lines(look.full, now_ms, is_verbose=is_verbose))
-    assert look.official is not None
-    return list(official_lines(look.official))

@@ -9,9 +9,11 @@ import click
 from synapse_bgthrottle.cli import output, verdicts
 from synapse_bgthrottle.cli.changes import Changes
 from synapse_bgthrottle.cli.errors import NotFinishedCommandError
-from synapse_bgthrottle.cli.polling import Ending, Look, Poller
+from synapse_bgthrottle.cli.polling import Ending, Poller
+from synapse_bgthrottle.cli.render.status import Status
 from synapse_bgthrottle.cli.render.text import Line, duration, escape
 from synapse_bgthrottle.cli.session import Session, online, span_option
+from synapse_bgthrottle.schema import UpdatesStatus
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
@@ -41,12 +43,13 @@ def wait_command(session: Session, longest_ms: int | None, interval_ms: int) -> 
       bgthrottle wait --timeout 6h && bgthrottle check
     """
     with session.client() as client:
-        look = _wait(session, client, longest_ms, max(interval_ms, 100))
-    done = "nothing is pending" if look.full is not None else "nothing runs any more"
-    session.show(look.result, [Line(done, "good")])
+        status = _wait(session, client, longest_ms, max(interval_ms, 100))
+    is_official = isinstance(status, UpdatesStatus)
+    done = "nothing runs any more" if is_official else "nothing is pending"
+    session.show(status, [Line(done, "good")])
 
 
-def _wait(session: Session, client: "Client", longest_ms: int | None, interval_ms: int) -> Look:
+def _wait(session: Session, client: "Client", longest_ms: int | None, interval_ms: int) -> Status:
     around, poller = session.around, Poller(client)
     start_s = around.monotonic_s()
     longest_s = math.inf if longest_ms is None else longest_ms / 1000
@@ -56,10 +59,11 @@ def _wait(session: Session, client: "Client", longest_ms: int | None, interval_m
     while True:
         for line in changes.tell(looked, around.monotonic_s(), around.wall_ms()):
             output.say(line)
-        if isinstance(looked, Look):
+        if isinstance(looked, Status):
             if ending.has_come(looked):
                 return looked
-            _raise_if_stopped(looked)
+            if reasons := list(verdicts.stopped(looked)):
+                raise NotFinishedCommandError(escape("; ".join(reasons)))
         waited_s = around.monotonic_s() - start_s
         poller.give_up(looked, waited_s, longest_s)
         left_s = longest_s - waited_s
@@ -69,11 +73,3 @@ def _wait(session: Session, client: "Client", longest_ms: int | None, interval_m
             raise NotFinishedCommandError(escape(f"not finished after {waited}: {last}"))
         around.sleep(min(interval_ms / 1000, left_s))
         looked = poller.look_again(longest_s - (around.monotonic_s() - start_s))
-
-
-def _raise_if_stopped(look: Look) -> None:
-    reasons = [] if look.full is None else list(verdicts.stopped(look.full))
-    if look.official is not None and not look.official.enabled:
-        reasons = ["background updates are switched off"]
-    if reasons:
-        raise NotFinishedCommandError(escape("; ".join(reasons)))

@@ -6,8 +6,8 @@ import click
 
 from synapse_bgthrottle.cli import output
 from synapse_bgthrottle.cli.changes import Changes
-from synapse_bgthrottle.cli.commands.status import lines_of
-from synapse_bgthrottle.cli.polling import Ending, Look, Poller
+from synapse_bgthrottle.cli.polling import Ending, Poller
+from synapse_bgthrottle.cli.render.status import Status, status_lines
 from synapse_bgthrottle.cli.render.text import Line, duration
 from synapse_bgthrottle.cli.session import Session, online, span_option
 
@@ -43,7 +43,7 @@ class _Watch:
         self._session = session
         self._screen = screen
         self._changes = Changes(every_ms / 1000)
-        self._seen: Look | None = None
+        self._seen: Status | None = None
         self._lost_s: float | None = None
 
     def follow(self, poller: Poller, first: object, interval_ms: int, until_done: bool) -> None:
@@ -52,7 +52,7 @@ class _Watch:
         while True:
             self._tell(looked)
             poller.give_up(looked, self._session.around.monotonic_s() - start_s)
-            if until_done and isinstance(looked, Look) and ending.has_come(looked):
+            if until_done and isinstance(looked, Status) and ending.has_come(looked):
                 return
             self._session.around.sleep(max(interval_ms, 100) / 1000)
             looked = poller.look_again()
@@ -60,7 +60,7 @@ class _Watch:
     def _tell(self, looked: object) -> None:
         around = self._session.around
         now_s, wall_ms = around.monotonic_s(), around.wall_ms()
-        if isinstance(looked, Look):
+        if isinstance(looked, Status):
             self._seen, self._lost_s = looked, None
         elif self._lost_s is None:
             self._lost_s = now_s
@@ -69,8 +69,8 @@ class _Watch:
         elif self._session.is_human:
             for line in self._changes.tell(looked, now_s, wall_ms):
                 output.show([Line(line)])
-        elif isinstance(looked, Look):
-            self._session.stream(looked.result)
+        elif isinstance(looked, Status):
+            self._session.stream(looked)
         else:
             for line in self._changes.tell(looked, now_s, wall_ms):
                 output.say(line)
@@ -83,4 +83,4 @@ class _Watch:
         return [Line(f"NO STATUS for {ago}{old}: {looked}", "problem")]
 
     def _lines(self, wall_ms: float) -> list[Line]:
-        return [] if self._seen is None else lines_of(self._seen, wall_ms)
+        return [] if self._seen is None else list(status_lines(self._seen, wall_ms))

@@ -163,6 +163,11 @@ class ConfigFile:
 
     def position(self, path: tuple[str, ...]) -> tuple[int, int]:
         """Line and column, from 1, of a part of the file, or of what would hold it."""
+        mark = self._at(path)[0].start_mark
+        return mark.line + 1, mark.column + 1
+
+    def _at(self, path: tuple[str, ...]) -> tuple[Any, Any]:
+        """The node of the last key on the path that is there, and the node of its value."""
         node = self._text.root
         place = node
         for name in path:
@@ -172,31 +177,12 @@ class ConfigFile:
                 place, node = self._keys(node)[name]
             elif isinstance(node, yaml.SequenceNode) and name.startswith("<item "):
                 place = node = node.value[int(name[6:-1])]
-        return place.start_mark.line + 1, place.start_mark.column + 1
+        return place, node
 
     def doubled(self) -> Iterator[Doubled]:
         """Keys that are there twice in the entries."""
-        seen: set[int] = set()
-        todo = [self._node(entry.path[:-1]) for entry in self.entries]
-        while todo:
-            node = todo.pop()
-            if node is None or id(node) in seen:  # an alias may lead anywhere
-                continue
-            seen.add(id(node))
+        for node in _nodes([self._at(entry.path[:-1])[1] for entry in self.entries]):
             yield from self._text.doubled.get(id(node), ())
-            if isinstance(node, yaml.MappingNode):
-                todo.extend(value for _, value in node.value)
-            elif isinstance(node, yaml.SequenceNode):
-                todo.extend(node.value)
-
-    def _node(self, path: tuple[str, ...]) -> Any:
-        node = self._text.root
-        for name in path:
-            if isinstance(node, yaml.SequenceNode):
-                node = node.value[int(name[6:-1])]
-            else:
-                _, node = self._keys(node)[name]
-        return node
 
     def _keys(self, node: Any) -> dict[str, tuple[Any, Any]]:
         if id(node) not in self._places:
@@ -275,7 +261,11 @@ def _read(file: Path) -> _Text:
         try:
             root = loader.get_single_node()
             # Before the values are made, for that changes mappings with `<<`.
-            doubled = dict(_doubled(root))
+            doubled = {
+                id(node): list(_doubled_keys(node))
+                for node in _nodes([root])
+                if isinstance(node, yaml.MappingNode)
+            }
             content = None if root is None else loader.construct_document(root)
         finally:
             loader.dispose()
@@ -287,21 +277,19 @@ def _read(file: Path) -> _Text:
     return _Text(file, root, content, doubled)
 
 
-def _doubled(root: Any) -> Iterator[tuple[int, list[Doubled]]]:
-    """For each mapping with such keys its node's `id`, and the keys."""
+def _nodes(todo: list[Any]) -> Iterator[Any]:
+    """These nodes of YAML and all below them, each once."""
     seen: set[int] = set()
-    todo = [root]
     while todo:
         node = todo.pop()
-        if node is None or id(node) in seen:
+        if node is None or id(node) in seen:  # an alias may lead anywhere
             continue
         seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            todo.extend(node.value)
-        elif isinstance(node, yaml.MappingNode):
+        yield node
+        if isinstance(node, yaml.MappingNode):
             todo.extend(value for _, value in node.value)
-            if keys := list(_doubled_keys(node)):
-                yield id(node), keys
+        elif isinstance(node, yaml.SequenceNode):
+            todo.extend(node.value)
 
 
 def _doubled_keys(node: Any) -> Iterator[Doubled]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.cli.inputs.files import PIPE_S, UnusableFileError, read_file
+from synapse_bgthrottle.cli.inputs.files import PIPE_S, UnusableFileError, read_file, user_file
 from synapse_bgthrottle.core.config.problems import did_you_mean, text
 from synapse_bgthrottle.core.units import parse_duration_ms
 
@@ -45,9 +45,7 @@ class Settings:
 
 def default_file(environment: Mapping[str, str]) -> Path:
     """`~/.config/bgthrottle/config.yaml`, or below XDG_CONFIG_HOME."""
-    home = environment.get("XDG_CONFIG_HOME", "")
-    folder = home if home.startswith("/") else os.path.expanduser("~/.config")
-    return Path(folder, "bgthrottle", "config.yaml")
+    return user_file(environment, "XDG_CONFIG_HOME", "~/.config", "config.yaml")
 
 
 def gather(
@@ -57,14 +55,9 @@ def gather(
     file: Path | None = None,
     timeout_s: float | None = None,
 ) -> Settings:
-    """All that is told, the arguments first.
+    """All that is known: the command line's arguments come first, then the environment.
 
-    Args:
-        environment: of the process.
-        url: from the command line.
-        token_file: from the command line.
-        file: of settings, from the command line; None: the default, if there is one.
-        timeout_s: from the command line.
+    `file` is the one of settings; None: the default, if it exists.
 
     Raises:
         SettingsError: a file cannot be read, is not understood, or shows a token to others.

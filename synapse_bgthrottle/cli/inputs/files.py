@@ -4,6 +4,7 @@ import os
 import select
 import stat
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from synapse_bgthrottle.core.units import format_size_bytes
@@ -12,17 +13,19 @@ from synapse_bgthrottle.core.units import format_size_bytes
 PIPE_S = 60.0
 
 
+def user_file(environment: Mapping[str, str], variable: str, default: str, name: str) -> Path:
+    """A file of ours below the folder in this XDG variable, or else below `default`."""
+    home = environment.get(variable, "")
+    folder = home if home.startswith("/") else os.path.expanduser(default)
+    return Path(folder, "bgthrottle", name)
+
+
 class UnusableFileError(Exception):
     """It is no file that can be read; the message says why, without its name."""
 
 
 def read_file(file: Path, most_bytes: int, pipe_s: float | None = None) -> tuple[bytes, int]:
-    """A file's content and mode.
-
-    Args:
-        file: which.
-        most_bytes: it may have.
-        pipe_s: how long to wait for what writes into it, if it is a pipe; None: no pipe.
+    """A file's content and mode. A pipe's writer may take `pipe_s`; None: pipes are refused.
 
     Raises:
         UnusableFileError: it cannot be read, is too large, or is something else than a file.

@@ -5,36 +5,42 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
 from synapse_bgthrottle.cli import verdicts
+from synapse_bgthrottle.cli.inputs.files import user_file
 from synapse_bgthrottle.core.adaptive import weekly_activity
 from synapse_bgthrottle.core.config.limits import Rule
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.problems import did_you_mean
 from synapse_bgthrottle.core.levers.lever import LeverKind
 from synapse_bgthrottle.core.reports.explain import settings_of
+from synapse_bgthrottle.core.scheduling.batch_cost import (
+    LONGEST_BATCH_S,
+    LONGEST_SQLITE_BATCH_S,
+    Cost,
+)
 from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 from synapse_bgthrottle.core.tracking.timeline import Job
-from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Learned, Seen
+from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Seen, WeeklyLoad
 from synapse_bgthrottle.forecast.accuracy import Kept, bounded
 from synapse_bgthrottle.forecast.models import Forecast
-
-if TYPE_CHECKING:
-    from synapse_bgthrottle.schema import (
-        DatabaseStatus,
-        Explanation,
-        LimitValues,
-        PendingUpdate,
-        RunningUpdate,
-        SeenHour,
-        StatedRange,
-        ThrottleStatus,
-    )
+from synapse_bgthrottle.schema import (
+    DatabaseStatus,
+    Explanation,
+    LimitValues,
+    MismatchError,
+    PendingUpdate,
+    RunningUpdate,
+    SeenHour,
+    StatedRange,
+    ThrottleStatus,
+    decode,
+)
 
 # Where the server tells no pace: its first batches are slow, and are to weigh little.
 _FEWEST_BATCHES = 20
@@ -43,7 +49,6 @@ _FEWEST_BATCHES = 20
 _LEAST_SPEED_ERROR = 0.1
 
 _LARGEST_FILE = 256 * 1024
-_TYPES = {field.name: field.type for field in attrs.fields(Kept)}
 
 NO_LOAD = (
     "the server has no GET v1/load, which tells what it saw of the week: its module is older than"
@@ -51,7 +56,7 @@ NO_LOAD = (
 )
 
 
-def config_of(explanations: "Iterable[Explanation]") -> Config:
+def config_of(explanations: Iterable[Explanation]) -> Config:
     """A configuration in which each update has the limits that the server states for it.
 
     Raises:
@@ -69,13 +74,13 @@ def config_of(explanations: "Iterable[Explanation]") -> Config:
     return Config(rules=tuple(rules))
 
 
-def _values(told: "Explanation") -> "LimitValues":
+def _values(told: Explanation) -> LimitValues:
     if told.limit_values is None:
         raise ValueError("its module is older than this command, and states them in texts only")
     return told.limit_values
 
 
-def week_of(load: "Iterable[SeenHour]") -> list[weekly_activity.SeenHour]:
+def week_of(load: Iterable[SeenHour]) -> list[weekly_activity.SeenHour]:
     """What was seen of the week; all of it is as old as it is."""
     return [
         weekly_activity.SeenHour(
@@ -90,7 +95,7 @@ def week_of(load: "Iterable[SeenHour]") -> list[weekly_activity.SeenHour]:
     ]
 
 
-def seen_now(status: "ThrottleStatus") -> Seen | None:
+def seen_now(status: ThrottleStatus) -> Seen | None:
     """How busy clients are now, by the update under way; None: that is not told."""
     for database in status.databases:
         pace = None if database.current is None else database.current.pace
@@ -99,19 +104,21 @@ def seen_now(status: "ThrottleStatus") -> Seen | None:
     return None
 
 
-def learned_note(found: Learned, *, is_told: bool) -> str:
+def learned_note(load: WeeklyLoad, *, is_told: bool) -> str:
     """What the load of the week rests on; `is_told`: the server tells what it saw."""
     if not is_told:
-        return f"load: clients are taken to be as now, as {NO_LOAD}"
-    if not found.known:
-        return "load: no hour of the week was seen yet, so clients are taken to be as now"
-    note = f"load: learned from {found.known} of {HOURS} hours of the week"
-    if found.known < HOURS:
-        note += "; the others are taken for like the same hour of other days, or those around them"
+        return f"load: clients are assumed to be as now, because {NO_LOAD}"
+    if not load.known_hours:
+        return "load: no hour of the week was seen yet, so clients are assumed to be as now"
+    note = f"load: learned from {load.known_hours} of {HOURS} hours of the week"
+    if load.known_hours < HOURS:
+        note += (
+            "; the others are assumed to be like that hour of other days, or the hours beside it"
+        )
     return note
 
 
-def why_held(explanations: "Iterable[Explanation]") -> Iterator[str]:
+def why_held(explanations: Iterable[Explanation]) -> Iterator[str]:
     """What holds the first update of each database now, and with it all behind it."""
     databases = set()
     for told in explanations:
@@ -122,7 +129,7 @@ def why_held(explanations: "Iterable[Explanation]") -> Iterator[str]:
             yield f"{told.update} is held now, and what is behind it: {held.reason}"
 
 
-def jobs_of(status: "ThrottleStatus") -> Iterator[Job]:
+def jobs_of(status: ThrottleStatus) -> Iterator[Job]:
     """Every pending update, by database, in the order in which they will run."""
     for database in status.databases:
         for pending in database.pending or ():
@@ -161,10 +168,10 @@ def only(forecast: Forecast, update: str) -> Forecast:
 
 
 def _job(
-    status: "ThrottleStatus",
-    database: "DatabaseStatus",
-    pending: "PendingUpdate",
-    current: "RunningUpdate | None",
+    status: ThrottleStatus,
+    database: DatabaseStatus,
+    pending: PendingUpdate,
+    current: RunningUpdate | None,
 ) -> Job:
     progress = pending.progress
     if current is not None and current.progress is not None:
@@ -193,6 +200,7 @@ def _job(
     )
     if pace is None or job.one_shot:
         return job
+    longest_s = LONGEST_SQLITE_BATCH_S if database.engine == "sqlite" else LONGEST_BATCH_S
     # What its time left rests on, so that the forecast tells the same.
     return attrs.evolve(
         job,
@@ -205,14 +213,15 @@ def _job(
             max(pace.with_clients_ratio, 0.01),
         ),
         slope=None if pace.slope is None else _range(pace.slope),
+        cost=Cost(pace.fixed_s, pace.item_s, longest_s) if pace.item_s else None,
     )
 
 
-def _range(stated: "StatedRange") -> Range:
+def _range(stated: StatedRange) -> Range:
     return Range(stated.likely, stated.low, stated.high)
 
 
-def _speed(current: "RunningUpdate") -> float | None:
+def _speed(current: RunningUpdate) -> float | None:
     """In the unit of its progress, for each second in batches; None: not known yet."""
     progress, left_s = current.progress, current.time_left_s.unthrottled
     if progress is not None and progress.left and left_s:
@@ -223,15 +232,13 @@ def _speed(current: "RunningUpdate") -> float | None:
     return done / current.batch_time_ms * 1000 if done else None
 
 
-def _speed_error(current: "RunningUpdate") -> float:
+def _speed_error(current: RunningUpdate) -> float:
     return max(1 / math.sqrt(max(current.batches, 1)), _LEAST_SPEED_ERROR)
 
 
 def kept_file(environment: Mapping[str, str]) -> Path:
     """`~/.local/state/bgthrottle/forecasts.json`, or below XDG_STATE_HOME."""
-    home = environment.get("XDG_STATE_HOME", "")
-    folder = home if home.startswith("/") else os.path.expanduser("~/.local/state")
-    return Path(folder, "bgthrottle", "forecasts.json")
+    return user_file(environment, "XDG_STATE_HOME", "~/.local/state", "forecasts.json")
 
 
 def read_kept(file: Path) -> tuple[Kept, ...]:
@@ -243,12 +250,8 @@ def read_kept(file: Path) -> tuple[Kept, ...]:
         return ()
     kept = []
     for item in raw if isinstance(raw, list) else ():
-        if not isinstance(item, dict) or set(item) != set(_TYPES):
-            continue
-        if all(
-            isinstance(item[name], str if kind is str else float) for name, kind in _TYPES.items()
-        ):
-            kept.append(Kept(**item))
+        with suppress(MismatchError):
+            kept.append(decode(Kept, item))
     return bounded(kept)
 
 

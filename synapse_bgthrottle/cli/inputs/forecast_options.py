@@ -98,7 +98,7 @@ items_option = click.option(
     "--items",
     metavar="COUNT",
     callback=_option(parse_count, "1e9"),
-    help="How much is left, such as 1e9; nobody is asked then.",
+    help="How much is left, such as 1e9; no server is asked.",
 )
 rate_option = click.option(
     "--rate",

@@ -1,17 +1,14 @@
 """Levers, their uses, and the history, in lines for people. Pure."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from synapse_bgthrottle.cli.render.text import Line, duration, moment, number
 from synapse_bgthrottle.cli.render.update import waited
 from synapse_bgthrottle.core.units import settings_in_words
-
-if TYPE_CHECKING:
-    from synapse_bgthrottle.schema import Explanation, HistoryEntry, Lever, LeverAnswer, Use
+from synapse_bgthrottle.schema import Explanation, HistoryEntry, Lever, LeverAnswer, Use
 
 
-def lever_line(lever: "Lever", now_ms: float | None) -> str:
+def lever_line(lever: Lever, now_ms: float | None) -> str:
     """What is in force, on what, until when, by whom and why."""
     parts = [f"{lever.kind} {_target(lever.update, lever.database)}"]
     if lever.settings:
@@ -26,7 +23,7 @@ def lever_line(lever: "Lever", now_ms: float | None) -> str:
     return ", ".join(parts) + (f": {lever.reason}" if lever.reason else "")
 
 
-def answer_lines(answer: "LeverAnswer", now_ms: float | None) -> Iterator[Line]:
+def answer_lines(answer: LeverAnswer, now_ms: float | None) -> Iterator[Line]:
     """What the use of a lever changed."""
     for word, levers in (("made", answer.made), ("ended", answer.ended)):
         for lever in levers:
@@ -40,7 +37,7 @@ def answer_lines(answer: "LeverAnswer", now_ms: float | None) -> Iterator[Line]:
     yield from _which_counts(answer.in_force)
 
 
-def levers_lines(levers: "tuple[Lever, ...]", now_ms: float | None) -> Iterator[Line]:
+def levers_lines(levers: tuple[Lever, ...], now_ms: float | None) -> Iterator[Line]:
     """All that are in force."""
     if levers:
         yield Line("levers:", "title")
@@ -49,12 +46,12 @@ def levers_lines(levers: "tuple[Lever, ...]", now_ms: float | None) -> Iterator[
     yield from _which_counts(levers)
 
 
-def _which_counts(levers: "tuple[Lever, ...]") -> Iterator[Line]:
+def _which_counts(levers: tuple[Lever, ...]) -> Iterator[Line]:
     if sum(lever.kind == "override" for lever in levers) > 1:
         yield Line("of overrides that match an update the newest counts, key by key", "faint")
 
 
-def use_line(use: "Use") -> str:
+def use_line(use: Use) -> str:
     """Who did what, when."""
     parts = [f"{moment(use.at_ms)} {use.author} {use.action} {_target(use.update, use.database)}"]
     if use.settings:
@@ -67,7 +64,7 @@ def use_line(use: "Use") -> str:
 _HISTORY_HEAD = ("started (UTC)", "outcome", "took", "items", "database", "update")
 
 
-def history_lines(entries: "Sequence[HistoryEntry]") -> Iterator[Line]:
+def history_lines(entries: Sequence[HistoryEntry]) -> Iterator[Line]:
     """How updates went, in columns; below one its batches, what it waited for, and failures."""
     rows = [_HISTORY_HEAD, *map(_history_row, entries)]
     if len({entry.database for entry in entries}) < 2:
@@ -84,7 +81,7 @@ def history_lines(entries: "Sequence[HistoryEntry]") -> Iterator[Line]:
             yield Line(f"    {count}: {entry.last_failure}", style)
 
 
-def _history_row(entry: "HistoryEntry") -> tuple[str, ...]:
+def _history_row(entry: HistoryEntry) -> tuple[str, ...]:
     took = ""
     if entry.started_ms is not None and entry.ended_ms is not None:
         took = duration(entry.ended_ms - entry.started_ms)
@@ -98,14 +95,14 @@ def _history_row(entry: "HistoryEntry") -> tuple[str, ...]:
     )
 
 
-def _work(entry: "HistoryEntry") -> Iterator[str]:
+def _work(entry: HistoryEntry) -> Iterator[str]:
     batches = "1 batch" if entry.batches == 1 else f"{number(entry.batches)} batches"
     yield f"{batches}, {duration(entry.batch_time_ms)} in all"
     if entry.waited_ms:
         yield f"waited: {waited(entry.waited_ms)}"
 
 
-def explanation_lines(told: "Explanation", now_ms: float | None) -> Iterator[Line]:
+def explanation_lines(told: Explanation, now_ms: float | None) -> Iterator[Line]:
     """What an update is subject to, and what would hold it now."""
     yield Line(f"{told.update} in {told.database}: {told.description}", "title")
     for detail in told.details:
@@ -113,7 +110,7 @@ def explanation_lines(told: "Explanation", now_ms: float | None) -> Iterator[Lin
     for name, value in told.limits.items():
         yield Line(f"  {name}: {value}", "faint")
     for held in told.held_by:
-        yield Line(f"  would be held now by {held.cause}: {held.reason}", "held")
+        yield Line(f"  would be held now: {held.reason or held.cause}", "held")
     if not told.held_by:
         yield Line("  nothing would hold it now", "good")
     for lever in told.levers:

@@ -1,7 +1,7 @@
 """The whole status in lines for people: problems first. Pure."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from synapse_bgthrottle.cli.render.levers import levers_lines
 from synapse_bgthrottle.cli.render.text import Line, duration, moment, quantity, since
@@ -14,16 +14,16 @@ from synapse_bgthrottle.cli.render.update import (
     update_lines,
     work_lines,
 )
+from synapse_bgthrottle.schema import (
+    DatabaseStatus,
+    StatedProblem,
+    StatedSignal,
+    ThrottleStatus,
+    UpdatesStatus,
+)
 
-if TYPE_CHECKING:
-    from synapse_bgthrottle.schema import (
-        DatabaseStatus,
-        StatedProblem,
-        StatedSignal,
-        ThrottleStatus,
-        UpdatesStatus,
-    )
-
+# The module's status or, of a server without the module, Synapse's own.
+Status: TypeAlias = ThrottleStatus | UpdatesStatus
 
 # From here on a signal is shown in full: half way to where it throttles.
 _WORTH_A_LINE = 0.5
@@ -35,12 +35,15 @@ _NOT_OBSERVABLE = "not observable"
 
 
 def status_lines(
-    status: "ThrottleStatus", now_ms: float | None, *, is_verbose: bool = False
+    status: Status, now_ms: float | None, *, is_verbose: bool = False
 ) -> Iterator[Line]:
     """Problems, five lines for each database, levers; verbose has all that the server tells.
 
     `now_ms` counts where the server tells no time.
     """
+    if isinstance(status, UpdatesStatus):
+        yield from _official_lines(status)
+        return
     now_ms = status.now_ms if status.now_ms is not None else now_ms
     shown = status.problems if is_verbose else status.problems[:_MOST_PROBLEMS]
     for problem in shown:
@@ -60,8 +63,7 @@ def status_lines(
         yield Line(f"this Synapse has no {detail.name}: {detail.cost}", "faint")
 
 
-def official_lines(status: "UpdatesStatus") -> Iterator[Line]:
-    """What a server without the module tells."""
+def _official_lines(status: UpdatesStatus) -> Iterator[Line]:
     if not status.enabled:
         text = "PROBLEM: background updates are switched off, without end but for a restart"
         yield Line(text, "problem")
@@ -73,7 +75,7 @@ def official_lines(status: "UpdatesStatus") -> Iterator[Line]:
     yield Line("without the module: no queue, no progress, no reasons", "faint")
 
 
-def problem_lines(problem: "StatedProblem", now_ms: float | None) -> Iterator[Line]:
+def problem_lines(problem: StatedProblem, now_ms: float | None) -> Iterator[Line]:
     """What is the matter, since when, and what to do about it."""
     where = f" in {problem.database}" if problem.database else ""
     yield Line(f"PROBLEM{where}: {problem.message or problem.kind}", "problem")
@@ -90,7 +92,7 @@ def problem_lines(problem: "StatedProblem", now_ms: float | None) -> Iterator[Li
 
 
 def database_lines(
-    database: "DatabaseStatus", now_ms: float | None, is_verbose: bool
+    database: DatabaseStatus, now_ms: float | None, is_verbose: bool
 ) -> Iterator[Line]:
     """One database: its state, what it is at, what waits; verbose: failures and signals too."""
     yield Line(_title(database, now_ms), style(database.state) or "title")
@@ -112,7 +114,7 @@ def database_lines(
         yield from signal_lines(database.signals, is_held=database.state == "held")
 
 
-def _failure_lines(database: "DatabaseStatus") -> Iterator[Line]:
+def _failure_lines(database: DatabaseStatus) -> Iterator[Line]:
     failure, restart = database.last_failure, database.restart
     if failure is not None:
         row = f", {database.failures_in_row} in a row" if database.failures_in_row > 1 else ""
@@ -125,7 +127,7 @@ def _failure_lines(database: "DatabaseStatus") -> Iterator[Line]:
         yield Line(text, "problem")
 
 
-def signal_lines(signals: "tuple[StatedSignal, ...]", *, is_held: bool = False) -> Iterator[Line]:
+def signal_lines(signals: tuple[StatedSignal, ...], *, is_held: bool = False) -> Iterator[Line]:
     """The signals that matter now in full, the others in short, with how old each is.
 
     `is_held`: most are not read then, which is no fault of theirs.
@@ -158,29 +160,29 @@ def signal_lines(signals: "tuple[StatedSignal, ...]", *, is_held: bool = False) 
         yield Line(f"  not observable: {', '.join(unseen)}", "faint")
 
 
-def change_lines(status: "ThrottleStatus", now_ms: float | None) -> Iterator[str]:
+def change_lines(status: ThrottleStatus, now_ms: float | None) -> Iterator[str]:
     """One line a database, for logs."""
     now_ms = status.now_ms if status.now_ms is not None else now_ms
     for database in status.databases:
         yield f"{database.name}: {update_line(database, now_ms)}"
 
 
-def _title(database: "DatabaseStatus", now_ms: float | None) -> str:
+def _title(database: DatabaseStatus, now_ms: float | None) -> str:
     decision = None if database.current is None else database.current.decision
     stated = f"{database.name} ({database.engine}): {database.state}"
     if database.state == "held" and decision is not None and decision.since_ms is not None:
         lasts = duration(since(decision.since_ms, now_ms))
-        stated += f" by {decision.cause} since {moment(decision.since_ms)} ({lasts})"
+        stated += f" since {moment(decision.since_ms)} ({lasts})"
     return f"{stated}, {database.queued} pending" if database.queued else stated
 
 
-def _in_short(signal: "StatedSignal") -> str:
+def _in_short(signal: StatedSignal) -> str:
     text = signal.name if signal.pressure is None else f"{signal.name} {signal.pressure:.2f}"
     text += "" if signal.age_s is None else f" {duration(signal.age_s * 1000)}"
     return f"{text} (stale)" if signal.is_stale else text
 
 
-def _signal_line(signal: "StatedSignal") -> Line:
+def _signal_line(signal: StatedSignal) -> Line:
     text = (
         f"  {signal.name}: {quantity(signal.value, signal.unit)}, threshold"
         f" {quantity(signal.threshold, signal.unit)}"

@@ -1,7 +1,6 @@
 """The update that a database is at, and those behind it, in lines for people. Pure."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from synapse_bgthrottle.cli.render.text import (
     Line,
@@ -13,18 +12,16 @@ from synapse_bgthrottle.cli.render.text import (
     since,
     time_of_day,
 )
-
-if TYPE_CHECKING:
-    from synapse_bgthrottle.schema import (
-        CurrentUpdate,
-        DatabaseStatus,
-        PendingUpdate,
-        Progress,
-        RunningUpdate,
-    )
+from synapse_bgthrottle.schema import (
+    CurrentUpdate,
+    DatabaseStatus,
+    PendingUpdate,
+    Progress,
+    RunningUpdate,
+)
 
 
-def update_line(database: "DatabaseStatus", now_ms: float | None) -> str:
+def update_line(database: DatabaseStatus, now_ms: float | None) -> str:
     """One line in gh-ost's shape: how far, since when, how long still, and what throttles it."""
     current = database.current
     if current is None:
@@ -33,7 +30,7 @@ def update_line(database: "DatabaseStatus", now_ms: float | None) -> str:
     return f"{current.name} {'; '.join(filter(None, parts))}"
 
 
-def update_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[Line]:
+def update_lines(database: DatabaseStatus, now_ms: float | None) -> Iterator[Line]:
     """The same in three lines, with a bar below the first: how far, how fast, and why not faster.
 
     Where none is under way, one line.
@@ -59,7 +56,7 @@ def update_lines(database: "DatabaseStatus", now_ms: float | None) -> Iterator[L
         yield Line(f"  the queue could not be read: {database.queue_problem}", "problem")
 
 
-def work_lines(current: "RunningUpdate") -> Iterator[Line]:
+def work_lines(current: RunningUpdate) -> Iterator[Line]:
     """What `update_lines` leaves out."""
     yield Line(f"    {'; '.join(_work(current))}")
     if current.waited_ms:
@@ -72,18 +69,20 @@ def work_lines(current: "RunningUpdate") -> Iterator[Line]:
         yield Line(f"    learned: {line}")
 
 
-def _started(current: "RunningUpdate", now_ms: float | None) -> str:
+def _started(current: RunningUpdate, now_ms: float | None) -> str:
     if current.since_ms is None:
         return ""
-    return f"started {duration(since(current.since_ms, now_ms))} ago"
+    has_begun = current.batches or current.is_in_batch
+    lasts = duration(since(current.since_ms, now_ms))
+    return f"{'started' if has_begun else 'its turn came'} {lasts} ago"
 
 
-def _rate(current: "RunningUpdate") -> str:
+def _rate(current: RunningUpdate) -> str:
     rate = current.items_per_second
     return "" if rate is None or current.one_shot else f"{number(rate)} items/s"
 
 
-def _left(current: "RunningUpdate") -> str:
+def _left(current: RunningUpdate) -> str:
     """The time that is left; where a hold has no known end, of what runs."""
     told = current.time_left_s
     if current.one_shot:
@@ -95,7 +94,7 @@ def _left(current: "RunningUpdate") -> str:
     return f"{duration(told.at_this_pace * 1000)} once it goes on"
 
 
-def why(database: "DatabaseStatus", now_ms: float | None = None) -> str:
+def why(database: DatabaseStatus, now_ms: float | None = None) -> str:
     """What throttles the current update, or stops it."""
     if database.state == "aborted":
         failure = database.last_failure
@@ -108,7 +107,7 @@ def why(database: "DatabaseStatus", now_ms: float | None = None) -> str:
     return _why_current(database.current, now_ms)
 
 
-def _why_current(current: "RunningUpdate | None", now_ms: float | None) -> str:
+def _why_current(current: RunningUpdate | None, now_ms: float | None) -> str:
     decision = None if current is None else current.decision
     if decision is not None and decision.is_hold:
         when = "" if decision.next_try_ms is None else f" ({time_of_day(decision.next_try_ms)})"
@@ -120,7 +119,7 @@ def _why_current(current: "RunningUpdate | None", now_ms: float | None) -> str:
     return f"throttled: {decision.reason or decision.cause}"
 
 
-def _batch(current: "RunningUpdate", now_ms: float | None) -> str:
+def _batch(current: RunningUpdate, now_ms: float | None) -> str:
     """Since when it runs, and waits for somebody's lock."""
     lasts_ms = since(current.batch_since_ms, now_ms)
     lasts = "" if lasts_ms is None else f" for {duration(lasts_ms)}"
@@ -129,7 +128,7 @@ def _batch(current: "RunningUpdate", now_ms: float | None) -> str:
     return f"{lasts}; waits for a lock {duration(since(current.lock_wait_since_ms, now_ms))}"
 
 
-def _again(database: "DatabaseStatus") -> str:
+def _again(database: DatabaseStatus) -> str:
     """When the module starts it again, if it does."""
     restart = database.restart
     if restart is None or restart.due_ms is None:
@@ -139,14 +138,14 @@ def _again(database: "DatabaseStatus") -> str:
     return f"; the module starts it again at {moment(restart.due_ms)}"
 
 
-def queue_line(waiting: "tuple[PendingUpdate, ...]", unlisted: int) -> Iterator[Line]:
+def queue_line(waiting: tuple[PendingUpdate, ...], unlisted: int) -> Iterator[Line]:
     """The next of those that wait, and how many more there are; `unlisted`: the server's rest."""
     if waiting:
         more = len(waiting) - 1 + unlisted
         yield Line(f"  then {waiting[0].name}" + (f", and {more} more" if more else ""))
 
 
-def queue_lines(waiting: "tuple[PendingUpdate, ...]", unlisted: int) -> Iterator[Line]:
+def queue_lines(waiting: tuple[PendingUpdate, ...], unlisted: int) -> Iterator[Line]:
     """All that wait, in order."""
     for place, update in enumerate(waiting, start=2):
         is_problem = update.known is False
@@ -155,12 +154,12 @@ def queue_lines(waiting: "tuple[PendingUpdate, ...]", unlisted: int) -> Iterator
         yield Line(f"    and {unlisted} more", "faint")
 
 
-def _pending_text(update: "PendingUpdate") -> str:
+def _pending_text(update: PendingUpdate) -> str:
     notes = "; ".join(note for applies, note in _pending_notes(update) if applies)
     return f"{update.name} ({notes})" if notes else update.name
 
 
-def _pending_notes(update: "PendingUpdate") -> Iterator[tuple[bool, str]]:
+def _pending_notes(update: PendingUpdate) -> Iterator[tuple[bool, str]]:
     """What may be said of an update that waits, and whether it applies."""
     ratio = None if update.progress is None else update.progress.ratio
     yield bool(update.one_shot), "one-shot"
@@ -171,7 +170,7 @@ def _pending_notes(update: "PendingUpdate") -> Iterator[tuple[bool, str]]:
     yield not update.is_reachable, "will never begin: updates wait for each other"
 
 
-def official_line(name: str, current: "CurrentUpdate") -> str:
+def official_line(name: str, current: CurrentUpdate) -> str:
     """What Synapse itself tells of an update."""
     rate = current.average_items_per_ms
     pace = "rate unknown" if rate is None else f"{number(rate * 1000)} items/s in batches"
@@ -194,7 +193,7 @@ def style(state: str) -> str:
     return {"held": "held", "running": "good"}.get(state, "")
 
 
-def _without_current(database: "DatabaseStatus") -> str:
+def _without_current(database: DatabaseStatus) -> str:
     if database.pending is None:
         return f"the queue could not be read: {database.queue_problem or 'no reason is known'}"
     if not database.pending:
@@ -202,7 +201,7 @@ def _without_current(database: "DatabaseStatus") -> str:
     return f"{database.pending[0].name} comes next; {why(database)}"
 
 
-def _extent(current: "RunningUpdate") -> str:
+def _extent(current: RunningUpdate) -> str:
     progress = current.progress
     if progress is None or (progress.ratio is None and progress.done is None):
         return "(one-shot)" if current.one_shot else f"{number(current.items)} items"
@@ -211,7 +210,7 @@ def _extent(current: "RunningUpdate") -> str:
     return " ".join(parts)
 
 
-def _counts(progress: "Progress") -> Iterator[str]:
+def _counts(progress: Progress) -> Iterator[str]:
     if progress.done is not None and progress.total is not None:
         yield f"{number(progress.done)}/{number(progress.total)}"
     elif progress.done is not None:
@@ -220,7 +219,7 @@ def _counts(progress: "Progress") -> Iterator[str]:
         yield f"{number(progress.left)} left"
 
 
-def _work(current: "RunningUpdate") -> Iterator[str]:
+def _work(current: RunningUpdate) -> Iterator[str]:
     batches = "1 batch" if current.batches == 1 else f"{current.batches} batches"
     yield f"{batches}, {number(current.items)} items, {duration(current.batch_time_ms)} in batches"
     if current.duty_cycle_ratio is not None:

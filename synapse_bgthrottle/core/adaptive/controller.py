@@ -312,9 +312,12 @@ class Pacer:
         may = f"updates may use {format_ratio(round(ratio, 3))} of the time"
         if self.law.ratio > ratio:
             return f"clients are here, {may}"
-        if self.soft.stale and (self.soft.pressure or 0.0) < 1:
+        pressure = self.soft.pressure or 0.0
+        if self.soft.stale and pressure < 1:
             return f"{self.soft.stale} is not read any more, {may}"
-        return f"{self.soft.name} is at {self.soft.pressure:.2f} of its limit, {may}"
+        if pressure < LOW_PRESSURE:
+            return f"speeding up again, {may}"
+        return f"{self.soft.name} is at {pressure:.2f} times its limit, {may}"
 
 
 def highest(softs: Iterable[Soft]) -> Soft:

@@ -56,6 +56,9 @@ _RETRY_S = 1.5
 _SPEED_MEMORY_S = 60.0
 _SPEED_PRIOR_S = 6.0
 
+# Less than this is not recalled.
+_LEAST_RECALLED_S = 1e-3
+
 
 class Way(enum.Enum):
     """A way in which an update works in its moments of work."""
@@ -113,7 +116,10 @@ class WayRecord:
             raise ValueError("a sum is out of range")
         self.model.recall(model, share)
         self.turns = round(turns * share)
-        self._items, self._batch_s, self._work_s = items * share, batch_s * share, work_s * share
+        if min(batch_s, work_s) * share >= _LEAST_RECALLED_S:  # or a speed would be one by nothing
+            self._items, self._batch_s, self._work_s = (
+                each * share for each in (items, batch_s, work_s)
+            )
 
     def did(self, items: float | None, batch_s: float) -> None:
         """A batch has ended; where nobody tells of items, its time stands for them."""
@@ -157,8 +163,8 @@ class Impact:
         model, many = self.current.model, self.experiments
         least, most = (math.expm1(model.slope + side * model.error) for side in (-2, 2))
         return (
-            f"slows clients by {max(least, 0.0):.0%} to {max(most, 0.0):.0%} at full work"
-            f" ({many} experiment{'s' * (many > 1)}; {self.way.value})"
+            f"{self.way.value} make clients' requests {max(least, 0.0):.0%} to"
+            f" {max(most, 0.0):.0%} slower ({many} experiment{'s' * (many > 1)})"
         )
 
     @property

@@ -56,6 +56,10 @@ _DOUBT = 2.5
 # A moment of work that is cut short (`experiment`) counts as so many.
 _SUSPICION = 3.5
 
+# What is recalled: e to this power is a slowdown that no server has, and nothing is that even.
+_MOST_SLOPE = 50.0
+_LEAST_SQUARES = 1e-9
+
 
 @attrs.define
 class _Evidence:
@@ -194,6 +198,9 @@ class ImpactModel:
         experiments, precision, weighted, squares, weight = kept
         if min(experiments, precision, squares) < 0 or weight < 1:
             raise ValueError("a sum is out of range")
+        is_slope = abs(weighted) <= _MOST_SLOPE * (1 + precision)
+        if not is_slope or not _LEAST_SQUARES <= squares <= weight * _MOST_SLOPE**2:
+            raise ValueError("no server is slowed by so much, or that evenly")
         self.experiments = round(experiments * share)
         self._evidence = _Evidence(precision * share, weighted * share)
         self._squares += (squares - self._squares) * share

@@ -78,27 +78,28 @@ def _bare_one(value: Any) -> str:
     return f"{value} is 100%; write 1% if you mean one percent, otherwise 100%"
 
 
-def _within(value: float, low: float, high: float) -> Any:
-    if not low <= value <= high:
-        raise ValueError("out of range")
+def within(value: Any, low: float, high: float) -> Any:
+    """The value, if it is a number between these two.
+
+    Raises:
+        ValueError: it is not.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return _if(is_number and low <= value <= high, value)
+
+
+def _if(is_accepted: bool, value: Any) -> Any:
+    if not is_accepted:
+        raise ValueError("not accepted")
     return value
 
 
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("not a whole number")
-    return int(_within(value, 1, _MOST_ITEMS))
-
-
-def _rate(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError("not a number")
-    return float(_within(value, 0.001, _MOST_ITEMS))
+def _count(value: Any) -> Any:
+    return within(_if(isinstance(value, int), value), 1, _MOST_ITEMS)
 
 
 def _or_off(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    # YAML 1.1 reads an unquoted `off` as False.
-    return lambda value: math.inf if value is False or value == "off" else parse(value)
+    return lambda value: math.inf if is_off(value) else parse(value)
 
 
 def _zone(value: Any) -> ZoneInfo:
@@ -112,21 +113,15 @@ def _zone(value: Any) -> ZoneInfo:
 
 
 def _duty_ratio(value: Any) -> float:
-    return float(_within(parse_ratio(value), 0.001, 1))
+    return float(within(parse_ratio(value), 0.001, 1))
 
 
 def _duty_cycle(value: Any) -> Adaptive | DutyCycle:
     return Adaptive() if value == "adaptive" else DutyCycle(_duty_ratio(value))
 
 
-def _profile(value: Any) -> str:
-    if not isinstance(value, str) or value not in PROFILES:
-        raise ValueError("not a profile")
-    return value
-
-
 def _api_path(value: Any) -> str | None:
-    if value is False or value == "off":
+    if is_off(value):
         return None
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         raise ValueError("no path")
@@ -136,12 +131,9 @@ def _api_path(value: Any) -> str | None:
     return path
 
 
-def _approval(value: Any) -> bool:
-    if value is False or value == "off":  # YAML 1.1 reads an unquoted `off` as False
-        return False
-    if value != "required":
-        raise ValueError("neither")
-    return True
+def is_off(value: Any) -> bool:
+    """Whether it is `off`, which YAML 1.1 reads as False without quotes."""
+    return value is False or value == "off"
 
 
 _DURATION = "such as 250ms, 30s, 10m, 5d, or a whole number of ms"
@@ -151,22 +143,23 @@ KEYS: dict[str, Key] = {
     "target_duration": Key(
         "target_duration_ms",
         f"a duration from 1ms to 1h, {_DURATION}",
-        lambda value: _within(parse_duration_ms(value), 1, 3_600_000),
+        lambda value: within(parse_duration_ms(value), 1, 3_600_000),
         bare_ms,
     ),
     "duty_cycle": Key(
-        "pace",
-        "a share from 0.1% to 100%, such as 10% or 0.1, or adaptive",
-        _duty_cycle,
-        _bare_one,
+        "pace", "a share from 0.1% to 100%, such as 10% or 0.1, or adaptive", _duty_cycle, _bare_one
     ),
     "sleep": Key(
         "pace",
         f"a duration up to 1d, {_DURATION}; 0 means no rest",
-        lambda value: FixedSleep(_within(parse_duration_ms(value), 0, 86_400_000)),
+        lambda value: FixedSleep(within(parse_duration_ms(value), 0, 86_400_000)),
         bare_ms,
     ),
-    "profile": Key("profile", f"one of {', '.join(PROFILES)}", _profile),
+    "profile": Key(
+        "profile",
+        f"one of {', '.join(PROFILES)}",
+        lambda value: _if(isinstance(value, str) and value in PROFILES, value),
+    ),
     "min_duty_cycle": Key(
         "min_duty_ratio", "a share from 0.1% to 100%, such as 1% or 0.01", _duty_ratio, _bare_one
     ),
@@ -174,7 +167,9 @@ KEYS: dict[str, Key] = {
         "max_duty_ratio", "a share from 0.1% to 100%, such as 50% or 0.5", _duty_ratio, _bare_one
     ),
     "max_items_per_second": Key(
-        "max_items_per_second", "a number from 0.001, such as 200, or off", _or_off(_rate)
+        "max_items_per_second",
+        "a number from 0.001, such as 200, or off",
+        _or_off(lambda value: float(within(value, 0.001, _MOST_ITEMS))),
     ),
     "default_batch_size": Key(
         "default_batch_items", "a whole number of items from 1, such as 100", _count
@@ -191,10 +186,14 @@ KEYS: dict[str, Key] = {
     "max_hold": Key(
         "max_hold_ms",
         f"a duration from 1m to 1y, {_DURATION}",
-        lambda value: _within(parse_duration_ms(value), 60_000, _LONGEST_MS),
+        lambda value: within(parse_duration_ms(value), 60_000, _LONGEST_MS),
         bare_ms,
     ),
-    "approval": Key("needs_approval", "required or off", _approval),
+    "approval": Key(
+        "needs_approval",
+        "required or off",
+        lambda value: _if(is_off(value) or value == "required", value == "required"),
+    ),
 }
 
 # The keys of the top level alone, except `signals` and `rules`.
@@ -207,9 +206,18 @@ API_PATH = Key(
 RESTART_ABORTED = Key(
     "restart_aborted_s",
     f"a duration from 1m to 1d, {_DURATION}, or off",
-    _or_off(lambda value: _within(parse_duration_ms(value), 60_000, 86_400_000) / 1000),
+    _or_off(lambda value: within(parse_duration_ms(value), 60_000, 86_400_000) / 1000),
 )
 TOP_ONLY_KEYS = {"api_path": API_PATH, "restart_aborted": RESTART_ABORTED}
 SETTING_KEYS = (*KEYS, "windows")
-MATCH_KEYS = ("update", "database", "one_shot")
+# The keys of a rule that say which updates it matches, except `update`, a name or a list.
+MATCH_ONLY_KEYS = {
+    "database": Key(
+        "database",
+        "the name of a database, such as master",
+        lambda value: _if(isinstance(value, str) and value != "", value),
+    ),
+    "one_shot": Key("one_shot", "true or false", lambda value: _if(isinstance(value, bool), value)),
+}
+MATCH_KEYS = ("update", *MATCH_ONLY_KEYS)
 TOP_KEYS = (*SETTING_KEYS, *TOP_ONLY_KEYS, "signals", "rules")

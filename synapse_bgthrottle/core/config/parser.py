@@ -8,9 +8,11 @@ import attrs
 from synapse_bgthrottle.core.config.keys import (
     KEYS,
     MATCH_KEYS,
+    MATCH_ONLY_KEYS,
     SETTING_KEYS,
     TOP_KEYS,
     TOP_ONLY_KEYS,
+    Key,
 )
 from synapse_bgthrottle.core.config.limits import (
     DutyCycle,
@@ -141,14 +143,7 @@ class _Reader:
         settings = self._settings(mapping, (), Settings())
         signals = self._signals(mapping.get("signals", {}))
         rules = self._rules(mapping.get("rules", []), settings)
-        alone = {}
-        for name, key in TOP_ONLY_KEYS.items():
-            if name in mapping:
-                try:
-                    alone[key.setting] = key.parse(mapping[name])
-                except ValueError:
-                    self._refuse((name,), mapping[name], key.accepted)
-        return Config(settings, tuple(rules), signals, **alone)
+        return Config(settings, tuple(rules), signals, **self._read(mapping, (), TOP_ONLY_KEYS))
 
     def settings(self, raw: object, path: Path, keys: Sequence[str]) -> Settings:
         mapping = self._mapping(raw, path, keys)
@@ -167,8 +162,18 @@ class _Reader:
 
     def _settings(self, raw: Mapping[str, Any], path: Path, above: Settings) -> Settings:
         """The settings of one level; `above` is the level that completes it."""
+        read = self._read(raw, path, KEYS)
+        if "windows" in raw:
+            read["windows"] = self._windows(raw["windows"], (*path, "windows"))
+        settings = Settings(**read)
+        for name, message in contradictions(raw, settings, above):
+            self._problem((*path, name), message)
+        return with_pace(settings)
+
+    def _read(self, raw: Mapping[str, Any], path: Path, keys: Mapping[str, Key]) -> dict[str, Any]:
+        """The values of these keys, by the names of their settings."""
         read: dict[str, Any] = {}
-        for name, key in KEYS.items():
+        for name, key in keys.items():
             if name in raw:
                 try:
                     read.setdefault(key.setting, key.parse(raw[name]))
@@ -176,12 +181,7 @@ class _Reader:
                     self._refuse((*path, name), raw[name], key.accepted)
                 else:
                     self._doubt((*path, name), key.doubt(raw[name]))
-        if "windows" in raw:
-            read["windows"] = self._windows(raw["windows"], (*path, "windows"))
-        settings = Settings(**read)
-        for name, message in contradictions(raw, settings, above):
-            self._problem((*path, name), message)
-        return with_pace(settings)
+        return read
 
     def _windows(self, raw: object, path: Path) -> tuple[Any, ...] | None:
         if raw == "always":
@@ -244,9 +244,8 @@ class _Reader:
             rule = Rule(
                 number,
                 patterns=self._patterns(mapping, path),
-                database=self._database(mapping, path),
-                one_shot=self._one_shot(mapping, path),
                 settings=self._settings(mapping, path, top),
+                **self._read(mapping, path, MATCH_ONLY_KEYS),
             )
             if len(self.problems) > before:
                 continue  # with a problem, it is unknown what the rule would match
@@ -272,20 +271,6 @@ class _Reader:
                     at, name, "an update's name, a glob such as 'event_*', or a list of them"
                 )
         return tuple(name for name in names if isinstance(name, str))
-
-    def _database(self, raw: Mapping[str, Any], path: Path) -> str | None:
-        value = raw.get("database")
-        if "database" in raw and (not isinstance(value, str) or not value):
-            self._refuse((*path, "database"), value, "the name of a database, such as master")
-            return None
-        return value
-
-    def _one_shot(self, raw: Mapping[str, Any], path: Path) -> bool | None:
-        value = raw.get("one_shot")
-        if "one_shot" in raw and not isinstance(value, bool):
-            self._refuse((*path, "one_shot"), value, "true or false")
-            return None
-        return value
 
 
 # The smaller key, the larger key, and how to write their values.
@@ -329,7 +314,7 @@ def _without_effect(raw: Mapping[str, Any], own: Settings) -> Iterator[tuple[str
 
 
 def _out_of_order(own: Settings, above: Settings) -> Iterator[tuple[str, str]]:
-    for small, large, told in _BOUNDS:
+    for small, large, show in _BOUNDS:
         low_field, high_field = KEYS[small].setting, KEYS[large].setting
         own_small, own_large = getattr(own, low_field), getattr(own, high_field)
         low = own_small or getattr(above, low_field)
@@ -342,5 +327,5 @@ def _out_of_order(own: Settings, above: Settings) -> Iterator[tuple[str, str]]:
         relation = "at most" if own_small else "at least"
         yield (
             at,
-            f"found {told(value)}; accepted is {relation} {other}, which is {told(bound)}{where}",
+            f"found {show(value)}; accepted is {relation} {other}, which is {show(bound)}{where}",
         )

@@ -1,11 +1,12 @@
 """The profiles, which say how careful the adaptive pace is, as numbers."""
 
+import math
 from types import MappingProxyType
 
 import attrs
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Profile:
     """The numbers of a profile.
 
@@ -24,31 +25,12 @@ class Profile:
     quiet_after_s: float
 
 
+# Tolerance, like stock, wanted duration of a batch while clients are active, quiet after.
 PROFILES = MappingProxyType(
     {
-        "gentle": Profile(
-            tolerance_ratio=0.01,
-            like_stock=False,
-            busy_target_ms=50.0,
-            quiet_after_s=2.0,
-        ),
-        "balanced": Profile(
-            tolerance_ratio=0.03,
-            like_stock=True,
-            busy_target_ms=100.0,
-            quiet_after_s=0.5,
-        ),
-        "fast": Profile(
-            tolerance_ratio=0.12,
-            like_stock=True,
-            busy_target_ms=100.0,
-            quiet_after_s=0.3,
-        ),
-        "finish": Profile(
-            tolerance_ratio=float("inf"),
-            like_stock=True,
-            busy_target_ms=float("inf"),
-            quiet_after_s=0.0,
-        ),
+        "gentle": Profile(0.01, False, 50.0, 2.0),
+        "balanced": Profile(0.03, True, 100.0, 0.5),
+        "fast": Profile(0.12, True, 100.0, 0.3),
+        "finish": Profile(math.inf, True, math.inf, 0.0),
     }
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from synapse_bgthrottle.core.config.keys import bare_bytes, bare_ms
+from synapse_bgthrottle.core.config.keys import bare_bytes, bare_ms, is_off, within
 from synapse_bgthrottle.core.config.problems import Path, Problem, refused
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings, shown
 from synapse_bgthrottle.core.signals import SIGNALS, Unit
@@ -34,25 +34,15 @@ _SQL_ACCEPTED = "a mapping with both query and threshold, or off"
 _DISK_ACCEPTED = "a mapping with threshold, path, or both"
 
 
-def parse_signals(
-    raw: Mapping[str, Any],
-) -> tuple[SignalSettings, list[Problem], list[Problem]]:
+def parse_signals(raw: Mapping[str, Any]) -> tuple[SignalSettings, list[Problem], list[Problem]]:
     """The settings, all problems except unknown keys, and the values that are probably mistakes."""
     reader = _Reader()
     return reader.read(raw), reader.problems, reader.doubts
 
 
-def _within(value: Any, low: float, high: float) -> float:
-    if not low <= value <= high:
-        raise ValueError("out of range")
-    return float(value)
-
-
 def _above(value: Any, low: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError("not a number")
-    if not low < value <= _LARGEST_NUMBER:
-        raise ValueError("out of range")
+    if within(value, low, _LARGEST_NUMBER) == low:
+        raise ValueError("not above")
     return float(value)
 
 
@@ -66,16 +56,16 @@ def _on(value: Any) -> float:
 _THRESHOLDS: dict[Unit, tuple[str, Callable[[Any], float]]] = {
     Unit.DURATION: (
         "a duration from 1ms to 1d, such as 50ms, 10s, 5m",
-        lambda value: _within(parse_duration_ms(value), 1, _LONGEST_MS),
+        lambda value: float(within(parse_duration_ms(value), 1, _LONGEST_MS)),
     ),
     Unit.COUNT: ("a number above 0, such as 4", lambda value: _above(value, 0)),
     Unit.SIZE: (
         "a size from 1 byte, such as 10GiB, 500MB, or a whole number of bytes",
-        lambda value: _within(parse_size_bytes(value), 1, _MOST_BYTES),
+        lambda value: float(within(parse_size_bytes(value), 1, _MOST_BYTES)),
     ),
     Unit.RATE: (
         "a size per second, such as 50MiB/s",
-        lambda value: _within(parse_rate_bytes_per_s(value), 1, _MOST_BYTES),
+        lambda value: float(within(parse_rate_bytes_per_s(value), 1, _MOST_BYTES)),
     ),
     Unit.FACTOR: ("a number above 1, such as 10", lambda value: _above(value, 1)),
     Unit.YES_NO: ("on", _on),
@@ -126,10 +116,11 @@ class _Reader:
         own: dict[str, str | None] = {}
         for name in (name for name in SIGNALS if name in raw):
             value = raw[name]
-            if value is False or value == "off":  # YAML 1.1 reads an unquoted `off` as False
+            if is_off(value):
                 self._thresholds[name] = None
             elif name == "pause_file":
-                own["pause_file"] = self._switch(name, value, _FILE_ACCEPTED, _path)
+                own["pause_file"] = self._parsed((name,), value, _FILE_ACCEPTED, _path)
+                self._thresholds[name] = 1.0
             elif name == "http":
                 own["http_url"] = self._http(value)
             elif name == "sql":
@@ -158,15 +149,6 @@ class _Reader:
             doubt = _DOUBTS.get(SIGNALS[name].unit, lambda _: "")(value)
             if doubt:
                 self.doubts.append(Problem(("signals", *path), doubt))
-
-    def _switch(
-        self, name: str, value: Any, accepted: str, parse: Callable[[Any], str]
-    ) -> str | None:
-        """A check of the administrator, which is on if it is configured."""
-        found: str | None = self._parsed((name,), value, accepted, parse)
-        if found is not None:
-            self._thresholds[name] = 1.0
-        return found
 
     def _http(self, value: Any) -> str | None:
         try:

@@ -1,165 +1,67 @@
 """The names of Synapse's updates, of all versions from 1.60 on. Made by `make update-names`."""
 
-UPDATE_NAMES = frozenset(
-    {
-        "access_tokens_device_index",
-        "access_tokens_refresh_token_id_idx",
-        "add_otk_ts_added_index",
-        "add_room_type_column",
-        "add_rooms_room_version_column",
-        "cache_invalidation_index_by_instance",
-        "chain_cover",
-        "cleanup_device_federation_outbox",
-        "current_state_delta_stream_room_index",
-        "current_state_events_members_room_index",
-        "current_state_events_membership",
-        "current_state_events_stream_ordering_idx",
-        "current_state_members_idx",
-        "delayed_events_idx",
-        "delete_account_data_for_deactivated_users",
-        "delete_e2e_backup_keys_for_deactivated_users",
-        "delete_old_current_state_events",
-        "delete_soft_failed_extremities",
-        "device_federation_inbox_received_ts_index",
-        "device_inbox_stream_drop",
-        "device_inbox_stream_index",
-        "device_lists_changes_in_room_by_room_index",
-        "device_lists_changes_in_room_inserted_ts_idx",
-        "device_lists_changes_in_room_unconverted_idx",
-        "device_lists_outbound_last_success_unique_idx",
-        "device_lists_remote_cache_unique_idx",
-        "device_lists_remote_extremeties_unique_idx",
-        "device_lists_stream_idx",
-        "devices_last_seen",
-        "drop_device_list_streams_non_unique_indexes",
-        "drop_device_lists_outbound_last_success_non_unique_idx",
-        "e2e_cross_signing_keys_idx",
-        "e2e_cross_signing_signatures_add_key_id_to_index",
-        "e2e_cross_signing_signatures_remove_duplicates",
-        "e2e_room_keys_index_room_id",
-        "epa_highlight_index",
-        "event_arbitrary_relations",
-        "event_auth_chain_links_origin_index",
-        "event_auth_state_only",
-        "event_contains_url_index",
-        "event_edges_drop_invalid_rows",
-        "event_edges_replace_index",
-        "event_fields_sender_url",
-        "event_fix_redactions_bytes",
-        "event_fix_redactions_bytes_create_index",
-        "event_forward_extremities_event_id_foreign_key_constraint_update",
-        "event_origin_server_ts",
-        "event_push_actions_highlights_index",
-        "event_push_actions_staging_thread_id",
-        "event_push_actions_stream_highlight_index",
-        "event_push_actions_thread_id",
-        "event_push_actions_thread_id_null",
-        "event_push_backfill_thread_id",
-        "event_push_drop_null_thread_id_indexes",
-        "event_push_summary_index_room_id",
-        "event_push_summary_thread_id",
-        "event_push_summary_thread_id_null",
-        "event_push_summary_unique_index",
-        "event_push_summary_unique_index2",
-        "event_resign",
-        "event_search",
-        "event_search_event_id_idx",
-        "event_search_order",
-        "event_search_postgres_gin",
-        "event_search_postgres_gist",
-        "event_search_sqlite_delete_non_strings",
-        "event_store_labels",
-        "event_thread_relation",
-        "event_to_state_groups_sg_index",
-        "event_txn_id_device_id_txn_id2",
-        "events_jump_to_date_index",
-        "events_populate_state_key_rejections",
-        "events_received_ts_index",
-        "fixup_max_depth_cap",
-        "flag_existing_quarantined_media",
-        "full_users_filters_unique_idx",
-        "index_stream_ordering2",
-        "index_stream_ordering2_contains_url",
-        "index_stream_ordering2_room_order",
-        "index_stream_ordering2_room_stream",
-        "index_stream_ordering2_ts",
-        "insert_room_retention",
-        "local_current_membership_stream_ordering_idx",
-        "local_group_updates_index",
-        "local_media_repository_sha256_idx",
-        "local_media_repository_thumbnails_method_idx",
-        "local_media_repository_url_idx",
-        "mark_unreferenced_state_groups_for_deletion_bg_update",
-        "media_repository_drop_index_wo_method",
-        "media_repository_drop_index_wo_method_2",
-        "populate_event_stream_ordering",
-        "populate_full_user_id_profiles",
-        "populate_full_user_id_user_filters",
-        "populate_room_depth_min_depth2",
-        "populate_rooms_creator_column",
-        "populate_stats_cleanup",
-        "populate_stats_prepare",
-        "populate_stats_process_rooms",
-        "populate_stats_process_users",
-        "populate_stream_ordering2",
-        "populate_user_directory_cleanup",
-        "populate_user_directory_createtables",
-        "populate_user_directory_process_rooms",
-        "populate_user_directory_process_users",
-        "presence_stream_not_offline_index",
-        "profiles_full_user_id_key_idx",
-        "purged_chain_cover",
-        "receipts_graph_unique_index",
-        "receipts_linearized_unique_index",
-        "receipts_room_id_event_id_index",
-        "redactions_have_censored_ts_idx",
-        "redactions_received_ts",
-        "redactions_recheck",
-        "refresh_tokens_device_index",
-        "rejected_events_metadata",
-        "remote_media_cache_sha256_idx",
-        "remote_media_repository_thumbnails_method_idx",
-        "remove_deactivated_pushers",
-        "remove_dead_devices_from_device_inbox",
-        "remove_deleted_devices_from_device_inbox",
-        "remove_deleted_email_pushers",
-        "remove_dup_outbound_pokes",
-        "remove_hidden_devices_from_device_inbox",
-        "remove_stale_pushers",
-        "remove_tombstoned_rooms_from_directory",
-        "replace_room_depth_min_depth",
-        "replace_stream_ordering_column",
-        "room_account_data_index_room_id",
-        "room_membership_forgotten_idx",
-        "room_membership_profile_update",
-        "room_membership_user_room_index",
-        "room_memberships_stream_ordering_idx",
-        "set_device_id_for_pushers",
-        "sliding_sync_connection_lazy_members_conn_pos_idx",
-        "sliding_sync_connection_room_configs_required_state_id_idx",
-        "sliding_sync_connections_last_used_ts_idx",
-        "sliding_sync_joined_rooms_bg_update",
-        "sliding_sync_membership_snapshots_bg_update",
-        "sliding_sync_membership_snapshots_fix_forgotten_column_bg_update",
-        "sliding_sync_membership_snapshots_membership_event_id_idx",
-        "sliding_sync_membership_snapshots_user_id_stream_ordering",
-        "sliding_sync_prefill_joined_rooms_to_recalculate_table_bg_update",
-        "state_group_edges_unique_idx",
-        "state_group_state_deduplication",
-        "state_group_state_type_index",
-        "state_groups_room_id_idx",
-        "threads_backfill",
-        "user_external_ids_user_id_idx",
-        "user_ips_analyze",
-        "user_ips_device_index",
-        "user_ips_device_unique_index",
-        "user_ips_drop_nonunique_index",
-        "user_ips_last_seen_index",
-        "user_ips_last_seen_only_index",
-        "user_ips_remove_dupes",
-        "user_threepids_grandfather",
-        "users_creation_ts",
-        "users_have_local_media",
-        "users_set_deactivated_flag",
-    }
-)
+_NAMES = """
+access_tokens_device_index access_tokens_refresh_token_id_idx add_otk_ts_added_index
+add_room_type_column add_rooms_room_version_column cache_invalidation_index_by_instance chain_cover
+cleanup_device_federation_outbox current_state_delta_stream_room_index
+current_state_events_members_room_index current_state_events_membership
+current_state_events_stream_ordering_idx current_state_members_idx delayed_events_idx
+delete_account_data_for_deactivated_users delete_e2e_backup_keys_for_deactivated_users
+delete_old_current_state_events delete_soft_failed_extremities
+device_federation_inbox_received_ts_index device_inbox_stream_drop device_inbox_stream_index
+device_lists_changes_in_room_by_room_index device_lists_changes_in_room_inserted_ts_idx
+device_lists_changes_in_room_unconverted_idx device_lists_outbound_last_success_unique_idx
+device_lists_remote_cache_unique_idx device_lists_remote_extremeties_unique_idx
+device_lists_stream_idx devices_last_seen drop_device_list_streams_non_unique_indexes
+drop_device_lists_outbound_last_success_non_unique_idx e2e_cross_signing_keys_idx
+e2e_cross_signing_signatures_add_key_id_to_index e2e_cross_signing_signatures_remove_duplicates
+e2e_room_keys_index_room_id epa_highlight_index event_arbitrary_relations
+event_auth_chain_links_origin_index event_auth_state_only event_contains_url_index
+event_edges_drop_invalid_rows event_edges_replace_index event_fields_sender_url
+event_fix_redactions_bytes event_fix_redactions_bytes_create_index
+event_forward_extremities_event_id_foreign_key_constraint_update event_origin_server_ts
+event_push_actions_highlights_index event_push_actions_staging_thread_id
+event_push_actions_stream_highlight_index event_push_actions_thread_id
+event_push_actions_thread_id_null event_push_backfill_thread_id
+event_push_drop_null_thread_id_indexes event_push_summary_index_room_id event_push_summary_thread_id
+event_push_summary_thread_id_null event_push_summary_unique_index event_push_summary_unique_index2
+event_resign event_search event_search_event_id_idx event_search_order event_search_postgres_gin
+event_search_postgres_gist event_search_sqlite_delete_non_strings event_store_labels
+event_thread_relation event_to_state_groups_sg_index event_txn_id_device_id_txn_id2
+events_jump_to_date_index events_populate_state_key_rejections events_received_ts_index
+fixup_max_depth_cap flag_existing_quarantined_media full_users_filters_unique_idx
+index_stream_ordering2 index_stream_ordering2_contains_url index_stream_ordering2_room_order
+index_stream_ordering2_room_stream index_stream_ordering2_ts insert_room_retention
+local_current_membership_stream_ordering_idx local_group_updates_index
+local_media_repository_sha256_idx local_media_repository_thumbnails_method_idx
+local_media_repository_url_idx mark_unreferenced_state_groups_for_deletion_bg_update
+media_repository_drop_index_wo_method media_repository_drop_index_wo_method_2
+populate_event_stream_ordering populate_full_user_id_profiles populate_full_user_id_user_filters
+populate_room_depth_min_depth2 populate_rooms_creator_column populate_stats_cleanup
+populate_stats_prepare populate_stats_process_rooms populate_stats_process_users
+populate_stream_ordering2 populate_user_directory_cleanup populate_user_directory_createtables
+populate_user_directory_process_rooms populate_user_directory_process_users
+presence_stream_not_offline_index profiles_full_user_id_key_idx purged_chain_cover
+receipts_graph_unique_index receipts_linearized_unique_index receipts_room_id_event_id_index
+redactions_have_censored_ts_idx redactions_received_ts redactions_recheck
+refresh_tokens_device_index rejected_events_metadata remote_media_cache_sha256_idx
+remote_media_repository_thumbnails_method_idx remove_deactivated_pushers
+remove_dead_devices_from_device_inbox remove_deleted_devices_from_device_inbox
+remove_deleted_email_pushers remove_dup_outbound_pokes remove_hidden_devices_from_device_inbox
+remove_stale_pushers remove_tombstoned_rooms_from_directory replace_room_depth_min_depth
+replace_stream_ordering_column room_account_data_index_room_id room_membership_forgotten_idx
+room_membership_profile_update room_membership_user_room_index room_memberships_stream_ordering_idx
+set_device_id_for_pushers sliding_sync_connection_lazy_members_conn_pos_idx
+sliding_sync_connection_room_configs_required_state_id_idx sliding_sync_connections_last_used_ts_idx
+sliding_sync_joined_rooms_bg_update sliding_sync_membership_snapshots_bg_update
+sliding_sync_membership_snapshots_fix_forgotten_column_bg_update
+sliding_sync_membership_snapshots_membership_event_id_idx
+sliding_sync_membership_snapshots_user_id_stream_ordering
+sliding_sync_prefill_joined_rooms_to_recalculate_table_bg_update state_group_edges_unique_idx
+state_group_state_deduplication state_group_state_type_index state_groups_room_id_idx
+threads_backfill user_external_ids_user_id_idx user_ips_analyze user_ips_device_index
+user_ips_device_unique_index user_ips_drop_nonunique_index user_ips_last_seen_index
+user_ips_last_seen_only_index user_ips_remove_dupes user_threepids_grandfather users_creation_ts
+users_have_local_media users_set_deactivated_flag
+"""
+UPDATE_NAMES = frozenset(_NAMES.split())

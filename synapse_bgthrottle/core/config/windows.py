@@ -66,49 +66,35 @@ def is_open(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> bool:
 
 def next_opening_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> float | None:
     """When closed windows open, in seconds since the epoch; None: not within two weeks."""
-    return _opening_after_minute(windows, zone, int(wall_s) // 60)
+    return _next_change_s(windows, zone, int(wall_s) // 60, True)
 
 
 def next_closing_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> float | None:
     """When open windows close, in seconds since the epoch; None: not within two weeks."""
-    return _closing_after_minute(windows, zone, int(wall_s) // 60)
+    return _next_change_s(windows, zone, int(wall_s) // 60, False)
 
 
-@lru_cache(maxsize=64)  # each slice of a wait asks again; the answer changes once a minute
-def _opening_after_minute(windows: tuple[Window, ...], zone: tzinfo, minute: int) -> float | None:
-    # Closed windows can only open where one starts, or where local time jumps.
-    starts = [(window, window.start_minutes, 0) for window in windows]
-    later = _later_moments_s(starts, zone, minute * 60.0)
-    return next((moment for moment in later if is_open(windows, zone, moment)), None)
+@lru_cache(maxsize=128)  # each slice of a wait asks again; the answer changes once a minute
+def _next_change_s(
+    windows: tuple[Window, ...], zone: tzinfo, minute: int, opens: bool
+) -> float | None:
+    """The next moment from which the windows are open, or closed.
 
-
-@lru_cache(maxsize=64)
-def _closing_after_minute(windows: tuple[Window, ...], zone: tzinfo, minute: int) -> float | None:
-    # A window that crosses midnight or ends at midnight ends on the next day.
-    ends = [
-        (
-            window,
-            window.end_minutes % MINUTES_PER_DAY,
-            int(not window.start_minutes < window.end_minutes < MINUTES_PER_DAY),
-        )
-        for window in windows
-    ]
-    later = _later_moments_s(ends, zone, minute * 60.0)
-    return next((moment for moment in later if not is_open(windows, zone, moment)), None)
-
-
-def _later_moments_s(
-    times: list[tuple[Window, int, int]], zone: tzinfo, now_s: float
-) -> list[float]:
-    """Later moments at which local time is one of `times` (window, minutes, days after one of the
-    window's days), or at which clocks change."""
+    They can only change where one starts or ends, or where local time jumps.
+    """
+    now_s = minute * 60.0
     today = datetime.fromtimestamp(now_s, zone).date()
     moments = set(_clock_changes_s(zone, today, _HORIZON_DAYS))
     for day in (today + timedelta(days=n) for n in range(-1, _HORIZON_DAYS + 1)):
-        for window, minutes, days_later in times:
+        for window in windows:
             if day.weekday() in window.days:
-                moments.update(_moments_s(day + timedelta(days=days_later), minutes, zone))
-    return sorted(moment for moment in moments if moment > now_s)
+                # One that crosses midnight, or ends at midnight, ends on the next day.
+                ends_later = not window.start_minutes < window.end_minutes < MINUTES_PER_DAY
+                end_day = day + timedelta(days=int(ends_later))
+                moments.update(_moments_s(day, window.start_minutes, zone))
+                moments.update(_moments_s(end_day, window.end_minutes % MINUTES_PER_DAY, zone))
+    later = sorted(moment for moment in moments if moment > now_s)
+    return next((moment for moment in later if is_open(windows, zone, moment) == opens), None)
 
 
 def skipped_days(window: Window, zone: tzinfo, wall_s: float) -> Iterator[date]:
@@ -163,6 +149,9 @@ def _offset(zone: tzinfo, wall_s: float) -> timedelta | None:
 
 DAYS_ACCEPTED = 'days (such as mon-fri), start and end (such as "22:00")'
 
+_NOT_EMPTY = (
+    'a time that differs from start\'s, or this window is empty (a whole day is "00:00" to "24:00")'
+)
 _FULL_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -171,24 +160,18 @@ def parse_window(raw: Mapping[str, Any]) -> tuple[Window | None, list[tuple[str,
 
     The defaults are every day, from midnight to the next midnight.
     """
-    problems: list[tuple[str, str]] = []
     days = _days(raw.get("days", "mon-sun"))
+    start = _time(raw.get("start", 0), MINUTES_PER_DAY - 1)
+    end = _time(raw.get("end", MINUTES_PER_DAY), MINUTES_PER_DAY)
+    problems: list[tuple[str, str]] = []
     if days is None:
         problems.append(("days", "days such as mon-fri, sun, or [sat, sun]"))
-    start = _time(raw.get("start", 0), MINUTES_PER_DAY - 1)
     if start is None:
         problems.append(("start", 'a time from "00:00" to "23:59", in quotes'))
-    end = _time(raw.get("end", MINUTES_PER_DAY), MINUTES_PER_DAY)
     if end is None:
         problems.append(("end", 'a time from "00:00" to "24:00", in quotes'))
-    if start is not None and end is not None and start == end:
-        problems.append(
-            (
-                "end",
-                "a time that differs from start's, or this window is empty"
-                ' (a whole day is "00:00" to "24:00")',
-            )
-        )
+    if start is not None and start == end:
+        problems.append(("end", _NOT_EMPTY))
     if not raw:
         problems.append(("", f"at least one of {DAYS_ACCEPTED}"))
     if problems or days is None or start is None or end is None:
@@ -232,7 +215,4 @@ def _days(value: object) -> tuple[int, ...] | None:
 
 def _day(name: str) -> int | None:
     name = name.strip().lower()
-    for names in (DAYS, _FULL_NAMES):
-        if name in names:
-            return names.index(name)
-    return None
+    return next((names.index(name) for names in (DAYS, _FULL_NAMES) if name in names), None)

@@ -31,7 +31,7 @@ _ENDED_BY = {
 
 
 @attrs.frozen
-class Pulled:
+class LeverResult:
     """Result of a lever request.
 
     Attributes:
@@ -63,13 +63,7 @@ def change(
 ) -> tuple[tuple[Lever, ...], tuple[Lever, ...]]:
     """The levers that the request makes, and those that it ends.
 
-    Args:
-        request: the request.
-        author: who sent it, a Matrix user ID.
-        pending: the updates in the queues.
-        in_force: the levers in force.
-        wall_s: the time, in seconds since the epoch.
-        new_id: makes an id for a new lever.
+    `author` is a Matrix user ID, and `wall_s` is in seconds since the epoch.
 
     Raises:
         NothingMatchesError: it matches no pending update, or no lever.
@@ -157,8 +151,8 @@ def found_later(before: Sequence[Lever], after: Sequence[Lever]) -> Iterator[str
         for lever in these:
             if lever.lever_id not in ids:
                 where = f" in {lever.database}" if lever.database else ""
-                told = f"{lever.kind.value} of {lever.update}{where} {lever.describe()}"
-                yield f"{what}, though its answer was lost: {told}"
+                lost = f"{lever.kind.value} of {lever.update}{where} {lever.describe()}"
+                yield f"{what}, though its answer was lost: {lost}"
 
 
 def _made(
@@ -186,12 +180,7 @@ def _made(
     # a release is for one run of one update, so each update gets its own
     for database_name, update_name in pending:
         if lever.matches(update_name, database_name):
-            yield attrs.evolve(
-                lever,
-                lever_id=new_id(),
-                update=update_name,
-                database=database_name,
-            )
+            yield attrs.evolve(lever, lever_id=new_id(), update=update_name, database=database_name)
 
 
 def _no_update(request: LeverRequest, pending: Sequence[UpdateKey]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.core.config.keys import SETTING_KEYS
+from synapse_bgthrottle.core.config.keys import SETTING_KEYS, within
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import parse_settings
 from synapse_bgthrottle.core.config.problems import (
@@ -159,7 +159,8 @@ def parse_lever_request(action: Action, raw: object) -> LeverRequest:
     duration_ms, parsed = 0.0, Settings()
     try:
         if "for" in keys:
-            duration_ms = _duration_ms(raw.get("for", DEFAULT_MS))
+            asked_ms = parse_duration_ms(raw.get("for", DEFAULT_MS))
+            duration_ms = float(within(asked_ms, SHORTEST_MS, LONGEST_MS))
     except ValueError:
         accepted = "a duration from 1s to 30d, such as 30m, 24h, 7d, or a whole number of ms"
         problems.append(refused(("for",), raw["for"], accepted))
@@ -203,13 +204,6 @@ def _unknown_keys(raw: Mapping[str, Any], keys: tuple[str, ...]) -> list[Problem
     if len(raw) > _MOST_KEYS:
         return [Problem((), f"found {len(raw)} keys; accepted are {', '.join(keys)}")]
     return unknown_keys((), raw, keys)
-
-
-def _duration_ms(raw: object) -> float:
-    duration_ms = parse_duration_ms(raw)
-    if not SHORTEST_MS <= duration_ms <= LONGEST_MS:
-        raise ValueError("out of range")
-    return float(duration_ms)
 
 
 def _settings(raw: Mapping[str, Any]) -> Settings:

@@ -37,7 +37,7 @@ class Target:
 
 def is_known(request: LeverRequest, targets: Sequence[Target]) -> bool:
     """Whether the server knows the request's updates, so that no queue must be read."""
-    if request.action not in _MAKING or not _is_told(targets):
+    if request.action not in _MAKING or not _are_known(targets):
         return True
     return any(_matching(request.update, target.known) for target in _about(request, targets))
 
@@ -49,7 +49,7 @@ def check_exists(database: str | None, targets: Sequence[Target]) -> None:
         InvalidConfigError: there is no such database.
     """
     names = [target.database for target in targets]
-    if database in (None, *names) or not _is_told(targets):
+    if database in (None, *names) or not _are_known(targets):
         return
     raise InvalidConfigError([refused(("database",), database, ", ".join(names))])
 
@@ -63,7 +63,7 @@ def check(request: LeverRequest, targets: Sequence[Target]) -> None:
         InvalidConfigError: there is no such database.
         NothingMatchesError: the server has no such update, or cannot run it.
     """
-    if request.action not in _MAKING or not _is_told(targets):
+    if request.action not in _MAKING or not _are_known(targets):
         return
     check_exists(request.database, targets)
     about = _about(request, targets)
@@ -90,11 +90,7 @@ def notes(
 ) -> Iterator[str]:
     """Sentences for the administrator about the effect of a request.
 
-    Args:
-        request: the request.
-        made: the levers that it made.
-        targets: all databases, as they were before it.
-        explain: answers for the state after it.
+    `targets` are all databases, as they were before it; `explain` answers for the state after it.
     """
     if request.action not in _MAKING:
         return
@@ -103,7 +99,7 @@ def notes(
     if not _matching(request.update, pending):
         if all(target.pending is not None for target in about):
             yield f"nothing pending matches {request.update} now"
-        if not _is_told(targets):
+        if not _are_known(targets):
             yield "this server does not say which updates and databases it knows: check the name"
     for target in about:
         yield from _of_database(request, made, target, explain)
@@ -138,7 +134,7 @@ def _of_database(
         yield f"{_listed(behind)} {where} {wait} behind {head}" + (f", {why}" if why else "")
 
 
-def _is_told(targets: Sequence[Target]) -> bool:
+def _are_known(targets: Sequence[Target]) -> bool:
     # Without Synapse's private attributes, databases appear later, and updates' names never.
     return bool(targets) and all(target.known for target in targets)
 

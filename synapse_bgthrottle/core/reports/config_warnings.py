@@ -105,13 +105,13 @@ def secrets(config: Config) -> Iterator[str]:
 
 def skipped(config: Config, wall_s: float) -> Iterator[str]:
     """Windows that a clock change skips on some day of the coming year."""
-    told = set()
+    days = set()
     for level in (config.settings, *(rule.settings for rule in config.rules)):
         limits = merge((level, config.settings))
         for window in limits.windows:
             for day in skipped_days(window, limits.time_zone, wall_s):
-                told.add((day, f"{window} {limits.time_zone}"))
-    for day, window_name in sorted(told):
+                days.add((day, f"{window} {limits.time_zone}"))
+    for day, window_name in sorted(days):
         yield f"the window {window_name} does not open on {day}, when clocks change"
 
 

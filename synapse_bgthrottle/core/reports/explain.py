@@ -73,11 +73,7 @@ def limit_values(limits: Limits) -> schema.LimitValues:
     )
 
 
-_PACES: dict[type[Pace], str] = {
-    DutyCycle: "duty_cycle",
-    FixedSleep: "sleep",
-    Adaptive: "adaptive",
-}
+_PACES: dict[type[Pace], str] = {DutyCycle: "duty_cycle", FixedSleep: "sleep", Adaptive: "adaptive"}
 
 
 def settings_of(values: schema.LimitValues) -> Settings:

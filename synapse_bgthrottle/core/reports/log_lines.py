@@ -24,13 +24,7 @@ BUILD_AGAIN_S = 600.0
 # A rate needs two samples.
 _SAMPLES_UNTIL_SEEN = 3
 
-_LOUD = (
-    Cause.DATABASE,
-    Cause.PAUSED,
-    Cause.BACKOFF,
-    Cause.APPROVAL,
-    Cause.BUDGET,
-)
+_LOUD = (Cause.DATABASE, Cause.PAUSED, Cause.BACKOFF, Cause.APPROVAL, Cause.BUDGET)
 
 
 @attrs.define
@@ -53,7 +47,7 @@ class UpdateLog:
     since_wall_s: float = 0.0
     released: bool = False
 
-    def tell(
+    def lines(
         self, update_name: str, update: UpdateState, decision: Decision, wall_s: float
     ) -> Iterator[Line]:
         """The log lines for this decision, mostly none: level and text."""
@@ -130,11 +124,11 @@ class SignalLog:
 
     database_name: str
     _samples: int = 0
-    _told: set[str] = attrs.field(factory=set)
+    _logged: set[str] = attrs.field(factory=set)
     _phase: str = ""
-    _told_s: float = 0.0
+    _logged_s: float = 0.0
 
-    def tell(
+    def lines(
         self, update_name: str, signal_set: SignalSet, sample: DatabaseSample
     ) -> Iterator[Line]:
         """The log lines for this sample, mostly none: level and text."""
@@ -144,8 +138,10 @@ class SignalLog:
         yield from self._refused(sample)
         # Only PostgreSQL counts transactions. On SQLite missing signals are not worth a line.
         if self._samples >= _SAMPLES_UNTIL_SEEN and sample.transactions is not None:
-            for name in sorted(set(signal_set.unobservable()) - self._told - sample.refused.keys()):
-                self._told.add(name)
+            for name in sorted(
+                set(signal_set.unobservable()) - self._logged - sample.refused.keys()
+            ):
+                self._logged.add(name)
                 left_out = "and is left out"
                 if signal_set.states[name].is_hidden:
                     left_out = "but for sessions of the server's own role"
@@ -158,9 +154,11 @@ class SignalLog:
 
     def _refused(self, sample: DatabaseSample) -> Iterator[Line]:
         for complaint in sorted(set(sample.refused.values())):
-            names = {name for name, why in sample.refused.items() if why == complaint} - self._told
+            names = {
+                name for name, why in sample.refused.items() if why == complaint
+            } - self._logged
             if names:
-                self._told |= names
+                self._logged |= names
                 yield (
                     logging.WARNING,
                     f"the database {self.database_name} refuses to show"
@@ -170,9 +168,9 @@ class SignalLog:
 
     def _build(self, update_name: str, sample: DatabaseSample) -> Iterator[Line]:
         phase, done_ratio = sample.index_build or ("", None)
-        if phase and (phase != self._phase or sample.at_s - self._told_s >= BUILD_AGAIN_S):
+        if phase and (phase != self._phase or sample.at_s - self._logged_s >= BUILD_AGAIN_S):
             done = "" if done_ratio is None else f", {format_ratio(round(done_ratio, 3))} done"
             name = f"{update_name} in {self.database_name}"
             yield logging.INFO, f"Building an index for {name}: {phase}{done}"
-            self._told_s = sample.at_s
+            self._logged_s = sample.at_s
         self._phase = phase

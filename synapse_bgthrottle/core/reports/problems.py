@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.units import format_duration_ms
+from synapse_bgthrottle.schema import StatedProblem
 
 # An older hold or batch is reported.
 _LONG_MS = 3_600_000
@@ -39,7 +40,7 @@ _ENDINGS = {
 _STUBBORN = {
     "disk_free": "Free space on the disk. A release does not end this.",
     "pause_file": "Remove the file. Its path is `signals.pause_file` in the configuration.",
-    "http": "Mend what `signals.http` asks, or take it out of the configuration.",
+    "http": "Repair what `signals.http` asks, or take it out of the configuration.",
     "sql": "Look at what `signals.sql` asks the database for. A release does not end this.",
 }
 _UNREAD = (
@@ -55,20 +56,20 @@ def problems(
     stays: Mapping[str, str],
     levers: Sequence[schema.Lever],
     now_ms: int,
-) -> Iterator[schema.StatedProblem]:
+) -> Iterator[StatedProblem]:
     """The problems of the server, then of each database, the worst first.
 
     `stays` says, by database name, why Synapse cannot continue after its current update.
     """
     if store_problem:
-        yield _problem(
+        yield StatedProblem(
             None,
             "store",
             f"pauses, releases and history are not stored as they should be: {store_problem}",
             "See Synapse's log. The tables bgthrottle_* are in the server's main database.",
         )
     if not enabled:
-        yield _problem(
+        yield StatedProblem(
             None,
             "disabled",
             "background updates are switched off by Synapse's own switch, until a restart",
@@ -80,23 +81,24 @@ def problems(
     yield from (pause for at, pause in enumerate(pauses) if pause not in pauses[:at])
 
 
-def of_configuration(warnings: Sequence[str]) -> Iterator[schema.StatedProblem]:
+def of_configuration(warnings: Sequence[str]) -> Iterator[StatedProblem]:
     """Accepted values in the configuration that are probably mistakes."""
     for warning in warnings:
-        yield _problem(None, "configuration", warning, _CONFIGURATION)
+        yield StatedProblem(None, "configuration", warning, _CONFIGURATION)
 
 
-def _paused(lever: schema.Lever) -> schema.StatedProblem:
+def _paused(lever: schema.Lever) -> StatedProblem:
     ends = datetime.fromtimestamp(_since_ms(lever.ends_ms) / 1000, timezone.utc)
     why = f": {lever.reason}" if lever.reason else ""
     words = ["bgthrottle", "resume", lever.update]
     if lever.database:
         words += ["--database", lever.database]
     is_wide = words[2:] == ["*"]
-    return _problem(
+    paused = "all updates are" if lever.update == "*" else f"{lever.update} is"
+    return StatedProblem(
         lever.database,
         "paused",
-        f"{lever.update} is paused by {lever.author} until {ends:%Y-%m-%d %H:%M} UTC{why}",
+        f"{paused} paused by {lever.author} until {ends:%Y-%m-%d %H:%M} UTC{why}",
         "End it, and all other pauses, with `bgthrottle resume`."
         if is_wide
         else f"End it with `{shlex.join(words)}`.",
@@ -106,22 +108,25 @@ def _paused(lever: schema.Lever) -> schema.StatedProblem:
 
 def _of_database(
     database: schema.DatabaseStatus, stays: str, now_ms: int
-) -> Iterator[schema.StatedProblem]:
+) -> Iterator[StatedProblem]:
     name, failure, current = database.name, database.last_failure, database.current
     last = f"; the last was: {failure.message}" if failure else ""
     stands_ms = database.restart.since_ms if database.restart else None
     last_ms = failure.at_ms if failure else None
     if database.state == "aborted":
-        yield _problem(
+        yield StatedProblem(
             name,
             "aborted",
             f"Synapse gave up on {name} after five failures in a row{last}",
-            _RESTART.format(why=stays) if stays else _start_anew(database.restart),
+            _RESTART.format(why=stays)
+            if stays
+            else f"{_itself(database.restart)} Repair the cause, then start the updates at once:"
+            f" {_START}.",
             stands_ms,
         )
     elif database.state == "stopped":
         count = database.queued
-        yield _problem(
+        yield StatedProblem(
             name,
             "stopped",
             f"Synapse is not working on the queue of {name}, in which"
@@ -131,18 +136,18 @@ def _of_database(
         )
     elif database.failures_in_row:
         advice = _RESTART.format(why=stays) if stays else _TRIED_AGAIN
-        yield _problem(name, "failing", _failing(database), advice, None, last_ms)
+        yield StatedProblem(name, "failing", _failing(database), advice, None, last_ms)
     if database.queue_problem:
-        yield _problem(
+        yield StatedProblem(
             name,
             "database",
             f"the queue of {name} cannot be read: {database.queue_problem}",
             "It is asked again. Updates go on when the database answers.",
         )
     queue = database.pending or ()
-    unknown = [pending.name for pending in queue if not _known(pending)]
+    unknown = [pending.name for pending in queue if pending.known is False]
     if unknown:
-        yield _problem(
+        yield StatedProblem(
             name,
             "unknown_update",
             f"this server does not know {listed(unknown)}, and stops there",
@@ -153,7 +158,7 @@ def _of_database(
         )
     circle = [pending.name for pending in queue if not pending.is_reachable]
     if circle:
-        yield _problem(
+        yield StatedProblem(
             name,
             "circle",
             f"these updates wait for each other, so that none of them begins: {listed(circle)}",
@@ -167,10 +172,6 @@ def listed(names: Sequence[str]) -> str:
     """The first names in one line, and how many more there are."""
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f", and {more} more" if more > 0 else "")
-
-
-def _start_anew(restart: schema.Restart | None) -> str:
-    return f"{_itself(restart)} Mend the cause, then start the updates at once: {_START}."
 
 
 def _itself(restart: schema.Restart | None) -> str:
@@ -199,12 +200,12 @@ def _of_update(
     current: schema.RunningUpdate,
     decision: schema.StatedDecision,
     now_ms: int,
-) -> Iterator[schema.StatedProblem]:
+) -> Iterator[StatedProblem]:
     name = database.name
     for_ms = now_ms - _since_ms(decision.since_ms)
     if decision.is_hold and decision.cause not in ("paused", "disabled"):
         if decision.cause == "approval" or for_ms >= _LONG_MS:
-            yield _problem(
+            yield StatedProblem(
                 name,
                 "held",
                 f"{current.name} has been held for {format_duration_ms(for_ms)}: {decision.reason}",
@@ -214,7 +215,7 @@ def _of_update(
     elif current.batch_since_ms and not current.one_shot:
         for_ms = now_ms - current.batch_since_ms
         if for_ms >= _LONG_MS:
-            yield _problem(
+            yield StatedProblem(
                 name,
                 "stuck",
                 f"a batch of {current.name} has been running for {format_duration_ms(for_ms)}"
@@ -242,28 +243,6 @@ def _ending(database: schema.DatabaseStatus, update: str, cause: str) -> str:
                 is_read = signal.value is not None and not signal.is_stale
                 return _STUBBORN[name] if is_read else _UNREAD.format(name=name)
     return f"Let it go once with `{shlex.join(['bgthrottle', 'release', update])}`."
-
-
-def _known(pending: schema.PendingUpdate) -> bool:
-    return pending.known is not False
-
-
-def _problem(
-    database: str | None,
-    kind: str,
-    message: str,
-    advice: str,
-    since_ms: int | None = None,
-    last_ms: int | None = None,
-) -> schema.StatedProblem:
-    return schema.StatedProblem(
-        database=database,
-        kind=kind,
-        message=message,
-        advice=advice,
-        since_ms=since_ms,
-        last_ms=last_ms,
-    )
 
 
 def _since_ms(at_ms: int | None) -> int:

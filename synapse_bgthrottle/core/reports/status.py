@@ -191,26 +191,21 @@ def _state(look: DatabaseLook, current: schema.RunningUpdate | None, enabled: bo
     if look.restarts.is_unattended:
         return "stopped"
     if current is not None and current.decision is not None:
-        return _state_of_update(current, current.decision)
+        held = "held" if current.decision.is_hold else "waiting"
+        return "running" if current.is_in_batch else held
     return "waiting"
-
-
-def _state_of_update(current: schema.RunningUpdate, decision: schema.StatedDecision) -> str:
-    if current.is_in_batch:
-        return "running"
-    return "held" if decision.is_hold else "waiting"
 
 
 def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
     """What the module does about updates that stand still; None: they do not stand still."""
-    standing, last_s = restarts.standing, restarts.last_wall_s
-    if standing is None and not restarts.count:
+    stall, last_s = restarts.stall, restarts.last_wall_s
+    if stall is None and not restarts.count:
         return None
-    is_due = standing is not None and standing.due_s < math.inf
+    is_due = stall is not None and stall.due_s < math.inf
     return schema.Restart(
-        since_ms=None if standing is None else moment.ms_at(standing.since_s),
-        due_ms=moment.ms_at(standing.due_s) if standing is not None and is_due else None,
-        held_by="" if standing is None else standing.held_by,
+        since_ms=None if stall is None else moment.ms_at(stall.since_s),
+        due_ms=moment.ms_at(stall.due_s) if stall is not None and is_due else None,
+        held_by="" if stall is None else stall.held_by,
         count=restarts.count,
         last_ms=None if last_s is None else round(last_s * 1000),
     )

@@ -38,6 +38,7 @@ def update_status(
     moment: Moment,
 ) -> schema.RunningUpdate:
     """The current update; `entry` is its history, `progress` its progress (None: unknown)."""
+    batch, last_batch_s = update.batch, update.totals.last_batch_s
     return schema.RunningUpdate(
         name=entry.update,
         one_shot=update.one_shot,
@@ -45,18 +46,16 @@ def update_status(
         batches=entry.batches,
         items=entry.items,
         batch_time_ms=round(entry.batch_s * 1000),
-        last_batch_ms=_ms(update.totals.last_batch_s),
+        last_batch_ms=None if last_batch_s is None else last_batch_s * 1000,
         target_duration_ms=update.limits.target_duration_ms,
         items_per_second=estimate.items_per_second or _rate(entry, moment),
         waited_ms=entry.waited_ms,
         progress=None if progress is None else progress.stated(),
-        time_left_s=estimate.time_left.stated(),
-        pace=None if estimate.pace is None else estimate.pace.stated(),
+        time_left_s=estimate.time_left_s,
+        pace=estimate.stated_pace(),
         decision=_decision(update, database, moment),
-        is_in_batch=update.batch.start_s is not None,
-        batch_since_ms=(
-            None if update.batch.start_s is None else moment.ms_at(update.batch.start_s)
-        ),
+        is_in_batch=batch.start_s is not None,
+        batch_since_ms=None if batch.start_s is None else moment.ms_at(batch.start_s),
         lock_wait_since_ms=_lock_wait_since_ms(update, moment),
         duty_cycle_ratio=update.pace.duty_ratio,
         limits=describe(update),
@@ -109,10 +108,6 @@ def _closed(database: DatabaseState, update: UpdateState, now_s: float) -> froze
         return frozenset()
     budgets = database.signal_set.all_closed(now_s, one_shot=update.one_shot)
     return frozenset(budget.name for budget in budgets)
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1000
 
 
 def _lock_wait_since_ms(update: UpdateState, moment: Moment) -> int | None:

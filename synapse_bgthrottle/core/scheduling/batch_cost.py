@@ -30,6 +30,7 @@ tells whether that is the fixed cost, unless it could take longer than 1.6 s.
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import attrs
 
@@ -71,13 +72,69 @@ _MOST_ITEMS = 1_000_000
 # Fixed costs below this are not worth a word.
 _TOLD_S = 0.01
 
+# Less than this of a batch, or of an item, is not recalled: it would be a division by nothing.
+_LEAST_RECALLED = 1e-3
+
 # What an item costs at least: of a division by nothing.
 _LEAST_ITEM_S = 1e-9
 
 
-@attrs.define
-class _Sums:
-    """Over batches, of which older ones count less."""
+T = TypeVar("T", bound="FadingSums")
+
+
+@attrs.frozen
+class FadingSums:
+    """Sums over what comes one after the other, in which what is older counts less."""
+
+    def plus(self: T, older: T, memory: float = 1.0) -> T:
+        """Both, of which the older one counts for this share of what it did."""
+        pairs = zip(attrs.astuple(self), attrs.astuple(older), strict=True)
+        return type(self)(*(mine + theirs * memory for mine, theirs in pairs))
+
+
+@attrs.frozen
+class Cost:
+    """What a batch of n items takes: fixed_s + item_s n.
+
+    Attributes:
+        fixed_s: whatever its size.
+        item_s: for each item; above 0.
+        longest_s: how long the fixed cost may make a batch; 0: it never makes one longer than its
+            target, as in stock Synapse.
+    """
+
+    fixed_s: float
+    item_s: float
+    longest_s: float = LONGEST_BATCH_S
+
+    def wanted_items(self, target_s: float) -> float:
+        """How many items a batch of this target has, if nothing bounds its size."""
+        by_fixed_s = min(_USEFUL_TIMES * self.fixed_s, self.longest_s - self.fixed_s)
+        least_s = target_s / 2 if self.longest_s else 0.0
+        return max(target_s - self.fixed_s, by_fixed_s, least_s) / self.item_s
+
+    def items(self, limits: Limits) -> float:
+        """The size to which batches come within these limits."""
+        return max(1.0, _within(limits, self.wanted_items(limits.target_duration_ms / 1000)))
+
+    def batch_s(self, items: float) -> float:
+        """How long a batch takes."""
+        return self.fixed_s + self.item_s * items
+
+    def items_per_s(self, items: float) -> float:
+        """Items for each second in batches of this size."""
+        return items / self.batch_s(items)
+
+
+def _within(limits: Limits, wanted: float) -> float:
+    within_rate = limits.max_items_per_second * LONGEST_SPACING_S
+    size = max(min(wanted, within_rate, _MOST_ITEMS), limits.min_batch_items)
+    return min(size, limits.max_batch_items)
+
+
+@attrs.frozen
+class _Sums(FadingSums):
+    """Over batches."""
 
     batches: float = 0.0
     items: float = 0.0
@@ -86,10 +143,10 @@ class _Sums:
     items_time: float = 0.0
     time_time: float = 0.0
 
-    def add(self, items: int, took_s: float, memory: float) -> None:
-        new = (1.0, items, took_s, items * items, items * took_s, took_s * took_s)
-        for name, value in zip(_NAMES, new, strict=True):
-            setattr(self, name, getattr(self, name) * memory + value)
+    @classmethod
+    def of(cls, items: int, took_s: float) -> "_Sums":
+        """Of one batch."""
+        return cls(1.0, items, took_s, items * items, items * took_s, took_s * took_s)
 
     @property
     def mean_items(self) -> float:
@@ -124,7 +181,7 @@ class _Sums:
         return max(self.mean_s - item_s * self.mean_items, 0.0), error_s
 
 
-_NAMES = tuple(field.name for field in attrs.fields(_Sums))
+_SUMS = len(attrs.fields(_Sums))
 
 
 @attrs.define
@@ -153,20 +210,21 @@ class BatchCost:
             ValueError: it was kept in another way.
         """
         last_items, batches, *sums = kept
-        latest, every = sums[: len(_NAMES)], sums[len(_NAMES) :]
-        if len(every) != len(_NAMES) or min(kept) < 0 or (batches and not all(latest[:2])):
+        if len(sums) != 2 * _SUMS or min(kept) < 0:
             raise ValueError("a sum is out of range")
+        latest, every = (_Sums().plus(_Sums(*one), share) for one in (sums[:_SUMS], sums[_SUMS:]))
+        if min(last_items, batches) < 1 or min(latest.batches, latest.items) < _LEAST_RECALLED:
+            return  # of so little nothing can be said
         self.last_items, self.batches = math.ceil(last_items * share), round(batches)
-        self._latest, self._all = (
-            _Sums(*(each * share for each in one)) for one in (latest, every)
-        )
+        self._latest, self._all = latest, every
 
     def record(self, items: int, took_s: float) -> None:
         """A batch of which `items` were asked took so long."""
         if self.batches and self._is_unexplained(items, took_s):
             self._all = _Sums()
-        self._latest.add(items, took_s, _LATEST_MEMORY)
-        self._all.add(items, took_s, _MEMORY)
+        batch = _Sums.of(items, took_s)
+        self._latest = batch.plus(self._latest, _LATEST_MEMORY)
+        self._all = batch.plus(self._all, _MEMORY)
         self.last_items = items
         self.batches += 1
 
@@ -188,6 +246,18 @@ class BatchCost:
         if not latest.items:
             return 0.0
         return max((latest.time_s - self.fixed_s * latest.batches) / latest.items, _LEAST_ITEM_S)
+
+    def cost(self, longest_s: float = LONGEST_BATCH_S) -> Cost | None:
+        """The same as an average over the latest batches; None before the first.
+
+        Args:
+            longest_s: see `Cost`.
+        """
+        every = self._all
+        if not self.batches:
+            return None
+        item_s = (every.time_s - self.fixed_s * every.batches) / every.items
+        return Cost(self.fixed_s, max(item_s, _LEAST_ITEM_S), longest_s)
 
     def expected_s(self, items: int) -> float:
         """How long a batch of this size takes; 0 before the first batch.
@@ -219,15 +289,10 @@ class BatchCost:
         wanted: float = limits.default_batch_items
         if self.last_items:
             wanted = self._wanted(limits, target_s, longest_s)
-        within_rate = limits.max_items_per_second * LONGEST_SPACING_S
-        size = max(min(wanted, within_rate, _MOST_ITEMS), limits.min_batch_items)
-        return max(1, math.floor(min(size, limits.max_batch_items)))
+        return max(1, math.floor(_within(limits, wanted)))
 
     def _wanted(self, limits: Limits, target_s: float, longest_s: float) -> float:
-        fixed_s = self.fixed_s
-        by_fixed_s = min(_USEFUL_TIMES * fixed_s, longest_s - fixed_s)
-        useful_s = max(target_s - fixed_s, by_fixed_s, target_s / 2)
-        wanted = useful_s / self.item_s
+        wanted = Cost(self.fixed_s, self.item_s, longest_s).wanted_items(target_s)
         is_smallest = math.floor(wanted) <= self.last_items <= limits.min_batch_items
         trial_s = 2 * self._latest.mean_s
         if is_smallest and not self._all.tells_fixed and trial_s <= _LONGEST_TRIAL_S:

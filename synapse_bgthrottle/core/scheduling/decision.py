@@ -27,7 +27,7 @@ class Cause(enum.Enum):
     @property
     def is_hold(self) -> bool:
         """Whether it stops the update and all behind it; other causes only space batches."""
-        return self in _HOLDS
+        return self.comes_before(Cause.PANIC)
 
     @property
     def is_unmeasured(self) -> bool:
@@ -41,25 +41,11 @@ class Cause(enum.Enum):
     @property
     def is_of_signals(self) -> bool:
         """Whether it is not one of the holds that come before all measurements."""
-        return self not in _BEFORE_SIGNALS
+        return not self.comes_before(Cause.BUDGET)
 
 
 _ORDER = {cause: place for place, cause in enumerate(Cause)}
-_HOLDS = frozenset(
-    {
-        Cause.DISABLED,
-        Cause.DATABASE,
-        Cause.LEVERS,
-        Cause.PAUSED,
-        Cause.BACKOFF,
-        Cause.APPROVAL,
-        Cause.WINDOW,
-        Cause.BUDGET,
-        Cause.CALM,
-    }
-)
 _UNMEASURED = frozenset({Cause.DISABLED, Cause.PAUSED, Cause.APPROVAL, Cause.WINDOW})
-_BEFORE_SIGNALS = _HOLDS - {Cause.BUDGET, Cause.CALM}
 
 
 @attrs.frozen

@@ -109,7 +109,11 @@ def complaint_of(error: BaseException) -> str:
     It includes PostgreSQL's DETAIL, which names the row or the process. The line has at most
     `LONGEST_COMPLAINT` characters.
     """
-    first, *others = str(error).strip().split("\n")
+    try:
+        text = str(error)
+    except Exception:  # it may be any class; a wait must follow its failure all the same
+        text = ""
+    first, *others = text.strip().split("\n")
     detail = getattr(getattr(error, "diag", None), "message_detail", None)
     if not isinstance(detail, str):  # errors of the driver itself repeat the server's lines
         found = (line.partition("DETAIL:")[2] for line in others if line.startswith("DETAIL:"))
@@ -130,12 +134,14 @@ def is_from_database(error: BaseException) -> bool:
     )
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Whether the database says that an object is missing or a right is lacking.
+def _names(error: BaseException) -> set[str]:
+    """The names of its classes, as in PEP 249: a driver need not be installed."""
+    return {parent.__name__ for parent in type(error).__mro__}
 
-    This compares the name in PEP 249: Synapse imports the drivers, and one may be missing.
-    """
-    return "ProgrammingError" in (parent.__name__ for parent in type(error).__mro__)
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the database says that an object is missing or a right is lacking."""
+    return "ProgrammingError" in _names(error)
 
 
 def is_unusable(error: BaseException) -> bool:
@@ -145,15 +151,14 @@ def is_unusable(error: BaseException) -> bool:
     """
     if getattr(error, "pgcode", None) in _NOT_SO:
         return True
-    names = {parent.__name__ for parent in type(error).__mro__}
-    return "OperationalError" in names and any(words in str(error) for words in _NOT_SO_IN_WORDS)
+    in_words = any(words in str(error) for words in _NOT_SO_IN_WORDS)
+    return "OperationalError" in _names(error) and in_words
 
 
 def is_missing_table(error: BaseException) -> bool:
     """Whether a table is missing."""
     return getattr(error, "pgcode", None) == _UNDEFINED_TABLE or (
-        "OperationalError" in {parent.__name__ for parent in type(error).__mro__}
-        and str(error).startswith("no such table")
+        "OperationalError" in _names(error) and str(error).startswith("no such table")
     )
 
 
@@ -171,8 +176,7 @@ def kind_of(error: BaseException) -> FailureKind:
         lost = FailureKind.CONNECTION if code.startswith(_CONNECTION) else FailureKind.OTHER
         return _BY_CODE.get(code, lost)
     # Without a code the error comes from the driver, not from the server.
-    names = {parent.__name__ for parent in type(error).__mro__}
-    if driver.startswith("psycopg") and names & {"OperationalError", "InterfaceError"}:
+    if driver.startswith("psycopg") and _names(error) & {"OperationalError", "InterfaceError"}:
         return FailureKind.CONNECTION
     return FailureKind.OTHER
 
@@ -202,7 +206,7 @@ def wait_s(first_s: float, count: int, kind: FailureKind) -> float:
 
 
 @attrs.frozen
-class Standing:
+class Stall:
     """Updates are pending, but Synapse does not work on the queue.
 
     Attributes:
@@ -223,12 +227,12 @@ class Restarts:
     """What is remembered of one database.
 
     Attributes:
-        standing: None: Synapse works on the queue, or the queue is empty.
+        stall: None: Synapse works on the queue, or the queue is empty.
         count: the module's restarts without a successful batch in between.
         last_wall_s: time of the last restart, in seconds since the epoch; None: never.
     """
 
-    standing: Standing | None = None
+    stall: Stall | None = None
     count: int = 0
     last_wall_s: float | None = None
     _good_batches: int = 0
@@ -239,28 +243,27 @@ class Restarts:
             self.count = 0
         self._good_batches = good_batches
 
-    def stands(self, now_s: float, *, is_aborted: bool, first_s: float, kind: FailureKind) -> None:
-        """Synapse does not work on the queue, although updates are pending.
+    def stalled(
+        self, now_s: float, *, is_aborted: bool, first_s: float, kind: FailureKind
+    ) -> Stall:
+        """Synapse does not work on the queue, although updates are pending: perhaps it gave up.
 
-        Args:
-            now_s: the time, monotonic.
-            is_aborted: whether Synapse gave up.
-            first_s: the configured first wait; inf: never restart.
-            kind: kind of the last failure.
+        `first_s` is the configured first wait; inf: never restart.
         """
         lasts_s = wait_s(first_s, self.count, kind)
         if not is_aborted and not self.count:
             lasts_s = UNATTENDED_S if first_s < math.inf else math.inf
-        before = self.standing
+        before = self.stall
         if before is None or before.is_aborted != is_aborted:
-            before = Standing(is_aborted, now_s)
-        self.standing = attrs.evolve(before, due_s=before.since_s + lasts_s)
+            before = Stall(is_aborted, now_s)
+        self.stall = attrs.evolve(before, due_s=before.since_s + lasts_s)
+        return self.stall
 
     def started(self, wall_s: float) -> None:
         """The module has restarted the updates."""
-        self.standing, self.count, self.last_wall_s = None, self.count + 1, wall_s
+        self.stall, self.count, self.last_wall_s = None, self.count + 1, wall_s
 
     @property
     def is_unattended(self) -> bool:
         """Whether Synapse never began to work on the queue."""
-        return self.standing is not None and not self.standing.is_aborted
+        return self.stall is not None and not self.stall.is_aborted

@@ -1,6 +1,6 @@
 """What holds an update: one list of rules, in order of precedence. Pure.
 
-The rules only look. `note_openings` (before) and `note` (after) record since when it is held.
+The rules only look; `first_hold` also records since when the update is held.
 """
 
 import enum
@@ -25,14 +25,9 @@ BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
 # first.
 PASSING_BACKOFF_S = (5.0, 60.0, 240.0, 480.0)
 BACKOFFS_S = {
-    FailureKind.OTHER: BACKOFF_S,
-    FailureKind.DAMAGE: BACKOFF_S,
-    FailureKind.IO: PASSING_BACKOFF_S,
-    FailureKind.READ_ONLY: PASSING_BACKOFF_S,
-    FailureKind.MEMORY: PASSING_BACKOFF_S,
-    FailureKind.LOCK: PASSING_BACKOFF_S,
-    FailureKind.TIMEOUT: PASSING_BACKOFF_S,
-    FailureKind.CONFLICT: PASSING_BACKOFF_S,
+    kind: PASSING_BACKOFF_S if kind.is_passing or kind is FailureKind.IO else BACKOFF_S
+    for kind in FailureKind
+} | {
     # The disk has free space again, or no batch would be tried. But the update needs more than
     # that, and fills the disk at each try. Synapse gives up after the fifth failure in a row.
     FailureKind.ROOM: (5.0, 60.0, 600.0, 3600.0),
@@ -59,10 +54,7 @@ class Case:
     """An update at a moment, as the rules see it.
 
     Attributes:
-        update: the update.
         database: its database; None: no update of that database has begun.
-        pacer: the state of the server's clients and pressures.
-        at: the moment.
         is_first: whether it is at the head of the queue. Only there the time held counts.
         is_measured: whether the signals are being measured.
     """
@@ -92,38 +84,35 @@ class Ruling(enum.Enum):
     HAS_OUTLASTED = enum.auto()
 
 
-@attrs.frozen
-class Hold:
-    """What one rule says of an update, and whether that is effective."""
-
-    verdict: Verdict
-    ruling: Ruling
-
-
-def rulings(case: Case) -> Iterator[Hold]:
-    """Ask all rules, in order of precedence."""
+def rulings(case: Case) -> Iterator[tuple[Verdict, Ruling]]:
+    """Ask all rules, in order of precedence: what each says, and whether that is effective."""
     for _, _, rule in PRECEDENCE:
         verdict = rule(case)
         if verdict is not None:
-            yield Hold(verdict, _ruling(case, verdict))
+            yield verdict, _ruling(case, verdict)
 
 
-def until_held(found: Iterable[Hold]) -> tuple[Hold, ...]:
-    """Those up to the first effective hold, or all if there is none."""
-    heard = []
-    for hold in found:
-        heard.append(hold)
-        if hold.ruling is Ruling.HOLDS:
-            break
-    return tuple(heard)
-
-
-def holding(found: Iterable[Hold]) -> list[Verdict]:
+def holding(case: Case) -> list[Verdict]:
     """The verdicts of the effective holds."""
-    return [hold.verdict for hold in found if hold.ruling is Ruling.HOLDS]
+    return [verdict for verdict, ruling in rulings(case) if ruling is Ruling.HOLDS]
 
 
-def until_max_hold(case: Case, verdict: Verdict) -> Verdict:
+def first_hold(case: Case, database: DatabaseState) -> Verdict | None:
+    """The first effective hold; None: nothing holds the update. Records since when it is held."""
+    _note_openings(database, case.update, case.at)
+    heard = []
+    first = None
+    for verdict, ruling in rulings(case):
+        heard.append((verdict, ruling))
+        if ruling is Ruling.HOLDS:
+            first = verdict
+            break
+    if first is None or not first.cause.comes_before(Cause.WINDOW):
+        _note(case, heard)
+    return None if first is None else _until_max_hold(case, first)
+
+
+def _until_max_hold(case: Case, verdict: Verdict) -> Verdict:
     """The verdict with its wait limited to what is left of `max_hold`, where `max_hold` applies."""
     if not verdict.may_be_let_go:
         return verdict
@@ -215,7 +204,9 @@ def by_approval(case: Case) -> Verdict | None:
     update = case.update
     if not update.limits.needs_approval or is_released(update, case.at):
         return None
-    reason = f"approval is required by {update.rule or 'the top level'}: release it to let it go"
+    reason = (
+        f"approval is required by {update.rule or 'the configuration'}: release it to let it go"
+    )
     return Verdict(Cause.APPROVAL, math.inf, reason)
 
 
@@ -254,10 +245,8 @@ def by_pressures(case: Case) -> Verdict | None:
     soft, low_for_s = case.pacer.soft, case.pacer.calm_for_s(at.now_s)
     if low_for_s >= CALM_S or soft.pressure is None or is_released(update, at):
         return None
-    since_s = update.holds.pressures_since_s
-    waited_s = 0.0 if since_s is None else at.now_s - since_s
     longest_s = min(LONGEST_WAIT_FOR_CALM_S, case.max_hold_s)
-    left_s = longest_s - waited_s
+    left_s = longest_s - update.holds.for_s(Cause.CALM, at.now_s)
     if left_s <= 0:
         return None
     longest = format_duration_ms(longest_s * 1000)
@@ -293,7 +282,7 @@ PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
 )
 
 
-def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
+def _note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
     """Reset the clocks of windows and budgets that are open, and leave out time without
     measurements."""
     before, limits = update.decided, update.limits
@@ -306,23 +295,18 @@ def note_openings(database: DatabaseState, update: UpdateState, at: Conditions) 
     )
 
 
-def note(case: Case, heard: Iterable[Hold]) -> None:
+def _note(case: Case, heard: Iterable[tuple[Verdict, Ruling]]) -> None:
     """Record the rules' answers, up to the first effective hold."""
     holds, now_s = case.update.holds, case.at.now_s
-    heard = tuple(heard)
-    held_by = next((verdict.cause for verdict in holding(heard)), None)
-    if held_by is not None and held_by.comes_before(Cause.WINDOW):
-        return
     if is_released(case.update, case.at):
-        holds.let_go_by_hand()
-    for hold in heard:
-        verdict = hold.verdict
-        if hold.ruling is Ruling.HAS_OUTLASTED:
+        holds.has_outlasted = False  # it need not go on slowly
+    for verdict, ruling in heard:
+        if ruling is Ruling.HAS_OUTLASTED:
             holds.outlast(verdict.cause, now_s)
-        elif hold.ruling is Ruling.HOLDS and verdict.may_be_let_go:
+        elif ruling is Ruling.HOLDS and verdict.may_be_let_go:
             holds.hold(verdict.cause, now_s)
-        # `max_hold` does not end this hold, so its time does not count.
-        elif hold.ruling is Ruling.HOLDS:
+        # `max_hold` does not end this budget's hold, so its time does not count.
+        elif ruling is Ruling.HOLDS and verdict.cause is Cause.BUDGET:
             holds.leave_out(verdict.cause, now_s - case.update.decided.at_s)
 
 
@@ -330,7 +314,7 @@ def note_releases(update: UpdateState, verdict: Verdict, at: Conditions) -> None
     """Record the releases in force now: the batch is recorded later, when they may have ended."""
     if verdict.cause is Cause.RUN and update.levers is not None and update.levers.all:
         releases = update.levers.in_force(at.wall_s, LeverKind.RELEASE)
-        update.releases.note(lever.lever_id for lever in releases)
+        update.releases.in_force = frozenset(lever.lever_id for lever in releases)
 
 
 def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
@@ -340,8 +324,8 @@ def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Condition
     the time that they take does not count.
     """
     if update.decided.cause in _PASSING:
-        update.holds.leave_out_of_pressures(at.now_s - update.decided.at_s)
+        update.holds.leave_out(Cause.CALM, at.now_s - update.decided.at_s)
     if verdict.cause is Cause.CALM:
-        update.holds.wait_for_pressures(at.now_s)
+        update.holds.hold(Cause.CALM, at.now_s)
     elif verdict.cause.is_hold and verdict.cause not in _PASSING:
-        update.holds.end_wait_for_pressures()
+        update.holds.end(Cause.CALM)

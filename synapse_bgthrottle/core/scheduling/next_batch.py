@@ -43,17 +43,12 @@ def by_panic(database: DatabaseState, at: Conditions) -> Verdict | None:
 def by_spacing(
     database: DatabaseState, update: UpdateState, going: Going, at: Conditions
 ) -> Verdict:
-    """The longest of pace, rate and experiment; if none waits, a gap between requests.
-
-    Args:
-        database: the update's database.
-        update: whose next batch it is.
-        going: what the adaptive pace says.
-        at: the moment.
-    """
+    """The longest of pace, rate and experiment; if none waits, a gap between requests."""
     resting_s, pace = _rest(database, update, going)
     pace_s = database.batch_end_s + resting_s - at.now_s
-    rate_s = _rate_wait_s(update, pace_s, at.now_s)
+    # Use the present limit: an override that has ended must not hold the update any longer.
+    free_from_s = update.pace.free_from_s(update.limits.max_items_per_second)
+    rate_s = pace_s if free_from_s is None else free_from_s - at.now_s
     longest_s = max(pace_s, rate_s, going.hush_s)
     if longest_s <= 0:
         return _by_gap(update, longest_s + going.gate_s, pace, at)
@@ -89,13 +84,6 @@ def _rest(database: DatabaseState, update: UpdateState, going: Going) -> tuple[f
     return resting_s, going.reason
 
 
-def _rate_wait_s(update: UpdateState, pace_s: float, now_s: float) -> float:
-    """Seconds to wait for `max_items_per_second`; without it, the same as for the pace."""
-    # Use the present limit: an override that has ended must not hold the update any longer.
-    free_from_s = update.pace.free_from_s(update.limits.max_items_per_second)
-    return pace_s if free_from_s is None else free_from_s - now_s
-
-
 def _by_gap(update: UpdateState, gate_s: float, pace: str, at: Conditions) -> Verdict:
     """Wait for a gap between requests, `gate_s` at most."""
     if update.is_adaptive and at.active_requests and gate_s > 0:
@@ -107,14 +95,7 @@ def _by_gap(update: UpdateState, gate_s: float, pace: str, at: Conditions) -> Ve
 def decided(
     database: DatabaseState, update: UpdateState, verdict: Verdict, target_ms: float
 ) -> Decision:
-    """Combine verdict, target duration and batch size.
-
-    Args:
-        database: the update's database.
-        update: the update.
-        verdict: whether it waits, and why.
-        target_ms: wanted duration of its next batch.
-    """
+    """Combine verdict, target duration and batch size."""
     items = update.cost.next_items(update.limits, target_ms / 1000, database.longest_batch_s)
     # Stock Synapse asks for the same batch five times, and gives up. If it was too large for the
     # room on the disk, for `statement_timeout` or for somebody's lock, a smaller one is not.

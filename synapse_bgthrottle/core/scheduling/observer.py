@@ -35,8 +35,16 @@ def is_measured(database: DatabaseState, head: UpdateState | None) -> bool:
 class Observer:
     """Hands samples to the pacer."""
 
-    def __init__(self, pacer: Pacer, facts: Facts) -> None:
+    def __init__(
+        self,
+        pacer: Pacer,
+        facts: Facts,
+        databases: Mapping[str, DatabaseState],
+        updates: Mapping[UpdateKey, UpdateState],
+    ) -> None:
         self._pacer = pacer
+        self._databases = databases
+        self._updates = updates
         self._facts = facts
         look = ProcessSample if facts.sees_requests else DatabaseSample
         pacer.sees_requests = facts.sees_requests
@@ -49,18 +57,13 @@ class Observer:
         self._questions: dict[str, tuple[float, float]] = {}
         self._answered: set[str] = set()
 
-    def process(
-        self,
-        sample: ProcessSample,
-        databases: Mapping[str, DatabaseState],
-        updates: Mapping[UpdateKey, UpdateState],
-    ) -> None:
+    def process(self, sample: ProcessSample) -> None:
         """Take a sample of the process. The signal sets have it already."""
         self._own_transactions = sample.pool_waits
-        at_work = working(databases, updates)
+        at_work = working(self._databases, self._updates)
         self._look_for_clients(sample)
-        signal_sets = [database.signal_set for database in databases.values() if database.is_open]
-        soft = controller.highest([signal_set.soft(sample.at_s) for signal_set in signal_sets])
+        is_open = (database for database in self._databases.values() if database.is_open)
+        soft = controller.highest([database.signal_set.soft(sample.at_s) for database in is_open])
         self._pacer.look(
             sample.at_s,
             sample.responses if self._facts.sees_requests else None,
@@ -77,15 +80,9 @@ class Observer:
             active, answered = sample.active_requests, sample.requests_answered
             self._pacer.activity.look(sample.at_s, active, answered)
 
-    def database(
-        self,
-        name: str,
-        sample: DatabaseSample,
-        databases: Mapping[str, DatabaseState],
-        updates: Mapping[UpdateKey, UpdateState],
-    ) -> None:
+    def database(self, name: str, sample: DatabaseSample) -> None:
         """Take a sample of a database: lock waits, and clients if requests are unknown."""
-        at_work = working(databases, updates)
+        at_work = working(self._databases, self._updates)
         if name in at_work and at_work[name].batch.start_s is not None:
             at_work[name].batch.look(sample)
         if self._facts.sees_requests:

@@ -1,10 +1,9 @@
 """What the throttle remembers for each database and each update. It is lost with the process.
 
-Each class holds what belongs together. Only its own methods change it.
+Each class holds what belongs together.
 """
 
 import math
-from collections.abc import Iterable
 
 import attrs
 
@@ -12,10 +11,9 @@ from synapse_bgthrottle.core.adaptive.controller import Worker
 from synapse_bgthrottle.core.adaptive.effort import Impact
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Rule
 from synapse_bgthrottle.core.config.profiles import PROFILES, Profile
-from synapse_bgthrottle.core.levers.lever import Levers
+from synapse_bgthrottle.core.levers.lever import Lever, Levers
 from synapse_bgthrottle.core.scheduling.batch_cost import LONGEST_BATCH_S, BatchCost
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
-from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
@@ -81,23 +79,6 @@ class DatabaseState:
         self.failures = self.failures + 1 if failed else 0
         self.has_failed = failed
 
-    def failed(self, kind: FailureKind) -> None:
-        """Record why the last batch failed."""
-        self.failure_kind = kind
-
-    def forget_failures(self) -> None:
-        """Synapse starts a new loop, which counts failures in a row from zero."""
-        self.failures = 0
-
-    def leave(self) -> None:
-        """The iteration was cancelled, because the server shuts down."""
-        self.is_open = False
-
-    def update_ended(self, update_name: str) -> None:
-        """This update left the queue. If it comes again, it counts as new."""
-        if self.update_name == update_name:  # otherwise another update has begun already
-            self.has_ended = True
-
 
 @attrs.define
 class LastDecision:
@@ -136,16 +117,16 @@ class HoldClock:
     """Since when holds with a time limit have held an update.
 
     Attributes:
-        since_s: start of the hold by closed windows and by closed budgets. `max_hold` limits both.
-        has_outlasted: whether one of them reached `max_hold`. The update then goes on slowly.
+        since_s: start of the hold by closed windows and by closed budgets, which `max_hold` limits,
+            and of a one-shot's wait for calm, which has a limit of its own.
+        has_outlasted: whether windows or budgets reached `max_hold`. The update then goes on
+            slowly.
         is_window_open: whether the update's windows are open.
-        pressures_since_s: since when a one-shot waits for calm; None: it does not wait.
     """
 
     since_s: dict[Cause, float] = attrs.field(factory=dict)
     has_outlasted: bool = False
     is_window_open: bool = True
-    pressures_since_s: float | None = None
 
     def for_s(self, cause: Cause, now_s: float) -> float:
         """How many seconds this cause has held the update."""
@@ -155,16 +136,15 @@ class HoldClock:
         """The update has come to the head of the queue, perhaps not for the first time."""
         self.since_s.clear()
         self.has_outlasted = False
-        self.pressures_since_s = None
 
     def see(self, *, is_window_open: bool, is_budget_open: bool) -> None:
         """Reset the clocks of windows and budgets that are open now."""
         self.is_window_open = is_window_open
         if is_window_open:
-            self.since_s.pop(Cause.WINDOW, None)
+            self.end(Cause.WINDOW)
         if is_budget_open:
-            self.since_s.pop(Cause.BUDGET, None)
-        if not self.since_s:
+            self.end(Cause.BUDGET)
+        if not self.since_s.keys() & {Cause.WINDOW, Cause.BUDGET}:
             self.has_outlasted = False
 
     def hold(self, cause: Cause, now_s: float) -> None:
@@ -176,28 +156,14 @@ class HoldClock:
         self.hold(cause, now_s)
         self.has_outlasted = True
 
-    def let_go_by_hand(self) -> None:
-        """An administrator released the update, so it need not go on slowly."""
-        self.has_outlasted = False
-
     def leave_out(self, cause: Cause, passed_s: float) -> None:
         """Do not count this time as held by this cause."""
         if cause in self.since_s:
             self.since_s[cause] += passed_s
 
-    def wait_for_pressures(self, now_s: float) -> None:
-        """A one-shot waits for calm. Start the clock, unless it runs already."""
-        if self.pressures_since_s is None:
-            self.pressures_since_s = now_s
-
-    def leave_out_of_pressures(self, passed_s: float) -> None:
-        """Do not count this time as a wait for calm."""
-        if self.pressures_since_s is not None:
-            self.pressures_since_s += passed_s
-
-    def end_wait_for_pressures(self) -> None:
-        """The wait for calm is over. A later one starts from zero."""
-        self.pressures_since_s = None
+    def end(self, cause: Cause) -> None:
+        """This hold is over. A later one starts from zero."""
+        self.since_s.pop(cause, None)
 
 
 @attrs.define
@@ -211,18 +177,6 @@ class ReleaseUse:
 
     in_force: frozenset[str] = frozenset()
     used: frozenset[str] = frozenset()
-
-    def begin_anew(self) -> None:
-        """The update has come to the head of the queue, perhaps not for the first time."""
-        self.in_force = self.used = frozenset()
-
-    def note(self, lever_ids: Iterable[str]) -> None:
-        """These releases are in force while a batch is allowed."""
-        self.in_force = frozenset(lever_ids)
-
-    def start(self) -> None:
-        """A batch starts, so the releases in force are used."""
-        self.used |= self.in_force
 
 
 @attrs.define
@@ -253,11 +207,6 @@ class BatchClock:
         """Seconds of the batch, if it ends at `end_s`, in which it did no work."""
         return self.lock_wait.total_s(end_s) + self.standstill.total_s(end_s)
 
-    def end(self) -> float | None:
-        """The batch ends. Return when it started; None: unknown."""
-        start_s, self.start_s = self.start_s, None
-        return start_s
-
 
 @attrs.define
 class PaceMemory:
@@ -271,10 +220,6 @@ class PaceMemory:
     duty_ratio: float | None = None
     charged_items: int = 0
     _charged_s: float = 0.0
-
-    def allow(self, duty_ratio: float | None) -> None:
-        """Record the duty cycle that the pace allows now."""
-        self.duty_ratio = duty_ratio
 
     def charge(self, items: int, start_s: float) -> None:
         """The last batch started at `start_s`, and counts as so many items."""
@@ -321,7 +266,7 @@ class Totals:
         self.waited_s[cause] = self.waited_s.get(cause, 0.0) + wait_s
 
 
-@attrs.define
+@attrs.frozen
 class FailureCount:
     """The update's failed batches.
 
@@ -335,18 +280,13 @@ class FailureCount:
     last_message: str = ""
     last_wall_s: float = 0.0
 
-    def add(self, message: str, wall_s: float) -> None:
-        """A batch failed."""
-        self.count += 1
-        self.last_message, self.last_wall_s = message, wall_s
-
 
 @attrs.define
 class UpdateState:
     """State of one update of one database.
 
     Attributes:
-        effective: its limits, with the overrides in force.
+        limits: merged from all levels, with the overrides in force.
         one_shot: whether it does all its work in one call, by Synapse's flag or by `IN_ONE_GO`.
         decided: the last decision.
         holds: since when it is held.
@@ -358,9 +298,13 @@ class UpdateState:
         totals: sums over its batches.
         failures: its failed batches.
         impact: how much it slows clients down; learned only with an adaptive pace.
+        rule: the matching rule; None: the top level.
+        levers: the levers for this update; None: they have not been read yet.
+        overrides: those of them that are merged into `limits`.
+        chosen_from: the levers of all updates from which `levers` were chosen.
     """
 
-    effective: EffectiveLimits
+    limits: Limits
     one_shot: bool
     decided: LastDecision = attrs.field(factory=LastDecision)
     holds: HoldClock = attrs.field(factory=HoldClock)
@@ -372,21 +316,10 @@ class UpdateState:
     totals: Totals = attrs.field(factory=Totals)
     failures: FailureCount = attrs.field(factory=FailureCount)
     impact: Impact = attrs.field(factory=Impact)
-
-    @property
-    def limits(self) -> Limits:
-        """The merged limits, with the overrides in force."""
-        return self.effective.limits
-
-    @property
-    def rule(self) -> Rule | None:
-        """The rule that applies; None: the top level of the configuration."""
-        return self.effective.rule
-
-    @property
-    def levers(self) -> Levers | None:
-        """The levers for this update; None: they have not been read yet."""
-        return self.effective.levers
+    rule: Rule | None = None
+    levers: Levers | None = None
+    overrides: tuple[Lever, ...] = ()
+    chosen_from: Levers | None = None
 
     @property
     def decision(self) -> Decision | None:
@@ -408,17 +341,13 @@ class UpdateState:
         """This update as the adaptive pace sees it."""
         return Worker(self.limits, self.impact)
 
-    def copied(self) -> "UpdateState":
-        """A copy whose limits may be refreshed without a change of the original."""
-        return attrs.evolve(self, effective=attrs.evolve(self.effective))
-
     def begin_anew(self) -> None:
         """The update has come to the head of the queue, perhaps not for the first time."""
         self.holds.begin_anew()
-        self.releases.begin_anew()
+        self.releases = ReleaseUse()
 
     def start_batch(self, now_s: float) -> None:
         """The batch that was decided starts."""
         self.batch.start(now_s)
-        self.holds.end_wait_for_pressures()
-        self.releases.start()
+        self.holds.end(Cause.CALM)
+        self.releases.used |= self.releases.in_force

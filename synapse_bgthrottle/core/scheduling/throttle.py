@@ -4,29 +4,26 @@ Pure: time and facts about the server are arguments. There are two clocks. `now_
 measures durations. `wall_s` is seconds since the epoch, for windows and levers.
 """
 
+import attrs
+
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going, Pacer
 from synapse_bgthrottle.core.adaptive.effort import Impact
-from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Limits, Pace, Rule, Settings
+from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Pace, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, Levers, UpdateKey
 from synapse_bgthrottle.core.scheduling import batch_accounting, holds, next_batch
-from synapse_bgthrottle.core.scheduling.batch_accounting import EndedBatch
 from synapse_bgthrottle.core.scheduling.batch_cost import (
     LONGEST_BATCH_S,
     LONGEST_SQLITE_BATCH_S,
     BatchCost,
 )
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
-from synapse_bgthrottle.core.scheduling.effective_limits import (
-    EffectiveLimits,
-    UpdateLimits,
-    runs_in_one_go,
-)
+from synapse_bgthrottle.core.scheduling.effective_limits import UpdateLimits, runs_in_one_go
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.holds import Case
 from synapse_bgthrottle.core.scheduling.observer import Observer, is_measured, working
-from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
+from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, FailureCount, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
 from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
@@ -42,6 +39,7 @@ class Throttle:
         updates: state by database name and update name.
         levers: pauses, overrides and releases; None: not read yet, which holds every update.
         pacer: the adaptive pace that all updates share.
+        limits: the limits of any update, pending or not.
     """
 
     def __init__(self, config: Config, server: Settings, facts: Facts | None = None) -> None:
@@ -52,15 +50,9 @@ class Throttle:
         self.pacer = Pacer()
         self._config = config
         self._facts = facts or Facts()
-        self._limits = UpdateLimits(config, server)
+        self.limits = UpdateLimits(config, server)
         self._learned: dict[UpdateKey, tuple[BatchCost, Impact]] = {}
-        self._observer = Observer(self.pacer, self._facts)
-
-    def limits_of(
-        self, update_name: str, database_name: str, one_shot: bool
-    ) -> tuple[Rule | None, Limits]:
-        """The first matching rule and the limits of an update, without overrides."""
-        return self._limits.of(update_name, database_name, one_shot)
+        self._observer = Observer(self.pacer, self._facts, self.databases, self.updates)
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration of this update begins. Call it before `decide`."""
@@ -84,7 +76,7 @@ class Throttle:
             self.updates[key].begin_anew()
             self.pacer.switchback.leave_out()
         if database.failures >= FAILURES_UNTIL_ABORT:
-            database.forget_failures()  # Synapse's loop was started again
+            database.failures = 0  # Synapse's loop was started again
 
     def observe(self, database_name: str | None, sample: Sample) -> None:
         """Take a sample of one database, or (None) one that concerns all databases."""
@@ -93,9 +85,9 @@ class Throttle:
             if is_of_update and database_name in (None, name):
                 database.signal_set.observe(sample)
         if isinstance(sample, ProcessSample):
-            self._observer.process(sample, self.databases, self.updates)
+            self._observer.process(sample)
         elif isinstance(sample, DatabaseSample) and database_name is not None:
-            self._observer.database(database_name, sample, self.databases, self.updates)
+            self._observer.database(database_name, sample)
 
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
         """Whether the batch may run now, or why not. Ask again after `wait_s` at most.
@@ -106,33 +98,23 @@ class Throttle:
         database = self.databases[database_name]
         update = self.updates[database_name, update_name]
         key = (database_name, update_name)
-        self._limits.refresh(update.effective, key, self.levers, at.wall_s)
+        self.limits.refresh(update, key, self.levers, at.wall_s)
         if update.is_adaptive:
             self.pacer.activity.look(at.now_s, at.active_requests, at.requests_answered)
         target_ms: float = update.limits.target_duration_ms
-        verdict = self._held_by(database, update, at) or next_batch.by_panic(database, at)
+        held_by = holds.first_hold(Case(update, database, self.pacer, at), database)
+        verdict = held_by or next_batch.by_panic(database, at)
         # an experiment must not run while the update is held: it would measure nothing
         if verdict is None:
             going = self._going(database_name, update, at.now_s)
             target_ms = going.target_ms
-            update.pace.allow(_duty_ratio(update.limits.pace, going))
+            update.pace.duty_ratio = _duty_ratio(update.limits.pace, going)
             verdict = next_batch.by_spacing(database, update, going, at)
         holds.note_wait_for_pressures(update, verdict, at)
         holds.note_releases(update, verdict, at)
         decision = next_batch.decided(database, update, verdict, target_ms)
         update.decided.note(decision, at.now_s)
         return decision
-
-    def _held_by(
-        self, database: DatabaseState, update: UpdateState, at: Conditions
-    ) -> Verdict | None:
-        """The first effective hold. Records what the rules said up to it."""
-        holds.note_openings(database, update, at)
-        case = Case(update, database, self.pacer, at)
-        heard = holds.until_held(holds.rulings(case))
-        holds.note(case, heard)
-        first = next(iter(holds.holding(heard)), None)
-        return None if first is None else holds.until_max_hold(case, first)
 
     def explain(
         self, database_name: str, update_name: str, one_shot: bool, at: Conditions
@@ -143,7 +125,7 @@ class Throttle:
             update = self.as_of(key, at.wall_s)
         else:
             update = self._new_state(key, one_shot)
-            self._limits.refresh(update.effective, key, self.levers, at.wall_s)
+            self.limits.refresh(update, key, self.levers, at.wall_s)
         database = self.databases.get(database_name)
         is_first = is_looked_at = False
         if database is not None:
@@ -151,12 +133,12 @@ class Throttle:
             head = self.updates.get((database_name, database.update_name))
             is_looked_at = is_measured(database, head)
         case = Case(update, database, self.pacer, at, is_first, is_looked_at)
-        return update, holds.holding(holds.rulings(case))
+        return update, holds.holding(case)
 
     def as_of(self, key: UpdateKey, wall_s: float) -> UpdateState:
         """A copy of a known update, with the limits that apply at this moment."""
-        update = self.updates[key].copied()
-        self._limits.refresh(update.effective, key, self.levers, wall_s)
+        update = attrs.evolve(self.updates[key])
+        self.limits.refresh(update, key, self.levers, wall_s)
         return update
 
     def recall(self, key: UpdateKey, cost: BatchCost, impact: Impact) -> None:
@@ -169,16 +151,16 @@ class Throttle:
     def _new_state(self, key: UpdateKey, one_shot: bool) -> UpdateState:
         """The state of an update that comes for the first time."""
         database_name, update_name = key
-        rule, limits = self._limits.of(update_name, database_name, one_shot)
+        rule, limits = self.limits.of(update_name, database_name, one_shot)
         one_shot = one_shot or runs_in_one_go(update_name)
         cost, impact = self._learned.get(key) or (BatchCost(), Impact())
-        return UpdateState(EffectiveLimits(limits, rule), one_shot, cost=cost, impact=impact)
+        return UpdateState(limits, one_shot, rule=rule, cost=cost, impact=impact)
 
     def batch_items(self, database_name: str, update_name: str) -> int:
         """Size of the batch that was decided; of a first one, if none was."""
         update = self.updates.get((database_name, update_name))
         if update is None or update.decision is None:
-            _, limits = self.limits_of(update_name, database_name, one_shot=False)
+            _, limits = self.limits.of(update_name, database_name, one_shot=False)
             return limits.default_batch_items
         return update.decision.items
 
@@ -186,15 +168,6 @@ class Throttle:
         """Whether something holds the database's current update."""
         update = self.updates[database_name, self.databases[database_name].update_name]
         return update.decision is not None and update.decision.cause.is_hold
-
-    def goes_on(self, database_name: str, update_name: str) -> bool:
-        """Whether this update's iteration has begun, and nothing holds it."""
-        database = self.databases.get(database_name)
-        return (
-            database is not None
-            and (database.is_open and database.update_name == update_name)
-            and not self.is_held(database_name)
-        )
 
     def waited(self, database_name: str, update_name: str, cause: Cause, wait_s: float) -> None:
         """An iteration waited `wait_s` for this cause."""
@@ -207,17 +180,19 @@ class Throttle:
 
     def leave(self, database_name: str) -> None:
         """The iteration was cancelled, because the server shuts down."""
-        self.databases[database_name].leave()
+        self.databases[database_name].is_open = False
 
     def loop_ends(self, database_name: str) -> None:
         """Synapse's loop ended or gave up. The next one counts failures in a row from zero."""
         database = self.databases.get(database_name)
         if database is not None:
-            database.forget_failures()
+            database.failures = 0
 
     def ended(self, database_name: str, update_name: str) -> None:
         """This update left the queue. If it comes again, it counts as new."""
-        self.databases[database_name].update_ended(update_name)
+        database = self.databases[database_name]
+        if database.update_name == update_name:  # otherwise another update has begun already
+            database.has_ended = True
 
     def good_batches(self, database_name: str) -> int:
         """Number of batches that ended without failure."""
@@ -234,6 +209,16 @@ class Throttle:
         update = self.updates.get((release.database, release.update))
         return update is not None and release.lever_id in update.releases.used
 
+    def goes_by(self, release: Lever) -> bool:
+        """Whether its update had such a batch, or is in an iteration that nothing holds."""
+        database = self.databases.get(release.database or "")
+        is_at_work = (
+            database is not None
+            and (database.is_open and database.update_name == release.update)
+            and not self.is_held(release.database or "")
+        )
+        return is_at_work or self.went_by(release)
+
     def finish(
         self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool
     ) -> None:
@@ -243,8 +228,7 @@ class Throttle:
         self.pacer.switchback.worked(database_name, now_s)
         if update.batch.idle_s(now_s):
             self.pacer.switchback.forget()  # clients may have been slow for the same reason
-        batch = EndedBatch(update.batch.end(), now_s, items, failed)
-        batch_accounting.settle(database, update, self.pacer.activity, batch)
+        batch_accounting.settle(database, update, self.pacer.activity, now_s, items, failed)
 
     def failed(
         self,
@@ -255,8 +239,9 @@ class Throttle:
         kind: FailureKind = FailureKind.OTHER,
     ) -> None:
         """Record why the last batch failed."""
-        self.databases[database_name].failed(kind)
-        self.updates[database_name, update_name].failures.add(message, wall_s)
+        self.databases[database_name].failure_kind = kind
+        update = self.updates[database_name, update_name]
+        update.failures = FailureCount(update.failures.count + 1, message, wall_s)
 
     def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
         limits, target_ms = update.limits, update.limits.target_duration_ms

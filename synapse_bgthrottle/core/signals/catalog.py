@@ -8,10 +8,20 @@ from synapse_bgthrottle.core.signals.samples import (
     DatabaseSample,
     ProcessSample,
 )
-from synapse_bgthrottle.core.signals.signal import NotYet, Signal, SignalClass, Unit
+from synapse_bgthrottle.core.signals.signal import NoRateYet, Signal, SignalClass, Unit
+
+_SOFT, _BUDGET, _PANIC = SignalClass.SOFT, SignalClass.BUDGET, SignalClass.PANIC
 
 # A mean over a longer time tells nothing of the present.
 _LONGEST_RATE_S = 60.0
+
+
+def _value(now: CheckSample, before: CheckSample | None) -> float | None:
+    return now.value
+
+
+def _about(now: CheckSample) -> str:
+    return now.about
 
 
 def _ms(seconds: float | None) -> float | None:
@@ -45,74 +55,56 @@ def _pool_wait(now: ProcessSample, before: ProcessSample | None) -> float | None
     return _mean_ms(now.pool_wait_s, before.pool_wait_s, now.pool_waits, before.pool_waits)
 
 
-def _wal_rate(now: DatabaseSample, before: DatabaseSample | None) -> float | NotYet | None:
+def _wal_rate(now: DatabaseSample, before: DatabaseSample | None) -> float | NoRateYet | None:
     if now.wal_bytes is None:
         return None
     if before is None or before.wal_bytes is None:
-        return NotYet.NOT_YET
+        return NoRateYet.NO_RATE_YET
     written, passed_s = now.wal_bytes - before.wal_bytes, now.at_s - before.at_s
     if written < 0 or not 0 < passed_s <= _LONGEST_RATE_S:  # after a failover, or a long pause
-        return NotYet.NOT_YET
+        return NoRateYet.NO_RATE_YET
     return written / passed_s
-
-
-def _autovacuum(now: DatabaseSample, before: DatabaseSample | None) -> float | None:
-    return None if now.autovacuum is None else float(now.autovacuum)
 
 
 _ALL = (
     # How late our own timer fires. Cost: one timer, four times a second while updates are pending.
     # Always readable. The best signal for an update that works on the reactor thread.
     Signal(
-        name="event_loop_lag",
-        signal_class=SignalClass.SOFT,
-        unit=Unit.DURATION,
-        threshold=50.0,
-        source=ProcessSample,
-        read=lambda now, before: now.timer_late_s * 1000,
+        "event_loop_lag",
+        _SOFT,
+        Unit.DURATION,
+        50.0,
+        ProcessSample,
+        lambda now, before: now.timer_late_s * 1000,
     ),
     # Mean duration of the event loop's turns, from Synapse's metric
     # `python_twisted_reactor_tick_time`. Cost: two numbers read. Not observable with a reactor that
     # Synapse does not measure.
-    Signal(
-        name="reactor_tick",
-        signal_class=SignalClass.SOFT,
-        unit=Unit.DURATION,
-        threshold=50.0,
-        source=ProcessSample,
-        read=_reactor_tick,
-    ),
+    Signal("reactor_tick", _SOFT, Unit.DURATION, 50.0, ProcessSample, _reactor_tick),
     # Mean time that all transactions wait for a database connection, from Synapse's metric
     # `synapse_storage_schedule_time`. Cost: two numbers read.
-    Signal(
-        name="pool_wait",
-        signal_class=SignalClass.SOFT,
-        unit=Unit.DURATION,
-        threshold=10.0,
-        source=ProcessSample,
-        read=_pool_wait,
-    ),
+    Signal("pool_wait", _SOFT, Unit.DURATION, 10.0, ProcessSample, _pool_wait),
     # How long our query waits for a connection: the first part of its round trip. Cost: one
     # transaction a second, shared with all database signals. Without an answer the last value
     # counts until it is stale.
     Signal(
-        name="database_pool_wait",
-        signal_class=SignalClass.SOFT,
-        unit=Unit.DURATION,
-        threshold=10.0,
-        source=DatabaseSample,
-        read=lambda now, before: _ms(now.pool_wait_s),
+        "database_pool_wait",
+        _SOFT,
+        Unit.DURATION,
+        10.0,
+        DatabaseSample,
+        lambda now, before: _ms(now.pool_wait_s),
     ),
     # How long the database takes for our query: the second part of its round trip. Without an
     # answer the last value counts until it is stale. The threshold is added to the least value of
     # the last ten minutes, as in LEDBAT (RFC 6817): the distance to the database is no load.
     Signal(
-        name="database_query",
-        signal_class=SignalClass.SOFT,
-        unit=Unit.DURATION,
-        threshold=20.0,
-        source=DatabaseSample,
-        read=lambda now, before: _ms(now.query_s),
+        "database_query",
+        _SOFT,
+        Unit.DURATION,
+        20.0,
+        DatabaseSample,
+        lambda now, before: _ms(now.query_s),
         base_s=600.0,
     ),
     # Active sessions in the database, without ours. With workers, this signal sees their clients.
@@ -120,12 +112,12 @@ _ALL = (
     # PostgreSQL. Without the role `pg_monitor` it is not observable while other roles have
     # sessions, unless those of our own role exceed the threshold.
     Signal(
-        name="foreground_backends",
-        signal_class=SignalClass.SOFT,
-        unit=Unit.COUNT,
-        threshold=4.0,
-        source=DatabaseSample,
-        read=lambda now, before: now.foreground_backends,
+        "foreground_backends",
+        _SOFT,
+        Unit.COUNT,
+        4.0,
+        DatabaseSample,
+        lambda now, before: now.foreground_backends,
         of_sessions=True,
     ),
     # Time per item of our batches, relative to the time without active clients. Items differ (one
@@ -133,77 +125,59 @@ _ALL = (
     # observable before a moment without clients. Source: MS Manners (SOSP '99): one's own progress
     # shows contention that nothing else shows.
     Signal(
-        name="batch_slowdown",
-        signal_class=SignalClass.SOFT,
-        unit=Unit.FACTOR,
-        threshold=10.0,
-        source=BatchSample,
-        read=lambda now, before: now.slowdown,
+        "batch_slowdown", _SOFT, Unit.FACTOR, 10.0, BatchSample, lambda now, before: now.slowdown
     ),
     # Sessions that wait over 100 ms for a lock which our batch holds. We certainly slow these down,
     # so batches stop at once. Not observable without PostgreSQL, and for other roles' sessions
     # without the role `pg_monitor`.
     Signal(
-        name="blocked_sessions",
-        signal_class=SignalClass.PANIC,
-        unit=Unit.COUNT,
-        threshold=1.0,
-        source=DatabaseSample,
-        read=lambda now, before: now.blocked_sessions,
+        "blocked_sessions",
+        _PANIC,
+        Unit.COUNT,
+        1.0,
+        DatabaseSample,
+        lambda now, before: now.blocked_sessions,
         of_sessions=True,
     ),
     # Replay lag of PostgreSQL's slowest replica. Observable on the primary only, with the role
     # `pg_monitor` or `pg_read_all_stats`. A connected replica that hangs is noticed, because its
     # reply is overdue. For one that is not connected, `retained_wal` watches its slot.
     Signal(
-        name="replica_lag",
-        signal_class=SignalClass.BUDGET,
-        unit=Unit.DURATION,
-        threshold=10_000.0,
-        source=DatabaseSample,
-        read=lambda now, before: _ms(now.replica_lag_s),
+        "replica_lag",
+        _BUDGET,
+        Unit.DURATION,
+        10_000.0,
+        DatabaseSample,
+        lambda now, before: _ms(now.replica_lag_s),
     ),
     # Write-ahead log that PostgreSQL writes for everybody, since the last answer. Not observable on
     # a replica or without PostgreSQL.
-    Signal(
-        name="wal_rate",
-        signal_class=SignalClass.BUDGET,
-        unit=Unit.RATE,
-        threshold=None,
-        source=DatabaseSample,
-        read=_wal_rate,
-    ),
+    Signal("wal_rate", _BUDGET, Unit.RATE, None, DatabaseSample, _wal_rate),
     # Write-ahead log that PostgreSQL keeps for the replication slot that is furthest behind. Only
     # the administrator knows that disk's space. Not observable without PostgreSQL.
     Signal(
-        name="retained_wal",
-        signal_class=SignalClass.BUDGET,
-        unit=Unit.SIZE,
-        threshold=None,
-        source=DatabaseSample,
-        read=lambda now, before: now.retained_wal_bytes,
+        "retained_wal",
+        _BUDGET,
+        Unit.SIZE,
+        None,
+        DatabaseSample,
+        lambda now, before: now.retained_wal_bytes,
     ),
     # Free space on the disk of the database. Cost: one `statvfs` in ten seconds. Not observable if
     # the path is neither configured nor known.
     Signal(
-        name="disk_free",
-        signal_class=SignalClass.BUDGET,
-        unit=Unit.SIZE,
-        threshold=float(1 << 30),
-        source=CheckSample,
-        read=lambda now, before: now.value,
-        less_is_worse=True,
+        "disk_free", _BUDGET, Unit.SIZE, float(1 << 30), CheckSample, _value, less_is_worse=True
     ),
     # An autovacuum runs on the update's table. It holds for ten minutes at a time: the vacuum
     # cleans up after the update, and an index build must wait for it anyway. Not observable without
     # PostgreSQL, without the role `pg_monitor`, or if the update's tables are unknown.
     Signal(
-        name="autovacuum",
-        signal_class=SignalClass.BUDGET,
-        unit=Unit.YES_NO,
-        threshold=1.0,
-        source=DatabaseSample,
-        read=_autovacuum,
+        "autovacuum",
+        _BUDGET,
+        Unit.YES_NO,
+        1.0,
+        DatabaseSample,
+        lambda now, before: None if now.autovacuum is None else float(now.autovacuum),
         about=lambda now: f"of {now.vacuumed_table}" if now.vacuumed_table else "",
         longest_hold_s=600.0,
     ),
@@ -212,48 +186,25 @@ _ALL = (
     # rows. Not observable without PostgreSQL. Without the role `pg_monitor` it is not observable
     # while other roles have sessions, unless one of our own role is old enough.
     Signal(
-        name="longest_transaction",
-        signal_class=SignalClass.BUDGET,
-        unit=Unit.DURATION,
-        threshold=300_000.0,
-        source=DatabaseSample,
-        read=lambda now, before: _ms(now.longest_transaction_s),
+        "longest_transaction",
+        _BUDGET,
+        Unit.DURATION,
+        300_000.0,
+        DatabaseSample,
+        lambda now, before: _ms(now.longest_transaction_s),
         of_sessions=True,
         one_shot_only=True,
     ),
     # A file whose presence holds all updates: it needs no command. Cost: one `stat` in ten seconds.
     # A path that cannot be read counts as present.
-    Signal(
-        name="pause_file",
-        signal_class=SignalClass.BUDGET,
-        unit=Unit.YES_NO,
-        threshold=None,
-        source=CheckSample,
-        read=lambda now, before: now.value,
-        about=lambda now: now.about,
-    ),
+    Signal("pause_file", _BUDGET, Unit.YES_NO, None, CheckSample, _value, about=_about),
     # The administrator's HTTP check. Any status but 200 to 299 holds all updates, and so does a
     # missing or late answer. Cost: one request in ten seconds.
-    Signal(
-        name="http",
-        signal_class=SignalClass.BUDGET,
-        unit=Unit.YES_NO,
-        threshold=None,
-        source=CheckSample,
-        read=lambda now, before: now.value,
-        about=lambda now: now.about,
-    ),
+    Signal("http", _BUDGET, Unit.YES_NO, None, CheckSample, _value, about=_about),
     # The administrator's query. Its first value is compared with the configured threshold. Cost:
     # one statement in ten seconds, which must not write and ends after 250 ms. An error, a late
     # answer, no row and NULL hold: an unreadable value counts as the worst.
-    Signal(
-        name="sql",
-        signal_class=SignalClass.BUDGET,
-        unit=Unit.COUNT,
-        threshold=None,
-        source=CheckSample,
-        read=lambda now, before: now.value,
-    ),
+    Signal("sql", _BUDGET, Unit.COUNT, None, CheckSample, _value),
 )
 
 SIGNALS = MappingProxyType({signal.name: signal for signal in _ALL})

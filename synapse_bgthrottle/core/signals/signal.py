@@ -51,18 +51,18 @@ PERIOD_S: dict[type[Sample], float] = {
 }
 
 
-class NotYet(enum.Enum):
+class NoRateYet(enum.Enum):
     """A rate has no value as long as it has only one sample."""
 
-    NOT_YET = enum.auto()
+    NO_RATE_YET = enum.auto()
 
 
 # Returns the value in the signal's unit (durations in ms); None: not observable. Arguments: the
 # sample, and the last answered one of the same kind before it (None at first).
-Read = Callable[[Any, Any], float | NotYet | None]
+Read = Callable[[Any, Any], float | NoRateYet | None]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Signal:
     """One signal.
 

@@ -82,9 +82,8 @@ class SignalSet:
             if threshold is not None:
                 self.states[name] = SignalState(signal, threshold, name in configured)
         # Prepared once, because they are read several times a second.
-        by_class = {of: self._of(of) for of in SignalClass}
-        self._soft, self._panics = by_class[SignalClass.SOFT], by_class[SignalClass.PANIC]
-        self._budgets = sorted(by_class[SignalClass.BUDGET], key=_may_be_let_go)
+        self._soft, self._panics = self._of(SignalClass.SOFT), self._of(SignalClass.PANIC)
+        self._budgets = sorted(self._of(SignalClass.BUDGET), key=_may_be_let_go)
 
     def observe(self, sample: Sample) -> None:
         """Take a sample."""

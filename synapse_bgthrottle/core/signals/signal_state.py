@@ -8,7 +8,7 @@ from synapse_bgthrottle.core.signals.samples import BatchSample, CheckSample, Da
 from synapse_bgthrottle.core.signals.signal import (
     PERIOD_S,
     STALE_PERIODS,
-    NotYet,
+    NoRateYet,
     Signal,
     SignalClass,
     Unit,
@@ -78,7 +78,7 @@ class SignalState:
     def observe(self, sample: Sample, before: Sample | None) -> None:
         """Take a sample of this signal's source."""
         reading = self._read(sample, before)
-        if isinstance(reading, NotYet):
+        if isinstance(reading, NoRateYet):
             return  # keep what is known until the next sample
         if self.signal.about is not None:
             self.about = self.signal.about(sample) or self.about
@@ -97,11 +97,11 @@ class SignalState:
         self.at_s, self.value, self.momentary = sample.at_s, value, pressure
         self._press(pressure, known, sample.at_s)
 
-    def _read(self, sample: Sample, before: Sample | None) -> tuple[float | None, str] | NotYet:
+    def _read(self, sample: Sample, before: Sample | None) -> tuple[float | None, str] | NoRateYet:
         """The value, and why it could not be read."""
         problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
         value = None if problem else self.signal.read(sample, before)
-        if isinstance(value, NotYet):
+        if isinstance(value, NoRateYet):
             return value
         if value is not None and not (math.isfinite(value) and value >= 0):
             return (

@@ -5,7 +5,8 @@
 
 The tolerance is the profile's. The slope says by how much requests are slower while batches take
 all of the time; it is learned (`learned_slope`), and `UNKNOWN_SLOPE` where nothing is known yet.
-A fixed pace is a division: D / (D + rest) for batches of D. Hard limits are caps: the bounds of the
+A fixed pace is a division: D / (D + rest) for batches of D, which are as long as their cost makes
+them (`batch_cost.Cost`). Hard limits are caps: the bounds of the
 duty cycle, the longest rest, items per second by the speed in batches. Holds (windows, pauses,
 approvals) are no part of it: `timeline` has them.
 """
@@ -17,7 +18,7 @@ import attrs
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep, Limits, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.profiles import PROFILES
-from synapse_bgthrottle.core.scheduling.batch_cost import LONGEST_SPACING_S
+from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.scheduling.next_batch import FLOOR_PACE, rest_s
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 
@@ -76,10 +77,10 @@ class Shares:
         alone, among = self.alone.of(case), self.among_clients.of(case)
         return alone + (among - alone) * clients_ratio
 
-    def times(self, likely: float, low: float) -> "Shares":
-        """With a hold for part of the time: the rest likely, and at worst."""
+    def times(self, likely: float, low: float, high: float = 1.0) -> "Shares":
+        """Multiplied: the likely ones, those at worst, and those at best."""
         alone, among = (
-            Range(each.likely * likely, each.low * low, each.high)
+            Range(each.likely * likely, each.low * low, each.high * high)
             for each in (self.alone, self.among_clients)
         )
         return Shares(alone, among, self.clients_ratio)
@@ -100,7 +101,7 @@ def learned_slope(update: UpdateState) -> Range | None:
 
 def shares(
     limits: Limits,
-    per_batch_s: float | None,
+    cost: Cost | None,
     slope: Range = UNKNOWN_SLOPE,
     *,
     let_go: bool = False,
@@ -109,12 +110,15 @@ def shares(
 
     Args:
         limits: of the update.
-        per_batch_s: items for each second in batches; None: not known yet.
+        cost: of its batches; None: not known yet.
         slope: by what share requests are slower at full work.
         let_go: whether `max_hold` lets it go although something holds it.
     """
-    batch_s = _batch_s(limits, per_batch_s)
-    most = limits.max_items_per_second / per_batch_s if per_batch_s else 1.0
+    batch_s, most = limits.target_duration_ms / 1000, 1.0
+    if cost is not None:
+        items = cost.items(limits)
+        batch_s = cost.batch_s(items)
+        most = limits.max_items_per_second / cost.items_per_s(items)
     if let_go:
         most = min(most, _with_rests(FLOOR_PACE, batch_s))
     if not isinstance(limits.pace, Adaptive):
@@ -143,13 +147,3 @@ def _bounded(ratio: float, limits: Limits, batch_s: float) -> float:
 
 def _with_rests(pace: DutyCycle | FixedSleep, batch_s: float) -> float:
     return batch_s / (batch_s + rest_s(pace, batch_s))
-
-
-def _batch_s(limits: Limits, per_batch_s: float | None) -> float:
-    """How long a batch takes: as its target says, unless sizes are bounded."""
-    target_s = limits.target_duration_ms / 1000
-    if not per_batch_s:
-        return target_s
-    within_rate = limits.max_items_per_second * LONGEST_SPACING_S
-    items = min(per_batch_s * target_s, limits.max_batch_items, within_rate)
-    return max(items, limits.min_batch_items, 1) / per_batch_s

@@ -11,6 +11,8 @@ is known no better than the time between two looks. Hence the law:
   by the time that passed outside of holds: a night in a closed window makes nobody forget. Where
   the steps of the last `_RECENT_S` differ from that by a factor of `_CHANGED`, only these count: a
   change of the load, of which half a minute later nothing old is left.
+- The range reaches to what the pace was over the last minutes: how many clients there are, and what
+  is known of their harm, goes to and fro.
 - Until enough is measured it is filled up with what is expected (`expected_pace`).
 - Between steps the answer counts down, and where a batch takes more than twice the usual time, that
   it does not come counts as time without work.
@@ -22,9 +24,10 @@ from collections.abc import Iterable
 
 import attrs
 
+from synapse_bgthrottle.core.scheduling.batch_cost import FadingSums
 from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 
-HALF_LIFE_S = 60.0
+HALF_LIFE_S = 30.0
 
 # How often what a step's instant may be off must fit into what is remembered, so that it is known
 # to a tenth or so.
@@ -40,8 +43,8 @@ _RECENT_S, _RECENT_STEPS, _CHANGED = 20.0, 4, 1.5
 # of a step may be off.
 _EXPECTED_WEIGHT_S = 5.0
 
-# What is measured may be off by this.
-_ERROR = 0.25
+# What is measured may be off by this. It may also be again what it was over so many half-lives.
+_ERROR, _PAST = 0.25, 10
 
 # Presence is that of so long.
 _PRESENT_S = 25.0
@@ -62,6 +65,7 @@ class Look:
         items: what batches did.
         watched_s: how long it was watched whether clients are there.
         clients_s: for how much of that they were.
+        batches: that have ended.
     """
 
     now_s: float
@@ -71,6 +75,7 @@ class Look:
     items: float = 0.0
     watched_s: float = 0.0
     clients_s: float = 0.0
+    batches: float = 0.0
 
     def active_s_since(self, earlier: "Look") -> float:
         """Seconds from the earlier look to this one, without holds."""
@@ -102,7 +107,7 @@ _NAMES = tuple(field.name for field in attrs.fields(Look))
 
 
 @attrs.frozen
-class Sums:
+class Sums(FadingSums):
     """Over steps."""
 
     steps: float = 0.0
@@ -111,11 +116,7 @@ class Sums:
     batch_s: float = 0.0
     items: float = 0.0
     clients_s: float = 0.0
-
-    def plus(self, other: "Sums", factor: float = 1.0) -> "Sums":
-        """Both, of which the other one has faded."""
-        pairs = zip(attrs.astuple(self), attrs.astuple(other), strict=True)
-        return Sums(*(mine + theirs * factor for mine, theirs in pairs))
+    batches: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -128,10 +129,17 @@ class _Regime:
     """The steps at which clients were there, or those at which they were not."""
 
     sums: Sums = Sums()
+    past: Sums = Sums()
     _latest: deque[Sums] = attrs.field(factory=deque)
+
+    @property
+    def rates(self) -> Range:
+        now, past = self.sums.rate, self.past.rate
+        return Range(now, min(now, past) * (1 - _ERROR), max(now, past) * (1 + _ERROR))
 
     def take(self, step: Sums, half_life_s: float) -> None:
         self.sums = step.plus(self.sums, 0.5 ** (step.active_s / half_life_s))
+        self.past = step.plus(self.past, 0.5 ** (step.active_s / (_PAST * half_life_s)))
         self._latest.append(step)
         while len(self._latest) > _RECENT_STEPS and (
             sum(each.active_s for each in self._latest) - self._latest[0].active_s >= _RECENT_S
@@ -148,6 +156,7 @@ class _Regime:
 
     def set_back(self, by: float) -> None:
         self.sums = attrs.evolve(self.sums, work=self.sums.work - by)
+        self.past = attrs.evolve(self.past, work=self.past.work - by)
         if self._latest:
             self._latest[-1] = attrs.evolve(self._latest[-1], work=self._latest[-1].work - by)
 
@@ -206,22 +215,22 @@ class Pace:
 
     def per_batch_s(self) -> float | None:
         """Work for each second in batches, of late; None: not known."""
-        sums = self._measured
+        sums = self.measured
         return sums.work / sums.batch_s if sums.work > 0 and sums.batch_s > 0 else None
 
     def per_item(self) -> float | None:
         """Work for each item, of late; None: not known."""
-        sums = self._measured
+        sums = self.measured
         return sums.work / sums.items if sums.work > 0 and sums.items > 0 else None
 
     @property
-    def _measured(self) -> Sums:
+    def measured(self) -> Sums:
         """All that is remembered; before the second step, what was done since the first look."""
         look, first = self._look, self._first
         if self.totals.steps or look is None or first is None or look.left is None:
             return self.totals
         done = _left(first) - look.left
-        return Sums(0, done, 0.0, look.batch_s - first.batch_s, look.items - first.items)
+        return attrs.evolve(_between(first, look), work=done)
 
     def rates(self, expected: Shares, speed: float) -> Shares:
         """Work for each second without clients and with them.
@@ -234,8 +243,8 @@ class Pace:
         weight = self._weight(among)
         clients_ratio = among.clients_s / among.active_s if among.active_s else 1.0
         return Shares(
-            self._filled(self._alone.sums, expected.alone.times(speed)),
-            self._filled(among, expected.among_clients.times(speed)),
+            self._filled(self._alone, expected.alone.times(speed)),
+            self._filled(self._among, expected.among_clients.times(speed)),
             max(clients_ratio * weight + 1 - weight - _BY_CHANCE, _MOSTLY),
         )
 
@@ -247,9 +256,9 @@ class Pace:
         since_s, usual_s = look.active_s_since(step), sums.active_s / sums.steps
         return min(since_s, usual_s), max(since_s - 2 * usual_s, 0.0)
 
-    def _filled(self, sums: Sums, expected: Range) -> Range:
-        weight = self._weight(sums)
-        measured = _measured(sums)
+    def _filled(self, regime: _Regime, expected: Range) -> Range:
+        weight = self._weight(regime.sums)
+        measured = regime.rates
         pairs = zip(attrs.astuple(measured), attrs.astuple(expected), strict=True)
         return Range(*(one * weight + other * (1 - weight) for one, other in pairs))
 
@@ -272,24 +281,24 @@ class Pace:
             return  # the first only says where to measure from
         sums = self.totals
         active_s = look.active_s_since(step)
-        items = look.items - step.items
-        work = items if look.left is None else _left(earlier) - _left(look)
+        done = _between(step, look)
+        work = done.items if look.left is None else _left(earlier) - _left(look)
         if sums.active_s > 0:
-            # Steps come no closer than batches, so that a late look blurs no more than a batch.
+            # A late look misses no more than a batch and its rest.
             usual_s = sums.active_s / sums.steps
-            gap_s = min(gap_s, usual_s)
+            gap_s = min(gap_s, sums.active_s / max(sums.steps, sums.batches))
             if sums.work > 0:
                 work = min(work, _LEAP * max(active_s, usual_s) * sums.work / sums.active_s)
         # Where looks are rare, memory is longer: it must hold what an answer has to cover.
-        half_life_s = max(HALF_LIFE_S, 2 * _LEAST_COVER * self._blur_s)
-        self._blur_s = max(self._blur_s * 0.5 ** (active_s / half_life_s), gap_s)
+        self._blur_s = gap_s
+        half_life_s = max(HALF_LIFE_S, 2 * _LEAST_COVER * gap_s)
         ratio = look.clients_since(step)
         if ratio is None:
             ratio = self.clients_ratio
         regime = self._alone if ratio is not None and ratio < _MOSTLY else self._among
-        batch_s = max(look.batch_s - step.batch_s, 0.0)
         clients_s = active_s * (1.0 if ratio is None else ratio)
-        regime.take(Sums(1, work, active_s, batch_s, items, clients_s), half_life_s)
+        step_sums = attrs.evolve(done, steps=1, work=work, active_s=active_s, clients_s=clients_s)
+        regime.take(step_sums, half_life_s)
 
     def _set_back(self, look: Look, by: float) -> None:
         # A little: the end moved away, because rows came in, and that much less was done. More than
@@ -312,9 +321,13 @@ def _sum(steps: Iterable[Sums]) -> Sums:
     return found
 
 
+def _between(earlier: Look, look: Look) -> Sums:
+    return Sums(
+        batch_s=look.batch_s - earlier.batch_s,
+        items=look.items - earlier.items,
+        batches=look.batches - earlier.batches,
+    )
+
+
 def _left(look: Look) -> float:
     return look.left or 0.0
-
-
-def _measured(sums: Sums) -> Range:
-    return Range(sums.rate, sums.rate * (1 - _ERROR), sums.rate * (1 + _ERROR))

@@ -16,8 +16,8 @@ import attrs
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME
 from synapse_bgthrottle.core.levers.request import escaped
 
-# In characters. Synapse's own have some hundred; more would take the server's time to read.
-LONGEST_PROGRESS = 65_536
+# In characters. Synapse's own have some hundred. The status decodes that of hundreds of updates.
+LONGEST_PROGRESS = 4096
 
 
 @attrs.frozen

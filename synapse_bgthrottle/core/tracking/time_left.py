@@ -14,12 +14,12 @@ import attrs
 
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Settings
+from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking import expected_pace
 from synapse_bgthrottle.core.tracking.expected_pace import (
-    EARLY,
-    LATE,
+    CASES,
     LIKELY,
     UNKNOWN_SLOPE,
     Range,
@@ -29,6 +29,7 @@ from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.measured_pace import Pace
 from synapse_bgthrottle.core.tracking.timeline import Job, walk
 from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
+from synapse_bgthrottle.schema import TimeLeft
 
 # What is expected may be off by this, whatever it rests on.
 _ERROR = 0.15
@@ -43,70 +44,8 @@ _HOLDS = frozenset(cause.value for cause in Cause if cause.is_hold)
 # Of these the timeline knows the end, or that there is none.
 _FORETOLD = (Cause.PAUSED, Cause.APPROVAL, Cause.WINDOW)
 
-
-@attrs.frozen
-class TimeLeft:
-    """Seconds until an update is done; None: not known, or it waits for somebody.
-
-    Attributes:
-        expected_s: as is likely, through windows and pauses, by the hours of the week.
-        earliest_s, latest_s: between which it ends.
-        at_this_pace_s: as it goes now. Holds are not in it.
-        unthrottled_s: in batches only, without any rest between them.
-    """
-
-    expected_s: float | None = None
-    earliest_s: float | None = None
-    latest_s: float | None = None
-    at_this_pace_s: float | None = None
-    unthrottled_s: float | None = None
-
-    def stated(self) -> schema.TimeLeft:
-        """As the HTTP API states it."""
-        return schema.TimeLeft(
-            expected=self.expected_s,
-            earliest=self.earliest_s,
-            latest=self.latest_s,
-            at_this_pace=self.at_this_pace_s,
-            unthrottled=self.unthrottled_s,
-        )
-
-
 NOT_KNOWN = TimeLeft()
-
-
-@attrs.frozen
-class PaceNow:
-    """The pace of the update under way, as forecasts go on from it.
-
-    Attributes:
-        left: how much is left, in the unit of its progress; batches under way counted as done.
-        per_batch_s: of that for each second in batches.
-        speed_error: by what share that may be off.
-        shares: of the time in batches.
-        clients_ratio: for how much of the last half minute clients were there; None: unknown.
-        slope: by what share requests are slower at full work; None: not learned yet.
-    """
-
-    left: float
-    per_batch_s: float
-    speed_error: float
-    shares: Shares
-    clients_ratio: float | None = None
-    slope: Range | None = None
-
-    def stated(self) -> schema.StatedPace:
-        """As the HTTP API states it."""
-        return schema.StatedPace(
-            left=self.left,
-            per_batch_second=self.per_batch_s,
-            speed_error=self.speed_error,
-            without_clients=_stated(self.shares.alone),
-            with_clients=_stated(self.shares.among_clients),
-            with_clients_ratio=self.shares.clients_ratio,
-            clients_ratio=self.clients_ratio,
-            slope=None if self.slope is None else _stated(self.slope),
-        )
+DONE = TimeLeft(expected=0.0, earliest=0.0, latest=0.0, at_this_pace=0.0, unthrottled=0.0)
 
 
 @attrs.frozen(kw_only=True)
@@ -116,6 +55,7 @@ class Known:
     Attributes:
         limits: of it.
         entry: its course so far, before a restart too.
+        cost: of its batches; None: not known, then it is as the course says.
         slope: by what share requests are slower at full work; None: not learned yet.
         load: of the week.
         wall_s: now, since the epoch.
@@ -125,6 +65,7 @@ class Known:
 
     limits: Limits
     entry: HistoryEntry
+    cost: Cost | None = None
     slope: Range | None = None
     load: WeeklyLoad
     wall_s: float
@@ -138,14 +79,34 @@ class Estimate:
     """What is told of an update.
 
     Attributes:
-        time_left: how long it takes.
+        time_left_s: how long it takes.
         items_per_second: at the pace of now, rests included; None: not known yet.
-        pace: for forecasts; None: not known yet.
+        job: what is left of it, as forecasts go on with it; None: not known yet.
+        clients_ratio: for how much of the last half minute clients were there; None: unknown.
     """
 
-    time_left: TimeLeft = NOT_KNOWN
+    time_left_s: TimeLeft = NOT_KNOWN
     items_per_second: float | None = None
-    pace: PaceNow | None = None
+    job: Job | None = None
+    clients_ratio: float | None = None
+
+    def stated_pace(self) -> schema.StatedPace | None:
+        """As the HTTP API states it."""
+        job = self.job
+        if job is None or job.shares is None or job.items is None or job.per_batch_s is None:
+            return None
+        return schema.StatedPace(
+            left=job.items,
+            per_batch_second=job.per_batch_s,
+            speed_error=job.speed_error,
+            without_clients=_stated(job.shares.alone),
+            with_clients=_stated(job.shares.among_clients),
+            with_clients_ratio=job.shares.clients_ratio,
+            clients_ratio=self.clients_ratio,
+            slope=None if job.slope is None else _stated(job.slope),
+            fixed_s=0.0 if job.cost is None else job.cost.fixed_s,
+            item_s=None if job.cost is None else job.cost.item_s,
+        )
 
 
 def estimate(pace: Pace, known: Known) -> Estimate:
@@ -163,7 +124,8 @@ def estimate(pace: Pace, known: Known) -> Estimate:
     counted_s, overdue_s = pace.since_step()
     active_s = pace.totals.active_s
     if overdue_s:
-        rates = _scaled(rates, active_s / (active_s + overdue_s))
+        slower = active_s / (active_s + overdue_s)
+        rates = rates.times(slower, slower, slower)
     rate = rates.at(clients, LIKELY)
     if rate <= 0 or not math.isfinite((pace.left or 0.0) / min(rate, speed)):
         return Estimate()
@@ -171,48 +133,39 @@ def estimate(pace: Pace, known: Known) -> Estimate:
     if pace.left is None:
         return Estimate(items_per_second=items_per_second)
     if pace.left == 0:
-        return Estimate(TimeLeft(0.0, 0.0, 0.0, 0.0, 0.0), items_per_second)
+        return Estimate(DONE, items_per_second)
     left = max(pace.left - rate * counted_s, 0.0)
-    now = PaceNow(
-        left,
-        speed,
-        1 / math.sqrt(max(known.entry.batches, _FEWEST_BATCHES)),
-        _scaled(rates, 1 / speed),
-        pace.clients_ratio,
-        known.slope,
-    )
-    return Estimate(
-        TimeLeft(
-            _ends_s(now, known, LIKELY),
-            _ends_s(now, known, EARLY),
-            _ends_s(now, known, LATE),
-            left / rate,
-            pace.left / speed if is_seen else None,
-        ),
-        items_per_second,
-        now,
-    )
-
-
-def _ends_s(now: PaceNow, known: Known, case: str) -> float | None:
-    entry = known.entry
-    if known.held:
-        return None
+    shares = rates.times(1 / speed, 1 / speed, 1 / speed)
     job = Job(
-        database=entry.database,
-        update=entry.update,
-        items=now.left,
-        per_batch_s=now.per_batch_s,
-        speed_error=now.speed_error,
+        database=known.entry.database,
+        update=known.entry.update,
+        items=left,
+        per_batch_s=speed,
+        speed_error=1 / math.sqrt(max(known.entry.batches, _FEWEST_BATCHES)),
         not_before_s=known.not_before_s,
         released_until_s=known.released_until_s,
-        shares=now.shares,
+        shares=shares,
+        slope=known.slope,
+        cost=known.cost,
     )
+    expected_s, earliest_s, latest_s = (_ends_s(job, shares, known, case) for case in CASES)
+    told_s = TimeLeft(
+        expected=expected_s,
+        earliest=earliest_s,
+        latest=latest_s,
+        at_this_pace=left / rate,
+        unthrottled=pace.left / speed if is_seen else None,
+    )
+    return Estimate(told_s, items_per_second, job, pace.clients_ratio)
+
+
+def _ends_s(job: Job, shares: Shares, known: Known, case: str) -> float | None:
+    if known.held:
+        return None
     throttle = Throttle(expected_pace.settled(known.limits), Settings())
-    (leg,) = walk(
-        throttle, [job], lambda *_: (now.shares, 0.0), case, known.load, known.wall_s
-    ).legs
-    return None if leg.ends_s is None else max(leg.ends_s - known.wall_s, 0.0)
+    gone = walk(throttle, [job], lambda *_: (shares, 0.0), case, known.load, known.wall_s)
+    ends_s = gone.legs[0].ends_s
+    return None if ends_s is None else max(ends_s - known.wall_s, 0.0)
 
 
 def is_held(decision: Decision | None) -> bool:
@@ -228,12 +181,12 @@ def budgets_closed(waited_s: Mapping[str, float], batch_s: float) -> float:
 
 def _speed(pace: Pace, known: Known) -> tuple[float | None, bool]:
     """Progress for each second in batches, and whether any was seen; None: not known."""
-    speed = pace.per_batch_s()
+    speed, sums, entry = pace.per_batch_s(), pace.measured, known.entry
     if speed is not None:
-        return speed, True
-    entry = known.entry
+        return speed * _speedup(known, sums.items, sums.batches), True
     if entry.progress_per_item and entry.items > 0 < entry.batch_s:
-        return _work_per_item(pace, known) * entry.items / entry.batch_s, True
+        speed = _work_per_item(pace, known) * entry.items / entry.batch_s
+        return speed * _speedup(known, entry.items, entry.batches), True
     # With a limit of items a second that is enough: it is a division.
     limit = known.limits.max_items_per_second * _work_per_item(pace, known)
     return (limit, False) if math.isfinite(limit) else (None, False)
@@ -246,9 +199,7 @@ def _expected(pace: Pace, known: Known, *, is_seen: bool) -> Shares:
         half = Range(1.0, 1 - _HISTORY_ERROR, 1.0)
         return Shares(half, half)
     sums = pace.totals
-    items, batch_s = (sums.items, sums.batch_s) if sums.items else (entry.items, entry.batch_s)
-    per_batch_s = items / batch_s if items and batch_s > 0 else None
-    found = expected_pace.shares(limits, per_batch_s, known.slope or UNKNOWN_SLOPE)
+    found = expected_pace.shares(limits, _cost(known), known.slope or UNKNOWN_SLOPE)
     alone, among = found.alone, found.among_clients
     was = entry.batch_s / _going_s(entry.waited_s, entry.batch_s) if entry.batch_s > 0 else 0.0
     # Of before a restart: what was measured since tells more.
@@ -261,20 +212,27 @@ def _expected(pace: Pace, known: Known, *, is_seen: bool) -> Shares:
     return Shares(_widened(alone), _widened(among)).times(open_ratio, open_ratio)
 
 
+def _speedup(known: Known, items: float, batches: float) -> float:
+    """Of batches as large as they come to be: these may still grow, or the limits may be new."""
+    if known.cost is None or items <= 0 or batches <= 0:
+        return 1.0
+    cost = known.cost
+    return cost.items_per_s(cost.items(known.limits)) / cost.items_per_s(items / batches)
+
+
+def _cost(known: Known) -> Cost | None:
+    entry = known.entry
+    if known.cost is not None or entry.items <= 0 or entry.batch_s <= 0:
+        return known.cost
+    return Cost(0.0, entry.batch_s / entry.items)
+
+
 def _going_s(waited_s: Mapping[str, float], batch_s: float) -> float:
     return batch_s + sum(s for cause, s in waited_s.items() if cause not in _HOLDS)
 
 
 def _widened(expected: Range) -> Range:
     return Range(expected.likely, expected.low * (1 - _ERROR), expected.high * (1 + _ERROR))
-
-
-def _scaled(shares: Shares, factor: float) -> Shares:
-    return attrs.evolve(
-        shares,
-        alone=shares.alone.times(factor),
-        among_clients=shares.among_clients.times(factor),
-    )
 
 
 def _work_per_item(pace: Pace, known: Known) -> float:

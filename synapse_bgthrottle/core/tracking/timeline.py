@@ -12,6 +12,7 @@ import attrs
 
 from synapse_bgthrottle.core.config import windows
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
+from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -47,6 +48,7 @@ class Job:
             before that, and then to its end. Infinite: it is in use.
         shares: the shares of the time in batches, where they are measured; None: by formula.
         slope: by what share requests are slower at full work, learned; None: not known.
+        cost: of its batches; None: not known.
     """
 
     database: str = "master"
@@ -61,6 +63,7 @@ class Job:
     released_until_s: float = 0.0
     shares: Shares | None = None
     slope: Range | None = None
+    cost: Cost | None = None
 
     @property
     def work_s(self) -> float | None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
+from functools import lru_cache
 
 import attrs
 
@@ -52,6 +53,8 @@ class WeeklyLoad:
         zone: of the clock on the wall.
         low, high: between which the shares are, of each hour; None: they are exact.
         seen: what was seen just now; None: nothing.
+        known_hours: how many hours rest on what was seen of them; the others are taken to be like
+            these.
     """
 
     name: str
@@ -60,6 +63,7 @@ class WeeklyLoad:
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     seen: Seen | None = None
+    known_hours: int = HOURS
     _is_constant: bool = attrs.field(init=False, eq=False, repr=False)
 
     @_is_constant.default
@@ -111,7 +115,7 @@ def office(zone: tzinfo = timezone.utc) -> WeeklyLoad:
     return WeeklyLoad("office", _OFFICE_DAY * 5 + weekend * 2, zone)
 
 
-def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> "Learned":
+def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> WeeklyLoad:
     """The week by what was seen of it: the share of each hour in which clients were there.
 
     An hour counts once it was watched for a minute. One that was not is like the same hour of
@@ -129,39 +133,46 @@ def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> "Learned":
     visits = {number: hour.watched_s / _VISIT_S for number, hour in known.items()}
     if not known:
         value = 1.0 if seen is None else seen.clients_ratio
-        return Learned(_week([value] * HOURS, [0.0] * HOURS, seen), 0)
-    values = [_of_hour(number, ratios) for number in range(HOURS)]
-    weights = [_of_hour(number, visits) for number in range(HOURS)]
-    return Learned(_week(values, weights, seen), len(known))
+        return _week([value] * HOURS, [0.0] * HOURS, seen, 0)
+    alike = _alike(frozenset(known))
+    values = [_mean(ratios, *each) for each in alike]
+    weights = [_mean(visits, *each) for each in alike]
+    return _week(values, weights, seen, len(known))
 
 
-@attrs.frozen
-class Learned:
-    """A week that was seen, and how many of its hours were; the others are taken for like these."""
-
-    load: WeeklyLoad
-    known: int
-
-
-def _week(values: Sequence[float], visits: Sequence[float], seen: Seen | None) -> WeeklyLoad:
+def _week(
+    values: Sequence[float], visits: Sequence[float], seen: Seen | None, known_hours: int
+) -> WeeklyLoad:
     low = tuple(p * n / (n + 2) for p, n in zip(values, visits, strict=True))
     high = tuple((p * n + 2) / (n + 2) for p, n in zip(values, visits, strict=True))
     # Hours are kept by UTC, since zones and their summer times are a matter of configuration.
-    return WeeklyLoad("learned", tuple(values), timezone.utc, low, high, seen)
+    return WeeklyLoad("learned", tuple(values), timezone.utc, low, high, seen, known_hours)
 
 
-def _of_hour(number: int, known: Mapping[int, float]) -> float:
-    """As it was seen, or like the same hour of other days, or between the hours around it."""
+@lru_cache(maxsize=4)  # it is asked for once a minute, in Synapse's main thread
+def _alike(known: frozenset[int]) -> tuple[tuple[tuple[int, ...], tuple[float, ...]], ...]:
+    """For each hour of the week, the known hours that it is taken for, and their weights."""
+    return tuple(_alike_of(number, known) for number in range(HOURS))
+
+
+def _alike_of(number: int, known: frozenset[int]) -> tuple[tuple[int, ...], tuple[float, ...]]:
     if number in known:
-        return known[number]
-    same_hour = [n for n in known if n % 24 == number % 24]
-    alike = [n for n in same_hour if _is_weekend(n) == _is_weekend(number)] or same_hour
+        return (number,), (1.0,)
+    same_hour = tuple(n for n in known if n % 24 == number % 24)
+    alike = tuple(n for n in same_hour if _is_weekend(n) == _is_weekend(number)) or same_hour
     if alike:
-        return sum(known[n] for n in alike) / len(alike)
+        return alike, (1.0,) * len(alike)
     before = min((number - n) % HOURS for n in known)
     after = min((n - number) % HOURS for n in known)
-    earlier, later = known[(number - before) % HOURS], known[(number + after) % HOURS]
-    return earlier + (later - earlier) * before / (before + after)
+    earlier, later = (number - before) % HOURS, (number + after) % HOURS
+    if earlier == later:
+        return (earlier,), (1.0,)
+    return (earlier, later), (after, before)
+
+
+def _mean(known: Mapping[int, float], hours: Sequence[int], weights: Sequence[float]) -> float:
+    weighted = zip(hours, weights, strict=True)
+    return sum(known[hour] * weight for hour, weight in weighted) / sum(weights)
 
 
 def _is_weekend(hour: int) -> bool:

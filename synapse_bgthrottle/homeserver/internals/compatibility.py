@@ -70,24 +70,6 @@ def _has(thing: Any, *names: str) -> bool:
     return hasattr(thing, last)
 
 
-def _at_api(*names: str) -> Check:
-    return lambda api: _has(api, *names)
-
-
-def _in_module(module: str, *names: str) -> Check:
-    return lambda api: _has(import_module(module), *names)
-
-
-def _sets(module: str, class_name: str, method: str, attribute: str) -> Check:
-    """Whether this method sets the attribute; there is no instance to look at yet."""
-
-    def check(api: Any) -> bool:
-        function = get(import_module(module), class_name, method)
-        return attribute in get(call(unwrap, function), "__code__", "co_names", default=())
-
-    return check
-
-
 def _datastores(api: Any) -> Any:
     return call(get(api, "_hs", "get_datastores"))
 
@@ -100,18 +82,6 @@ def _has_databases(api: Any) -> bool:
     """Whether each database has a name; the module cannot use one without."""
     pools = _pools(api)
     return bool(pools) and all(call(get(pool, "name")) is not None for pool in pools)
-
-
-def _on_pools(*names: str) -> Check:
-    def check(api: Any) -> bool:
-        pools = _pools(api)
-        return bool(pools) and all(_has(pool, *names) for pool in pools)
-
-    return check
-
-
-def _on_main_pool(name: str) -> Check:
-    return lambda api: _has(get(_datastores(api), "main", "db_pool", "_db_pool"), name)
 
 
 def _on_handlers(name: str) -> Check:
@@ -132,212 +102,203 @@ def _has_timers(api: Any) -> bool:
     return hasattr(api, "delayed_background_call") or _has(call(clock), "call_later")
 
 
-def _of_updater(name: str, cost: str) -> Detail:
+def _on_pools(*names: str) -> Check:
+    def check(api: Any) -> bool:
+        pools = _pools(api)
+        return bool(pools) and all(_has(pool, *names) for pool in pools)
+
+    return check
+
+
+def _on_main_pool(name: str) -> Check:
+    return lambda api: _has(get(_datastores(api), "main", "db_pool", "_db_pool"), name)
+
+
+def _of_home_server(cost: str, *names: str, behind: str = "ModuleApi._hs") -> Detail:
+    name = ".".join(("HomeServer", *names))
+    return Detail(name, lambda api: _has(api, "_hs", *names), cost, behind)
+
+
+def _of_section(name: str) -> Detail:
+    return _of_home_server(
+        f"{name} has no effect", "config", "background_updates", name, behind=_SECTION
+    )
+
+
+def _of_pool(cost: str, name: str, *names: str) -> Detail:
+    return Detail(f"DatabasePool.{name}", _on_pools(name, *names), cost, _DATABASES)
+
+
+def _of_updater(cost: str, name: str) -> Detail:
     check = _on_pools("updates", name)
     return Detail(f"BackgroundUpdater.{name}", check, cost, behind="DatabasePool.updates")
 
 
-def _of_section(name: str) -> Detail:
-    section = "HomeServer.config.background_updates"
-    check = _at_api("_hs", "config", "background_updates", name)
-    return Detail(f"{section}.{name}", check, f"{name} has no effect", section)
+def _of_handlers(cost: str, name: str) -> Detail:
+    behind = "BackgroundUpdater._background_update_handlers"
+    return Detail(f"_BackgroundUpdateHandler.{name}", _on_handlers(name), cost, behind)
 
+
+def _of_module(cost: str, module: str, *names: str) -> Detail:
+    """Something in a module, or of a class there."""
+    name = ".".join(names if len(names) > 1 else (module, *names))
+    return Detail(name, lambda api: _has(import_module(module), *names), cost)
+
+
+def _set_by(cost: str, module: str, class_name: str, method: str, attribute: str) -> Detail:
+    """An attribute that this method sets; there is no instance to look at yet."""
+
+    def check(api: Any) -> bool:
+        function = get(import_module(module), class_name, method)
+        return attribute in get(call(unwrap, function), "__code__", "co_names", default=())
+
+    return Detail(f"{class_name}.{attribute}", check, cost)
+
+
+_DATABASES = "HomeServer.get_datastores().databases"
+_SECTION = "HomeServer.config.background_updates"
+_UPDATES, _REQUESTS = "synapse.storage.background_updates", "synapse.http.request_metrics"
+_CONTEXT, _ENGINES = "synapse.logging.context", "synapse.storage.engines"
+_NO_SQL_CHECK = "the sql check cannot run, and holds all updates if it is configured"
+_NO_LOCK_WAIT = "a batch that waits for a lock is shown as one that works"
+_NO_ITEMS = "items are not counted: limits of items per second count what was asked for"
 
 # A detail comes after the one through which it is reached.
 DETAILS: tuple[Detail, ...] = (
     Detail(
         "ModuleApi._hs",
-        _at_api("_hs"),
+        lambda api: _has(api, "_hs"),
         "the server's settings, its databases, their queues and its workers are unknown",
     ),
     Detail(
-        "HomeServer.get_datastores().databases",
+        _DATABASES,
         _has_databases,
         "a database is known only once an update of it has begun; what is shown of the main one"
         " may be of another; its updater is unknown",
         behind="ModuleApi._hs",
     ),
-    Detail(
-        "DatabasePool.engine",
-        _on_pools("engine"),
-        "SQLite and PostgreSQL look alike: on SQLite requests get no gaps",
-        behind="HomeServer.get_datastores().databases",
-    ),
-    Detail(
-        "DatabasePool.runInteraction",
-        _on_pools("runInteraction"),
+    _of_pool("SQLite and PostgreSQL look alike: on SQLite requests get no gaps", "engine"),
+    _of_pool(
         "only the main database can be asked: with split databases, the others' queue and load"
         " are unknown",
-        behind="HomeServer.get_datastores().databases",
+        "runInteraction",
     ),
     Detail(
         "HomeServer.get_datastores().main.db_pool._db_pool",
         _on_main_pool("connkw"),
-        "the sql check cannot run, and holds all updates if it is configured",
+        _NO_SQL_CHECK,
         behind="ModuleApi._hs",
     ),
-    Detail(
-        "ConnectionPool.dbapiName",
-        _on_main_pool("dbapiName"),
-        "the sql check cannot run, and holds all updates if it is configured",
-        behind="ModuleApi._hs",
-    ),
-    Detail(
-        "DatabasePool._db_pool",
-        _on_pools("_db_pool", "connections"),
-        "a batch that waits for a lock of somebody else counts as one that works",
-        behind="HomeServer.get_datastores().databases",
-    ),
-    Detail(
-        "DatabasePool.updates",
-        _on_pools("updates"),
+    Detail("ConnectionPool.dbapiName", _on_main_pool("dbapiName"), _NO_SQL_CHECK, "ModuleApi._hs"),
+    _of_pool(_NO_LOCK_WAIT, "_db_pool", "connections"),
+    _of_pool(
         "Synapse's switch, its count of items, what it knows and whether it gave up are unknown",
-        behind="HomeServer.get_datastores().databases",
+        "updates",
     ),
-    _of_updater("enabled", "if updates are switched off during a wait, one more batch runs"),
+    _of_updater("if updates are switched off during a wait, one more batch runs", "enabled"),
+    _of_updater(_NO_ITEMS, "get_current_update"),
     _of_updater(
-        "get_current_update",
-        "items are not counted: limits of items per second count what was asked for",
-    ),
-    _of_updater(
-        "_background_update_handlers",
         "names that this version does not know, in the queue and in rules, are not reported;"
         " handlers of updates are unknown",
+        "_background_update_handlers",
     ),
-    Detail(
-        "_BackgroundUpdateHandler.oneshot",
-        _on_handlers("oneshot"),
-        "that an update is a one-shot is known only once it has begun",
-        behind="BackgroundUpdater._background_update_handlers",
-    ),
-    Detail(
-        "_BackgroundUpdateHandler.callback",
-        _on_handlers("callback"),
+    _of_handlers("that an update is a one-shot is known only once it has begun", "oneshot"),
+    _of_handlers(
         "the table of an index build is not known: an autovacuum of it does not hold the build",
-        behind="BackgroundUpdater._background_update_handlers",
+        "callback",
     ),
     _of_updater(
-        "_on_update_callback",
-        "another module that already controls the updates is not seen",
+        "another module that already controls the updates is not seen", "_on_update_callback"
     ),
     _of_updater(
-        "_running",
         "whether Synapse gave up after five failures is not known,"
         " and no explanation mentions a silent database",
+        "_running",
     ),
-    _of_updater("_aborted", "whether Synapse gave up is guessed from its stop amid an update"),
+    _of_updater("whether Synapse gave up is guessed from its stop amid an update", "_aborted"),
     _of_updater(
-        "_all_done", "that Synapse gave up is shown even after a new start came to its end"
+        "that Synapse gave up is shown even after a new start came to its end", "_all_done"
     ),
     _of_updater(
-        "start_doing_background_updates",
         "updates that Synapse gave up, or does not work on, are not started again by the module",
+        "start_doing_background_updates",
     ),
     _of_updater(
-        "_current_background_update",
         "which update is first in the queue is known only once it has begun",
+        "_current_background_update",
     ),
-    Detail(
-        "BackgroundUpdatePerformance.total_item_count",
-        _sets(
-            "synapse.storage.background_updates",
-            "BackgroundUpdatePerformance",
-            "__init__",
-            "total_item_count",
-        ),
-        "items are not counted: limits of items per second count what was asked for",
-    ),
-    Detail(
-        "BackgroundUpdatePerformance.average_items_per_ms",
-        _in_module(
-            "synapse.storage.background_updates",
-            "BackgroundUpdatePerformance",
-            "average_items_per_ms",
-        ),
+    _set_by(_NO_ITEMS, _UPDATES, "BackgroundUpdatePerformance", "__init__", "total_item_count"),
+    _of_module(
         "batches get a target duration of 0; their sizes stay the same",
+        _UPDATES,
+        "BackgroundUpdatePerformance",
+        "average_items_per_ms",
     ),
-    Detail(
-        "HomeServer.config.background_updates",
-        _at_api("_hs", "config", "background_updates"),
-        "settings of the section background_updates have no effect",
-        behind="ModuleApi._hs",
+    _of_home_server(
+        "settings of the section background_updates have no effect", "config", "background_updates"
     ),
     _of_section("sleep_enabled"),
     _of_section("sleep_duration_ms"),
     _of_section("update_duration_ms"),
     _of_section("default_batch_size"),
     _of_section("min_batch_size"),
-    Detail(
-        "HomeServer.config.redis.redis_enabled",
-        _at_api("_hs", "config", "redis", "redis_enabled"),
+    _of_home_server(
         "workers are unknown: clients are seen in the main process only",
-        behind="ModuleApi._hs",
+        "config",
+        "redis",
+        "redis_enabled",
     ),
-    Detail(
-        "synapse.http.request_metrics._in_flight_requests",
-        _in_module("synapse.http.request_metrics", "_in_flight_requests"),
+    _of_module(
         "requests in progress are not seen: batches do not wait for gaps between them, and on"
         " SQLite the adaptive pace is as slow as if clients were always there",
+        _REQUESTS,
+        "_in_flight_requests",
     ),
-    Detail(
-        "synapse.http.request_metrics._in_flight_requests_lock",
-        _in_module("synapse.http.request_metrics", "_in_flight_requests_lock"),
+    _of_module(
         "a look at the requests sees nothing while another thread changes them",
+        _REQUESTS,
+        "_in_flight_requests_lock",
     ),
-    Detail(
-        "RequestMetrics.start_ts",
-        _sets("synapse.http.request_metrics", "RequestMetrics", "start", "start_ts"),
+    _set_by(
         "requests that wait for other servers count as waiting clients",
+        _REQUESTS,
+        "RequestMetrics",
+        "start",
+        "start_ts",
     ),
-    Detail(
-        "RequestMetrics.name",
-        _sets("synapse.http.request_metrics", "RequestMetrics", "start", "name"),
-        "long polls count as waiting clients",
-    ),
+    _set_by("long polls count as waiting clients", _REQUESTS, "RequestMetrics", "start", "name"),
     Detail(
         "ModuleApi.delayed_background_call",
         _has_timers,
         "there are no timers: nothing can be paused, there is no history, and no signal is"
         " read, so updates may use 9 % of the time while clients are here",
     ),
-    Detail(
-        "LoggingTransaction.database_engine",
-        _in_module("synapse.storage.database", "LoggingTransaction", "database_engine"),
+    _of_module(
         "locks and vacuums in the way are not seen, and a thread waits for a lock",
+        "synapse.storage.database",
+        "LoggingTransaction",
+        "database_engine",
     ),
-    Detail(
-        "synapse.storage.engines.PostgresEngine",
-        _in_module("synapse.storage.engines", "PostgresEngine"),
+    _of_module(
         "PostgreSQL is not recognised: locks and vacuums in the way are not seen there",
+        _ENGINES,
+        "PostgresEngine",
     ),
-    Detail(
-        "synapse.storage.engines.Sqlite3Engine",
-        _in_module("synapse.storage.engines", "Sqlite3Engine"),
+    _of_module(
         "SQLite is not recognised: requests get no gaps there, and a thread waits for a lock",
+        _ENGINES,
+        "Sqlite3Engine",
     ),
-    Detail(
-        "synapse.logging.context.PreserveLoggingContext",
-        _in_module("synapse.logging.context", "PreserveLoggingContext"),
-        "log lines may have the name of another request",
+    _of_module(
+        "log lines may have the name of another request", _CONTEXT, "PreserveLoggingContext"
     ),
-    Detail(
-        "synapse.logging.context.current_context",
-        _in_module("synapse.logging.context", "current_context"),
-        "a batch that waits for a lock of somebody else counts as one that works",
-    ),
-    Detail(
-        "LoggingContext.get_resource_usage",
-        _in_module("synapse.logging.context", "LoggingContext", "get_resource_usage"),
-        "a batch that waits for a lock of somebody else counts as one that works",
-    ),
-    Detail(
-        "ContextResourceUsage.db_txn_count",
-        _in_module("synapse.logging.context", "ContextResourceUsage", "db_txn_count"),
-        "a batch that waits for a lock of somebody else counts as one that works",
-    ),
-    Detail(
-        "SynapseRequest.processing",
-        _in_module("synapse.http.site", "SynapseRequest", "processing"),
+    _of_module(_NO_LOCK_WAIT, _CONTEXT, "current_context"),
+    _of_module(_NO_LOCK_WAIT, _CONTEXT, "LoggingContext", "get_resource_usage"),
+    _of_module(_NO_LOCK_WAIT, _CONTEXT, "ContextResourceUsage", "db_txn_count"),
+    _of_module(
         "the metrics of requests leave out those to this module",
+        "synapse.http.site",
+        "SynapseRequest",
+        "processing",
     ),
 )

@@ -9,6 +9,7 @@ import attrs
 from synapse.module_api import ModuleApi
 from twisted.enterprise.adbapi import ConnectionLost
 
+from synapse_bgthrottle.core.config.problems import LONGEST_NAME
 from synapse_bgthrottle.core.scheduling.effective_limits import tables_of_batched
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database, is_refusal
 from synapse_bgthrottle.core.tracking.queue import LONGEST_PROGRESS, QueueRow
@@ -38,7 +39,9 @@ _GROW_ON_SQLITE = (
 
 # Progress that is too long to be read is cut, so that it is not fetched either.
 _QUEUE = (
-    f"SELECT update_name, substr(progress_json, 1, {LONGEST_PROGRESS + 1}), depends_on, ordering"
+    f"SELECT substr(update_name, 1, {LONGEST_NAME + 1}),"
+    f" substr(progress_json, 1, {LONGEST_PROGRESS + 1}),"
+    f" substr(depends_on, 1, {LONGEST_NAME + 1}), ordering"
     " FROM background_updates ORDER BY ordering, update_name"
 )
 _ENGINES = {"PostgresEngine": "postgres", "Sqlite3Engine": "sqlite"}
@@ -92,18 +95,20 @@ class Database:
         """Whether it is SQLite, where a batch holds the lock of the only writer."""
         return self.engine == "sqlite"
 
+    @property
+    def _performance(self) -> Any:
+        return call(get(self._pool, "updates", "get_current_update"))
+
     def items_done(self) -> int | None:
         """Items that Synapse counted for the current update since it started; None: unknown."""
-        current = call(get(self._pool, "updates", "get_current_update"))
-        items = get(current, "total_item_count")
+        items = get(self._performance, "total_item_count")
         return items if isinstance(items, int) else None
 
     def items_per_ms(self) -> float | None:
         """Synapse's own average for the current update; 0: it counted no item; None: unknown."""
         if self.items_done() == 0:
             return 0.0
-        current = call(get(self._pool, "updates", "get_current_update"))
-        average = call(get(current, "average_items_per_ms"))
+        average = call(get(self._performance, "average_items_per_ms"))
         return float(average) if isinstance(average, int | float) else None
 
     def start(self) -> bool:
@@ -157,7 +162,7 @@ class Database:
         return bool(get(self._pool, "updates", "_running", default=False))
 
     @property
-    def stands(self) -> bool:
+    def is_stalled(self) -> bool:
         """Whether Synapse's loop certainly does not run; False if that cannot be read."""
         return not get(self._pool, "updates", "_running", default=True)
 

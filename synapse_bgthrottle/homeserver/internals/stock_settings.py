@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 @attrs.frozen
 class StockSettings:
-    """The section's values; `BUILT_IN` has Synapse's defaults.
+    """The section's values. The defaults are Synapse's.
 
     Attributes:
         sleep_ms: rest after each batch; 0: none.
@@ -22,42 +22,30 @@ class StockSettings:
         min_batch_items: least size of a later one.
     """
 
-    sleep_ms: float
-    target_duration_ms: int
-    default_batch_items: int
-    min_batch_items: int
+    sleep_ms: float = 1000
+    target_duration_ms: int = 100
+    default_batch_items: int = 100
+    min_batch_items: int = 1
 
     def tuned(self) -> Settings:
         """The values that differ from Synapse's defaults, because the administrator chose them."""
-
-        def unless_default(name: str) -> Any:
-            value = getattr(self, name)
-            return value if value != getattr(BUILT_IN, name) else None
-
-        sleep_ms = unless_default("sleep_ms")
-        return Settings(
-            target_duration_ms=unless_default("target_duration_ms"),
-            pace=None if sleep_ms is None else FixedSleep(sleep_ms),
-            default_batch_items=unless_default("default_batch_items"),
-            min_batch_items=unless_default("min_batch_items"),
-        )
-
-
-BUILT_IN = StockSettings(1000, 100, 100, 1)
+        default = attrs.asdict(StockSettings())
+        tuned = {name: v for name, v in attrs.asdict(self).items() if v != default[name]}
+        if "sleep_ms" in tuned:
+            tuned["pace"] = FixedSleep(tuned.pop("sleep_ms"))
+        return Settings(**tuned)
 
 
 def stock_settings(section: Any) -> StockSettings:
     """The section as Synapse parsed it, with defaults for missing or unusable values."""
-    sleep_ms = _number(get(section, "sleep_duration_ms"), 0, BUILT_IN.sleep_ms)
+    default = StockSettings()
+    sleep_ms = _number(get(section, "sleep_duration_ms"), 0, default.sleep_ms)
+    target_ms = _number(get(section, "update_duration_ms"), 1, default.target_duration_ms)
+    first_items = _number(get(section, "default_batch_size"), 1, default.default_batch_items)
+    min_items = _number(get(section, "min_batch_size"), 1, default.min_batch_items)
+    is_asleep = get(section, "sleep_enabled", default=True)
     return StockSettings(
-        sleep_ms=sleep_ms if get(section, "sleep_enabled", default=True) else 0.0,
-        target_duration_ms=int(
-            _number(get(section, "update_duration_ms"), 1, BUILT_IN.target_duration_ms)
-        ),
-        default_batch_items=int(
-            _number(get(section, "default_batch_size"), 1, BUILT_IN.default_batch_items)
-        ),
-        min_batch_items=int(_number(get(section, "min_batch_size"), 1, BUILT_IN.min_batch_items)),
+        sleep_ms if is_asleep else 0.0, int(target_ms), int(first_items), int(min_items)
     )
 
 

@@ -54,10 +54,7 @@ class Timer:
 class Timers:
     """The timers of one server.
 
-    Args:
-        delayed: schedules a process in so many seconds, or raises; None: that is unknown.
-        now_s: the monotonic clock.
-        wall_s: the wall clock.
+    `delayed` schedules a process in so many seconds, or raises; it returns None if that is unknown.
     """
 
     def __init__(

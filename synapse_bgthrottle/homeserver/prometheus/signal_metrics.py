@@ -31,13 +31,7 @@ class SignalMetrics:
         self._shown: dict[str, dict[str, tuple[Any, ...]]] = {}
 
     def observed(self, database: str, signal_set: SignalSet, *, one_shot: bool) -> None:
-        """A sample was taken. This is cheap for the signals that it did not change, which are most.
-
-        Args:
-            database: name of the database.
-            signal_set: its signals.
-            one_shot: whether its update is a one-shot.
-        """
+        """A sample was taken. This is cheap for signals that it did not change, which are most."""
         now_s = self._host.now_s()
         epoch_s = self._host.wall_s() - now_s
         closed = {budget.name for budget in signal_set.all_closed(now_s, one_shot=one_shot)}

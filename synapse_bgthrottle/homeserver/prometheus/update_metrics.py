@@ -18,13 +18,13 @@ from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
-from synapse_bgthrottle.core.tracking.time_left import TimeLeft
 from synapse_bgthrottle.homeserver.internals.database import Database
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.prometheus import signal_metrics
 from synapse_bgthrottle.homeserver.prometheus.series import ServerSeries
 from synapse_bgthrottle.homeserver.prometheus.signal_metrics import SignalMetrics
+from synapse_bgthrottle.schema import TimeLeft
 
 Arguments = ParamSpec("Arguments")
 
@@ -61,7 +61,7 @@ WINDOW_OPEN = Gauge(f"{_P}window_open", "1 while the current update's windows ar
 CURRENT = Gauge(f"{_P}current_update", "1 for the current update", (*_UPDATE, "one_shot"))
 STARTED = Gauge(f"{_P}update_start_timestamp_seconds", "When it was first run", _UPDATE)
 PROGRESS = Gauge(f"{_P}progress_ratio", "The share that is done", _UPDATE)
-ETA = Gauge(f"{_P}eta_seconds", "Time left at its present pace, without holds", _UPDATE)
+ETA = Gauge(f"{_P}eta_seconds", "Time left, through windows and pauses", _UPDATE)
 LAST_PROGRESS = Gauge(
     f"{_P}last_progress_timestamp_seconds", "When a batch last ended without failure", _UPDATE
 )
@@ -180,7 +180,7 @@ class Metrics:
             self._of_signals.observed(name, state.signal_set, one_shot=update.one_shot)
 
     @_harmless
-    def stands(self, database: str, unattended: bool) -> None:
+    def stalled(self, database: str, unattended: bool) -> None:
         """The queue was read. `unattended`: it has updates, but Synapse never began on them."""
         self._series.set(STOPPED, unattended, database)
         self._series.at(RESTARTS, database)
@@ -196,7 +196,7 @@ class Metrics:
         database: Database,
         rows: Sequence[QueueRow],
         progress: Progress | None,
-        left: TimeLeft,
+        left_s: TimeLeft,
     ) -> None:
         """The queue was read. `progress` and `left` are of the current update."""
         name, wall_s = database.name, self._host.wall_s()
@@ -223,7 +223,7 @@ class Metrics:
             self._series.set(STARTED, course.entry.started_s, name, state.update_name)
             ratio = None if progress is None else progress.ratio
             self._series.set(PROGRESS, ratio, name, state.update_name)
-            self._series.set(ETA, left.expected_s, name, state.update_name)
+            self._series.set(ETA, left_s.expected, name, state.update_name)
 
     def _stop(self, database: str) -> None:
         """No update is in progress there."""

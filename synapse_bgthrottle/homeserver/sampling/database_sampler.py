@@ -180,24 +180,24 @@ class DatabaseSampler:
         at_s = self._now_s()
         if answer.problem:
             return DatabaseSample(at_s=at_s, problem=answer.problem)
-        told = answer.columns.get
-        vacuum, build = told("vacuum"), told("build")
+        column = answer.columns.get
+        vacuum, build = column("vacuum"), column("build")
         refused = self._questions.refused
         return DatabaseSample(
             at_s=at_s,
             pool_wait_s=answer.started_s - asked_s,
             query_s=answer.ended_s - answer.started_s,
-            transactions=_float(told("transactions")),
-            foreground_backends=told("active"),
-            blocked_sessions=told("blocked"),
-            hides_sessions=bool(told("hides", _HIDES in refused)),
-            replica_lag_s=self._replica_lag_s(_float(told("lag_s")), told("owing") or (), at_s),
-            wal_bytes=_float(told("log_bytes")),
-            retained_wal_bytes=_float(told("kept_bytes")),
+            transactions=_float(column("transactions")),
+            foreground_backends=column("active"),
+            blocked_sessions=column("blocked"),
+            hides_sessions=bool(column("hides", _HIDES in refused)),
+            replica_lag_s=self._replica_lag_s(_float(column("lag_s")), column("owing") or (), at_s),
+            wal_bytes=_float(column("log_bytes")),
+            retained_wal_bytes=_float(column("kept_bytes")),
             autovacuum=None if tables is None or vacuum is None else bool(vacuum),
             vacuumed_table=vacuum or "",
-            longest_transaction_s=_float(told("oldest_s")),
-            lock_wait_s=_float(told("lock_wait")),
+            longest_transaction_s=_float(column("oldest_s")),
+            lock_wait_s=_float(column("lock_wait")),
             index_build=None if build is None else (build[0], _float(build[1])),
             refused=refused,
         )

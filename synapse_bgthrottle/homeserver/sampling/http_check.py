@@ -31,12 +31,7 @@ class NoStatusError(Exception):
 
 
 class HttpCheck:
-    """Requests the status of one URL.
-
-    Args:
-        url: http or https, with a host and without a user.
-        now_s: the monotonic clock.
-    """
+    """Requests the status of one URL: http or https, with a host and without a user."""
 
     def __init__(self, url: str, now_s: Callable[[], float]) -> None:
         self._now_s = now_s

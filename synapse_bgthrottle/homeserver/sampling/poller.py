@@ -1,6 +1,5 @@
 """Repeats one query as long as somebody wants its answers."""
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -35,41 +34,48 @@ class Question(Generic[T]):
 
 
 class Poller(Generic[T]):
-    """Repeats a query every `period_s`, while somebody calls `look`; `tell` gets the answers.
+    """Repeats a query every `period_s`, while somebody calls `look`; `pass_on` gets the answers.
 
     It does not repeat a query that has no answer yet.
 
     Attributes:
         period_s: how often.
-        told_s: when the last answered query was sent, monotonic.
     """
 
     def __init__(
         self,
         host: Homeserver,
         question: Question[T],
-        tell: Callable[[T], None],
+        pass_on: Callable[[T], None],
         on_internal_error: OnInternalError,
     ) -> None:
         self.period_s = question.period_s
-        self.told_s = -math.inf
         self._host = host
         self._question = question
-        self._tell = tell
+        self._pass_on = pass_on
         self._on_internal_error = on_internal_error
-        self._next_s = -math.inf
+        # Monotonic: when to ask again (None: now), when the query in progress was sent (None: there
+        # is none), and when the last answered one was (None: none was answered).
+        self._next_s: float | None = None
         self._asked_s: float | None = None
+        self._answered_s: float | None = None
+
+    def has_answered(self, since_s: float | None) -> bool:
+        """Whether a query was answered that was sent at this time or later; None: at any."""
+        if since_s is None:
+            return True
+        return self._answered_s is not None and self._answered_s >= since_s
 
     def look(self, now_s: float) -> None:
         """Send the query, if it is due."""
-        if now_s < self._next_s:
+        if self._next_s is not None and now_s < self._next_s:
             return
         if self._asked_s is None:
             self.ask(now_s)
         elif now_s - self._asked_s >= self._question.patience_s:
             self._next_s = now_s + self.period_s
             problem = f"no answer for {now_s - self._asked_s:.0f} s"
-            self._tell(self._question.answer_of(problem))
+            self._pass_on(self._question.answer_of(problem))
 
     def ask(self, now_s: float) -> None:
         """Send the query now, unless one is in progress."""
@@ -83,7 +89,6 @@ class Poller(Generic[T]):
         self._next_s = now_s + self.period_s
 
     async def _run(self) -> None:
-        asked_s = -math.inf if self._asked_s is None else self._asked_s
         try:
             await self._answer()
         except CancelledError:
@@ -91,8 +96,7 @@ class Poller(Generic[T]):
         except Exception as error:  # the next answer is passed on again
             self._on_internal_error(f"with an answer to {self._question.description}", error)
         finally:
-            self._asked_s = None
-            self.told_s = asked_s
+            self._answered_s, self._asked_s = self._asked_s, None
 
     async def _answer(self) -> None:
         try:
@@ -102,4 +106,4 @@ class Poller(Generic[T]):
         except Exception as error:  # report any error as the answer
             answer = self._question.answer_of(complaint_of(error))
         if answer is not None:
-            self._tell(answer)
+            self._pass_on(answer)

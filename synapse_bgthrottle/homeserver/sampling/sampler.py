@@ -1,6 +1,5 @@
 """Takes samples while updates are pending, and none otherwise."""
 
-import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -66,7 +65,7 @@ class Sampler:
         self._open: dict[str, str] = {}
         self._asked_for: dict[str, str | None] = {}
         self._batches: dict[str, _Batch] = {}
-        self._ended_s = -math.inf
+        self._ended_s: float | None = None  # None: no iteration has ended yet
         self._timer: Timer | None = None
 
     def begin(self, database_name: str, update_name: str) -> None:
@@ -85,15 +84,16 @@ class Sampler:
         if self._open.pop(database_name, None) is not None:  # a long hold calls this repeatedly
             self._ended_s = self._host.now_s()
 
-    def has_looked(self, database_name: str, update_name: str, since_s: float) -> bool:
-        """Whether all queries were sent after `since_s` and answered, for this update.
+    def has_looked(self, database_name: str, update_name: str, since_s: float | None) -> bool:
+        """Whether all queries were sent after `since_s` (None: ever) and answered, for this update.
 
         The update matters, because another update may use other tables.
         """
         is_its_own = self._asked_for.get(database_name) == update_name
-        return is_its_own and all(poller.told_s >= since_s for poller in self._asked(database_name))
+        pollers = self._asked(database_name)
+        return is_its_own and all(poller.has_answered(since_s) for poller in pollers)
 
-    async def look_now(self, database_name: str, update_name: str, since_s: float) -> None:
+    async def look_now(self, database_name: str, update_name: str, since_s: float | None) -> None:
         """Send all queries whose last answer is older than `since_s`, and wait for the answers.
 
         It waits for `PATIENCE_S` at most: what cannot be measured is logged elsewhere, and must not
@@ -107,19 +107,19 @@ class Sampler:
                 return
             await self._host.sleep(_LOOK_S)
 
-    def _hurry(self, database_name: str, update_name: str, since_s: float) -> None:
+    def _hurry(self, database_name: str, update_name: str, since_s: float | None) -> None:
         """Send all queries at once whose last answer is too old, or for another update."""
         now_s, database = self._host.now_s(), self._databases[database_name]
         for poller in self._asked(database_name):
             is_of_another = poller is database and self._asked_for.get(database_name) != update_name
-            if is_of_another or poller.told_s < since_s:
+            if is_of_another or not poller.has_answered(since_s):
                 poller.ask(now_s)
 
     def has_looked_of_late(self, database_name: str) -> bool:
         """Whether all samples for this database are recent."""
         now_s = self._host.now_s()
         pollers = self._asked(database_name)
-        return all(now_s - poller.told_s <= 2 * poller.period_s for poller in pollers)
+        return all(poller.has_answered(now_s - 2 * poller.period_s) for poller in pollers)
 
     def _asked(self, database_name: str) -> list[Poller[Any]]:
         return [self._databases[database_name], *self._checks]
@@ -145,23 +145,19 @@ class Sampler:
         timer, self._timer = self._timer, None  # from here on, `begin` schedules the next call
         try:
             now_s = self._host.now_s()
-            if not self._open and now_s - self._ended_s >= LINGER_S:
+            if not self._open and (self._ended_s is None or now_s - self._ended_s >= LINGER_S):
                 return
             late_s = 0.0 if timer is None else timer.late_s(now_s, self._host.wall_s())
-            for look in self._looks(now_s, late_s):
-                self._guarded(look)
+            self._guarded(lambda: self._pass_on(None, self._process_sample(now_s, late_s)))
+            self._guarded(partial(self._look_at_databases, now_s))
+            for check in self._checks:
+                self._guarded(partial(check.look, now_s))
         except Exception as error:
             self._on_internal_error("while looking at the server", error)
         try:
             self._call_in(PERIOD_S[ProcessSample])
         except Exception as error:
             self._on_internal_error("while looking at the server", error)
-
-    def _looks(self, now_s: float, late_s: float) -> Iterable[Callable[[], None]]:
-        yield lambda: self._tell(None, self._process_sample(now_s, late_s))
-        yield partial(self._look_at_databases, now_s)
-        for check in self._checks:
-            yield partial(check.look, now_s)
 
     def _guarded(self, look: Callable[[], None]) -> None:
         try:
@@ -216,7 +212,7 @@ class Sampler:
 
         period_s = PERIOD_S[DatabaseSample]
         asked = Question("bgthrottle_database_sample", period_s, PATIENCE_S, ask, failed)
-        return Poller(self._host, asked, partial(self._tell, name), self._on_internal_error)
+        return Poller(self._host, asked, partial(self._pass_on, name), self._on_internal_error)
 
     def _check(self, name: str, check: Check) -> Poller[CheckSample]:
         def failed(problem: str) -> CheckSample:
@@ -224,14 +220,14 @@ class Sampler:
 
         period_s = PERIOD_S[CheckSample]
         asked = Question(f"bgthrottle_check_{name}", period_s, period_s, check, failed)
-        return Poller(self._host, asked, partial(self._tell, None), self._on_internal_error)
+        return Poller(self._host, asked, partial(self._pass_on, None), self._on_internal_error)
 
     def _batch_age_s(self, database_name: str) -> float | None:
         # Called in a database thread.
         batch = self._batches.get(database_name)
         return None if batch is None else self._host.now_s() - batch.start_s
 
-    def _tell(self, database_name: str | None, sample: Sample) -> None:
+    def _pass_on(self, database_name: str | None, sample: Sample) -> None:
         try:
             self._observe(database_name, sample)
         except Exception as error:

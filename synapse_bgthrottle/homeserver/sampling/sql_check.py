@@ -65,6 +65,10 @@ _SQLITE_ALLOWED = {
     sqlite3.SQLITE_SELECT,
 }
 
+# In bytes. SQLite cannot interrupt a function, and Python copies a value while the server waits.
+_LARGEST_SQLITE_VALUE = 1_000_000
+_SQLITE_LIMIT_LENGTH = 0
+
 
 class SqlCheckError(Exception):
     """The query could not be run; the message is one line."""
@@ -126,6 +130,8 @@ def _ask_sqlite(arguments: Mapping[str, Any], query: str) -> Any:
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # waits for the lock
         connection.set_authorizer(_allows)
+        if hasattr(connection, "setlimit"):  # since Python 3.11
+            connection.setlimit(_SQLITE_LIMIT_LENGTH, _LARGEST_SQLITE_VALUE)
         limit = f"{LONGEST_STATEMENT_MS} ms"
         with _time_limit(LONGEST_STATEMENT_MS / 1000, connection.interrupt, limit):
             row = connection.execute(query).fetchone()
@@ -133,8 +139,8 @@ def _ask_sqlite(arguments: Mapping[str, Any], query: str) -> Any:
 
 
 def _allows(action: int, first: str | None, second: str | None, *_: Any) -> int:
-    is_pragma_that_tells = action == sqlite3.SQLITE_PRAGMA and second is None
-    if action in _SQLITE_ALLOWED or is_pragma_that_tells:
+    is_pragma_that_reads = action == sqlite3.SQLITE_PRAGMA and second is None
+    if action in _SQLITE_ALLOWED or is_pragma_that_reads:
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
 

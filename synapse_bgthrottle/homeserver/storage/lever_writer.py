@@ -4,13 +4,14 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 from synapse.module_api import make_deferred_yieldable
 from twisted.internet.defer import CancelledError, DeferredLock
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.core.levers.apply import Pulled, change, found_later, meant_by
+from synapse_bgthrottle.core.levers.apply import LeverResult, change, found_later, meant_by
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers, UpdateKey
 from synapse_bgthrottle.core.levers.request import LeverRequest, StoreUnavailableError
 from synapse_bgthrottle.core.scheduling.failures import FailureKind, complaint_of, kind_of
@@ -61,9 +62,9 @@ class LeverWriter:
         self._doubtful_since_s: float | None = None
         self._read_in_s = _FIRST_READ_S
 
-    async def pull(
+    async def carry_out(
         self, request: LeverRequest, author: str, pending: Sequence[UpdateKey]
-    ) -> Pulled:
+    ) -> LeverResult:
         """Carry out a request. `pending` are the updates in the queues: database and name.
 
         Raises:
@@ -82,7 +83,8 @@ class LeverWriter:
                 if not lever.is_in_force(wall_s) and self._throttle.went_by(lever)
             )
             in_force = (*levers.in_force(wall_s), *used)
-            made, ended = change(request, author, pending, in_force, wall_s, _new_id)
+            new_id = partial(secrets.token_hex, 4)
+            made, ended = change(request, author, pending, in_force, wall_s, new_id)
             use = schema.Use(
                 at_ms=round(wall_s * 1000),
                 author=author,
@@ -99,7 +101,7 @@ class LeverWriter:
             await self._write((*made, *kept), (*ended, *over, *kept), use)
             changed = levers.changed((*made, *kept), (*ended, *over, *kept))
             self._throttle.levers = changed.kept(wall_s)
-            return Pulled(made, ended, changed.in_force(wall_s))
+            return LeverResult(made, ended, changed.in_force(wall_s))
 
     async def follow(self, ended_runs: Iterable[HistoryEntry], queues: Mapping[str, Queue]) -> None:
         """End the releases of updates that have ended, and mark releases in use.
@@ -138,14 +140,8 @@ class LeverWriter:
         return tuple(
             attrs.evolve(lever, used_s=wall_s)
             for lever in releases
-            if lever.used_s is None and self._is_used(lever)
+            if lever.used_s is None and self._throttle.goes_by(lever)
         )
-
-    def _is_used(self, release: Lever) -> bool:
-        if release.database is None:
-            return False
-        goes_on = self._throttle.goes_on(release.database, release.update)
-        return goes_on or self._throttle.went_by(release)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[Levers]:
@@ -170,11 +166,12 @@ class LeverWriter:
         except Exception as error:
             # The connection may have been lost between COMMIT and its answer.
             is_lost = kind_of(error) is FailureKind.CONNECTION
+            effect = "nothing has changed"
             if is_lost:
                 self._doubt()
-            told = "it may be done, see the status in some seconds"
-            told = f"{told if is_lost else 'nothing has changed'}: {complaint_of(error)}"
-            raise StoreUnavailableError(told, may_be_done=is_lost) from error
+                effect = "it may be done, see the status in some seconds"
+            message = f"{effect}: {complaint_of(error)}"
+            raise StoreUnavailableError(message, may_be_done=is_lost) from error
 
     async def _read(self, before: Levers) -> None:
         try:
@@ -235,7 +232,3 @@ def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:
     if queue is None or release.created_s >= queue.asked_s:
         return False
     return release.update not in queue.names
-
-
-def _new_id() -> str:
-    return secrets.token_hex(4)

@@ -34,11 +34,7 @@ class StoreLoader:
     """
 
     def __init__(
-        self,
-        host: Homeserver,
-        throttle: Throttle,
-        store: Store,
-        on_internal_error: OnInternalError,
+        self, host: Homeserver, throttle: Throttle, store: Store, on_internal_error: OnInternalError
     ) -> None:
         self._host = host
         self._throttle = throttle

@@ -6,7 +6,7 @@ These are five tables in the main database. The functions below `Store` run in a
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -14,8 +14,8 @@ import attrs
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle import schema
-from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
-from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_USES, Lever
+from synapse_bgthrottle.core.adaptive.weekly_activity import HOURS, SeenHour
+from synapse_bgthrottle.core.levers.lever import MOST_ENDED, MOST_LEVERS, MOST_USES, Lever
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_missing_table
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, Outcome
 from synapse_bgthrottle.core.tracking.learned import MOST_LEARNED, VERSION, Learned
@@ -28,6 +28,7 @@ from synapse_bgthrottle.homeserver.storage.tables import (
     learned_of,
     lever_of,
     make_tables,
+    newest,
     readable,
     to_ms,
     use_of,
@@ -41,8 +42,8 @@ _ENTRY = (
     "database_name, update_name, started_ms, ended_ms, outcome, items, batches, batch_ms,"
     " waited_ms, failures, last_failure, first_progress, progress_per_item"
 )
-# Nobody is told of the first progress, which may have 64 KiB.
-_TOLD = _ENTRY.replace("first_progress", "NULL")
+# Nobody is shown the first progress, which may have 64 KiB.
+_SHOWN = _ENTRY.replace("first_progress", "NULL")
 _HOUR = "hour_of_week, week, watched_ms, present_ms, requests"
 _LEARNED = "database_name, update_name, at_ms, version, content"
 _ENDED = "FROM bgthrottle_levers WHERE ends_ms <= ? AND used_ms IS NULL"
@@ -60,8 +61,11 @@ _COLUMNS = {
 }
 # An answer has at most so many characters of overrides' settings.
 _MOST_SETTINGS = 262_144
+# Levers are deleted only when others change, so there may be more than both limits. Further rows
+# were not written by the module.
+_MOST_ROWS = 2 * (MOST_LEVERS + MOST_ENDED)
 # Log at most so many unreadable rows; more of them have the same cause.
-_MOST_TOLD = 100
+_MOST_LOGGED = 100
 
 
 @attrs.frozen
@@ -96,7 +100,7 @@ class Store:
 
     def __init__(self, host: Homeserver) -> None:
         self._host = host
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._written: dict[str, Lever] = {}
         self._is_open = False
         self.problem = ""
@@ -105,7 +109,7 @@ class Store:
         """Make missing tables, and read all."""
         now_ms = to_ms(self._host.wall_s())
         stored: Stored = await self._run(_open, now_ms)
-        self._tell(stored.unreadable)
+        self._log(stored.unreadable)
         self._written = {lever.lever_id: lever for lever in stored.levers}
         self._is_open = True
         return stored
@@ -113,7 +117,7 @@ class Store:
     async def levers(self) -> tuple[Lever, ...]:
         """The stored levers, with those that have ended."""
         levers, unreadable = await self._run(_levers)
-        self._tell(unreadable)
+        self._log(unreadable)
         self._written = {lever.lever_id: lever for lever in levers}
         return tuple(levers)
 
@@ -132,7 +136,7 @@ class Store:
     async def check(self) -> None:
         """Make dropped tables again, if there are levers."""
         if self._written:
-            await self._run(_check)
+            await self._run(check_tables, _COLUMNS)
 
     async def write(
         self,
@@ -147,21 +151,21 @@ class Store:
         """The history of so many updates, newest first, without their first progress."""
         entries: list[HistoryEntry]
         entries, unreadable = await self._run(_history, limit)
-        self._tell(unreadable)
+        self._log(unreadable)
         return entries
 
     async def uses(self, limit: int) -> list[schema.Use]:
         """Who did what, newest first. With very large settings the oldest are left out."""
         uses: list[schema.Use]
         uses, unreadable = await self._run(_uses, limit)
-        self._tell(unreadable)
+        self._log(unreadable)
         return uses
 
-    def _tell(self, unreadable: Iterable[str]) -> None:
+    def _log(self, unreadable: Iterable[str]) -> None:
         """Log unreadable rows, each once."""
         for line in unreadable:
-            if line not in self._told and len(self._told) < _MOST_TOLD:
-                self._told.add(line)
+            if line not in self._logged and len(self._logged) < _MOST_LOGGED:
+                self._logged.add(line)
                 logger.error("this row cannot be read, and is left out: %s", line)
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -200,20 +204,19 @@ def _open(txn: Any, now_ms: int) -> Stored:
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
     levers, unreadable = _levers(txn)
     txn.execute(
-        f"SELECT {_ENTRY} FROM bgthrottle_history WHERE outcome IN (?, ?) ORDER BY started_ms",
-        (Outcome.RUNNING.value, Outcome.ABORTED.value),
+        newest(_ENTRY, "history", "started_ms DESC", "outcome IN (?, ?)"),
+        (Outcome.RUNNING.value, Outcome.ABORTED.value, MOST_ENTRIES),
     )
     entries, broken = _entries(txn)
-    txn.execute(f"SELECT {_HOUR} FROM bgthrottle_load")
+    txn.execute(newest(_HOUR, "load", "abs(hour_of_week)"), (2 * HOURS,))
     hours, odd = readable(hour_of, "hour {0} of the week", txn.fetchall())
     txn.execute(
-        "SELECT database_name, update_name, at_ms, content FROM bgthrottle_learned"
-        " WHERE version = ?",
-        (VERSION,),
+        newest(_LEARNED.replace("version, ", ""), "learned", "at_ms DESC", "version = ?"),
+        (VERSION, MOST_LEARNED),
     )
     learned, strange = readable(learned_of, "what was learned of {1} in {0}", txn.fetchall())
     lines = (*unreadable, *broken, *odd, *strange)
-    return Stored(tuple(levers), lines, tuple(entries), tuple(hours), tuple(learned))
+    return Stored(tuple(levers), lines, tuple(entries[::-1]), tuple(hours), tuple(learned))
 
 
 def _make_again(txn: Any, now_ms: int, levers: Sequence[Lever]) -> None:
@@ -221,14 +224,17 @@ def _make_again(txn: Any, now_ms: int, levers: Sequence[Lever]) -> None:
     _change(txn, now_ms, levers, ())
 
 
-def _check(txn: Any) -> None:
-    check_tables(txn, _COLUMNS)
-
-
 def _levers(txn: Any) -> tuple[list[Lever], list[str]]:
-    """The readable levers, and a line for each of the others."""
-    txn.execute(f"SELECT {_LEVER}, used_ms FROM bgthrottle_levers ORDER BY created_ms, lever_id")
-    return readable(lever_of, "{1} of {2} by {6}", txn.fetchall())
+    """The readable levers, oldest first, and a line for each of the others."""
+    txn.execute(
+        newest(f"{_LEVER}, used_ms", "levers", "created_ms DESC, lever_id DESC"),
+        (_MOST_ROWS + 1,),
+    )
+    rows = txn.fetchall()
+    levers, unreadable = readable(lever_of, "{1} of {2} by {6}", rows[_MOST_ROWS - 1 :: -1])
+    if len(rows) > _MOST_ROWS:
+        unreadable.insert(0, f"all but the newest {_MOST_ROWS} of bgthrottle_levers")
+    return levers, unreadable
 
 
 def _entries(txn: Any) -> tuple[list[HistoryEntry], list[str]]:
@@ -244,121 +250,103 @@ def _change(
     use_id: str = "",
 ) -> None:
     txn.execute(_DELETE_ENDED, (now_ms, now_ms))
-    for lever in (*ended, *made):
+    for lever in ended:
         txn.execute("DELETE FROM bgthrottle_levers WHERE lever_id = ?", (lever.lever_id,))
     for lever in made:
+        row = {
+            "kind": lever.kind.value,
+            "update_glob": lever.update,
+            "database_name": lever.database,
+            "settings": json.dumps(dict(lever.written)),
+            "reason": lever.reason,
+            "author": lever.author,
+            "created_ms": to_ms(lever.created_s),
+            "ends_ms": to_ms(lever.ends_s),
+            "used_ms": None if lever.used_s is None else to_ms(lever.used_s),
+        }
+        _put(txn, "bgthrottle_levers", {"lever_id": lever.lever_id}, row)
+    if use is not None:
+        row = {
+            "at_ms": use.at_ms,
+            "author": use.author,
+            "action": use.action,
+            "update_glob": use.update,
+            "database_name": use.database,
+            "reason": use.reason,
+            "settings": json.dumps(dict(use.settings)),
+            "ends_ms": use.ends_ms,
+        }
+        _put(txn, "bgthrottle_uses", {"use_id": use_id}, row)
         txn.execute(
-            f"INSERT INTO bgthrottle_levers ({_LEVER}, used_ms) VALUES ({_places(10)})",
-            (
-                lever.lever_id,
-                lever.kind.value,
-                lever.update,
-                lever.database,
-                json.dumps(dict(lever.written)),
-                lever.reason,
-                lever.author,
-                to_ms(lever.created_s),
-                to_ms(lever.ends_s),
-                None if lever.used_s is None else to_ms(lever.used_s),
-            ),
+            "DELETE FROM bgthrottle_uses WHERE use_id NOT IN"
+            " (SELECT use_id FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?)",
+            (MOST_USES,),
         )
-    if use is None:
-        return
-    txn.execute("DELETE FROM bgthrottle_uses WHERE use_id = ?", (use_id,))
-    values = (use.update, use.database, use.reason, json.dumps(dict(use.settings)), use.ends_ms)
-    txn.execute(
-        f"INSERT INTO bgthrottle_uses (use_id, {_USE}) VALUES ({_places(9)})",
-        (use_id, use.at_ms, use.author, use.action, *values),
-    )
-    txn.execute(
-        "DELETE FROM bgthrottle_uses WHERE use_id NOT IN"
-        " (SELECT use_id FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?)",
-        (MOST_USES,),
-    )
 
 
 def _write(
-    txn: Any,
-    entries: Sequence[HistoryEntry],
-    hours: Sequence[SeenHour],
-    learned: Sequence[Learned],
+    txn: Any, entries: Sequence[HistoryEntry], hours: Sequence[SeenHour], learned: Sequence[Learned]
 ) -> None:
-    _write_learned(txn, learned)
-    for hour in hours:
-        txn.execute("DELETE FROM bgthrottle_load WHERE hour_of_week = ?", (hour.hour,))
-        txn.execute(
-            f"INSERT INTO bgthrottle_load ({_HOUR}) VALUES ({_places(5)})",
-            (
-                hour.hour,
-                hour.week,
-                to_ms(hour.watched_s),
-                to_ms(hour.present_s),
-                round(hour.requests),
-            ),
-        )
-    for entry in entries:
-        key = (entry.database, entry.update, to_ms(entry.started_s))
-        txn.execute(
-            "DELETE FROM bgthrottle_history"
-            " WHERE database_name = ? AND update_name = ? AND started_ms = ?",
-            key,
-        )
-        waited_ms = {cause: to_ms(waited_s) for cause, waited_s in entry.waited_s.items()}
-        txn.execute(
-            f"INSERT INTO bgthrottle_history ({_ENTRY}) VALUES ({_places(13)})",
-            (
-                *key,
-                None if entry.ended_s is None else to_ms(entry.ended_s),
-                entry.outcome.value,
-                min(entry.items, MOST),
-                entry.batches,
-                to_ms(entry.batch_s),
-                json.dumps(waited_ms),
-                entry.failures,
-                entry.last_failure.replace("\0", ""),  # PostgreSQL does not accept NUL
-                entry.first_progress,
-                entry.progress_per_item,
-            ),
-        )
-    txn.execute(
-        "DELETE FROM bgthrottle_history WHERE started_ms < (SELECT MIN(started_ms) FROM"
-        " (SELECT started_ms FROM bgthrottle_history ORDER BY started_ms DESC LIMIT ?) AS newest)",
-        (MOST_ENTRIES,),
-    )
-
-
-def _write_learned(txn: Any, learned: Sequence[Learned]) -> None:
     for each in learned:
-        txn.execute(
-            "DELETE FROM bgthrottle_learned WHERE database_name = ? AND update_name = ?", each.key
-        )
-        txn.execute(
-            f"INSERT INTO bgthrottle_learned ({_LEARNED}) VALUES ({_places(5)})",
-            (*each.key, to_ms(each.at_s), VERSION, json.dumps(dict(each.values))),
-        )
+        key = {"database_name": each.database, "update_name": each.update}
+        content = json.dumps(dict(each.values))
+        row = {"at_ms": to_ms(each.at_s), "version": VERSION, "content": content}
+        _put(txn, "bgthrottle_learned", key, row)
+    for hour in hours:
+        row = {
+            "week": hour.week,
+            "watched_ms": to_ms(hour.watched_s),
+            "present_ms": to_ms(hour.present_s),
+            "requests": round(hour.requests),
+        }
+        _put(txn, "bgthrottle_load", {"hour_of_week": hour.hour}, row)
+    for entry in entries:
+        started_ms = to_ms(entry.started_s)
+        waited_ms = {cause: to_ms(waited_s) for cause, waited_s in entry.waited_s.items()}
+        row = {
+            "ended_ms": None if entry.ended_s is None else to_ms(entry.ended_s),
+            "outcome": entry.outcome.value,
+            "items": min(entry.items, MOST),
+            "batches": entry.batches,
+            "batch_ms": to_ms(entry.batch_s),
+            "waited_ms": json.dumps(waited_ms),
+            "failures": entry.failures,
+            "last_failure": entry.last_failure.replace("\0", ""),  # PostgreSQL does not accept NUL
+            "first_progress": entry.first_progress,
+            "progress_per_item": entry.progress_per_item,
+        }
+        key = {"database_name": entry.database, "update_name": entry.update}
+        _put(txn, "bgthrottle_history", {**key, "started_ms": started_ms}, row)
+    _keep_newest(txn, "bgthrottle_history", "started_ms", MOST_ENTRIES)
     if learned:
-        txn.execute(
-            "DELETE FROM bgthrottle_learned WHERE at_ms < (SELECT MIN(at_ms) FROM"
-            " (SELECT at_ms FROM bgthrottle_learned ORDER BY at_ms DESC LIMIT ?) AS newest)",
-            (MOST_LEARNED,),
-        )
+        _keep_newest(txn, "bgthrottle_learned", "at_ms", MOST_LEARNED)
+
+
+def _put(txn: Any, table: str, key: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+    """Write a row in place of the one with this key, if there is one."""
+    where = " AND ".join(f"{column} = ?" for column in key)
+    txn.execute(f"DELETE FROM {table} WHERE {where}", (*key.values(),))
+    values = {**key, **row}
+    places = ", ".join("?" * len(values))
+    txn.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", (*values.values(),))
+
+
+def _keep_newest(txn: Any, table: str, column: str, most: int) -> None:
+    txn.execute(
+        f"DELETE FROM {table} WHERE {column} < (SELECT MIN({column}) FROM"
+        f" (SELECT {column} FROM {table} ORDER BY {column} DESC LIMIT ?) AS newest)",
+        (most,),
+    )
 
 
 def _history(txn: Any, limit: int) -> tuple[list[HistoryEntry], list[str]]:
-    txn.execute(
-        f"SELECT {_TOLD} FROM bgthrottle_history ORDER BY started_ms DESC, update_name LIMIT ?",
-        (limit,),
-    )
+    txn.execute(newest(_SHOWN, "history", "started_ms DESC, update_name"), (limit,))
     return _entries(txn)
 
 
 def _uses(txn: Any, limit: int) -> tuple[list[schema.Use], list[str]]:
-    txn.execute(f"SELECT {_USE} FROM bgthrottle_uses ORDER BY at_ms DESC, use_id LIMIT ?", (limit,))
+    txn.execute(newest(_USE, "uses", "at_ms DESC, use_id"), (limit,))
     rows = txn.fetchall()
     sizes = accumulate(len(str(row[6])) for row in rows)
     few = [row for row, size in zip(rows, sizes, strict=True) if size <= _MOST_SETTINGS]
     return readable(use_of, "use {2} of {3} by {1}", few)
-
-
-def _places(count: int) -> str:
-    return ", ".join("?" * count)

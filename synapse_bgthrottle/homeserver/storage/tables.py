@@ -1,7 +1,6 @@
 """The module's tables in the server's main database, and their rows as records."""
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, TypeVar
@@ -16,16 +15,16 @@ from synapse_bgthrottle.core.levers.request import escaped, is_glob
 from synapse_bgthrottle.core.scheduling.failures import LONGEST_COMPLAINT, complaint_of
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, Outcome
 from synapse_bgthrottle.core.tracking.learned import Learned
-from synapse_bgthrottle.core.tracking.queue import LONGEST_PROGRESS
 from synapse_bgthrottle.homeserver.internals.database import engine_of
 
 T = TypeVar("T")
 
-# The largest value of an integer column.
-MOST = 2**63 - 1
+# The module writes no larger number. Counts of earlier runs are added to, and must fit in a BIGINT.
+MOST = 10**15
 
-# The module writes no longer text, and no deeper JSON.
+# Nor longer text, nor longer or deeper JSON.
 _LONGEST_TEXT = 10_000
+_LONGEST_JSON = 65_536
 _DEEPEST = 16
 
 _TABLES = {
@@ -48,6 +47,33 @@ _TABLES = {
     " at_ms BIGINT NOT NULL, version BIGINT NOT NULL, content TEXT NOT NULL,"
     " PRIMARY KEY (database_name, update_name)",
 }
+
+
+_TEXTS = frozenset(
+    column.split()[0]
+    for columns in _TABLES.values()
+    for column in columns.split(", ")
+    if " TEXT" in column
+)
+
+
+def newest(columns: str, table: str, order: str, where: str = "1 = 1") -> str:
+    """A query of the first rows in this order, at most as many as its last parameter says.
+
+    A text that the module did not write is cut, and stays too long to be read. The rows come
+    first: PostgreSQL would fetch the texts of all of them to cut those. SQLite's `substr` alone
+    would also end a text at a NUL.
+    """
+    longest = _LONGEST_JSON
+    cut = ", ".join(
+        f"CASE WHEN length({column}) > {longest} THEN substr({column}, 1, {longest + 1})"
+        f" ELSE {column} END"
+        if column in _TEXTS
+        else column
+        for column in columns.split(", ")
+    )
+    rows = f"SELECT * FROM bgthrottle_{table} WHERE {where} ORDER BY {order} LIMIT ?"
+    return f"SELECT {cut} FROM ({rows}) AS newest ORDER BY {order}"
 
 
 def make_tables(txn: Any) -> None:
@@ -154,7 +180,7 @@ def entry_of(row: Sequence[Any]) -> HistoryEntry:
         failures=_whole(row[9]),
         last_failure=_text(row[10])[:LONGEST_COMPLAINT],
         first_progress=None if row[11] is None else _json(row[11]),
-        progress_per_item=None if row[12] is None else _factor(row[12]),
+        progress_per_item=None if row[12] is None else float(_number(row[12], above=0)),
     )
 
 
@@ -213,7 +239,7 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _json(value: object) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_PROGRESS:
+    if not isinstance(value, str) or len(value) > _LONGEST_JSON:
         raise ValueError("JSON is no text, or is too long")
     return value
 
@@ -224,16 +250,10 @@ def _whole(value: object) -> int:
     return value
 
 
-def _number(value: object) -> float:
-    if not isinstance(value, (int, float)) or not abs(value) < MOST:
+def _number(value: object, above: float = -MOST - 1) -> float:
+    if not isinstance(value, (int, float)) or not above < value <= MOST:
         raise ValueError("a number is none that was written")
     return value
-
-
-def _factor(value: object) -> float:
-    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ValueError("a factor is none that was written")
-    return float(value)
 
 
 def _seconds(value_ms: object) -> float | None:

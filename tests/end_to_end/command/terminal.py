@@ -67,6 +67,15 @@ class Terminal:
         """As a person at the keyboard does."""
         os.write(self._ours, keys)
 
+    def send(self, number: int) -> None:
+        """Send the program a signal."""
+        self._process.send_signal(number)
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether the cursor is shown, by what was drawn last."""
+        return self.drawn.rfind("\x1b[?25h") >= self.drawn.rfind("\x1b[?25l")
+
     def end(self) -> int:
         """Wait for the program's end; answers its exit status."""
         self.read_until(lambda _: self._process.poll() is not None)

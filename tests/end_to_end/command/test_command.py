@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,11 +81,25 @@ def test_a_terminal(make_api: Callable[..., Api]) -> None:
         terminal.press(b"\x03")
         assert 130 == terminal.end()
     assert re.search(r"\x1b\[\d+A\x1b\[J", terminal.drawn)
-    assert terminal.drawn.rfind("\x1b[?25h") > terminal.drawn.rfind("\x1b[?25l")  # the cursor
+    assert terminal.has_cursor
     assert "Traceback" not in terminal.drawn
     assert "  then " in "".join(terminal.lines())
     lines = [line.removesuffix("^C") for line in terminal.lines()]  # the terminal's own echo
     assert max(map(len, lines)) <= 80
+
+
+@_ON_SQLITE
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_after_a_signal(make_api: Callable[..., Api], number: signal.Signals) -> None:
+    """`watch` gives the cursor back, whatever ends it."""
+    call = started(make_api({"sleep": "1h"}))
+    arguments = [*COMMAND, "watch", "--interval", "200ms"]
+    with Terminal(arguments, call.command.environment(), 80) as terminal:
+        terminal.read_until(lambda drawn: "resting 1h" in drawn)
+        assert not terminal.has_cursor
+        terminal.send(number)
+        assert 128 + number == terminal.end()
+    assert terminal.has_cursor
 
 
 @_ON_SQLITE

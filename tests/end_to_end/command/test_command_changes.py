@@ -32,7 +32,7 @@ def test_levers(make_api: Callable[..., Api]) -> None:
     status = call(0, "status").stdout
     assert status.startswith("PROBLEM: ")
     assert f"paused by {_ADMIN}" in status
-    assert f"* is paused by {_ADMIN}: load test" in call(5, "check").stdout
+    assert f"all updates are paused by {_ADMIN}: load test" in call(5, "check").stdout
     # At once: the pause lasts for longer than the command is waited for.
     assert f"master: {name} is paused by {_ADMIN}" in call(5, "wait").stderr
     (lever,) = call.json("pause", name, "--for", "90m")["made"]

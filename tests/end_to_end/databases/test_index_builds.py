@@ -6,7 +6,7 @@ import pytest
 
 from testbed.servers.postgres import PostgresServer
 from testbed.waiting import wait_until
-from tests.end_to_end.databases.asked_postgres import NAME, TABLE, Asked, Others
+from tests.end_to_end.databases.postgres_world import NAME, TABLE, Asked, Others
 
 
 def test_an_index_build(asked: Asked, others: Others, plain_postgres: PostgresServer) -> None:

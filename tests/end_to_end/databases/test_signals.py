@@ -10,7 +10,7 @@ import pytest
 
 from testbed.servers.postgres import PostgresServer
 from testbed.waiting import wait_until
-from tests.end_to_end.databases.asked_postgres import NAME, TABLE, Asked, Others, connected, hang
+from tests.end_to_end.databases.postgres_world import NAME, TABLE, Asked, Others, connected, hang
 
 
 def test_nobody_there(asked: Asked) -> None:

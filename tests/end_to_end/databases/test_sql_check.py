@@ -2,6 +2,7 @@
 
 import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,7 +18,7 @@ from testbed.servers import pgbouncer
 from testbed.servers.pgbouncer import PgBouncer
 from testbed.servers.postgres import PostgresServer
 from testbed.waiting import HANG_S, stays_true, wait_until
-from tests.end_to_end.databases.asked_postgres import NAME, TABLE, hang
+from tests.end_to_end.databases.postgres_world import NAME, TABLE, hang
 
 Ask = Callable[[str], tuple[float | None, str]]
 
@@ -312,6 +313,20 @@ def test_sqlite_refuses(
     value, problem = _asked(file, query)
     assert (None, True) == (value, problem != "")
     assert (before, [file]) == (file.read_bytes(), list(tmp_path.iterdir()))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 cannot limit SQLite")
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT zeroblob(900000000)",
+        "SELECT hex(zeroblob(400000000))",
+        "SELECT instr(zeroblob(3000000), zeroblob(1500000) || x'01')",
+    ],
+)
+def test_sqlite_values_that_would_stop_the_server(file: Path, query: str) -> None:
+    """A value of 1 GB is refused: to copy it, Python would stop for seconds."""
+    assert (None, "string or blob too big") == _asked(file, query)
 
 
 def test_sqlite_beside_a_writer(file: Path) -> None:

@@ -13,7 +13,7 @@ from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.store import Store, Stored
 from testbed.servers.postgres import PostgresServer
 from testbed.strategies.examples import lever
-from tests.end_to_end.databases.asked_postgres import NAME, Asked, connected
+from tests.end_to_end.databases.postgres_world import NAME, Asked, connected
 
 
 def _answer(question: Any) -> Any:
@@ -29,7 +29,7 @@ def _without_tables(plain_postgres: PostgresServer) -> None:
     """Each test makes them."""
     with plain_postgres.session(NAME) as owner:
         owner.execute("DROP TABLE IF EXISTS elsewhere CASCADE")
-        for name in ("levers", "uses", "history", "load"):
+        for name in ("levers", "uses", "history", "load", "learned"):
             owner.execute(f"DROP TABLE IF EXISTS bgthrottle_{name}")
 
 
@@ -91,3 +91,25 @@ def test_tables_dropped_meanwhile(plain_postgres: PostgresServer) -> None:
         _answer(store.change([], pauses[:1], None))
         assert (pauses[1],) == _answer(store.levers())
         assert "made again" in store.problem
+
+
+def test_rows_that_nobody_can_have_made(plain_postgres: PostgresServer) -> None:
+    """Of very many rows with very long texts a few are read, the newest among them."""
+    pause = lever(lever_id="last", created_s=1e9, ends_s=4e9)
+    with plain_postgres.session(NAME) as owner, connected(plain_postgres) as connection:
+        api: Any = SimpleNamespace(run_db_interaction=Asked(connection).run_db_interaction)
+        api.sleep = None
+        store = Store(Homeserver(api))
+        _answer(store.open())
+        _answer(store.change([pause], [], None))
+        connection.commit()
+        owner.execute(
+            "INSERT INTO bgthrottle_levers SELECT n, 'pause', 'x', NULL, '{}',"
+            " repeat('y', 2000 * (n % 2) * 50), '@a:b', n, 4000000000000, NULL"
+            " FROM generate_series(1, 1000) n"
+        )
+        stored = _answer(store.open())
+    assert pause == stored.levers[-1]
+    assert "all but the newest 400 of bgthrottle_levers" in stored.unreadable
+    # Half of the others have a reason that is too long.
+    assert 1 + 200 == len(stored.levers)

@@ -207,7 +207,7 @@ def _held(world: World) -> str:
 def test_stock_beside_it(source: PostgresSource, tmp_path: Path) -> None:
     """Stock Synapse gives up all updates when PostgreSQL is stopped for a moment."""
     world = source.world(tmp_path, "stock_beside", None, _STOCK)
-    seen = outcome.go_through(world, faults.stopped(source.postgres), HANG_S)
+    seen = outcome.observe_fault(world, faults.stopped(source.postgres), HANG_S)
     assert seen.aborted
     assert seen.failed in (4, 5)  # old versions do not log the last
     assert seen.left

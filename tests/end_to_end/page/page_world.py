@@ -32,6 +32,8 @@ class World:
         return self.synapse.url
 
     def open(self) -> None:
+        # The page of an earlier test complains in the console once its server has ended.
+        self.browser.open("about:blank")
         self.browser.console()
         self.seen_requests = len(self.browser.requests())
         self.browser.open(self.url + ROOT)

@@ -8,7 +8,7 @@ import pytest
 
 from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from testbed.virtual.server import EPOCH_S, VirtualServer
-from tests.integration.storage.kept import pull, queued, rows, service_of, stated
+from tests.integration.virtual_module import change_levers, queued, rows, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -59,7 +59,7 @@ def test_status_of_a_silent_database(virtual_server: MakeServer) -> None:
     server.load({"sleep": "1s"})
     server.start()
     server.advance(5)
-    pull(server, "pause", update="other")
+    change_levers(server, "pause", update="other")
     for pool in server.pools.values():
         pool.silent = []
     told = _status(server, 10)
@@ -244,7 +244,7 @@ def test_explanation(virtual_server: MakeServer) -> None:
     server.pools["master"].queue("an_index", queued(server, "x"), one_shot=True)
     server.load({"sleep": "1s", "rules": [{"one_shot": True, "approval": "required"}]})
     server.advance(0)
-    pull(server, "pause", update="an_*")
+    change_levers(server, "pause", update="an_*")
     told = stated(server, service_of(server).explain("an_index", "master", False))
     assert ["paused", "approval"] == [hold["cause"] for hold in told["held_by"]]
     assert (True, "rule 0 (one-shots)") == (told["one_shot"], told["rule"])

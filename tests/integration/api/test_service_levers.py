@@ -15,7 +15,15 @@ from synapse_bgthrottle.core.levers.request import (
 )
 from synapse_bgthrottle.homeserver.internals.database import Database
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import ADMIN, levers_of, pull, queued, rows, service_of, stated
+from tests.integration.virtual_module import (
+    ADMIN,
+    change_levers,
+    levers_of,
+    queued,
+    rows,
+    service_of,
+    stated,
+)
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -24,7 +32,7 @@ def _pulling(server: VirtualServer, action: str, **request: Any) -> list[Any]:
     """What comes of it, when it comes."""
     told: list[Any] = []
     parsed = parse_lever_request(Action(action), request)
-    ensureDeferred(service_of(server).pull(parsed, ADMIN)).addBoth(told.append)
+    ensureDeferred(service_of(server).change_levers(parsed, ADMIN)).addBoth(told.append)
     return told
 
 
@@ -60,7 +68,7 @@ def test_who_hangs_up_does_not_undo_it(virtual_server: MakeServer) -> None:
     silent: list[Deferred[None]] = []
     server.pools["master"].silent = silent
     parsed = parse_lever_request(Action.PAUSE, {})
-    waiting = ensureDeferred(service_of(server).pull(parsed, ADMIN))
+    waiting = ensureDeferred(service_of(server).change_levers(parsed, ADMIN))
     waiting.addErrback(lambda _: None)
     server.advance(1)
     waiting.cancel()
@@ -68,7 +76,7 @@ def test_who_hangs_up_does_not_undo_it(virtual_server: MakeServer) -> None:
     silent[0].callback(None)
     server.advance(0)
     assert 1 == len(levers_of(module)) == len(rows(server, "SELECT * FROM bgthrottle_levers"))
-    assert 2 == len(pull(server, "pause")["in_force"])
+    assert 2 == len(change_levers(server, "pause")["in_force"])
 
 
 def test_nothing_is_pulled_before_it_is_known_what_is(virtual_server: MakeServer) -> None:
@@ -122,7 +130,7 @@ def test_what_holds_still_in_an_outage_is_noted(virtual_server: MakeServer) -> N
     complaint = "attempt to write a readonly database"
     with patch.object(Database, "probe", side_effect=sqlite3.OperationalError(complaint)):
         server.advance(5)
-        told = pull(server, "override", update="work", settings={"sleep": "2s"})
+        told = change_levers(server, "override", update="work", settings={"sleep": "2s"})
     assert (
         f"work in state is still held: the database does not answer: {complaint}" in told["notes"]
     )
@@ -137,7 +145,7 @@ def test_release_in_one_database_needs_no_other(virtual_server: MakeServer) -> N
     server.start()
     server.advance(5)
     server.pools["state"].silent = []
-    released = pull(server, "release", update="work", database="master")
+    released = change_levers(server, "release", update="work", database="master")
     assert (1, []) == (len(released["made"]), released["notes"])
     server.advance(5)
     assert work.starts_s

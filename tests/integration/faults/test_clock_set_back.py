@@ -16,7 +16,7 @@ from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample,
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import rows, service_of, stated
+from tests.integration.virtual_module import rows, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 

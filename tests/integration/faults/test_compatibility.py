@@ -22,7 +22,13 @@ from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.service import ThrottleService
 from synapse_bgthrottle.schema import to_json
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.faults.lacking import EVERYTHING, HIDDEN, UPDATER, lacking, without
+from tests.integration.faults.missing_attributes import (
+    EVERYTHING,
+    HIDDEN,
+    UPDATER,
+    lacking,
+    without,
+)
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -72,7 +78,7 @@ def check_all(server: VirtualServer, caplog: pytest.LogCaptureFixture) -> Any:
     assert ["master", "work"] == [database["name"], database["current"]["name"]]
     pause = parse_lever_request(Action.PAUSE, {"update": "work"})
     try:
-        answer(server, service.pull(pause, "@admin:test"))
+        answer(server, service.change_levers(pause, "@admin:test"))
         has_levers = True
     except StoreUnavailableError:
         has_levers = False
@@ -82,7 +88,7 @@ def check_all(server: VirtualServer, caplog: pytest.LogCaptureFixture) -> Any:
     if has_levers:
         assert "held" == answer(server, service.status())["databases"][0]["state"]
         resume = parse_lever_request(Action.RESUME, {"update": "work"})
-        answer(server, service.pull(resume, "@admin:test"))
+        answer(server, service.change_levers(resume, "@admin:test"))
     server.advance(600)
     assert 0 == work.left_items
     if has_levers:

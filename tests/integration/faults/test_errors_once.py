@@ -8,7 +8,7 @@ import pytest
 
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import run, service_of, stated
+from tests.integration.virtual_module import run, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -39,7 +39,7 @@ PLACES = [
     "core.scheduling.batch_cost.BatchCost.record",
     "core.reports.config_warnings.unknown_names",
     "core.reports.config_warnings.too_small",
-    "core.reports.log_lines.UpdateLog.tell",
+    "core.reports.log_lines.UpdateLog.lines",
     "core.scheduling.throttle.Throttle.batch_items",
     "core.scheduling.throttle.Throttle.begin",
     "core.scheduling.throttle.Throttle.decide",
@@ -85,7 +85,7 @@ QUIET_PLACES = [
     "homeserver.storage.lever_writer.LeverWriter.follow",
     "homeserver.progress_tracker.ProgressTracker.look",
     "homeserver.storage.store.Store.write",
-    "core.scheduling.throttle.Throttle.goes_on",
+    "core.scheduling.throttle.Throttle.goes_by",
     "core.scheduling.throttle.Throttle.is_held",
 ]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from synapse_bgthrottle.module import BackgroundUpdateThrottle
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import pull
+from tests.integration.virtual_module import change_levers
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -21,8 +21,8 @@ class World:
         self.module: BackgroundUpdateThrottle = self.server.load(config)
         self.server.advance(0)
 
-    def pull(self, action: str, **request: Any) -> tuple[list[str], list[str], list[str]]:
+    def change_levers(self, action: str, **request: Any) -> tuple[list[str], list[str], list[str]]:
         """Updates of the levers made, ended and in force."""
-        told = pull(self.server, action, **request)
+        told = change_levers(self.server, action, **request)
         made, ended, in_force = ([v["update"] for v in told[key]] for key in told if key != "notes")
         return made, ended, in_force

@@ -7,7 +7,7 @@ import pytest
 from synapse_bgthrottle.core.levers.lever import MOST_ENDED
 from synapse_bgthrottle.core.levers.request import NothingMatchesError
 from testbed.virtual.server import EPOCH_S, VirtualServer
-from tests.integration.storage.kept import levers_of, pull, queued, restarted, rows
+from tests.integration.virtual_module import change_levers, levers_of, queued, restarted, rows
 
 MakeServer = Callable[..., VirtualServer]
 SetAhead = Callable[[VirtualServer, float], None]
@@ -34,7 +34,7 @@ def paused(virtual_server: MakeServer) -> VirtualServer:
     queued(server, "work")
     server.start()
     server.advance(5)
-    pull(server, "pause", duration="1d")
+    change_levers(server, "pause", duration="1d")
     return server
 
 
@@ -59,10 +59,12 @@ def test_another_lever(virtual_server: MakeServer, set_ahead: SetAhead) -> None:
     """It neither tells of the pause, as of one that has ended, nor removes it."""
     server = paused(virtual_server)
     set_ahead(server, _AHEAD_S)
-    told = pull(server, "override", update="*", settings={"sleep": "2s"}, duration="1h")
+    told = change_levers(server, "override", update="*", settings={"sleep": "2s"}, duration="1h")
     assert ["override"] == [lever["kind"] for lever in told["in_force"]]
     set_ahead(server, 0)
-    told = pull(server, "override", update="*", settings={"profile": "fast"}, duration="1h")
+    told = change_levers(
+        server, "override", update="*", settings={"profile": "fast"}, duration="1h"
+    )
     assert ["override", "override", "pause"] == sorted(v["kind"] for v in told["in_force"])
     assert [(3,)] == rows(server, _COUNT)
 
@@ -70,13 +72,13 @@ def test_another_lever(virtual_server: MakeServer, set_ahead: SetAhead) -> None:
 def test_what_is_resumed_is_over(virtual_server: MakeServer, set_ahead: SetAhead) -> None:
     """Also what has ended by that clock already; not told, because it was no longer in force."""
     server = paused(virtual_server)
-    pull(server, "override", update="*", settings={"sleep": "2s"}, duration="1h")
+    change_levers(server, "override", update="*", settings={"sleep": "2s"}, duration="1h")
     set_ahead(server, _AHEAD_S)
-    pull(server, "pause", update="work", duration="1h")
-    assert ["work"] == [lever["update"] for lever in pull(server, "resume")["ended"]]
+    change_levers(server, "pause", update="work", duration="1h")
+    assert ["work"] == [lever["update"] for lever in change_levers(server, "resume")["ended"]]
     set_ahead(server, 0)
     with pytest.raises(NothingMatchesError, match="nothing is paused"):
-        pull(server, "resume")
+        change_levers(server, "resume")
     assert [("override",)] == rows(server, "SELECT kind FROM bgthrottle_levers")
 
 
@@ -88,7 +90,7 @@ def test_what_has_ended_is_bounded(virtual_server: MakeServer) -> None:
     server.start()
     server.advance(1)
     for _ in range(MOST_ENDED + 20):
-        pull(server, "pause", duration="1s")
+        change_levers(server, "pause", duration="1s")
         server.advance(2)
     assert MOST_ENDED + 1 >= len(levers_of(module))
     assert [(MOST_ENDED + 1,)] == rows(server, _COUNT)

@@ -9,7 +9,7 @@ from synapse_bgthrottle.core.levers.request import Action, parse_lever_request
 from synapse_bgthrottle.homeserver.storage.lever_writer import MOST_WAITING
 from testbed.virtual.server import VirtualServer, Work
 from tests.integration.levers.lever_world import World
-from tests.integration.storage.kept import ADMIN, answer, pull, rows, run
+from tests.integration.virtual_module import ADMIN, answer, change_levers, rows, run
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -31,9 +31,9 @@ def test_many_pulls_that_waited(virtual_server: MakeServer) -> None:
     pool.silent = []
     answers: list[Any] = []
     pause = parse_lever_request(Action.PAUSE, {"update": "event_b"})
-    ensureDeferred(lever_writer.pull(pause, ADMIN, [])).addBoth(answers.append)
+    ensureDeferred(lever_writer.carry_out(pause, ADMIN, [])).addBoth(answers.append)
     for _ in range(150):
-        ensureDeferred(lever_writer.pull(resume, ADMIN, [])).addBoth(answers.append)
+        ensureDeferred(lever_writer.carry_out(resume, ADMIN, [])).addBoth(answers.append)
     assert 150 - MOST_WAITING == len(answers)
     assert {"nothing has changed: many wait for the database already"} == {
         str(refused.value) for refused in answers
@@ -43,7 +43,7 @@ def test_many_pulls_that_waited(virtual_server: MakeServer) -> None:
         question.callback(None)
     world.server.advance(10)
     assert 151 == len(answers)
-    (ended,) = answer(world.server, lever_writer.pull(resume_all, ADMIN, []), 1).ended
+    (ended,) = answer(world.server, lever_writer.carry_out(resume_all, ADMIN, []), 1).ended
     assert "event_b" == ended.update
 
 
@@ -52,10 +52,10 @@ def test_release_in_use_outlives_another_lever(virtual_server: MakeServer) -> No
     server = virtual_server()
     work = Work(server, 10**9, cost_ms=1)
     run(server, {"duty_cycle": "50%", "approval": "required"}, work, 100)
-    pull(server, "release", update="work", duration="1s")
+    change_levers(server, "release", update="work", duration="1s")
     server.advance(1.2)
     before = len(work.starts_s)
-    pull(server, "override", update="work", settings={"duty_cycle": "90%"})
+    change_levers(server, "override", update="work", settings={"duty_cycle": "90%"})
     server.advance(60)
     assert 500 < len(work.starts_s) - before
     written = rows(server, "SELECT used_ms FROM bgthrottle_levers WHERE kind = 'release'")

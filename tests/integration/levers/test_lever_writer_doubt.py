@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from synapse_bgthrottle.homeserver.storage.store import Store
 from testbed.virtual.server import VirtualServer
 from tests.integration.levers.lever_world import World
-from tests.integration.storage.kept import levers_of, pull, restarted, rows
+from tests.integration.virtual_module import change_levers, levers_of, restarted, rows
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -48,7 +48,7 @@ def _pull_and_lose(world: World, action: str, *, is_done: bool = True, **request
         _lost(is_done=is_done),
         pytest.raises(StoreUnavailableError, match="it may be done, see the status") as caught,
     ):
-        pull(world.server, action, **request)
+        change_levers(world.server, action, **request)
     assert caught.value.may_be_done
 
 
@@ -76,9 +76,9 @@ def test_what_was_done_shows_within_seconds(
 ) -> None:
     """Whatever it was, and no timer is left; where it was not done, nothing has changed."""
     before = ["pause", "override"]
-    pull(world.server, "pause")
+    change_levers(world.server, "pause")
     world.server.advance(1)
-    pull(world.server, "override", update="*", settings={"sleep": 0})
+    change_levers(world.server, "override", update="*", settings={"sleep": 0})
     world.server.advance(1)
     _pull_and_lose(world, action, is_done=is_done, **request_)
     assert before == _kinds(world)
@@ -91,8 +91,8 @@ def test_what_was_done_shows_within_seconds(
 def test_resume_at_once_ends_it_too(world: World, virtual_server: MakeServer) -> None:
     """Who asks again and then resumes leaves no pause that would be in force after a restart."""
     _pull_and_lose(world, "pause", duration="7d", reason="load test")
-    assert 2 == len(pull(world.server, "pause", duration="2h")["in_force"])
-    assert [] == pull(world.server, "resume")["in_force"]
+    assert 2 == len(change_levers(world.server, "pause", duration="2h")["in_force"])
+    assert [] == change_levers(world.server, "resume")["in_force"]
     assert [] == rows(world.server, _LEVERS)
     later = restarted(world.server, virtual_server())
     module = later.load({})
@@ -121,7 +121,9 @@ def test_database_that_stays_away(world: World) -> None:
     pool.broken = sqlite3.OperationalError("gone")
     world.server.advance(600)
     with pytest.raises(StoreUnavailableError, match="nothing has changed: gone") as caught:
-        pull(world.server, "override", update="*", settings={"sleep": 0}, database="master")
+        change_levers(
+            world.server, "override", update="*", settings={"sleep": 0}, database="master"
+        )
     assert not caught.value.may_be_done
     pool.broken = None
     assert [] == _kinds(world)
@@ -133,7 +135,7 @@ def test_database_that_stays_away(world: World) -> None:
 def test_database_that_is_still_at_it(world: World) -> None:
     """What is done some seconds after the connection is lost is found, though others came first."""
     _pull_and_lose(world, "pause", is_done=False)
-    pull(world.server, "override", update="*", settings={"sleep": 0})
+    change_levers(world.server, "override", update="*", settings={"sleep": 0})
     world.server.advance(4)
     world.server.pools["master"].connection.execute(
         "INSERT INTO bgthrottle_levers SELECT 'late', 'pause', '*', NULL, '{}', '', author,"

@@ -20,11 +20,11 @@ from synapse_bgthrottle.core.levers.request import (
 )
 from testbed.virtual.server import EPOCH_S, VirtualServer
 from tests.integration.levers.lever_world import World
-from tests.integration.storage.kept import (
+from tests.integration.virtual_module import (
     ADMIN,
     answer,
+    change_levers,
     levers_of,
-    pull,
     restarted,
     rows,
     service_of,
@@ -43,11 +43,11 @@ def world(virtual_server: MakeServer) -> World:
 
 def test_levers_outlive_the_process(world: World, virtual_server: MakeServer) -> None:
     """A new process goes by what was pulled in the old one, and pauses before its first batch."""
-    pull(world.server, "pause", update="event_b", reason="party")
+    change_levers(world.server, "pause", update="event_b", reason="party")
     world.server.advance(1)
-    pull(world.server, "override", update="*", settings={"sleep": "10s"})
+    change_levers(world.server, "override", update="*", settings={"sleep": "10s"})
     world.server.advance(1)
-    pull(world.server, "pause", duration="1s")
+    change_levers(world.server, "pause", duration="1s")
     world.server.advance(1)
     before = levers_of(world.module)
     later = restarted(world.server, virtual_server())
@@ -63,20 +63,20 @@ def test_levers_outlive_the_process(world: World, virtual_server: MakeServer) ->
 @pytest.mark.parametrize("action", ["pause", "resume", "override", "reset"])
 def test_failing_write_changes_nothing(world: World, action: str) -> None:
     """Where it cannot be written nothing changes, neither here nor there, and that is said."""
-    pull(world.server, "pause")
-    pull(world.server, "override", update="*", settings={"sleep": 0})
+    change_levers(world.server, "pause")
+    change_levers(world.server, "override", update="*", settings={"sleep": 0})
     before, stored = levers_of(world.module), rows(world.server, "SELECT * FROM bgthrottle_levers")
     settings = {"settings": {"sleep": "5s"}} if action == "override" else {}
     world.server.pools["master"].broken = sqlite3.OperationalError("database is locked")
     said = "nothing has changed: database is locked"
     with pytest.raises(StoreUnavailableError, match=said) as caught:
-        pull(world.server, action, update="*", **settings)
+        change_levers(world.server, action, update="*", **settings)
     assert not caught.value.may_be_done
     world.server.pools["master"].broken = None
     assert before == levers_of(world.module)
     assert stored == rows(world.server, "SELECT * FROM bgthrottle_levers")
     assert 2 == len(answer(world.server, service_of(world.server).uses(100)))
-    pull(world.server, action, update="*", **settings)
+    change_levers(world.server, action, update="*", **settings)
     assert before != levers_of(world.module)
 
 
@@ -87,7 +87,7 @@ def test_connection_lost_while_writing(world: World) -> None:
         patch("synapse_bgthrottle.homeserver.storage.store._change", side_effect=lost),
         pytest.raises(StoreUnavailableError, match="it may be done") as caught,
     ):
-        pull(world.server, "pause")
+        change_levers(world.server, "pause")
     assert caught.value.may_be_done
 
 
@@ -100,9 +100,9 @@ def test_error_of_ours_while_writing_changes_nothing(world: World) -> None:
         ),
         pytest.raises(StoreUnavailableError, match="of our own"),
     ):
-        pull(world.server, "pause")
+        change_levers(world.server, "pause")
     assert () == levers_of(world.module)
-    assert 1 == len(pull(world.server, "pause")["in_force"])
+    assert 1 == len(change_levers(world.server, "pause")["in_force"])
 
 
 def test_one_at_a_time(world: World) -> None:
@@ -113,7 +113,9 @@ def test_one_at_a_time(world: World) -> None:
     told: list[Any] = []
     for update in ("event_a", "event_b"):
         request = parse_lever_request(Action.PAUSE, {"update": update})
-        ensureDeferred(service_of(world.server).pull(request, ADMIN)).addCallback(told.append)
+        ensureDeferred(service_of(world.server).change_levers(request, ADMIN)).addCallback(
+            told.append
+        )
     world.server.advance(0.1)
     assert ([], 1) == (told, len(silent))
     pool.silent = None
@@ -126,10 +128,12 @@ def test_one_at_a_time(world: World) -> None:
 
 def test_uses_tell_who_did_what(world: World) -> None:
     """Every lever that was pulled is told, newest first, with its end where it made something."""
-    pull(world.server, "pause", update="event_*", duration="1h", reason="party")
+    change_levers(world.server, "pause", update="event_*", duration="1h", reason="party")
     world.server.advance(60)
-    pull(world.server, "override", update="*", settings={"duty_cycle": "5%"}, duration="1m")
-    pull(world.server, "resume", reason="over")
+    change_levers(
+        world.server, "override", update="*", settings={"duty_cycle": "5%"}, duration="1m"
+    )
+    change_levers(world.server, "resume", reason="over")
     told = stated(world.server, service_of(world.server).uses(10))
     assert "pause" == told[-1]["action"]
     by_action = {use.pop("action"): use for use in told}
@@ -183,7 +187,7 @@ def test_log_contexts_of_those_who_wait_for_each_other(virtual_server: MakeServe
         except TypeError:  # before it knew its server
             context = _CONTEXT.LoggingContext(name=name)
         with context:
-            await module._parts.records.levers.pull(request, ADMIN, [])
+            await module._parts.records.levers.carry_out(request, ADMIN, [])
             seen.append((name, str(_CONTEXT.current_context())))
 
     with patch.object(server.api, "run_db_interaction", slow):

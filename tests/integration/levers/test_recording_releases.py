@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import levers_of, pull, queued, restarted, rows
+from tests.integration.virtual_module import change_levers, levers_of, queued, restarted, rows
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -24,7 +24,7 @@ def _approved(make: MakeServer) -> tuple[VirtualServer, Any, Work]:
 def test_release_is_for_one_run(virtual_server: MakeServer) -> None:
     """A release is in use when its update goes, outlives its end, and is gone with the update."""
     server, module, work = _approved(virtual_server)
-    pull(server, "release", update="work", duration="10s")
+    change_levers(server, "release", update="work", duration="10s")
     assert [None] == [lever.used_s for lever in levers_of(module)]
     server.advance(6)
     assert work.starts_s
@@ -41,7 +41,7 @@ def test_release_is_for_one_run(virtual_server: MakeServer) -> None:
 def test_release_that_ends_before_its_use_is_written(virtual_server: MakeServer) -> None:
     """A second is enough for what it lets go."""
     server, module, work = _approved(virtual_server)
-    pull(server, "release", update="work", duration="1s")
+    change_levers(server, "release", update="work", duration="1s")
     server.advance(600)
     assert (0, ()) == (work.left_items, levers_of(module))
 
@@ -49,8 +49,8 @@ def test_release_that_ends_before_its_use_is_written(virtual_server: MakeServer)
 def test_release_that_is_not_used_ends(virtual_server: MakeServer) -> None:
     """An update that something else holds all the time is not let go later."""
     server, module, work = _approved(virtual_server)
-    pull(server, "pause", update="work", duration="1h")
-    pull(server, "release", update="work", duration="10m")
+    change_levers(server, "pause", update="work", duration="1h")
+    change_levers(server, "release", update="work", duration="10m")
     server.advance(3700)
     assert [] == work.starts_s
     assert [None] == [lever.used_s for lever in levers_of(module) if lever.kind.value == "release"]
@@ -59,7 +59,7 @@ def test_release_that_is_not_used_ends(virtual_server: MakeServer) -> None:
 def test_release_ends_although_nobody_could_write_that(virtual_server: MakeServer) -> None:
     """A release whose end could not be written ends later: it lets no second run go."""
     server, module, work = _approved(virtual_server)
-    pull(server, "release", update="work")
+    change_levers(server, "release", update="work")
     server.advance(6)
     change = "synapse_bgthrottle.homeserver.storage.store._change"
     with patch(change, side_effect=sqlite3.OperationalError("full")):
@@ -81,12 +81,12 @@ def test_release_of_the_next_run_does_not_end_with_the_run_before(
     pool.queue("y", other)
     server.start()
     server.advance(5)
-    pull(server, "release", update="x")
+    change_levers(server, "release", update="x")
     while not other.starts_s:
         server.advance(0.1)
     work.left_items = 100
     pool.connection.execute("INSERT INTO background_updates VALUES ('x', '{}', NULL, 0)")
-    pull(server, "release", update="x")
+    change_levers(server, "release", update="x")
     server.advance(10)
     assert ["x"] == [lever.update for lever in levers_of(module)]
     assert [("x",)] == rows(server, "SELECT update_glob FROM bgthrottle_levers")
@@ -95,7 +95,7 @@ def test_release_of_the_next_run_does_not_end_with_the_run_before(
 def test_release_ends_although_the_process_was_killed(virtual_server: MakeServer) -> None:
     """A release whose update ended just before a kill is gone after the restart."""
     server, _, work = _approved(virtual_server)
-    pull(server, "release", update="work")
+    change_levers(server, "release", update="work")
     with patch("synapse_bgthrottle.homeserver.storage.lever_writer.LeverWriter.follow"):
         server.advance(600)
     assert 0 == work.left_items

@@ -5,7 +5,7 @@ import pytest
 from synapse_bgthrottle.core.signals.samples import BatchSample, DatabaseSample
 from testbed.observe.metrics_scrape import Scrape
 from testbed.virtual.server import EPOCH_S, Work
-from tests.integration.storage.shown import MakeServer, make, size, value
+from tests.integration.metrics.server_metrics import MakeServer, make, size, value
 
 OF_UPDATE = (
     "current_update",

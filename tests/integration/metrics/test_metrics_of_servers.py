@@ -7,7 +7,7 @@ from typing import Any
 from synapse_bgthrottle.homeserver.prometheus import update_metrics as metrics
 from testbed.observe.metrics_scrape import Scrape
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.shown import MakeServer, load, make, size, value
+from tests.integration.metrics.server_metrics import MakeServer, load, make, size, value
 
 
 def end(server: VirtualServer) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from soak.faults.fault_runs import DISK_SEEN_WITHIN_S
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import run
+from tests.integration.virtual_module import run
 
 MakeServer = Callable[..., VirtualServer]
 

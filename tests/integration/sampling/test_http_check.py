@@ -14,7 +14,8 @@ from synapse_bgthrottle.homeserver.sampling.http_check import (
     NoStatusError,
     status_in,
 )
-from testbed.servers.endpoints import HANG_S, Behaviour, endpoint, sends, sends_for_ever
+from testbed.servers.endpoints import Behaviour, endpoint, sends, sends_for_ever
+from testbed.waiting import HANG_S
 
 _LIMIT_S = 0.5
 

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from synapse_bgthrottle.core.tracking.measured_pace import Pace
 from synapse_bgthrottle.homeserver.internals.database import Database
 from testbed.virtual.server import VirtualServer
-from tests.integration.storage.kept import queued, service_of, stated
+from tests.integration.virtual_module import queued, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from testbed.virtual.server import VirtualServer
-from tests.integration.storage.kept import pull, queued, restarted, service_of, stated
+from tests.integration.virtual_module import change_levers, queued, restarted, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -109,8 +109,8 @@ def test_what_was_paused_is_told(
     server = virtual_server()
     server.load({})
     server.advance(0)
-    pull(server, "pause", update="event_*", database="master", reason="party")
-    pull(server, "override", update="*", settings={"sleep": 0})
+    change_levers(server, "pause", update="event_*", database="master", reason="party")
+    change_levers(server, "override", update="*", settings={"sleep": 0})
     server.pools["master"].connection.execute(
         "UPDATE bgthrottle_levers SET settings = '{}' WHERE kind = 'override'"
     )
@@ -158,7 +158,7 @@ def test_nothing_is_polled_while_nothing_is_pending(virtual_server: MakeServer) 
     server.start()
     server.advance(100)
     assert [] == server.timers()
-    pull(server, "pause")
+    change_levers(server, "pause")
     assert [] == server.timers()
 
 
@@ -189,6 +189,6 @@ def test_queue_is_looked_at_seldom_while_it_is_held(virtual_server: MakeServer) 
         assert 20 == pytest.approx(count(10), abs=2)
         assert 46 == pytest.approx(count(90), abs=2)
         assert 120 == pytest.approx(count(600), abs=2)
-        pull(server, "pause")
+        change_levers(server, "pause")
         server.advance(10)
         assert 10 == pytest.approx(count(600), abs=1)

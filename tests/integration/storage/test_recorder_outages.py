@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from twisted.internet.defer import Deferred
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import queued, rows, service_of, stated
+from tests.integration.virtual_module import queued, rows, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 

@@ -10,9 +10,9 @@ from unittest.mock import patch
 import pytest
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import (
+from tests.integration.virtual_module import (
+    change_levers,
     levers_of,
-    pull,
     queued,
     restarted,
     rows,
@@ -143,7 +143,7 @@ def test_message_that_no_database_can_keep(
     server.pools["master"].queue("work", update)
     server.start()
     server.advance(5)
-    pull(server, "release", update="work", duration="1d")
+    change_levers(server, "release", update="work", duration="1d")
     server.advance(600)
     assert (0, ()) == (work.left_items, levers_of(module))
     assert [("work", "done")] == [row[:2] for row in rows(server, _HISTORY)]

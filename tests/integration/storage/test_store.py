@@ -14,9 +14,9 @@ from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry,
 from synapse_bgthrottle.schema import Use
 from testbed.strategies.examples import lever
 from testbed.virtual.server import EPOCH_S, VirtualServer
-from tests.integration.storage.kept import (
+from tests.integration.virtual_module import (
     answer,
-    pull,
+    change_levers,
     queued,
     restarted,
     rows,
@@ -36,6 +36,19 @@ def server(virtual_server: MakeServer) -> VirtualServer:
     made = virtual_server()
     answer(made, store_of(made).open())
     return made
+
+
+@pytest.fixture
+def read(server: VirtualServer) -> list[int]:
+    """The size of each row that is read from now on."""
+    sizes: list[int] = []
+
+    def count(_: object, row: Any) -> Any:
+        sizes.append(sum(len(str(value)) for value in row))
+        return row
+
+    server.pools["master"].connection.row_factory = count
+    return sizes
 
 
 def _lever(lever_id: str = "a1", **changes: Any) -> Lever:
@@ -177,6 +190,54 @@ def test_pause_needs_no_settings(server: VirtualServer, written: str) -> None:
     assert (_lever(),) == answer(server, store_of(server).open()).levers
 
 
+def _much(server: VirtualServer, table: str, values: str, count: int = 100_000) -> None:
+    """As many rows as a hand may make."""
+    server.pools["master"].connection.execute(
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n <"
+        f" {count}) INSERT INTO bgthrottle_{table} SELECT {values} FROM number"
+    )
+
+
+def test_rows_that_nobody_can_have_made(server: VirtualServer, read: list[int]) -> None:
+    """Of very many rows a few are read, the newest levers among them; that is told."""
+    pause = _lever("last", created_s=EPOCH_S + 1e6)
+    answer(server, store_of(server).change([pause], [], None))
+    created_ms = f"{round(EPOCH_S * 1000)} + n"
+    lever = f"'pause', 'x', NULL, '{{}}', '', '@a:b', {created_ms}, {2 * 10**12}, NULL"
+    _much(server, "levers", f"n, {lever}")
+    _much(server, "load", "n, n, n, n, n")
+    _much(server, "learned", "'master', n, n, 1, '{}'")
+    _much(server, "history", "'master', n, n, NULL, 'running', 1, 1, 1, '{}', 0, '', NULL, NULL")
+    read.clear()
+    stored = answer(server, store_of(server).open())
+    assert pause == stored.levers[-1]
+    assert "all but the newest 400 of bgthrottle_levers" in stored.unreadable
+    assert len(read) < 3000
+
+
+@pytest.mark.parametrize("column", ["update_glob", "database_name", "reason", "settings", "kind"])
+def test_texts_that_nobody_can_have_made(
+    server: VirtualServer, read: list[int], column: str
+) -> None:
+    """Of a very large text no more is read than the module may have written."""
+    pause = _lever("b2")
+    answer(server, store_of(server).change([_lever(kind=LeverKind.OVERRIDE), pause], [], _use()))
+    answer(server, store_of(server).write([_entry(outcome=Outcome.RUNNING)]))
+    connection = server.pools["master"].connection
+    for table, where in (
+        ("levers", f"{column} = printf('%.*c', 2000000, 'x') WHERE lever_id = 'a1'"),
+        ("uses", f"{column} = printf('%.*c', 2000000, 'x')".replace("kind", "action")),
+        ("history", "last_failure = printf('%.*c', 2000000, 'x')"),
+    ):
+        connection.execute(f"UPDATE bgthrottle_{table} SET {where}")
+    read.clear()
+    stored = answer(server, store_of(server).open())
+    assert ((pause,), 2) == (stored.levers, len(stored.unreadable))
+    assert [] == answer(server, store_of(server).uses(10))
+    assert [] == answer(server, store_of(server).history())
+    assert max(read) < 70_000
+
+
 # --- uses ---
 
 
@@ -275,10 +336,11 @@ def test_texts_are_escaped(server: VirtualServer) -> None:
 
 # --- tables that cannot be used ---
 
+_TABLES = ["levers", "uses", "history", "load", "learned"]
 _VIEW = "ALTER TABLE {0} RENAME TO elsewhere; CREATE VIEW {0} AS SELECT * FROM elsewhere"
 
 
-@pytest.mark.parametrize("table", ["levers", "uses", "history", "load"])
+@pytest.mark.parametrize("table", _TABLES)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -308,12 +370,9 @@ def test_table_that_cannot_be_used(
     assert words in line
     for action in ("pause", "resume"):
         with pytest.raises(StoreUnavailableError, match=words):
-            pull(server, action)
+            change_levers(server, action)
     problems = stated(server, service_of(server).status())["problems"]
     assert ["store"] == [problem["kind"] for problem in problems]
-
-
-_TABLES = ["levers", "uses", "history", "load"]
 
 
 def _drop(server: VirtualServer, tables: list[str]) -> None:
@@ -331,8 +390,8 @@ def test_tables_dropped_while_the_server_runs(
     server.load({"sleep": "1s"})
     server.start()
     server.advance(5)
-    pull(server, "pause", update="work")
-    pull(server, "pause", update="other*")
+    change_levers(server, "pause", update="work")
+    change_levers(server, "pause", update="other*")
     batches = len(work.sizes)
     _drop(server, tables)
     server.advance(130)
@@ -343,7 +402,7 @@ def test_tables_dropped_while_the_server_runs(
     assert "made again" in problems[0]["message"]
     assert 1 == sum("were dropped" in line for line in caplog.messages)
     _drop(server, tables)
-    assert 1 == len(pull(server, "resume", update="work")["ended"])
+    assert 1 == len(change_levers(server, "resume", update="work")["ended"])
     assert [("other*",)] == rows(server, "SELECT update_glob FROM bgthrottle_levers")
     server.advance(5)
     assert batches < len(work.sizes)
@@ -375,17 +434,10 @@ def test_history_is_read_as_it_was_written(server: VirtualServer) -> None:
     assert [told] == answer(server, store_of(server).history())
 
 
-def test_history_of_a_few_reads_few_bytes(server: VirtualServer) -> None:
+def test_history_of_a_few_reads_few_bytes(server: VirtualServer, read: list[int]) -> None:
     """Of a thousand runs with a large progress, the last two are a page, whatever they wrote."""
     big = f'{{"at": "{"x" * 60_000}"}}'
     answer(server, store_of(server).write(_entry(n, first_progress=big) for n in range(100)))
-    read: list[Any] = []
-
-    def count(_: object, row: Any) -> Any:
-        read.append(sum(len(str(value)) for value in row))
-        return row
-
-    server.pools["master"].connection.row_factory = count
     assert 2 == len(answer(server, store_of(server).history(2)))
     assert (2, True) == (len(read), sum(read) < 500)
 
@@ -407,6 +459,25 @@ def test_open_entries_are_those_that_have_not_ended(server: VirtualServer) -> No
     expected = [Outcome.ABORTED, Outcome.RUNNING]
     stored = answer(server, store_of(server).open())
     assert expected == [entry.outcome for entry in stored.open_entries]
+
+
+@pytest.mark.parametrize("column", ["items", "batches", "batch_ms", "failures"])
+def test_numbers_that_leave_no_room(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, column: str
+) -> None:
+    """An earlier run with the largest number is left out: nothing could be added to it."""
+    old, server = virtual_server(), virtual_server()
+    answer(old, store_of(old).open())
+    answer(old, store_of(old).write([_entry(update="work", outcome=Outcome.RUNNING)]))
+    old.pools["master"].connection.execute(f"UPDATE bgthrottle_history SET {column} = {2**63 - 1}")
+    queued(restarted(old, server), "work")
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(130)
+    assert not [line for line in caplog.messages if "internal error" in line]
+    sql = f"SELECT batches FROM bgthrottle_history WHERE {column} < 1000000"
+    ((batches,),) = rows(server, sql)
+    assert batches > 50
 
 
 def test_history_is_bounded(server: VirtualServer) -> None:

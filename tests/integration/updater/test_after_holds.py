@@ -155,7 +155,7 @@ def test_the_first_batch_is_looked_at(virtual_server: MakeServer) -> None:
     server = virtual_server()
     started_s: list[float] = []
     looks_s: list[float] = []
-    tell: Any = Sampler._tell
+    tell: Any = Sampler._pass_on
 
     def told(sampler: Sampler, name: str | None, sample: Sample) -> None:
         if isinstance(sample, ProcessSample):
@@ -167,7 +167,7 @@ def test_the_first_batch_is_looked_at(virtual_server: MakeServer) -> None:
         await server.clock.sleep(600)
         return 1
 
-    with answering(server, lambda _: {}), patch.object(Sampler, "_tell", told):
+    with answering(server, lambda _: {}), patch.object(Sampler, "_pass_on", told):
         server.load(_WINDOWS)
         server.pools["master"].queue("long", long)
         server.start()

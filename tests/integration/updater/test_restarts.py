@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import pull, queued, restarted, rows, service_of, stated
-from tests.integration.storage.shown import value
+from tests.integration.metrics.server_metrics import value
+from tests.integration.virtual_module import (
+    change_levers,
+    queued,
+    restarted,
+    rows,
+    service_of,
+    stated,
+)
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -74,7 +81,7 @@ def test_a_lasting_failure_is_tried_again_ever_more_seldom(
     told = status(server)
     assert ("aborted", len(starts)) == (told["state"], told["restart"]["count"])
     assert 0 < told["restart"]["due_ms"] / 1000 - server.clock.time() <= 24 * _HOUR_S
-    assert f" UTC (start {len(starts) + 1} in a row). Mend the cause" in problem(server)["advice"]
+    assert f" UTC (start {len(starts) + 1} in a row). Repair the cause" in problem(server)["advice"]
 
 
 def test_a_passing_failure_comes_back_sooner(virtual_server: MakeServer) -> None:
@@ -121,11 +128,11 @@ def test_never_while_paused(virtual_server: MakeServer) -> None:
     server = virtual_server()
     work = failing(server, {"sleep": 0})
     server.advance(600)
-    pull(server, "pause", update="*", duration="12h")
+    change_levers(server, "pause", update="*", duration="12h")
     server.advance(10 * _HOUR_S)
     assert 5 == len(work.starts_s)
     assert "paused by @admin" in status(server)["restart"]["held_by"]
-    pull(server, "resume")
+    change_levers(server, "resume")
     server.advance(60)
     assert 5 < len(work.starts_s)
 
@@ -155,21 +162,52 @@ def test_never_while_a_budget_is_closed(virtual_server: MakeServer, tmp_path: Pa
     assert 5 < len(work.starts_s)
 
 
-def test_an_outage_in_the_instant_that_nobody_sees(virtual_server: MakeServer) -> None:
-    """Between two updates: nothing is started while it lasts; then all is done by itself."""
-    server = virtual_server()
+def _gone_between_two_updates(server: VirtualServer, config: Any) -> Work:
+    """The database is gone from the end of the first update on; this is the second one."""
     pool = server.pools["master"]
-    gone = sqlite3.OperationalError("unable to open database file")
 
     async def last(progress: Any, size: int) -> int:
         await pool.updates._end_background_update("work")
-        pool.broken = gone
+        pool.broken = sqlite3.OperationalError("unable to open database file")
         return 1
 
     pool.queue("work", last)
     after = queued(server, "next", 300)
-    server.load({"sleep": 0})
+    server.load(config)
     server.start().addErrback(lambda _: None)
+    return after
+
+
+def test_a_restart_of_the_database_in_the_instant_that_nobody_sees(
+    virtual_server: MakeServer,
+) -> None:
+    """Synapse gives up within milliseconds; 10 s after the database answers it goes on."""
+    server = virtual_server()
+    after = _gone_between_two_updates(server, {"sleep": 0})
+    server.advance(2)
+    server.pools["master"].broken = None
+    assert "aborted" == status(server)["state"]
+    server.advance(7)
+    assert [] == after.starts_s
+    server.advance(15)
+    assert (0, "idle") == (after.left_items, status(server)["state"])
+
+
+def test_that_instant_with_off(virtual_server: MakeServer) -> None:
+    """Then a person has to start them."""
+    server = virtual_server()
+    after = _gone_between_two_updates(server, {"restart_aborted": "off"})
+    server.advance(2)
+    server.pools["master"].broken = None
+    server.advance(_HOUR_S)
+    assert ([], "aborted") == (after.starts_s, status(server)["state"])
+
+
+def test_an_outage_in_the_instant_that_nobody_sees(virtual_server: MakeServer) -> None:
+    """Between two updates: nothing is started while it lasts; then all is done by itself."""
+    server = virtual_server()
+    pool = server.pools["master"]
+    after = _gone_between_two_updates(server, {"sleep": 0})
     server.advance(_HOUR_S)
     assert "aborted" == status(server)["state"]
     assert 0 == (value("restarts_total", "virtual.test") or 0)

@@ -9,7 +9,7 @@ import pytest
 
 from synapse_bgthrottle.homeserver.iteration import Iteration
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import run
+from tests.integration.virtual_module import run
 
 MakeServer = Callable[..., VirtualServer]
 

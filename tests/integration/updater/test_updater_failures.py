@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError, ensureDeferred
 
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import run
+from tests.integration.virtual_module import run, service_of, stated
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -51,6 +51,27 @@ def test_room_for_the_question_but_not_for_a_batch(
             server.advance(3600)
     assert [None] == ended
     assert 0 == work.left_items
+
+
+@pytest.mark.parametrize("items", [-(10**6), -1, 10**30, 10**300, True])
+def test_items_that_nobody_did(virtual_server: MakeServer, items: int) -> None:
+    """A handler may answer any number: the pace is kept, and status and history are whole."""
+    server = virtual_server()
+    work = Work(server, 10**9, cost_ms=1)
+
+    async def answers(progress: dict[str, Any], batch_size: int) -> int:
+        await work(progress, batch_size)
+        return items
+
+    server.load({"duty_cycle": "50%"})
+    server.pools["master"].queue("work", answers)
+    server.start()
+    server.advance(60)
+    assert 30 == pytest.approx(sum(work.took_s), abs=2)
+    (database,) = stated(server, service_of(server).status())["databases"]
+    assert "work" == database["current"]["name"]
+    (entry,) = stated(server, service_of(server).history(9, None, None))
+    assert 0 <= entry["items"] < 2**63
 
 
 def test_five_failures_abort_later_than_in_stock(virtual_server: MakeServer) -> None:

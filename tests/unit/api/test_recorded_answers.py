@@ -21,10 +21,11 @@ from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
-from synapse_bgthrottle.core.tracking.time_left import Estimate, TimeLeft
+from synapse_bgthrottle.core.tracking.time_left import Estimate
+from synapse_bgthrottle.schema import TimeLeft
 from testbed.strategies.examples import NOON_S, lever, override, release
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import ADMIN, answer, queued
+from tests.integration.virtual_module import ADMIN, answer, queued
 from tests.unit.core.reports.status_world import DB, StatusWorld, look
 
 RECORDED = Path(__file__).with_name("recorded_answers")
@@ -68,7 +69,11 @@ def _under_way() -> Iterator[Any]:
         known=names,
         one_shots=frozenset({"redactions_recheck"}),
         progress={"event_search": Progress(30, 0, 120, "events")},
-        estimate=Estimate(TimeLeft(120.0, 60.0, 200.0, 90.0, 9.0)),
+        estimate=Estimate(
+            TimeLeft(
+                expected=120.0, earliest=60.0, latest=200.0, at_this_pace=90.0, unthrottled=9.0
+            )
+        ),
     )
     yield server.status(7, seen)
     server.throttle.start(DB, "event_search", 8.0)

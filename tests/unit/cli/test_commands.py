@@ -7,9 +7,7 @@ import click
 import httpx
 import pytest
 
-from synapse_bgthrottle.cli.commands.run import JOBS
 from synapse_bgthrottle.cli.main import SUMMARIES, bgthrottle
-from synapse_bgthrottle.client import requests
 from tests.unit.cli.fakes import HTML, IDLE, FakeServer, run, status
 
 
@@ -18,11 +16,6 @@ def test_summaries() -> None:
     for name, command in bgthrottle.commands.items():
         assert name == command.name
         assert SUMMARIES[name] == (command.help or "").strip().splitlines()[0]
-
-
-def test_jobs() -> None:
-    """The jobs that are completed are those that the client knows."""
-    assert requests.JOBS == JOBS
 
 
 @pytest.mark.parametrize(

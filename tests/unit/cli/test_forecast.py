@@ -56,7 +56,9 @@ def test_goes_on_from_the_pace_of_the_server(env: dict[str, str]) -> None:
     shares = [rows[name]["share_in_batches"] for name in ("gentle", "balanced", "fast", "finish")]
     assert [0.02, 0.06, 0.24, 1.0] == pytest.approx(shares)
     assert any("no hour of the week was seen yet" in note for note in told["notes"])
-    assert any("what full work costs them, which is 50" in note for note in told["notes"])
+    assert any(
+        "the slowdown from batches without rests, which is 50" in note for note in told["notes"]
+    )
 
 
 def test_without_a_measured_share_the_learned_slope_counts(env: dict[str, str]) -> None:
@@ -96,7 +98,7 @@ def test_learned_load(env: dict[str, str]) -> None:
     assert 250_000 / 600 * 1000 == pytest.approx(told["updates"][0]["ends_ms"] - NOW_MS)
     few = run(learned_from((10, 0.5), (20, 0.5)), "forecast", env=env).output
     assert "learned from 2 of 168 hours of the week" in few
-    assert "the others are taken for like the same hour of other days" in few
+    assert "the others are assumed to be like that hour of other days" in few
 
 
 def test_an_older_module_does_not_tell_the_week(env: dict[str, str]) -> None:
@@ -108,7 +110,7 @@ def test_an_older_module_does_not_tell_the_week(env: dict[str, str]) -> None:
     assert result.output.startswith("event_search: 255965 stream positions left; done")
     why = "the server has no GET v1/load"
     (note,) = (line for line in result.output.splitlines() if why in line)
-    assert note.startswith("load: clients are taken to be as now, as ")
+    assert note.startswith("load: clients are assumed to be as now, because ")
     assert 0 == run(fake, "forecast", *IDLE, env=env).exit_code
     assert 1 == [key for key, _ in fake.sent].count("GET load")
     result = run(fake, "forecast", "--load", "learned", env=env)

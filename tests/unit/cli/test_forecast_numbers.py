@@ -117,4 +117,4 @@ def test_no_end_offline(tmp_path: Path) -> None:
     assert output.startswith("(unnamed): 1000000 items left; approval is required: release it")
     assert "never" not in output
     assert "present          no end\n" in output
-    assert "pauses, releases and budgets are the server's to know" in output
+    assert "offline: pauses, releases and budgets are not looked at" in output

@@ -67,7 +67,8 @@ def test_it_fits_a_terminal(count: int) -> None:
     name = "event_push_actions_stream_highlight_index"
     queue = [pending("event_search"), *(pending(f"{name}_{at}") for at in range(1, count))]
     busy = database(pending=queue, pending_count=1000, signals=SIGNALS)
-    pause = {"kind": "paused", "message": "* is paused by @a:b until 2026-01-07 00:00 UTC",
+    message = "all updates are paused by @a:b until 2026-01-07 00:00 UTC"
+    pause = {"kind": "paused", "message": message,
              "advice": "End it with `bgthrottle resume`.", "since_ms": NOW_MS}  # fmt: skip
     found = status(busy, busy, busy, problems=[pause, pause], levers=[PAUSE])
     lines = [line for text in told(found, is_verbose=False) for line in wrapped(text, 80)]

@@ -34,9 +34,9 @@ from tests.unit.cli.fakes import HOLD, IDLE, PAUSE, current, database, pending, 
             ["updates of master are stopped: Synapse is not working on this queue"],
             status(IDLE | {"state": "stopped"}),
         ),
-        (["* is paused by @admin:example.org: load test"], status(IDLE, levers=[PAUSE])),
+        (["all updates are paused by @admin:example.org: load test"], status(IDLE, levers=[PAUSE])),
         (
-            ["* is paused in state by @admin:example.org: load test"],
+            ["all updates are paused in state by @admin:example.org: load test"],
             status(IDLE, levers=[PAUSE | {"database": "state"}]),
         ),
         (

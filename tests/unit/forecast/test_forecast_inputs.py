@@ -4,9 +4,12 @@ import pytest
 
 from synapse_bgthrottle.cli.inputs.forecast_options import parse_count, parse_rate
 from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
+from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.tracking.timeline import Job
-from synapse_bgthrottle.forecast.configurations import settings_of_section
-from synapse_bgthrottle.forecast.forecast import closed_ratio
+from synapse_bgthrottle.core.tracking.weekly_load import flat
+from synapse_bgthrottle.forecast.configurations import STOCK, settings_of_section
+from synapse_bgthrottle.forecast.forecast import Question, closed_ratio, forecast
 from synapse_bgthrottle.schema import HistoryEntry
 
 
@@ -77,3 +80,17 @@ def test_budgets_that_were_closed() -> None:
     entry = HistoryEntry(update="a", batch_time_ms=1700e3, waited_ms=spent)
     assert 600 / 2400 == pytest.approx(closed_ratio([entry]))
     assert 0.0 == closed_ratio([])
+
+
+def test_stock_pays_the_fixed_cost_for_each_item() -> None:
+    """With half a second a batch it comes down to one item, once in 1.5 s; we make batches long."""
+    question = Question(
+        jobs=(Job(update="a", items=30_000, per_batch_s=3000, cost=Cost(0.5, 0.0002)),),
+        config=Config(),
+        load=flat(value=0.0),
+        start_s=0.0,
+        only=("present", STOCK),
+    )
+    present, stock = forecast(question).configurations
+    assert 30_000 / 3000 == pytest.approx(present.ends_ms / 1000)  # type: ignore[operator]
+    assert 30_000 * 1.5002 == pytest.approx(stock.ends_ms / 1000)  # type: ignore[operator]

@@ -164,5 +164,5 @@ def test_no_gap_is_ever_found() -> None:
 def test_what_is_known_in_words() -> None:
     """For `explain` and the status."""
     known = full(0.1)
-    assert known.describe().startswith("slows clients by ")
-    assert known.describe().endswith("at full work (400 experiments; batches back to back)")
+    assert known.describe().startswith("batches back to back make clients' requests ")
+    assert known.describe().endswith("% slower (400 experiments)")

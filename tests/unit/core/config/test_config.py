@@ -15,7 +15,7 @@ from synapse_bgthrottle.core.config.problems import InvalidConfigError, Problem
 from synapse_bgthrottle.core.config.windows import Window
 from testbed.strategies.junk import ANYTHING, JUNK_LEVEL
 from testbed.strategies.strategies import raw_configs
-from tests.unit.core.config.words import ACCEPTED, TOP_KEYS, problems_of
+from tests.unit.core.config.accepted_values import ACCEPTED, TOP_KEYS, problems_of
 
 
 def test_empty_configuration_sets_nothing() -> None:

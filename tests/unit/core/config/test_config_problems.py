@@ -8,7 +8,7 @@ import pytest
 
 from synapse_bgthrottle.core.config.keys import MATCH_KEYS
 from synapse_bgthrottle.core.config.problems import Problem
-from tests.unit.core.config.words import ACCEPTED, RULE_KEYS, TOP_KEYS, problems_of
+from tests.unit.core.config.accepted_values import ACCEPTED, RULE_KEYS, TOP_KEYS, problems_of
 
 _NASTY: tuple[object, ...] = (
     None,

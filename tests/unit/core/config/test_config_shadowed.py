@@ -3,7 +3,7 @@
 import pytest
 
 from synapse_bgthrottle.core.config.parser import parse
-from tests.unit.core.config.words import problems_of
+from tests.unit.core.config.accepted_values import problems_of
 
 
 def _rule(**match: object) -> dict[str, object]:

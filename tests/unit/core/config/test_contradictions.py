@@ -6,7 +6,7 @@ import pytest
 
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep, Settings
 from synapse_bgthrottle.core.config.parser import parse
-from tests.unit.core.config.words import problems_of
+from tests.unit.core.config.accepted_values import problems_of
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from synapse_bgthrottle.core.config.signal_parser import NESTED_KEYS, parse_sign
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.signals import SIGNALS, Unit
 from testbed.strategies.strategies import raw_configs, raw_signals
-from tests.unit.core.signals.words import ACCEPTED, OWN, signal_problems_of, signals_of
+from tests.unit.core.signals.accepted_values import ACCEPTED, OWN, signal_problems_of, signals_of
 
 # For each unit what is accepted, and what it means.
 _GOOD: dict[Unit, tuple[tuple[object, float], ...]] = {

@@ -6,7 +6,7 @@ import pytest
 
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.signals import Unit
-from tests.unit.core.signals.words import ACCEPTED, OWN, signal_problems_of, signals_of
+from tests.unit.core.signals.accepted_values import ACCEPTED, OWN, signal_problems_of, signals_of
 
 _QUERY_ACCEPTED = "one SQL query of 1 to 10000 characters"
 _PATH_ACCEPTED = "an absolute path, such as /var/lib/postgresql"

@@ -82,7 +82,7 @@ def test_decisions_are_usable_for_any_levers(
         else:
             assert bool(pauses) is (decision.cause is Cause.PAUSED)
         if levers is not None and not [v for v in in_force if v.kind is LeverKind.OVERRIDE]:
-            assert throttle.limits_of(name, database, one_shot)[1] == update.limits
+            assert throttle.limits.of(name, database, one_shot)[1] == update.limits
 
 
 @given(configs(), _levers(), st.sampled_from(DATABASES), st.sampled_from(UPDATES), st.booleans())

@@ -94,7 +94,7 @@ def test_nothing_is_remarked_where_nothing_is_known() -> None:
 def _too_small(raw: dict[str, Any], server: Settings | None = None) -> list[str]:
     config = parse(raw)
     throttle = Throttle(config, server or Settings())
-    return list(config_warnings.too_small(config, throttle.limits_of, "master"))
+    return list(config_warnings.too_small(config, throttle.limits.of, "master"))
 
 
 @pytest.mark.parametrize(

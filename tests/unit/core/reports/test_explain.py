@@ -203,7 +203,7 @@ def test_stated_otherwise(said: str, changes: dict[str, Any]) -> None:
 def test_values_are_all_that_limits_are(config: Config, name: str, one_shot: bool) -> None:
     """Over JSON and back, any limits are what they were."""
     throttle = Throttle(config, Settings())
-    limits = throttle.limits_of(name, "master", one_shot)[1]
+    limits = throttle.limits.of(name, "master", one_shot)[1]
     sent = json.loads(json.dumps(to_json(limit_values(limits)), allow_nan=False))
     again = merge([settings_of(decode(LimitValues, sent))])
     assert str(limits.time_zone) == str(again.time_zone)

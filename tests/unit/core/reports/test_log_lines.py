@@ -12,7 +12,6 @@ from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits,
 from synapse_bgthrottle.core.config.windows import Window
 from synapse_bgthrottle.core.reports.log_lines import Line, UpdateLog, describe
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
-from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits
 from synapse_bgthrottle.core.scheduling.state import HoldClock, UpdateState
 from testbed.strategies.strategies import utc_s
 
@@ -27,7 +26,7 @@ _SPACES = tuple(cause for cause in Cause if not cause.is_hold)
 def _state(released: bool = False) -> UpdateState:
     held_since_s = {Cause.WINDOW: 0.0} if released else {}
     holds = HoldClock(held_since_s, released)
-    return UpdateState(EffectiveLimits(Limits()), False, holds=holds)
+    return UpdateState(Limits(), False, holds=holds)
 
 
 def _tell(
@@ -39,7 +38,7 @@ def _tell(
     released: bool = False,
 ) -> list[Line]:
     decision = Decision(cause, reason, math.inf, 100, 100)
-    return list(teller.tell(name, _state(released), decision, _NOON_S + after_s))
+    return list(teller.lines(name, _state(released), decision, _NOON_S + after_s))
 
 
 def _introduced() -> UpdateLog:
@@ -148,7 +147,7 @@ def test_next_budget_that_holds_is_told_of() -> None:
         ("pause_file closed", "pause_file"),
     ):
         decision = Decision(Cause.BUDGET, reason, 0.5, 100, 100, subject)
-        lines = teller.tell("a_index", _state(), decision, _NOON_S)
+        lines = teller.lines("a_index", _state(), decision, _NOON_S)
         texts += [text.rpartition(": ")[2] for _, text in lines]
     assert ["replica_lag 12s >= 10s", "pause_file"] == texts
 
@@ -241,4 +240,4 @@ def test_update_is_described_by_what_limits_it(
     expected: str, limits: Limits, rule: Rule | None, one_shot: bool
 ) -> None:
     """What applies is told, with the rule that gave it; what does not apply is left out."""
-    assert expected == describe(UpdateState(EffectiveLimits(limits, rule), one_shot))
+    assert expected == describe(UpdateState(limits, one_shot, rule=rule))

@@ -20,7 +20,7 @@ class Database:
         sample = DatabaseSample(at_s=self.at_s, **fields)
         self.at_s += 1
         self.signal_set.observe(sample)
-        return list(self.teller.tell("an_index", self.signal_set, sample))
+        return list(self.teller.lines("an_index", self.signal_set, sample))
 
 
 _ALL = {

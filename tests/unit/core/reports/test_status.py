@@ -11,13 +11,19 @@ from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
-from synapse_bgthrottle.core.tracking.time_left import Estimate, PaceNow, TimeLeft
-from synapse_bgthrottle.schema import LimitValues, to_json
+from synapse_bgthrottle.core.tracking.time_left import Estimate
+from synapse_bgthrottle.core.tracking.timeline import Job
+from synapse_bgthrottle.schema import LimitValues, TimeLeft, to_json
 from testbed.strategies.examples import NOON_S, lever
 from tests.unit.core.reports.status_world import DB, NOON_MS, StatusWorld, look
 
-_PACE = PaceNow(
-    90.0, 10.0, 0.1, Shares(Range.exactly(1.0), Range(0.2, 0.1, 0.3)), clients_ratio=0.5
+_LEFT_S = TimeLeft(expected=90.0, earliest=60.0, latest=200.0, at_this_pace=80.0, unthrottled=9.0)
+_JOB = Job(
+    update="event_search",
+    items=90.0,
+    per_batch_s=10.0,
+    speed_error=0.1,
+    shares=Shares(Range.exactly(1.0), Range(0.2, 0.1, 0.3)),
 )
 
 
@@ -40,7 +46,7 @@ def test_whole_status() -> None:
         known=frozenset({"event_search", "redactions_recheck"}),
         one_shots=frozenset({"redactions_recheck"}),
         progress={"event_search": Progress(30, 0, 120, "events")},
-        estimate=Estimate(TimeLeft(90.0, 60.0, 200.0, 80.0, 9.0), 7.5, _PACE),
+        estimate=Estimate(_LEFT_S, 7.5, _JOB, 0.5),
     )
     progress = {"ratio": 0.25, "done": 30, "total": 120, "left": 90, "unit": "events"}
     assert {
@@ -108,6 +114,8 @@ def test_whole_status() -> None:
                         "with_clients_ratio": 1.0,
                         "clients_ratio": 0.5,
                         "slope": None,
+                        "fixed_s": 0.0,
+                        "item_s": None,
                     },
                     "decision": {
                         "cause": "pace",

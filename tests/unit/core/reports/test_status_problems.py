@@ -65,8 +65,11 @@ def test_disabled(server: StatusWorld) -> None:
 @pytest.mark.parametrize(
     ("expected", "changes"),
     [
-        ("* is paused by @admin:example.org until 2026-06-01 13:00 UTC", {}),
-        ("* is paused by @admin:example.org until 2026-06-01 13:00 UTC: why", {"reason": "why"}),
+        ("all updates are paused by @admin:example.org until 2026-06-01 13:00 UTC", {}),
+        (
+            "all updates are paused by @admin:example.org until 2026-06-01 13:00 UTC: why",
+            {"reason": "why"},
+        ),
         (
             "event_* is paused by @admin:example.org until 2026-06-01 13:00 UTC",
             {"update": "event_*", "database": DB},
@@ -142,9 +145,12 @@ def test_aborted(server: StatusWorld) -> None:
         (("b",), "Synapse is still at a, which is no longer in the queue. Restart Synapse"),
         (
             ("a", "b"),
-            "The module does not start them by itself. Mend the cause, then start the updates",
+            "The module does not start them by itself. Repair the cause, then start the updates",
         ),
-        (None, "The module does not start them by itself. Mend the cause, then start the updates"),
+        (
+            None,
+            "The module does not start them by itself. Repair the cause, then start the updates",
+        ),
     ],
 )
 def test_aborted_at_what_was_deleted(queue: tuple[str, ...] | None, advice: str) -> None:
@@ -185,7 +191,7 @@ def test_approval_is_told_at_once() -> None:
     """What waits for somebody is told to somebody without an hour of waiting."""
     server = StatusWorld(Settings(needs_approval=True))
     server.begin("a", 0)
-    reason = "approval is required by the top level: release it to let it go"
+    reason = "approval is required by the configuration: release it to let it go"
     assert [("held", DB, f"a has been held for 0ms: {reason}")] == _told(server, 0)
     assert "`bgthrottle release a`" in _advice(server, 0)
 

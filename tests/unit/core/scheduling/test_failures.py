@@ -104,9 +104,17 @@ class ToldError(Exception):
         self.diag = types.SimpleNamespace(message_detail=detail)
 
 
+class WordlessError(Exception):
+    """As a class of an update's own may be."""
+
+    def __str__(self) -> str:
+        raise ValueError("it has no words")
+
+
 @pytest.mark.parametrize(
     ("expected", "error"),
     [
+        ("WordlessError", WordlessError()),
         ("gone", RuntimeError("gone\nand more")),
         ("RuntimeError", RuntimeError("")),
         ("deadlock (A waits; B waits)", ToldError("deadlock\nDETAIL:  A", "A waits;\nB  waits")),

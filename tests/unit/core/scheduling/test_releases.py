@@ -45,7 +45,7 @@ def test_approval_holds_until_somebody_releases_it() -> None:
     throttle = _throttle(attrs.evolve(_APPROVED, max_hold_ms=60_000))
     decision = throttle.decide(_DB, _NAME, _at())
     assert (Cause.APPROVAL, float("inf")) == (decision.cause, decision.wait_s)
-    assert "approval is required by the top level: release it to let it go" == decision.reason
+    assert "approval is required by the configuration: release it to let it go" == decision.reason
     assert Cause.APPROVAL is _cause(throttle, 365 * 86_400)
     throttle.levers = Levers((release(ends_s=NOON_S + 400 * 86_400),))
     assert Cause.RUN is _cause(throttle, 365 * 86_400)

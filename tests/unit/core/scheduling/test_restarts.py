@@ -39,9 +39,9 @@ def test_off(count: int, kind: FailureKind) -> None:
 def stand(restarts: Restarts, now_s: float, first_s: float = _HOUR_S, **more: bool) -> float:
     """When it is due."""
     aborted = more.get("is_aborted", True)
-    restarts.stands(now_s, is_aborted=aborted, first_s=first_s, kind=FailureKind.OTHER)
-    assert restarts.standing is not None
-    return restarts.standing.due_s
+    restarts.stalled(now_s, is_aborted=aborted, first_s=first_s, kind=FailureKind.OTHER)
+    assert restarts.stall is not None
+    return restarts.stall.due_s
 
 
 def test_looks_do_not_put_it_off() -> None:

@@ -139,7 +139,7 @@ def test_rule_goes_before_top_level_before_server() -> None:
         Rule(0, (NAME,), settings=Settings(target_duration_ms=10)),
         server=Settings(target_duration_ms=30, pace=FixedSleep(30), min_batch_items=30),
     )
-    rule, limits = throttle.limits_of(NAME, DB, False)
+    rule, limits = throttle.limits.of(NAME, DB, False)
     assert rule is not None
     assert (
         Limits(
@@ -147,7 +147,7 @@ def test_rule_goes_before_top_level_before_server() -> None:
         )
         == limits
     )
-    rule, limits = throttle.limits_of("other", DB, False)
+    rule, limits = throttle.limits.of("other", DB, False)
     assert rule is None
     assert (
         Limits(
@@ -161,7 +161,7 @@ def test_rule_goes_before_top_level_before_server() -> None:
 def test_rule_for_one_shots_matches_those_without_the_flag(name: str) -> None:
     """What is known to run in one go is a one-shot for the rules."""
     throttle = make_throttle(None, Rule(0, one_shot=True), Rule(1, one_shot=False))
-    rule, _ = throttle.limits_of(name, DB, False)
+    rule, _ = throttle.limits.of(name, DB, False)
     assert rule is not None
     assert 0 == rule.number
 
@@ -283,7 +283,7 @@ def test_first_rule_that_matches_decides_for_any_configuration(
 ) -> None:
     """The limits are those of the first matching rule, of the top level where none matches."""
     throttle = Throttle(config, Settings())
-    rule, limits = throttle.limits_of(name, database, one_shot)
+    rule, limits = throttle.limits.of(name, database, one_shot)
     in_one_go = one_shot or name in IN_ONE_GO
     matching = [r for r in config.rules if r.matches(name, database, in_one_go)]
     assert (matching[0] if matching else None) is rule

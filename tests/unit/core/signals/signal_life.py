@@ -22,7 +22,7 @@ from synapse_bgthrottle.core.signals.samples import (
     ProcessSample,
     Sample,
 )
-from synapse_bgthrottle.core.signals.signal import PERIOD_S, NotYet, Unit
+from synapse_bgthrottle.core.signals.signal import PERIOD_S, NoRateYet, Unit
 from tests.unit.core.scheduling.throttled_server import DB, NAME, NO_REST, SUNDAY_S
 
 _TICK_S = PERIOD_S[ProcessSample]
@@ -108,7 +108,7 @@ class Life:
         threshold = threshold_of(self.signal)
         value = threshold / 1000 if self.signal.less_is_worse else threshold * 1000
         one = _sample(self.signal.source, self.signal.name, 0.0, value)
-        needs_two = self.signal.read(one, None) in (None, NotYet.NOT_YET)
+        needs_two = self.signal.read(one, None) in (None, NoRateYet.NO_RATE_YET)
         return value * n if needs_two else value
 
     @property
@@ -136,7 +136,7 @@ class Life:
         at = Conditions(self.now_s, self.wall_s, active_requests=1, requests_answered=self._ticks)
         decision = self.throttle.decide(DB, NAME, at)
         update = self.throttle.updates[DB, NAME]
-        self.lines += [text for _, text in self._teller.tell(NAME, update, decision, self.wall_s)]
+        self.lines += [text for _, text in self._teller.lines(NAME, update, decision, self.wall_s)]
         assert decision.reason
         return decision
 
@@ -160,7 +160,7 @@ class Life:
             self.throttle.observe(None if isinstance(sample, CheckSample) else DB, sample)
         if isinstance(sample, DatabaseSample):
             signal_set = self.throttle.databases[DB].signal_set
-            self.lines += [text for _, text in self._sample_teller.tell(NAME, signal_set, sample)]
+            self.lines += [text for _, text in self._sample_teller.lines(NAME, signal_set, sample)]
 
 
 def held(decisions: list[Decision]) -> list[Decision]:

@@ -87,7 +87,7 @@ def test_told_once() -> None:
     for second in range(10):
         seen = sample(second, transactions=5.0, pool_wait_s=0.0, query_s=0.0, replica_lag_s=0.0)
         signal_set.observe(seen)
-        texts += [text for _, text in teller.tell("an_index", signal_set, seen)]
+        texts += [text for _, text in teller.lines("an_index", signal_set, seen)]
     assert 1 == texts.count(
         "longest_transaction is not observable in master, but for sessions of the server's own"
         " role: see docs/signals.md"

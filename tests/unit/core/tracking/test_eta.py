@@ -15,13 +15,14 @@ from synapse_bgthrottle.core.tracking.expected_pace import Range
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.measured_pace import Look, Pace
 from synapse_bgthrottle.core.tracking.time_left import (
+    DONE,
     NOT_KNOWN,
     Estimate,
     Known,
-    TimeLeft,
     estimate,
 )
 from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Seen, WeeklyLoad, flat, learned
+from synapse_bgthrottle.schema import TimeLeft
 
 # Monday 2026-01-05, midnight UTC.
 WALL_S = 1_767_571_200.0
@@ -54,7 +55,7 @@ class Watched:
         return estimate(self.pace, Known(limits=self.limits, **more))
 
     def time_left(self) -> TimeLeft:
-        return self.estimate().time_left
+        return self.estimate().time_left_s
 
 
 @attrs.frozen
@@ -137,17 +138,17 @@ def test_within_a_fifth_of_the_truth(
         watched_s = update.active_s(now_s) - update.active_s(first_s)
         if done < update.batches / 10:
             continue
-        if found.at_this_pace_s is None or found.unthrottled_s is None:
+        if found.at_this_pace is None or found.unthrottled is None:
             # Two batches and some looks, at most.
             assert watched_s <= 2 * update.period_s + 3 * longest_s
             continue
-        assert found.earliest_s is not None
-        assert found.latest_s is not None
-        assert found.earliest_s - 3 * longest_s <= truth_s <= found.latest_s + 3 * longest_s
+        assert found.earliest is not None
+        assert found.latest is not None
+        assert found.earliest - 3 * longest_s <= truth_s <= found.latest + 3 * longest_s
         if watched_s <= 2 * update.period_s + 13 * longest_s:
             continue
-        assert truth_s == pytest.approx(found.at_this_pace_s, abs=max(0.2 * truth_s, 3 * longest_s))
-        assert (update.batches - done) * update.batch_s == pytest.approx(found.unthrottled_s)
+        assert truth_s == pytest.approx(found.at_this_pace, abs=max(0.2 * truth_s, 3 * longest_s))
+        assert (update.batches - done) * update.batch_s == pytest.approx(found.unthrottled)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_known_at_a_tenth_with_the_looks_of_the_module(
     for now_s in looks(update, [5.0]):
         done = update.look(pace, now_s)
         if done > max(batches / 10, 2):
-            found_s = pace.time_left().at_this_pace_s
+            found_s = pace.time_left().at_this_pace
             assert found_s is not None
             truth_s = update.truth_s(now_s)
             assert truth_s == pytest.approx(found_s, abs=max(0.2 * truth_s, 15))
@@ -183,10 +184,10 @@ def test_known_at_the_first_batch() -> None:
     pace.observe(0, 1000, 0, 0)
     pace.observe(5, 990, 1, 0)
     told = pace.time_left()
-    assert 990 == pytest.approx(told.expected_s)
-    assert told.earliest_s is not None
-    assert told.latest_s is not None
-    assert told.earliest_s < 990 < told.latest_s
+    assert 990 == pytest.approx(told.expected)
+    assert told.earliest is not None
+    assert told.latest is not None
+    assert told.earliest < 990 < told.latest
 
 
 def _steady(pace: Watched, seconds: int, left: float = 10_000.0, start_s: float = 0.0) -> float:
@@ -201,9 +202,9 @@ def test_steady() -> None:
     pace = Watched()
     left = _steady(pace, 100)
     found = pace.time_left()
-    assert left / 10 == pytest.approx(found.at_this_pace_s)
-    assert left / 100 == pytest.approx(found.unthrottled_s)
-    assert found.expected_s == pytest.approx(found.at_this_pace_s)
+    assert left / 10 == pytest.approx(found.at_this_pace)
+    assert left / 100 == pytest.approx(found.unthrottled)
+    assert found.expected == pytest.approx(found.at_this_pace)
 
 
 def test_done() -> None:
@@ -211,7 +212,7 @@ def test_done() -> None:
     pace = Watched(Limits(max_items_per_second=5))
     pace.observe(0, 0, 0, 0)
     pace.observe(1, 0, 0.1, 0)
-    assert TimeLeft(0, 0, 0, 0, 0) == pace.time_left()
+    assert DONE == pace.time_left()
 
 
 def test_same_instant() -> None:
@@ -231,7 +232,7 @@ def test_no_progress() -> None:
     found: list[float] = []
     for now_s in (100, 200, 400, 4000, 400_000):
         pace.observe(now_s, left, 10, 0)
-        answer_s = pace.time_left().at_this_pace_s
+        answer_s = pace.time_left().at_this_pace
         assert answer_s is not None
         found.append(answer_s)
     assert sorted(found) == found
@@ -246,7 +247,7 @@ def test_hold() -> None:
     pace.observe(100 + 30_000, left, 10, 30_000)
     assert before == pace.time_left()
     pace.observe(105 + 30_000, left - 50, 10.5, 30_000)
-    assert (left - 50) / 10 == pytest.approx(pace.time_left().at_this_pace_s)
+    assert (left - 50) / 10 == pytest.approx(pace.time_left().at_this_pace)
 
 
 def test_began_anew() -> None:
@@ -256,7 +257,7 @@ def test_began_anew() -> None:
     pace.observe(105, 100_000, 10.5, 0)
     assert 0 == pace.pace.totals.steps
     left = _steady(pace, 100, 100_000, 110)
-    assert left / 10 == pytest.approx(pace.time_left().at_this_pace_s)
+    assert left / 10 == pytest.approx(pace.time_left().at_this_pace)
 
 
 def test_end_moves_away() -> None:
@@ -267,7 +268,7 @@ def test_end_moves_away() -> None:
         left += -50 if number % 2 else 25
         pace.observe(5 * number, left, number, 0)
     # 25 items in 10 s, however it goes to and fro.
-    assert left / 2.5 == pytest.approx(pace.time_left().at_this_pace_s, rel=0.2)
+    assert left / 2.5 == pytest.approx(pace.time_left().at_this_pace, rel=0.2)
 
 
 def test_leap() -> None:
@@ -275,7 +276,7 @@ def test_leap() -> None:
     pace = Watched()
     left = _steady(pace, 300, 1_000_000) - 500_000
     pace.observe(305, left, 30.5, 0)
-    found_s = pace.time_left().at_this_pace_s
+    found_s = pace.time_left().at_this_pace
     assert found_s is not None
     assert 0.7 * left / 10 < found_s <= left / 10
 
@@ -286,7 +287,7 @@ def test_follows_a_new_pace() -> None:
     left = _steady(pace, 600, 1_000_000)
     for number in range(1, 200):
         pace.observe(600 + 5 * number, left - 5 * number, 60 + number, 0)
-    found_s = pace.time_left().at_this_pace_s
+    found_s = pace.time_left().at_this_pace
     assert left - 5 * 199 == pytest.approx(found_s, rel=0.2)
 
 
@@ -339,7 +340,7 @@ def test_anything_goes(told: list[tuple[float, float, float, float]]) -> None:
 def among_clients(
     pace: Watched, rate: float, span_s: float, start: Look, *, is_busy: bool = True
 ) -> Look:
-    """Looks every 5 s at this rate, while clients are there or not; answers the last one."""
+    """Looks every 5 s at this rate, with a batch a second; answers the last one."""
     look = start
     for _ in range(int(span_s / 5)):
         assert look.left is not None
@@ -351,6 +352,7 @@ def among_clients(
             look.items + 5 * rate,
             look.watched_s + 5,
             look.clients_s + (5 if is_busy else 0),
+            look.batches + 5,
         )
         pace.look(look)
     return look
@@ -366,8 +368,8 @@ def test_a_change_of_the_load_counts_within_half_a_minute() -> None:
         assert look.left is not None
         found = pace.estimate()
         assert found.items_per_second is not None
-        assert found.time_left.at_this_pace_s is not None
-        return found.items_per_second, look.left / found.time_left.at_this_pace_s
+        assert found.time_left_s.at_this_pace is not None
+        return found.items_per_second, look.left / found.time_left_s.at_this_pace
 
     for rate, is_busy in ((1000, False), (50, True), (1000, False), (200, True), (60, True)):
         span_s = 120 if rate != 50 else 30
@@ -377,16 +379,30 @@ def test_a_change_of_the_load_counts_within_half_a_minute() -> None:
         assert (rate, rate) == pytest.approx(told(), rel=0.15)
 
 
+def test_the_range_has_the_pace_of_the_last_minutes() -> None:
+    """Clients that are there all along: what their number allowed before, it may allow again."""
+    pace = Watched(Limits(), load=flat())
+    look = among_clients(pace, 1000, 120, Look(0.0, 1e6, 0.0, 0.0))
+    for _ in range(3):  # minutes
+        look = among_clients(pace, 100, 60, look)
+        told = pace.time_left()
+        assert look.left is not None
+        assert None not in (told.expected, told.earliest)
+        assert look.left / 100 == pytest.approx(told.expected, rel=0.15)
+        # At least a quarter of the difference, after three minutes too.
+        assert told.earliest < look.left / 325  # type: ignore[operator]
+
+
 def test_a_limit_of_items_a_second_is_a_division() -> None:
     """It is known before the first batch, and holds at once over what was measured before."""
     pace = Watched(Limits(max_items_per_second=4.0))
     pace.look(Look(0.0, 1528.0, 0.0, 0.0))
     told = pace.time_left()
-    assert (1528 / 4, 1528 / 4) == pytest.approx((told.expected_s, told.at_this_pace_s))
+    assert (1528 / 4, 1528 / 4) == pytest.approx((told.expected, told.at_this_pace))
     fast = Watched()
     _steady(fast, 100)
     fast.limits = Limits(pace=DutyCycle(0.1), max_items_per_second=4.0)
-    assert 9000 / 4 == pytest.approx(fast.time_left().expected_s)
+    assert 9000 / 4 == pytest.approx(fast.time_left().expected)
 
 
 def test_history_counts_until_a_pace_is_measured() -> None:
@@ -405,7 +421,7 @@ def test_history_counts_until_a_pace_is_measured() -> None:
     pace = Watched(Limits(), load=flat(), entry=entry)
     pace.pace.observe(Look(0.0, 1000.0, 0.0, 0.0))
     told = pace.time_left()
-    assert (20.0, 160.0) == pytest.approx((told.unthrottled_s, told.expected_s))
+    assert (20.0, 160.0) == pytest.approx((told.unthrottled, told.expected))
 
 
 def test_a_rate_limit_is_a_division_from_the_start() -> None:
@@ -417,14 +433,14 @@ def test_a_rate_limit_is_a_division_from_the_start() -> None:
     # In the second before it was looked at first, 5000 items were done.
     pace.look(Look(0.0, 10_000.0, 50.0, 0.0, items=5000))
     pace.look(Look(5.0, 9900.0, 51.0, 0.0, items=5050))
-    assert 9900 / 20 == pytest.approx(pace.time_left().at_this_pace_s)
+    assert 9900 / 20 == pytest.approx(pace.time_left().at_this_pace)
     for progress_per_item, per_s in ((None, 10), (2.0, 20)):
         entry = attrs.evolve(
             _BEGUN, items=500, batches=10, batch_s=1.0, progress_per_item=progress_per_item
         )
         pace = Watched(pace.limits, entry=entry)
         pace.pace.observe(Look(0.0, 5000.0, 0.0, 0.0))
-        assert 5000 / per_s == pytest.approx(pace.time_left().expected_s)
+        assert 5000 / per_s == pytest.approx(pace.time_left().expected)
 
 
 def test_the_range_has_the_clients_that_may_come() -> None:
@@ -436,11 +452,11 @@ def test_the_range_has_the_clients_that_may_come() -> None:
         )
         clients = pace.pace.clients_ratio
         assert is_busy == clients
-        pace.load = learned([], Seen(float(is_busy), WALL_S)).load
+        pace.load = learned([], Seen(float(is_busy), WALL_S))
         told = pace.time_left()
         assert look.left is not None
-        assert None not in (told.earliest_s, told.latest_s)
-        assert told.earliest_s < look.left / 900 < look.left / 55 < told.latest_s  # type: ignore[operator]
+        assert None not in (told.earliest, told.latest)
+        assert told.earliest < look.left / 900 < look.left / 55 < told.latest  # type: ignore[operator]
 
 
 def test_the_week_counts_after_an_hour() -> None:
@@ -450,7 +466,7 @@ def test_the_week_counts_after_an_hour() -> None:
     pace = Watched(Limits(), load=now, known={"slope": Range.exactly(0.3)})
     pace.look(Look(0, 7.2e6, 0, 0))
     among_clients(pace, 100, 300, Look(0, 7.23e6, 0, 0))
-    told_s = pace.time_left().expected_s
+    told_s = pace.time_left().expected
     # An hour at 100/s, then all of the time at 1000/s.
     assert HOUR_S + (7.2e6 - 0.36e6) / 1000 == pytest.approx(told_s, rel=0.02)
 
@@ -467,9 +483,9 @@ def test_windows_and_pauses_are_in_it() -> None:
         pace = Watched(limits, known=known)
         left = _steady(pace, 100)
         told = pace.time_left()
-        assert left / 10 == pytest.approx(told.at_this_pace_s) == pytest.approx(900)
-        assert (told.expected_s is None) is (expected_s is None)
-        assert expected_s is None or expected_s == pytest.approx(told.expected_s)
+        assert left / 10 == pytest.approx(told.at_this_pace) == pytest.approx(900)
+        assert (told.expected is None) is (expected_s is None)
+        assert expected_s is None or expected_s == pytest.approx(told.expected)
 
 
 def test_a_budget_that_was_closed_counts() -> None:
@@ -489,6 +505,4 @@ def test_a_budget_that_was_closed_counts() -> None:
     )
     for each in (open_s, closed_s):
         each.pace.observe(Look(0.0, 1000.0, 0.0, 0.0))
-    assert 2 * (open_s.time_left().expected_s or 0) == pytest.approx(
-        closed_s.time_left().expected_s
-    )
+    assert 2 * (open_s.time_left().expected or 0) == pytest.approx(closed_s.time_left().expected)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, FixedSleep, Limits
 from synapse_bgthrottle.core.config.profiles import PROFILES
-from synapse_bgthrottle.core.scheduling.effective_limits import EffectiveLimits
+from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.tracking.expected_pace import (
     EARLY,
@@ -23,6 +23,8 @@ from synapse_bgthrottle.core.tracking.expected_pace import (
 )
 
 SLOPE = Range(0.3, 0.2, 0.6)
+# A thousand items a second.
+COST = Cost(0.0, 0.001)
 
 
 @pytest.mark.parametrize(
@@ -48,13 +50,31 @@ SLOPE = Range(0.3, 0.2, 0.6)
 )
 def test_shares(alone: float, among: float, limits: Limits) -> None:
     """All of the time without clients, tolerance by slope among them, and limits as caps."""
-    found = shares(limits, 1000.0, SLOPE)
+    found = shares(limits, COST, SLOPE)
     assert (alone, among) == pytest.approx((found.alone.likely, found.among_clients.likely))
+
+
+@pytest.mark.parametrize(
+    ("batch_s", "cost"),
+    [
+        # Three fifths of a batch are useful work,
+        (1.25, Cost(0.5, 0.0002)),
+        # as far as the longest batch lets it be.
+        (1.0, Cost(0.5, 0.0002, longest_s=1.0)),
+        # Stock Synapse makes batches as short as can be.
+        (0.5002, Cost(0.5, 0.0002, longest_s=0.0)),
+        (0.1, Cost(0.02, 0.0002)),
+    ],
+)
+def test_batches_with_a_fixed_cost(batch_s: float, cost: Cost) -> None:
+    """Where the fixed cost dominates, batches are longer than their target, and so is the share."""
+    found = shares(Limits(pace=FixedSleep(1000)), cost)
+    assert batch_s / (batch_s + 1) == pytest.approx(found.among_clients.likely)
 
 
 def test_a_range_of_slopes() -> None:
     """The dearest slope makes the least share, and what costs nothing goes on all of the time."""
-    found = shares(Limits(), 1000.0, SLOPE)
+    found = shares(Limits(), COST, SLOPE)
     assert Range(0.1, 0.05, 0.15) == pytest.approx(found.among_clients)
     assert Range.exactly(1.0) == shares(Limits(), None, Range.exactly(0.0)).among_clients
     assert 0.55 == pytest.approx(found.at(0.5, LIKELY))
@@ -70,7 +90,7 @@ def test_measured_among_clients_who_pause() -> None:
 
 def test_a_hold_that_is_over() -> None:
     """What `max_hold` lets go has a hundredth of the time."""
-    found = shares(Limits(), 1000.0, SLOPE, let_go=True)
+    found = shares(Limits(), COST, SLOPE, let_go=True)
     assert (0.01, 0.01) == pytest.approx((found.alone.likely, found.among_clients.likely))
 
 
@@ -93,15 +113,15 @@ def test_dearer_is_never_quicker(
 ) -> None:
     """A greater slope, or more clients, never makes a greater share; all are 0 to 1."""
     low, high = sorted((one, other))
-    limits = Limits(profile=profile)
-    cheap, dear = (shares(limits, per_batch_s, Range.exactly(slope)) for slope in (low, high))
+    limits, cost = Limits(profile=profile), Cost(0.0, 1 / per_batch_s)
+    cheap, dear = (shares(limits, cost, Range.exactly(slope)) for slope in (low, high))
     for case in (LIKELY, EARLY, LATE):
         assert 0 <= dear.at(clients, case) <= cheap.at(clients, case) + 1e-12 <= 1 + 2e-12
         assert dear.at(1.0, case) <= dear.at(clients, case) + 1e-12
 
 
 def state(**more: Any) -> UpdateState:
-    return UpdateState(EffectiveLimits(Limits(**more)), False)
+    return UpdateState(Limits(**more), False)
 
 
 def test_the_learned_slope() -> None:

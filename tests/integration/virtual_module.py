@@ -45,12 +45,12 @@ def stated(server: VirtualServer, question: Coroutine[Any, Any, Any], within_s: 
     return to_json(answer(server, question, within_s))
 
 
-def pull(server: VirtualServer, action: str, **request: Any) -> Any:
+def change_levers(server: VirtualServer, action: str, **request: Any) -> Any:
     """An administrator pulls a lever; `duration` is `for`."""
     if "duration" in request:
         request["for"] = request.pop("duration")
     parsed = parse_lever_request(Action(action), request)
-    return stated(server, service_of(server).pull(parsed, ADMIN))
+    return stated(server, service_of(server).change_levers(parsed, ADMIN))
 
 
 def run(server: VirtualServer, config: Any, work: Work, seconds: float) -> None:

@@ -3,7 +3,7 @@
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.signals import Unit
-from tests.unit.core.config.words import problems_of
+from tests.unit.core.config.accepted_values import problems_of
 
 ACCEPTED = {
     Unit.DURATION: "a duration from 1ms to 1d, such as 50ms, 10s, 5m",

@@ -26,7 +26,7 @@ WALL_S = 1_767_603_600.0
 
 
 @attrs.frozen
-class Told:
+class MadeEstimate:
     """One estimate: time, estimate, items left, time in batches, slope, and clients' share."""
 
     at_s: float
@@ -50,11 +50,11 @@ class _Watched(Throttle):
             self.week.see(sample, self.pacer.activity, WALL_S + sample.at_s)
 
 
-class Foretold:
+class EstimatedRun:
     """A run of an update under a throttle, with an estimate of the time left at each look.
 
     Attributes:
-        told: the estimates so far.
+        made: the estimates so far.
         world: the run.
     """
 
@@ -71,7 +71,7 @@ class Foretold:
             sees_requests=not server.clients_elsewhere,
             sqlite_databases=frozenset({DATABASE} if server.connections == 1 else ()),
         )
-        self.told: list[Told] = []
+        self.made: list[MadeEstimate] = []
         self._update = update
         self._throttle = _Watched(Config(settings), facts)
         self._pace = Pace()
@@ -103,6 +103,7 @@ class Foretold:
             update.totals.items,
             week.watched_s,
             week.present_s,
+            update.totals.batches,
         )
         self._pace.observe(look)
         clients = self._pace.clients_ratio
@@ -124,13 +125,14 @@ class Foretold:
             Known(
                 limits=update.limits,
                 entry=entry,
+                cost=update.cost.cost(self._throttle.databases[DATABASE].longest_batch_s),
                 slope=slope,
-                load=learned(list(week.hours.values()), now).load,
+                load=learned(list(week.hours.values()), now),
                 wall_s=wall_s,
             ),
         )
-        self.told.append(
-            Told(
+        self.made.append(
+            MadeEstimate(
                 now_s,
                 found,
                 left,

@@ -7,7 +7,14 @@ import pytest
 
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from testbed.virtual.server import VirtualServer, Work
-from tests.integration.storage.kept import levers_of, pull, queued, restarted, service_of, stated
+from tests.integration.virtual_module import (
+    change_levers,
+    levers_of,
+    queued,
+    restarted,
+    service_of,
+    stated,
+)
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -26,9 +33,9 @@ def test_levers(
     queued(server, "work")
     server.load({})
     server.advance(0)
-    pull(server, make, update="*", **settings)
+    change_levers(server, make, update="*", **settings)
     with pytest.raises(InvalidConfigError, match=_REFUSED):
-        pull(server, end, database="state")
+        change_levers(server, end, database="state")
     rename = "UPDATE bgthrottle_levers SET database_name = 'state'"
     server.pools["master"].connection.execute(rename)
     later = restarted(server, virtual_server())
@@ -36,10 +43,10 @@ def test_levers(
     module = later.load({})
     later.advance(0)
     assert ["state"] == [lever.database for lever in levers_of(module)]
-    pull(later, end, database="state")
+    change_levers(later, end, database="state")
     assert () == levers_of(module)
     with pytest.raises(InvalidConfigError, match=_REFUSED):
-        pull(later, end, database="state")
+        change_levers(later, end, database="state")
 
 
 def test_history(virtual_server: MakeServer) -> None:

@@ -14,7 +14,7 @@ from testbed.servers.matrix import MatrixClient
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.server import SynapseServer
 from testbed.waiting import wait_until
-from tests.end_to_end.databases.asked_postgres import Asked, Others, connected, hang
+from tests.end_to_end.databases.postgres_world import Asked, Others, connected, hang
 
 
 def test_locked_catalog(asked: Asked, others: Others) -> None:

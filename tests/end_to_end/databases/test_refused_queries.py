@@ -15,7 +15,7 @@ from testbed.servers.pgbouncer import PgBouncer
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.server import SynapseServer
 from testbed.waiting import wait_until
-from tests.end_to_end.databases.asked_postgres import NAME, Asked, connected
+from tests.end_to_end.databases.postgres_world import NAME, Asked, connected
 
 _NEEDS = pytest.mark.skipif(
     not pgbouncer.is_installed(), reason="NOT TESTED: PgBouncer is not installed (apt: pgbouncer)"

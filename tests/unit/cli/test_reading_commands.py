@@ -91,7 +91,7 @@ def test_check_for_programs() -> None:
     result = run(FakeServer({"GET status": status(IDLE, levers=[PAUSE])}), "check", "-o", "json")
     assert {
         "safe": False,
-        "reasons": ["* is paused by @admin:example.org: load test"],
+        "reasons": ["all updates are paused by @admin:example.org: load test"],
         "not_told": "",
     } == json.loads(result.output)
 
@@ -116,7 +116,7 @@ def test_explain_online() -> None:
     held = {"cause": "window", "reason": "closed"}
     told = {"update": "e", "database": "master", "description": "adaptive", "held_by": [held]}
     output = run(FakeServer({"GET explain": told}), "explain", "e").output
-    assert "e in master: adaptive\n  would be held now by window: closed\n" == output
+    assert "e in master: adaptive\n  would be held now: closed\n" == output
 
 
 @pytest.mark.parametrize(

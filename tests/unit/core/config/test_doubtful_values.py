@@ -9,7 +9,7 @@ import yaml
 
 from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
-from tests.unit.core.config.words import RULE_KEYS, problems_of
+from tests.unit.core.config.accepted_values import RULE_KEYS, problems_of
 
 
 @pytest.mark.parametrize(
