@@ -9,7 +9,7 @@ import attrs
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going, Pacer
 from synapse_bgthrottle.core.adaptive.effort import Impact
-from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Pace, Settings
+from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Limits, Pace, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, Levers, UpdateKey
 from synapse_bgthrottle.core.scheduling import batch_accounting, holds, next_batch
