@@ -19,6 +19,9 @@ STOCK_RATIO = 0.1
 # error is large while both are possible.) Who tolerates less than this is less of an optimist.
 _OPTIMISM = 1.0
 _OPTIMIST_TOLERATES = 0.03
+# To choose a way takes more of it: one disturbed experiment must not condemn a way, which then has
+# no other one that could show the opposite.
+_CHOICE_OPTIMISM = 2.0
 
 # What counts as harm in the account and in the budget: the slope less half a standard error.
 _BENEFIT_OF_DOUBT = 0.5
@@ -226,7 +229,7 @@ class Impact:
     def _worth(self, way: Way, budget_ratio: float) -> float:
         """Items a second within the budget, by an optimist."""
         model = self.ways[way].model
-        slope = model.slope - self._optimism(budget_ratio) * model.error
+        slope = model.slope - _CHOICE_OPTIMISM * self._optimism(budget_ratio) * model.error
         return self._speed(way) * budget_ratio / max(slope, budget_ratio)
 
     def _optimism(self, budget_ratio: float) -> float:

@@ -154,6 +154,16 @@ def test_back_to_back_comes_first() -> None:
     assert Way.BACK_TO_BACK is harmful.choose(_BUDGET, has_gaps=False)
 
 
+def test_one_disturbed_experiment_condemns_no_way() -> None:
+    """Work back to back in which clients were slow once is tried again."""
+    known = Impact()
+    known.ways[Way.BACK_TO_BACK].model.learn(0.0, 1.0, 0.2)
+    known.ways[Way.BACK_TO_BACK].did(900.0, 1.5)
+    known.turned(1.5, 3.5)
+    chosen = worked(known, {Way.BACK_TO_BACK: 600.0, Way.IN_GAPS: 300.0}, 10)
+    assert 2 < chosen[Way.BACK_TO_BACK]
+
+
 def test_no_gap_is_ever_found() -> None:
     """A way in which nothing was done is left."""
     known = full(1.0)
