@@ -1,7 +1,5 @@
 """Faults around a real server. Each is a context manager, and ends with its block."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sqlite3
