@@ -35,6 +35,9 @@ _ASKED_BEFORE_S = 3.0
 # A database that is silent for so long may stay so for days: take no samples until it answers.
 _LONG_SILENCE_S = 60.0
 
+# No batch has more items. Floats and JSON could not hold what some handlers may answer.
+_MOST_ITEMS = 10**9
+
 # Rounding may leave a wait of almost zero, which is not worth a timer.
 _SHORTEST_SLEEP_S = 0.0001
 
@@ -328,8 +331,10 @@ class Iteration(AbstractAsyncContextManager[int]):
         now_s = self._host.now_s()
         after, before = self._database.items_done(), self._items_before
         # When an update is done, Synapse forgets it, so its last batch is not counted.
-        # Handlers may answer any number, and JSON and floats have no larger ones.
-        items = None if after is None or before is None else min(max(after - before, 0), 2**53)
+        # Handlers may answer any number.
+        items = (
+            None if after is None or before is None else min(max(after - before, 0), _MOST_ITEMS)
+        )
         update = (self._database.name, self._update_name)
         self._throttle.finish(*update, now_s, items, failed=exc is not None)
         self._has_rest = True

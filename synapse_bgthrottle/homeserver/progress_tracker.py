@@ -172,7 +172,7 @@ class ProgressTracker:
                 entry=entry,
                 cost=update.cost.cost(longest_s),
                 slope=learned_slope(update),
-                load=learned(list(week.hours.values()), now).load,
+                load=learned(list(week.hours.values()), now),
                 wall_s=wall_s,
                 not_before_s=_ends_s(levers.in_force(wall_s, LeverKind.PAUSE)),
                 released_until_s=_ends_s(levers.in_force(wall_s, LeverKind.RELEASE)),

@@ -125,7 +125,7 @@ class EstimatedRun:
                 entry=entry,
                 cost=update.cost.cost(self._throttle.databases[DATABASE].longest_batch_s),
                 slope=slope,
-                load=learned(list(week.hours.values()), now).load,
+                load=learned(list(week.hours.values()), now),
                 wall_s=wall_s,
             ),
         )

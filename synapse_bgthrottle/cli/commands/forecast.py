@@ -159,9 +159,8 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     notes = list(forecast_inputs.why_held(told))
     if asked.load in (None, LEARNED):
         hours = forecast_inputs.week_of(week or ())
-        found = learned(hours, forecast_inputs.seen_now(status))
-        load = found.load
-        notes.append(forecast_inputs.learned_note(found, is_told=week is not None))
+        load = learned(hours, forecast_inputs.seen_now(status))
+        notes.append(forecast_inputs.learned_note(load, is_told=week is not None))
     else:
         load = read_load(asked.load or "", _zone(config, Settings(), jobs))
     closed = closed_ratio(history)

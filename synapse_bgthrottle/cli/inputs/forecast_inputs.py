@@ -26,7 +26,7 @@ from synapse_bgthrottle.core.scheduling.batch_cost import (
 )
 from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 from synapse_bgthrottle.core.tracking.timeline import Job
-from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Learned, Seen
+from synapse_bgthrottle.core.tracking.weekly_load import HOURS, Seen, WeeklyLoad
 from synapse_bgthrottle.forecast.accuracy import Kept, bounded
 from synapse_bgthrottle.forecast.models import Forecast
 from synapse_bgthrottle.schema import (
@@ -104,14 +104,14 @@ def seen_now(status: ThrottleStatus) -> Seen | None:
     return None
 
 
-def learned_note(found: Learned, *, is_told: bool) -> str:
+def learned_note(load: WeeklyLoad, *, is_told: bool) -> str:
     """What the load of the week rests on; `is_told`: the server tells what it saw."""
     if not is_told:
         return f"load: clients are assumed to be as now, because {NO_LOAD}"
-    if not found.known:
+    if not load.known_hours:
         return "load: no hour of the week was seen yet, so clients are assumed to be as now"
-    note = f"load: learned from {found.known} of {HOURS} hours of the week"
-    if found.known < HOURS:
+    note = f"load: learned from {load.known_hours} of {HOURS} hours of the week"
+    if load.known_hours < HOURS:
         note += (
             "; the others are assumed to be like that hour of other days, or the hours beside it"
         )

@@ -1,16 +1,24 @@
 """How much one way of working slows clients down: a regression and a test for change. Pure.
 
 The model is L(with) / L(without) = exp(s): at full work the log latency is higher by the slope s.
-Each experiment gives one difference d of mean log latencies, with a variance v by formula. Then
+Each experiment gives one difference d of mean log latencies, with a variance v by formula. Updates
+are of two sorts: with the probability h one harms nobody (s = 0), otherwise s is normal ("spike and
+slab", Mitchell and Beauchamp, 1988). Of a harmful one is known
 
     precision   P = sum of f / v          f = 0.5 ** (age / HALF_LIFE_S), and the prior as one more
-    slope       s = (P0 s0 + sum of f d / v) / P
-    surprise    e = (d - s) / sqrt(v + 1 / P)
-    honesty     k = mean of e ** 2        (4 of 2.5 at first; 0.99 for each experiment)
-    error       SE = sqrt(k / P)
+    slope       m = (P0 m0 + sum of f d / v) / P
+    error       r = sqrt(k / P)
+    honesty     k = mean of e ** 2        e = (d - s) / sqrt(v + 1 / P)
 
-Formulas claim errors 1.3 to 1.9 times too small, because requests that meet in a queue are not
-independent. So the error is judged by how much experiments really differ.
+k is 4 of 2.5 at first, and remembers 0.99 for each experiment. Formulas claim errors 1.3 to 1.9
+times too small, because requests that meet in a queue are not independent. So the error is judged
+by how much experiments really differ. h follows by Bayes from what the experiments are likely to
+show in either case. Then for all that is decided
+
+    slope       s = (1 - h) m
+    error       SE = sqrt((1 - h) (r ** 2 + m ** 2) - s ** 2)
+
+So a difference of one or two errors, which luck often shows, does not yet count as harm.
 
 Whether the slope is still the same is a CUSUM (Page, 1954) of the surprises in their own standard
 deviations, one up and one down. When it says no, only what came since the change counts.
@@ -21,10 +29,14 @@ from collections.abc import Sequence
 
 import attrs
 
-# Before anything is known: clients may be slower by a third, by nothing, or by twice that (and the
-# error is inflated like any other).
+# Before anything is known: two of five updates harm nobody. With the others, clients may be slower
+# by a third, by nothing, or by twice that (and the error is inflated like any other).
 PRIOR_SLOPE = 0.3
 PRIOR_ERROR = 0.5
+PRIOR_HARMLESS = 0.4
+
+# e to this is certainty.
+_LARGEST_EXPONENT = 50.0
 
 _HALF_LIFE_S = 1800.0
 
@@ -42,7 +54,7 @@ _ALARM_UP = 7.0
 _ALARM_DOWN = 8.0
 _DOUBT = 2.5
 # A moment of work that is cut short (`experiment`) counts as so many.
-_SUSPICION = 3.0
+_SUSPICION = 3.5
 
 # What is recalled: e to this power is a slowdown that no server has, and nothing is that even.
 _MOST_SLOPE = 50.0
@@ -91,12 +103,14 @@ class ImpactModel:
 
     Attributes:
         experiments: how many there were.
-        prior_slope, prior_error: what is believed before them.
+        prior_slope, prior_error: what is believed before them of an update that harms.
+        prior_harmless: how probable it is then that it harms nobody.
     """
 
     experiments: int = 0
     prior_slope: float = PRIOR_SLOPE
     prior_error: float = PRIOR_ERROR
+    prior_harmless: float = PRIOR_HARMLESS
     _evidence: _Evidence = attrs.field(factory=_Evidence)
     _up: _Cusum = attrs.field(factory=lambda: _Cusum(1.0, _ALARM_UP))
     _down: _Cusum = attrs.field(factory=lambda: _Cusum(-1.0, _ALARM_DOWN))
@@ -107,18 +121,36 @@ class ImpactModel:
     @property
     def slope(self) -> float:
         """By how much the log latency is higher at full work, as far as is known."""
-        prior = self.prior_slope / self.prior_error**2
-        return (prior + self._evidence.weighted) / self._precision
+        return (1 - self.harmless) * self._harmful_slope
 
     @property
     def error(self) -> float:
         """Standard error of the slope."""
-        return math.sqrt(self._inflation / self._precision)
+        square = self._inflation / self._precision + self._harmful_slope**2
+        return math.sqrt((1 - self.harmless) * square - self.slope**2)
+
+    @property
+    def harmless(self) -> float:
+        """How probable it is that it harms nobody."""
+        precision = self._evidence.precision
+        if not precision:
+            return self.prior_harmless
+        mean, square = self._evidence.weighted / precision, self._inflation / precision
+        wide = square + self._inflation * self.prior_error**2
+        exponent = (mean**2 / square - (mean - self.prior_slope) ** 2 / wide) / 2
+        # That it harms, by that it does not; bounded, for what experiments show is not that sure.
+        odds = math.exp(min(exponent, _LARGEST_EXPONENT)) * math.sqrt(square / wide)
+        return self.prior_harmless / (self.prior_harmless + (1 - self.prior_harmless) * odds)
 
     @property
     def is_in_doubt(self) -> bool:
         """Whether the latest experiments say that it harms more than was known."""
         return self._up.sum > _DOUBT
+
+    @property
+    def _harmful_slope(self) -> float:
+        prior = self.prior_slope / self.prior_error**2
+        return (prior + self._evidence.weighted) / self._precision
 
     @property
     def _precision(self) -> float:

@@ -53,6 +53,8 @@ class WeeklyLoad:
         zone: of the clock on the wall.
         low, high: between which the shares are, of each hour; None: they are exact.
         seen: what was seen just now; None: nothing.
+        known_hours: how many hours rest on what was seen of them; the others are taken to be like
+            these.
     """
 
     name: str
@@ -61,6 +63,7 @@ class WeeklyLoad:
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     seen: Seen | None = None
+    known_hours: int = HOURS
     _is_constant: bool = attrs.field(init=False, eq=False, repr=False)
 
     @_is_constant.default
@@ -112,7 +115,7 @@ def office(zone: tzinfo = timezone.utc) -> WeeklyLoad:
     return WeeklyLoad("office", _OFFICE_DAY * 5 + weekend * 2, zone)
 
 
-def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> "Learned":
+def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> WeeklyLoad:
     """The week by what was seen of it: the share of each hour in which clients were there.
 
     An hour counts once it was watched for a minute. One that was not is like the same hour of
@@ -130,26 +133,20 @@ def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> "Learned":
     visits = {number: hour.watched_s / _VISIT_S for number, hour in known.items()}
     if not known:
         value = 1.0 if seen is None else seen.clients_ratio
-        return Learned(_week([value] * HOURS, [0.0] * HOURS, seen), 0)
+        return _week([value] * HOURS, [0.0] * HOURS, seen, 0)
     alike = _alike(frozenset(known))
     values = [_mean(ratios, *each) for each in alike]
     weights = [_mean(visits, *each) for each in alike]
-    return Learned(_week(values, weights, seen), len(known))
+    return _week(values, weights, seen, len(known))
 
 
-@attrs.frozen
-class Learned:
-    """A week that was seen, and how many of its hours were; the others are taken for like these."""
-
-    load: WeeklyLoad
-    known: int
-
-
-def _week(values: Sequence[float], visits: Sequence[float], seen: Seen | None) -> WeeklyLoad:
+def _week(
+    values: Sequence[float], visits: Sequence[float], seen: Seen | None, known_hours: int
+) -> WeeklyLoad:
     low = tuple(p * n / (n + 2) for p, n in zip(values, visits, strict=True))
     high = tuple((p * n + 2) / (n + 2) for p, n in zip(values, visits, strict=True))
     # Hours are kept by UTC, since zones and their summer times are a matter of configuration.
-    return WeeklyLoad("learned", tuple(values), timezone.utc, low, high, seen)
+    return WeeklyLoad("learned", tuple(values), timezone.utc, low, high, seen, known_hours)
 
 
 @lru_cache(maxsize=4)  # it is asked for once a minute, in Synapse's main thread

@@ -61,7 +61,7 @@ WINDOW_OPEN = Gauge(f"{_P}window_open", "1 while the current update's windows ar
 CURRENT = Gauge(f"{_P}current_update", "1 for the current update", (*_UPDATE, "one_shot"))
 STARTED = Gauge(f"{_P}update_start_timestamp_seconds", "When it was first run", _UPDATE)
 PROGRESS = Gauge(f"{_P}progress_ratio", "The share that is done", _UPDATE)
-ETA = Gauge(f"{_P}eta_seconds", "Time left at its present pace, without holds", _UPDATE)
+ETA = Gauge(f"{_P}eta_seconds", "Time left, through windows and pauses", _UPDATE)
 LAST_PROGRESS = Gauge(
     f"{_P}last_progress_timestamp_seconds", "When a batch last ended without failure", _UPDATE
 )

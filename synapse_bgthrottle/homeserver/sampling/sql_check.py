@@ -65,9 +65,9 @@ _SQLITE_ALLOWED = {
     sqlite3.SQLITE_SELECT,
 }
 
-# SQLite cannot interrupt a function, and Python copies a value while the whole server waits. By
-# SQLite's numbers: SQLITE_LIMIT_LENGTH, in bytes, and SQLITE_LIMIT_LIKE_PATTERN_LENGTH.
-_SQLITE_LIMITS = {0: 1_000_000, 8: 1000}
+# In bytes. SQLite cannot interrupt a function, and Python copies a value while the server waits.
+_LARGEST_SQLITE_VALUE = 1_000_000
+_SQLITE_LIMIT_LENGTH = 0
 
 
 class SqlCheckError(Exception):
@@ -131,8 +131,7 @@ def _ask_sqlite(arguments: Mapping[str, Any], query: str) -> Any:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # waits for the lock
         connection.set_authorizer(_allows)
         if hasattr(connection, "setlimit"):  # since Python 3.11
-            for category, most in _SQLITE_LIMITS.items():
-                connection.setlimit(category, most)
+            connection.setlimit(_SQLITE_LIMIT_LENGTH, _LARGEST_SQLITE_VALUE)
         limit = f"{LONGEST_STATEMENT_MS} ms"
         with _time_limit(LONGEST_STATEMENT_MS / 1000, connection.interrupt, limit):
             row = connection.execute(query).fetchone()

@@ -19,14 +19,13 @@ from synapse_bgthrottle.homeserver.internals.database import engine_of
 
 T = TypeVar("T")
 
-# The largest value of an integer column.
-MOST = 2**63 - 1
+# The module writes no larger number. Counts of earlier runs are added to, and must fit in a BIGINT.
+MOST = 10**15
 
-# The module writes no longer text, no longer or deeper JSON, and no larger sum.
+# Nor longer text, nor longer or deeper JSON.
 _LONGEST_TEXT = 10_000
 _LONGEST_JSON = 65_536
 _DEEPEST = 16
-_LARGEST_SUM = 1e15
 
 _TABLES = {
     "bgthrottle_levers": "lever_id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL,"
@@ -251,8 +250,8 @@ def _whole(value: object) -> int:
     return value
 
 
-def _number(value: object, above: float = -_LARGEST_SUM) -> float:
-    if not isinstance(value, (int, float)) or not above < value < _LARGEST_SUM:
+def _number(value: object, above: float = -MOST - 1) -> float:
+    if not isinstance(value, (int, float)) or not above < value <= MOST:
         raise ValueError("a number is none that was written")
     return value
 

@@ -1,6 +1,8 @@
 """On a real server the time left is right, known at once, and agrees with the forecast."""
 
+import math
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -175,3 +177,38 @@ def test_ends_within_the_range(make_server: Callable[..., RealServer]) -> None:
         took_s = time.monotonic() - began_s
     earliest_s, latest_s = told["time_left_s"]["earliest"], told["time_left_s"]["latest"]
     assert earliest_s - 1 <= took_s <= latest_s + 1, (told, took_s)
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(1200)
+def test_follows_clients_who_come(make_server: Callable[..., RealServer]) -> None:
+    """Of an update that had SQLite for itself, the range told 25 s after three came is true."""
+    server = make_server({})
+    admin = server.admin
+    sqlite_data.multiply_events(server.synapse.database_path, 400_000)
+    sqlite_data.queue_search_reindex(server.synapse.database_path, ordering=-1)
+    is_over = threading.Event()
+
+    def send(room: str) -> None:
+        while not is_over.wait(0.2):
+            admin.send(room, "hello")
+
+    with server.synapse, ThreadPoolExecutor() as threads:
+        room = admin.create_room("clients")
+        wait_until(lambda: (_now(admin) or {}).get("pace") is not None)
+        came_s = time.monotonic()
+        try:
+            sending = [threads.submit(send, room) for _ in range(3)]
+            told, told_s, ended_s = None, math.inf, None
+            while ended_s is None:
+                current, now_s = _now(admin), time.monotonic()
+                if current is None or current["name"] != "event_search":
+                    ended_s = now_s
+                elif told is None and now_s - came_s >= 25:
+                    told, told_s = current["time_left_s"], now_s
+                time.sleep(0.5)
+        finally:
+            is_over.set()
+        assert [None] * 3 == [each.result() for each in sending]
+    assert told is not None
+    assert told["earliest"] <= ended_s - told_s <= told["latest"], (told, ended_s - told_s)

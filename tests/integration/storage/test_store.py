@@ -461,6 +461,25 @@ def test_open_entries_are_those_that_have_not_ended(server: VirtualServer) -> No
     assert expected == [entry.outcome for entry in stored.open_entries]
 
 
+@pytest.mark.parametrize("column", ["items", "batches", "batch_ms", "failures"])
+def test_numbers_that_leave_no_room(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, column: str
+) -> None:
+    """An earlier run with the largest number is left out: nothing could be added to it."""
+    old, server = virtual_server(), virtual_server()
+    answer(old, store_of(old).open())
+    answer(old, store_of(old).write([_entry(update="work", outcome=Outcome.RUNNING)]))
+    old.pools["master"].connection.execute(f"UPDATE bgthrottle_history SET {column} = {2**63 - 1}")
+    queued(restarted(old, server), "work")
+    server.load({"sleep": "1s"})
+    server.start()
+    server.advance(130)
+    assert not [line for line in caplog.messages if "internal error" in line]
+    sql = f"SELECT batches FROM bgthrottle_history WHERE {column} < 1000000"
+    ((batches,),) = rows(server, sql)
+    assert batches > 50
+
+
 def test_history_is_bounded(server: VirtualServer) -> None:
     """Of more than a thousand entries the oldest are forgotten; the newest come first."""
     answer(server, store_of(server).write(_entry(number) for number in range(1005)))

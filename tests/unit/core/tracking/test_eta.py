@@ -452,7 +452,7 @@ def test_the_range_has_the_clients_that_may_come() -> None:
         )
         clients = pace.pace.clients_ratio
         assert is_busy == clients
-        pace.load = learned([], Seen(float(is_busy), WALL_S)).load
+        pace.load = learned([], Seen(float(is_busy), WALL_S))
         told = pace.time_left()
         assert look.left is not None
         assert None not in (told.earliest, told.latest)

@@ -87,15 +87,15 @@ def seen(hour: int, present_ratio: float, watched_s: float = 600.0) -> SeenHour:
 
 
 def learned_values(*hours: SeenHour) -> tuple[float, ...]:
-    return learned(hours).load.values
+    return learned(hours).values
 
 
 def test_load_is_learned_by_the_hour() -> None:
     """Each hour of the week has the share of the time in which clients were there, by UTC."""
     found = learned([seen(n, 0.9 if n % 24 == 9 else 0.2) for n in range(HOURS)])
-    assert HOURS == found.known
-    assert 0.9 == pytest.approx(found.load.level(MONDAY_S + 9 * 3600 + 1))
-    assert 0.2 == pytest.approx(found.load.level(MONDAY_S + 10 * 3600))
+    assert HOURS == found.known_hours
+    assert 0.9 == pytest.approx(found.level(MONDAY_S + 9 * 3600 + 1))
+    assert 0.2 == pytest.approx(found.level(MONDAY_S + 10 * 3600))
 
 
 def test_hours_that_were_not_seen() -> None:
@@ -120,8 +120,8 @@ def test_what_was_not_seen_is_within_what_was(ratios: Mapping[int, float]) -> No
 def test_no_hour_was_seen() -> None:
     """Where no hour was watched for a minute, clients are as now, else always there."""
     for hours in ([], [seen(1, 1.0, watched_s=59.0)]):
-        assert (0, {1.0}) == (learned(hours).known, set(learned(hours).load.values))
-        load = learned(hours, Seen(0.25, MONDAY_S)).load
+        assert (0, {1.0}) == (learned(hours).known_hours, set(learned(hours).values))
+        load = learned(hours, Seen(0.25, MONDAY_S))
         levels = [load.level(MONDAY_S + 7200, case) for case in (EARLY, LIKELY, LATE)]
         assert [0.0, 0.25, 1.0] == levels
 
@@ -129,7 +129,7 @@ def test_no_hour_was_seen() -> None:
 def test_what_was_watched_for_long_is_known_better() -> None:
     """The range is that of visits of five minutes, by the rule of succession."""
     for watched_s, low, high in ((300.0, 0.5 / 3, 2.5 / 3), (3600.0, 6 / 14, 8 / 14)):
-        load = learned([seen(n, 0.5, watched_s) for n in range(HOURS)]).load
+        load = learned([seen(n, 0.5, watched_s) for n in range(HOURS)])
         assert (low, high) == pytest.approx(
             (load.level(MONDAY_S, EARLY), load.level(MONDAY_S, LATE))
         )
