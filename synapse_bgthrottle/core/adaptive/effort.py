@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from synapse_bgthrottle.core.adaptive.impact_model import PRIOR_ERROR, PRIOR_SLOPE, ImpactModel
+from synapse_bgthrottle.core.adaptive.impact_model import ImpactModel, Prior
 
 # Stock Synapse works for 100 ms and sleeps for 1 s; as its batches overrun, it works for this much
 # of the time. Work at the same duty cycle costs clients this share of what work all the time does.
@@ -220,11 +220,11 @@ class Impact:
 
     def _believe_of_gaps(self) -> None:
         full, gaps = self.ways[Way.BACK_TO_BACK].model, self.ways[Way.IN_GAPS].model
-        gaps.prior_slope, gaps.prior_error = PRIOR_SLOPE, PRIOR_ERROR
-        gaps.prior_harmless = full.harmless
+        prior = Prior(harmless=full.harmless)
         if full.slope > _CERTAIN * full.error:
-            gaps.prior_slope = _GAPS_COST * full.slope
-            gaps.prior_error = math.hypot(_GAPS_ERROR * full.slope, _GAPS_COST * full.error)
+            error = math.hypot(_GAPS_ERROR * full.slope, _GAPS_COST * full.error)
+            prior = attrs.evolve(prior, slope=_GAPS_COST * full.slope, error=error)
+        gaps.believe(prior)
 
     def _worth(self, way: Way, budget_ratio: float) -> float:
         """Items a second within the budget, by an optimist."""

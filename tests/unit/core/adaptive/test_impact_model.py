@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.adaptive.impact_model import PRIOR_HARMLESS, PRIOR_SLOPE, ImpactModel
+from synapse_bgthrottle.core.adaptive.impact_model import ImpactModel, Prior
 
 
 def learn(
@@ -35,8 +35,8 @@ def learned(slope: float, experiments: int, **how: float) -> ImpactModel:
 def test_start() -> None:
     """Before anything is known clients may be slower by nothing, by a third, or by more."""
     model = ImpactModel()
-    assert PRIOR_HARMLESS == model.harmless
-    assert (1 - PRIOR_HARMLESS) * PRIOR_SLOPE == model.slope
+    assert Prior().harmless == model.harmless
+    assert (1 - Prior().harmless) * Prior().slope == model.slope
     assert model.error > 0.5
 
 
