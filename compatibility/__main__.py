@@ -3,8 +3,6 @@
 `python -m compatibility [VERSION...]`; `--help` shows the options.
 """
 
-from __future__ import annotations
-
 import argparse
 import datetime
 import os

@@ -1,7 +1,5 @@
 """A virtual environment for each target, made once."""
 
-from __future__ import annotations
-
 import configparser
 import hashlib
 import shutil

@@ -1,7 +1,5 @@
 """The results of runs: read from pytest's reports, kept as JSON."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The revision of the tested tree."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

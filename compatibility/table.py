@@ -1,7 +1,5 @@
 """The page docs/compatibility.md, from the results. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from compatibility.results import KINDS, Result

@@ -1,7 +1,5 @@
 """The versions of Synapse and Python, and the pins that make each of them work today."""
 
-from __future__ import annotations
-
 import attrs
 
 NEWEST = "newest"

@@ -3,8 +3,6 @@
 It starts a new Synapse on SQLite, with its own pending updates and a search index to fill again.
 """
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import shutil

@@ -4,8 +4,6 @@
 module makes each line appear at its time.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Takes the pictures of the page for docs/images, on a real server at work."""
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import sys

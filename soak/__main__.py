@@ -4,8 +4,6 @@ Each runs even if an earlier one failed. The exit status is 1 if any failed. The
 their results.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

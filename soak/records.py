@@ -3,8 +3,6 @@
 They also collect breaches of promises, which decide the run's exit status.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 There is one deadline, which only a hang reaches. The error then shows the state of all servers.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any, Protocol

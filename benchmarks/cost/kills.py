@@ -3,8 +3,6 @@
 `python -m benchmarks.cost.kills --times 100`
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import tempfile

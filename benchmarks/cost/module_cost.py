@@ -5,8 +5,6 @@ the same: nothing, or one batch of one row a second. So the difference is the mo
 CPU time of PostgreSQL is reported too, because the module's queries cost CPU there.
 """
 
-from __future__ import annotations
-
 import argparse
 import statistics
 import tempfile

@@ -3,8 +3,6 @@
 The exit status is 1 if a limit was not kept.
 """
 
-from __future__ import annotations
-
 import gc
 import shutil
 import statistics

@@ -4,8 +4,6 @@
 affects all of them. Commands that need a server use a closed port, and end at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import statistics

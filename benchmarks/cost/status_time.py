@@ -5,8 +5,6 @@ pending updates are Synapse's own, with invented ones behind them. One administr
 status repeatedly.
 """
 
-from __future__ import annotations
-
 import argparse
 import http.client
 import json

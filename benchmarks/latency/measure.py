@@ -149,6 +149,7 @@ def measure(run: Run, database: Database, folder: Path) -> dict[str, Any]:
         "server_cpu": cpu_s / passed_s,
         "database_cpu": database_cpu_s / passed_s,
         "own_cpu": meter.own_cpu_ratio(log, begin_s, begin_s + passed_s),
+        "law": meter.law(log, begin_s),
     }
 
 

@@ -1,12 +1,18 @@
-"""The CPU time of our own code in the reactor's thread: its coroutines, timed."""
+"""Our module while it is measured: its CPU time in the reactor's thread, and what its law knows.
+
+`python -m benchmarks.latency.meter RUN` prints the law's course in a run that is kept.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import logging
 import re
 import time
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +24,7 @@ from testbed.observe import batch_log
 MODULE = f"{__name__}.MeteredThrottle"
 
 _TELL_EVERY_S = 1.0
-_LINE = re.compile(r"own CPU so far: ([\d.]+) s")
+_LINE = re.compile(r"own CPU so far: ([\d.]+) s; law: (.*)")
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +43,18 @@ def own_cpu_ratio(log: str, begin_s: float, end_s: float) -> float | None:
     return (after_s - before_s) / (last_s - first_s)
 
 
+def law(log: str, begin_s: float) -> list[dict[str, Any]]:
+    """What the law knew each second, from the log of a server; `at_s` counts from `begin_s`."""
+    return [
+        {"at_s": round(line.at_s - begin_s, 1), **json.loads(match[2])}
+        for line in batch_log.lines(log)
+        if line.logger == __name__ and (match := _LINE.search(line.text))
+        if line.at_s >= begin_s
+    ]
+
+
 class MeteredThrottle(BackgroundUpdateThrottle):
-    """Our module, as it is, and a line in the log each second of what it used."""
+    """Our module, as it is, and a line in the log each second of what it used and knows."""
 
     def __init__(self, config: Any, api: Any) -> None:
         self._meter = Meter()
@@ -47,7 +63,26 @@ class MeteredThrottle(BackgroundUpdateThrottle):
             LoopingCall(self._tell).start(_TELL_EVERY_S)
 
     def _tell(self) -> None:
-        logger.info("own CPU so far: %.4f s", self._meter.cpu_s)
+        logger.info("own CPU so far: %.4f s; law: %s", self._meter.cpu_s, json.dumps(self._law()))
+
+    def _law(self) -> dict[str, Any]:
+        throttle = self._parts.throttle
+        pacer = throttle.pacer
+        known: dict[str, Any] = {
+            "soft": [pacer.soft.name, pacer.soft.pressure],
+            "soft_ratio": round(pacer.law.ratio, 3),
+        }
+        for (_, name), update in throttle.updates.items():
+            if update.decision is None:
+                continue
+            known |= {"update": name, "way": update.impact.way.name, "says": update.decision.reason}
+            for way, record in update.impact.ways.items():
+                model = record.model
+                known[way.name] = [
+                    *(round(number, 3) for number in (model.slope, model.error)),
+                    *(model.experiments, round(record.speed or 0), round(record.batch_speed or 0)),
+                ]
+        return known
 
     def on_update(
         self, update_name: str, database_name: str, one_shot: bool
@@ -141,3 +176,18 @@ class _Metered:
                 answer = yield awaited
             except BaseException as error:
                 failure = error
+
+
+def main() -> None:
+    """Print what a run has kept of the law."""
+    parser = argparse.ArgumentParser(prog="benchmarks.latency.meter", description=__doc__)
+    parser.add_argument("run", type=Path, help="a file in .bench/runs")
+    parser.add_argument("--every", type=int, default=5, help="seconds")
+    options = parser.parse_args()
+    print("of each way: slope, error, experiments, items/s at work, items/s in batches")
+    for known in json.loads(options.run.read_text())["law"][:: options.every]:
+        print("  ".join(f"{name}: {value}" for name, value in known.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,5 @@
 """Runs a fault on several servers in turn: with the module, by default, and stock."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Faults of a server while its updates run, one after the other, and administrators."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections import Counter

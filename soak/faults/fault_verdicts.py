@@ -1,7 +1,5 @@
 """Compares a server's outcome of a fault with docs/reliability/outages.md."""
 
-from __future__ import annotations
-
 import attrs
 
 from testbed.faults.outcome import Seen

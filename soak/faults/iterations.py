@@ -6,8 +6,6 @@ updates are also paused or disabled. Every event must get its state key back, an
 memory must not grow faster than that of stock Synapse.
 """
 
-from __future__ import annotations
-
 import argparse
 import random
 import statistics

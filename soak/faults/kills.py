@@ -4,8 +4,6 @@
 the index differs from stock's in the end.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import tempfile

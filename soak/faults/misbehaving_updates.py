@@ -6,8 +6,6 @@ is 1 unless each update ended as it must with the module: with growing waits, fe
 missing row, and without harm to the other update and the clients.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys

@@ -7,8 +7,6 @@ is 1 otherwise, or if a fault had no effect, or if stock did not abort where it 
 decides whether stock aborts, that is only reported.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import tempfile

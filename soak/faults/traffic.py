@@ -1,7 +1,5 @@
 """Actions of clients and administrators, as context managers that end with their block."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections import Counter

@@ -6,8 +6,6 @@ call had another outcome than a value or its problems, or took a quarter of a se
 which the server answers nobody.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import sys

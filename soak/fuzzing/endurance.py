@@ -4,8 +4,6 @@
 iteration waited longer than the least duty cycle, gaps and experiments can explain.
 """
 
-from __future__ import annotations
-
 import argparse
 import random
 import sys

@@ -3,8 +3,6 @@
 It needs the package `atheris`. The fuzzer generates bytes; those that are JSON are tried.
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import subprocess

@@ -5,8 +5,6 @@ allocations are traced, which makes both servers several times slower. The exit 
 the module's memory is flat in both runs.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import sys

@@ -1,7 +1,5 @@
 """Allowed effects of an error of our own: updates are held without a budget's value."""
 
-from __future__ import annotations
-
 from typing import Any
 
 # How often a call fails in a life.

@@ -7,8 +7,6 @@ an outage of the database, a call fails even if it failed in another kind. The c
 made are listed by file.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import importlib

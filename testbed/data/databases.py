@@ -1,7 +1,5 @@
 """Databases to measure on: a template is made once and kept, each run uses a copy."""
 
-from __future__ import annotations
-
 import csv
 import io
 import shutil

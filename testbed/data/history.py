@@ -4,8 +4,6 @@ It is made by Synapse's own code, but many events at once, and without its persi
 key is an earlier one of the server.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Mapping
 

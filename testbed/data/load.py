@@ -5,8 +5,6 @@ blocks; for each of their requests it prints a line. Latency counts from the mom
 was due, so that a stall is not hidden.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import resource

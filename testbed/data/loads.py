@@ -1,7 +1,5 @@
 """The loads: when which request is due. It is the same in every block with the same seed."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 

@@ -5,8 +5,6 @@ sleeps, which harms nobody. `turns_harmful` does the same until some time after 
 From then on a thread of Synapse computes instead, which no figure of the update shows.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

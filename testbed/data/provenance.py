@@ -1,7 +1,5 @@
 """Where a result comes from, and where its data are kept."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

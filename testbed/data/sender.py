@@ -1,7 +1,5 @@
 """The driver's side of the load: starts its process, sends it blocks, and reads its output."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

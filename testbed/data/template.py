@@ -1,7 +1,5 @@
 """The server's data: users and rooms made by its API, then a long history in some rooms."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

@@ -1,7 +1,5 @@
 """The updates to measure, and how to queue each again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Faults around a real server. Each is a context manager, and ends with its block."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sqlite3
@@ -16,7 +14,7 @@ import psycopg2
 from testbed.servers.postgres import PostgresServer
 from testbed.servers.process import SynapseProcess
 from testbed.servers.tcp_proxy import TcpProxy
-from testbed.waiting import HANG_S, wait_until
+from testbed.waiting import HANG_S, stays_true, wait_until
 
 Fault = Callable[[], AbstractContextManager[None]]
 
@@ -165,15 +163,27 @@ def suspended(process: SynapseProcess) -> Iterator[None]:
 @contextmanager
 def frozen_in_a_batch(postgres: PostgresServer, server: SynapseProcess) -> Iterator[None]:
     """Like a virtual machine in migration: its sessions stay, but nothing runs."""
-    wait_until(lambda: _is_at_work(server))
-    processes = postgres.processes()
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
+    processes: list[int] = []
+
+    def signal_all(number: int) -> None:
+        for process in processes:
+            os.kill(process, number)
+
+    def is_frozen_in_a_batch() -> bool:
+        wait_until(lambda: _is_at_work(server))
+        processes[:] = postgres.processes()
+        signal_all(signal.SIGSTOP)
+        # On a busy machine the batch may have ended just before.
+        is_in_batch = stays_true(lambda: _is_at_work(server), 0.5)
+        if not is_in_batch:
+            signal_all(signal.SIGCONT)
+        return is_in_batch
+
+    wait_until(is_frozen_in_a_batch)
     try:
         yield
     finally:
-        for process in processes:
-            os.kill(process, signal.SIGCONT)
+        signal_all(signal.SIGCONT)
 
 
 def _is_at_work(server: SynapseProcess) -> bool:

@@ -4,8 +4,6 @@ Its configuration is a list, `updates`, with the attributes of `Oddity`. Each ba
 each item, and its progress, in one transaction. So a missing or extra row can be found.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import time

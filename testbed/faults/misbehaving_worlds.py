@@ -1,7 +1,5 @@
 """A real server on two databases with misbehaving updates, and the outcome for all updates."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -77,7 +75,7 @@ class OddSource:
     token: str
 
     @classmethod
-    def make(cls, postgres: PostgresServer, folder: Path) -> OddSource:
+    def make(cls, postgres: PostgresServer, folder: Path) -> "OddSource":
         names = {database: f"odd_{database}" for database in _STORES}
         for name in names.values():
             postgres.create_database(name)
@@ -98,7 +96,7 @@ class OddSource:
         updates: Sequence[Oddity],
         settings: Mapping[str, Any] | None = None,
         statement_timeout_ms: int | None = None,
-    ) -> OddWorld:
+    ) -> "OddWorld":
         """A server, not yet started, on fresh databases with these updates and the neighbour.
 
         `settings` are further keys of homeserver.yaml.

@@ -1,7 +1,5 @@
 """Users of the server under test, as context managers."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Iterator

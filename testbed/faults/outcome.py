@@ -1,7 +1,5 @@
 """What happens to a server's updates during and after a fault."""
 
-from __future__ import annotations
-
 import time
 from contextlib import AbstractContextManager
 

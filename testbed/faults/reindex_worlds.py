@@ -4,8 +4,6 @@ The update `event_search` writes rows and progress in one transaction. So at any
 be exactly those of the events that its progress covers.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
@@ -94,7 +92,7 @@ class SqliteSource:
     token: str
 
     @classmethod
-    def make(cls, folder: Path, events: int) -> SqliteSource:
+    def make(cls, folder: Path, events: int) -> "SqliteSource":
         server = SynapseServer(folder, None, {"background_updates": {"sleep_enabled": False}})
         with server:
             token = _talk(server)
@@ -133,7 +131,7 @@ class PostgresSource:
     @classmethod
     def make(
         cls, postgres: PostgresServer, folder: Path, events: int, template: str = "with_events"
-    ) -> PostgresSource:
+    ) -> "PostgresSource":
         postgres.create_database(template)
         extra = {**synapse_database(postgres, template)}
         extra["background_updates"] = {"sleep_enabled": False}

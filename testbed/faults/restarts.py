@@ -1,7 +1,5 @@
 """A real server that is ended repeatedly: what it has acknowledged must still be there."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Data for updates, written into the SQLite database of a stopped server."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from contextlib import closing

@@ -1,7 +1,5 @@
 """The batches that ran, from the logs of Synapse and of the module."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterator

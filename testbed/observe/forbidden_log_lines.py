@@ -1,7 +1,5 @@
 """Lines that must not be in any log: lost log contexts, and errors of the module itself."""
 
-from __future__ import annotations
-
 from testbed.observe.log_contexts import TASK, WORD, not_of_synapse
 
 _AGAIN = "Re-starting finished log context"

@@ -8,8 +8,6 @@ task's query returns after the task's end: "Re-starting finished log context
 task-update_join_states-...", with and without the module.
 """
 
-from __future__ import annotations
-
 WORD = "sentinel"
 TASK = "task-update_join_states"
 _TASK_FAILED = f"Background process '{TASK}' threw an exception"

@@ -1,7 +1,5 @@
 """The module's metrics from a metrics endpoint."""
 
-from __future__ import annotations
-
 import urllib.request
 from collections.abc import Iterator
 
@@ -27,7 +25,7 @@ class Scrape:
     families: frozenset[str]
 
     @classmethod
-    def of(cls, port: int | None = None) -> Scrape:
+    def of(cls, port: int | None = None) -> "Scrape":
         """Scrape a server's metrics listener; without a port, this process."""
         if port is None:
             text = generate_latest().decode()

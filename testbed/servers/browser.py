@@ -4,8 +4,6 @@ Debian has the packages `chromium` and `chromium-driver`, PyPI has `selenium` (t
 This module downloads nothing.
 """
 
-from __future__ import annotations
-
 import base64
 import importlib.util
 import json

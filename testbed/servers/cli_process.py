@@ -1,7 +1,5 @@
 """The command `bgthrottle` as a process of its own, for one server."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -29,7 +27,7 @@ class Command:
     token_file: Path
 
     @classmethod
-    def of(cls, url: str, token: str, token_file: Path) -> Command:
+    def of(cls, url: str, token: str, token_file: Path) -> "Command":
         """Write the token into the file, readable only by its owner."""
         token_file.touch(mode=0o600)
         token_file.write_text(token)

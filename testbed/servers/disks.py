@@ -1,7 +1,5 @@
 """Small disks, and how to fill them. Each is a context manager, and ends with its block."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ reactor. The fork server is `python -m testbed.servers.forks`. It reads a reques
 connection and answers the process id, and later the exit status. It never imports our module.
 """
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import importlib

@@ -1,7 +1,5 @@
 """The few calls of a Matrix client that the tests and the demo need."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import itertools
@@ -33,7 +31,7 @@ class MatrixClient:
             known.append(token)
         self._transactions = itertools.count()
 
-    def impatient(self) -> MatrixClient:
+    def impatient(self) -> "MatrixClient":
         """The same user with the time-out of most clients."""
         return MatrixClient(self.url, self.token, timeout_s=30)
 
@@ -58,7 +56,7 @@ class MatrixClient:
             raise
 
     @classmethod
-    def register(cls, url: str, name: str, *, admin: bool) -> MatrixClient:
+    def register(cls, url: str, name: str, *, admin: bool) -> "MatrixClient":
         client = cls(url)
         nonce = client.call("GET", "/_synapse/admin/v1/register")["nonce"]
         password = f"password of {name}"

@@ -1,7 +1,5 @@
 """A module for the server under test that records its memory use repeatedly."""
 
-from __future__ import annotations
-
 import gc
 import json
 import threading

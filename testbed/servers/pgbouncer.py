@@ -1,7 +1,5 @@
 """A PgBouncer in front of a PostgreSQL, if installed: transactions share its connections."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import shutil
@@ -57,7 +55,7 @@ class PgBouncer:
         """Its log so far."""
         return self._log_path.read_text()
 
-    def __enter__(self) -> PgBouncer:
+    def __enter__(self) -> "PgBouncer":
         user, group = 0, 0
         if os.getuid() == 0:
             account = pwd.getpwnam(_UNPRIVILEGED)

@@ -3,8 +3,6 @@
 PostgreSQL refuses to run as root, so root starts it as an unprivileged user.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import pwd
@@ -40,7 +38,7 @@ class PostgresServer:
         self,
         folder: Path,
         settings: Mapping[str, str] | None = None,
-        primary: PostgresServer | None = None,
+        primary: "PostgresServer | None" = None,
     ) -> None:
         self._folder = folder
         self._settings = {"listen_addresses": "127.0.0.1", "fsync": "off", **(settings or {})}
@@ -169,7 +167,7 @@ class PostgresServer:
         with self.session("postgres") as cursor:
             cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
 
-    def __enter__(self) -> PostgresServer:
+    def __enter__(self) -> "PostgresServer":
         self.start()
         return self
 

@@ -1,7 +1,5 @@
 """Child processes that always end with this process."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import signal

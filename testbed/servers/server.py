@@ -1,7 +1,5 @@
 """A real Synapse in a folder of its own, on 127.0.0.1 and free ports, and its workers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

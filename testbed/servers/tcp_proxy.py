@@ -1,7 +1,5 @@
 """A TCP proxy on 127.0.0.1, whose connections can be reset or blocked."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import struct

@@ -1,7 +1,5 @@
 """The installed version of Synapse, and its features."""
 
-from __future__ import annotations
-
 import importlib.util
 from importlib.metadata import version
 

@@ -1,7 +1,5 @@
 """The time left that is estimated during a run, and how long the run really took."""
 
-from __future__ import annotations
-
 import attrs
 
 from synapse_bgthrottle.core.adaptive.weekly_activity import WeeklyActivity

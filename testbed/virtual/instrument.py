@@ -1,7 +1,5 @@
 """Loads the module so that each call in its functions can be made to fail."""
 
-from __future__ import annotations
-
 import ast
 import importlib.abc
 import importlib.machinery

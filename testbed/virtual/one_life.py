@@ -1,7 +1,5 @@
 """The life of a server in virtual time, with all of the module's functions, and one fault."""
 
-from __future__ import annotations
-
 import gc
 import logging
 import tempfile

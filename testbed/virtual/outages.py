@@ -1,7 +1,5 @@
 """Outages of a database in virtual time."""
 
-from __future__ import annotations
-
 import sqlite3
 from typing import Any
 

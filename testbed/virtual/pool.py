@@ -1,7 +1,5 @@
 """One database in virtual time: the queue in SQLite, with Synapse's own updater."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 import types
@@ -28,7 +26,7 @@ class Transaction:
 
     database_engine = Sqlite3Engine()
 
-    def __init__(self, pool: VirtualPool) -> None:
+    def __init__(self, pool: "VirtualPool") -> None:
         self._cursor = pool.connection.cursor()
         self.execute = pool.transaction_execute or self._cursor.execute
         if pool.full is not None:

@@ -1,7 +1,5 @@
 """SQLite that looks like PostgreSQL to the module: it answers or skips the module's statements."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from testbed.virtual.pool import Transaction, VirtualPool

@@ -4,8 +4,6 @@ The updater and SQLite (in memory, for the queue) are real. The clock, the modul
 connects them (`pool`) are stand-ins.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import types

@@ -1,7 +1,5 @@
 """Lives of servers in virtual time: configurations, failures, clients, an update."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -168,7 +166,7 @@ class Clients:
         )
 
     @contextmanager
-    def there(self) -> Iterator[Clients]:
+    def there(self) -> "Iterator[Clients]":
         """Make the module see these clients only."""
         metrics = "synapse_bgthrottle.homeserver.internals.synapse_metrics.ServerMetrics"
         of_these = f"{metrics}.__init__.__defaults__"

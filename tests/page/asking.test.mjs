@@ -92,7 +92,7 @@ test("what is to be confirmed says what it is about", () => {
   assert.deepEqual(sentences("pause", bodyOf("pause", VALUES), STATUS), [
     "Pause event_* in all databases for 2h.",
     "That is about 1 pending update: event_search.",
-    "What waits behind does not run either.",
+    "Updates behind them in the queue wait too.",
   ]);
   assert.deepEqual(sentences("resume", { update: "\u202ex", database: "state" }, STATUS), [
     "End the pauses of \\u{202e}x in state.",

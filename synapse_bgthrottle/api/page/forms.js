@@ -2,12 +2,12 @@
 
 import { counted, escaped, matches } from "./words.js";
 
-const BEHIND = "What waits behind does not run either.";
+const BEHIND = "Updates behind them in the queue wait too.";
 
 export const ACTIONS = {
   pause: {
     title: "Pause",
-    does: "No batch begins until it ends or is resumed. What waits behind it waits too.",
+    does: "No batch begins until the pause ends. All updates behind it in the queue wait too.",
     verb: "Pause",
     fields: ["for", "reason"],
   },
@@ -19,7 +19,7 @@ export const ACTIONS = {
   },
   release: {
     title: "Release",
-    does: "Lets pending updates run now, once, whatever windows, approvals and most budgets say. It does not end a pause.",
+    does: "Lets pending updates run once, although windows, approvals or most budgets hold them. It does not end a pause.",
     verb: "Let go once",
     fields: ["for", "reason"],
   },
@@ -53,7 +53,7 @@ export const SWITCHES = {
     body: { enabled: false },
     says: [
       "Turn background updates off, in all databases.",
-      "It has no end and no reason, nobody sees who did it, and a restart of Synapse turns them on again.",
+      "It has no end, no reason and no author. A restart of Synapse turns them on again.",
       "A pause has an end, a reason and an author, and lasts over restarts.",
     ],
     done: "Background updates are off.",

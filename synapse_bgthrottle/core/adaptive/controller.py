@@ -1,7 +1,9 @@
 """The adaptive pace: from measurements to moments with and without batches. Pure.
 
 The first question is whether any client is active (`client_activity`). If none is, batches follow
-each other without rest. If one is, experiments tell what the update costs clients.
+each other without rest. Each takes D = min(100 a, 0.04 * quiet time, 1 s), and at least the target:
+so a batch's fixed cost a (`batch_cost`) is a hundredth of it. If a client is active, experiments
+tell what the update costs clients.
 
 **An experiment** (`experiment`) is a moment of work, in which batches follow each other, and then a
 moment without batches. Which moment is which does not depend on the load (a switchback experiment:
@@ -14,39 +16,41 @@ Caution is in the lengths, never in the contrast. An experiment's variance is q 
 slope s is known to z errors, at a contrast x, clients pay z^2 q / (s (x - u)): least at x = 1.
 
 **What it costs** (`impact_model`): a regression says that log latencies are higher by s at full
-work, with an error SE that is judged by how much experiments differ. A CUSUM (Page, 1954) says when
-s has changed.
+work, with an error SE that is judged by how much experiments differ. Two of five updates harm
+nobody, so that s is less than what experiments show until luck is unlikely. A CUSUM (Page, 1954)
+says when s has changed.
 
 **How much of the time** (`effort`), for the tolerance T of the profile:
 
     budget      B = max(T, 0.1 (s - SE/2) of work back to back)   as much harm as by stock, or T
     debt        D = sum of (s - SE/2) * time worked - B * time     with a memory of 180 s, >= 0
-    optimism    z = 2 max(1 - D / 0.5 s, 0)
+    optimism    z = min(B / 3 %, 1) max(1 - D / 0.5 s, 0)
     share       u = max(B - D / 90 s, 0.3 B) / max(s - z SE, B)
-    at most     u = 1 / (1 + (s + SE) / 0.6), and 0.95; 0.5 in doubt
+    at most     u = 1 / (1 + (s + SE) / 0.35), and 0.95; 1/3 in doubt and while SE > 0.1
     at least    what does as much as stock Synapse, unless the profile is gentler than stock
 
 So an update counts as harmless until the opposite is proven (optimism in the face of uncertainty,
 UCB: Auer, Cesa-Bianchi, Fischer, 2002). Two bounds keep the proof cheap. No moment of work may cost
-more than 0.6 s of requests that take twice as long, even if s is an error larger than it seems. And
-half a second of debt ends the optimism.
+more than 0.35 s of requests that take twice as long, even if s is an error larger than it seems.
+And half a second of debt ends the optimism.
 
 **In which way**: batches of the target's length back to back, or batches of 25 ms that each begin
 when no request is in flight. A request that meets a batch on the event loop waits for its end
 (Fuhrmann and Cooper, 1985, on queues with vacations), so in gaps an item costs clients about half.
-Where nobody is harmed, gaps only cost speed. The way with the greatest v B / max(s - z SE, B) is
-used, by its speed v in items a second. A tenth of the budget is for moments of a quicker way that
+Where nobody is harmed, gaps only cost speed. The way with the greatest v B / max(s - 2 z SE, B) is
+used, by its speed v in items a second, which counts as that of batches until it was tried for some
+seconds. A tenth of the budget is for moments of a quicker way that
 seems to harm: it may not do so any more.
 
 **Suspicion**: where the last 3 s of a long moment of work are slower than earlier work by 2.7
-standard deviations, the moment ends at once. The CUSUM counts it as three, so that short
+standard deviations, the moment ends at once. The CUSUM counts it as 3.5, so that short
 experiments follow until it is known whether s has changed.
 
 **Pressure** (`pressure_controller`): what is short while no batch of ours runs is somebody else's
 load. It bounds the share, down to `min_duty_cycle`; stock never yields.
 
 **Workers**: if no request comes to this process, the database's answers are compared. Such a
-question is about a third of a request, so the tolerance is three times the profile's.
+question is about a third of a request, so a request is slower by a third of what questions are.
 """
 
 import math
@@ -82,10 +86,16 @@ GAP_TARGET_MS = 25.0
 LONGEST_GAP_S = 0.5
 _LEAST_GAP_RATIO = 0.05
 
-_QUESTION_FACTOR = 3.0
+_QUESTION_SHARE = 1 / 3
 
 # After a longer time without clients experiments begin anew.
 _LONG_QUIET_S = 5.0
+
+# While nobody is there: the fixed cost as a share of a batch, and how long a batch is at most, by
+# how long nobody has been there and in all. A client who comes waits for half of it.
+_QUIET_OVERHEAD = 0.01
+_QUIET_SHARE = 0.04
+_LONGEST_QUIET_BATCH_S = 1.0
 
 
 @attrs.frozen
@@ -191,7 +201,12 @@ class Pacer:
             self.law.step(soft, least, used)
 
     def go(
-        self, worker: Worker, at_work: Sequence[Worker], target_ms: float, now_s: float
+        self,
+        worker: Worker,
+        at_work: Sequence[Worker],
+        target_ms: float,
+        now_s: float,
+        fixed_s: float = 0.0,
     ) -> Going:
         """How to go on with this update.
 
@@ -200,6 +215,7 @@ class Pacer:
             at_work: all updates that work now, this one among them.
             target_ms: duration of its batches at most.
             now_s: the time.
+            fixed_s: what each of its batches costs, whatever its size.
         """
         limits, profile = worker.limits, worker.profile
         if not worker.is_careful:
@@ -211,7 +227,10 @@ class Pacer:
             seen = "no client seen so far"
             if math.isfinite(quiet_s):
                 seen = f"no client for {format_duration_ms(quiet_s * 1000)}"
-            return _all_out(seen, limits, target_ms)
+            quiet_s = min(quiet_s, self.activity.watched_for_s(now_s))
+            most_s = min(_QUIET_SHARE * quiet_s, _LONGEST_QUIET_BATCH_S)
+            wanted_ms = 1000 * min(fixed_s / _QUIET_OVERHEAD, most_s)
+            return _all_out(seen, limits, max(target_ms, wanted_ms))
         self._end_quiet(now_s)
         if self.soft.pressure is None or now_s - self._looked_s > _BLIND_AFTER_S:
             ratio = _bounded(BLIND_RATIO, limits)
@@ -260,18 +279,19 @@ class Pacer:
 
     def _learn(self, turn: Turn, at_work: Sequence[Worker], now_s: float) -> None:
         """All that worked learn what all of them cost together, whoever asked first."""
+        share = 1.0 if self.sees_requests else _QUESTION_SHARE
         for worker in at_work:
             worker.impact.turned(turn.work_s, turn.hush_s)
             if turn.is_suspicious:
                 worker.impact.current.model.suspect()
             if turn.result is not None:
                 model = worker.impact.current.model
-                model.learn(now_s, turn.result.difference, turn.result.variance)
+                difference, variance = turn.result.difference, turn.result.variance
+                model.learn(now_s, difference * share, variance * share**2)
 
     def _budget(self, worker: Worker) -> float:
-        factor = 1.0 if self.sees_requests else _QUESTION_FACTOR
-        tolerance = worker.profile.tolerance_ratio * factor
-        return worker.impact.budget_ratio(tolerance, like_stock=worker.profile.like_stock)
+        profile = worker.profile
+        return worker.impact.budget_ratio(profile.tolerance_ratio, like_stock=profile.like_stock)
 
     def _allowed(self, worker: Worker) -> float:
         if not worker.is_careful:

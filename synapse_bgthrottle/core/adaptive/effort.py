@@ -9,15 +9,19 @@ from collections.abc import Sequence
 
 import attrs
 
-from synapse_bgthrottle.core.adaptive.impact_model import PRIOR_ERROR, PRIOR_SLOPE, ImpactModel
+from synapse_bgthrottle.core.adaptive.impact_model import ImpactModel, Prior
 
 # Stock Synapse works for 100 ms and sleeps for 1 s; as its batches overrun, it works for this much
 # of the time. Work at the same duty cycle costs clients this share of what work all the time does.
 STOCK_RATIO = 0.1
 
-# So many standard errors of optimism: an update counts as harmless until it is proven to harm. At
-# two, luck alone proves it once in forty times.
-_OPTIMISM = 2.0
+# So many standard errors of optimism: an update counts as harmless until it is proven to harm. (The
+# error is large while both are possible.) Who tolerates less than this is less of an optimist.
+_OPTIMISM = 1.0
+_OPTIMIST_TOLERATES = 0.03
+# To choose a way takes more of it: one disturbed experiment must not condemn a way, which then has
+# no other one that could show the opposite.
+_CHOICE_OPTIMISM = 2.0
 
 # What counts as harm in the account and in the budget: the slope less half a standard error.
 _BENEFIT_OF_DOUBT = 0.5
@@ -30,12 +34,15 @@ _REPAYMENT_S = 90.0
 _LEAST_LEFT = 0.3
 
 # The most that one moment of work may cost, in seconds of requests that take twice as long, by what
-# the slope is at most (one standard error). At first that is a duty cycle of 0.35.
-_LONGEST_HARM_S = 0.6
+# the slope is at most (one standard error).
+_LONGEST_HARM_S = 0.35
 MOST_RATIO = 0.95
 
-# After a surprise: experiments of equal parts, which tell most in the least time.
-DOUBT_RATIO = 0.5
+# After a surprise, and until the error is below this. What is learned in a second goes with
+# u (1 - u), and what that costs clients with u: a third tells nearly as much as a half would, at
+# two thirds of the harm.
+DOUBT_RATIO = 1 / 3
+_DOUBTFUL_ERROR = 0.1
 
 # Where work back to back harms for certain (two errors), work in gaps costs half of that, within a
 # quarter (real servers: 0.2 to 0.5; the modelled one: 0.5).
@@ -47,8 +54,11 @@ _CERTAIN = 2.0
 _RETRY_SHARE = 0.1
 _RETRY_S = 1.5
 
-# How much work the speed is the mean of.
+# How much work the speed is the mean of, and how much of it counts as done at the speed in batches
+# beforehand: in a single moment of work there may be no gap, or a batch that grows first.
 _SPEED_MEMORY_S = 60.0
+_SPEED_PRIOR_S = 6.0
+
 # Less than this is not recalled.
 _LEAST_RECALLED_S = 1e-3
 
@@ -88,6 +98,11 @@ class WayRecord:
     def batch_speed(self) -> float | None:
         """Items for each second in batches; None: unknown."""
         return self._items / self._batch_s if self._items and self._batch_s else None
+
+    def expected_speed(self, batch_speed: float) -> float:
+        """Items for each second of work, by an optimist: before it was tried, as in batches."""
+        prior = _SPEED_PRIOR_S * batch_speed
+        return (self._items + prior) / (self._work_s + _SPEED_PRIOR_S)
 
     def kept(self) -> list[float]:
         """What is worth keeping for the next start, as `recall` takes it."""
@@ -205,24 +220,24 @@ class Impact:
 
     def _believe_of_gaps(self) -> None:
         full, gaps = self.ways[Way.BACK_TO_BACK].model, self.ways[Way.IN_GAPS].model
-        gaps.prior_slope, gaps.prior_error = PRIOR_SLOPE, PRIOR_ERROR
+        prior = Prior(harmless=full.harmless)
         if full.slope > _CERTAIN * full.error:
-            gaps.prior_slope = _GAPS_COST * full.slope
-            gaps.prior_error = math.hypot(_GAPS_ERROR * full.slope, _GAPS_COST * full.error)
+            error = math.hypot(_GAPS_ERROR * full.slope, _GAPS_COST * full.error)
+            prior = attrs.evolve(prior, slope=_GAPS_COST * full.slope, error=error)
+        gaps.believe(prior)
 
     def _worth(self, way: Way, budget_ratio: float) -> float:
         """Items a second within the budget, by an optimist."""
         model = self.ways[way].model
-        slope = model.slope - self._optimism(budget_ratio) * model.error
+        slope = model.slope - _CHOICE_OPTIMISM * self._optimism(budget_ratio) * model.error
         return self._speed(way) * budget_ratio / max(slope, budget_ratio)
 
     def _optimism(self, budget_ratio: float) -> float:
-        return _OPTIMISM * max(1 - self.debt_s(budget_ratio) / _ALLOWANCE_S, 0.0)
+        optimism = _OPTIMISM * min(budget_ratio / _OPTIMIST_TOLERATES, 1.0)
+        return optimism * max(1 - self.debt_s(budget_ratio) / _ALLOWANCE_S, 0.0)
 
     def _speed(self, way: Way) -> float:
-        """Of a way that was not tried: that of batches in the other one."""
-        speed = self.ways[way].speed
-        return self._batch_speed() if speed is None else speed
+        return self.ways[way].expected_speed(self._batch_speed())
 
     def _batch_speed(self) -> float:
         known = (record.batch_speed for record in self.ways.values())
@@ -244,4 +259,5 @@ def _most(model: ImpactModel) -> float:
     """The most of the time: a moment of work is W = u / (1 - u) s, and costs (s + SE) W."""
     pessimistic = max(model.slope, 0.0) + model.error
     ratio = 1 / (1 + pessimistic / _LONGEST_HARM_S)
-    return min(ratio, DOUBT_RATIO if model.is_in_doubt else MOST_RATIO)
+    is_doubtful = model.is_in_doubt or model.error > _DOUBTFUL_ERROR
+    return min(ratio, DOUBT_RATIO if is_doubtful else MOST_RATIO)

@@ -1,16 +1,24 @@
 """How much one way of working slows clients down: a regression and a test for change. Pure.
 
 The model is L(with) / L(without) = exp(s): at full work the log latency is higher by the slope s.
-Each experiment gives one difference d of mean log latencies, with a variance v by formula. Then
+Each experiment gives one difference d of mean log latencies, with a variance v by formula. Updates
+are of two sorts: with the probability h one harms nobody (s = 0), otherwise s is normal ("spike and
+slab", Mitchell and Beauchamp, 1988). Of a harmful one is known
 
     precision   P = sum of f / v          f = 0.5 ** (age / HALF_LIFE_S), and the prior as one more
-    slope       s = (P0 s0 + sum of f d / v) / P
-    surprise    e = (d - s) / sqrt(v + 1 / P)
-    honesty     k = mean of e ** 2        (4 of 2.5 at first; 0.99 for each experiment)
-    error       SE = sqrt(k / P)
+    slope       m = (P0 m0 + sum of f d / v) / P
+    error       r = sqrt(k / P)
+    honesty     k = mean of e ** 2        e = (d - s) / sqrt(v + 1 / P)
 
-Formulas claim errors 1.3 to 1.9 times too small, because requests that meet in a queue are not
-independent. So the error is judged by how much experiments really differ.
+k is 4 of 2.5 at first, and remembers 0.99 for each experiment. Formulas claim errors 1.3 to 1.9
+times too small, because requests that meet in a queue are not independent. So the error is judged
+by how much experiments really differ. h follows by Bayes from what the experiments are likely to
+show in either case. Then for all that is decided
+
+    slope       s = (1 - h) m
+    error       SE = sqrt((1 - h) (r ** 2 + h m ** 2))
+
+So a difference of one or two errors, which luck often shows, does not yet count as harm.
 
 Whether the slope is still the same is a CUSUM (Page, 1954) of the surprises in their own standard
 deviations, one up and one down. When it says no, only what came since the change counts.
@@ -21,10 +29,9 @@ from collections.abc import Sequence
 
 import attrs
 
-# Before anything is known: clients may be slower by a third, by nothing, or by twice that (and the
-# error is inflated like any other).
-PRIOR_SLOPE = 0.3
-PRIOR_ERROR = 0.5
+# e to this is certainty, and less than this is no evidence.
+_LARGEST_EXPONENT = 50.0
+_LEAST_PRECISION = 1e-6
 
 _HALF_LIFE_S = 1800.0
 
@@ -42,7 +49,7 @@ _ALARM_UP = 7.0
 _ALARM_DOWN = 8.0
 _DOUBT = 2.5
 # A moment of work that is cut short (`experiment`) counts as so many.
-_SUSPICION = 3.0
+_SUSPICION = 3.5
 
 # What is recalled: e to this power is a slowdown that no server has, and nothing is that even.
 _MOST_SLOPE = 50.0
@@ -85,18 +92,37 @@ class _Cusum:
         return self.sum > self.alarm
 
 
+@attrs.frozen
+class Prior:
+    """What is believed before any experiment.
+
+    Attributes:
+        slope, error: of an update that harms: clients may be slower by a third, by nothing, or by
+            twice that (and the error is inflated like any other).
+        harmless: how probable it is that it harms nobody: so are two updates of five.
+    """
+
+    slope: float = 0.3
+    error: float = 0.5
+    harmless: float = 0.4
+
+
 @attrs.define
 class ImpactModel:
     """What is known of one way in which an update works.
 
     Attributes:
+        slope: by how much the log latency is higher at full work, as far as is known.
+        error: its standard error.
+        harmless: how probable it is that it harms nobody.
         experiments: how many there were.
-        prior_slope, prior_error: what is believed before them.
     """
 
+    slope: float = attrs.field(init=False)
+    error: float = attrs.field(init=False)
+    harmless: float = attrs.field(init=False)
     experiments: int = 0
-    prior_slope: float = PRIOR_SLOPE
-    prior_error: float = PRIOR_ERROR
+    _prior: Prior = Prior()
     _evidence: _Evidence = attrs.field(factory=_Evidence)
     _up: _Cusum = attrs.field(factory=lambda: _Cusum(1.0, _ALARM_UP))
     _down: _Cusum = attrs.field(factory=lambda: _Cusum(-1.0, _ALARM_DOWN))
@@ -104,16 +130,8 @@ class ImpactModel:
     _weight: float = _FIRST_WEIGHT
     _learned_s: float = -math.inf
 
-    @property
-    def slope(self) -> float:
-        """By how much the log latency is higher at full work, as far as is known."""
-        prior = self.prior_slope / self.prior_error**2
-        return (prior + self._evidence.weighted) / self._precision
-
-    @property
-    def error(self) -> float:
-        """Standard error of the slope."""
-        return math.sqrt(self._inflation / self._precision)
+    def __attrs_post_init__(self) -> None:
+        self._estimate()
 
     @property
     def is_in_doubt(self) -> bool:
@@ -122,11 +140,17 @@ class ImpactModel:
 
     @property
     def _precision(self) -> float:
-        return 1 / self.prior_error**2 + self._evidence.precision
+        return 1 / self._prior.error**2 + self._evidence.precision
 
     @property
     def _inflation(self) -> float:
         return self._squares / self._weight
+
+    def believe(self, prior: Prior) -> None:
+        """Another belief before any experiment."""
+        if prior != self._prior:
+            self._prior = prior
+            self._estimate()
 
     def learn(self, now_s: float, difference: float, variance: float) -> None:
         """One experiment: with batches the log latency was higher by `difference`."""
@@ -141,8 +165,10 @@ class ImpactModel:
         self.experiments += 1
         for side in (self._up, self._down):
             if side.add(standardised, difference, variance):
-                self._forget_before(side)
-                return
+                self._evidence = side.since  # what came before the change counts no more
+                self._up, self._down = _Cusum(1.0, _ALARM_UP), _Cusum(-1.0, _ALARM_DOWN)
+                break
+        self._estimate()
 
     def suspect(self) -> None:
         """Work had to be cut short, because clients were much slower than in earlier work.
@@ -173,7 +199,21 @@ class ImpactModel:
         self._evidence = _Evidence(precision * share, weighted * share)
         self._squares += (squares - self._squares) * share
         self._weight += (weight - self._weight) * share
+        self._estimate()
 
-    def _forget_before(self, side: _Cusum) -> None:
-        self._evidence = side.since
-        self._up, self._down = _Cusum(1.0, _ALARM_UP), _Cusum(-1.0, _ALARM_DOWN)
+    def _estimate(self) -> None:
+        """Only now, because slope and error are asked for many times between two experiments."""
+        prior = self._prior
+        evidence, inflation = self._evidence, self._inflation
+        harmful = (prior.slope / prior.error**2 + evidence.weighted) / self._precision
+        self.harmless = prior.harmless
+        if evidence.precision > _LEAST_PRECISION:
+            mean, square = evidence.weighted / evidence.precision, inflation / evidence.precision
+            wide = square + inflation * prior.error**2
+            exponent = (mean**2 / square - (mean - prior.slope) ** 2 / wide) / 2
+            # That it harms, by that it does not; experiments are never as sure as formulas.
+            odds = math.exp(min(exponent, _LARGEST_EXPONENT)) * math.sqrt(square / wide)
+            self.harmless = prior.harmless / (prior.harmless + (1 - prior.harmless) * odds)
+        self.slope = (1 - self.harmless) * harmful
+        square = inflation / self._precision + self.harmless * harmful**2
+        self.error = math.sqrt((1 - self.harmless) * square)

@@ -9,7 +9,7 @@ import attrs
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going, Pacer
 from synapse_bgthrottle.core.adaptive.effort import Impact
-from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Pace, Settings
+from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Limits, Pace, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, Levers, UpdateKey
 from synapse_bgthrottle.core.scheduling import batch_accounting, holds, next_batch
@@ -247,12 +247,15 @@ class Throttle:
         limits, target_ms = update.limits, update.limits.target_duration_ms
         if not update.is_adaptive:
             return Going(1.0, target_ms, str(limits.pace))
+        # Who wants short batches always has them.
+        fixed_s = update.cost.fixed_s if target_ms >= Limits().target_duration_ms else 0.0
         if database_name in self._facts.sqlite_databases:
-            target_ms = min(target_ms, controller.SQLITE_TARGET_MS)
+            target_ms, fixed_s = min(target_ms, controller.SQLITE_TARGET_MS), 0.0
         others = working(self.databases, self.updates).values()
         # A one-shot that runs keeps to no moments: nobody gives it a part of theirs.
         at_work = [u.worker for u in others if u.is_adaptive and not u.one_shot and u is not update]
-        going = self.pacer.go(update.worker, [update.worker, *at_work], target_ms, now_s)
+        at_work.insert(0, update.worker)
+        going = self.pacer.go(update.worker, at_work, target_ms, now_s, fixed_s)
         update.impact.is_measured = going.is_experiment
         return going
 

@@ -46,8 +46,8 @@ PERIOD_S: dict[type[Sample], float] = {
     DatabaseSample: 1.0,
     CheckSample: 10.0,
     # Not the time until the next sample, but how long one counts. It describes the time of its
-    # batch, and after a batch that hung there may be none for ten minutes.
-    BatchSample: 5.0,
+    # batch, and the pause that it makes has no batch that could show anything better.
+    BatchSample: 1.0,
 }
 
 

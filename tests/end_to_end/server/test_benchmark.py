@@ -41,7 +41,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
 def test_runs_make_a_table(database: Database, tmp_path: Path) -> None:
     """Runs of stock, ours and no update are measured, kept as files, and shown side by side.
 
-    Each has the clients' requests and the batches of the update, and ours its own CPU.
+    Each has the clients' requests and the batches of the update, and ours its own CPU and what its
+    law knew.
     """
     cell = Cell(WAITS, "15", "sqlite")
     for name in cell.arms:
@@ -51,6 +52,7 @@ def test_runs_make_a_table(database: Database, tmp_path: Path) -> None:
         assert all(piece["requests"] for piece in found["pieces"])
         assert (name != "control") == bool(found["batches"])
         assert (name == "balanced") == (found["own_cpu"] is not None)
+        assert (name == "balanced") == any(WAITS == known.get("update") for known in found["law"])
         about = {"update": WAITS, "load": "15", "deployment": "sqlite", "revision": ""}
         path = path_of(tmp_path, cell, name, 0)
         path.write_text(json.dumps({**about, "arm": name, "round": 0, **found}))

@@ -26,6 +26,27 @@ def test_nobody_there() -> None:
     assert "no client seen so far, updates may use 100% of the time" == decision.reason
 
 
+def test_longer_batches_on_a_server_that_was_quiet_for_long() -> None:
+    """Where batches have a fixed cost, they take 4 % of the quiet time, a second at most."""
+    server = Server()
+    for number in range(60):
+        server.update.cost.record(100 + 10 * number, 0.05 + 0.0005 * (100 + 10 * number))
+    for expected_ms, quiet_s in ((100, 1), (400, 9), (1000, 60)):
+        for _ in range(quiet_s):
+            server.pass_time(1)
+        assert expected_ms == pytest.approx(server.decide().target_ms, rel=0.15)
+
+
+def test_who_wants_short_batches_has_them() -> None:
+    """However long nobody is there, and whatever a batch's fixed cost is."""
+    server = Server({"target_duration": "50ms"})
+    for number in range(60):
+        server.update.cost.record(100 + 10 * number, 0.05 + 0.0005 * (100 + 10 * number))
+    for _ in range(60):
+        server.pass_time(1)
+    assert 50 == server.decide().target_ms
+
+
 def test_sqlite_gets_short_batches() -> None:
     """Its only writer's lock, and its only thread, are held for a whole batch."""
     server = Server(facts=Facts(sqlite_databases=frozenset({DB})))
@@ -45,7 +66,7 @@ def test_own_pressure_is_none_while_nobody_is_there() -> None:
 
 
 def test_among_clients() -> None:
-    """A second of hush, 1.5 s of work without rests, 2.7 s of hush: a third of the time is work."""
+    """A second of hush, 1.5 s of work without rests, 3.5 s of hush: 30 % is for work."""
     server = Server()
     server.pass_time(1, busy=True)
     assert "resting" in server.decide().reason
@@ -54,13 +75,13 @@ def test_among_clients() -> None:
     server.batch(0.1)
     decision = server.decide()
     assert (Cause.RUN, 100) == (decision.cause, decision.target_ms)
-    assert "clients are here, updates may use 35.5% of the time" == decision.reason
+    assert "clients are here, updates may use 30.2% of the time" == decision.reason
     server.pass_time(1.5, busy=True)
     decision = server.decide()
     assert Cause.PACE is decision.cause
-    assert 2.0 < decision.wait_s < 3.0
+    assert 2.5 < decision.wait_s < 3.5
     rest = decision.reason.removeprefix("resting ")
-    assert rest.endswith("s: clients are here, updates may use 35.5% of the time")
+    assert rest.endswith("s: clients are here, updates may use 30.2% of the time")
 
 
 def test_shares_of_work_and_hush() -> None:

@@ -29,7 +29,7 @@ def full(slope: float) -> Impact:
 
 def test_start() -> None:
     """Before any experiment, a moment of work is short enough to cost little whatever it harms."""
-    assert 0.35 == pytest.approx(Impact().effort(_BUDGET, like_stock=True), abs=0.01)
+    assert 0.3 == pytest.approx(Impact().effort(_BUDGET, like_stock=True), abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_harmless_until_proven() -> None:
     lucky = known.effort(_BUDGET, like_stock=False)
     for number in range(1, 12):
         model.learn(number * 3.0, 0.3, 0.1)
-    assert 0.4 < lucky
+    assert DOUBT_RATIO == lucky
     assert 0.25 > known.effort(_BUDGET, like_stock=False)
 
 
@@ -100,9 +100,9 @@ def test_finding_out_is_paid_from_the_account() -> None:
     """Once harm is proven and spent, the share follows from what is probable."""
     known = Impact()
     for number in range(20):
-        known.ways[Way.BACK_TO_BACK].model.learn(number * 3.0, 0.15, 0.4)
+        known.ways[Way.BACK_TO_BACK].model.learn(number * 3.0, 0.2, 0.4)
     before = known.effort(_BUDGET, like_stock=False)
-    assert 0.5 < before
+    assert DOUBT_RATIO == before
     known.turned(30.0, 2.0)
     assert 0.5 * before > known.effort(_BUDGET, like_stock=False)
 
@@ -127,12 +127,23 @@ def test_gaps_where_work_harms() -> None:
 
 
 def test_back_to_back_where_nobody_is_harmed() -> None:
-    """Where both are harmless the quicker one is used, and no time goes into the other one."""
+    """Where both are harmless the quicker one is used, once the other one was tried a bit."""
     known = impact({Way.BACK_TO_BACK: 0.0, Way.IN_GAPS: 0.0}, Way.IN_GAPS)
     known.ways[Way.IN_GAPS].did(60.0, 1.5)
     known.turned(1.5, 1.5)
     chosen = worked(known, {Way.BACK_TO_BACK: 100.0, Way.IN_GAPS: 60.0}, 160)
-    assert 160 == chosen[Way.BACK_TO_BACK]
+    assert 155 <= chosen[Way.BACK_TO_BACK]
+
+
+def test_one_unlucky_moment_condemns_no_way() -> None:
+    """Gaps in which hardly anything was done once are tried again where work harms."""
+    known = full(0.5)
+    known.ways[Way.BACK_TO_BACK].did(600.0, 1.5)
+    known.turned(1.5, 1.5)
+    known.way = Way.IN_GAPS
+    known.current.did(35.0, 0.3)
+    known.turned(1.5, 1.5)
+    assert Way.IN_GAPS is known.choose(_BUDGET, has_gaps=True)
 
 
 def test_back_to_back_comes_first() -> None:
@@ -141,6 +152,16 @@ def test_back_to_back_comes_first() -> None:
     harmful = full(1.0)
     assert Way.IN_GAPS is harmful.choose(_BUDGET, has_gaps=True)
     assert Way.BACK_TO_BACK is harmful.choose(_BUDGET, has_gaps=False)
+
+
+def test_one_disturbed_experiment_condemns_no_way() -> None:
+    """Work back to back in which clients were slow once is tried again."""
+    known = Impact()
+    known.ways[Way.BACK_TO_BACK].model.learn(0.0, 1.0, 0.2)
+    known.ways[Way.BACK_TO_BACK].did(900.0, 1.5)
+    known.turned(1.5, 3.5)
+    chosen = worked(known, {Way.BACK_TO_BACK: 600.0, Way.IN_GAPS: 300.0}, 10)
+    assert 2 < chosen[Way.BACK_TO_BACK]
 
 
 def test_no_gap_is_ever_found() -> None:

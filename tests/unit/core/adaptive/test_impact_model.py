@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.adaptive.impact_model import PRIOR_SLOPE, ImpactModel
+from synapse_bgthrottle.core.adaptive.impact_model import ImpactModel, Prior
 
 
 def learn(
@@ -33,10 +33,23 @@ def learned(slope: float, experiments: int, **how: float) -> ImpactModel:
 
 
 def test_start() -> None:
-    """Before anything is known clients may be slower by a third, by nothing, or by more."""
+    """Before anything is known clients may be slower by nothing, by a third, or by more."""
     model = ImpactModel()
-    assert PRIOR_SLOPE == model.slope
+    assert Prior().harmless == model.harmless
+    assert (1 - Prior().harmless) * Prior().slope == model.slope
     assert model.error > 0.5
+
+
+def test_luck_is_no_harm() -> None:
+    """Of what ten noisy experiments show, less than half counts if it harms nobody; else most."""
+    shown, harmless, harmful = [], [], []
+    for seed in range(50):
+        source = random.Random(seed)
+        shown.append(abs(statistics.fmean(source.gauss(0, 0.3) for _ in range(10))))
+        harmless.append(abs(learned(0.0, 10, seed=seed).slope))
+        harmful.append(learned(0.6, 10, seed=seed).slope)
+    assert 0.5 * statistics.fmean(shown) > statistics.fmean(harmless)
+    assert 0.5 < statistics.fmean(harmful)
 
 
 @pytest.mark.parametrize("slope", [-0.1, 0.0, 0.1, 0.5, 2.0])
