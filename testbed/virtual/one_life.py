@@ -146,7 +146,7 @@ def _live(kind: Kind) -> _Seen:
         stack.enter_context(server.in_charge())
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         server.pools["master"].use_file(Path(folder) / "homeserver.db")
-        works = [Walk(server, 300), Work(server, 1, cost_ms=5), Work(server, 200, cost_ms=1)]
+        works = [Walk(server, kind.items), Work(server, 1, cost_ms=5), Work(server, 200, cost_ms=1)]
         line = patch.object(HttpCheck, "_connected", lambda *_: nullcontext(_Line()))
         stack.enter_context(line)
         clients = stack.enter_context(Clients(server).there())
@@ -160,8 +160,9 @@ def _live(kind: Kind) -> _Seen:
             kind.meanwhile(server, at_s)
             SITES.active = at_s >= kind.from_s
             _ask(server, request(method, path, who, body if body else b""))
-            clients.are_there = kind.clients and at_s < 12
+            clients.are_there = at_s < kind.clients_s
             _advance(server, clients, 1, names, works, done_s)
+        clients.are_there = False
         with suppress(InjectedError):  # nothing depends on it
             repr(module)
         for _ in range(80 if kind.aborts else 40):

@@ -16,6 +16,9 @@ from testbed.virtual.server import VirtualServer, Work
 _MARGIN_S = 2.0
 # The wait after a second batch that found the disk full.
 _SECOND_FAILURE_S = 60.0
+# What an item of 1 ms takes with stock Synapse, and how many of them count as no time.
+_STOCK_ITEM_S = 0.011
+_FEW_ITEMS = 300
 # For lives in which an error prevents the first restart after an abort.
 _SECOND_RESTART_S = 130.0
 
@@ -27,7 +30,8 @@ class Kind:
     Attributes:
         config: the module's.
         postgres: whether the database looks like PostgreSQL.
-        clients: whether there are clients in the first seconds.
+        clients_s: for how many seconds there are clients, from the start.
+        items: how many items the first update has, of 1 ms each.
         failures: how many of the first batches fail.
         outages: of the database. Injected errors start with the first one.
         tries_all: whether calls that failed in earlier lives fail here, too.
@@ -36,7 +40,8 @@ class Kind:
 
     config: dict[str, Any]
     postgres: bool = False
-    clients: bool = False
+    clients_s: int = 0
+    items: int = _FEW_ITEMS
     failures: int = 0
     outages: tuple[Outage, ...] = ()
     tries_all: bool = False
@@ -58,6 +63,7 @@ class Kind:
     def latest_s(self) -> float:
         """How much later than with stock Synapse everything may be done after an injected error."""
         late_s = _SECOND_FAILURE_S if self.outages else 0.0
+        late_s += (self.items - _FEW_ITEMS) * _STOCK_ITEM_S
         return _MARGIN_S + late_s + (_SECOND_RESTART_S if self.aborts else 0.0)
 
     def meanwhile(self, server: VirtualServer, at_s: int) -> None:
@@ -71,7 +77,7 @@ class Kind:
 
 
 KINDS = (
-    Kind({}, clients=True),
+    Kind({}, clients_s=12),
     # What only PostgreSQL is asked. First without an approval, which could not be stored.
     Kind({}, postgres=True),
     Kind(
@@ -100,9 +106,11 @@ KINDS = (
             "signals": {"disk_free": {"threshold": "1kB"}, "replica_lag": "10s"},
         },
         postgres=True,
-        clients=True,
+        clients_s=12,
         failures=1,
     ),
+    # Long enough to learn from experiments what the update costs clients.
+    Kind({}, clients_s=60, items=15_000),
     # Five failures in a row, after which Synapse gives up.
     Kind({"restart_aborted": "1m"}, failures=5, aborts=True),
     # Long enough for a budget that is no longer read to hold the rest.

@@ -42,7 +42,7 @@ def test_next_start_knows_what_the_last_one_did() -> None:
 
 def test_old_knowledge_counts_less() -> None:
     """After a week half of it, so that errors are larger, and batches begin smaller."""
-    learned = _learned()
+    learned = _learned(difference=0.5)
     (cost, impact), (old_cost, old_impact) = learned.recalled(0.0), learned.recalled(_WEEK_S)
     assert 20 == old_impact.experiments
     fresh, old = (each.ways[Way.BACK_TO_BACK].model.error for each in (impact, old_impact))
