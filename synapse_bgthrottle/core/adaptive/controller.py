@@ -24,7 +24,7 @@ says when s has changed.
 
     budget      B = max(T, 0.1 (s - SE/2) of work back to back)   as much harm as by stock, or T
     debt        D = sum of (s - SE/2) * time worked - B * time     with a memory of 180 s, >= 0
-    optimism    z = min(B / 3 %, 1) max(1 - D / 0.5 s, 0)
+    optimism    z = max(1 - D / 0.5 s, 0)                         -0.5 if B is below 3 %
     share       u = max(B - D / 90 s, 0.3 B) / max(s - z SE, B)
     at most     u = 1 / (1 + (s + SE) / 0.35), and 0.95; 1/3 in doubt and while SE > 0.1
     at least    what does as much as stock Synapse, unless the profile is gentler than stock
