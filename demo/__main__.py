@@ -34,6 +34,8 @@ _ROW_S = 2.0
 # The shortest scenes, so that there is something to see. Without clients a scene must not be much
 # longer, or the update would be done.
 _SCENE_S, _SCENE_WITHOUT_CLIENTS_S = 10.0, 6.0
+# The module holds updates while less than 1 GiB of the disk is free; the demo needs some, too.
+_LEAST_FREE_BYTES = 2 * 1024**3
 _ROW = "{:>5}  {:>8}  {:>7}  {}"
 
 
@@ -46,6 +48,9 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # even if the shell ignores them
         signal.signal(number, _end)
     shutil.rmtree(options.folder, ignore_errors=True)
+    free_bytes = shutil.disk_usage(options.folder.parent).free
+    if free_bytes < _LEAST_FREE_BYTES:
+        parser.error(f"only {free_bytes >> 20} MiB of the disk are free; 2048 MiB are needed")
     _say(
         f"A new Synapse on SQLite, with {options.events} events. Its search index is to be filled."
     )
