@@ -28,19 +28,39 @@ _LONGEST_BATCH_S = 30.0
 # one kind have a standard deviation of 0.5 to 1 on real servers.)
 _START_VARIANCE = 0.5
 
-# How far what is usual for a kind of request follows each of them. At 2 % it would follow work and
-# hush, and hide a sixth of the difference between them.
-_BASE_SHARE = 0.004
-_VARIANCE_SHARE = 0.02
+# What is usual follows slowly, or it would follow an update that turns harmful, and hide it: for so
+# many requests of one kind, looks, and requests in work.
+_BASE_REQUESTS = 500.0
+_VARIANCE_LOOKS = 250.0
+_START_LOOKS = 10.0
+_WORK_REQUESTS = 1500.0
 _MOST_DEVIATION = 2.0
 _LEAST_VARIANCE = 0.01
 
 # Suspicion: the last three seconds of work, in their own standard deviations, against the work of
-# before. Requests that meet in a queue are not independent, which inflates the variance so much.
+# before. Requests that meet in a queue are not independent, which inflates the variance: so much at
+# first, and then as much as such seconds have differed (the modelled servers: 2.5 to 7). A mean of
+# squares of normal values that are cut at two standard deviations is 0.774 of the variance.
 _SUSPICIOUS = 2.7
 _SUSPICION_LOOKS = 12
-_INFLATION = 2.5
-_USUAL_SHARE = 0.3
+_START_INFLATION = 2.5
+_START_INFLATION_LOOKS = 48.0
+_INFLATION_LOOKS = 600.0
+_CUT_AT = 2.0
+_CUT_SHARE = 0.774
+
+
+@attrs.define
+class _Usual:
+    """A mean that forgets: of so much weight at most."""
+
+    most: float
+    mean: float = 0.0
+    weight: float = 0.0
+
+    def follow(self, value: float, weight: float = 1.0) -> None:
+        self.weight = min(self.weight + weight, self.most)
+        self.mean += min(weight / self.weight, 1.0) * (value - self.mean)
 
 
 @attrs.define
@@ -113,9 +133,14 @@ class Switchback:
     _running: dict[str, float] = attrs.field(factory=dict)
     _ran_s: float = -math.inf
     _seen: dict[str, tuple[float, float]] = attrs.field(factory=dict)
-    _base: dict[str, float] = attrs.field(factory=dict)
-    _variance: float = _START_VARIANCE
-    _usual_work: float = 0.0
+    _base: dict[str, _Usual] = attrs.field(factory=dict)
+    _spread: _Usual = attrs.field(
+        factory=lambda: _Usual(_VARIANCE_LOOKS, _START_VARIANCE, _START_LOOKS)
+    )
+    _usual_work: _Usual = attrs.field(factory=lambda: _Usual(_WORK_REQUESTS))
+    _inflation: _Usual = attrs.field(
+        factory=lambda: _Usual(_INFLATION_LOOKS, _START_INFLATION, _START_INFLATION_LOOKS)
+    )
     _work: _Sum = attrs.field(factory=_Sum)
     _hush: _Sum = attrs.field(factory=_Sum)
     _latest: deque[_Sum] = attrs.field(factory=lambda: deque(maxlen=_SUSPICION_LOOKS))
@@ -223,11 +248,11 @@ class Switchback:
             if not 0 < latency_s < math.inf:
                 continue
             latency = math.log(latency_s)
-            base = self._base.setdefault(kind, latency)
-            deviation = max(min(latency - base, _MOST_DEVIATION), -_MOST_DEVIATION)
-            self._base[kind] = base + (1 - (1 - _BASE_SHARE) ** added) * deviation
+            base = self._base.setdefault(kind, _Usual(_BASE_REQUESTS, latency))
+            deviation = max(min(latency - base.mean, _MOST_DEVIATION), -_MOST_DEVIATION)
+            base.follow(base.mean + deviation, added)
             spread = min(added * deviation**2, _MOST_DEVIATION**2)
-            self._variance += _VARIANCE_SHARE * (max(spread, _LEAST_VARIANCE) - self._variance)
+            self._spread.follow(max(spread, _LEAST_VARIANCE))
             found.add(_Sum(added * deviation, added))
         return found
 
@@ -236,10 +261,15 @@ class Switchback:
         if now_s - self.began_s < _SUSPICION_LOOKS * self.look_s or self._is_suspicious:
             return
         requests = sum(each.requests for each in self._latest)
-        excess = sum(each.total for each in self._latest) - requests * self._usual_work
-        if requests and excess > _SUSPICIOUS * math.sqrt(requests * self._variance * _INFLATION):
+        if not requests:
+            return
+        excess = sum(each.total for each in self._latest) - requests * self._usual_work.mean
+        surprise = excess / math.sqrt(requests * self._spread.mean)
+        inflation = self._inflation.mean
+        if surprise > _SUSPICIOUS * math.sqrt(inflation):
             self._is_suspicious = True
             self.ends_s = now_s
+        self._inflation.follow(min(surprise**2, _CUT_AT**2 * inflation) / _CUT_SHARE)
 
     def _hush_s(self, ratio: float) -> float:
         rest, planned_s = 1 / ratio - 1, min(self._work_s, self._planned_s)
@@ -257,10 +287,10 @@ class Switchback:
         result = None
         # Suspicion chose the moment, so that what it showed is no fair sample.
         if self._has_worked and not self._is_suspicious and work.requests and hush.requests:
-            variance = self._variance * (1 / work.requests + 1 / hush.requests)
+            variance = self._spread.mean * (1 / work.requests + 1 / hush.requests)
             result = Result(work.mean - hush.mean, variance)
         if work.requests:
-            self._usual_work += _USUAL_SHARE * (work.mean - self._usual_work)
+            self._usual_work.follow(work.mean, work.requests)
         turn = Turn(self._work_s, now_s - self.began_s, result, self._is_suspicious)
         self._work, self._hush, self._work_s = _Sum(), _Sum(), 0.0
         self._is_suspicious = False

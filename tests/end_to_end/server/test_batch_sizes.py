@@ -30,13 +30,19 @@ class _Running:
     admin: MatrixClient
 
     @property
-    def current(self) -> Any:
-        """The update under way in the first database; None: it is done."""
-        return self.admin.call("GET", f"{API}/status")["databases"][0]["current"]
+    def first_database(self) -> Any:
+        """What the status says of it."""
+        return self.admin.call("GET", f"{API}/status")["databases"][0]
+
+    @property
+    def learned(self) -> list[str]:
+        """What is known of the update under way; empty: none is under way."""
+        current = self.first_database["current"]
+        return list(current["learned"]) if current else []
 
     def to_the_end(self) -> list[batch_log.Batch]:
-        """Each batch, once the update is done."""
-        wait_until(lambda: self.current is None)
+        """Each batch, once nothing is pending."""
+        wait_until(lambda: self.first_database["pending"] == [])
         return batch_log.batches(self.synapse.log(), "odd")
 
 
@@ -79,7 +85,7 @@ def test_fixed_cost_makes_batches_longer(running: Callable[[Oddity], Any], engin
     odd = Oddity("odd", 30_000, cost_ms=_ITEM_S * 1000, fixed_ms=_FIXED_S * 1000)
     with running(odd) as server:
         told = "whatever its size"
-        wait_until(lambda: any(told in line for line in (server.current or {})["learned"]))
+        wait_until(lambda: any(told in line for line in server.learned))
         batches = server.to_the_end()
     items, took_s = sum(each.items for each in batches), sum(each.took_s for each in batches)
     assert odd.items == items
