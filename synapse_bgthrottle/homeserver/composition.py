@@ -13,13 +13,12 @@ from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSampl
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
-from synapse_bgthrottle.homeserver.iteration import Iterations, Shared
+from synapse_bgthrottle.homeserver.iteration import Iterations
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressTracker
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
-from synapse_bgthrottle.homeserver.recorder import Recorder, Records
+from synapse_bgthrottle.homeserver.recorder import Recorder
 from synapse_bgthrottle.homeserver.restarter import Restarter
 from synapse_bgthrottle.homeserver.sampling.sampler import Sampler
-from synapse_bgthrottle.homeserver.service import StartNotes, ThrottleService
 from synapse_bgthrottle.homeserver.storage.lever_writer import LeverWriter
 from synapse_bgthrottle.homeserver.storage.loader import StoreLoader
 from synapse_bgthrottle.homeserver.storage.store import Store
@@ -59,48 +58,35 @@ class Parts:
 
     host: Homeserver
     throttle: Throttle
-    records: Records
     recorder: Recorder
     iterations: Iterations
-    on_internal_error: OnInternalError
-
-    def service(self, notes: StartNotes) -> ThrottleService:
-        """What the HTTP API calls; `notes` are what was found at the start."""
-        return ThrottleService(
-            self.host,
-            self.throttle,
-            self.records,
-            self.iterations.probes,
-            self.on_internal_error,
-            notes,
-        )
 
 
 def assembled(api: ModuleApi, config: Config, on_internal_error: OnInternalError) -> Parts:
     """All parts, for the server that loads the module. Nothing runs yet."""
-    host = Homeserver(api)
+    host = Homeserver(api, on_internal_error)
     facts = host.facts()
     # Makes the decisions, and remembers them.
     throttle = Throttle(config, host.stock.tuned(), facts)
     # Data that lasts, in memory and in the module's tables.
     runs = UpdateRuns(throttle)
-    metrics = Metrics(host, throttle, runs, on_internal_error)
+    metrics = Metrics(host, throttle, runs)
     store = Store(host)
     week = WeeklyActivity(sees_requests=facts.sees_requests)
     # Measures the load while an iteration is open, and passes the samples on.
     observations = Observations(host, throttle, metrics, week)
-    sampler = Sampler(host, config.signals, observations.take, on_internal_error)
-    records = Records(
+    sampler = Sampler(host, config.signals, observations.take)
+    recorder = Recorder(
+        host,
+        throttle,
         store=store,
-        loader=StoreLoader(host, throttle, store, on_internal_error),
+        loader=StoreLoader(host, throttle, store),
         levers=LeverWriter(host, throttle, store),
         runs=runs,
         progress=ProgressTracker(host, throttle, runs, metrics, week),
         restarter=Restarter(host, throttle, sampler, store, metrics, config.restart_aborted_s),
         week=week,
     )
-    recorder = Recorder(host, throttle, records, on_internal_error)
     # What Synapse calls.
-    shared = Shared(host, throttle, sampler, metrics, on_internal_error)
-    iterations = Iterations(shared, recorder)
-    return Parts(host, throttle, records, recorder, iterations, on_internal_error)
+    iterations = Iterations(host, throttle, sampler, metrics, recorder)
+    return Parts(host, throttle, recorder, iterations)

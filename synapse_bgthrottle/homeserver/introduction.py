@@ -9,44 +9,43 @@ from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.reports import config_warnings
 from synapse_bgthrottle.homeserver.composition import Parts
 from synapse_bgthrottle.homeserver.internals import compatibility
-from synapse_bgthrottle.homeserver.service import StartNotes
 from synapse_bgthrottle.schema import MissingDetail
 
 logger = logging.getLogger(__name__)
 
 
-def start_notes(api: ModuleApi, config: Config, parts: Parts) -> StartNotes:
-    """Warnings and missing private attributes, also for the status. An error leaves a part out."""
+def introduce(
+    api: ModuleApi, config: Config, parts: Parts
+) -> tuple[tuple[MissingDetail, ...], tuple[str, ...]]:
+    """Log what is controlled, what this Synapse lacks, and warnings about the configuration.
+
+    The last two are the answer, for the status. An error leaves a part out.
+    """
     missing: tuple[MissingDetail, ...] = ()
     warnings: tuple[str, ...] = ()
-    try:
+    reporting = parts.host.reporting
+    with reporting("looking for what this Synapse lacks"):
         missing = compatibility.missing(api)
-    except Exception as error:  # the server starts without it
-        parts.on_internal_error("looking for what this Synapse lacks", error)
-    try:
+    with reporting("looking for what is doubtful in the configuration"):
         warnings = tuple(_doubtful(config, parts))
-    except Exception as error:  # the server starts without it
-        parts.on_internal_error("looking for what is doubtful in the configuration", error)
-    return StartNotes(missing, warnings)
-
-
-def introduce(config: Config, parts: Parts, notes: StartNotes) -> None:
-    """Log what is controlled, warnings about the configuration, and what this Synapse lacks."""
-    logger.info(
-        "synapse_bgthrottle controls the background updates of %s, with %d rules",
-        ", ".join(parts.host.databases) or "this server",
-        len(config.rules),
-    )
-    kept = ", ".join(config_warnings.taken_over(parts.host.stock.tuned()))
-    if kept:
+    with reporting("at its start"):
         logger.info(
-            "From the server's background_updates, unless the module's config says otherwise: %s",
-            kept,
+            "synapse_bgthrottle controls the background updates of %s, with %d rules",
+            ", ".join(parts.host.databases) or "this server",
+            len(config.rules),
         )
-    for warning in notes.warnings:
-        logger.warning("%s", warning)
-    for detail in notes.missing:
-        logger.info("this Synapse has no %s: %s", detail.name, detail.cost)
+        kept = ", ".join(config_warnings.taken_over(parts.host.stock.tuned()))
+        if kept:
+            logger.info(
+                "From the server's background_updates, unless the module's config says otherwise:"
+                " %s",
+                kept,
+            )
+        for warning in warnings:
+            logger.warning("%s", warning)
+        for detail in missing:
+            logger.info("this Synapse has no %s: %s", detail.name, detail.cost)
+    return missing, warnings
 
 
 def _doubtful(config: Config, parts: Parts) -> Iterator[str]:

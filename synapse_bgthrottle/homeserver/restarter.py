@@ -87,7 +87,7 @@ class Restarter:
 
     @staticmethod
     def _works(database: Database, rows: Sequence[QueueRow]) -> bool:
-        return not database.is_stalled or not rows or not database.enabled
+        return database.is_running is not False or not rows or not database.enabled
 
     def _note_stall(
         self, database: Database, rows: Sequence[QueueRow], *, is_aborted: bool

@@ -166,10 +166,7 @@ class DatabaseSampler:
         """Take a sample for this update; None: the queue is empty or held.
 
         `batch_age_s` returns how long our batch has been running, None without one. It is called in
-        the database thread, just before the statement.
-
-        Raises:
-            Exception: the connection was lost.
+        the database thread, just before the statement. This raises if the connection was lost.
         """
         tables = None if update_name is None else self._database.tables_of(update_name)
         asked_s = self._now_s()

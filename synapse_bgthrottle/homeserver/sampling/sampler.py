@@ -1,8 +1,8 @@
 """Takes samples while updates are pending, and none otherwise."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -14,22 +14,21 @@ from synapse_bgthrottle.core.signals.samples import (
     Sample,
 )
 from synapse_bgthrottle.core.signals.signal import PERIOD_S
-from synapse_bgthrottle.homeserver.internals.guard import OnInternalError, count_transactions
+from synapse_bgthrottle.homeserver.internals.guard import count_transactions
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import ServerMetrics
 from synapse_bgthrottle.homeserver.internals.timers import Timer
 from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseSampler
 from synapse_bgthrottle.homeserver.sampling.operator_checks import Check, Checks
-from synapse_bgthrottle.homeserver.sampling.poller import Poller, Question
+from synapse_bgthrottle.homeserver.sampling.poller import PATIENCE_S, Poller
 
 # Sampling continues for this time without an open iteration, because iterations have short gaps.
 LINGER_S = 1.0
 
-# A database that has not answered for this long counts as not answering.
-PATIENCE_S = 3.0
-
 # How often to check whether the answer to a query has come.
 _LOOK_S = 0.05
+
+T = TypeVar("T", DatabaseSample, CheckSample)
 
 Observe = Callable[[str | None, Sample], None]
 
@@ -46,21 +45,13 @@ class Sampler:
     Each sample goes to `observe`, with its database's name; None: it concerns all databases.
     """
 
-    def __init__(
-        self,
-        host: Homeserver,
-        settings: SignalSettings,
-        observe: Observe,
-        on_internal_error: OnInternalError,
-    ) -> None:
+    def __init__(self, host: Homeserver, settings: SignalSettings, observe: Observe) -> None:
         self._host = host
         self._observe = observe
-        self._on_internal_error = on_internal_error
         self._metrics = ServerMetrics()
         self._sees_requests = host.facts().sees_requests
-        self._checks = [
-            self._check(name, check) for name, check in Checks(host, settings).by_signal().items()
-        ]
+        checks = Checks(host, settings).by_signal()
+        self._checks = [self._check(name, check) for name, check in checks.items()]
         self._databases: dict[str, Poller[DatabaseSample]] = {}
         self._open: dict[str, str] = {}
         self._asked_for: dict[str, str | None] = {}
@@ -143,27 +134,21 @@ class Sampler:
 
     async def _look(self) -> None:
         timer, self._timer = self._timer, None  # from here on, `begin` schedules the next call
-        try:
+        with self._host.reporting("while looking at the server"):
             now_s = self._host.now_s()
             if not self._open and (self._ended_s is None or now_s - self._ended_s >= LINGER_S):
                 return
             late_s = 0.0 if timer is None else timer.late_s(now_s, self._host.wall_s())
-            self._guarded(lambda: self._pass_on(None, self._process_sample(now_s, late_s)))
-            self._guarded(partial(self._look_at_databases, now_s))
-            for check in self._checks:
-                self._guarded(partial(check.look, now_s))
-        except Exception as error:
-            self._on_internal_error("while looking at the server", error)
-        try:
+            looks: list[Callable[[], None]] = [
+                lambda: self._pass_on(None, self._process_sample(now_s, late_s)),
+                partial(self._look_at_databases, now_s),
+                *(partial(check.look, now_s) for check in self._checks),
+            ]
+            for look in looks:  # none depends on the others
+                with self._host.reporting("while looking at the server"):
+                    look()
+        with self._host.reporting("while looking at the server"):
             self._call_in(PERIOD_S[ProcessSample])
-        except Exception as error:
-            self._on_internal_error("while looking at the server", error)
-
-    def _guarded(self, look: Callable[[], None]) -> None:
-        try:
-            look()
-        except Exception as error:  # the other samples do not depend on it
-            self._on_internal_error("while looking at the server", error)
 
     def _look_at_databases(self, now_s: float) -> None:
         for name in self._to_look_at():
@@ -210,17 +195,29 @@ class Sampler:
                 is_of_clients=name not in self._open,
             )
 
-        period_s = PERIOD_S[DatabaseSample]
-        asked = Question("bgthrottle_database_sample", period_s, PATIENCE_S, ask, failed)
-        return Poller(self._host, asked, partial(self._pass_on, name), self._on_internal_error)
+        return self._poller("database_sample", DatabaseSample, ask, failed, name)
 
     def _check(self, name: str, check: Check) -> Poller[CheckSample]:
-        def failed(problem: str) -> CheckSample:
-            return CheckSample(at_s=self._host.now_s(), name=name, problem=problem)
+        def sample(value: float | None, problem: str, about: str = "") -> CheckSample:
+            now_s = self._host.now_s()
+            return CheckSample(at_s=now_s, name=name, value=value, problem=problem, about=about)
 
-        period_s = PERIOD_S[CheckSample]
-        asked = Question(f"bgthrottle_check_{name}", period_s, period_s, check, failed)
-        return Poller(self._host, asked, partial(self._pass_on, None), self._on_internal_error)
+        async def ask() -> CheckSample | None:
+            found = await check()
+            return None if found is None else sample(*found)
+
+        return self._poller(f"check_{name}", CheckSample, ask, partial(sample, None))
+
+    def _poller(
+        self,
+        name: str,
+        kind: type[T],
+        query: Callable[[], Awaitable[T | None]],
+        answer_of: Callable[[str], T],
+        database_name: str | None = None,
+    ) -> Poller[T]:
+        pass_on = partial(self._pass_on, database_name)
+        return Poller(self._host, f"bgthrottle_{name}", PERIOD_S[kind], query, answer_of, pass_on)
 
     def _batch_age_s(self, database_name: str) -> float | None:
         # Called in a database thread.
@@ -228,7 +225,5 @@ class Sampler:
         return None if batch is None else self._host.now_s() - batch.start_s
 
     def _pass_on(self, database_name: str | None, sample: Sample) -> None:
-        try:
+        with self._host.reporting("with a sample"):
             self._observe(database_name, sample)
-        except Exception as error:
-            self._on_internal_error("with a sample", error)

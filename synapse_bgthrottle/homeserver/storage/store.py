@@ -49,14 +49,10 @@ _MOST_LOGGED = 100
 
 @attrs.frozen
 class Stored:
-    """The data found at the start.
+    """The data found at the start; of the history, updates that had not ended.
 
     Attributes:
-        levers: the stored levers, with those that have ended by the clock.
         unreadable: unreadable rows, one line each.
-        open_entries: history of updates that had not ended.
-        hours: activity in the hours of the week.
-        learned: what was learned of updates.
     """
 
     levers: tuple[Lever, ...]
@@ -149,7 +145,7 @@ class Store:
         return records
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        run = self._host.run_on_main
+        run = self._host.main.run
         try:
             return await run("bgthrottle_store", function, *arguments)
         except CancelledError:

@@ -137,7 +137,6 @@ class Table(Generic[T]):
     """A table, and the record that is a row of it.
 
     Attributes:
-        name: its name in the database.
         record: makes a record of its fields, and raises as a kind's `read` does.
         named: how to name a row for people, by its columns.
         keys: the columns of the primary key.
@@ -343,11 +342,7 @@ TABLES: tuple[Table[Any], ...] = (LEVERS, USES, HISTORY, LOAD, LEARNED)
 
 
 def make_tables(txn: Any) -> None:
-    """Make the missing tables.
-
-    Raises:
-        Exception: the connection was lost, or a right is missing.
-    """
+    """Make the missing tables; raises whatever the database raises."""
     for table in TABLES:
         # PostgreSQL requires the right to make a table even if it exists. If that right was taken
         # away, all pauses would be lost.
@@ -363,10 +358,7 @@ def make_tables(txn: Any) -> None:
 def check_tables(txn: Any) -> None:
     """Run each kind of statement without effect, so that problems show at the start.
 
-    After a downgrade a table may lack a column, and a view may have replaced it.
-
-    Raises:
-        Exception: the database refuses a statement.
+    After a downgrade a table may lack a column, and a view may have replaced it: then it raises.
     """
     for table in TABLES:
         txn.execute(f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE 1 = 0")

@@ -61,13 +61,13 @@ def test_lost_connection_at_the_start(
         told = stated(server, service_of(server).status())
         assert ("store", "locked") == (
             told["problems"][0]["kind"],
-            module._parts.records.loader.problem,
+            module._parts.recorder.loader.problem,
         )
     assert [] == work.starts_s
     server.advance(6)
     assert work.starts_s
     assert [] == stated(server, service_of(server).status())["problems"]
-    assert "" == module._parts.records.loader.problem
+    assert "" == module._parts.recorder.loader.problem
 
 
 def test_missing_right_lets_updates_go_on(
@@ -99,7 +99,7 @@ def test_server_without_timers(virtual_server: MakeServer) -> None:
         server.start()
         server.advance(60)
     assert work.starts_s
-    assert "no timers" in module._parts.records.loader.problem
+    assert "no timers" in module._parts.recorder.loader.problem
 
 
 def test_what_was_paused_is_told(
