@@ -12,10 +12,9 @@ from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.reports.log_lines import doing
 from synapse_bgthrottle.core.scheduling.effective_limits import least_batch_items
-from synapse_bgthrottle.homeserver.composition import assembled
+from synapse_bgthrottle.homeserver.composition import assembled, introduce
 from synapse_bgthrottle.homeserver.fallback import FallbackIteration
 from synapse_bgthrottle.homeserver.internals.guard import InternalErrors, Reporting
-from synapse_bgthrottle.homeserver.introduction import introduce
 from synapse_bgthrottle.homeserver.service import ThrottleService
 
 logger = logging.getLogger(__name__)

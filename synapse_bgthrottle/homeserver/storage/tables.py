@@ -84,17 +84,14 @@ def _object(value: object) -> Mapping[str, Any]:
     content = json.loads(_json(value), parse_constant=_refuse)
     if not isinstance(content, dict):
         raise ValueError("JSON is no object")
-    level: list[Any] = [content]
-    for _ in range(_DEEPEST):
-        level = [
-            inner
-            for item in level
-            if isinstance(item, (dict, list))
-            for inner in (item.values() if isinstance(item, dict) else item)
-        ]
-    if level:
+    if _depth(content) > _DEEPEST:
         raise ValueError("JSON is nested too deep")
     return content
+
+
+def _depth(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _refuse(name: str) -> Any:
