@@ -23,7 +23,7 @@ from synapse_bgthrottle.cli.inputs.connection_settings import (
 )
 from synapse_bgthrottle.cli.render.text import Line, escape
 from synapse_bgthrottle.client import ClientError, errors
-from synapse_bgthrottle.schema import to_json
+from synapse_bgthrottle.codec import to_json
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client

@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from synapse_bgthrottle.codec import decode
 from synapse_bgthrottle.schema import (
     Enabled,
     Explanation,
@@ -17,7 +18,6 @@ from synapse_bgthrottle.schema import (
     UpdatesStatus,
     Use,
     Uses,
-    decode,
 )
 
 T = TypeVar("T")

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from synapse_bgthrottle.client import errors
 from synapse_bgthrottle.client.errors import ClientError, NotUnderstoodError
 from synapse_bgthrottle.client.requests import Call
-from synapse_bgthrottle.schema import MismatchError, Problem
+from synapse_bgthrottle.codec import MismatchError
+from synapse_bgthrottle.schema import Problem
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ import attrs
 
 from synapse_bgthrottle.cli import verdicts
 from synapse_bgthrottle.cli.inputs.files import user_file
+from synapse_bgthrottle.codec import MismatchError, decode
 from synapse_bgthrottle.core.adaptive import weekly_activity
 from synapse_bgthrottle.core.config.limits import Rule
 from synapse_bgthrottle.core.config.parser import Config
@@ -33,13 +34,11 @@ from synapse_bgthrottle.schema import (
     DatabaseStatus,
     Explanation,
     LimitValues,
-    MismatchError,
     PendingUpdate,
     RunningUpdate,
     SeenHour,
     StatedRange,
     ThrottleStatus,
-    decode,
 )
 
 # Where the server tells no pace: its first batches are slow, and are to weigh little.

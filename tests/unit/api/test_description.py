@@ -11,6 +11,7 @@ import pytest
 from synapse_bgthrottle.api.request_parsing import PARAMETERS, parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, invalid
 from synapse_bgthrottle.api.routes import ROUTES, Route
+from synapse_bgthrottle.codec import decode, to_json
 from synapse_bgthrottle.core.config.limits import FixedSleep
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.config.profiles import PROFILES
@@ -21,7 +22,7 @@ from synapse_bgthrottle.core.levers.request import (
     parse_lever_request,
 )
 from synapse_bgthrottle.core.reports.explain import settings_of
-from synapse_bgthrottle.schema import LimitValues, decode, to_json
+from synapse_bgthrottle.schema import LimitValues
 from testbed.openapi import describe
 from testbed.virtual.fake_service import OPENAPI
 
