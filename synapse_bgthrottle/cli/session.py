@@ -173,9 +173,7 @@ def failed(error: ClientError, token_from: str = "", *, changes: bool = False) -
     kind = failures.CommandError
     if isinstance(error, (errors.NotAllowedError, errors.NotAdministratorError)):
         kind = failures.NotAllowedCommandError
-    elif isinstance(error, errors.UnreachableError) or (
-        isinstance(error, errors.ServerFailedError) and error.is_gateway
-    ):
+    elif isinstance(error, errors.UnreachableError) or error.may_pass:
         kind = failures.UnreachableCommandError
     lines = [str(error)]
     if isinstance(error, errors.NotAllowedError) and token_from:
