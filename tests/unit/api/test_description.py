@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.api.request_parsing import PARAMETERS, parse_query
+from synapse_bgthrottle.api.request_parsing import parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, invalid
 from synapse_bgthrottle.api.routes import ROUTES, Route
 from synapse_bgthrottle.codec import decode, to_json
@@ -84,7 +84,7 @@ def test_parameters() -> None:
     """The parameters of the paths, their defaults, and whether they are required."""
     for route, operation in operations():
         described = {parameter["name"]: parameter for parameter in operation.get("parameters", ())}
-        parameters = PARAMETERS.get(route, {})
+        parameters = route.parameters
         assert set(parameters) == set(described)
         for name, parameter in parameters.items():
             assert parameter.is_required == described[name]["required"]
@@ -141,7 +141,7 @@ def test_documented_queries() -> None:
     queries = re.findall(r"/(v1/\w+)\?([\w=&%*.-]+)", DOCUMENTATION)
     assert queries
     for path, query in queries:
-        parse_query(ROUTES[path.encode()], query.encode())
+        parse_query(ROUTES[path.encode()].parameters, query.encode())
 
 
 def test_refusal() -> None:
