@@ -24,7 +24,7 @@ from synapse_bgthrottle.cli.inputs.forecast_options import (
 )
 from synapse_bgthrottle.cli.options import config_option
 from synapse_bgthrottle.cli.render.forecast import UNNAMED, forecast_lines
-from synapse_bgthrottle.cli.render.text import escape, share
+from synapse_bgthrottle.cli.render.text import share
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.client.errors import NoModuleError
 from synapse_bgthrottle.core.config.limits import Settings
@@ -108,7 +108,7 @@ def forecast_command(
         try:
             picture.write_text(svg(told), encoding="utf-8")
         except OSError as error:
-            raise CommandError(escape(f"{picture}: {error.strerror}")) from None
+            raise CommandError(f"{picture}: {error.strerror}") from None
     session.show(told, forecast_lines(told))
 
 
@@ -154,7 +154,7 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
     try:
         config = forecast_inputs.config_of(told)
     except ValueError as error:
-        raise CommandError(escape(f"the server's limits are not understood: {error}")) from None
+        raise CommandError(f"the server's limits are not understood: {error}") from None
     now_ms = session.around.wall_ms() if status.now_ms is None else status.now_ms
     notes = list(forecast_inputs.why_held(told))
     if asked.load in (None, LEARNED):
@@ -218,7 +218,7 @@ def _jobs(status: ThrottleStatus, asked: _Asked) -> list[Job]:
     try:
         return forecast_inputs.up_to(jobs, asked.update)
     except ValueError as error:
-        raise CommandError(escape(str(error))) from None
+        raise CommandError(str(error)) from None
 
 
 def _filled(job: Job, asked: _Asked) -> Job:
