@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
             if os.environ.get("BGTHROTTLE_DEBUG"):
                 raise
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                raise  # click ends quietly when nobody reads any more
+                raise  # click ends quietly when the reader is gone
             raise _for_people(error) from None
 
 

@@ -37,7 +37,7 @@ def watch_command(session: Session, interval_ms: int, every_ms: int, until_done:
     with session.client() as client:
         poller = Poller(client, session.around)
         looks = poller.looks(interval_ms)
-        first = next(looks)  # an error that stays is told before anything is drawn
+        first = next(looks)  # an error that stays is shown before anything is drawn
         with output.Screen() if draws else nullcontext() as screen:
             watch = _Watch(session, screen, Changes(every_ms / 1000))
             for looked in chain([first], looks):
