@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from synapse.module_api import ModuleApi
 
@@ -26,13 +27,9 @@ class UndecidingModule:
     """Makes each decision of ours fail."""
 
     def __init__(self, config: Any, api: ModuleApi) -> None:
-        Throttle.decide = _fail  # type: ignore[method-assign]
+        patch.object(Throttle, "decide", side_effect=ZeroDivisionError("of our own")).start()
 
     @staticmethod
     def parse_config(config: Any) -> Any:
         """As it is."""
         return config
-
-
-def _fail(*_: object) -> Any:
-    raise ZeroDivisionError("an error of our own")
