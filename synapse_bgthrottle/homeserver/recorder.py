@@ -6,7 +6,6 @@ a minute whether somebody has inserted rows by hand.
 
 import logging
 import math
-from collections.abc import Iterable
 
 import attrs
 from twisted.internet.defer import CancelledError
@@ -173,19 +172,16 @@ class Recorder:
             entries = [*ended, *due]
             if entries:
                 hours = self.week.changed()
-                await self.store.write(entries, hours, self._learned(entries))
+                wall_s, known = self._host.wall_s(), self._throttle.updates
+                keys = dict.fromkeys(entry.key for entry in entries if entry.key in known)
+                learned = [Learned.of(key, known[key], wall_s) for key in keys]
+                await self.store.write(entries, hours, learned)
             await self._check_store()
         except BaseException:
             self.runs.put_back(ended, due)
             self.week.put_back(hours)
             raise
         self.runs.written()
-
-    def _learned(self, entries: Iterable[HistoryEntry]) -> list[Learned]:
-        """What is known of the updates that these are the history of."""
-        wall_s, known = self._host.wall_s(), self._throttle.updates
-        keys = dict.fromkeys(entry.key for entry in entries if entry.key in known)
-        return [Learned.of(key, known[key], wall_s) for key in keys]
 
     async def _check_store(self) -> None:
         """From time to time, check whether somebody dropped the tables."""

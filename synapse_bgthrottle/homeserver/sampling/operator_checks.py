@@ -47,15 +47,13 @@ class Checks:
 
     def by_signal(self) -> dict[str, Check]:
         """The checks by signal name."""
-        settings = self._settings
-        checks: dict[str, Check] = {"disk_free": self._disk_free}
-        if settings.pause_file is not None:
-            checks["pause_file"] = self._pause_file
-        if self._http_check is not None:
-            checks["http"] = self._http
-        if settings.sql_query is not None:
-            checks["sql"] = self._sql
-        return checks
+        checks: dict[str, tuple[Check, object]] = {
+            "disk_free": (self._disk_free, "always"),
+            "pause_file": (self._pause_file, self._settings.pause_file),
+            "http": (self._http, self._http_check),
+            "sql": (self._sql, self._settings.sql_query),
+        }
+        return {name: check for name, (check, wanted) in checks.items() if wanted is not None}
 
     async def _disk_free(self) -> Found | None:
         path = self._settings.disk_path

@@ -1,6 +1,6 @@
 """Takes samples while updates are pending, and none otherwise."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -33,12 +33,6 @@ T = TypeVar("T", DatabaseSample, CheckSample)
 Observe = Callable[[str | None, Sample], None]
 
 
-@attrs.frozen
-class _Batch:
-    start_s: float
-    count_transactions: Callable[[], int | None]
-
-
 class Sampler:
     """Takes all samples except those of batches, as long as an iteration is open.
 
@@ -55,14 +49,13 @@ class Sampler:
         self._databases: dict[str, Poller[DatabaseSample]] = {}
         self._open: dict[str, str] = {}
         self._asked_for: dict[str, str | None] = {}
-        self._batches: dict[str, _Batch] = {}
+        # Its start, and what counts its transactions.
+        self._batches: dict[str, tuple[float, Callable[[], int | None]]] = {}
         self._ended_s: float | None = None  # None: no iteration has ended yet
         self._timer: Timer | None = None
 
     def begin(self, database_name: str, update_name: str) -> None:
         """An iteration of this update begins."""
-        if database_name not in self._databases:
-            self._databases[database_name] = self._database(database_name)
         self._open[database_name] = update_name
         # batches without rest never sleep, so nothing else would call this
         self._host.call_overdue()
@@ -92,19 +85,15 @@ class Sampler:
         """
         begin_s = self._host.now_s()
         self.begin(database_name, update_name)
-        self._hurry(database_name, update_name, since_s)
+        database, asked_for = self._database(database_name), self._asked_for.get(database_name)
+        for poller in self._asked(database_name):
+            is_of_another = poller is database and asked_for != update_name
+            if is_of_another or not poller.has_answered(since_s):
+                poller.ask(begin_s)
         while not self.has_looked(database_name, update_name, since_s):
             if self._host.now_s() - begin_s >= PATIENCE_S:
                 return
             await self._host.sleep(_LOOK_S)
-
-    def _hurry(self, database_name: str, update_name: str, since_s: float | None) -> None:
-        """Send all queries at once whose last answer is too old, or for another update."""
-        now_s, database = self._host.now_s(), self._databases[database_name]
-        for poller in self._asked(database_name):
-            is_of_another = poller is database and self._asked_for.get(database_name) != update_name
-            if is_of_another or not poller.has_answered(since_s):
-                poller.ask(now_s)
 
     def has_looked_of_late(self, database_name: str) -> bool:
         """Whether all samples for this database are recent."""
@@ -113,21 +102,11 @@ class Sampler:
         return all(poller.has_answered(now_s - 2 * poller.period_s) for poller in pollers)
 
     def _asked(self, database_name: str) -> list[Poller[Any]]:
-        return [self._databases[database_name], *self._checks]
+        return [self._database(database_name), *self._checks]
 
     def batch_begins(self, database_name: str) -> None:
         """A batch of the present log context starts in this database; `end` is its end."""
-        self._batches[database_name] = _Batch(self._host.now_s(), count_transactions())
-
-    def _to_look_at(self) -> Iterable[str]:
-        # Without requests, clients are measured by the transactions of others. This process counts
-        # its own transactions over all databases, so all databases must be sampled.
-        if self._sees_requests:
-            return tuple(self._open)
-        for name in self._host.databases:
-            if name not in self._databases:
-                self._databases[name] = self._database(name)
-        return tuple(self._host.databases)
+        self._batches[database_name] = self._host.now_s(), count_transactions()
 
     def _call_in(self, delay_s: float) -> None:
         self._timer = self._host.call_later(delay_s, "bgthrottle_sampling", self._look)
@@ -151,8 +130,11 @@ class Sampler:
             self._call_in(PERIOD_S[ProcessSample])
 
     def _look_at_databases(self, now_s: float) -> None:
-        for name in self._to_look_at():
-            self._databases[name].look(now_s)
+        # Without requests, clients are measured by the transactions of others. This process counts
+        # its own transactions over all databases, so all databases must be sampled.
+        names = self._open if self._sees_requests else self._host.databases
+        for name in tuple(names):
+            self._database(name).look(now_s)
 
     def _process_sample(self, now_s: float, late_s: float) -> ProcessSample:
         pool_wait_s, pool_waits = self._metrics.pool_wait() or (None, None)
@@ -170,6 +152,11 @@ class Sampler:
         )
 
     def _database(self, name: str) -> Poller[DatabaseSample]:
+        if name not in self._databases:
+            self._databases[name] = self._database_poller(name)
+        return self._databases[name]
+
+    def _database_poller(self, name: str) -> Poller[DatabaseSample]:
         question = DatabaseSampler(self._host.database(name), self._host.now_s)
 
         async def ask() -> DatabaseSample | None:
@@ -180,8 +167,8 @@ class Sampler:
                 sample = await question.ask(update_name, partial(self._batch_age_s, name))
             finally:
                 self._asked_for[name] = update_name
-            batch = self._batches.get(name)
-            transactions = None if batch is None else batch.count_transactions()
+            _, count = self._batches.get(name, (None, None))
+            transactions = None if count is None else count()
             is_of_clients = name not in self._open
             return attrs.evolve(
                 sample, batch_transactions=transactions, is_of_clients=is_of_clients
@@ -221,8 +208,8 @@ class Sampler:
 
     def _batch_age_s(self, database_name: str) -> float | None:
         # Called in a database thread.
-        batch = self._batches.get(database_name)
-        return None if batch is None else self._host.now_s() - batch.start_s
+        start_s, _ = self._batches.get(database_name, (None, None))
+        return None if start_s is None else self._host.now_s() - start_s
 
     def _pass_on(self, database_name: str | None, sample: Sample) -> None:
         with self._host.reporting("with a sample"):

@@ -92,9 +92,8 @@ def test_server_without_timers(virtual_server: MakeServer) -> None:
     """Where nothing can be read, since nothing can be called later, updates are not held."""
     server = virtual_server()
     work = queued(server, "work")
-    with patch(
-        "synapse_bgthrottle.homeserver.internals.server.Homeserver.call_later", return_value=None
-    ):
+    timers = "synapse_bgthrottle.homeserver.internals.timers.Timers"
+    with patch(f"{timers}.call_later", return_value=None):
         module = server.load({"sleep": 0})
         server.start()
         server.advance(60)
