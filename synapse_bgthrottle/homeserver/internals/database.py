@@ -80,11 +80,14 @@ class Database:
         has_worked: whether a batch has begun there since the start.
     """
 
-    def __init__(self, api: ModuleApi, name: str, pool: Any = None) -> None:
+    def __init__(
+        self, api: ModuleApi, name: str, pool: Any = None, *, is_main: bool = False
+    ) -> None:
         self.name = name
         self.has_worked = False
         self._api = api
         self._pool = pool
+        self._is_main = is_main  # then the module API is enough to ask it
 
     @property
     def enabled(self) -> bool:
@@ -148,7 +151,9 @@ class Database:
         Synapse first tries again four times after an error of the database, so the function may run
         twice. This raises whatever the function raises, too.
         """
-        run = get(self._pool, "runInteraction", default=self._api.run_db_interaction)
+        run = self._api.run_db_interaction
+        if not self._is_main:
+            run = get(self._pool, "runInteraction", default=run)
         for _ in range(_MOST_CONNECTIONS):
             with suppress(ConnectionLost):
                 return await run(description, function, *arguments)

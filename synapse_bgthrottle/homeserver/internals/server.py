@@ -63,7 +63,7 @@ class Homeserver:
         self.databases = {
             name: Database(api, name, pool) for name, pool in names if isinstance(name, str)
         }
-        self.main = Database(api, "main", get(stores, "main", "db_pool"))
+        self.main = Database(api, "main", get(stores, "main", "db_pool"), is_main=True)
         self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
         self.stock = stock_settings(get(hs, "config", "background_updates"))
         self.sleep = api.sleep  # uses wall-clock time, so it lasts longer if the clock is set back
