@@ -185,6 +185,11 @@ def first_match(
     return next((r for r in rules if r.matches(update_name, database_name, one_shot)), None)
 
 
+# Stands for a wildcard of the later pattern: a character that no literal matches.
+_ANYTHING = "\0"
+_WILDCARD = re.compile(r"\[!?\]?[^\]]*\]|\*|\?")
+
+
 class EarlierRules:
     """Earlier rules, which may leave nothing for a later one to match.
 
@@ -193,20 +198,25 @@ class EarlierRules:
     """
 
     def __init__(self) -> None:
-        self._by_scope: dict[tuple[str | None, bool | None], _Patterns] = {}
+        self._prefixes: set[str] = set()
+        self._suffixes: set[str] = set()
+        self._patterns: dict[tuple[str | None, bool | None, str, str], dict[str, Pattern[str]]] = {}
 
     def add(self, rule: Rule) -> None:
         """Add a rule. It comes before all rules that are checked later."""
-        patterns = self._by_scope.setdefault((rule.database, rule.one_shot), _Patterns())
         for pattern in rule.patterns or ("*",):
-            patterns.add(pattern)
+            prefix, suffix = re.split(r"[*?[]", pattern)[0], re.split(r"[*?[\]]", pattern)[-1]
+            self._prefixes.add(prefix)
+            self._suffixes.add(suffix)
+            alike = self._patterns.setdefault((rule.database, rule.one_shot, prefix, suffix), {})
+            alike[pattern] = re.compile(fnmatch.translate(pattern))
 
     def shadow(self, rule: Rule) -> bool:
         """Whether the earlier rules certainly match everything that this rule can match."""
         kinds = (True, False) if rule.one_shot is None else (rule.one_shot,)
         return all(
             any(
-                (patterns := self._by_scope.get((database, one_shot))) and patterns.take(pattern)
+                self._take(pattern, database, one_shot)
                 for database in {None, rule.database}
                 for one_shot in (None, kind)
             )
@@ -214,38 +224,11 @@ class EarlierRules:
             for kind in kinds
         )
 
-
-# Stands for a wildcard of the later pattern: a character that no literal matches.
-_ANYTHING = "\0"
-_WILDCARD = re.compile(r"\[!?\]?[^\]]*\]|\*|\?")
-
-
-class _Patterns:
-    """Patterns of rules that match the same databases and kinds."""
-
-    def __init__(self) -> None:
-        self._plain: set[str] = set()
-        self._prefixes: set[str] = set()
-        self._suffixes: set[str] = set()
-        self._by_ends: dict[tuple[str, str], dict[str, Pattern[str]]] = {}
-
-    def add(self, pattern: str) -> None:
-        prefix, suffix = re.split(r"[*?[]", pattern)[0], re.split(r"[*?[\]]", pattern)[-1]
-        if prefix == pattern:
-            self._plain.add(pattern)
-            return
-        self._prefixes.add(prefix)
-        self._suffixes.add(suffix)
-        regex = re.compile(fnmatch.translate(pattern))
-        self._by_ends.setdefault((prefix, suffix), {})[pattern] = regex
-
-    def take(self, pattern: str) -> bool:
+    def _take(self, pattern: str, database: str | None, one_shot: bool | None) -> bool:
         """Whether one of them certainly matches everything that this pattern matches."""
         # A `*` matches anything that a later wildcard may stand for; `?` and `[...]` do not. So a
         # pattern with those counts only if the later pattern is a plain name.
         stand_in = _WILDCARD.sub(_ANYTHING, pattern)
-        if stand_in in self._plain:
-            return True
         places = range(len(stand_in) + 1)
         prefixes = self._prefixes.intersection(stand_in[:place] for place in places)
         suffixes = self._suffixes.intersection(stand_in[place:] for place in places)
@@ -253,5 +236,5 @@ class _Patterns:
             (stand_in == pattern or not set(taker) & set("?[")) and regex.match(stand_in)
             for prefix in prefixes
             for suffix in suffixes
-            for taker, regex in self._by_ends.get((prefix, suffix), {}).items()
+            for taker, regex in self._patterns.get((database, one_shot, prefix, suffix), {}).items()
         )
