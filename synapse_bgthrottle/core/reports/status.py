@@ -213,9 +213,9 @@ def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
 
 def _last_failure(throttle: Throttle, database_name: str) -> schema.LastFailure | None:
     failed = [
-        (update.failures.last_wall_s, name, update.failures.last_message)
+        (update.totals.last_failure_s, name, update.totals.last_failure)
         for (database, name), update in throttle.updates.items()
-        if database == database_name and update.failures.count
+        if database == database_name and update.totals.failures
     ]
     if not failed:
         return None

@@ -57,7 +57,7 @@ def update_status(
         is_in_batch=batch.start_s is not None,
         batch_since_ms=None if batch.start_s is None else moment.ms_at(batch.start_s),
         lock_wait_since_ms=_lock_wait_since_ms(update, moment),
-        duty_cycle_ratio=update.pace.duty_ratio,
+        duty_cycle_ratio=update.duty_ratio,
         limits=describe(update),
         limit_values=limit_values(update.limits),
         rule=None if update.rule is None else str(update.rule),
@@ -76,7 +76,7 @@ def _decision(
         cause=decision.cause.value,
         is_hold=decision.cause.is_hold,
         reason=decision.reason,
-        since_ms=moment.ms_at(update.decided.since_s),
+        since_ms=moment.ms_at(update.decision_since_s),
         next_try_ms=_next_try_ms(decision, database, moment),
     )
 

@@ -126,7 +126,7 @@ def is_released(update: UpdateState, at: Conditions) -> bool:
     """Whether a release is in force, or allowed an earlier batch of this update."""
     return any(
         lever.kind is LeverKind.RELEASE
-        and (lever.is_in_force(at.wall_s) or lever.lever_id in update.releases.used)
+        and (lever.is_in_force(at.wall_s) or lever.lever_id in update.releases_used)
         for lever in (update.levers.all if update.levers is not None else ())
     )
 
@@ -285,10 +285,10 @@ PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
 def _note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
     """Reset the clocks of windows and budgets that are open, and leave out time without
     measurements."""
-    before, limits = update.decided, update.limits
-    if before.cause is not None and before.cause.is_unmeasured:
+    limits = update.limits
+    if update.cause is not None and update.cause.is_unmeasured:
         # Do not restart the budget's clock: with short windows `max_hold` would never be reached.
-        update.holds.leave_out(Cause.BUDGET, at.now_s - before.at_s)
+        update.holds.leave_out(Cause.BUDGET, at.now_s - update.decided_s)
     update.holds.see(
         is_window_open=windows.is_open(limits.windows, limits.time_zone, at.wall_s),
         is_budget_open=database.signal_set.closed(at.now_s, one_shot=update.one_shot) is None,
@@ -307,14 +307,14 @@ def _note(case: Case, heard: Iterable[tuple[Verdict, Ruling]]) -> None:
             holds.hold(verdict.cause, now_s)
         # `max_hold` does not end this budget's hold, so its time does not count.
         elif ruling is Ruling.HOLDS and verdict.cause is Cause.BUDGET:
-            holds.leave_out(verdict.cause, now_s - case.update.decided.at_s)
+            holds.leave_out(verdict.cause, now_s - case.update.decided_s)
 
 
 def note_releases(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
     """Record the releases in force now: the batch is recorded later, when they may have ended."""
     if verdict.cause is Cause.RUN and update.levers is not None and update.levers.all:
         releases = update.levers.in_force(at.wall_s, LeverKind.RELEASE)
-        update.releases.in_force = frozenset(lever.lever_id for lever in releases)
+        update.releases_in_force = frozenset(lever.lever_id for lever in releases)
 
 
 def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
@@ -323,8 +323,8 @@ def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Condition
     A budget or a database that answers late does not reset it, or the wait could last forever. But
     the time that they take does not count.
     """
-    if update.decided.cause in _PASSING:
-        update.holds.leave_out(Cause.CALM, at.now_s - update.decided.at_s)
+    if update.cause in _PASSING:
+        update.holds.leave_out(Cause.CALM, at.now_s - update.decided_s)
     if verdict.cause is Cause.CALM:
         update.holds.hold(Cause.CALM, at.now_s)
     elif verdict.cause.is_hold and verdict.cause not in _PASSING:

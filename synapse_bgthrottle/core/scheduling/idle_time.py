@@ -94,3 +94,12 @@ class Standstill:
             return self._stood_s
         last_s = min(end_s, self._looked_s + PERIOD_S[DatabaseSample])
         return self._stood_s + last_s - self._since_s
+
+
+def work_s(took_s: float, idle_s: float, target_ms: float) -> float:
+    """What of a batch is paid for with a rest: not its wait for somebody's lock, nor a standstill.
+
+    One that waited counts as one on target at least, because it is not seen exactly how long it
+    did.
+    """
+    return max(took_s - idle_s, min(took_s, target_ms / 1000))

@@ -47,13 +47,12 @@ def by_spacing(
     resting_s, pace = _rest(database, update, going)
     pace_s = database.batch_end_s + resting_s - at.now_s
     # Use the present limit: an override that has ended must not hold the update any longer.
-    free_from_s = update.pace.free_from_s(update.limits.max_items_per_second)
-    rate_s = pace_s if free_from_s is None else free_from_s - at.now_s
+    rate = update.limits.max_items_per_second
+    rate_s = update.charged_s + update.charged_items / rate - at.now_s
     longest_s = max(pace_s, rate_s, going.hush_s)
     if longest_s <= 0:
         return _by_gap(update, longest_s + going.gate_s, pace, at)
     if rate_s == longest_s and rate_s > pace_s:
-        rate = update.limits.max_items_per_second
         return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
     if going.hush_s == longest_s and going.hush_s > pace_s:
         if going.is_comparison:

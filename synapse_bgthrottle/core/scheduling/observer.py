@@ -19,7 +19,7 @@ def working(
         for name, database in databases.items()
         if database.is_open
         and (update := updates[name, database.update_name])
-        and update.decided.hold is None
+        and update.hold is None
     }
 
 
@@ -28,7 +28,7 @@ def is_measured(database: DatabaseState, head: UpdateState | None) -> bool:
 
     `head` is the update at the head of the queue.
     """
-    cause = None if head is None else head.decided.cause
+    cause = None if head is None else head.cause
     return database.is_open and cause is not None and not cause.is_unmeasured
 
 

@@ -1,9 +1,4 @@
-"""What the throttle remembers for each database and each update. It is lost with the process.
-
-Each class holds what belongs together.
-"""
-
-import math
+"""What the throttle remembers for each database and each update. It is lost with the process."""
 
 import attrs
 
@@ -81,38 +76,6 @@ class DatabaseState:
 
 
 @attrs.define
-class LastDecision:
-    """The last decision about an update.
-
-    Attributes:
-        decision: None before the first.
-        at_s: time of the decision, monotonic.
-        since_s: since when the same hold lasts, or since when nothing holds the update.
-    """
-
-    decision: Decision | None = None
-    at_s: float = 0.0
-    since_s: float = 0.0
-
-    @property
-    def cause(self) -> Cause | None:
-        """Why it waits or runs; None before the first."""
-        return None if self.decision is None else self.decision.cause
-
-    @property
-    def hold(self) -> Cause | None:
-        """The cause that holds the update; None: nothing holds it."""
-        return self.cause if self.cause is not None and self.cause.is_hold else None
-
-    def note(self, decision: Decision, now_s: float) -> None:
-        """Record a decision that is made now."""
-        is_first, before = self.decision is None, self.hold
-        self.decision, self.at_s = decision, now_s
-        if is_first or self.hold is not before:
-            self.since_s = now_s
-
-
-@attrs.define
 class HoldClock:
     """Since when holds with a time limit have held an update.
 
@@ -131,11 +94,6 @@ class HoldClock:
     def for_s(self, cause: Cause, now_s: float) -> float:
         """How many seconds this cause has held the update."""
         return now_s - self.since_s.get(cause, now_s)
-
-    def begin_anew(self) -> None:
-        """The update has come to the head of the queue, perhaps not for the first time."""
-        self.since_s.clear()
-        self.has_outlasted = False
 
     def see(self, *, is_window_open: bool, is_budget_open: bool) -> None:
         """Reset the clocks of windows and budgets that are open now."""
@@ -167,19 +125,6 @@ class HoldClock:
 
 
 @attrs.define
-class ReleaseUse:
-    """Releases that an update has used. A used release counts until the update is done.
-
-    Attributes:
-        in_force: ids of the releases in force when the last batch was allowed.
-        used: ids of the releases that allowed a batch.
-    """
-
-    in_force: frozenset[str] = frozenset()
-    used: frozenset[str] = frozenset()
-
-
-@attrs.define
 class BatchClock:
     """The running batch, or the last one.
 
@@ -193,11 +138,6 @@ class BatchClock:
     lock_wait: LockWait = attrs.field(factory=lambda: LockWait(0.0))
     standstill: Standstill = attrs.field(factory=lambda: Standstill(0.0))
 
-    def start(self, now_s: float) -> None:
-        """A batch starts."""
-        self.start_s = now_s
-        self.lock_wait, self.standstill = LockWait(now_s), Standstill(now_s)
-
     def look(self, sample: DatabaseSample) -> None:
         """A sample of the database was taken while the batch ran."""
         self.lock_wait.look(sample)
@@ -206,30 +146,6 @@ class BatchClock:
     def idle_s(self, end_s: float) -> float:
         """Seconds of the batch, if it ends at `end_s`, in which it did no work."""
         return self.lock_wait.total_s(end_s) + self.standstill.total_s(end_s)
-
-
-@attrs.define
-class PaceMemory:
-    """Measurements on which an update's pace depends.
-
-    Attributes:
-        duty_ratio: the duty cycle now; None: the pace has none, or it is unknown.
-        charged_items: items of the last batch that count for `max_items_per_second`.
-    """
-
-    duty_ratio: float | None = None
-    charged_items: int = 0
-    _charged_s: float = 0.0
-
-    def charge(self, items: int, start_s: float) -> None:
-        """The last batch started at `start_s`, and counts as so many items."""
-        self.charged_items, self._charged_s = items, start_s
-
-    def free_from_s(self, items_per_second: float) -> float | None:
-        """When this limit lets the next batch start (monotonic); None: the limit does not apply."""
-        if not self.charged_items or math.isinf(items_per_second):
-            return None
-        return self._charged_s + self.charged_items / items_per_second
 
 
 @attrs.define
@@ -242,6 +158,8 @@ class Totals:
         batch_s: time in batches, without waits for locks.
         last_batch_s: duration of the last batch; None before the first.
         waited_s: time between batches, by cause.
+        failures: number of failed batches.
+        last_failure, last_failure_s: error of the last one, and its time since the epoch.
     """
 
     batches: int = 0
@@ -249,36 +167,9 @@ class Totals:
     batch_s: float = 0.0
     last_batch_s: float | None = None
     waited_s: dict[Cause, float] = attrs.field(factory=dict)
-
-    def copied(self) -> "Totals":
-        """A copy that does not count further."""
-        return attrs.evolve(self, waited_s=dict(self.waited_s))
-
-    def add_batch(self, items: int, took_s: float, work_s: float) -> None:
-        """A batch ended. It took `took_s`, of which it worked `work_s`."""
-        self.batches += 1
-        self.items += items
-        self.batch_s += work_s
-        self.last_batch_s = took_s
-
-    def add_wait(self, cause: Cause, wait_s: float) -> None:
-        """An iteration waited `wait_s` for this cause."""
-        self.waited_s[cause] = self.waited_s.get(cause, 0.0) + wait_s
-
-
-@attrs.frozen
-class FailureCount:
-    """The update's failed batches.
-
-    Attributes:
-        count: number of failed batches.
-        last_message: error of the last one.
-        last_wall_s: time of the last one, in seconds since the epoch.
-    """
-
-    count: int = 0
-    last_message: str = ""
-    last_wall_s: float = 0.0
+    failures: int = 0
+    last_failure: str = ""
+    last_failure_s: float = 0.0
 
 
 @attrs.define
@@ -288,15 +179,19 @@ class UpdateState:
     Attributes:
         limits: merged from all levels, with the overrides in force.
         one_shot: whether it does all its work in one call, by Synapse's flag or by `IN_ONE_GO`.
-        decided: the last decision.
+        decision: the last decision; None before the first.
+        decided_s: time of that decision, monotonic.
+        decision_since_s: since when the same hold lasts, or since when nothing holds the update.
         holds: since when it is held.
-        releases: the releases that it has used.
+        releases_in_force: ids of the releases in force when the last batch was allowed.
+        releases_used: ids of the releases that allowed a batch. They count until the update ends.
         batch: the running batch, or the last one.
         cost: how long its batches take.
         quiet_cost: the same, of batches that ran while no client was active.
-        pace: measurements on which its pace depends.
+        duty_ratio: the duty cycle now; None: the pace has none, or it is unknown.
+        charged_items: items of the last batch that count for `max_items_per_second`.
+        charged_s: when that batch started.
         totals: sums over its batches.
-        failures: its failed batches.
         impact: how much it slows clients down; learned only with an adaptive pace.
         rule: the matching rule; None: the top level.
         levers: the levers for this update; None: they have not been read yet.
@@ -306,15 +201,19 @@ class UpdateState:
 
     limits: Limits
     one_shot: bool
-    decided: LastDecision = attrs.field(factory=LastDecision)
+    decision: Decision | None = None
+    decided_s: float = 0.0
+    decision_since_s: float = 0.0
     holds: HoldClock = attrs.field(factory=HoldClock)
-    releases: ReleaseUse = attrs.field(factory=ReleaseUse)
+    releases_in_force: frozenset[str] = frozenset()
+    releases_used: frozenset[str] = frozenset()
     batch: BatchClock = attrs.field(factory=BatchClock)
     cost: BatchCost = attrs.field(factory=BatchCost)
     quiet_cost: BatchCost = attrs.field(factory=BatchCost)
-    pace: PaceMemory = attrs.field(factory=PaceMemory)
+    duty_ratio: float | None = None
+    charged_items: int = 0
+    charged_s: float = 0.0
     totals: Totals = attrs.field(factory=Totals)
-    failures: FailureCount = attrs.field(factory=FailureCount)
     impact: Impact = attrs.field(factory=Impact)
     rule: Rule | None = None
     levers: Levers | None = None
@@ -322,9 +221,14 @@ class UpdateState:
     chosen_from: Levers | None = None
 
     @property
-    def decision(self) -> Decision | None:
-        """The last decision; None before the first."""
-        return self.decided.decision
+    def cause(self) -> Cause | None:
+        """Why it waits or runs; None before the first decision."""
+        return None if self.decision is None else self.decision.cause
+
+    @property
+    def hold(self) -> Cause | None:
+        """The cause that holds the update; None: nothing holds it."""
+        return self.cause if self.cause is not None and self.cause.is_hold else None
 
     @property
     def profile(self) -> Profile:
@@ -343,11 +247,19 @@ class UpdateState:
 
     def begin_anew(self) -> None:
         """The update has come to the head of the queue, perhaps not for the first time."""
-        self.holds.begin_anew()
-        self.releases = ReleaseUse()
+        self.holds.since_s.clear()
+        self.holds.has_outlasted = False
+        self.releases_in_force = self.releases_used = frozenset()
+
+    def note(self, decision: Decision, now_s: float) -> None:
+        """Record a decision that is made now."""
+        is_first, before = self.decision is None, self.hold
+        self.decision, self.decided_s = decision, now_s
+        if is_first or self.hold is not before:
+            self.decision_since_s = now_s
 
     def start_batch(self, now_s: float) -> None:
         """The batch that was decided starts."""
-        self.batch.start(now_s)
+        self.batch = BatchClock(now_s, LockWait(now_s), Standstill(now_s))
         self.holds.end(Cause.CALM)
-        self.releases.used |= self.releases.in_force
+        self.releases_used |= self.releases_in_force

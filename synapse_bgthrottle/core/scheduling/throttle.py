@@ -12,7 +12,7 @@ from synapse_bgthrottle.core.adaptive.effort import Impact
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, Limits, Pace, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.levers.lever import Lever, Levers, UpdateKey
-from synapse_bgthrottle.core.scheduling import batch_accounting, holds, next_batch
+from synapse_bgthrottle.core.scheduling import holds, next_batch
 from synapse_bgthrottle.core.scheduling.batch_cost import (
     LONGEST_BATCH_S,
     LONGEST_SQLITE_BATCH_S,
@@ -22,9 +22,15 @@ from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decis
 from synapse_bgthrottle.core.scheduling.effective_limits import UpdateLimits, runs_in_one_go
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.holds import Case
+from synapse_bgthrottle.core.scheduling.idle_time import work_s
 from synapse_bgthrottle.core.scheduling.observer import Observer, is_measured, working
-from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, FailureCount, UpdateState
-from synapse_bgthrottle.core.signals.samples import DatabaseSample, ProcessSample, Sample
+from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
+from synapse_bgthrottle.core.signals.samples import (
+    BatchSample,
+    DatabaseSample,
+    ProcessSample,
+    Sample,
+)
 from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
 # Failures in a row in one database, after which Synapse gives up.
@@ -108,12 +114,12 @@ class Throttle:
         if verdict is None:
             going = self._going(database_name, update, at.now_s)
             target_ms = going.target_ms
-            update.pace.duty_ratio = _duty_ratio(update.limits.pace, going)
+            update.duty_ratio = _duty_ratio(update.limits.pace, going)
             verdict = next_batch.by_spacing(database, update, going, at)
         holds.note_wait_for_pressures(update, verdict, at)
         holds.note_releases(update, verdict, at)
         decision = next_batch.decided(database, update, verdict, target_ms)
-        update.decided.note(decision, at.now_s)
+        update.note(decision, at.now_s)
         return decision
 
     def explain(
@@ -171,7 +177,8 @@ class Throttle:
 
     def waited(self, database_name: str, update_name: str, cause: Cause, wait_s: float) -> None:
         """An iteration waited `wait_s` for this cause."""
-        self.updates[database_name, update_name].totals.add_wait(cause, wait_s)
+        waited_s = self.updates[database_name, update_name].totals.waited_s
+        waited_s[cause] = waited_s.get(cause, 0.0) + wait_s
 
     def start(self, database_name: str, update_name: str, now_s: float) -> None:
         """The batch starts."""
@@ -197,7 +204,7 @@ class Throttle:
     def good_batches(self, database_name: str) -> int:
         """Number of batches that ended without failure."""
         return sum(
-            update.totals.batches - update.failures.count
+            update.totals.batches - update.totals.failures
             for (name, _), update in self.updates.items()
             if name == database_name
         )
@@ -207,7 +214,7 @@ class Throttle:
         if release.database is None:
             return False
         update = self.updates.get((release.database, release.update))
-        return update is not None and release.lever_id in update.releases.used
+        return update is not None and release.lever_id in update.releases_used
 
     def goes_by(self, release: Lever) -> bool:
         """Whether its update had such a batch, or is in an iteration that nothing holds."""
@@ -228,7 +235,50 @@ class Throttle:
         self.pacer.switchback.worked(database_name, now_s)
         if update.batch.idle_s(now_s):
             self.pacer.switchback.forget()  # clients may have been slow for the same reason
-        batch_accounting.settle(database, update, self.pacer.activity, now_s, items, failed)
+        self._account(database, update, now_s, items, failed)
+
+    def _account(
+        self,
+        database: DatabaseState,
+        update: UpdateState,
+        end_s: float,
+        items: int | None,
+        failed: bool,
+    ) -> None:
+        """Account for a batch that ended at `end_s`, and learn from it."""
+        start_s, update.batch.start_s = update.batch.start_s, None
+        took_s = 0.0 if start_s is None else max(end_s - start_s, 0.0)
+        idle_s = update.batch.idle_s(end_s)
+        worked_s = work_s(took_s, idle_s, update.limits.target_duration_ms)
+        database.batch_ended(end_s, worked_s, failed=failed)
+        # The limits may be others than when the batch was decided.
+        asked_items = update.decision.items if update.decision is not None else 0
+        # Some handlers do more than they are asked to, and some say less than they did.
+        update.charged_items = 0 if update.one_shot else max(items or 0, asked_items)
+        update.charged_s = end_s if start_s is None else start_s
+        # Idle time is not measured to the millisecond: after a long one, the rest is mostly error.
+        teaches = not failed and start_s is not None and idle_s <= worked_s
+        if teaches and asked_items and not update.one_shot:
+            update.cost.record(asked_items, worked_s)
+            self._compare_with_quiet(database, update, end_s, worked_s)
+        if update.impact.is_measured:
+            unknown = None if update.one_shot else asked_items * (not failed)
+            update.impact.current.did(unknown if items is None else items, worked_s)
+        totals = update.totals
+        totals.batches += 1
+        totals.items += items or 0
+        totals.batch_s += worked_s
+        totals.last_batch_s = took_s
+
+    def _compare_with_quiet(
+        self, database: DatabaseState, update: UpdateState, now_s: float, worked_s: float
+    ) -> None:
+        items, quiet = update.cost.last_items, update.quiet_cost
+        if self.pacer.activity.is_quiet(now_s, update.profile.quiet_after_s):
+            quiet.record(items, worked_s)
+        elif quiet.batches:
+            slowdown = worked_s / quiet.expected_s(items)
+            database.signal_set.observe(BatchSample(at_s=now_s, slowdown=slowdown))
 
     def failed(
         self,
@@ -240,8 +290,9 @@ class Throttle:
     ) -> None:
         """Record why the last batch failed."""
         self.databases[database_name].failure_kind = kind
-        update = self.updates[database_name, update_name]
-        update.failures = FailureCount(update.failures.count + 1, message, wall_s)
+        totals = self.updates[database_name, update_name].totals
+        totals.failures += 1
+        totals.last_failure, totals.last_failure_s = message, wall_s
 
     def _going(self, database_name: str, update: UpdateState, now_s: float) -> Going:
         limits, target_ms = update.limits, update.limits.target_duration_ms

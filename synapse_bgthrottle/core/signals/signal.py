@@ -51,15 +51,14 @@ PERIOD_S: dict[type[Sample], float] = {
 }
 
 
-class NoRateYet(enum.Enum):
+class NoRateYetError(Exception):
     """A rate has no value as long as it has only one sample."""
-
-    NO_RATE_YET = enum.auto()
 
 
 # Returns the value in the signal's unit (durations in ms); None: not observable. Arguments: the
 # sample, and the last answered one of the same kind before it (None at first).
-Read = Callable[[Any, Any], float | NoRateYet | None]
+# Raises NoRateYetError.
+Read = Callable[[Any, Any], float | None]
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from synapse_bgthrottle.core.signals.samples import BatchSample, CheckSample, Da
 from synapse_bgthrottle.core.signals.signal import (
     PERIOD_S,
     STALE_PERIODS,
-    NoRateYet,
+    NoRateYetError,
     Signal,
     SignalClass,
     Unit,
@@ -77,15 +77,16 @@ class SignalState:
 
     def observe(self, sample: Sample, before: Sample | None) -> None:
         """Take a sample of this signal's source."""
-        reading = self._read(sample, before)
-        if isinstance(reading, NoRateYet):
+        try:
+            value, problem = self._read(sample, before)
+        except NoRateYetError:
             return  # keep what is known until the next sample
         if self.signal.about is not None:
             self.about = self.signal.about(sample) or self.about
         if isinstance(sample, DatabaseSample) and not sample.problem:
             self.refusal = sample.refused.get(self.signal.name, "")
-        value, self.problem = reading
-        if self.problem and self._holds_as_seen(sample.at_s):
+        self.problem = problem
+        if problem and self._holds_as_seen(sample.at_s):
             return
         self._pass_over_gap(sample.at_s)
         known = 0.0 if self.is_stale(sample.at_s) else self.pressure
@@ -97,17 +98,13 @@ class SignalState:
         self.at_s, self.value, self.momentary = sample.at_s, value, pressure
         self._press(pressure, known, sample.at_s)
 
-    def _read(self, sample: Sample, before: Sample | None) -> tuple[float | None, str] | NoRateYet:
+    def _read(self, sample: Sample, before: Sample | None) -> tuple[float | None, str]:
         """The value, and why it could not be read."""
         problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
         value = None if problem else self.signal.read(sample, before)
-        if isinstance(value, NoRateYet):
-            return value
         if value is not None and not (math.isfinite(value) and value >= 0):
-            return (
-                None,
-                f"it was read as {value}, which is not a number of {self.signal.unit.value}",
-            )
+            unit = self.signal.unit.value
+            return None, f"it was read as {value}, which is not a number of {unit}"
         return value, problem
 
     def _press(self, pressure: float, known: float, at_s: float) -> None:

@@ -116,12 +116,11 @@ class UpdateRun:
 
     entry: HistoryEntry
     _before: Totals
-    _failures_before: int
 
     @classmethod
     def begin(cls, entry: HistoryEntry, state: UpdateState) -> "UpdateRun":
         """From here on, what `state` counts is added to `entry`."""
-        return cls(entry, state.totals.copied(), state.failures.count)
+        return cls(entry, attrs.evolve(state.totals, waited_s=dict(state.totals.waited_s)))
 
     def so_far(self, state: UpdateState) -> HistoryEntry:
         """The entry, with what was done since."""
@@ -131,7 +130,7 @@ class UpdateRun:
             since_s = total_s - before.waited_s.get(cause, 0.0)
             if since_s > 0:
                 waited_s[cause.value] = waited_s.get(cause.value, 0.0) + since_s
-        failures = state.failures.count - self._failures_before
+        failures = now.failures - before.failures
         return attrs.evolve(
             entry,
             items=entry.items + now.items - before.items,
@@ -139,7 +138,7 @@ class UpdateRun:
             batch_s=entry.batch_s + now.batch_s - before.batch_s,
             waited_s=waited_s,
             failures=entry.failures + failures,
-            last_failure=state.failures.last_message if failures else entry.last_failure,
+            last_failure=now.last_failure if failures else entry.last_failure,
         )
 
     def held_s(self, state: UpdateState) -> float:
