@@ -1,5 +1,7 @@
 """When the next batch of an update may start, and how large it is. Pure."""
 
+import math
+
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep
@@ -48,7 +50,8 @@ def by_spacing(
     pace_s = database.batch_end_s + resting_s - at.now_s
     # Use the present limit: an override that has ended must not hold the update any longer.
     rate = update.limits.max_items_per_second
-    rate_s = update.charged_s + update.charged_items / rate - at.now_s
+    is_limited = update.charged_items and math.isfinite(rate)
+    rate_s = update.charged_s + update.charged_items / rate - at.now_s if is_limited else pace_s
     longest_s = max(pace_s, rate_s, going.hush_s)
     if longest_s <= 0:
         return _by_gap(update, longest_s + going.gate_s, pace, at)
