@@ -23,15 +23,6 @@ def working(
     }
 
 
-def is_measured(database: DatabaseState, head: UpdateState | None) -> bool:
-    """Whether the signals are being measured. If not, their last values are outdated.
-
-    `head` is the update at the head of the queue.
-    """
-    cause = None if head is None else head.cause
-    return database.is_open and cause is not None and not cause.is_unmeasured
-
-
 class Observer:
     """Hands samples to the pacer."""
 

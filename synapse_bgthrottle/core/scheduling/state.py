@@ -67,6 +67,14 @@ class DatabaseState:
         self.update_name, self.has_ended = update_name, False
         return is_new
 
+    def is_measured(self, head: "UpdateState | None") -> bool:
+        """Whether its signals are being measured. If not, their last values are outdated.
+
+        `head` is the update at the head of the queue.
+        """
+        cause = None if head is None else head.cause
+        return self.is_open and cause is not None and not cause.is_unmeasured
+
     def batch_ended(self, now_s: float, batch_s: float, *, failed: bool) -> None:
         """A batch ended. `batch_s` is the time that it worked."""
         self.is_open = False

@@ -23,7 +23,7 @@ from synapse_bgthrottle.core.scheduling.effective_limits import UpdateLimits, ru
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.holds import Case
 from synapse_bgthrottle.core.scheduling.idle_time import work_s
-from synapse_bgthrottle.core.scheduling.observer import Observer, is_measured, working
+from synapse_bgthrottle.core.scheduling.observer import Observer, working
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.core.signals.samples import (
     BatchSample,
@@ -137,7 +137,7 @@ class Throttle:
         if database is not None:
             is_first = database.update_name == update_name
             head = self.updates.get((database_name, database.update_name))
-            is_looked_at = is_measured(database, head)
+            is_looked_at = database.is_measured(head)
         case = Case(update, database, self.pacer, at, is_first, is_looked_at)
         return update, holds.holding(case)
 
