@@ -38,9 +38,9 @@ def _mean_ms(total: str, count: str) -> Read:
     """
 
     def read(now: Any, before: Any) -> float | None:
-        values = [
-            getattr(sample, name, None) for name in (total, count) for sample in (now, before)
-        ]
+        if before is None:
+            return None
+        values = [getattr(at, name) for name in (total, count) for at in (now, before)]
         if None in values:
             return None
         added_s, added = values[0] - values[1], values[2] - values[3]
