@@ -92,11 +92,6 @@ def rulings(case: Case) -> Iterator[tuple[Verdict, Ruling]]:
             yield verdict, _ruling(case, verdict)
 
 
-def holding(case: Case) -> list[Verdict]:
-    """The verdicts of the effective holds."""
-    return [verdict for verdict, ruling in rulings(case) if ruling is Ruling.HOLDS]
-
-
 def first_hold(case: Case, database: DatabaseState) -> Verdict | None:
     """The first effective hold; None: nothing holds the update. Records since when it is held."""
     _note_openings(database, case.update, case.at)
@@ -285,14 +280,17 @@ PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
 def _note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
     """Reset the clocks of windows and budgets that are open, and leave out time without
     measurements."""
-    limits = update.limits
+    limits, holds = update.limits, update.holds
     if update.cause is not None and update.cause.is_unmeasured:
         # Do not restart the budget's clock: with short windows `max_hold` would never be reached.
-        update.holds.leave_out(Cause.BUDGET, at.now_s - update.decided_s)
-    update.holds.see(
-        is_window_open=windows.is_open(limits.windows, limits.time_zone, at.wall_s),
-        is_budget_open=database.signal_set.closed(at.now_s, one_shot=update.one_shot) is None,
-    )
+        holds.leave_out(Cause.BUDGET, at.now_s - update.decided_s)
+    holds.is_window_open = windows.is_open(limits.windows, limits.time_zone, at.wall_s)
+    if holds.is_window_open:
+        holds.end(Cause.WINDOW)
+    if database.signal_set.closed(at.now_s, one_shot=update.one_shot) is None:
+        holds.end(Cause.BUDGET)
+    if not holds.since_s.keys() & {Cause.WINDOW, Cause.BUDGET}:
+        holds.has_outlasted = False
 
 
 def _note(case: Case, heard: Iterable[tuple[Verdict, Ruling]]) -> None:
@@ -302,7 +300,8 @@ def _note(case: Case, heard: Iterable[tuple[Verdict, Ruling]]) -> None:
         holds.has_outlasted = False  # it need not go on slowly
     for verdict, ruling in heard:
         if ruling is Ruling.HAS_OUTLASTED:
-            holds.outlast(verdict.cause, now_s)
+            holds.hold(verdict.cause, now_s)
+            holds.has_outlasted = True
         elif ruling is Ruling.HOLDS and verdict.may_be_let_go:
             holds.hold(verdict.cause, now_s)
         # `max_hold` does not end this budget's hold, so its time does not count.

@@ -103,24 +103,9 @@ class HoldClock:
         """How many seconds this cause has held the update."""
         return now_s - self.since_s.get(cause, now_s)
 
-    def see(self, *, is_window_open: bool, is_budget_open: bool) -> None:
-        """Reset the clocks of windows and budgets that are open now."""
-        self.is_window_open = is_window_open
-        if is_window_open:
-            self.end(Cause.WINDOW)
-        if is_budget_open:
-            self.end(Cause.BUDGET)
-        if not self.since_s.keys() & {Cause.WINDOW, Cause.BUDGET}:
-            self.has_outlasted = False
-
     def hold(self, cause: Cause, now_s: float) -> None:
         """Start the clock of this cause, unless it runs already."""
         self.since_s.setdefault(cause, now_s)
-
-    def outlast(self, cause: Cause, now_s: float) -> None:
-        """This cause has reached `max_hold` and no longer holds the update."""
-        self.hold(cause, now_s)
-        self.has_outlasted = True
 
     def leave_out(self, cause: Cause, passed_s: float) -> None:
         """Do not count this time as held by this cause."""

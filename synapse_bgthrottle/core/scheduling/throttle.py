@@ -21,7 +21,7 @@ from synapse_bgthrottle.core.scheduling.batch_cost import (
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
 from synapse_bgthrottle.core.scheduling.effective_limits import UpdateLimits, runs_in_one_go
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
-from synapse_bgthrottle.core.scheduling.holds import Case
+from synapse_bgthrottle.core.scheduling.holds import Case, Ruling
 from synapse_bgthrottle.core.scheduling.idle_time import work_s
 from synapse_bgthrottle.core.scheduling.observer import Observer, working
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
@@ -139,7 +139,7 @@ class Throttle:
             head = self.updates.get((database_name, database.update_name))
             is_looked_at = database.is_measured(head)
         case = Case(update, database, self.pacer, at, is_first, is_looked_at)
-        return update, holds.holding(case)
+        return update, [said for said, ruling in holds.rulings(case) if ruling is Ruling.HOLDS]
 
     def as_of(self, key: UpdateKey, wall_s: float) -> UpdateState:
         """A copy of a known update, with the limits that apply at this moment."""
