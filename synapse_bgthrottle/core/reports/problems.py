@@ -223,7 +223,7 @@ def _of_update(
             yield StatedProblem(
                 name,
                 "stuck",
-                f"a batch of {current.name} has been running for {format_duration_ms(for_ms)}{lock}",
+                f"a batch of {current.name} has been {lasts}",
                 "Look at what its query waits for in the database (pg_stat_activity).",
                 current.batch_since_ms,
             )
