@@ -214,11 +214,10 @@ def _of_update(
             )
     elif current.batch_since_ms and not current.one_shot:
         for_ms, waits_ms = now_ms - current.batch_since_ms, current.lock_wait_since_ms
-        lock = ""
+        lasts = f"running for {format_duration_ms(for_ms)}"
         if waits_ms is not None:
-            lock = (
-                f", of which it has waited for a lock for {format_duration_ms(now_ms - waits_ms)}"
-            )
+            waits = format_duration_ms(now_ms - waits_ms)
+            lasts += f", of which it has waited for a lock for {waits}"
         if for_ms >= _LONG_MS:
             yield StatedProblem(
                 name,
