@@ -42,21 +42,13 @@ _MOST_ITEMS = 2**31 - 1  # a batch size ends up in an SQL LIMIT
 
 @attrs.frozen
 class Key:
-    """A key of the configuration.
+    """A key of the configuration."""
 
-    Attributes:
-        setting: its name in `Settings`.
-        accepted: accepted values, for people.
-        parse: reads it; raises ValueError if it is not accepted.
-        doubt: a warning about an accepted value that is probably a mistake; empty: none.
-        shown: what a refusal shows of a value, which may contain a secret.
-    """
-
-    setting: str
-    accepted: str
-    parse: Callable[[Any], Any]
-    doubt: Callable[[Any], str] = lambda value: ""
-    shown: Callable[[Any], Any] = lambda value: value
+    setting: str  # its name in `Settings`
+    accepted: str  # accepted values, for people
+    parse: Callable[[Any], Any]  # reads it; raises ValueError if it is not accepted
+    doubt: Callable[[Any], str] = lambda value: ""  # a warning about a probable mistake
+    shown: Callable[[Any], Any] = lambda value: value  # what a refusal shows: no secret
 
 
 def bare_ms(value: Any) -> str:

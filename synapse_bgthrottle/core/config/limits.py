@@ -46,37 +46,21 @@ Pace = DutyCycle | FixedSleep | Adaptive
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """The settings of one level of the configuration; None: not set.
+    """The settings of one level of the configuration; None: not set."""
 
-    Attributes:
-        target_duration_ms: wanted duration of one batch.
-        pace: how long to rest between batches.
-        profile: how careful the adaptive pace is, a name from `profiles.PROFILES`.
-        min_duty_ratio: least duty cycle of the adaptive pace.
-        max_duty_ratio: greatest duty cycle of the adaptive pace.
-        max_items_per_second: hard limit of the rate; inf: no limit.
-        default_batch_items: size of an update's first batch.
-        min_batch_items: least size of a later batch.
-        max_batch_items: hard limit of a batch's size; inf: no limit.
-        windows: weekly times in which updates may run; an empty tuple: always.
-        time_zone: time zone of the windows.
-        max_hold_ms: how long closed windows and budgets may hold an update.
-        needs_approval: whether it waits until an administrator releases it.
-    """
-
-    target_duration_ms: float | None = None
-    pace: Pace | None = None
-    profile: str | None = None
-    min_duty_ratio: float | None = None
-    max_duty_ratio: float | None = None
-    max_items_per_second: float | None = None
-    default_batch_items: int | None = None
-    min_batch_items: int | None = None
-    max_batch_items: float | None = None
-    windows: tuple[Window, ...] | None = None
+    target_duration_ms: float | None = None  # wanted duration of one batch
+    pace: Pace | None = None  # how long to rest between batches
+    profile: str | None = None  # how careful the adaptive pace is, a name from `profiles.PROFILES`
+    min_duty_ratio: float | None = None  # least duty cycle of the adaptive pace
+    max_duty_ratio: float | None = None  # greatest duty cycle of the adaptive pace
+    max_items_per_second: float | None = None  # hard limit of the rate; inf: no limit
+    default_batch_items: int | None = None  # size of an update's first batch
+    min_batch_items: int | None = None  # least size of a later batch
+    max_batch_items: float | None = None  # hard limit of a batch's size; inf: no limit
+    windows: tuple[Window, ...] | None = None  # in which updates may run; empty: always
     time_zone: tzinfo | None = None
-    max_hold_ms: float | None = None
-    needs_approval: bool | None = None
+    max_hold_ms: float | None = None  # how long closed windows and budgets may hold an update
+    needs_approval: bool | None = None  # whether it waits until an administrator releases it
 
 
 def with_pace(settings: Settings) -> Settings:
@@ -141,20 +125,12 @@ def merge(levels: Iterable[Settings], floor_items: int = 1) -> Limits:
 
 @attrs.frozen
 class Rule:
-    """Settings for the updates that it matches.
+    """Settings for the updates that it matches."""
 
-    Attributes:
-        number: its place in the configuration's list, from 0.
-        patterns: names or globs of updates; empty: every name.
-        database: name of the only database that it matches; None: every one.
-        one_shot: True: only one-shots; False: only the others; None: both.
-        settings: what it sets.
-    """
-
-    number: int
-    patterns: tuple[str, ...] = ()
-    database: str | None = None
-    one_shot: bool | None = None
+    number: int  # its place in the configuration's list, from 0
+    patterns: tuple[str, ...] = ()  # names or globs of updates; empty: every name
+    database: str | None = None  # name of the only database that it matches; None: every one
+    one_shot: bool | None = None  # True: only one-shots; False: only the others; None: both
     settings: Settings = attrs.field(factory=Settings)
     _regex: Pattern[str] = attrs.field(init=False, eq=False, repr=False)
 

@@ -54,22 +54,15 @@ _NOT_EMPTY = (
 
 @attrs.frozen
 class Config:
-    """The module's whole configuration.
-
-    Attributes:
-        settings: settings of the top level.
-        rules: the first one that matches an update takes precedence over the top level.
-        signals: thresholds of the signals, and the administrator's checks.
-        api_path: path of the HTTP API; None: off.
-        restart_aborted_s: first wait from Synapse's abort to the module's restart; inf: never.
-        doubts: accepted values that are probably mistakes, such as `sleep: 1`, which is 1 ms.
-    """
+    """The module's whole configuration."""
 
     settings: Settings = attrs.field(factory=Settings)
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule, ...] = ()  # the first that matches comes before the top level
     signals: SignalSettings = attrs.field(factory=SignalSettings)
-    api_path: str | None = "/_synapse/bgthrottle"
+    api_path: str | None = "/_synapse/bgthrottle"  # path of the HTTP API; None: off
+    # First wait from Synapse's abort to the module's restart; inf: never.
     restart_aborted_s: float = 3600.0
+    # Accepted values that are probably mistakes, such as `sleep: 1`, which is 1 ms.
     doubts: tuple[Problem, ...] = attrs.field(default=(), eq=False)
 
 

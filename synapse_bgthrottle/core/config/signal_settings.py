@@ -25,21 +25,14 @@ _LONGEST_MS = 86_400_000
 
 @attrs.frozen(kw_only=True)
 class SignalSettings:
-    """Thresholds and the administrator's checks. The signals' defaults apply to what is not set.
+    """Thresholds and the administrator's checks. The signals' defaults apply to what is not set."""
 
-    Attributes:
-        thresholds: configured thresholds by signal name, in the signal's unit; None: off.
-        disk_path: a path on the disk of the database; None: detected, if it is on this machine.
-        pause_file: the file whose presence holds all updates; None: none.
-        http_url: URL to request; None: none.
-        sql_query: query to the main database; None: none.
-    """
-
+    # By signal name, in the signal's unit; None: off.
     thresholds: Mapping[str, float | None] = attrs.field(factory=dict)
-    disk_path: str | None = None
-    pause_file: str | None = None
+    disk_path: str | None = None  # on the disk of the database; None: detected, if it is local
+    pause_file: str | None = None  # the file whose presence holds all updates
     http_url: str | None = attrs.field(default=None, repr=lambda url: repr(url and shown(url)))
-    sql_query: str | None = None
+    sql_query: str | None = None  # query to the main database
 
 
 _SECRET_NAME = re.compile(

@@ -20,17 +20,12 @@ _HORIZON_DAYS = 15
 
 @attrs.frozen
 class Window:
-    """A weekly time in which updates may run.
+    """A weekly time in which updates may run."""
 
-    Attributes:
-        days: days on which it starts; 0 is Monday.
-        start_minutes: since midnight, 0 to 1439.
-        end_minutes: since midnight, 1 to 1440. If it is before the start, the window crosses
-            midnight and ends on the next day.
-    """
-
-    days: tuple[int, ...]
-    start_minutes: int
+    days: tuple[int, ...]  # days on which it starts; 0 is Monday
+    start_minutes: int  # since midnight, 0 to 1439
+    # Since midnight, 1 to 1440. If it is before the start, the window crosses midnight and ends on
+    # the next day.
     end_minutes: int
 
     def is_open(self, local: datetime) -> bool:

@@ -46,51 +46,29 @@ class Moment:
 
 @attrs.frozen(kw_only=True)
 class DatabaseLook:
-    """What is known of one database.
-
-    Attributes:
-        name: its name.
-        engine: `postgres`, `sqlite` or `unknown`.
-        rows: its queue; None: it could not be read.
-        queue_problem: why not.
-        current: the update that Synapse works on; None: none, or unknown.
-        has_aborted: whether Synapse gave up.
-        restarts: whether it stands still, and how often the module restarted it.
-        known: names of the updates that the server can run; empty: unknown.
-        one_shots: names of those that Synapse flags as one-shots.
-        progress: progress by update name; unknown for others.
-        estimate: time left of the current update.
-    """
+    """What is known of one database."""
 
     name: str
-    engine: str = "unknown"
-    rows: Sequence[QueueRow] | None = ()
-    queue_problem: str = ""
-    current: str | None = None
-    has_aborted: bool = False
+    engine: str = "unknown"  # `postgres`, `sqlite` or `unknown`
+    rows: Sequence[QueueRow] | None = ()  # its queue; None: it could not be read
+    queue_problem: str = ""  # why not
+    current: str | None = None  # the update that Synapse works on; None: none, or unknown
+    has_aborted: bool = False  # whether Synapse gave up
     restarts: Restarts = attrs.field(factory=Restarts)
-    known: frozenset[str] = frozenset()
-    one_shots: frozenset[str] = frozenset()
-    progress: Mapping[str, Progress] = attrs.field(factory=dict)
-    estimate: Estimate = attrs.field(factory=Estimate)
+    known: frozenset[str] = frozenset()  # updates that the server can run; empty: unknown
+    one_shots: frozenset[str] = frozenset()  # names of those that Synapse flags as one-shots
+    progress: Mapping[str, Progress] = attrs.field(factory=dict)  # by update, where it is known
+    estimate: Estimate = attrs.field(factory=Estimate)  # time left of the current update
 
 
 @attrs.frozen(kw_only=True)
 class ServerLook:
-    """What is known of the server.
-
-    Attributes:
-        server_name: its name.
-        enabled: Synapse's own switch for background updates.
-        store_problem: why nothing can be stored; empty: it can.
-        missing: private attributes that this version of Synapse lacks.
-        warnings: warnings about the configuration.
-    """
+    """What is known of the server."""
 
     server_name: str
-    enabled: bool
-    store_problem: str
-    missing: Sequence[schema.MissingDetail] = ()
+    enabled: bool  # Synapse's own switch for background updates
+    store_problem: str  # why nothing can be stored; empty: it can
+    missing: Sequence[schema.MissingDetail] = ()  # private attributes that this Synapse lacks
     warnings: Sequence[str] = ()
 
 

@@ -51,20 +51,14 @@ _PASSING = (Cause.BUDGET, Cause.DATABASE)
 
 @attrs.frozen
 class Case:
-    """An update at a moment, as the rules see it.
-
-    Attributes:
-        database: its database; None: no update of that database has begun.
-        is_first: whether it is at the head of the queue. Only there the time held counts.
-        is_measured: whether the signals are being measured.
-    """
+    """An update at a moment, as the rules see it."""
 
     update: UpdateState
-    database: DatabaseState | None
+    database: DatabaseState | None  # its database; None: no update of that database has begun
     pacer: Pacer
     at: Conditions
-    is_first: bool = True
-    is_measured: bool = True
+    is_first: bool = True  # at the head of the queue; only there the time held counts
+    is_measured: bool = True  # whether the signals are being measured
 
     def held_for_s(self, cause: Cause) -> float:
         """How many seconds this cause has held the update at the head of the queue."""

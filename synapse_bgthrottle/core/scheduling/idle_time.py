@@ -12,14 +12,10 @@ from synapse_bgthrottle.core.signals.signal import PERIOD_S
 
 @attrs.define
 class LockWait:
-    """How long one batch has waited for locks of others.
-
-    Attributes:
-        since_s: since when the batch has been seen waiting, monotonic; None: not waiting.
-    """
+    """How long one batch has waited for locks of others."""
 
     _looked_s: float
-    since_s: float | None = attrs.field(default=None, init=False)
+    since_s: float | None = attrs.field(default=None, init=False)  # None: it does not wait
     _known_to_s: float = attrs.field(init=False)
     _transactions: int | None = attrs.field(default=None, init=False)
     _waited_s: float = attrs.field(default=0.0, init=False)

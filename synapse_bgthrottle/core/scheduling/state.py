@@ -17,48 +17,28 @@ from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
 @attrs.frozen
 class Facts:
-    """Facts about the server that do not change while it runs.
-
-    Attributes:
-        cores: CPU cores of this machine.
-        sees_requests: whether clients' requests come to this process.
-        databases: names of all databases.
-        sqlite_databases: names of those that are SQLite.
-    """
+    """Facts about the server that do not change while it runs."""
 
     cores: int = 1
-    sees_requests: bool = True
+    sees_requests: bool = True  # whether clients' requests come to this process
     databases: frozenset[str] = frozenset()
-    sqlite_databases: frozenset[str] = frozenset()
+    sqlite_databases: frozenset[str] = frozenset()  # names of those that are SQLite
 
 
 @attrs.define
 class DatabaseState:
-    """State of one database, in which one update runs at a time.
+    """State of one database, in which one update runs at a time."""
 
-    Attributes:
-        batch_end_s: end of the last batch, or the first call of `begin` (monotonic).
-        signal_set: the signals of this database.
-        longest_batch_s: how long a fixed cost may make a batch.
-        batch_s: duration of the last batch without waits for locks; None before the first.
-        update_name: the update of the last iteration.
-        has_ended: whether that update has left the queue.
-        is_open: whether an iteration waits or runs.
-        failures: failed iterations in a row, counted as Synapse's loop counts them.
-        has_failed: whether the last batch failed. A new loop of Synapse does not reset it.
-        failure_kind: why the last failed batch failed.
-    """
-
-    batch_end_s: float
+    batch_end_s: float  # end of the last batch, or the first call of `begin` (monotonic)
     signal_set: SignalSet
-    longest_batch_s: float = LONGEST_BATCH_S
-    batch_s: float | None = None
-    update_name: str = ""
-    has_ended: bool = False
-    is_open: bool = False
-    failures: int = 0
-    has_failed: bool = False
-    failure_kind: FailureKind = FailureKind.OTHER
+    longest_batch_s: float = LONGEST_BATCH_S  # how long a fixed cost may make a batch
+    batch_s: float | None = None  # the last batch, without waits for locks
+    update_name: str = ""  # the update of the last iteration
+    has_ended: bool = False  # whether that update has left the queue
+    is_open: bool = False  # whether an iteration waits or runs
+    failures: int = 0  # failed iterations in a row, counted as Synapse's loop counts them
+    has_failed: bool = False  # whether the last batch failed, in a former loop of Synapse too
+    failure_kind: FailureKind = FailureKind.OTHER  # why the last failed batch failed
 
     def begin(self, update_name: str) -> bool:
         """An iteration of this update begins. Return whether it is new at the queue's head."""
@@ -85,19 +65,13 @@ class DatabaseState:
 
 @attrs.define
 class HoldClock:
-    """Since when holds with a time limit have held an update.
+    """Since when holds with a time limit have held an update."""
 
-    Attributes:
-        since_s: start of the hold by closed windows and by closed budgets, which `max_hold` limits,
-            and of a one-shot's wait for calm, which has a limit of its own.
-        has_outlasted: whether windows or budgets reached `max_hold`. The update then goes on
-            slowly.
-        is_window_open: whether the update's windows are open.
-    """
-
+    # Start of the hold by closed windows and by closed budgets, which `max_hold` limits, and of a
+    # one-shot's wait for calm, which has a limit of its own.
     since_s: dict[Cause, float] = attrs.field(factory=dict)
-    has_outlasted: bool = False
-    is_window_open: bool = True
+    has_outlasted: bool = False  # windows or budgets reached `max_hold`; it goes on slowly
+    is_window_open: bool = True  # whether the update's windows are open
 
     def for_s(self, cause: Cause, now_s: float) -> float:
         """How many seconds this cause has held the update."""
@@ -119,15 +93,9 @@ class HoldClock:
 
 @attrs.define
 class BatchClock:
-    """The running batch, or the last one.
+    """The running batch, or the last one."""
 
-    Attributes:
-        start_s: start of the running batch, monotonic; None: no batch runs.
-        lock_wait: how long it waited for locks of others.
-        standstill: how long its database stood still.
-    """
-
-    start_s: float | None = None
+    start_s: float | None = None  # start of the running batch, monotonic; None: no batch runs
     lock_wait: LockWait = attrs.field(factory=lambda: LockWait(0.0))
     standstill: Standstill = attrs.field(factory=lambda: Standstill(0.0))
 
@@ -143,75 +111,42 @@ class BatchClock:
 
 @attrs.define
 class Totals:
-    """Sums over the update's batches so far.
-
-    Attributes:
-        batches: number of batches.
-        items: items done; inexact where Synapse does not report them.
-        batch_s: time in batches, without waits for locks.
-        last_batch_s: duration of the last batch; None before the first.
-        waited_s: time between batches, by cause.
-        failures: number of failed batches.
-        last_failure, last_failure_s: error of the last one, and its time since the epoch.
-    """
+    """Sums over the update's batches so far."""
 
     batches: int = 0
-    items: int = 0
-    batch_s: float = 0.0
-    last_batch_s: float | None = None
-    waited_s: dict[Cause, float] = attrs.field(factory=dict)
+    items: int = 0  # items done; inexact where Synapse does not report them
+    batch_s: float = 0.0  # time in batches, without waits for locks
+    last_batch_s: float | None = None  # duration of the last batch; None before the first
+    waited_s: dict[Cause, float] = attrs.field(factory=dict)  # time between batches, by cause
     failures: int = 0
-    last_failure: str = ""
-    last_failure_s: float = 0.0
+    last_failure: str = ""  # error of the last one
+    last_failure_s: float = 0.0  # its time, since the epoch
 
 
 @attrs.define
 class UpdateState:
-    """State of one update of one database.
+    """State of one update of one database."""
 
-    Attributes:
-        limits: merged from all levels, with the overrides in force.
-        one_shot: whether it does all its work in one call, by Synapse's flag or by `IN_ONE_GO`.
-        decision: the last decision; None before the first.
-        decided_s: time of that decision, monotonic.
-        decision_since_s: since when the same hold lasts, or since when nothing holds the update.
-        holds: since when it is held.
-        releases_in_force: ids of the releases in force when the last batch was allowed.
-        releases_used: ids of the releases that allowed a batch. They count until the update ends.
-        batch: the running batch, or the last one.
-        cost: how long its batches take.
-        quiet_cost: the same, of batches that ran while no client was active.
-        duty_ratio: the duty cycle now; None: the pace has none, or it is unknown.
-        charged_items: items of the last batch that count for `max_items_per_second`.
-        charged_s: when that batch started.
-        totals: sums over its batches.
-        impact: how much it slows clients down; learned only with an adaptive pace.
-        rule: the matching rule; None: the top level.
-        levers: the levers for this update; None: they have not been read yet.
-        overrides: those of them that are merged into `limits`.
-        chosen_from: the levers of all updates from which `levers` were chosen.
-    """
-
-    limits: Limits
-    one_shot: bool
+    limits: Limits  # merged from all levels, with the overrides in force
+    one_shot: bool  # whether it does all its work in one call, by Synapse's flag or by `IN_ONE_GO`
     decision: Decision | None = None
-    decided_s: float = 0.0
-    decision_since_s: float = 0.0
+    decided_s: float = 0.0  # time of that decision, monotonic
+    decision_since_s: float = 0.0  # since when the same hold lasts, or none does
     holds: HoldClock = attrs.field(factory=HoldClock)
-    releases_in_force: frozenset[str] = frozenset()
-    releases_used: frozenset[str] = frozenset()
-    batch: BatchClock = attrs.field(factory=BatchClock)
-    cost: BatchCost = attrs.field(factory=BatchCost)
-    quiet_cost: BatchCost = attrs.field(factory=BatchCost)
-    duty_ratio: float | None = None
-    charged_items: int = 0
-    charged_s: float = 0.0
+    releases_in_force: frozenset[str] = frozenset()  # ids, when the last batch was allowed
+    releases_used: frozenset[str] = frozenset()  # allowed a batch; they count until it ends
+    batch: BatchClock = attrs.field(factory=BatchClock)  # the running batch, or the last one
+    cost: BatchCost = attrs.field(factory=BatchCost)  # how long its batches take
+    quiet_cost: BatchCost = attrs.field(factory=BatchCost)  # the same, without active clients
+    duty_ratio: float | None = None  # the duty cycle now; None: the pace has none, or it is unknown
+    charged_items: int = 0  # items of the last batch that count for `max_items_per_second`
+    charged_s: float = 0.0  # when that batch started
     totals: Totals = attrs.field(factory=Totals)
-    impact: Impact = attrs.field(factory=Impact)
-    rule: Rule | None = None
-    levers: Levers | None = None
-    overrides: tuple[Lever, ...] = ()
-    chosen_from: Levers | None = None
+    impact: Impact = attrs.field(factory=Impact)  # on clients; only with an adaptive pace
+    rule: Rule | None = None  # the matching rule; None: the top level
+    levers: Levers | None = None  # the levers for this update; None: they have not been read yet
+    overrides: tuple[Lever, ...] = ()  # those of them that are merged into `limits`
+    chosen_from: Levers | None = None  # the levers of all updates from which `levers` were chosen
 
     @property
     def cause(self) -> Cause | None:

@@ -32,37 +32,21 @@ _MOST_PRESSURE = 100.0
 
 @attrs.define
 class SignalState:
-    """The state of one signal.
-
-    Attributes:
-        signal: the signal.
-        threshold: the value of pressure 1.0.
-        is_configured: whether the administrator configured it, so that it must be readable.
-        at_s: when it was last read; None: never.
-        value: the last value; None: not observable.
-        problem: why it could not be read; empty: it could.
-        about: the last text of the signal.
-        refusal: why the database refuses to show it; empty: it does not refuse.
-        is_hidden: whether other roles' sessions make it unobservable.
-        pressure: from 1.0 on the signal has its effect; smoothed for a soft signal.
-        momentary: the pressure of the last sample alone.
-        closed_since_s: since when the budget is closed; None: open.
-        panic_until_s: until when no batch may start; None: no panic so far.
-    """
+    """The state of one signal."""
 
     signal: Signal
     threshold: float
-    is_configured: bool
-    at_s: float | None = None
+    is_configured: bool  # whether the administrator configured it, so that it must be readable
+    at_s: float | None = None  # when it was last read; None: never
     value: float | None = None
-    problem: str = ""
-    about: str = ""
-    refusal: str = ""
-    is_hidden: bool = False
-    pressure: float = 0.0
+    problem: str = ""  # why it could not be read; empty: it could
+    about: str = ""  # the last text of the signal
+    refusal: str = ""  # why the database refuses to show it; empty: it does not refuse
+    is_hidden: bool = False  # whether other roles' sessions make it unobservable
+    pressure: float = 0.0  # from 1.0 on the signal has its effect; smoothed for a soft signal
     momentary: float = 0.0
-    closed_since_s: float | None = None
-    panic_until_s: float | None = None
+    closed_since_s: float | None = None  # since when the budget is closed; None: open
+    panic_until_s: float | None = None  # until when no batch may start; None: no panic so far
     _unseen_s: float = 0.0
     _least: tuple[float, float] | None = None  # the value, and its time
 

@@ -28,35 +28,24 @@ class Outcome(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class HistoryEntry:
-    """One update, as far as it has come.
-
-    Attributes:
-        database, update: names.
-        started_s: since when.
-        ended_s: until when; None: it has not ended.
-        outcome: DONE; ABORTED by Synapse after five failures; GONE from the queue after a failure,
-            so that somebody else may have removed it; or RUNNING, which includes waiting.
-        items, batches, batch_s: what was done, and the time spent in batches.
-        waited_s: the time spent waiting, by cause.
-        failures: failed batches.
-        last_failure: the message of the last one.
-        first_progress: its progress_json when it was first seen.
-        progress_per_item: how far an item takes it, in the unit of its progress; None: not known.
-            Kept because progress and items are not counted from the same instant.
-    """
+    """One update, as far as it has come."""
 
     database: str
     update: str
-    started_s: float
-    ended_s: float | None = None
+    started_s: float  # since when
+    ended_s: float | None = None  # until when; None: it has not ended
+    # DONE; ABORTED by Synapse after five failures; GONE from the queue after a failure, so that
+    # somebody else may have removed it; or RUNNING, which includes waiting.
     outcome: Outcome = Outcome.RUNNING
     items: int = 0
     batches: int = 0
     batch_s: float = 0.0
-    waited_s: Mapping[str, float] = attrs.field(factory=dict)
+    waited_s: Mapping[str, float] = attrs.field(factory=dict)  # the time spent waiting, by cause
     failures: int = 0
-    last_failure: str = ""
-    first_progress: str | None = None
+    last_failure: str = ""  # the message of the last one
+    first_progress: str | None = None  # its progress_json when it was first seen
+    # How far an item takes it, in the unit of its progress; None: not known. Kept because progress
+    # and items are not counted from the same instant.
     progress_per_item: float | None = None
 
     @property
@@ -108,13 +97,9 @@ def newest_first(
 
 @attrs.define
 class UpdateRun:
-    """An update that has begun and not ended.
+    """An update that has begun and not ended."""
 
-    Attributes:
-        entry: what was known of it when it began, or when the server did.
-    """
-
-    entry: HistoryEntry
+    entry: HistoryEntry  # what was known of it when it began, or when the server did
     _before: Totals
 
     @classmethod

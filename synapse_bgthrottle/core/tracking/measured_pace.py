@@ -55,26 +55,15 @@ _BY_CHANCE = 0.05
 
 @attrs.frozen
 class Look:
-    """What is seen of an update at one time; totals are since any instant, the same each time.
+    """What is seen of an update at one time; totals are since any instant, the same each time."""
 
-    Attributes:
-        now_s: when, on a clock that does not go back.
-        left: how much is left to do, in any unit, but always the same; None: unknown.
-        batch_s: in batches that have ended.
-        held_s: in holds, the present hold's included.
-        items: what batches did.
-        watched_s: how long it was watched whether clients are there.
-        clients_s: for how much of that they were.
-        batches: that have ended.
-    """
-
-    now_s: float
-    left: float | None
-    batch_s: float
-    held_s: float
-    items: float = 0.0
-    watched_s: float = 0.0
-    clients_s: float = 0.0
+    now_s: float  # when, on a clock that does not go back
+    left: float | None  # how much is left to do, in any unit, but always the same; None: unknown
+    batch_s: float  # in batches that have ended
+    held_s: float  # in holds, the present hold's included
+    items: float = 0.0  # what batches did
+    watched_s: float = 0.0  # how long it was watched whether clients are there
+    clients_s: float = 0.0  # for how much of that they were
     batches: float = 0.0
 
     def active_s_since(self, earlier: "Look") -> float:

@@ -30,19 +30,12 @@ _ITEMS_OF_REMAINING = MappingProxyType(
 
 @attrs.frozen
 class Progress:
-    """Where an update is on its way; all in `unit`.
+    """Where an update is on its way; all in `unit`."""
 
-    Attributes:
-        position: where it is.
-        start: where it began; None: unknown, then only what is left is known.
-        end: where it will be when it is done; below the start if it falls.
-        unit: what is counted, in the plural.
-    """
-
-    position: float | None
-    start: float | None
-    end: float | None
-    unit: str
+    position: float | None  # where it is
+    start: float | None  # where it began; None: unknown, then only what is left is known
+    end: float | None  # where it will be when it is done; below the start if it falls
+    unit: str  # what is counted, in the plural
 
     @property
     def total(self) -> float | None:

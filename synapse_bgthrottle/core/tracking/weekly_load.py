@@ -45,24 +45,16 @@ class Seen:
 
 @attrs.frozen
 class WeeklyLoad:
-    """A week of hours, the first is Monday's from midnight.
+    """A week of hours, the first is Monday's from midnight."""
 
-    Attributes:
-        name: for people.
-        values: of each hour the share of the time in which clients are there.
-        zone: of the clock on the wall.
-        low, high: between which the shares are, of each hour; None: they are exact.
-        seen: what was seen just now; None: nothing.
-        known_hours: how many hours rest on what was seen of them; the others are taken to be like
-            these.
-    """
-
-    name: str
-    values: tuple[float, ...]
-    zone: tzinfo = timezone.utc
+    name: str  # for people
+    values: tuple[float, ...]  # of each hour the share of the time in which clients are there
+    zone: tzinfo = timezone.utc  # of the clock on the wall
+    # The range of each hour's share; None: it is exact.
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     seen: Seen | None = None
+    # How many hours rest on what was seen of them; the others are taken to be like these.
     known_hours: int = HOURS
     _is_constant: bool = attrs.field(init=False, eq=False, repr=False)
 
