@@ -67,13 +67,11 @@ class Throttle:
             self.updates[key] = self._new_state(key, one_shot)
         if database_name not in self.databases:
             is_sqlite = database_name in self._facts.sqlite_databases
-            signal_set = SignalSet(
-                self._config.signals.thresholds, self._facts.cores, is_sqlite=is_sqlite
-            )
+            thresholds, cores = self._config.signals.thresholds, self._facts.cores
             # Complete at once: other code looks up the update of every database here.
             self.databases[database_name] = DatabaseState(
                 now_s,
-                signal_set,
+                SignalSet(thresholds, cores, is_sqlite=is_sqlite),
                 LONGEST_SQLITE_BATCH_S if is_sqlite else LONGEST_BATCH_S,
                 update_name=update_name,
             )
@@ -173,7 +171,7 @@ class Throttle:
     def is_held(self, database_name: str) -> bool:
         """Whether something holds the database's current update."""
         update = self.updates[database_name, self.databases[database_name].update_name]
-        return update.decision is not None and update.decision.cause.is_hold
+        return update.hold is not None
 
     def waited(self, database_name: str, update_name: str, cause: Cause, wait_s: float) -> None:
         """An iteration waited `wait_s` for this cause."""
@@ -211,20 +209,14 @@ class Throttle:
 
     def went_by(self, release: Lever) -> bool:
         """Whether the release's update had a batch while the release was in force."""
-        if release.database is None:
-            return False
-        update = self.updates.get((release.database, release.update))
+        update = self.updates.get((release.database or "", release.update))
         return update is not None and release.lever_id in update.releases_used
 
     def goes_by(self, release: Lever) -> bool:
         """Whether its update had such a batch, or is in an iteration that nothing holds."""
-        database = self.databases.get(release.database or "")
-        is_at_work = (
-            database is not None
-            and (database.is_open and database.update_name == release.update)
-            and not self.is_held(release.database or "")
-        )
-        return is_at_work or self.went_by(release)
+        update = working(self.databases, self.updates).get(release.database or "")
+        key = (release.database or "", release.update)
+        return (update is not None and update is self.updates.get(key)) or self.went_by(release)
 
     def finish(
         self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool
