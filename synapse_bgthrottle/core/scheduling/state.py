@@ -173,21 +173,9 @@ class UpdateState:
         """This update as the adaptive pace sees it."""
         return Worker(self.limits, self.impact)
 
-    def begin_anew(self) -> None:
-        """The update has come to the head of the queue, perhaps not for the first time."""
-        self.holds.since_s.clear()
-        self.holds.has_outlasted = False
-        self.releases_in_force = self.releases_used = frozenset()
-
     def note(self, decision: Decision, now_s: float) -> None:
         """Record a decision that is made now."""
         is_first, before = self.decision is None, self.hold
         self.decision, self.decided_s = decision, now_s
         if is_first or self.hold is not before:
             self.decision_since_s = now_s
-
-    def start_batch(self, now_s: float) -> None:
-        """The batch that was decided starts."""
-        self.batch = BatchClock(now_s, LockWait(now_s), Standstill(now_s))
-        self.holds.end(Cause.CALM)
-        self.releases_used |= self.releases_in_force

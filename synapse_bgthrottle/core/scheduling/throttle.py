@@ -22,9 +22,9 @@ from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decis
 from synapse_bgthrottle.core.scheduling.effective_limits import UpdateLimits, runs_in_one_go
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.holds import Case, Ruling
-from synapse_bgthrottle.core.scheduling.idle_time import work_s
+from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill, work_s
 from synapse_bgthrottle.core.scheduling.observer import Observer, working
-from synapse_bgthrottle.core.scheduling.state import DatabaseState, Facts, UpdateState
+from synapse_bgthrottle.core.scheduling.state import BatchClock, DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.core.signals.samples import (
     BatchSample,
     DatabaseSample,
@@ -77,7 +77,10 @@ class Throttle:
             )
         database = self.databases[database_name]
         if database.begin(update_name):
-            self.updates[key].begin_anew()
+            update = self.updates[key]
+            update.holds.since_s.clear()
+            update.holds.has_outlasted = False
+            update.releases_in_force = update.releases_used = frozenset()
             self.pacer.switchback.leave_out()
         if database.failures >= FAILURES_UNTIL_ABORT:
             database.failures = 0  # Synapse's loop was started again
@@ -180,7 +183,10 @@ class Throttle:
 
     def start(self, database_name: str, update_name: str, now_s: float) -> None:
         """The batch starts."""
-        self.updates[database_name, update_name].start_batch(now_s)
+        update = self.updates[database_name, update_name]
+        update.batch = BatchClock(now_s, LockWait(now_s), Standstill(now_s))
+        update.holds.end(Cause.CALM)
+        update.releases_used |= update.releases_in_force
         self.pacer.switchback.works(database_name, now_s)
 
     def leave(self, database_name: str) -> None:

@@ -45,7 +45,12 @@ class Progress:
     @property
     def left(self) -> float | None:
         """How much is still to do; never more than the total."""
-        left = _distance(self._position_on_the_way(), self.end)
+        position = self.position
+        if position is not None and self.start is not None and self.end is not None:
+            # A last batch may step beyond the end: its cursor moves by the batch size.
+            low, high = sorted((self.start, self.end))
+            position = min(max(position, low), high)
+        left = _distance(position, self.end)
         return left if self.total is None or left is None else min(left, self.total)
 
     @property
@@ -69,13 +74,6 @@ class Progress:
             left=_rounded(self.left),
             unit=self.unit,
         )
-
-    def _position_on_the_way(self) -> float | None:
-        # A last batch may step beyond the end: its cursor moves by the batch size.
-        if self.position is None or self.start is None or self.end is None:
-            return self.position
-        low, high = sorted((self.start, self.end))
-        return min(max(self.position, low), high)
 
 
 @attrs.frozen
