@@ -65,20 +65,17 @@ class Conditions:
 class Verdict:
     """What one rule says."""
 
-    cause: Cause  # why
-    wait_s: float  # seconds until this can change by itself
-    reason: str  # the cause for people
+    cause: Cause
+    # Until this can change by itself; 0: run the batch now; inf: an administrator or the server.
+    wait_s: float
+    reason: str  # the cause for people, with the measured value and the threshold
     may_be_let_go: bool = False  # whether `max_hold` ends it
     subject: str = ""  # what it is about, where a cause may concern several things
 
 
 @attrs.frozen
-class Decision:
+class Decision(Verdict):
     """What one iteration should do now."""
 
-    cause: Cause  # why
-    reason: str  # the cause for people, with the measured value and the threshold
-    wait_s: float  # until this can change by itself; 0: run; inf: an administrator or the server
-    target_ms: float  # how long the batch is to take
-    items: int  # its exact size
-    subject: str = ""  # what the cause is about, where it may concern several things
+    target_ms: float = attrs.field(kw_only=True)  # how long the batch is to take
+    items: int = attrs.field(kw_only=True)  # its exact size

@@ -2,6 +2,8 @@
 
 import math
 
+import attrs
+
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep
@@ -103,6 +105,4 @@ def decided(
     # room on the disk, for `statement_timeout` or for somebody's lock, a smaller one is not.
     shrunk = int(items * _SHRINK_RATIO**database.failures)
     items = min(items, max(shrunk, update.limits.min_batch_items))
-    return Decision(
-        verdict.cause, verdict.reason, verdict.wait_s, target_ms, items, verdict.subject
-    )
+    return Decision(**attrs.asdict(verdict), target_ms=target_ms, items=items)
