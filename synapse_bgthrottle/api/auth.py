@@ -33,7 +33,7 @@ async def administrator(api: ModuleApi, request: "SynapseRequest") -> str:
         requester = await api.get_user_by_req(request)
         user_id = str(requester.user)
         scope = get(requester, "scope", default=())  # since Synapse 1.86
-        # Bridges are refused: they may act as many users, and nobody meant them to do this.
+        # Bridges are refused: they act as many users, and are not meant to do this.
         is_service = get(requester, "app_service", default=get(requester, "app_service_id"))
         if is_service is not None or requester.is_guest:
             is_allowed = False

@@ -77,7 +77,7 @@ class SharedAnswers(Generic[T]):
         self._waiting = {}
 
     async def answer(self, question: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
-        """The present answer. `ask` gets it if nobody has asked the same question yet.
+        """The present answer. `ask` gets it, once for all who ask meanwhile.
 
         Raises:
             Exception: whatever `ask` raises; all callers that share the answer get it.

@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl
 import attrs
 
 from synapse_bgthrottle.api.responses import RefusedError, invalid
-from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, USES, Route
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME, Problem, missing, refused
 from synapse_bgthrottle.core.levers.request import is_glob, is_name
 
@@ -43,7 +42,8 @@ def parse_body(raw: bytes) -> object:
             parse_int=_integer,
             parse_float=_float,
         )
-        _check_depth(content)
+        if _depth(content) > _DEEPEST:
+            raise _RefusedJsonError(f"The body is nested deeper than {_DEEPEST} levels")
     except RecursionError:
         raise RefusedError(400, "M_BAD_JSON", "The body is nested too deep") from None
     except UnicodeDecodeError:
@@ -90,19 +90,9 @@ def _float(digits: str) -> float:
     return value
 
 
-def _check_depth(content: object) -> None:
-    level = [content]
-    for _ in range(_DEEPEST):
-        level = [inner for item in level for inner in _inside(item)]
-        if not level:
-            return
-    raise _RefusedJsonError(f"The body is nested deeper than {_DEEPEST} levels")
-
-
-def _inside(item: object) -> list[Any]:
-    if isinstance(item, dict):
-        return list(item.values())
-    return item if isinstance(item, list) else []
+def _depth(content: object) -> int:
+    inner = list(content.values()) if isinstance(content, dict) else content
+    return 1 + max(map(_depth, inner), default=0) if isinstance(inner, list) else 1
 
 
 @attrs.frozen
@@ -111,9 +101,7 @@ class Parameter:
 
     Attributes:
         accepted: accepted values, for people.
-        parse: reads it; raises ValueError if it is not accepted.
-        default: value if it is missing.
-        is_required: it must not be missing.
+        parse: raises ValueError if it is not accepted.
     """
 
     accepted: str
@@ -137,24 +125,14 @@ def _if(is_valid: Callable[[object], bool]) -> Callable[[str], str]:
     return parse
 
 
-_LIMIT = Parameter("a whole number from 1 to 1000", _limit, 100)
-_GLOB = Parameter(f"a name or a glob, of 1 to {LONGEST_NAME} printable characters", _if(is_glob))
-_NAME = Parameter(f"a name, of 1 to {LONGEST_NAME} printable characters", _if(is_name))
-_FLAG = Parameter("true or false", lambda value: {"true": True, "false": False}[value], False)
-
-PARAMETERS: Mapping[Route, Mapping[str, Parameter]] = {
-    HISTORY: {"limit": _LIMIT, "update": _GLOB, "database": _NAME},
-    USES: {"limit": _LIMIT},
-    EXPLAIN: {
-        "update": attrs.evolve(_NAME, is_required=True),
-        "database": attrs.evolve(_NAME, default="master"),
-        "one_shot": _FLAG,
-    },
-}
+LIMIT = Parameter("a whole number from 1 to 1000", _limit, 100)
+GLOB = Parameter(f"a name or a glob, of 1 to {LONGEST_NAME} printable characters", _if(is_glob))
+NAME = Parameter(f"a name, of 1 to {LONGEST_NAME} printable characters", _if(is_name))
+FLAG = Parameter("true or false", lambda value: {"true": True, "false": False}[value], False)
 
 
-def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
-    """All parameters of the route, by name, from the query as it was sent.
+def parse_query(parameters: Mapping[str, Parameter], raw: bytes) -> dict[str, Any]:
+    """The values of all these parameters, by name, from the query as it was sent.
 
     Raises:
         RefusedError: lists everything that is wrong with it.
@@ -171,7 +149,6 @@ def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
         )
     except ValueError:  # includes UnicodeDecodeError
         raise RefusedError(400, "M_INVALID_PARAM", "The query cannot be read") from None
-    parameters = PARAMETERS.get(route, {})
     values: dict[str, Any] = {}
     problems = list(_read(parameters, pairs, values))
     if problems:

@@ -6,9 +6,10 @@ from typing import Any
 
 import attrs
 
+from synapse_bgthrottle.codec import to_json
 from synapse_bgthrottle.core.config.problems import Problem
 from synapse_bgthrottle.core.levers.request import escaped
-from synapse_bgthrottle.schema import ErrorAnswer, to_json
+from synapse_bgthrottle.schema import ErrorAnswer
 
 # On every answer. The API is for programs: no header allows pages of other origins to read it.
 HEADERS: Mapping[str, str] = {

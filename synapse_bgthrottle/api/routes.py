@@ -1,11 +1,15 @@
-"""The paths and their methods."""
+"""The paths, their methods and parameters, and what those that only read show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import resources
+from typing import Any
 
 import attrs
 
+from synapse_bgthrottle import schema
+from synapse_bgthrottle.api.request_parsing import FLAG, GLOB, LIMIT, NAME, Parameter
 from synapse_bgthrottle.api.responses import RefusedError
+from synapse_bgthrottle.api.service import Service
 from synapse_bgthrottle.core.levers.request import Action
 
 
@@ -15,11 +19,14 @@ class Route:
 
     Attributes:
         path: below the path of the resource.
+        read: asks the service for what it shows, with the values of `parameters`.
         action: the lever request that it makes; None: it only reads.
         file: the file of the page that it serves; None: it is a path of the API.
     """
 
     path: str
+    read: Callable[..., Awaitable[object]] | None = None
+    parameters: Mapping[str, Parameter] = attrs.field(factory=dict)
     action: Action | None = None
     file: str | None = None
 
@@ -28,23 +35,42 @@ class Route:
         return ("GET", "HEAD") if self.action is None else ("POST",)
 
 
-STATUS = Route("v1/status")
-HISTORY = Route("v1/history")
-USES = Route("v1/uses")
-LOAD = Route("v1/load")
-EXPLAIN = Route("v1/explain")
-OPENAPI = Route("v1/openapi.json")
+async def _status(service: Service) -> object:
+    return await service.status()
+
+
+async def _history(service: Service, **query: Any) -> object:
+    return schema.History(history=await service.history(**query))
+
+
+async def _uses(service: Service, limit: int) -> object:
+    return schema.Uses(uses=await service.uses(limit))
+
+
+async def _load(service: Service) -> object:
+    return schema.Load(load=await service.load())
+
+
+async def _explain(service: Service, **query: Any) -> object:
+    return await service.explain(**query)
+
+
+_OF_EXPLAIN = {
+    "update": attrs.evolve(NAME, is_required=True),
+    "database": attrs.evolve(NAME, default="master"),
+    "one_shot": FLAG,
+}
 
 ROUTES: Mapping[bytes, Route] = {
     route.path.encode(): route
     for route in (
-        STATUS,
-        HISTORY,
-        USES,
-        LOAD,
-        EXPLAIN,
-        OPENAPI,
-        *(Route(f"v1/{action.value}", action) for action in Action),
+        Route("v1/status", _status),
+        Route("v1/history", _history, {"limit": LIMIT, "update": GLOB, "database": NAME}),
+        Route("v1/uses", _uses, {"limit": LIMIT}),
+        Route("v1/load", _load),
+        Route("v1/explain", _explain, _OF_EXPLAIN),
+        Route("v1/openapi.json"),
+        *(Route(f"v1/{action.value}", action=action) for action in Action),
     )
 }
 

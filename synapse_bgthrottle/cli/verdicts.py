@@ -13,7 +13,7 @@ from synapse_bgthrottle.schema import (
     UpdatesStatus,
 )
 
-UNTOLD = (
+UNSEEN = (
     "without the module Synapse shows the update that runs now, not those that wait or that this"
     " version does not know: look at the table background_updates too"
 )
@@ -38,7 +38,7 @@ def _against_upgrade(status: ThrottleStatus) -> Iterator[str]:
     for database in status.databases:
         yield from _against_upgrade_of(database)
     for problem in status.problems:
-        if problem.kind in _WORTH_A_REASON:  # the others are told above, or below
+        if problem.kind in _WORTH_A_REASON:  # the others stand above, or below
             where = f"{problem.database}: " if problem.database else ""
             yield f"{where}{problem.message or problem.kind}"
     for lever in status.levers:

@@ -1,9 +1,10 @@
 """The blocking client and the asynchronous one. Both have the calls in `requests` as methods."""
 
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from functools import wraps
-from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
@@ -116,39 +117,27 @@ class Client(_Methods):
 
     def _send(self, call: Call[T]) -> T:
         # In a thread, because nothing else limits a slow answer: httpx's limit is for each byte.
-        box: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+        answer: Future[T] = Future()
         http, connection = self._http, self._connection
-        thread = Thread(target=_answer_into, args=(box, http, connection, call), daemon=True)
-        thread.start()
+        Thread(target=_answer, args=(answer, http, connection, call), daemon=True).start()
         try:
-            answer, error = box.get(timeout=connection.whole_s)
-        except Empty:
+            return answer.result(connection.whole_s)
+        except FutureTimeoutError:
             self._http = self._made()
             with suppress(Exception):  # the other thread still uses it, and ends by this
                 http.close()
             raise connection.too_slow() from None
-        if error is not None:
-            raise error
-        return cast(T, answer)
 
 
-def _answer_into(
-    box: "SimpleQueue[tuple[T | None, BaseException | None]]",
-    http: httpx.Client,
-    connection: Connection,
-    call: Call[T],
-) -> None:
+def _answer(answer: "Future[T]", http: httpx.Client, connection: Connection, call: Call[T]) -> None:
     try:
         with connection.errors(), http.stream(**connection.request(call)) as response:
             body = Body(response.headers)
-            if response.is_stream_consumed:  # a transport without a network
-                body.add_decoded(response.content)
-            else:
-                for part in response.iter_raw():
-                    body.add(part)
-        box.put((connection.result(call, response, body.content), None))
+            for part in cast(httpx.SyncByteStream, response.stream):
+                body.add(part)
+        answer.set_result(connection.result(call, response, body.content))
     except BaseException as error:
-        box.put((None, error))
+        answer.set_exception(error)
 
 
 class AsyncClient(_Methods):
@@ -186,11 +175,8 @@ class AsyncClient(_Methods):
             with anyio.fail_after(connection.whole_s), connection.errors():
                 async with self._http.stream(**connection.request(call)) as response:
                     body = Body(response.headers)
-                    if response.is_stream_consumed:  # a transport without a network
-                        body.add_decoded(response.content)
-                    else:
-                        async for part in response.aiter_raw():
-                            body.add(part)
+                    async for part in cast(httpx.AsyncByteStream, response.stream):
+                        body.add(part)
         except TimeoutError:
             raise connection.too_slow() from None
         return connection.result(call, response, body.content)

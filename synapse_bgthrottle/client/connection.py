@@ -191,10 +191,6 @@ class Body:
                 part = self._decoder.decompress(part, _MOST_BYTES + 1)
             except zlib.error:
                 raise NotUnderstoodError("the answer cannot be unpacked") from None
-        self.add_decoded(part)
-
-    def add_decoded(self, part: bytes) -> None:
-        """Add a part that is not encoded."""
         self._gathered += part
         if len(self._gathered) > _MOST_BYTES:
             raise NotUnderstoodError(
@@ -221,22 +217,23 @@ def _check_certificates() -> None:
 _UNUSABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 
 
-def _is_no_tls(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in (
-            "WRONG_VERSION_NUMBER",
-            "RECORD_LAYER_FAILURE",
-            "HTTP_REQUEST",
-        ):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 
-def _is_lasting(error: BaseException | None) -> bool:
-    """Whether the cause is an unknown name or a certificate, for which httpx has no error types."""
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what caused it, for which httpx has no error types."""
     while error is not None:
-        if isinstance(error, (socket.gaierror, ssl.SSLError)):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
+
+
+def _is_no_tls(error: Exception) -> bool:
+    return any(
+        isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None) in _NO_TLS
+        for cause in _causes(error)
+    )
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Whether the cause is an unknown name or a certificate."""
+    return any(isinstance(cause, (socket.gaierror, ssl.SSLError)) for cause in _causes(error))

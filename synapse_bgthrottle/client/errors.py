@@ -47,12 +47,24 @@ class AnswerError(ClientError):
     Attributes:
         status: HTTP status.
         errcode: Matrix's error code, such as `M_FORBIDDEN`; empty: the answer has none.
+        problems: where and why a request is wrong, if the server says so.
+        retry_after_ms: when to try again; None: the server does not say.
     """
 
-    def __init__(self, message: str, status: int, errcode: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int,
+        errcode: str = "",
+        *,
+        problems: tuple[Problem, ...] = (),
+        retry_after_ms: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.errcode = errcode
+        self.problems = problems
+        self.retry_after_ms = retry_after_ms
 
 
 class RedirectedError(AnswerError):
@@ -80,44 +92,12 @@ class WorkerError(AnswerError):
 
 
 class RefusedError(AnswerError):
-    """The request itself is wrong (another 4xx).
-
-    Attributes:
-        problems: where and why, if the server says so.
-    """
-
-    def __init__(
-        self, message: str, status: int, errcode: str = "", problems: tuple[Problem, ...] = ()
-    ) -> None:
-        super().__init__(message, status, errcode)
-        self.problems = problems
+    """The request itself is wrong (another 4xx); `problems` has more."""
 
 
 class TooManyError(AnswerError):
-    """Too many calls at once, or too many levers in force (429).
-
-    Attributes:
-        retry_after_ms: when to try again; None: the server does not say.
-    """
-
-    def __init__(
-        self, message: str, status: int, errcode: str = "", retry_after_ms: int | None = None
-    ) -> None:
-        super().__init__(message, status, errcode)
-        self.retry_after_ms = retry_after_ms
+    """Too many calls at once, or too many levers in force (429); see `retry_after_ms`."""
 
 
 class ServerFailedError(AnswerError):
-    """The server, or a proxy before it, failed (5xx).
-
-    Attributes:
-        is_gateway: whether a proxy says that it could not reach the server.
-    """
-
-    def __init__(
-        self, message: str, status: int, errcode: str = "", *, may_be_done: bool = False
-    ) -> None:
-        super().__init__(message, status, errcode)
-        self.is_gateway = status in (502, 503, 504) and not errcode
-        self.may_be_done = may_be_done or self.is_gateway
-        self.may_pass = self.is_gateway
+    """The server, or a proxy before it, failed (5xx); `may_pass`: the proxy cannot reach it."""

@@ -1,10 +1,12 @@
 """Every call as a value: what to send, and how to read the answer. Pure, no I/O."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import attrs
 
+from synapse_bgthrottle.codec import decode
 from synapse_bgthrottle.schema import (
     Enabled,
     Explanation,
@@ -17,7 +19,6 @@ from synapse_bgthrottle.schema import (
     UpdatesStatus,
     Use,
     Uses,
-    decode,
 )
 
 T = TypeVar("T")
@@ -52,18 +53,25 @@ class Call(Generic[T]):
 
 def status() -> Call[UpdatesStatus]:
     """The current update of every database, as Synapse itself reports it."""
-    return Call("GET", "/status", lambda found: decode(UpdatesStatus, found), of_module=False)
+    return Call("GET", "/status", partial(decode, UpdatesStatus), of_module=False)
 
 
 def enabled(value: bool | None = None) -> Call[bool]:
     """Synapse's own switch for background updates. A value sets it first."""
-    return set_enabled(value) if value is not None else _switch("GET")
+
+    def read(found: Any) -> bool:
+        return decode(Enabled, found).enabled
+
+    if value is None:
+        return Call("GET", "/enabled", read, of_module=False)
+    body = {"enabled": value}
+    # A successful answer may be empty; the switch is then as requested.
+    return Call("POST", "/enabled", read, {}, body, of_module=False, when_empty=lambda: value)
 
 
 def set_enabled(value: bool) -> Call[bool]:
     """Set Synapse's own switch. If it is off, only this call or a restart puts it on."""
-    # A successful answer may be empty; the switch is then as requested.
-    return _switch("POST", body={"enabled": value}, when_empty=lambda: value)
+    return enabled(value)
 
 
 def run(job: str, *, old_key: str | None = None, before_ts_ms: int | None = None) -> Call[None]:
@@ -80,7 +88,7 @@ def run(job: str, *, old_key: str | None = None, before_ts_ms: int | None = None
 
 def throttle_status() -> Call[ThrottleStatus]:
     """Queue, progress, decisions, signals, levers and problems."""
-    return Call("GET", "/v1/status", lambda found: decode(ThrottleStatus, found))
+    return Call("GET", "/v1/status", partial(decode, ThrottleStatus))
 
 
 def history(
@@ -105,7 +113,7 @@ def load() -> Call[tuple[SeenHour, ...]]:
 def explain(update: str, database: str = "master", one_shot: bool = False) -> Call[Explanation]:
     """The rule, limits and levers of an update, and what would hold it now."""
     query = {"update": update, "database": database, "one_shot": str(one_shot).lower()}
-    return Call("GET", "/v1/explain", lambda found: decode(Explanation, found), query)
+    return Call("GET", "/v1/explain", partial(decode, Explanation), query)
 
 
 def pause(
@@ -116,7 +124,7 @@ def pause(
     reason: str = "",
 ) -> Call[LeverAnswer]:
     """Hold matching updates. `duration`: `"24h"` or ms, 1 s to 30 d; None: the server's default."""
-    return _lever("pause", update, database, reason, {"for": duration})
+    return _lever("pause", update, reason, database=database, **{"for": duration})
 
 
 def resume(
@@ -127,7 +135,7 @@ def resume(
     Raises:
         NotFoundError: there is none.
     """
-    return _lever("resume", update, database, reason)
+    return _lever("resume", update, reason, database=database)
 
 
 def release(
@@ -142,7 +150,7 @@ def release(
     Raises:
         NotFoundError: no pending update matches.
     """
-    return _lever("release", update, database, reason, {"for": duration})
+    return _lever("release", update, reason, database=database, **{"for": duration})
 
 
 def override(
@@ -158,7 +166,8 @@ def override(
     Raises:
         RefusedError: a setting is wrong; `problems` lists each.
     """
-    return _lever("override", update, database, reason, {"settings": settings, "for": duration})
+    more = {"settings": settings, "for": duration}
+    return _lever("override", update, reason, database=database, **more)
 
 
 def reset(update: str = "*", *, database: str | None = None, reason: str = "") -> Call[LeverAnswer]:
@@ -167,32 +176,12 @@ def reset(update: str = "*", *, database: str | None = None, reason: str = "") -
     Raises:
         NotFoundError: there is none.
     """
-    return _lever("reset", update, database, reason)
+    return _lever("reset", update, reason, database=database)
 
 
-def _switch(
-    method: str,
-    body: Mapping[str, Any] | None = None,
-    when_empty: Callable[[], bool] | None = None,
-) -> Call[bool]:
-    def read(found: Any) -> bool:
-        return decode(Enabled, found).enabled
-
-    return Call(method, "/enabled", read, body=body, of_module=False, when_empty=when_empty)
-
-
-def _lever(
-    action: str,
-    update: str,
-    database: str | None,
-    reason: str,
-    more: Mapping[str, Any] | None = None,
-) -> Call[LeverAnswer]:
-    body = {
-        "update": update,
-        **_given(database=database, reason=reason or None, **(more or {})),
-    }
-    return Call("POST", f"/v1/{action}", lambda found: decode(LeverAnswer, found), body=body)
+def _lever(action: str, update: str, reason: str, **others: Any) -> Call[LeverAnswer]:
+    body = {"update": update, **_given(reason=reason or None, **others)}
+    return Call("POST", f"/v1/{action}", partial(decode, LeverAnswer), body=body)
 
 
 def _given(**arguments: Any) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from synapse_bgthrottle.client import errors
 from synapse_bgthrottle.client.errors import ClientError, NotUnderstoodError
 from synapse_bgthrottle.client.requests import Call
-from synapse_bgthrottle.schema import MismatchError, Problem
+from synapse_bgthrottle.codec import MismatchError
+from synapse_bgthrottle.schema import Problem
 
 T = TypeVar("T")
 
@@ -40,39 +42,59 @@ def error(call: Call[T], status: int, body: bytes, location: str) -> ClientError
     except NotUnderstoodError:
         found = None
     found = found if isinstance(found, dict) else {}
-    errcode, said = _text(found, "errcode"), _text(found, "error")
-    says = f": {said}" if said else ""
-    if 300 <= status < 400:
-        return errors.RedirectedError(_redirected(location), status)
-    if status in (401, 403):
-        return _not_allowed(status, errcode, says)
-    if status == 404:
-        return _not_found(call, found, errcode, said)
-    if status == 429:
-        after = found.get("retry_after_ms")
-        after_ms = after if isinstance(after, int) and not isinstance(after, bool) else None
-        return errors.TooManyError(f"too many{says or ' requests'}", status, errcode, after_ms)
+    errcode = _text(found, "errcode")
+    kind, message = _kind(call, status, found, location)
+    after = found.get("retry_after_ms")
+    made = kind(
+        message,
+        status,
+        errcode,
+        problems=tuple(_problems(found.get("problems"))),
+        retry_after_ms=after if isinstance(after, int) and not isinstance(after, bool) else None,
+    )
     if status >= 500:
-        what = said or "it gave no reason: see the server's log"
-        message = f"the server failed ({status}): {what}"
-        may_be_done = found.get("may_be_done") is True
-        return errors.ServerFailedError(message, status, errcode, may_be_done=may_be_done)
-    return _refused(status, errcode, said, found.get("problems"))
+        made.may_pass = status in (502, 503, 504) and not errcode
+        made.may_be_done = made.may_pass or found.get("may_be_done") is True
+    return made
 
 
-def _not_allowed(status: int, errcode: str, says: str) -> ClientError:
-    if status == 403:
-        return errors.NotAdministratorError(_forbidden(errcode, says), status, errcode)
-    message = f"the server does not accept the token{says or ': it is missing or unknown'}"
-    return errors.NotAllowedError(message, status, errcode)
+def _kind(
+    call: Call[T], status: int, found: dict[str, Any], location: str
+) -> tuple[type[errors.AnswerError], str]:
+    """The class of the error, and its message."""
+    said = _text(found, "error")
+    says = f": {said}" if said else ""
+    if status >= 500:
+        why = said or "it gave no reason: see the server's log"
+        return errors.ServerFailedError, f"the server failed ({status}): {why}"
+    if status == 404:
+        return _not_found(call, found, said)
+    refused = errors.RefusedError, f"the server refuses this ({status}){says}"
+    return {
+        401: (
+            errors.NotAllowedError,
+            f"the server does not accept the token{says or ': it is missing or unknown'}",
+        ),
+        403: (errors.NotAdministratorError, _forbidden(_text(found, "errcode"), says)),
+        429: (errors.TooManyError, f"too many{says or ' requests'}"),
+    }.get(status, (errors.RedirectedError, _redirected(location)) if status < 400 else refused)
 
 
-def _not_found(call: Call[T], found: dict[str, Any], errcode: str, said: str) -> ClientError:
-    if errcode == "M_NOT_FOUND":
-        return errors.NotFoundError(said or "nothing matches", 404, errcode)
+def _not_found(
+    call: Call[T], found: dict[str, Any], said: str
+) -> tuple[type[errors.AnswerError], str]:
+    if found.get("errcode") == "M_NOT_FOUND":
+        return errors.NotFoundError, said or "nothing matches"
     if found.get("is_worker") is True:
-        return errors.WorkerError(said or "a worker answers, not the main process", 404, errcode)
-    return errors.NoModuleError(_nothing_there(call), 404, errcode)
+        return errors.WorkerError, said or "a worker answers, not the main process"
+    if call.of_module:
+        return errors.NoModuleError, (
+            "the module does not answer there: it is not loaded, its HTTP API is off or has another"
+            " path, or a proxy does not pass the path on"
+        )
+    return errors.NoModuleError, (
+        "the server has no such path: perhaps a proxy does not pass /_synapse/admin on"
+    )
 
 
 def _json(body: bytes) -> Any:
@@ -109,23 +131,10 @@ def _forbidden(errcode: str, says: str) -> str:
     return "refused (403), by a proxy before the server: use the server's own address"
 
 
-def _nothing_there(call: Call[T]) -> str:
-    if call.of_module:
-        return (
-            "the module does not answer there: it is not loaded, its HTTP API is off or has another"
-            " path, or a proxy does not pass the path on"
-        )
-    return "the server has no such path: perhaps a proxy does not pass /_synapse/admin on"
-
-
-def _refused(status: int, errcode: str, said: str, listed: Any) -> errors.RefusedError:
-    problems = tuple(
-        Problem(tuple(map(str, _list(item.get("path")))), _text(item, "message"))
-        for item in _list(listed)
-        if isinstance(item, dict)
-    )
-    message = f"the server refuses this ({status}){': ' + said if said else ''}"
-    return errors.RefusedError(message, status, errcode, problems)
+def _problems(listed: Any) -> Iterator[Problem]:
+    for item in _list(listed):
+        if isinstance(item, dict):
+            yield Problem(tuple(map(str, _list(item.get("path")))), _text(item, "message"))
 
 
 def _list(value: Any) -> list[Any]:

@@ -10,12 +10,10 @@ class UpdateForecast:
     """The forecast for one pending update.
 
     Attributes:
-        database, update: names.
         left, unit: what is left to do.
         items_per_second: within batches.
-        starts_ms, ends_ms: the most likely times.
-        earliest_ms, latest_ms: range of the end.
-        share_in_batches: share of the time without holds that is spent in batches.
+        starts_ms, ends_ms: the most likely times; earliest_ms, latest_ms: range of the end.
+        share_in_batches: of the time without holds.
         why: why its end is unknown, or why it never ends; empty: neither.
     """
 
@@ -39,7 +37,7 @@ class ConfigurationForecast:
     Attributes:
         name: `present`, a profile, or `stock`.
         ends_ms, earliest_ms, latest_ms: end of the last update that ends.
-        share_in_batches: share of the time without holds that is spent in batches.
+        share_in_batches: of the time without holds.
         clients_slower: share by which requests are slower meanwhile; None: no clients.
         is_complete: whether all updates of the queue end.
         course: times, and the share of the work done by then.
@@ -74,13 +72,10 @@ class PastForecasts:
 
 @attrs.frozen
 class Forecast:
-    """A whole forecast.
+    """A whole forecast: updates in order, by database; the present configuration first.
 
     Attributes:
-        made_ms: when it was made.
         load: name of the week's load.
-        updates: in order, by database.
-        configurations: the present one first.
         notes: its assumptions, and what it cannot know.
         past: accuracy of earlier ones; None: nothing to compare.
     """
@@ -91,8 +86,3 @@ class Forecast:
     configurations: tuple[ConfigurationForecast, ...]
     notes: tuple[str, ...] = ()
     past: PastForecasts | None = None
-
-    @property
-    def best(self) -> ConfigurationForecast:
-        """The forecast for the present configuration."""
-        return self.configurations[0]

@@ -1,12 +1,15 @@
 """`bgthrottle watch`."""
 
+from collections.abc import Iterator
 from contextlib import nullcontext
+from itertools import chain
 
+import attrs
 import click
 
 from synapse_bgthrottle.cli import output
 from synapse_bgthrottle.cli.changes import Changes
-from synapse_bgthrottle.cli.polling import Ending, Poller
+from synapse_bgthrottle.cli.polling import Poller
 from synapse_bgthrottle.cli.render.status import Status, status_lines
 from synapse_bgthrottle.cli.render.text import Line, duration
 from synapse_bgthrottle.cli.session import Session, online, span_option
@@ -32,55 +35,44 @@ def watch_command(session: Session, interval_ms: int, every_ms: int, until_done:
     """
     draws = session.is_human and session.around.stdout_is_terminal() and output.is_coloured()
     with session.client() as client:
-        poller = Poller(client)
-        first = poller.look_again()  # an error that stays is told before anything is drawn
+        poller = Poller(client, session.around)
+        looks = poller.looks(interval_ms)
+        first = next(looks)  # an error that stays is shown before anything is drawn
         with output.Screen() if draws else nullcontext() as screen:
-            _Watch(session, screen, every_ms).follow(poller, first, interval_ms, until_done)
+            watch = _Watch(session, screen, Changes(every_ms / 1000))
+            for looked in chain([first], looks):
+                watch.show(looked)
+                if until_done and isinstance(looked, Status) and poller.has_ended(looked):
+                    return
 
 
+@attrs.define
 class _Watch:
-    def __init__(self, session: Session, screen: output.Screen | None, every_ms: int) -> None:
-        self._session = session
-        self._screen = screen
-        self._changes = Changes(every_ms / 1000)
-        self._seen: Status | None = None
-        self._lost_s: float | None = None
+    """Shows each look as the output needs it; on a screen the last status stays in sight."""
 
-    def follow(self, poller: Poller, first: object, interval_ms: int, until_done: bool) -> None:
-        looked, start_s = first, self._session.around.monotonic_s()
-        ending = Ending()
-        while True:
-            self._tell(looked)
-            poller.give_up(looked, self._session.around.monotonic_s() - start_s)
-            if until_done and isinstance(looked, Status) and ending.has_come(looked):
-                return
-            self._session.around.sleep(max(interval_ms, 100) / 1000)
-            looked = poller.look_again()
+    _session: Session
+    _screen: output.Screen | None
+    _changes: Changes
+    _seen: Status | None = None
+    _lost_s: float | None = None
 
-    def _tell(self, looked: object) -> None:
-        around = self._session.around
-        now_s, wall_ms = around.monotonic_s(), around.wall_ms()
-        if isinstance(looked, Status):
-            self._seen, self._lost_s = looked, None
-        elif self._lost_s is None:
-            self._lost_s = now_s
+    def show(self, looked: object) -> None:
+        now_s, wall_ms = self._session.around.monotonic_s(), self._session.around.wall_ms()
         if self._screen is not None:
-            self._screen.draw([*self._lost(looked, now_s), *self._lines(wall_ms)])
-        elif self._session.is_human:
-            for line in self._changes.tell(looked, now_s, wall_ms):
-                output.show([Line(line)])
-        elif isinstance(looked, Status):
+            self._screen.draw(self._drawn(looked, now_s, wall_ms))
+        elif isinstance(looked, Status) and not self._session.is_human:
             self._session.stream(looked)
         else:
-            for line in self._changes.tell(looked, now_s, wall_ms):
-                output.say(line)
+            for line in self._changes.lines(looked, now_s, wall_ms):
+                output.show([Line(line)], err=not self._session.is_human)
 
-    def _lost(self, looked: object, now_s: float) -> list[Line]:
-        if self._lost_s is None:
-            return []
-        ago = duration((now_s - self._lost_s) * 1000)
-        old = "" if self._seen is None else ", what follows is old"
-        return [Line(f"NO STATUS for {ago}{old}: {looked}", "problem")]
-
-    def _lines(self, wall_ms: float) -> list[Line]:
-        return [] if self._seen is None else list(status_lines(self._seen, wall_ms))
+    def _drawn(self, looked: object, now_s: float, wall_ms: float) -> Iterator[Line]:
+        if isinstance(looked, Status):
+            self._seen, self._lost_s = looked, None
+        else:
+            self._lost_s = now_s if self._lost_s is None else self._lost_s
+            ago = duration((now_s - self._lost_s) * 1000)
+            old = "" if self._seen is None else ", what follows is old"
+            yield Line(f"NO STATUS for {ago}{old}: {looked}", "problem")
+        if self._seen is not None:
+            yield from status_lines(self._seen, wall_ms)

@@ -245,14 +245,14 @@ def _is_of_server(content: object) -> bool:
 
 def _no_modules(files: Sequence[Path], ignored: Sequence[Path]) -> str:
     names = ", ".join(map(str, files))
-    told = f"{names}: no `modules:`, so that {MODULE} is not listed"
-    told += "".join(f"; Synapse ignores {file}, which is not a mapping" for file in ignored)
+    message = f"{names}: no `modules:`, so that {MODULE} is not listed"
+    message += "".join(f"; Synapse ignores {file}, which is not a mapping" for file in ignored)
     folder = files[0].parent / "conf.d"
     if len(files) == 1 and folder.is_dir():
-        return f"{told}; name {folder} too, if Synapse is started with it"
+        return f"{message}; name {folder} too, if Synapse is started with it"
     if len(files) == 1:
-        return f"{told}; if Synapse is started with further files, such as conf.d, name them too"
-    return told
+        return f"{message}; if Synapse is started with further files, such as conf.d, name them too"
+    return message
 
 
 def _read(file: Path) -> _Text:
@@ -272,8 +272,8 @@ def _read(file: Path) -> _Text:
     except yaml.MarkedYAMLError as error:
         raise NotAConfigError(_of_yaml(file, error)) from error
     except (yaml.YAMLError, ValueError, UnusableFileError, RecursionError) as error:
-        told = str(error).replace('"<unicode string>", ', "")
-        raise NotAConfigError(f"{file}: cannot be read: {told}") from error
+        message = str(error).replace('"<unicode string>", ', "")
+        raise NotAConfigError(f"{file}: cannot be read: {message}") from error
     return _Text(file, root, content, doubled)
 
 
@@ -354,5 +354,5 @@ def _not_listed(modules: Sequence[Any]) -> str:
         if hint := did_you_mean(name, [MODULE]):
             return f"{lists}, but {name[:80]!r}{hint}"
     nameless = [f"item {n}" for n, name in enumerate(of_items) if not isinstance(name, str)]
-    told = lists + (f", but {', '.join(names)[:200]}" if names else "")
-    return told + (f"; {', '.join(nameless[:5])} of it: no `module:`" if nameless else "")
+    message = lists + (f", but {', '.join(names)[:200]}" if names else "")
+    return message + (f"; {', '.join(nameless[:5])} of it: no `module:`" if nameless else "")

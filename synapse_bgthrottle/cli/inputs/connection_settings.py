@@ -26,7 +26,7 @@ class SettingsError(Exception):
 
 @attrs.frozen
 class Settings:
-    """What is known of the server; None: not told.
+    """What is known of the server; None: not known.
 
     Attributes:
         url: its address.

@@ -56,9 +56,9 @@ def status_lines(
         yield Line(f"{name}, module {status.version or 'unknown'}", "title")
     for database in status.databases:
         yield from database_lines(database, now_ms, is_verbose)
-    # A pause is a problem, so that it has been told.
-    told = tuple(each for each in status.levers if is_verbose or each.kind != "pause")
-    yield from levers_lines(told, now_ms)
+    # A pause is a problem, which stands above.
+    levers = tuple(each for each in status.levers if is_verbose or each.kind != "pause")
+    yield from levers_lines(levers, now_ms)
     for detail in status.missing if is_verbose else ():
         yield Line(f"this Synapse has no {detail.name}: {detail.cost}", "faint")
 

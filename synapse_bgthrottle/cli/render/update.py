@@ -84,14 +84,14 @@ def _rate(current: RunningUpdate) -> str:
 
 def _left(current: RunningUpdate) -> str:
     """The time that is left; where a hold has no known end, of what runs."""
-    told = current.time_left_s
+    left = current.time_left_s
     if current.one_shot:
         return ""
-    if told.expected is not None:
-        return f"ETA {duration(told.expected * 1000)}"
-    if told.at_this_pace is None:
+    if left.expected is not None:
+        return f"ETA {duration(left.expected * 1000)}"
+    if left.at_this_pace is None:
         return "ETA unknown"
-    return f"{duration(told.at_this_pace * 1000)} once it goes on"
+    return f"{duration(left.at_this_pace * 1000)} once it goes on"
 
 
 def why(database: DatabaseStatus, now_ms: float | None = None) -> str:

@@ -1,12 +1,13 @@
 """The server's week: how much of the time clients are there, in each of its 168 hours. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
 from functools import lru_cache
 
 import attrs
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
 from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, LIKELY
 
@@ -107,7 +108,7 @@ def office(zone: tzinfo = timezone.utc) -> WeeklyLoad:
     return WeeklyLoad("office", _OFFICE_DAY * 5 + weekend * 2, zone)
 
 
-def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> WeeklyLoad:
+def learned(hours: Iterable[SeenHour | schema.SeenHour], seen: Seen | None = None) -> WeeklyLoad:
     """The week by what was seen of it: the share of each hour in which clients were there.
 
     An hour counts once it was watched for a minute. One that was not is like the same hour of
@@ -117,11 +118,11 @@ def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> WeeklyLoad:
     known, what was seen just now goes on; where nothing was, clients are always there.
 
     Args:
-        hours: that were watched.
+        hours: that were watched, as they are kept or as the HTTP API states them.
         seen: what was seen just now.
     """
     known = {hour.hour: hour for hour in hours if hour.watched_s >= _LEAST_WATCHED_S}
-    ratios = {number: hour.present_s / hour.watched_s for number, hour in known.items()}
+    ratios = {number: hour.present_ratio for number, hour in known.items()}
     visits = {number: hour.watched_s / _VISIT_S for number, hour in known.items()}
     if not known:
         value = 1.0 if seen is None else seen.clients_ratio

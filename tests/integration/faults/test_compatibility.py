@@ -12,6 +12,7 @@ import pytest
 from synapse.storage.background_updates import BackgroundUpdater
 from twisted.internet.defer import ensureDeferred
 
+from synapse_bgthrottle.codec import to_json
 from synapse_bgthrottle.core.levers.request import (
     Action,
     StoreUnavailableError,
@@ -20,7 +21,6 @@ from synapse_bgthrottle.core.levers.request import (
 from synapse_bgthrottle.homeserver.internals import compatibility
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.service import ThrottleService
-from synapse_bgthrottle.schema import to_json
 from testbed.virtual.server import VirtualServer, Work
 from tests.integration.faults.missing_attributes import (
     EVERYTHING,

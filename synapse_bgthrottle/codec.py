@@ -73,13 +73,9 @@ class MismatchError(ValueError):
 
 @attrs.frozen
 class Attribute:
-    """An attribute of a record.
+    """An attribute of a record: its name in Python, its key in JSON, its type and its marks.
 
     Attributes:
-        name: in Python.
-        key: in JSON.
-        kind: its type, without the marks.
-        marks: what is said of it beside the type.
         default: for a key that is missing; `attrs.NOTHING`: it must be there.
         may_be_left_out: JSON has no such key where it is None.
     """
