@@ -138,11 +138,6 @@ class _Sums(FadingSums):
     items_time: float = 0.0
     time_time: float = 0.0
 
-    @classmethod
-    def of(cls, items: int, took_s: float) -> "_Sums":
-        """Of one batch."""
-        return cls(1.0, items, took_s, items * items, items * took_s, took_s * took_s)
-
     @property
     def mean_items(self) -> float:
         return self.items / self.batches
@@ -212,7 +207,7 @@ class BatchCost:
         """A batch of which `items` were asked took so long."""
         if self.batches and self._is_unexplained(items, took_s):
             self._all = _Sums()
-        batch = _Sums.of(items, took_s)
+        batch = _Sums(1.0, items, took_s, items * items, items * took_s, took_s * took_s)
         self._latest = batch.plus(self._latest, _LATEST_MEMORY)
         self._all = batch.plus(self._all, _MEMORY)
         self.last_items = items

@@ -23,7 +23,6 @@ from synapse_bgthrottle.core.scheduling.effective_limits import UpdateLimits, ru
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.holds import Case, Ruling
 from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill, work_s
-from synapse_bgthrottle.core.scheduling.observer import Observer, working
 from synapse_bgthrottle.core.scheduling.state import BatchClock, DatabaseState, Facts, UpdateState
 from synapse_bgthrottle.core.signals.samples import (
     BatchSample,
@@ -31,6 +30,7 @@ from synapse_bgthrottle.core.signals.samples import (
     ProcessSample,
     Sample,
 )
+from synapse_bgthrottle.core.signals.signal import PERIOD_S
 from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
 # Failures in a row in one database, after which Synapse gives up.
@@ -58,7 +58,16 @@ class Throttle:
         self._facts = facts or Facts()
         self.limits = UpdateLimits(config, server)
         self._learned: dict[UpdateKey, tuple[BatchCost, Impact]] = {}
-        self._observer = Observer(self.pacer, self._facts, self.databases, self.updates)
+        look = ProcessSample if self._facts.sees_requests else DatabaseSample
+        self.pacer.sees_requests = self._facts.sees_requests
+        self.pacer.switchback.look_s = PERIOD_S[look]
+        self._own_transactions: float | None = None
+        # The last counts by database, and those that changed since the last sum of all.
+        self._counted: dict[str, float] = {}
+        self._transactions: dict[str, float] = {}
+        # Total time and number of our queries per database, and the databases with a new answer.
+        self._questions: dict[str, tuple[float, float]] = {}
+        self._answered: set[str] = set()
 
     def begin(self, database_name: str, update_name: str, one_shot: bool, now_s: float) -> None:
         """An iteration of this update begins. Call it before `decide`."""
@@ -92,9 +101,68 @@ class Throttle:
             if is_of_update and database_name in (None, name):
                 database.signal_set.observe(sample)
         if isinstance(sample, ProcessSample):
-            self._observer.process(sample)
+            self._observe_process(sample)
         elif isinstance(sample, DatabaseSample) and database_name is not None:
-            self._observer.database(database_name, sample)
+            self._observe_database(database_name, sample)
+
+    def _working(self) -> dict[str, UpdateState]:
+        """The updates that are not held, by database."""
+        return {
+            name: update
+            for name, database in self.databases.items()
+            if database.is_open
+            and (update := self.updates[name, database.update_name])
+            and update.hold is None
+        }
+
+    def _observe_process(self, sample: ProcessSample) -> None:
+        """Tell the pace of active clients and pressures. The signal sets have the sample."""
+        self._own_transactions = sample.pool_waits
+        sees_requests, activity = self._facts.sees_requests, self.pacer.activity
+        if not sees_requests:
+            activity.look(sample.at_s, None, 0)
+        elif sample.requests_answered is not None:
+            # Also during a batch, when no decision is made: a batch may last for hours.
+            activity.look(sample.at_s, sample.active_requests, sample.requests_answered)
+        is_open = (database for database in self.databases.values() if database.is_open)
+        self.pacer.look(
+            sample.at_s,
+            sample.responses if sees_requests else None,
+            max(sample.timer_late_s, 0.0),
+            controller.highest([database.signal_set.soft(sample.at_s) for database in is_open]),
+            [update.worker for update in self._working().values() if update.is_adaptive],
+        )
+
+    def _observe_database(self, name: str, sample: DatabaseSample) -> None:
+        """Take lock waits, and clients where their requests are not seen."""
+        at_work = self._working()
+        if name in at_work and at_work[name].batch.start_s is not None:
+            at_work[name].batch.look(sample)
+        if self._facts.sees_requests:
+            return
+        self._count(name, sample)
+        if sample.query_s is not None and name in at_work:
+            # Each database is compared with itself, once all of them have answered in this period.
+            total_s, count = self._questions.get(name, (0.0, 0))
+            self._questions[name] = (total_s + sample.query_s, count + 1)
+            self._answered.add(name)
+            if at_work.keys() <= self._answered:
+                self.pacer.switchback.look(sample.at_s, self._questions)
+                self._answered.clear()
+
+    def _count(self, name: str, sample: DatabaseSample) -> None:
+        """Add up the transactions of all databases, from samples that are close in time."""
+        # This process counts its own transactions over all databases, so the total must cover all
+        # too. A count that did not change is outdated, because our query is a transaction itself.
+        # To use it would look like a time without clients.
+        counted, own = sample.transactions, self._own_transactions
+        if counted is None or own is None or counted == self._counted.get(name):
+            return
+        self._counted[name] = self._transactions[name] = counted
+        if self._facts.databases <= self._transactions.keys():
+            total = sum(self._transactions.values())
+            self.pacer.activity.look_at_transactions(sample.at_s, total, own)
+            self._transactions.clear()
 
     def decide(self, database_name: str, update_name: str, at: Conditions) -> Decision:
         """Whether the batch may run now, or why not. Ask again after `wait_s` at most.
@@ -220,7 +288,7 @@ class Throttle:
 
     def goes_by(self, release: Lever) -> bool:
         """Whether its update had such a batch, or is in an iteration that nothing holds."""
-        update = working(self.databases, self.updates).get(release.database or "")
+        update = self._working().get(release.database or "")
         key = (release.database or "", release.update)
         return (update is not None and update is self.updates.get(key)) or self.went_by(release)
 
@@ -300,7 +368,7 @@ class Throttle:
         fixed_s = update.cost.fixed_s if target_ms >= Limits().target_duration_ms else 0.0
         if database_name in self._facts.sqlite_databases:
             target_ms, fixed_s = min(target_ms, controller.SQLITE_TARGET_MS), 0.0
-        others = working(self.databases, self.updates).values()
+        others = self._working().values()
         # A one-shot that runs keeps to no moments: nobody gives it a part of theirs.
         at_work = [u.worker for u in others if u.is_adaptive and not u.one_shot and u is not update]
         at_work.insert(0, update.worker)
