@@ -54,24 +54,14 @@ def is_open(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> bool:
     return any(window.is_open(local) for window in windows)
 
 
-def next_opening_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> float | None:
-    """When closed windows open, in seconds since the epoch; None: not within two weeks."""
-    return _next_change_s(windows, zone, int(wall_s) // 60, True)
-
-
-def next_closing_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> float | None:
-    """When open windows close, in seconds since the epoch; None: not within two weeks."""
-    return _next_change_s(windows, zone, int(wall_s) // 60, False)
+def next_change_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> float | None:
+    """When open windows close, or closed ones open, since the epoch; None: not in two weeks."""
+    return _next_change_s(windows, zone, int(wall_s) // 60)
 
 
 @lru_cache(maxsize=128)  # each slice of a wait asks again; the answer changes once a minute
-def _next_change_s(
-    windows: tuple[Window, ...], zone: tzinfo, minute: int, opens: bool
-) -> float | None:
-    """The next moment from which the windows are open, or closed.
-
-    They can only change where one starts or ends, or where local time jumps.
-    """
+def _next_change_s(windows: tuple[Window, ...], zone: tzinfo, minute: int) -> float | None:
+    # They can only change where one starts or ends, or where local time jumps.
     now_s = minute * 60.0
     today = datetime.fromtimestamp(now_s, zone).date()
     moments = set(_clock_changes_s(zone, today, _HORIZON_DAYS))
@@ -84,7 +74,8 @@ def _next_change_s(
                 moments.update(_moments_s(day, window.start_minutes, zone))
                 moments.update(_moments_s(end_day, window.end_minutes % MINUTES_PER_DAY, zone))
     later = sorted(moment for moment in moments if moment > now_s)
-    return next((moment for moment in later if is_open(windows, zone, moment) == opens), None)
+    now = is_open(windows, zone, now_s)
+    return next((moment for moment in later if is_open(windows, zone, moment) != now), None)
 
 
 def skipped_days(window: Window, zone: tzinfo, wall_s: float) -> Iterator[date]:

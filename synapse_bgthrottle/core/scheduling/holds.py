@@ -204,7 +204,7 @@ def by_windows(case: Case) -> Verdict | None:
     limits, at = case.update.limits, case.at
     if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
         return None
-    opens_s = windows.next_opening_s(limits.windows, limits.time_zone, at.wall_s)
+    opens_s = windows.next_change_s(limits.windows, limits.time_zone, at.wall_s)
     wait_s, opens = math.inf, "not within two weeks"
     if opens_s is not None:
         wait_s = max(opens_s - at.wall_s, 0.001)

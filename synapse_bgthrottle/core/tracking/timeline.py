@@ -291,7 +291,5 @@ def _window_change_s(update: UpdateState, wall_s: float) -> float:
     limits = update.limits
     if not limits.windows:
         return math.inf
-    known = (limits.windows, limits.time_zone, wall_s)
-    is_open = windows.is_open(*known)
-    change_s = windows.next_closing_s(*known) if is_open else windows.next_opening_s(*known)
+    change_s = windows.next_change_s(limits.windows, limits.time_zone, wall_s)
     return math.inf if change_s is None else change_s
