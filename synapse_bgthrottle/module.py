@@ -66,14 +66,16 @@ class BackgroundUpdateThrottle:
         self, update_name: str, database_name: str, one_shot: bool
     ) -> AbstractAsyncContextManager[int]:
         """Synapse calls this before each iteration of an update."""
+        parts = self._parts
         try:
-            return self._parts.iterations.begin(database_name, update_name, one_shot)
+            return parts.iterations.begin(database_name, update_name, one_shot)
         except Exception as error:
             self._on_internal_error("at the start of an iteration", error)
             # errors are logged; this iteration must not stay open, because nobody will end it
             with suppress(Exception):
-                self._parts.iterations.abandon(database_name)
-            return FallbackIteration(self._parts.host)
+                parts.iterations.abandon(database_name)
+            host, throttle, key = parts.host, parts.throttle, (database_name, update_name)
+            return FallbackIteration(host, throttle, self._on_internal_error, key, one_shot)
 
     async def default_batch_size(self, update_name: str, database_name: str) -> int:
         """Synapse calls this for the size of a batch before it has counted any item."""

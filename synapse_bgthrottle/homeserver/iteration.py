@@ -144,20 +144,40 @@ class Iteration(AbstractAsyncContextManager[int]):
 
     async def __aenter__(self) -> int:
         try:
-            target_ms = await self._wait_for_turn()
-            self._start()
-            return target_ms
+            return await self._turn()
         except CancelledError:
             self._leave()
             raise
-        except Exception as error:
-            self._on_internal_error("waiting for a batch's turn", error)
-            self._fallback = FallbackIteration(self._host, self._asked_s)
-            target_ms = await self._fallback.__aenter__()
-            # errors are logged; the throttle must know of the batch, or no rest follows it
-            with suppress(Exception):
+
+    async def _turn(self) -> int:
+        """Wait for it, and start. After an error, that is tried again while somebody holds it."""
+        while True:
+            try:
+                target_ms = await self._wait_for_turn()
                 self._start()
-            return target_ms
+                self._fallback = None
+                return target_ms
+            except CancelledError:
+                raise
+            except Exception as error:
+                self._on_internal_error("waiting for a batch's turn", error)
+            if self._fallback is None:
+                self._fallback = self._new_fallback(self._asked_s)
+            target_ms = await self._fallback.rest()
+            with suppress(Exception):  # errors are logged; budgets need values
+                self._sampler.begin(self._database.name, self._update_name)
+            if not await self._fallback.is_held():
+                break
+        # errors are logged; the throttle must know of the batch, or no rest follows it
+        with suppress(Exception):
+            self._start()
+        return target_ms
+
+    def _new_fallback(self, asked_s: float | None = None) -> FallbackIteration:
+        key = (self._database.name, self._update_name)
+        return FallbackIteration(
+            self._host, self._throttle, self._on_internal_error, key, asked_s=asked_s
+        )
 
     async def __aexit__(
         self,
@@ -201,10 +221,10 @@ class Iteration(AbstractAsyncContextManager[int]):
                 self._leave()
         if self._fallback is not None:
             return self._fallback
-        fallback = FallbackIteration(self._host)
+        fallback = self._new_fallback()
         # After an update's last batch Synapse reads the queue, and the database may fail then.
         if not is_last and not self._has_rest:
-            await fallback.__aenter__()
+            await fallback.rest()
         return fallback
 
     @property

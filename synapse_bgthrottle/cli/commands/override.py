@@ -4,11 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
 import click
 
 from synapse_bgthrottle.cli import options, output
-from synapse_bgthrottle.cli.commands.pause import tell_nothing
+from synapse_bgthrottle.cli.commands.pause import show_nothing_to_end
 from synapse_bgthrottle.cli.options import (
     database_option,
     for_a_day_option,
@@ -32,9 +31,7 @@ from synapse_bgthrottle.core.config.keys import KEYS
 @kept_reason_option
 @yes_option
 @online
-def release_command(
-    session: Session, update: str, for_ms: int, database: str | None, reason: str, yes: bool
-) -> None:
+def release_command(session: Session, update: str, yes: bool, **lever: Any) -> None:
     """Let a pending update run once, despite closed windows.
 
     UPDATE is a name or a glob. What it matches is no longer held by closed windows, a required
@@ -48,17 +45,8 @@ def release_command(
     if is_wide(update):
         session.confirm("Release all pending updates?", yes)
     with session.client(changes=True) as client:
-        answer = client.release(update, database=database, duration=for_ms, reason=reason)
+        answer = client.release(update, **lever)
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
-
-
-@attrs.frozen
-class _Asked:
-    """The options of `set` that go with every lever."""
-
-    database: str | None
-    reason: str
-    yes: bool
 
 
 @click.command("set")
@@ -75,8 +63,8 @@ def set_command(
     update: str,
     settings_given: tuple[str, ...],
     reset: bool,
-    for_ms: int | None,
-    **others: Any,
+    yes: bool,
+    **lever: Any,
 ) -> None:
     """Change settings for a while.
 
@@ -90,30 +78,28 @@ def set_command(
       bgthrottle set 'event_*' duty_cycle=5% max_batch_size=200
       bgthrottle set event_search --reset
     """
+    for_ms = lever.pop("duration")
     if reset and (settings_given or for_ms is not None):
         raise click.UsageError("--reset takes neither KEY=VALUE nor --for")
     if not settings_given and not reset:
         if "=" in update:
             raise click.UsageError(f"name the update: bgthrottle set NAME {update} ('*': all)")
         raise click.UsageError("give KEY=VALUE, such as profile=finish, or --reset")
-    asked = _Asked(**others)
     settings = dict(_setting(text) for text in settings_given)
     span_ms = 24 * 3_600_000 if for_ms is None else for_ms
     if is_wide(update) and not reset:
         texts = " ".join(settings_given)
-        session.confirm(f"Set {texts} for all updates for {duration(span_ms)}?", asked.yes)
+        session.confirm(f"Set {texts} for all updates for {duration(span_ms)}?", yes)
     with session.client(changes=True) as client:
         if reset:
             try:
-                answer = client.reset(update, database=asked.database, reason=asked.reason)
+                answer = client.reset(update, **lever)
             except NotFoundError as error:
-                tell_nothing(session, client, str(error))
+                show_nothing_to_end(session, client, str(error))
                 return
         else:
             _warn(settings)
-            answer = client.override(
-                update, settings, database=asked.database, duration=span_ms, reason=asked.reason
-            )
+            answer = client.override(update, settings, duration=span_ms, **lever)
     session.show(answer, answer_lines(answer, session.around.wall_ms()))
 
 

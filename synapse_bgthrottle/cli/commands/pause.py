@@ -1,6 +1,6 @@
 """`bgthrottle pause` and `bgthrottle resume`, with or without the module."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,8 +16,8 @@ from synapse_bgthrottle.cli.options import (
     yes_option,
 )
 from synapse_bgthrottle.cli.render.levers import answer_lines
+from synapse_bgthrottle.cli.render.status import why
 from synapse_bgthrottle.cli.render.text import Line, duration
-from synapse_bgthrottle.cli.render.update import why
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.client.errors import NoModuleError, NotFoundError
 from synapse_bgthrottle.schema import LeverAnswer
@@ -38,9 +38,7 @@ _UNENDING = (
 @reason_option(help="Why; shown in the status while it holds.")
 @yes_option
 @online
-def pause_command(
-    session: Session, update: str, for_ms: int, database: str | None, reason: str, yes: bool
-) -> None:
+def pause_command(session: Session, update: str, yes: bool, **lever: Any) -> None:
     """Stop updates for a while.
 
     UPDATE is a name, or a glob such as 'event_*'. Without it all are stopped, after a question. A
@@ -53,12 +51,12 @@ def pause_command(
       bgthrottle pause event_search
     """
     if is_wide(update):
-        session.confirm(f"Stop all updates for {duration(for_ms)}?", yes)
+        session.confirm(f"Stop all updates for {duration(lever['duration'])}?", yes)
     with session.client(changes=True) as client:
         try:
-            answer = client.pause(update, database=database, duration=for_ms, reason=reason)
+            answer = client.pause(update, **lever)
         except NoModuleError as error:
-            if not is_wide(update) or database:
+            if not is_wide(update) or lever["database"]:
                 hint = "without the module only all updates can be stopped"
                 raise CommandError(f"{error}; {hint}") from None
             _switch_off(session, client, yes)
@@ -71,7 +69,7 @@ def pause_command(
 @database_option
 @kept_reason_option
 @online
-def resume_command(session: Session, update: str, database: str | None, reason: str) -> None:
+def resume_command(session: Session, update: str, **lever: Any) -> None:
     """End pauses.
 
     UPDATE is a name or a glob: pauses that it equals or matches end. Without it all end. Then
@@ -82,15 +80,15 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
     Example:
       bgthrottle resume event_search
     """
-    is_all = is_wide(update) and not database
+    is_all = is_wide(update) and not lever["database"]
     with session.client(changes=True) as client:
         try:
-            answer = client.resume(update, database=database, reason=reason)
+            answer = client.resume(update, **lever)
         except NotFoundError as error:
             if is_all and _needs_switch(client):
                 _switch_on(session, client)
             else:
-                tell_nothing(session, client, str(error))
+                show_nothing_to_end(session, client, str(error))
             return
         except NoModuleError as error:
             if not is_all:
@@ -104,7 +102,7 @@ def resume_command(session: Session, update: str, database: str | None, reason: 
             output.say(f"background updates are switched {'on' if switched else 'off'}")
 
 
-def tell_nothing(session: Session, client: "Client", said: str) -> None:
+def show_nothing_to_end(session: Session, client: "Client", said: str) -> None:
     """There was nothing to end: show that, and what holds updates if something does."""
     status = client.throttle_status()
     held = [database for database in status.databases if database.state == "held"]

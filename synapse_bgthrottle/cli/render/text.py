@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+from collections.abc import Mapping
 from datetime import datetime, timezone
 
 import attrs
@@ -112,3 +113,9 @@ def share(ratio: float | None) -> str:
 def short_share(ratio: float) -> str:
     """A share that was set rather than measured: `7%`."""
     return format_ratio(ratio)
+
+
+def waited(waited_ms: Mapping[str, float]) -> str:
+    """Times waited, longest first."""
+    longest = sorted(waited_ms.items(), key=lambda item: -item[1])
+    return ", ".join(f"{cause} {duration(time_ms)}" for cause, time_ms in longest)

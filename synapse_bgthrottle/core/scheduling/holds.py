@@ -270,6 +270,26 @@ PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
     (Cause.CALM, "before a one-shot, pressures that are not low", by_pressures),
 )
 
+# Those that somebody asked for. They hold even after an error of the module.
+ASKED_FOR = tuple(
+    (cause, rule)
+    for cause, _, rule in PRECEDENCE
+    if cause not in (Cause.DATABASE, Cause.BACKOFF, Cause.CALM)
+)
+
+
+def heard(case: Case, cause: Cause, rule: Callable[[Case], Verdict | None]) -> Verdict | None:
+    """The hold of this one rule; None: it has none, or that is not effective. Keeps its clock."""
+    verdict = rule(case)
+    if verdict is None:
+        case.update.holds.end(cause)
+        return None
+    if _ruling(case, verdict) is not Ruling.HOLDS:
+        return None
+    if verdict.may_be_let_go:
+        case.update.holds.hold(cause, case.at.now_s)
+    return _until_max_hold(case, verdict)
+
 
 def _note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
     """Reset the clocks of windows and budgets that are open, and leave out time without

@@ -67,8 +67,8 @@ class InternalErrors:
             return
         self._logged.add((where, type(error)))
         logger.error(
-            "internal error %s; such updates go on at stock Synapse's pace."
-            " Further errors of this kind are not logged.",
+            "internal error %s; such updates go on at stock Synapse's pace, unless they are paused"
+            " or their windows are closed. Further errors of this kind are not logged.",
             where,
             exc_info=error,
         )

@@ -133,6 +133,32 @@ def mend_progress(path: Path) -> None:
         connection.execute("UPDATE background_updates SET progress_json = ?", (progress,))
 
 
+def test_held_while_nothing_can_be_decided(make_server: MakeServer) -> None:
+    """With an error of the module at each decision, an approval and a pause hold, and are shown."""
+    undeciding = {"module": "tests.end_to_end.server.other_modules.UndecidingModule", "config": {}}
+    modules = [{"module": SECOND_MODULE, "config": {"approval": "required"}}, undeciding]
+    server = make_server(None, {"modules": modules})
+    path = server.synapse.database_path
+    sqlite_data.queue_state_keys(path)
+
+    def is_held(cause: str) -> bool:
+        (status,) = server.admin.call("GET", f"{API}/status")["databases"]
+        decision = (status["current"] or {}).get("decision") or {}
+        return (status["state"], decision.get("cause")) == ("held", cause)
+
+    with server.synapse:
+        wait_until(lambda: is_held("approval"))
+        server.admin.call("POST", f"{API}/pause", {"update": "*", "for": "1h"})
+        server.admin.call("POST", f"{API}/release", {"update": "*"})
+        wait_until(lambda: is_held("paused"))
+        assert stays_true(lambda: batches_so_far(server) == 0, 5)
+        server.admin.call("POST", f"{API}/resume", {"update": "*"})
+        wait_until(lambda: sqlite_data.pending_updates(path) == 0)
+    assert 1 == server.synapse.log().count("internal error")
+    for why in ("approval", "paused"):
+        assert f"Holding {STATE_KEYS} in master after an error: {why}" in server.synapse.log()
+
+
 def test_a_second_module(make_server: MakeServer) -> None:
     """Listed behind another controller, the module warns once and leaves the first in charge."""
     modules = [
