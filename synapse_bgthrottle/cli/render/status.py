@@ -11,11 +11,11 @@ from synapse_bgthrottle.cli.render.text import (
     number,
     quantity,
     share,
-    short_share,
     since,
     time_of_day,
     waited,
 )
+from synapse_bgthrottle.core.units import format_ratio
 from synapse_bgthrottle.schema import (
     CurrentUpdate,
     DatabaseStatus,
@@ -381,7 +381,7 @@ def _work(current: RunningUpdate) -> Iterator[str]:
     batches = "1 batch" if current.batches == 1 else f"{current.batches} batches"
     yield f"{batches}, {number(current.items)} items, {duration(current.batch_time_ms)} in batches"
     if current.duty_cycle_ratio is not None:
-        yield f"duty cycle {short_share(current.duty_cycle_ratio)} at most now"
+        yield f"duty cycle {format_ratio(current.duty_cycle_ratio)} at most now"
     if current.last_batch_ms is not None:
         yield f"last batch {duration(current.last_batch_ms)}"
     if current.target_duration_ms is not None and not current.one_shot:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import attrs
 
-from synapse_bgthrottle.core.units import format_duration_ms, format_ratio, format_size_bytes
+from synapse_bgthrottle.core.units import format_duration_ms, format_size_bytes
 
 
 @attrs.frozen
@@ -108,11 +108,6 @@ def quantity(value: float | None, unit: str) -> str:
 def share(ratio: float | None) -> str:
     """A share: `66.0%`."""
     return "unknown" if ratio is None else f"{ratio * 100:.1f}%"
-
-
-def short_share(ratio: float) -> str:
-    """A share that was set rather than measured: `7%`."""
-    return format_ratio(ratio)
 
 
 def waited(waited_ms: Mapping[str, float]) -> str:
