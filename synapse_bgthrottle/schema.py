@@ -353,6 +353,11 @@ class DatabaseStatus:
         """How many updates are in the queue, as far as it is known; older servers list all."""
         return self.pending_count or len(self.pending or ())
 
+    @property
+    def decision(self) -> StatedDecision | None:
+        """The last one on the current update."""
+        return None if self.current is None else self.current.decision
+
 
 @attrs.frozen
 class StatedProblem:

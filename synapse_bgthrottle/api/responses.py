@@ -23,13 +23,7 @@ HEADERS: Mapping[str, str] = {
 
 @attrs.frozen
 class Answer:
-    """An answer, ready to send.
-
-    Attributes:
-        status: HTTP status.
-        body: JSON.
-        headers: in addition to `HEADERS`.
-    """
+    """An answer, ready to send. Its headers come in addition to `HEADERS`."""
 
     status: int
     body: bytes

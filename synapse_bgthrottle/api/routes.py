@@ -74,17 +74,17 @@ ROUTES: Mapping[bytes, Route] = {
     )
 }
 
-# The page's files. A path that was sent never reaches the file system.
-_FOLDER = resources.files("synapse_bgthrottle.api").joinpath("page")
-INDEX = "index.html"
-PAGE_FILES = tuple(sorted(file.name for file in _FOLDER.iterdir() if file.name != INDEX))
-
 # The page's files are relative to the API's root, so its path needs a trailing slash.
 SLASHLESS = Route("", file="")
 
+# The page's files. A path that was sent never reaches the file system.
+FOLDER = resources.files("synapse_bgthrottle.api").joinpath("page")
+_INDEX = "index.html"
+
 PAGE: Mapping[bytes, Route] = {
-    b"": Route("", file=INDEX),
-    **{f"page/{name}".encode(): Route(f"page/{name}", file=name) for name in PAGE_FILES},
+    route.path.encode(): route
+    for name in sorted(file.name for file in FOLDER.iterdir())
+    for route in [Route("" if name == _INDEX else f"page/{name}", file=name)]
 }
 
 

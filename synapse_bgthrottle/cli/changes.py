@@ -3,9 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from synapse_bgthrottle.cli.render.status import Status, change_lines
+from synapse_bgthrottle.cli.render.status import Status, official_line, update_line
 from synapse_bgthrottle.cli.render.text import duration, moment
-from synapse_bgthrottle.cli.render.update import official_line
 from synapse_bgthrottle.schema import UpdatesStatus
 
 _STILL_S = 300.0
@@ -63,7 +62,9 @@ def _lines(status: Status, wall_ms: float) -> Iterator[str]:
     for problem in status.problems:
         where = f" in {problem.database}" if problem.database else ""
         yield f"PROBLEM{where}: {problem.message or problem.kind}"
-    yield from change_lines(status, wall_ms)
+    now_ms = wall_ms if status.now_ms is None else status.now_ms
+    for database in status.databases:
+        yield f"{database.name}: {update_line(database, now_ms)}"
 
 
 def _key(status: Status) -> object:
@@ -73,8 +74,7 @@ def _key(status: Status) -> object:
         return status.enabled, names
     databases = []
     for database in status.databases:
-        current = database.current
-        decision = None if current is None else current.decision
+        current, decision = database.current, database.decision
         hold = decision.cause if decision is not None and decision.is_hold else ""
         state = "" if database.state in ("running", "waiting") else database.state
         name = "" if current is None else current.name

@@ -6,7 +6,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from functools import wraps
 from threading import Thread
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast, overload
 
 import anyio
 import attrs
@@ -43,8 +43,37 @@ class _Method(Generic[P, T]):
         return send
 
 
-class _Methods:
-    """The methods of both clients."""
+class _Client:
+    """What both clients have."""
+
+    _http_class: ClassVar[Any]
+    _socket_class: ClassVar[Any]
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        prefix: str = MODULE_PREFIX,
+        timeout_s: float = TIMEOUT_S,
+        transport: httpx.BaseTransport | httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`prefix` is the path of the module's API; `transport` is httpx's, for tests.
+
+        Raises:
+            ValueError: an argument cannot work; the message does not contain the token.
+            CertificatesError: the file in SSL_CERT_FILE cannot be used.
+        """
+        self._connection = Connection(url, token, prefix, timeout_s)
+        self._transport = transport
+        self._http = self._made()
+
+    def _made(self) -> Any:
+        path = self._connection.socket_path
+        transport = self._transport
+        if transport is None and path is not None:
+            transport = self._socket_class(uds=path)
+        return self._http_class(transport=transport, **self._connection.options)
 
     status = _Method(requests.status)
     enabled = _Method(requests.enabled)
@@ -62,38 +91,15 @@ class _Methods:
     reset = _Method(requests.reset)
 
 
-class Client(_Methods):
+class Client(_Client):
     """Calls to one server. It is a context manager; every call may raise ClientError.
 
     The first four methods use Synapse's own API and work on any server. The others need the module,
     and raise NoModuleError without it.
     """
 
-    def __init__(
-        self,
-        url: str,
-        token: str,
-        *,
-        prefix: str = MODULE_PREFIX,
-        timeout_s: float = TIMEOUT_S,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """`prefix` is the path of the module's API; `transport` is httpx's, for tests.
-
-        Raises:
-            ValueError: an argument cannot work; the message does not contain the token.
-            CertificatesError: the file in SSL_CERT_FILE cannot be used.
-        """
-        self._connection = Connection(url, token, prefix, timeout_s)
-        self._transport = transport
-        self._http = self._made()
-
-    def _made(self) -> httpx.Client:
-        path = self._connection.socket_path
-        transport = self._transport
-        if transport is None and path is not None:
-            transport = httpx.HTTPTransport(uds=path)
-        return httpx.Client(transport=transport, **self._connection.options)
+    _http_class = httpx.Client
+    _socket_class = httpx.HTTPTransport
 
     def __enter__(self) -> "Client":
         return self
@@ -140,24 +146,11 @@ def _answer(answer: "Future[T]", http: httpx.Client, connection: Connection, cal
         answer.set_exception(error)
 
 
-class AsyncClient(_Methods):
+class AsyncClient(_Client):
     """The client for asyncio and trio: the methods of `Client`, to be awaited."""
 
-    def __init__(
-        self,
-        url: str,
-        token: str,
-        *,
-        prefix: str = MODULE_PREFIX,
-        timeout_s: float = TIMEOUT_S,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        """See `Client`."""
-        self._connection = Connection(url, token, prefix, timeout_s)
-        path = self._connection.socket_path
-        if transport is None and path is not None:
-            transport = httpx.AsyncHTTPTransport(uds=path)
-        self._http = httpx.AsyncClient(transport=transport, **self._connection.options)
+    _http_class = httpx.AsyncClient
+    _socket_class = httpx.AsyncHTTPTransport
 
     async def __aenter__(self) -> "AsyncClient":
         return self

@@ -1,5 +1,6 @@
 """How to connect, and calls in the form that httpx needs; both clients use it."""
 
+import math
 import os
 import re
 import socket
@@ -43,43 +44,41 @@ class Connection:
     Attributes:
         url: the server's address, perhaps with a path before `/_synapse`; or `unix:/path` of the
             Unix socket on which it listens.
-        token: a server administrator's token; never shown in a message or representation.
-        prefix: configured path of the module's API.
+        token: never shown in a message or representation.
+        prefix: path of the module's API.
         timeout_s: limit for the whole answer.
     """
 
-    url: str = attrs.field()
+    url: str
     token: str = attrs.field(repr=False)
-    prefix: str = attrs.field(default=MODULE_PREFIX)
-    timeout_s: float = attrs.field(default=TIMEOUT_S)
+    prefix: str = MODULE_PREFIX
+    timeout_s: float = TIMEOUT_S
 
-    @url.validator
-    def _check_url(self, _: Any, value: str) -> None:
-        if _UNIX.fullmatch(value):
-            return
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(
+    def __attrs_post_init__(self) -> None:
+        is_unix = self.socket_path is not None
+        parts = urlsplit("http://localhost" if is_unix else self.url)
+        for is_right, message in (
+            (
+                parts.scheme in ("http", "https") and parts.hostname,
                 "the URL has to be like https://matrix.example.org, or like"
-                " unix:/run/matrix-synapse/main.sock"
-            )
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("the URL must have no user, no password, no ? and no #")
-
-    @token.validator
-    def _check_token(self, _: Any, value: str) -> None:
-        if not _TOKEN.fullmatch(value):
-            raise ValueError("the token is empty or has characters that no token has")
-
-    @prefix.validator
-    def _check_prefix(self, _: Any, value: str) -> None:
-        if not _PREFIX.fullmatch(value):
-            raise ValueError("the path prefix has to be like /_synapse/bgthrottle")
-
-    @timeout_s.validator
-    def _check_timeout(self, _: Any, value: float) -> None:
-        if not 0 < value < float("inf"):
-            raise ValueError("the time-out has to be above 0 s")
+                " unix:/run/matrix-synapse/main.sock",
+            ),
+            (
+                "@" not in parts.netloc and not parts.query and not parts.fragment,
+                "the URL must have no user, no password, no ? and no #",
+            ),
+            (
+                _TOKEN.fullmatch(self.token),
+                "the token is empty or has characters that no token has",
+            ),
+            (
+                _PREFIX.fullmatch(self.prefix),
+                "the path prefix has to be like /_synapse/bgthrottle",
+            ),
+            (0 < self.timeout_s < math.inf, "the time-out has to be above 0 s"),
+        ):
+            if not is_right:
+                raise ValueError(message)
 
     @property
     def socket_path(self) -> str | None:

@@ -33,11 +33,8 @@ class Call(Generic[T]):
     """One request.
 
     Attributes:
-        method: HTTP method.
         path: below the prefix of its API.
         read: makes the result from the answer's JSON; raises MismatchError.
-        query: parameters of the URL.
-        body: JSON to send; None: nothing.
         of_module: whether it is for the module's API, and not Synapse's own.
         when_empty: makes the result of an empty answer; None: an empty answer is an error.
     """

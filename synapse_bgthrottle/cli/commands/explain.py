@@ -84,7 +84,7 @@ def _place(status: ThrottleStatus, update: str, database: str) -> Iterator[Line]
             hint = "" if update in UPDATE_NAMES else did_you_mean(update, [*names, *UPDATE_NAMES])
             yield Line(f"  {answer}{hint}")
         elif place := names.index(update):
-            decision = None if each.current is None else each.current.decision
+            decision = each.decision
             held = f" is held: {decision.reason}" if decision and decision.is_hold else " is first"
             yield Line(f"  it waits behind {place} in the queue, of which {names[0]}{held}", "held")
         return

@@ -74,7 +74,9 @@ class _Asked:
 @load_option
 @click.option(
     "--server",
+    "slope",
     type=click.Choice(list(SLOPES)),
+    callback=lambda _, __, name: SLOPES.get(name),
     help="The kind of server, if its slowdown is not measured.",
 )
 @click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
@@ -82,9 +84,7 @@ class _Asked:
 def forecast_command(
     session: Session,
     files: tuple[Path, ...],
-    server: str | None,
     picture: Path | None,
-    one_shot: float | None,
     **options: Any,
 ) -> None:
     """Estimate when updates will be done.
@@ -98,9 +98,11 @@ def forecast_command(
       bgthrottle forecast --load office --svg forecast.svg
       bgthrottle forecast --items 1e9 --rate 5/ms --config /etc/matrix-synapse/homeserver.yaml
     """
-    slope = None if server is None else SLOPES[server]
-    asked = _Asked(**options, one_shot_s=one_shot, slope=slope)
-    if not files and asked.items is None and (one_shot is None or session.settings().url):
+    asked = _Asked(**options)
+    is_given = asked.items is not None or (
+        asked.one_shot_s is not None and not session.settings().url
+    )
+    if not files and not is_given:
         made = _of_server(session, asked)
     else:
         made = _of_numbers(session, asked, files)

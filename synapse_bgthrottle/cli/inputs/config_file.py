@@ -16,58 +16,19 @@ _ENTRY_KEYS = ("module", "config")
 _LARGEST_BYTES = 8 * 2**20
 
 # Top-level keys of Synapse's that some file of any distribution has, and the module's config never.
-_OF_SYNAPSE = frozenset(
-    {
-        "account_threepid_delegates",
-        "app_service_config_files",
-        "auto_join_rooms",
-        "background_updates",
-        "caches",
-        "database",
-        "databases",
-        "email",
-        "enable_metrics",
-        "enable_registration",
-        "experimental_features",
-        "federation_domain_whitelist",
-        "form_secret",
-        "form_secret_path",
-        "instance_map",
-        "listeners",
-        "log_config",
-        "macaroon_secret_key",
-        "macaroon_secret_key_path",
-        "matrix_authentication_service",
-        "max_upload_size",
-        "media_store_path",
-        "modules",
-        "oidc_providers",
-        "password_config",
-        "password_providers",
-        "pid_file",
-        "presence",
-        "public_baseurl",
-        "rc_login",
-        "rc_message",
-        "redis",
-        "registration_shared_secret",
-        "registration_shared_secret_path",
-        "report_stats",
-        "retention",
-        "server_name",
-        "signing_key",
-        "signing_key_path",
-        "stream_writers",
-        "suppress_key_server_warning",
-        "tls_certificate_path",
-        "tls_private_key_path",
-        "trusted_key_servers",
-        "turn_uris",
-        "url_preview_enabled",
-        "user_directory",
-        "worker_app",
-    }
-)
+_SYNAPSE_KEYS = """
+    account_threepid_delegates app_service_config_files auto_join_rooms background_updates
+    caches database databases email enable_metrics enable_registration experimental_features
+    federation_domain_whitelist form_secret form_secret_path instance_map listeners log_config
+    macaroon_secret_key macaroon_secret_key_path matrix_authentication_service max_upload_size
+    media_store_path modules oidc_providers password_config password_providers pid_file
+    presence public_baseurl rc_login rc_message redis registration_shared_secret
+    registration_shared_secret_path report_stats retention server_name signing_key
+    signing_key_path stream_writers suppress_key_server_warning tls_certificate_path
+    tls_private_key_path trusted_key_servers turn_uris url_preview_enabled user_directory
+    worker_app
+"""
+_OF_SYNAPSE = frozenset(_SYNAPSE_KEYS.split())
 # Of those the ones that this command reads.
 _READ = frozenset({"modules", "background_updates", "database", "databases"})
 
@@ -93,11 +54,10 @@ class Entry:
 
 @attrs.frozen
 class Doubled:
-    """A key that a mapping has twice, of which YAML keeps the last.
+    """A key that a mapping has twice, of which YAML keeps the last. Lines count from 1.
 
     Attributes:
-        key: its name.
-        first_line: where its lost value stands, from 1.
+        first_line: where its lost value stands.
         line, column: where it stands again.
     """
 
@@ -109,12 +69,9 @@ class Doubled:
 
 @attrs.frozen
 class _Text:
-    """A file, read.
+    """A file, read: as nodes of YAML, which have places, and as values.
 
     Attributes:
-        file: which.
-        root: what YAML makes of it, with the places.
-        content: the same as values.
         doubled: keys that are there twice, by `id` of their mapping's node.
     """
 
@@ -129,13 +86,11 @@ class ConfigFile:
     """The module's configuration in a file.
 
     Attributes:
-        file: which.
-        entries: where it stands; Synapse takes the first. At least one.
+        entries: at least one; Synapse takes the first.
         server: the sections of the server's own configuration, of all files; empty: none is there.
         ignored: files that are no mapping, such as empty ones, which Synapse passes over.
     """
 
-    file: Path
     entries: tuple[Entry, ...]
     _text: _Text
     server: Mapping[str, Any] = attrs.field(factory=dict)
@@ -160,6 +115,11 @@ class ConfigFile:
         if isinstance(databases, dict):
             return frozenset(map(text, databases))
         return frozenset({"master"} if self.server.get("database") else ())
+
+    @property
+    def file(self) -> Path:
+        """The file in which the entries stand."""
+        return self._text.file
 
     def position(self, path: tuple[str, ...]) -> tuple[int, int]:
         """Line and column, from 1, of a part of the file, or of what would hold it."""
@@ -211,7 +171,7 @@ def read_config_files(files: Sequence[Path]) -> ConfigFile:
                 f"{only.file}: is empty; a configuration without settings is {{}}"
             )
         if not _is_of_server(only.content):
-            return ConfigFile(only.file, (Entry(only.content),), only)
+            return ConfigFile((Entry(only.content),), only)
     ignored = [each.file for each in read if not isinstance(each.content, dict)]
     of_server = [each for each in read if isinstance(each.content, dict)]
     server: dict[str, Any] = {}
@@ -219,7 +179,7 @@ def read_config_files(files: Sequence[Path]) -> ConfigFile:
         server.update(each.content)
         _refuse_doubled_sections(each)
     last = _listing(of_server, _no_modules(files, ignored))
-    return ConfigFile(last.file, _entries(last), last, server, tuple(ignored))
+    return ConfigFile(_entries(last), last, server, tuple(ignored))
 
 
 def _listing(of_server: Sequence[_Text], none_is_there: str) -> _Text:
@@ -247,12 +207,12 @@ def _no_modules(files: Sequence[Path], ignored: Sequence[Path]) -> str:
     names = ", ".join(map(str, files))
     message = f"{names}: no `modules:`, so that {MODULE} is not listed"
     message += "".join(f"; Synapse ignores {file}, which is not a mapping" for file in ignored)
+    if len(files) > 1:
+        return message
     folder = files[0].parent / "conf.d"
-    if len(files) == 1 and folder.is_dir():
+    if folder.is_dir():
         return f"{message}; name {folder} too, if Synapse is started with it"
-    if len(files) == 1:
-        return f"{message}; if Synapse is started with further files, such as conf.d, name them too"
-    return message
+    return f"{message}; if Synapse is started with further files, such as conf.d, name them too"
 
 
 def _read(file: Path) -> _Text:

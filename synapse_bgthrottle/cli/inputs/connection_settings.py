@@ -29,10 +29,7 @@ class Settings:
     """What is known of the server; None: not known.
 
     Attributes:
-        url: its address.
-        token: of an administrator.
         prefix: the path of the module's API.
-        timeout_s: how long to wait for an answer.
         token_from: where the token was found, for people.
     """
 
@@ -64,22 +61,23 @@ def gather(
     """
     wanted = file or default_file(environment)
     known = _settings_file(wanted) if file is not None or os.path.exists(wanted) else {}
-    token, token_from = None, ""
+    token: str | None = None
+    path: Path | None = None
+    token_from = ""
     if token_file is not None:
-        token, token_from = read_token(token_file), f"--token-file {token_file}"
-    elif environment.get("BGTHROTTLE_TOKEN"):
-        token, token_from = environment["BGTHROTTLE_TOKEN"], "BGTHROTTLE_TOKEN"
-    elif environment.get("BGTHROTTLE_TOKEN_FILE"):
-        path = Path(environment["BGTHROTTLE_TOKEN_FILE"])
-        token, token_from = read_token(path), f"{path} (BGTHROTTLE_TOKEN_FILE)"
-    elif "token" in known:
-        token, token_from = known["token"], f"token: in {wanted}"
+        path, token_from = token_file, f"--token-file {token_file}"
+    elif token := environment.get("BGTHROTTLE_TOKEN"):
+        token_from = "BGTHROTTLE_TOKEN"
+    elif name := environment.get("BGTHROTTLE_TOKEN_FILE"):
+        path, token_from = Path(name), f"{name} (BGTHROTTLE_TOKEN_FILE)"
+    elif token := known.get("token"):
+        token_from = f"token: in {wanted}"
     elif "token_file" in known:
         path = wanted.parent / os.path.expanduser(known["token_file"])
-        token, token_from = read_token(path), f"{path} (token_file: in {wanted})"
+        token_from = f"{path} (token_file: in {wanted})"
     return Settings(
         url=url or environment.get("BGTHROTTLE_URL") or known.get("url"),
-        token=token,
+        token=token if path is None else read_token(path),
         prefix=known.get("prefix"),
         timeout_s=timeout_s if timeout_s is not None else known.get("timeout"),
         token_from=token_from,

@@ -105,6 +105,7 @@ rate_option = click.option(
 )
 one_shot_option = click.option(
     "--one-shot",
+    "one_shot_s",
     metavar="DURATION",
     type=_like("10m, or 600 for as many seconds", _seconds),
     help="How long it takes, such as 10m.",

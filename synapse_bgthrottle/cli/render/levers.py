@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from synapse_bgthrottle.cli.render.text import Line, duration, moment, number
-from synapse_bgthrottle.cli.render.update import waited
+from synapse_bgthrottle.cli.render.text import Line, duration, moment, number, waited
 from synapse_bgthrottle.core.units import settings_in_words
 from synapse_bgthrottle.schema import Explanation, HistoryEntry, Lever, LeverAnswer, Use
 

@@ -2,11 +2,12 @@
 
 import math
 import textwrap
+from collections.abc import Mapping
 from datetime import datetime, timezone
 
 import attrs
 
-from synapse_bgthrottle.core.units import format_duration_ms, format_ratio, format_size_bytes
+from synapse_bgthrottle.core.units import format_duration_ms, format_size_bytes
 
 
 @attrs.frozen
@@ -109,6 +110,7 @@ def share(ratio: float | None) -> str:
     return "unknown" if ratio is None else f"{ratio * 100:.1f}%"
 
 
-def short_share(ratio: float) -> str:
-    """A share that was set rather than measured: `7%`."""
-    return format_ratio(ratio)
+def waited(waited_ms: Mapping[str, float]) -> str:
+    """Times waited, longest first."""
+    longest = sorted(waited_ms.items(), key=lambda item: -item[1])
+    return ", ".join(f"{cause} {duration(time_ms)}" for cause, time_ms in longest)
