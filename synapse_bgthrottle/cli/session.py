@@ -37,17 +37,9 @@ COMMON = ("url", "token_file", "settings", "timeout", "output")
 
 @attrs.frozen
 class Surroundings:
-    """What lies outside the command; tests put something else in its place.
+    """What lies outside the command: the network, clocks, terminals. Tests replace it."""
 
-    Attributes:
-        transport: httpx's; None: the network.
-        sleep: waits so many seconds.
-        monotonic_s: a clock that only measures.
-        wall_ms: milliseconds since the epoch.
-        stdin_is_terminal, stdout_is_terminal: whether a person can answer, and look.
-    """
-
-    transport: Any = None
+    transport: Any = None  # httpx's
     sleep: Callable[[float], None] = time.sleep
     monotonic_s: Callable[[], float] = time.monotonic
     wall_ms: Callable[[], float] = lambda: time.time() * 1000
@@ -71,13 +63,7 @@ span_option = functools.partial(click.option, type=span, metavar="DURATION")
 
 @attrs.frozen
 class Session:
-    """One run of a command.
-
-    Attributes:
-        around: what lies outside.
-        output_format: `human`, `json` or `yaml`.
-        options: the other options of all commands.
-    """
+    """One run of a command; `options`: those of all commands but the output's format."""
 
     around: Surroundings
     output_format: str
