@@ -179,18 +179,17 @@ def failed(error: ClientError, token_from: str = "", *, changes: bool = False) -
 def common_options(function: Callable[..., Any], with_timeout: bool = True) -> Callable[..., Any]:
     """The options of every command that talks to a server, and of the group itself."""
     path = click.Path(path_type=Path, dir_okay=False)
+    timeout = span_option("--timeout", help="Longest wait for an answer; default 30s.")
     for option in (
         click.option("-o", "--output", type=click.Choice(output.FORMATS), help="Default: human."),
-        span_option("--timeout", help="Longest wait for an answer; default 30s.")
-        if with_timeout
-        else None,
+        *([timeout] if with_timeout else []),
         click.option("--settings", type=path, help="Default: ~/.config/bgthrottle/config.yaml."),
         click.option(
             "--token-file", type=path, help="File with an administrator's token, mode 600."
         ),
         click.option("--url", help="The server, such as https://matrix.example.org."),
     ):
-        function = function if option is None else option(function)
+        function = option(function)
     return function
 
 
