@@ -119,15 +119,11 @@ class FallbackIteration(AbstractAsyncContextManager[int]):
 
     def _note(self, verdict: Verdict) -> None:
         """For the status."""
-        cause, reason, target_ms = (
-            verdict.cause,
-            verdict.reason,
-            self._host.stock.target_duration_ms,
-        )
+        target_ms = self._host.stock.target_duration_ms
         with suppress(Exception):
             items = self._throttle.batch_items(*self._key)
-            decision = Decision(cause, reason, verdict.wait_s, target_ms, items, verdict.subject)
-            self._throttle.updates[self._key].decided.note(decision, self._host.now_s())
+            decision = Decision(**attrs.asdict(verdict), target_ms=target_ms, items=items)
+            self._throttle.updates[self._key].note(decision, self._host.now_s())
 
     async def _sleep(self, seconds: float, since_s: float | None = None) -> bool:
         """Sleep, less the time since `since_s`. Return False if that fails."""

@@ -196,7 +196,7 @@ class Restarter:
             # No batch failed, so Synapse failed to read the queue, probably in an outage.
             return FailureKind.CONNECTION, _UNKNOWN_FAILURE
         update = self._throttle.updates[database_name, state.update_name]
-        return state.failure_kind, update.failures.last_message
+        return state.failure_kind, update.totals.last_failure
 
     def _note(self, database_name: str, head: str, why: str) -> None:
         at_ms = round(self._host.wall_s() * 1000)

@@ -23,8 +23,7 @@ from synapse_bgthrottle.core.levers.targets import (
     runnable,
 )
 from synapse_bgthrottle.core.reports.explain import explanation
-from synapse_bgthrottle.core.reports.status import DatabaseLook, ServerLook, status
-from synapse_bgthrottle.core.reports.update_status import Moment
+from synapse_bgthrottle.core.reports.status import DatabaseLook, Moment, ServerLook, status
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle

@@ -18,17 +18,11 @@ _MOST_NAMES = 5
 
 @attrs.frozen
 class Target:
-    """The updates of one database.
-
-    Attributes:
-        database: its name.
-        pending: names in its queue, in order; None: unreadable, or not asked for.
-        known: names of the updates that the server can run; empty: unknown.
-    """
+    """The updates of one database."""
 
     database: str
-    pending: tuple[str, ...] | None
-    known: frozenset[str]
+    pending: tuple[str, ...] | None  # its queue, in order; None: unreadable, or not asked for
+    known: frozenset[str]  # names of the updates that the server can run; empty: unknown
 
     def knows(self, update: str) -> bool:
         """Whether the server can run the update, as far as is known."""

@@ -88,7 +88,7 @@ def of_configuration(warnings: Sequence[str]) -> Iterator[StatedProblem]:
 
 
 def _paused(lever: schema.Lever) -> StatedProblem:
-    ends = datetime.fromtimestamp(_since_ms(lever.ends_ms) / 1000, timezone.utc)
+    ends = datetime.fromtimestamp((lever.ends_ms or 0) / 1000, timezone.utc)
     why = f": {lever.reason}" if lever.reason else ""
     words = ["bgthrottle", "resume", lever.update]
     if lever.database:
@@ -202,7 +202,7 @@ def _of_update(
     now_ms: int,
 ) -> Iterator[StatedProblem]:
     name = database.name
-    for_ms = now_ms - _since_ms(decision.since_ms)
+    for_ms = now_ms - (decision.since_ms or 0)
     if decision.is_hold and decision.cause not in ("paused", "disabled"):
         if decision.cause == "approval" or for_ms >= _LONG_MS:
             yield StatedProblem(
@@ -213,23 +213,19 @@ def _of_update(
                 decision.since_ms,
             )
     elif current.batch_since_ms and not current.one_shot:
-        for_ms = now_ms - current.batch_since_ms
+        for_ms, waits_ms = now_ms - current.batch_since_ms, current.lock_wait_since_ms
+        lasts = f"running for {format_duration_ms(for_ms)}"
+        if waits_ms is not None:
+            waits = format_duration_ms(now_ms - waits_ms)
+            lasts += f", of which it has waited for a lock for {waits}"
         if for_ms >= _LONG_MS:
             yield StatedProblem(
                 name,
                 "stuck",
-                f"a batch of {current.name} has been running for {format_duration_ms(for_ms)}"
-                f"{_lock_wait(current, now_ms)}",
+                f"a batch of {current.name} has been {lasts}",
                 "Look at what its query waits for in the database (pg_stat_activity).",
                 current.batch_since_ms,
             )
-
-
-def _lock_wait(current: schema.RunningUpdate, now_ms: int) -> str:
-    since_ms = current.lock_wait_since_ms
-    if since_ms is None:
-        return ""
-    return f", of which it has waited for a lock for {format_duration_ms(now_ms - since_ms)}"
 
 
 def _ending(database: schema.DatabaseStatus, update: str, cause: str) -> str:
@@ -243,7 +239,3 @@ def _ending(database: schema.DatabaseStatus, update: str, cause: str) -> str:
                 is_read = signal.value is not None and not signal.is_stale
                 return _STUBBORN[name] if is_read else _UNREAD.format(name=name)
     return f"Let it go once with `{shlex.join(['bgthrottle', 'release', update])}`."
-
-
-def _since_ms(at_ms: int | None) -> int:
-    return at_ms or 0  # None is from an older server; this one always sets it

@@ -94,17 +94,12 @@ class FadingSums:
 
 @attrs.frozen
 class Cost:
-    """What a batch of n items takes: fixed_s + item_s n.
+    """What a batch of n items takes: fixed_s + item_s n."""
 
-    Attributes:
-        fixed_s: whatever its size.
-        item_s: for each item; above 0.
-        longest_s: how long the fixed cost may make a batch; 0: it never makes one longer than its
-            target, as in stock Synapse.
-    """
-
-    fixed_s: float
-    item_s: float
+    fixed_s: float  # whatever its size
+    item_s: float  # for each item; above 0
+    # How long the fixed cost may make a batch; 0: it never makes one longer than its target, as in
+    # stock Synapse.
     longest_s: float = LONGEST_BATCH_S
 
     def wanted_items(self, target_s: float) -> float:
@@ -142,11 +137,6 @@ class _Sums(FadingSums):
     items_items: float = 0.0
     items_time: float = 0.0
     time_time: float = 0.0
-
-    @classmethod
-    def of(cls, items: int, took_s: float) -> "_Sums":
-        """Of one batch."""
-        return cls(1.0, items, took_s, items * items, items * took_s, took_s * took_s)
 
     @property
     def mean_items(self) -> float:
@@ -186,15 +176,10 @@ _SUMS = len(attrs.fields(_Sums))
 
 @attrs.define
 class BatchCost:
-    """What the batches of one update cost.
+    """What the batches of one update cost."""
 
-    Attributes:
-        last_items: size of the last batch; 0 before the first.
-        batches: how many it was learned from.
-    """
-
-    last_items: int = 0
-    batches: int = 0
+    last_items: int = 0  # size of the last batch; 0 before the first
+    batches: int = 0  # how many it was learned from
     _latest: _Sums = attrs.field(factory=_Sums)
     _all: _Sums = attrs.field(factory=_Sums)
 
@@ -222,7 +207,7 @@ class BatchCost:
         """A batch of which `items` were asked took so long."""
         if self.batches and self._is_unexplained(items, took_s):
             self._all = _Sums()
-        batch = _Sums.of(items, took_s)
+        batch = _Sums(1.0, items, took_s, items * items, items * took_s, took_s * took_s)
         self._latest = batch.plus(self._latest, _LATEST_MEMORY)
         self._all = batch.plus(self._all, _MEMORY)
         self.last_items = items

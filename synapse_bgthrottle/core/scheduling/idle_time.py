@@ -12,14 +12,10 @@ from synapse_bgthrottle.core.signals.signal import PERIOD_S
 
 @attrs.define
 class LockWait:
-    """How long one batch has waited for locks of others.
-
-    Attributes:
-        since_s: since when the batch has been seen waiting, monotonic; None: not waiting.
-    """
+    """How long one batch has waited for locks of others."""
 
     _looked_s: float
-    since_s: float | None = attrs.field(default=None, init=False)
+    since_s: float | None = attrs.field(default=None, init=False)  # None: it does not wait
     _known_to_s: float = attrs.field(init=False)
     _transactions: int | None = attrs.field(default=None, init=False)
     _waited_s: float = attrs.field(default=0.0, init=False)
@@ -94,3 +90,12 @@ class Standstill:
             return self._stood_s
         last_s = min(end_s, self._looked_s + PERIOD_S[DatabaseSample])
         return self._stood_s + last_s - self._since_s
+
+
+def work_s(took_s: float, idle_s: float, target_ms: float) -> float:
+    """What of a batch is paid for with a rest: not its wait for somebody's lock, nor a standstill.
+
+    One that waited counts as one on target at least, because it is not seen exactly how long it
+    did.
+    """
+    return max(took_s - idle_s, min(took_s, target_ms / 1000))

@@ -31,18 +31,12 @@ _COST = "COST"
 
 @attrs.frozen
 class Learned:
-    """What was known of an update.
-
-    Attributes:
-        database, update: names.
-        at_s: when, since the epoch.
-        values: by what it is about.
-    """
+    """What was known of an update."""
 
     database: str
     update: str
-    at_s: float
-    values: Mapping[str, Sequence[float]]
+    at_s: float  # when, since the epoch
+    values: Mapping[str, Sequence[float]]  # by what it is about
 
     @property
     def key(self) -> UpdateKey:

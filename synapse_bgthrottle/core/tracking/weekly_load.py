@@ -9,6 +9,7 @@ import attrs
 
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
+from synapse_bgthrottle.core.config.problems import found
 from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, LIKELY
 
 HOURS = 168
@@ -35,6 +36,9 @@ _WEEKDAYS = 5
 
 KINDS = ("requests_per_second", "share_of_time")
 
+# In requests a second. From one on, clients are taken to be there all the time.
+_MOST_RATE = 1e9
+
 
 @attrs.frozen
 class Seen:
@@ -46,24 +50,16 @@ class Seen:
 
 @attrs.frozen
 class WeeklyLoad:
-    """A week of hours, the first is Monday's from midnight.
+    """A week of hours, the first is Monday's from midnight."""
 
-    Attributes:
-        name: for people.
-        values: of each hour the share of the time in which clients are there.
-        zone: of the clock on the wall.
-        low, high: between which the shares are, of each hour; None: they are exact.
-        seen: what was seen just now; None: nothing.
-        known_hours: how many hours rest on what was seen of them; the others are taken to be like
-            these.
-    """
-
-    name: str
-    values: tuple[float, ...]
-    zone: tzinfo = timezone.utc
+    name: str  # for people
+    values: tuple[float, ...]  # of each hour the share of the time in which clients are there
+    zone: tzinfo = timezone.utc  # of the clock on the wall
+    # The range of each hour's share; None: it is exact.
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     seen: Seen | None = None
+    # How many hours rest on what was seen of them; the others are taken to be like these.
     known_hours: int = HOURS
     _is_constant: bool = attrs.field(init=False, eq=False, repr=False)
 
@@ -184,7 +180,7 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
     """168 numbers, or a mapping of one of `KINDS` to them; bare numbers are rates.
 
     At x requests a second clients are there for 1 - exp(-5 x) of the time, x being 1 at most: the
-    share of the time with a request in the last five seconds, after which nobody is there.
+    share of the time with a request in the last five seconds.
 
     A text is numbers with blanks between them, which is what YAML makes of one on each line.
 
@@ -206,7 +202,7 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
             f"accepted are {HOURS} numbers, one an hour, from Monday midnight, as a list or one a"
             f" line; found {count}"
         )
-    highest = 1.0 if kind == KINDS[1] else math.inf
+    highest = 1.0 if kind == KINDS[1] else _MOST_RATE
     numbers = [_within(value, highest) for value in values]
     if kind == KINDS[0]:
         numbers = [-math.expm1(-_GAP_S * min(rate, 1.0)) for rate in numbers]
@@ -215,9 +211,9 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
 
 def _within(value: object, highest: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"found {value!r:.50}; accepted are numbers")
-    if not 0 <= value <= highest or math.isinf(value):
-        raise ValueError(f"found {value!r:.50}; accepted is 0 to {highest:g}")
+        raise ValueError(f"found {found(value)}; accepted are numbers")
+    if not 0 <= value <= highest:
+        raise ValueError(f"found {found(value)}; accepted is 0 to {highest:g}")
     return float(value)
 
 
@@ -225,4 +221,4 @@ def _number(word: str) -> float:
     try:
         return float(word)
     except ValueError:
-        raise ValueError(f"found {word!r:.50}; accepted are numbers") from None
+        raise ValueError(f"found {found(word)}; accepted are numbers") from None

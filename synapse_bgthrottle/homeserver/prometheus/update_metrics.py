@@ -137,7 +137,7 @@ class Metrics:
         """A decision was made. This is cheap, because it is mostly the same as before."""
         update = self._throttle.updates[database, update_name]
         target_ms, is_open = update.limits.target_duration_ms, update.holds.is_window_open
-        duty_ratio, cause = update.pace.duty_ratio, decision.cause
+        duty_ratio, cause = update.duty_ratio, decision.cause
         shown = (update_name, cause, decision.subject, target_ms, duty_ratio, is_open)
         before = self._decided.get(database)
         if shown == before:
