@@ -112,9 +112,10 @@ def introduce(
         warnings = tuple(_doubtful(config, parts))
     with reporting("at its start"):
         logger.info(
-            "synapse_bgthrottle controls the background updates of %s, with %d rules",
+            "synapse_bgthrottle controls the background updates of %s, with %d %s",
             ", ".join(parts.host.databases) or "this server",
             len(config.rules),
+            "rule" if len(config.rules) == 1 else "rules",
         )
         kept = ", ".join(config_warnings.taken_over(parts.host.stock.tuned()))
         if kept:
