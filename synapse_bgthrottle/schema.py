@@ -70,7 +70,7 @@ class Use:
     ends_ms: Annotated[EpochMs | None, "When what it made ends; null: it made nothing."] = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Uses:
     """Uses of levers, newest first."""
 
@@ -456,7 +456,7 @@ class HistoryEntry:
     last_failure: Annotated[str, "The error of the last one; may be empty."] = ""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class History:
     """Updates that went or go on, newest first."""
 
@@ -480,7 +480,7 @@ class SeenHour:
     ] = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Load:
     """The hours of the week that were watched."""
 

@@ -65,7 +65,8 @@ class Endpoints:
     async def _read(self, route: Route, values: dict[str, Any]) -> Answer:
         if route.read is None:
             return Answer(200, self._openapi)
-        return _ok(await route.read(self._service, **values))
+        found = await route.read(self._service, **values)
+        return _ok(found if route.record is None else route.record(found))
 
     async def _change(self, action: Action, content: object, author: str) -> Answer:
         request = parse_lever_request(action, content)

@@ -97,38 +97,25 @@ def _depth(content: object) -> int:
 
 @attrs.frozen
 class Parameter:
-    """A parameter of a URL.
-
-    Attributes:
-        accepted: accepted values, for people.
-        parse: raises ValueError if it is not accepted.
-    """
+    """A parameter of a URL; `accepted` says which values are valid, for people."""
 
     accepted: str
-    parse: Callable[[str], Any]
+    is_valid: Callable[[str], bool]
+    convert: Callable[[str], Any] = str
     default: Any = None
     is_required: bool = False
 
 
-def _limit(value: str) -> int:
-    if re.fullmatch("[0-9]{1,4}", value, re.ASCII) is None or not 1 <= int(value) <= 1000:
-        raise ValueError("out of range")
-    return int(value)
+def _is_limit(value: str) -> bool:
+    return re.fullmatch("[0-9]{1,4}", value) is not None and 1 <= int(value) <= 1000
 
 
-def _if(is_valid: Callable[[object], bool]) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if not is_valid(value):
-            raise ValueError("not valid")
-        return value
-
-    return parse
-
-
-LIMIT = Parameter("a whole number from 1 to 1000", _limit, 100)
-GLOB = Parameter(f"a name or a glob, of 1 to {LONGEST_NAME} printable characters", _if(is_glob))
-NAME = Parameter(f"a name, of 1 to {LONGEST_NAME} printable characters", _if(is_name))
-FLAG = Parameter("true or false", lambda value: {"true": True, "false": False}[value], False)
+LIMIT = Parameter("a whole number from 1 to 1000", _is_limit, int, 100)
+GLOB = Parameter(f"a name or a glob, of 1 to {LONGEST_NAME} printable characters", is_glob)
+NAME = Parameter(f"a name, of 1 to {LONGEST_NAME} printable characters", is_name)
+FLAG = Parameter(
+    "true or false", lambda value: value in ("true", "false"), lambda value: value == "true", False
+)
 
 
 def parse_query(parameters: Mapping[str, Parameter], raw: bytes) -> dict[str, Any]:
@@ -166,12 +153,11 @@ def _read(
             yield Problem(at, f"unknown parameter; accepted are {accepted}")
         elif name in values:
             yield Problem(at, "found more than once; accepted is once")
+        elif parameters[name].is_valid(value):
+            values[name] = parameters[name].convert(value)
         else:
             values[name] = None
-            try:
-                values[name] = parameters[name].parse(value)
-            except (ValueError, KeyError):
-                yield refused(at, value, parameters[name].accepted)
+            yield refused(at, value, parameters[name].accepted)
     for name, parameter in parameters.items():
         if name not in values:
             values[name] = parameter.default

@@ -129,11 +129,7 @@ class ThrottleResource(Resource):
 
 
 class _Client:
-    """The sender of a request, who may hang up at any time.
-
-    Attributes:
-        is_there: whether the connection still exists.
-    """
+    """The sender of a request, who may hang up at any time: then `is_there` is false."""
 
     def __init__(self, request: "SynapseRequest") -> None:
         self._request = request

@@ -31,11 +31,7 @@ class Answer:
 
 
 class RefusedError(Exception):
-    """The request is refused.
-
-    Attributes:
-        answer: the reason, in Matrix's error shape.
-    """
+    """The request is refused; `answer` says why, in Matrix's error shape."""
 
     def __init__(
         self,

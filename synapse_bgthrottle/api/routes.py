@@ -9,7 +9,6 @@ import attrs
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.api.request_parsing import FLAG, GLOB, LIMIT, NAME, Parameter
 from synapse_bgthrottle.api.responses import RefusedError
-from synapse_bgthrottle.api.service import Service
 from synapse_bgthrottle.core.levers.request import Action
 
 
@@ -20,6 +19,7 @@ class Route:
     Attributes:
         path: below the path of the resource.
         read: asks the service for what it shows, with the values of `parameters`.
+        record: in which that is sent; None: it is a record.
         action: the lever request that it makes; None: it only reads.
         file: the file of the page that it serves; None: it is a path of the API.
     """
@@ -27,6 +27,7 @@ class Route:
     path: str
     read: Callable[..., Awaitable[object]] | None = None
     parameters: Mapping[str, Parameter] = attrs.field(factory=dict)
+    record: Callable[[Any], object] | None = None
     action: Action | None = None
     file: str | None = None
 
@@ -35,26 +36,7 @@ class Route:
         return ("GET", "HEAD") if self.action is None else ("POST",)
 
 
-async def _status(service: Service) -> object:
-    return await service.status()
-
-
-async def _history(service: Service, **query: Any) -> object:
-    return schema.History(history=await service.history(**query))
-
-
-async def _uses(service: Service, limit: int) -> object:
-    return schema.Uses(uses=await service.uses(limit))
-
-
-async def _load(service: Service) -> object:
-    return schema.Load(load=await service.load())
-
-
-async def _explain(service: Service, **query: Any) -> object:
-    return await service.explain(**query)
-
-
+_OF_HISTORY = {"limit": LIMIT, "update": GLOB, "database": NAME}
 _OF_EXPLAIN = {
     "update": attrs.evolve(NAME, is_required=True),
     "database": attrs.evolve(NAME, default="master"),
@@ -64,11 +46,11 @@ _OF_EXPLAIN = {
 ROUTES: Mapping[bytes, Route] = {
     route.path.encode(): route
     for route in (
-        Route("v1/status", _status),
-        Route("v1/history", _history, {"limit": LIMIT, "update": GLOB, "database": NAME}),
-        Route("v1/uses", _uses, {"limit": LIMIT}),
-        Route("v1/load", _load),
-        Route("v1/explain", _explain, _OF_EXPLAIN),
+        Route("v1/status", lambda service: service.status()),
+        Route("v1/history", lambda service, **q: service.history(**q), _OF_HISTORY, schema.History),
+        Route("v1/uses", lambda service, **q: service.uses(**q), {"limit": LIMIT}, schema.Uses),
+        Route("v1/load", lambda service: service.load(), record=schema.Load),
+        Route("v1/explain", lambda service, **q: service.explain(**q), _OF_EXPLAIN),
         Route("v1/openapi.json"),
         *(Route(f"v1/{action.value}", action=action) for action in Action),
     )

@@ -13,9 +13,9 @@ from synapse_bgthrottle.cli.session import COMMON, common_options
 # By name: the module, and the first line of the help, which is shown without importing it.
 _COMMANDS = {
     "status": ("status", "Show what runs, what waits, and what is wrong."),
-    "watch": ("watch", "Follow the updates until Ctrl-C, or until they are done."),
-    "wait": ("wait", "Wait until nothing is pending."),
-    "check": ("check", "Say whether it is safe to upgrade now."),
+    "watch": ("follow", "Follow the updates until Ctrl-C, or until they are done."),
+    "wait": ("follow", "Wait until nothing is pending."),
+    "check": ("follow", "Say whether it is safe to upgrade now."),
     "pause": ("levers", "Stop updates for a while."),
     "resume": ("levers", "End pauses."),
     "release": ("levers", "Let a pending update run once, despite closed windows."),

@@ -37,17 +37,9 @@ COMMON = ("url", "token_file", "settings", "timeout", "output")
 
 @attrs.frozen
 class Surroundings:
-    """What lies outside the command; tests put something else in its place.
+    """What lies outside the command: the network, clocks, terminals. Tests replace it."""
 
-    Attributes:
-        transport: httpx's; None: the network.
-        sleep: waits so many seconds.
-        monotonic_s: a clock that only measures.
-        wall_ms: milliseconds since the epoch.
-        stdin_is_terminal, stdout_is_terminal: whether a person can answer, and look.
-    """
-
-    transport: Any = None
+    transport: Any = None  # httpx's
     sleep: Callable[[float], None] = time.sleep
     monotonic_s: Callable[[], float] = time.monotonic
     wall_ms: Callable[[], float] = lambda: time.time() * 1000
@@ -71,13 +63,7 @@ span_option = functools.partial(click.option, type=span, metavar="DURATION")
 
 @attrs.frozen
 class Session:
-    """One run of a command.
-
-    Attributes:
-        around: what lies outside.
-        output_format: `human`, `json` or `yaml`.
-        options: the other options of all commands.
-    """
+    """One run of a command; `options`: those of all commands but the output's format."""
 
     around: Surroundings
     output_format: str
@@ -193,18 +179,17 @@ def failed(error: ClientError, token_from: str = "", *, changes: bool = False) -
 def common_options(function: Callable[..., Any], with_timeout: bool = True) -> Callable[..., Any]:
     """The options of every command that talks to a server, and of the group itself."""
     path = click.Path(path_type=Path, dir_okay=False)
+    timeout = span_option("--timeout", help="Longest wait for an answer; default 30s.")
     for option in (
         click.option("-o", "--output", type=click.Choice(output.FORMATS), help="Default: human."),
-        span_option("--timeout", help="Longest wait for an answer; default 30s.")
-        if with_timeout
-        else None,
+        *([timeout] if with_timeout else []),
         click.option("--settings", type=path, help="Default: ~/.config/bgthrottle/config.yaml."),
         click.option(
             "--token-file", type=path, help="File with an administrator's token, mode 600."
         ),
         click.option("--url", help="The server, such as https://matrix.example.org."),
     ):
-        function = function if option is None else option(function)
+        function = option(function)
     return function
 
 

@@ -1,7 +1,7 @@
 """Charts of the progress over time: as text, 80 columns wide, and as a picture. Pure."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from html import escape
 
@@ -105,21 +105,23 @@ def svg(forecast: Forecast) -> str:
     ]
     runs = shown(forecast)
     if runs:
-        axis = _Axis(forecast.made_ms, end_ms(forecast))
+        last_ms = end_ms(forecast)
+        span_ms = last_ms - forecast.made_ms
+
+        def x_of(at_ms: float) -> float:
+            far = (at_ms - forecast.made_ms) / max(span_ms, 1.0)
+            return _SVG_LEFT + min(max(far, 0.0), 1.0) * (_SVG_WIDTH - _SVG_LEFT - _RIGHT)
+
         names: _Places = []
         for each in runs:
-            parts += _line(each, axis, names)
-        parts += _times(forecast, axis)
+            parts += _line(each, last_ms, x_of, names)
+        for far, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
+            at_ms = forecast.made_ms + far * span_ms
+            parts.append(
+                f'<text x="{x_of(at_ms):.1f}" y="{_SVG_HEIGHT - _BOTTOM + 20}"'
+                f' text-anchor="{anchor}">{escape(time_text(at_ms, span_ms))}</text>'
+            )
     return "\n".join([*parts, "</svg>\n"])
-
-
-class _Axis:
-    def __init__(self, first_ms: float, last_ms: float) -> None:
-        self.first_ms, self.last_ms = first_ms, last_ms
-
-    def x(self, at_ms: float) -> float:
-        far = (at_ms - self.first_ms) / max(self.last_ms - self.first_ms, 1.0)
-        return _SVG_LEFT + min(max(far, 0.0), 1.0) * (_SVG_WIDTH - _SVG_LEFT - _RIGHT)
 
 
 def _y(share: float) -> float:
@@ -133,26 +135,19 @@ def _grid() -> Iterator[str]:
         yield f'<text x="{_SVG_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{share:.0%}</text>'
 
 
-def _line(each: ConfigurationForecast, axis: _Axis, names: _Places) -> Iterator[str]:
+def _line(
+    each: ConfigurationForecast, last_ms: float, x_of: Callable[[float], float], names: _Places
+) -> Iterator[str]:
     colour = _LOOKS.get(each.name, _OTHER)[1]
-    points = [point for point in each.course if point[0] <= axis.last_ms] or each.course[:1]
-    path = " ".join(f"{axis.x(at_ms):.1f},{_y(done):.1f}" for at_ms, done in points)
+    points = [point for point in each.course if point[0] <= last_ms] or each.course[:1]
+    path = " ".join(f"{x_of(at_ms):.1f},{_y(done):.1f}" for at_ms, done in points)
     dashes = "" if each.name == PRESENT else ' stroke-dasharray="6 3"'
     yield f'<polyline class="line" stroke="{colour}"{dashes} points="{path}"/>'
     if each.earliest_ms is not None and each.latest_ms is not None:
-        low, high = axis.x(each.earliest_ms), axis.x(each.latest_ms)
+        low, high = x_of(each.earliest_ms), x_of(each.latest_ms)
         yield f'<path class="range" stroke="{colour}" d="M{low:.1f} {_y(1):.1f}H{high:.1f}"/>'
-    x, y = axis.x(points[-1][0]) + 6, _y(points[-1][1]) + 4
+    x, y = x_of(points[-1][0]) + 6, _y(points[-1][1]) + 4
     while any(abs(x - one) < 60 and abs(y - other) < 13 for one, other in names):
         y += 13
     names.append((x, y))
     yield f'<text x="{x:.1f}" y="{y:.1f}" style="fill:{colour}">{escape(each.name)}</text>'
-
-
-def _times(forecast: Forecast, axis: _Axis) -> Iterator[str]:
-    span_ms = axis.last_ms - axis.first_ms
-    for far, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
-        at_ms = axis.first_ms + far * span_ms
-        text = escape(time_text(at_ms, span_ms))
-        x, y = axis.x(at_ms), _SVG_HEIGHT - _BOTTOM + 20
-        yield f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}">{text}</text>'

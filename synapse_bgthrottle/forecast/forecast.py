@@ -53,9 +53,7 @@ class Question:
 
     Attributes:
         jobs: pending updates, those of each database in the order in which they will run.
-        config: the present configuration.
         server_settings: settings of the server's own `background_updates:`.
-        load: clients' activity over the week.
         slope: share by which requests are slower at a duty cycle of 1, if that is not learned.
         start_s: time of the start, since the epoch.
         closed_ratio: share of the time in which budgets are closed.

@@ -33,9 +33,10 @@ def start_notes(api: ModuleApi, config: Config, parts: Parts) -> StartNotes:
 def introduce(config: Config, parts: Parts, notes: StartNotes) -> None:
     """Log what is controlled, warnings about the configuration, and what this Synapse lacks."""
     logger.info(
-        "synapse_bgthrottle controls the background updates of %s, with %d rules",
+        "synapse_bgthrottle controls the background updates of %s, with %d %s",
         ", ".join(parts.host.databases) or "this server",
         len(config.rules),
+        "rule" if len(config.rules) == 1 else "rules",
     )
     kept = ", ".join(config_warnings.taken_over(parts.host.stock.tuned()))
     if kept:

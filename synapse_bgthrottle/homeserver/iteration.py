@@ -53,13 +53,19 @@ class Shared:
     on_internal_error: OnInternalError
 
 
-@attrs.frozen
+@attrs.define
 class OfDatabase:
-    """What the iterations of one database share."""
+    """What the iterations of one database share.
+
+    Attributes:
+        is_unrecorded: whether an error of the module hid the last batch from the throttle. Then no
+            cost is learned, so Synapse has to choose the sizes.
+    """
 
     database: Database
     probe: DatabaseProbe
     log_lines: UpdateLog
+    is_unrecorded: bool = False
 
 
 class Iterations:
@@ -121,6 +127,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._sampler = shared.sampler
         self._metrics = shared.metrics
         self._on_internal_error = shared.on_internal_error
+        self._of_database = of_database
         self._database = of_database.database
         self._probe = of_database.probe
         self._log_lines = of_database.log_lines
@@ -144,34 +151,43 @@ class Iteration(AbstractAsyncContextManager[int]):
 
     async def __aenter__(self) -> int:
         try:
-            return await self._turn()
+            try:
+                return await self._turn()
+            except CancelledError:
+                raise
+            except Exception as error:
+                return await self._turn_after(error)
         except CancelledError:
             self._leave()
             raise
 
     async def _turn(self) -> int:
-        """Wait for it, and start. After an error, that is tried again while somebody holds it."""
-        while True:
+        target_ms = await self._wait_for_turn()
+        self._start()
+        self._fallback = None
+        return target_ms
+
+    async def _turn_after(self, error: Exception) -> int:
+        """The turn after an error of the module, which may pass while somebody holds the update."""
+        self._on_internal_error("waiting for a batch's turn", error)
+        fallback = self._fallback = self._new_fallback(self._asked_s)
+        target_ms = await fallback.rest()
+        while await self._is_held(fallback):
             try:
-                target_ms = await self._wait_for_turn()
-                self._start()
-                self._fallback = None
-                return target_ms
+                return await self._turn()
             except CancelledError:
                 raise
-            except Exception as error:
-                self._on_internal_error("waiting for a batch's turn", error)
-            if self._fallback is None:
-                self._fallback = self._new_fallback(self._asked_s)
-            target_ms = await self._fallback.rest()
-            with suppress(Exception):  # errors are logged; budgets need values
-                self._sampler.begin(self._database.name, self._update_name)
-            if not await self._fallback.is_held():
-                break
+            except Exception as again:
+                self._on_internal_error("waiting for a batch's turn", again)
         # errors are logged; the throttle must know of the batch, or no rest follows it
         with suppress(Exception):
             self._start()
         return target_ms
+
+    async def _is_held(self, fallback: FallbackIteration) -> bool:
+        with suppress(Exception):  # errors are logged; budgets need values
+            self._sampler.begin(self._database.name, self._update_name)
+        return await fallback.is_held()
 
     def _new_fallback(self, asked_s: float | None = None) -> FallbackIteration:
         key = (self._database.name, self._update_name)
@@ -215,6 +231,7 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _fall_back(self, error: Exception) -> FallbackIteration:
         """After an error of the module: do the rest as stock Synapse does."""
         self._on_internal_error("after a batch", error)
+        self._of_database.is_unrecorded = not self._has_rest
         is_last = self._database.current_update is None
         if is_last:
             with suppress(Exception):  # errors are logged; perhaps no iteration follows
@@ -272,7 +289,9 @@ class Iteration(AbstractAsyncContextManager[int]):
             return 0  # exactly the decided size, at any rate
         if not items_per_ms:
             return int(decision.target_ms)
-        return int(min(decision.target_ms, decision.items / items_per_ms))
+        is_unrecorded = self._of_database.is_unrecorded
+        items = self._update.limits.max_batch_items if is_unrecorded else decision.items
+        return int(min(decision.target_ms, items / items_per_ms))
 
     def _asked_before_s(self, decision: Decision) -> float:
         """How long before the end of a wait to check that the database answers."""
@@ -358,6 +377,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         update = (self._database.name, self._update_name)
         self._throttle.finish(*update, now_s, items, failed=exc is not None)
         self._has_rest = True
+        self._of_database.is_unrecorded = False
         self._metrics.batch_ended(*update, items, failed=exc is not None)
         if exc is None:
             self._probe.answered(now_s)

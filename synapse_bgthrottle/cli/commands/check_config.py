@@ -13,6 +13,7 @@ from synapse_bgthrottle.cli.inputs.config_file import (
     ConfigFile,
     Entry,
     NotAConfigError,
+    Place,
     read_config_files,
 )
 from synapse_bgthrottle.cli.inputs.synapse_source import known_updates
@@ -106,7 +107,7 @@ def _check(files: list[Path]) -> _Found:
     return _Found(configs[0], file, (), tuple(_warnings(configs[0], file)))
 
 
-_Placed: TypeAlias = tuple[tuple[int, int], str]
+_Placed: TypeAlias = tuple[Place, str]
 
 
 def _below(file: ConfigFile, entry: Entry, problems: Iterable[Problem]) -> Iterator[_Placed]:
@@ -122,12 +123,10 @@ def _in_order(file: ConfigFile, placed: Iterable[_Placed]) -> Iterator[str]:
 
 def _of_file(file: ConfigFile) -> Iterator[_Placed]:
     """What is wrong with how it stands in the file, which its values do not show."""
-    for again in file.doubled():
-        where = f"stands in lines {again.first_line} and {again.line}"
-        if again.first_line == again.line:
-            where = f"stands twice in line {again.line}"
-        message = f"{again.key} {where}; YAML keeps only the last: remove one"
-        yield (again.line, again.column), message
+    for each in file.doubled():
+        first, again = each.first[0], each.again[0]
+        where = f"in lines {first} and {again}" if first != again else f"twice in line {again}"
+        yield each.again, f"{each.key} stands {where}; YAML keeps only the last: remove one"
     for entry in file.entries:
         for key in entry.misplaced:
             yield (

@@ -29,6 +29,7 @@ from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.client.errors import NoModuleError
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.config.stock import stock_settings
 from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.expected_pace import UNKNOWN_SLOPE, Range
@@ -36,7 +37,6 @@ from synapse_bgthrottle.core.tracking.timeline import Job
 from synapse_bgthrottle.core.tracking.weekly_load import HOURS, learned
 from synapse_bgthrottle.forecast import accuracy
 from synapse_bgthrottle.forecast.charts import svg
-from synapse_bgthrottle.forecast.configurations import settings_of_section
 from synapse_bgthrottle.forecast.forecast import Question, closed_ratio, forecast, slope_of
 from synapse_bgthrottle.forecast.models import Forecast
 from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
@@ -118,7 +118,7 @@ def _of_numbers(session: Session, asked: _Asked, files: tuple[Path, ...]) -> For
     config, server_settings = Config(), Settings()
     if files:
         config, found = parsed(files)
-        server_settings = settings_of_section(found.server_section)
+        server_settings = stock_settings(found.server_section)[0].tuned()
     name = asked.update or UNNAMED
     job = Job(
         update=name,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import yaml
@@ -33,6 +33,10 @@ _OF_SYNAPSE = frozenset(_SYNAPSE_KEYS.split())
 _READ = frozenset({"modules", "background_updates", "database", "databases"})
 
 
+# Line and column, from 1.
+Place: TypeAlias = tuple[int, int]
+
+
 class NotAConfigError(Exception):
     """The file is no YAML, or does not list the module; the message begins with its name."""
 
@@ -54,17 +58,11 @@ class Entry:
 
 @attrs.frozen
 class Doubled:
-    """A key that a mapping has twice, of which YAML keeps the last. Lines count from 1.
-
-    Attributes:
-        first_line: where its lost value stands.
-        line, column: where it stands again.
-    """
+    """A key that a mapping has twice, of which YAML keeps the last, and both its places."""
 
     key: str
-    first_line: int
-    line: int
-    column: int
+    first: Place
+    again: Place
 
 
 @attrs.frozen
@@ -121,10 +119,9 @@ class ConfigFile:
         """The file in which the entries stand."""
         return self._text.file
 
-    def position(self, path: tuple[str, ...]) -> tuple[int, int]:
-        """Line and column, from 1, of a part of the file, or of what would hold it."""
-        mark = self._at(path)[0].start_mark
-        return mark.line + 1, mark.column + 1
+    def position(self, path: tuple[str, ...]) -> Place:
+        """The place of a part of the file, or of what would hold it."""
+        return _place(self._at(path)[0])
 
     def _at(self, path: tuple[str, ...]) -> tuple[Any, Any]:
         """The node of the last key on the path that is there, and the node of its value."""
@@ -258,17 +255,20 @@ def _doubled_keys(node: Any) -> Iterator[Doubled]:
         if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
             other = first.setdefault((key.tag, key.value), key)
             if other is not key:
-                mark = key.start_mark
-                line = other.start_mark.line + 1
-                yield Doubled(key.value[:LONGEST_NAME], line, mark.line + 1, mark.column + 1)
+                yield Doubled(key.value[:LONGEST_NAME], _place(other), _place(key))
+
+
+def _place(node: Any) -> Place:
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 def _refuse_doubled_sections(read: _Text) -> None:
-    for key in read.doubled.get(id(read.root), ()):
-        if key.key in _READ:
+    for each in read.doubled.get(id(read.root), ()):
+        if each.key in _READ:
+            line, column = each.again
             raise NotAConfigError(
-                f"{read.file}:{key.line}:{key.column}: `{key.key}:` stands in lines"
-                f" {key.first_line} and {key.line}; only the last counts"
+                f"{read.file}:{line}:{column}: `{each.key}:` stands in lines {each.first[0]} and"
+                f" {line}; only the last counts"
             )
 
 

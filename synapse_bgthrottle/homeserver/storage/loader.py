@@ -13,6 +13,7 @@ from synapse_bgthrottle.core.scheduling.failures import (
     is_unusable,
 )
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.units import settings_in_words
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.store import Store, Stored
@@ -113,10 +114,11 @@ class StoreLoader:
         self._throttle.levers = levers = Levers(stored.levers)
         for lever in levers.in_force(self._host.wall_s()):
             logger.info(
-                "still in force: %s of %s%s %s",
+                "still in force: %s of %s%s%s %s",
                 lever.kind.value,
                 lever.update,
                 f" in {lever.database}" if lever.database else "",
+                f" to {settings_in_words(lever.written)}" if lever.written else "",
                 lever.describe(),
             )
         self._then(stored)

@@ -34,7 +34,7 @@ def ends_by_sigterm(server: RealServer) -> None:
 
 def test_disabled_during_a_wait(make_server: MakeServer) -> None:
     """Disabled in a wait, no further batch runs; enabled again, the update goes on."""
-    server = make_server({"sleep": "2s"})
+    server = make_server({"sleep": "2s", "max_batch_size": 100})
     sqlite_data.queue_state_keys(server.synapse.database_path)
     with server.synapse:
         wait_until(lambda: batches_so_far(server) > 0)
@@ -69,7 +69,7 @@ def test_terminated_in_a_closed_window(make_server: MakeServer) -> None:
 
 def test_terminated_while_disabled(make_server: MakeServer) -> None:
     """The same while an administrator's switch holds the update."""
-    server = make_server({"sleep": "2s"})
+    server = make_server({"sleep": "2s", "max_batch_size": 100})
     sqlite_data.queue_state_keys(server.synapse.database_path)
     server.synapse.start()
     wait_until(lambda: batches_so_far(server) > 0)
@@ -89,7 +89,7 @@ def test_terminated_after_a_failure(make_server: MakeServer) -> None:
 
 def test_a_locked_database(make_server: MakeServer) -> None:
     """While another process holds SQLite's lock, updates are held; then they go on; none fails."""
-    server = make_server({"sleep": "4s"})
+    server = make_server({"sleep": "4s", "max_batch_size": 100})
     path = server.synapse.database_path
     state_keys = sqlite_data.queue_state_keys(path)
     with server.synapse:
@@ -103,7 +103,7 @@ def test_a_locked_database(make_server: MakeServer) -> None:
             assert stays_true(lambda: batches_so_far(server) == count, 12)
             other.execute("ROLLBACK")
         wait_until(lambda: batches_so_far(server) > count)
-        body = {"update": "*", "settings": {"profile": "finish"}}
+        body = {"update": "*", "settings": {"profile": "finish", "max_batch_size": "off"}}
         server.admin.call("POST", f"{API}/override", body)
         wait_until(lambda: sqlite_data.pending_updates(path) == 0)
     assert "Error doing update" not in server.synapse.log()

@@ -349,6 +349,18 @@ def test_stocks_pace(virtual_server: MakeServer, config: Any) -> None:
     assert 0.1 == pytest.approx(work.took_s[-1], abs=0.01)
 
 
+@pytest.mark.parametrize(("config", "largest"), [({}, 100), ({"max_batch_size": 50}, 50)])
+def test_sizes_without_a_cost(virtual_server: MakeServer, config: Any, largest: int) -> None:
+    """Where no batch's end can be recorded, Synapse chooses the sizes, up to the limit."""
+    server = virtual_server()
+    with patch("synapse_bgthrottle.core.scheduling.throttle.Throttle.finish", fail):
+        server.load(config)
+        work = queued(server, "work")
+        server.start()
+        server.advance(60)
+    assert [1, largest, largest] == [*work.sizes[:2], work.sizes[-1]]
+
+
 def test_batches_stay_large_enough(virtual_server: MakeServer) -> None:
     """Where even the batch sizes fail, `event_search` gets a hundred, others at least one."""
     server = virtual_server()

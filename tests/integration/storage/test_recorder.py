@@ -111,15 +111,17 @@ def test_what_was_paused_is_told(
     server.advance(0)
     change_levers(server, "pause", update="event_*", database="master", reason="party")
     change_levers(server, "override", update="*", settings={"sleep": 0})
+    change_levers(server, "override", update="event_b", settings={"duty_cycle": "2%"})
     server.pools["master"].connection.execute(
-        "UPDATE bgthrottle_levers SET settings = '{}' WHERE kind = 'override'"
+        "UPDATE bgthrottle_levers SET settings = '{}' WHERE kind = 'override' AND update_glob = '*'"
     )
     later = restarted(server, virtual_server())
     with caplog.at_level(logging.INFO, logger="synapse_bgthrottle.homeserver.storage.loader"):
         later.load({})
         later.advance(0)
     (error,) = [line for line in caplog.messages if "cannot be read" in line]
-    (pause,) = [line for line in caplog.messages if "still in force" in line]
+    override, pause = [line for line in caplog.messages if "still in force" in line]
+    assert "still in force: override of event_b to duty_cycle=2% by @admin" in override
     assert "still in force: pause of event_* in master by @admin:virtual.test until" in pause
     assert pause.endswith(" UTC: party")
     assert "this row cannot be read, and is left out: override of * by @admin" in error
