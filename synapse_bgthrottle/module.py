@@ -82,8 +82,8 @@ class BackgroundUpdateThrottle:
         # errors are logged; this iteration must not stay open, because nobody will end it
         with suppress(Exception):
             parts.iterations.leave(database_name)
-        host, throttle, key = parts.host, parts.throttle, (database_name, update_name)
-        return FallbackIteration(host, throttle, self._on_internal_error, key, one_shot)
+        key = (database_name, update_name)
+        return FallbackIteration(parts.host, parts.throttle, key, one_shot)
 
     async def default_batch_size(self, update_name: str, database_name: str) -> int:
         """Synapse calls this for the size of a batch before it has counted any item."""
@@ -123,8 +123,6 @@ class BackgroundUpdateThrottle:
 
 
 def _floor(update_name: str) -> int:
-    try:
+    with suppress(Exception):  # the last resort must not fail; 100 is enough for any update
         return least_batch_items(update_name)
-    except Exception:  # the last resort must not fail; 100 is enough for any update
-        logger.debug("No least batch size for %s", update_name, exc_info=True)
-        return 100
+    return 100

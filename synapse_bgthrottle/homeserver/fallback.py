@@ -13,7 +13,6 @@ from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decis
 from synapse_bgthrottle.core.scheduling.holds import Case
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 
 logger = logging.getLogger(__name__)
@@ -39,7 +38,6 @@ class FallbackIteration(AbstractAsyncContextManager[int]):
 
     _host: Homeserver
     _throttle: Throttle
-    _on_internal_error: OnInternalError
     _key: UpdateKey
     _one_shot: bool = False
     _asked_s: float | None = None
@@ -65,7 +63,7 @@ class FallbackIteration(AbstractAsyncContextManager[int]):
         try:
             hold = self._hold()
         except Exception as error:
-            self._on_internal_error("looking for pauses", error)
+            self._host.on_internal_error("looking for pauses", error)
             return False
         if hold is None:
             return False
@@ -88,7 +86,7 @@ class FallbackIteration(AbstractAsyncContextManager[int]):
             try:
                 verdict = holds.heard(case, cause, rule)
             except Exception as error:
-                self._on_internal_error("looking for pauses", error)
+                self._host.on_internal_error("looking for pauses", error)
                 continue
             if verdict is not None:
                 self._note(verdict)

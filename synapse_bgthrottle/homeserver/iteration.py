@@ -162,9 +162,7 @@ class Iteration(AbstractAsyncContextManager[int]):
 
     def _new_fallback(self, asked_s: float | None = None) -> FallbackIteration:
         key = (self._database.name, self._update_name)
-        return FallbackIteration(
-            self._host, self._throttle, self._host.on_internal_error, key, asked_s=asked_s
-        )
+        return FallbackIteration(self._host, self._throttle, key, asked_s=asked_s)
 
     async def __aexit__(
         self,
@@ -281,18 +279,17 @@ class Iteration(AbstractAsyncContextManager[int]):
         # fails five times within milliseconds, and Synapse gives up. So wait here.
         await self._probe.has_asked()
         try:
-            while self._probe.silent_since_s is not None and self._is_waited_for():
+            while self._probe.silent_since_s is not None:
+                # If updates are disabled, Synapse's loop ends and reads nothing. But between two
+                # updates it would restart and read the queue as soon as they are enabled.
+                if not self._database.enabled and self._database.current_update is not None:
+                    return
                 decision = self._decided()
                 self._report(decision)
                 await self._wait(decision, SLICE_S)
                 await self._probe.has_asked()
         finally:
             self._sampler.end(self._database.name)  # perhaps no iteration follows
-
-    def _is_waited_for(self) -> bool:
-        # If updates are disabled, Synapse's loop ends and reads nothing. But between two updates it
-        # would restart and read the queue as soon as they are enabled.
-        return self._database.enabled or self._database.current_update is None
 
     async def _wait(self, decision: Decision, most_s: float) -> None:
         before_s = self._host.now_s()

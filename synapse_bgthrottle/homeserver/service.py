@@ -154,15 +154,11 @@ class ThrottleService:
         self, request: LeverRequest, result: LeverResult, targets: Sequence[Target] | None
     ) -> list[str]:
         """Notes for the answer. The change is done: an error here must not look like a failure."""
-        try:
+        with self._host.reporting("with the notes on a lever"):
             if targets is None:
                 targets = await self._asked_targets(request) if result.made else ()
             return list(notes(request, result.made, targets, self._explained))
-        except CancelledError:
-            raise
-        except Exception as error:
-            self._host.on_internal_error("with the notes on a lever", error)
-            return []
+        return []
 
     def _targets(self) -> list[Target]:
         databases = tuple(self._host.databases.values())

@@ -85,13 +85,15 @@ class HttpCheck:
             raise TimeoutError(f"no answer within {LONGEST_S:g} s") from error
 
     def _addresses(self, deadline_s: float) -> list[Any]:
-        if self._lookup is None:
-            self._lookup = _Lookup(self._host, self._port)
-            self._lookup.start()
-        self._lookup.join(self._left_s(deadline_s))
-        if self._lookup.is_alive():
+        lookup = self._lookup
+        if lookup is None:
+            lookup = _Lookup(self._host, self._port)
+            lookup.start()
+        self._lookup = lookup
+        lookup.join(self._left_s(deadline_s))
+        if lookup.is_alive():
             raise TimeoutError  # the next check waits for the same lookup
-        lookup, self._lookup = self._lookup, None
+        self._lookup = None
         if lookup.error is not None:
             raise lookup.error
         return lookup.found
