@@ -24,8 +24,8 @@ _WITH_THREADS = {
     "client.clients",
     # In a thread, where the reactor has no timers, it ends a query that takes too long.
     "homeserver.sampling.sql_check",
-    # Nothing ends a look-up while a name server hangs, and the reactor waits for its own threads.
-    "homeserver.sampling.http_check",
+    # Nothing ends a call while a name server or a disk hangs, and Twisted waits for its threads.
+    "homeserver.internals.bounded_calls",
 }
 _FOLDERS = sorted(
     {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")} - {"."}

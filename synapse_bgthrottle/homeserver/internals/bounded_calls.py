@@ -6,6 +6,7 @@ what happens to a call that nobody waits for any more.
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from threading import Thread
 from typing import Any, Generic, TypeVar
 
 from synapse.module_api import make_deferred_yieldable, run_in_background
@@ -139,3 +140,42 @@ class BoundedCalls:
 def questions(host: Homeserver) -> BoundedCalls:
     """Queries to databases, which are cancelled at their time limit."""
     return BoundedCalls(host, "bgthrottle_question", most_overdue=MOST_OVERDUE, cancels=True)
+
+
+class BlockingCall(Generic[T]):
+    """Calls a function that may hang in a thread of its own, one call at a time.
+
+    Use it in a thread. Twisted waits for its own threads before the server can end, so none of them
+    may hang. This one is a daemon, which nobody waits for.
+    """
+
+    def __init__(self, function: Callable[..., T]) -> None:
+        self._function = function
+        self._thread: Thread | None = None
+        self._outcome: tuple[T] | Exception = TimeoutError("it was not called")
+
+    def within(self, limit_s: float, *arguments: Any) -> T:
+        """The function's answer, or that of the call that still runs. It blocks.
+
+        Raises:
+            TimeoutError: it takes longer.
+            Exception: whatever the function raises.
+        """
+        thread = self._thread
+        if thread is None:
+            thread = Thread(target=self._run, args=arguments, daemon=True)
+            thread.start()
+        self._thread = thread
+        thread.join(limit_s)
+        if thread.is_alive():
+            raise TimeoutError(f"no answer within {limit_s:g} s")
+        self._thread = None
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome[0]
+
+    def _run(self, *arguments: Any) -> None:
+        try:
+            self._outcome = (self._function(*arguments),)
+        except Exception as error:  # raised again where it is waited for
+            self._outcome = error

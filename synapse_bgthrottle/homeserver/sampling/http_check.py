@@ -9,11 +9,11 @@ import re
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 from urllib.parse import urlsplit
+
+from synapse_bgthrottle.homeserver.internals.bounded_calls import BlockingCall
 
 # For the address, connecting, request and answer together.
 LONGEST_S = 2.0
@@ -32,25 +32,6 @@ class NoStatusError(Exception):
     """The endpoint does not answer as an HTTP server does."""
 
 
-class _Lookup(threading.Thread):
-    """Looks up a host's addresses, which nothing can end while a name server hangs.
-
-    A daemon: the server's own threads must come to an end before it can shut down.
-    """
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(name="bgthrottle-lookup", daemon=True)
-        self._where = (host, port)
-        self.found: list[Any] = []
-        self.error: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            self.found = socket.getaddrinfo(*self._where, type=socket.SOCK_STREAM)
-        except Exception as error:  # raised again in the check's thread
-            self.error = error
-
-
 class HttpCheck:
     """Requests the status of one URL: http or https, with a host and without a user."""
 
@@ -66,7 +47,7 @@ class HttpCheck:
             "Accept: */*\r\nConnection: close\r\n\r\n"
         ).encode("ascii")
         self._context: ssl.SSLContext | None = None
-        self._lookup: _Lookup | None = None
+        self._addresses = BlockingCall(socket.getaddrinfo)
 
     def status(self) -> int:
         """The status of the answer, even of a redirect. It blocks, so call it in a thread.
@@ -84,23 +65,11 @@ class HttpCheck:
         except TimeoutError as error:
             raise TimeoutError(f"no answer within {LONGEST_S:g} s") from error
 
-    def _addresses(self, deadline_s: float) -> list[Any]:
-        lookup = self._lookup
-        if lookup is None:
-            lookup = _Lookup(self._host, self._port)
-            lookup.start()
-        self._lookup = lookup
-        lookup.join(self._left_s(deadline_s))
-        if lookup.is_alive():
-            raise TimeoutError  # the next check waits for the same lookup
-        self._lookup = None
-        if lookup.error is not None:
-            raise lookup.error
-        return lookup.found
-
     def _connected(self, deadline_s: float) -> socket.socket:
         error: OSError = OSError(f"{self._host} has no address")
-        for family, kind, protocol, _, address in self._addresses(deadline_s):
+        left_s = self._left_s(deadline_s)
+        found = self._addresses.within(left_s, self._host, self._port, 0, socket.SOCK_STREAM)
+        for family, kind, protocol, _, address in found:
             connection = socket.socket(family, kind, protocol)
             try:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)

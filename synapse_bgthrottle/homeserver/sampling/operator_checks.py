@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.scheduling.failures import complaint_of
-from synapse_bgthrottle.homeserver.internals.bounded_calls import questions
+from synapse_bgthrottle.homeserver.internals.bounded_calls import BlockingCall, questions
 from synapse_bgthrottle.homeserver.internals.database import Database, engine_of
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.sampling.database_queries import LIMIT_TIME
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 # A silent database must not keep the other databases' disks from being checked.
 _LONGEST_QUESTION_S = 2.0
+# A network file system may hang.
+_LONGEST_LOOK_S = 2.0
 
 # The value or None, why it is unknown, and what was found, as text.
 Found = tuple[float | None, str] | tuple[float | None, str, str]
@@ -44,6 +46,7 @@ class Checks:
         url = settings.http_url
         self._http_check = None if url is None else HttpCheck(url, host.now_s)
         self._folders: dict[str, str | None] = {}
+        self._free_bytes, self._is_there = BlockingCall(_free_bytes), BlockingCall(_is_there)
 
     def by_signal(self) -> dict[str, Check]:
         """The checks by signal name."""
@@ -58,7 +61,10 @@ class Checks:
     async def _disk_free(self) -> Found | None:
         path = self._settings.disk_path
         paths = [path] if path is not None else await self._database_folders()
-        return await self._host.in_thread(_free_bytes, paths) if paths else None
+        if not paths:
+            return None
+        found: Found = await self._host.in_thread(self._free_bytes.within, _LONGEST_LOOK_S, paths)
+        return found
 
     async def _database_folders(self) -> list[str]:
         for name, database in tuple(self._host.databases.items()):
@@ -81,7 +87,8 @@ class Checks:
 
     async def _pause_file(self) -> Found:
         path = self._settings.pause_file or ""
-        return (*await self._host.in_thread(_is_there, path), path)
+        is_there = self._is_there.within
+        return (*await self._host.in_thread(is_there, _LONGEST_LOOK_S, path), path)
 
     async def _http(self) -> Found:
         check: Any = self._http_check

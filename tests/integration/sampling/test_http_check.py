@@ -115,22 +115,22 @@ def test_a_name_server_that_hangs() -> None:
         answered.wait(HANG_S)
         return look_up("127.0.0.1", *arguments, **named)
 
-    with endpoint(sends(b"HTTP/1.1 200 OK\r\n\r\n")) as there:
+    answers = endpoint(sends(b"HTTP/1.1 200 OK\r\n\r\n"))
+    with answers as there, patch("socket.getaddrinfo", hang):
         check = HttpCheck(f"http://hangs.test:{there.port}/", time.monotonic)
-        with patch("socket.getaddrinfo", hang):
-            for _ in range(2):
-                with pytest.raises(TimeoutError, match="no answer"):
-                    check.status()
-            answered.set()
-            assert 200 == check.status()
+        for _ in range(2):
+            with pytest.raises(TimeoutError, match="no answer"):
+                check.status()
+        answered.set()
+        assert 200 == check.status()
     assert ["hangs.test"] == lookups
 
 
 def test_a_name_that_nobody_has() -> None:
     """The resolver's own words are the problem, each time."""
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    check = HttpCheck("http://nobody.test/", time.monotonic)
     with patch("socket.getaddrinfo", side_effect=unknown):
+        check = HttpCheck("http://nobody.test/", time.monotonic)
         for _ in range(2):
             with pytest.raises(socket.gaierror, match="not known"):
                 check.status()

@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.sampling.http_check import HttpCheck
 from testbed.servers.versions import is_at_least
 from testbed.virtual.server import VirtualServer
+from testbed.waiting import HANG_S
 from tests.integration.sampling.test_sampler import sampled
 
 MakeServer = Callable[..., VirtualServer]
@@ -128,6 +130,22 @@ def test_a_disk_that_hangs(virtual_server: MakeServer) -> None:
     assert ["no answer for 10 s", "no answer for 20 s"] == [sample.problem for sample in samples]
     assert {None} == {sample.value for sample in samples}
     assert 1 == len(server.hanging)
+
+
+def test_a_disk_that_hangs_keeps_no_thread_of_twisted(virtual_server: MakeServer) -> None:
+    """Each look ends in time, and all wait for the one call; a hung one would stop a shutdown."""
+    server, checks = virtual_server(), "synapse_bgthrottle.homeserver.sampling.operator_checks"
+    answers, calls = threading.Event(), []
+
+    def hang(path: str) -> None:
+        calls.append(path)
+        answers.wait(HANG_S)
+
+    with patch(f"{checks}._LONGEST_LOOK_S", 0.05), patch(f"{checks}.os.stat", hang):
+        samples = checked(server, 15, pause_file="/nfs/p")
+        assert [(None, "no answer within 0.05 s")] * 2 == [(v.value, v.problem) for v in samples]
+        assert ["/nfs/p"] == calls
+        answers.set()
 
 
 def test_all_checks_hang(virtual_server: MakeServer) -> None:
