@@ -39,20 +39,14 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
 
 @attrs.frozen
 class Connection:
-    """A server, and the token to use it.
+    """A server, and the token to use it."""
 
-    Attributes:
-        url: the server's address, perhaps with a path before `/_synapse`; or `unix:/path` of the
-            Unix socket on which it listens.
-        token: never shown in a message or representation.
-        prefix: path of the module's API.
-        timeout_s: limit for the whole answer.
-    """
-
+    # The server's address, perhaps with a path before `/_synapse`; or `unix:/path` of the Unix
+    # socket on which it listens.
     url: str
-    token: str = attrs.field(repr=False)
-    prefix: str = MODULE_PREFIX
-    timeout_s: float = TIMEOUT_S
+    token: str = attrs.field(repr=False)  # never shown in a message or representation
+    prefix: str = MODULE_PREFIX  # path of the module's API
+    timeout_s: float = TIMEOUT_S  # limit for the whole answer
 
     def __attrs_post_init__(self) -> None:
         is_unix = self.socket_path is not None

@@ -30,21 +30,15 @@ JOBS = ("populate_stats_process_rooms", "regenerate_directory", "event_resign")
 
 @attrs.frozen
 class Call(Generic[T]):
-    """One request.
-
-    Attributes:
-        path: below the prefix of its API.
-        read: makes the result from the answer's JSON; raises MismatchError.
-        of_module: whether it is for the module's API, and not Synapse's own.
-        when_empty: makes the result of an empty answer; None: an empty answer is an error.
-    """
+    """One request."""
 
     method: str
-    path: str
-    read: Callable[[Any], T]
+    path: str  # below the prefix of its API
+    read: Callable[[Any], T]  # makes the result from the answer's JSON; raises MismatchError
     query: Mapping[str, str] = attrs.field(factory=dict)
     body: Mapping[str, Any] | None = None
-    of_module: bool = True
+    of_module: bool = True  # whether it is for the module's API, and not Synapse's own
+    # Makes the result of an empty answer; None: an empty answer is an error.
     when_empty: Callable[[], T] | None = None
 
 

@@ -26,18 +26,13 @@ class SettingsError(Exception):
 
 @attrs.frozen
 class Settings:
-    """What is known of the server; None: not known.
-
-    Attributes:
-        prefix: the path of the module's API.
-        token_from: where the token was found, for people.
-    """
+    """What is known of the server; None: not known."""
 
     url: str | None = None
     token: str | None = attrs.field(default=None, repr=False)
-    prefix: str | None = None
+    prefix: str | None = None  # the path of the module's API
     timeout_s: float | None = None
-    token_from: str = attrs.field(default="", eq=False)
+    token_from: str = attrs.field(default="", eq=False)  # where the token was found, for people
 
 
 def default_file(environment: Mapping[str, str]) -> Path:
