@@ -135,11 +135,7 @@ def to_json(value: object) -> Any:
 
 
 def decode(kind: type[T], value: object) -> T:
-    """A record of this kind, from what JSON was parsed to.
-
-    Raises:
-        MismatchError: it is not of this shape.
-    """
+    """A record of this kind, from parsed JSON; MismatchError: it is not of this shape."""
     result: T = _read(kind, value, "answer")
     return result
 

@@ -92,11 +92,7 @@ class Connection:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments for httpx's clients. Redirects are not followed: they would get the token.
-
-        Raises:
-            CertificatesError: the file in SSL_CERT_FILE cannot be used.
-        """
+        """Arguments for httpx's clients, without redirects: they would get the token."""
         _check_certificates()
         headers = {
             "Authorization": f"Bearer {self.token}",
@@ -160,11 +156,7 @@ class Body:
     """An answer's body, collected part by part up to a largest size."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        """`headers` are the answer's.
-
-        Raises:
-            NotUnderstoodError: it has an encoding that was not requested.
-        """
+        """`headers` are the answer's; NotUnderstoodError: an encoding that was not requested."""
         encoding = headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise NotUnderstoodError(f"the answer is encoded as {encoding:.40}, unasked")
@@ -173,11 +165,7 @@ class Body:
         self._gathered = bytearray()
 
     def add(self, part: bytes) -> None:
-        """Add the next part, as it was sent.
-
-        Raises:
-            NotUnderstoodError: it cannot be decoded, or makes the body too large.
-        """
+        """Add the next part, as sent; NotUnderstoodError: it is broken, or makes it too large."""
         if self._decoder is not None:
             try:
                 # Unpack no more than that, however large the result would be.

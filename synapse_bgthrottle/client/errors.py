@@ -15,10 +15,7 @@ class CertificatesError(ClientError):
 
 
 class UnreachableError(ClientError):
-    """No connection, or a lost one.
-
-    It may not pass if the host's name is unknown, or its certificate is not trusted.
-    """
+    """No connection, or a lost one. An unknown name and an untrusted certificate do not pass."""
 
     def __init__(self, message: str, *, may_be_done: bool = True, may_pass: bool = True) -> None:
         super().__init__(message)
