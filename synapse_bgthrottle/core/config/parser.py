@@ -101,12 +101,7 @@ def _in_order(raw: object, problems: Sequence[Problem]) -> list[Problem]:
 
 
 def parse_settings(raw: object, path: Path, keys: Sequence[str] = SETTING_KEYS) -> Settings:
-    """Settings from outside the configuration, checked like a level of it.
-
-    Args:
-        raw: as written, from YAML or JSON.
-        path: its place in what was written; the problems' paths begin with it.
-        keys: the keys that it may have.
+    """Settings from outside the configuration, checked like a level of it, at `path`.
 
     Raises:
         InvalidConfigError: lists all problems.
@@ -125,24 +120,13 @@ class _Reader:
         self.problems: list[Problem] = []
         self.doubts: list[Problem] = []
 
-    def _problem(self, path: Path, message: str) -> None:
-        self.problems.append(Problem(path, message))
-
     def _refuse(self, path: Path, value: object, accepted: str) -> None:
         self.problems.append(refused(path, value, accepted))
 
-    def _doubt(self, path: Path, message: str) -> None:
-        if message:
-            self.doubts.append(Problem(path, message))
-
     def config(self, raw: object) -> Config:
-        mapping = self._mapping(raw, (), TOP_KEYS)
-        if mapping is None:
-            return Config()
+        given = self._mapping(raw, (), TOP_KEYS) or {}
         # An empty section counts as left out.
-        mapping = {
-            key: value for key, value in mapping.items() if value is not None or key not in SECTIONS
-        }
+        mapping = {key: v for key, v in given.items() if v is not None or key not in SECTIONS}
         settings = self._settings(mapping, (), Settings())
         signals = self._signals(mapping.get("signals", {}))
         rules = self._rules(mapping.get("rules", []), settings)
@@ -170,7 +154,7 @@ class _Reader:
             read["windows"] = self._windows(raw["windows"], (*path, "windows"))
         settings = Settings(**read)
         for name, message in contradictions(raw, settings, above):
-            self._problem((*path, name), message)
+            self.problems.append(Problem((*path, name), message))
         return with_pace(settings)
 
     def _read(self, raw: Mapping[str, Any], path: Path, keys: Mapping[str, Key]) -> dict[str, Any]:
@@ -182,8 +166,9 @@ class _Reader:
                     read.setdefault(key.setting, key.parse(raw[name]))
                 except ValueError:
                     self._refuse((*path, name), key.shown(raw[name]), key.accepted)
-                else:
-                    self._doubt((*path, name), key.doubt(raw[name]))
+                    continue
+                if doubt := key.doubt(raw[name]):
+                    self.doubts.append(Problem((*path, name), doubt))
         return read
 
     def _windows(self, raw: object, path: Path) -> tuple[Window, ...]:
@@ -261,11 +246,11 @@ class _Reader:
             if len(self.problems) > before:
                 continue  # with a problem, it is unknown what the rule would match
             if earlier.shadow(rule):
-                self._problem(
-                    path,
+                message = (
                     f"{rule} can never match, because earlier rules match all that it could;"
-                    " accepted is to move it up, or to leave it out",
+                    " accepted is to move it up, or to leave it out"
                 )
+                self.problems.append(Problem(path, message))
             rules.append(rule)
             earlier.add(rule)
         return rules

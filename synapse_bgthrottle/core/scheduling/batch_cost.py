@@ -70,7 +70,7 @@ _GROWTH = 2.0
 _MOST_ITEMS = 1_000_000
 
 # Fixed costs below this are not worth a word.
-_TOLD_S = 0.01
+_SHOWN_S = 0.01
 
 # Less than this of a batch, or of an item, is not recalled: it would be a division by nothing.
 _LEAST_RECALLED = 1e-3
@@ -233,11 +233,7 @@ class BatchCost:
         return max((latest.time_s - self.fixed_s * latest.batches) / latest.items, _LEAST_ITEM_S)
 
     def cost(self, longest_s: float = LONGEST_BATCH_S) -> Cost | None:
-        """The same as an average over the latest batches; None before the first.
-
-        Args:
-            longest_s: see `Cost`.
-        """
+        """The same as an average over the latest batches; None before the first."""
         every = self._all
         if not self.batches:
             return None
@@ -256,7 +252,7 @@ class BatchCost:
     def describe(self) -> str:
         """What is known, for people."""
         item = f"{format_duration_ms(self.item_s * 1000)} for each item"
-        if self.fixed_s < _TOLD_S:
+        if self.fixed_s < _SHOWN_S:
             return f"a batch takes {item}"
         fixed = format_duration_ms(self.fixed_s * 1000)
         return f"a batch takes {fixed} whatever its size, and {item}"
@@ -266,10 +262,7 @@ class BatchCost:
     ) -> int:
         """The size of the next batch, within the limits, never below 1.
 
-        Args:
-            limits: of the update.
-            target_s: how long it is to take.
-            longest_s: how long a fixed cost may make it.
+        It is to take `target_s`, or up to `longest_s` for a fixed cost.
         """
         wanted: float = limits.default_batch_items
         if self.last_items:

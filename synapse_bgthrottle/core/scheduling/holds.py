@@ -189,7 +189,7 @@ def by_failure(case: Case) -> Verdict | None:
 
 
 def by_approval(case: Case) -> Verdict | None:
-    """An approval is required, and nobody has given it."""
+    """An approval is required, and is not given."""
     update = case.update
     if not update.limits.needs_approval or is_released(update, case.at):
         return None
@@ -282,12 +282,12 @@ def heard(case: Case, cause: Cause, rule: Callable[[Case], Verdict | None]) -> V
     """The hold of this one rule; None: it has none, or that is not effective. Keeps its clock."""
     verdict = rule(case)
     if verdict is None:
-        case.update.holds.end(cause)
+        case.update.holds.since_s.pop(cause, None)
         return None
     if _ruling(case, verdict) is not Ruling.HOLDS:
         return None
     if verdict.may_be_let_go:
-        case.update.holds.hold(cause, case.at.now_s)
+        case.update.holds.since_s.setdefault(cause, case.at.now_s)
     return _until_max_hold(case, verdict)
 
 
@@ -300,9 +300,9 @@ def _note_openings(database: DatabaseState, update: UpdateState, at: Conditions)
         holds.leave_out(Cause.BUDGET, at.now_s - update.decided_s)
     holds.is_window_open = windows.is_open(limits.windows, limits.time_zone, at.wall_s)
     if holds.is_window_open:
-        holds.end(Cause.WINDOW)
+        holds.since_s.pop(Cause.WINDOW, None)
     if database.signal_set.closed(at.now_s, one_shot=update.one_shot) is None:
-        holds.end(Cause.BUDGET)
+        holds.since_s.pop(Cause.BUDGET, None)
     if not holds.since_s.keys() & {Cause.WINDOW, Cause.BUDGET}:
         holds.has_outlasted = False
 
@@ -314,10 +314,10 @@ def _note(case: Case, heard: Iterable[tuple[Verdict, Ruling]]) -> None:
         holds.has_outlasted = False  # it need not go on slowly
     for verdict, ruling in heard:
         if ruling is Ruling.HAS_OUTLASTED:
-            holds.hold(verdict.cause, now_s)
+            holds.since_s.setdefault(verdict.cause, now_s)
             holds.has_outlasted = True
         elif ruling is Ruling.HOLDS and verdict.may_be_let_go:
-            holds.hold(verdict.cause, now_s)
+            holds.since_s.setdefault(verdict.cause, now_s)
         # `max_hold` does not end this budget's hold, so its time does not count.
         elif ruling is Ruling.HOLDS and verdict.cause is Cause.BUDGET:
             holds.leave_out(verdict.cause, now_s - case.update.decided_s)
@@ -339,6 +339,6 @@ def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Condition
     if update.cause in _PASSING:
         update.holds.leave_out(Cause.CALM, at.now_s - update.decided_s)
     if verdict.cause is Cause.CALM:
-        update.holds.hold(Cause.CALM, at.now_s)
+        update.holds.since_s.setdefault(Cause.CALM, at.now_s)
     elif verdict.cause.is_hold and verdict.cause not in _PASSING:
-        update.holds.end(Cause.CALM)
+        update.holds.since_s.pop(Cause.CALM, None)

@@ -1,7 +1,7 @@
 """The time of a batch in which it did no work: lock waits and standstills of the database. Pure.
 
-That time slows nobody down, so no rest pays for it. It is measured by samples of the database. What
-they do not show counts as work, so the idle time is rather too short than too long.
+That time slows no client down, so no rest pays for it. It is measured by samples of the database.
+What they do not show counts as work, so the idle time is rather too short than too long.
 """
 
 import attrs

@@ -77,18 +77,10 @@ class HoldClock:
         """How many seconds this cause has held the update."""
         return now_s - self.since_s.get(cause, now_s)
 
-    def hold(self, cause: Cause, now_s: float) -> None:
-        """Start the clock of this cause, unless it runs already."""
-        self.since_s.setdefault(cause, now_s)
-
     def leave_out(self, cause: Cause, passed_s: float) -> None:
         """Do not count this time as held by this cause."""
         if cause in self.since_s:
             self.since_s[cause] += passed_s
-
-    def end(self, cause: Cause) -> None:
-        """This hold is over. A later one starts from zero."""
-        self.since_s.pop(cause, None)
 
 
 @attrs.define

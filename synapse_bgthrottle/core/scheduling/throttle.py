@@ -253,7 +253,7 @@ class Throttle:
         """The batch starts."""
         update = self.updates[database_name, update_name]
         update.batch = BatchClock(now_s, LockWait(now_s), Standstill(now_s))
-        update.holds.end(Cause.CALM)
+        update.holds.since_s.pop(Cause.CALM, None)
         update.releases_used |= update.releases_in_force
         self.pacer.switchback.works(database_name, now_s)
 

@@ -78,13 +78,7 @@ class HistoryEntry:
 def newest_first(
     entries: Iterable[HistoryEntry], update: str | None, database: str | None
 ) -> list[HistoryEntry]:
-    """Each run once, as the last of those given tells it.
-
-    Args:
-        entries: in any order.
-        update: a glob: only of updates that match it; None: of all.
-        database: only of this one; None: of all.
-    """
+    """Each run once, as the last of those given has it. `update` is a glob; None: of all."""
     # By the time as it is stored, so that what runs replaces what was written of it.
     runs = {(entry.key, round(entry.started_s * 1000)): entry for entry in entries}
     return [

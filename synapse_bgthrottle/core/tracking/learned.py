@@ -53,7 +53,7 @@ class Learned:
         """The same, as it counts now.
 
         Raises:
-            ValueError: nobody ever wrote that.
+            ValueError: a value is out of range.
         """
         share = 0.5 ** (max(wall_s - self.at_s, 0.0) / _HALF_LIFE_S)
         cost, impact = BatchCost(), Impact()

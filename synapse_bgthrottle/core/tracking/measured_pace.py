@@ -8,7 +8,7 @@ is known no better than the time between two looks. Hence the law:
 - It is measured apart for times with clients and times without: these differ tenfold, and each is
   known again at once when it comes back. A step counts for what was there for most of it.
 - Pace is the ratio of two sums over the steps, work and time, in which old steps fade. Fading goes
-  by the time that passed outside of holds: a night in a closed window makes nobody forget. Where
+  by the time that passed outside of holds: a night in a closed window makes nothing fade. Where
   the steps of the last `_RECENT_S` differ from that by a factor of `_CHANGED`, only these count: a
   change of the load, of which half a minute later nothing old is left.
 - The range reaches to what the pace was over the last minutes: how many clients there are, and what
@@ -147,7 +147,7 @@ class _Regime:
 
 @attrs.define
 class Pace:
-    """The pace of one update, of which it is told at each look."""
+    """The pace of one update, from one look to the next."""
 
     _look: Look | None = None
     _first: Look | None = None  # since it was forgotten
@@ -159,7 +159,7 @@ class Pace:
     _latest: deque[Look] = attrs.field(factory=deque)
 
     def observe(self, look: Look) -> None:
-        """Tell of a look; at whatever times, but in their order."""
+        """Take a look; at whatever times, but in their order."""
         if not look.is_sound:
             return
         earlier, self._look = self._look, look
@@ -182,7 +182,7 @@ class Pace:
 
     @property
     def clients_ratio(self) -> float | None:
-        """For how much of the last half minute clients were there; None: nobody watched."""
+        """For how much of the last half minute clients were there; None: unknown."""
         if len(self._latest) < 2:
             return None
         return self._latest[-1].clients_since(self._latest[0])
@@ -219,9 +219,7 @@ class Pace:
     def rates(self, expected: Shares, speed: float) -> Shares:
         """Work for each second without clients and with them.
 
-        Args:
-            expected: shares of the time in batches, until they are measured.
-            speed: work for each second in batches.
+        Until they are measured, it is as `expected` at this speed in batches.
         """
         among = self._among.sums
         weight = self._weight(among)

@@ -105,7 +105,7 @@ def read_progress(
 
     Args:
         progress_json: what Synapse keeps of it now, decoded.
-        first: the same when the update was first seen, to know where it began; None: nobody saw.
+        first: the same when the update was first seen, to know where it began; None: unknown.
             The first that is not empty says more than an empty one.
         bounds: the answer to `cursors.bounds_sql`, if it was asked.
     """

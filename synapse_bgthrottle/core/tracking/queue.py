@@ -96,10 +96,7 @@ def in_order(
 ) -> tuple[Pending, ...]:
     """The rows as Synapse will take them, the one that it is at (`current`) first.
 
-    Args:
-        rows: the queue.
-        current: the update that Synapse is at; None: none.
-        most: how many are needed at most; None: all. Few of many rows cost little more than a sort.
+    `most` is how many are needed; None: all. Few of many rows cost little more than a sort.
     """
     in_turn = sorted(rows, key=_TURN)
     if current is not None:

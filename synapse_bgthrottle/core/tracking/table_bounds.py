@@ -109,7 +109,7 @@ CURSORS: Mapping[str, Cursor] = MappingProxyType(
 )
 
 # A bound in progress_json from when they were queued, and the handler fails without. From the table
-# comes only where they began, if nobody was there to see it.
+# comes only where they began, if that was not seen.
 _FALL_ALONG_EVENTS = frozenset(
     {"event_fields_sender_url", "event_origin_server_ts", "event_search", "event_search_order"}
 )

@@ -1,6 +1,6 @@
 """How long an update will still take: one estimate, of what was measured and a formula. Pure.
 
-Status, metrics and forecast tell this one number. The pace now is what was measured of late
+Status, metrics and forecast show this one number. The pace now is what was measured of late
 (`measured_pace`), filled up with what the limits, the law and the history of the update let expect
 (`expected_pace`). From now on for an hour clients are there for as much of the time as in the last
 half minute; then as in the hours of the week that were seen (`weekly_load`), through windows,
@@ -65,7 +65,7 @@ class Known:
 
 @attrs.frozen
 class Estimate:
-    """What is told of an update."""
+    """What is estimated of an update."""
 
     time_left_s: TimeLeft = NOT_KNOWN  # how long it takes
     items_per_second: float | None = None  # at the pace of now, rests included; None: not known yet
@@ -132,14 +132,14 @@ def estimate(pace: Pace, known: Known) -> Estimate:
         cost=known.cost,
     )
     expected_s, earliest_s, latest_s = (_ends_s(job, shares, known, case) for case in CASES)
-    told_s = TimeLeft(
+    time_left_s = TimeLeft(
         expected=expected_s,
         earliest=earliest_s,
         latest=latest_s,
         at_this_pace=left / rate,
         unthrottled=pace.left / speed if is_seen else None,
     )
-    return Estimate(told_s, items_per_second, job, pace.clients_ratio)
+    return Estimate(time_left_s, items_per_second, job, pace.clients_ratio)
 
 
 def _ends_s(job: Job, shares: Shares, known: Known, case: str) -> float | None:

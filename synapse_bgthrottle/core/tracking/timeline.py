@@ -114,16 +114,7 @@ def walk(
     load: WeeklyLoad,
     start_s: float,
 ) -> Walk:
-    """Go through a queue.
-
-    Args:
-        throttle: that nobody else uses.
-        jobs: of one database.
-        pace_of: see there.
-        case: which of a range's numbers: `likely`, `early` or `late`.
-        load: of the clients.
-        start_s: now, since the epoch.
-    """
+    """Go through one database's queue from `start_s`, with a throttle for this walk alone."""
     gone = Walk(points=[(start_s, 0.0)])
     walker = _Walker(throttle, pace_of, case, load, start_s, gone)
     for job in jobs:
@@ -248,7 +239,7 @@ class _Week:
     _before: tuple[float, ...] = (0.0,) * 4
 
     def skip(self, wall_s: float, left_s: float) -> tuple[int, float]:
-        """How many whole weeks to skip, and the work of one; the leg is told of them."""
+        """How many whole weeks to skip, and the work of one; the leg counts them."""
         if wall_s < self.began_s + _WEEK_S - _ALIKE_S:
             return 0, 0.0
         is_whole = wall_s < self.began_s + _WEEK_S + _ALIKE_S

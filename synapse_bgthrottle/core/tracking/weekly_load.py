@@ -29,7 +29,7 @@ _LEAST_WATCHED_S = 60.0
 # Clients come for about so long.
 _VISIT_S = 300.0
 
-# For so long without a request, at the most, somebody is still there.
+# For so long without a request, at the most, clients are still there.
 _GAP_S = 5.0
 
 _WEEKDAYS = 5
@@ -120,10 +120,6 @@ def learned(hours: Iterable[SeenHour | schema.SeenHour], seen: Seen | None = Non
     range of a share p of which n visits' worth of time was seen is (p n) / (n + 2) to
     (p n + 2) / (n + 2): the rule of succession, a visit taken for five minutes. Where no hour is
     known, what was seen just now goes on; where nothing was, clients are always there.
-
-    Args:
-        hours: that were watched, as they are kept or as the HTTP API states them.
-        seen: what was seen just now.
     """
     known = {hour.hour: hour for hour in hours if hour.watched_s >= _LEAST_WATCHED_S}
     ratios = {number: hour.present_ratio for number, hour in known.items()}

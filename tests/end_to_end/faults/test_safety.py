@@ -12,6 +12,7 @@ from testbed.faults.restarts import API
 from testbed.observe import batch_log
 from testbed.waiting import stays_true, wait_until
 from tests.end_to_end.conftest import RealServer
+from tests.end_to_end.faults.hanging_names import HOST
 
 MakeServer = Callable[..., RealServer]
 
@@ -34,7 +35,7 @@ def ends_by_sigterm(server: RealServer) -> None:
 
 def test_disabled_during_a_wait(make_server: MakeServer) -> None:
     """Disabled in a wait, no further batch runs; enabled again, the update goes on."""
-    server = make_server({"sleep": "2s"})
+    server = make_server({"sleep": "2s", "max_batch_size": 100})
     sqlite_data.queue_state_keys(server.synapse.database_path)
     with server.synapse:
         wait_until(lambda: batches_so_far(server) > 0)
@@ -56,6 +57,22 @@ def test_terminated_in_a_wait(make_server: MakeServer) -> None:
     ends_by_sigterm(server)
 
 
+def test_terminated_while_a_name_server_hangs(make_server: MakeServer) -> None:
+    """A check whose host's address does not come holds updates, and keeps no server alive."""
+    signals = {"http": f"http://{HOST}/"}
+    modules = [
+        {"module": "tests.end_to_end.faults.hanging_names.HangingNames", "config": {}},
+        {"module": "synapse_bgthrottle.BackgroundUpdateThrottle", "config": {"signals": signals}},
+    ]
+    server = make_server(None, {"modules": modules})
+    sqlite_data.queue_state_keys(server.synapse.database_path)
+    server.synapse.start()
+    wait_until(lambda: "no answer within 2 s" in server.synapse.log())
+    ends_by_sigterm(server)
+    assert 1 == server.synapse.log().count(f"looking up {HOST}")
+    assert 0 < sqlite_data.pending_updates(server.synapse.database_path)
+
+
 def test_terminated_in_a_closed_window(make_server: MakeServer) -> None:
     """The same while a closed window holds the update, which the log says with its opening."""
     minute = (time.gmtime().tm_hour * 60 + time.gmtime().tm_min + 720) % 1440
@@ -69,7 +86,7 @@ def test_terminated_in_a_closed_window(make_server: MakeServer) -> None:
 
 def test_terminated_while_disabled(make_server: MakeServer) -> None:
     """The same while an administrator's switch holds the update."""
-    server = make_server({"sleep": "2s"})
+    server = make_server({"sleep": "2s", "max_batch_size": 100})
     sqlite_data.queue_state_keys(server.synapse.database_path)
     server.synapse.start()
     wait_until(lambda: batches_so_far(server) > 0)
@@ -89,7 +106,7 @@ def test_terminated_after_a_failure(make_server: MakeServer) -> None:
 
 def test_a_locked_database(make_server: MakeServer) -> None:
     """While another process holds SQLite's lock, updates are held; then they go on; none fails."""
-    server = make_server({"sleep": "4s"})
+    server = make_server({"sleep": "4s", "max_batch_size": 100})
     path = server.synapse.database_path
     state_keys = sqlite_data.queue_state_keys(path)
     with server.synapse:
@@ -103,7 +120,7 @@ def test_a_locked_database(make_server: MakeServer) -> None:
             assert stays_true(lambda: batches_so_far(server) == count, 12)
             other.execute("ROLLBACK")
         wait_until(lambda: batches_so_far(server) > count)
-        body = {"update": "*", "settings": {"profile": "finish"}}
+        body = {"update": "*", "settings": {"profile": "finish", "max_batch_size": "off"}}
         server.admin.call("POST", f"{API}/override", body)
         wait_until(lambda: sqlite_data.pending_updates(path) == 0)
     assert "Error doing update" not in server.synapse.log()
