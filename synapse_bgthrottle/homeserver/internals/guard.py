@@ -4,9 +4,14 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import attrs
+from twisted.internet.defer import CancelledError
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def get(thing: Any, *names: str, default: Any = None) -> Any:
@@ -20,7 +25,7 @@ def get(thing: Any, *names: str, default: Any = None) -> Any:
     return default if thing is None else thing
 
 
-def call(function: Any, *arguments: Any) -> Any:
+def call(function: Callable[..., T] | None, *arguments: Any) -> T | None:
     """The function's answer; None if there is no function, or if it raises."""
     if function is None:
         return None
@@ -54,6 +59,23 @@ class OnInternalError(Protocol):
     """Reports an error of the module itself; must not raise."""
 
     def __call__(self, where: str, error: Exception) -> None: ...
+
+
+@attrs.frozen
+class Reporting:
+    """Reports an error of its block instead of raising it. Cancellation passes through."""
+
+    _on_internal_error: OnInternalError
+    _where: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, tb: object) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, CancelledError):
+            return False
+        self._on_internal_error(self._where, error)
+        return True
 
 
 class InternalErrors:

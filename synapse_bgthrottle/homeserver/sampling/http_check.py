@@ -9,11 +9,13 @@ import re
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlsplit
 
-# For connecting, request and answer together. Only name resolution may take longer.
+# For the address, connecting, request and answer together.
 LONGEST_S = 2.0
 # Of the answer, with its body.
 MOST_BYTES = 16 * 1024
@@ -28,6 +30,25 @@ _ABORT = struct.pack("ii", 1, 0)
 
 class NoStatusError(Exception):
     """The endpoint does not answer as an HTTP server does."""
+
+
+class _Lookup(threading.Thread):
+    """Looks up a host's addresses, which nothing can end while a name server hangs.
+
+    A daemon: the server's own threads must come to an end before it can shut down.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(name="bgthrottle-lookup", daemon=True)
+        self._where = (host, port)
+        self.found: list[Any] = []
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.found = socket.getaddrinfo(*self._where, type=socket.SOCK_STREAM)
+        except Exception as error:  # raised again in the check's thread
+            self.error = error
 
 
 class HttpCheck:
@@ -45,6 +66,7 @@ class HttpCheck:
             "Accept: */*\r\nConnection: close\r\n\r\n"
         ).encode("ascii")
         self._context: ssl.SSLContext | None = None
+        self._lookup: _Lookup | None = None
 
     def status(self) -> int:
         """The status of the answer, even of a redirect. It blocks, so call it in a thread.
@@ -62,11 +84,21 @@ class HttpCheck:
         except TimeoutError as error:
             raise TimeoutError(f"no answer within {LONGEST_S:g} s") from error
 
+    def _addresses(self, deadline_s: float) -> list[Any]:
+        if self._lookup is None:
+            self._lookup = _Lookup(self._host, self._port)
+            self._lookup.start()
+        self._lookup.join(self._left_s(deadline_s))
+        if self._lookup.is_alive():
+            raise TimeoutError  # the next check waits for the same lookup
+        lookup, self._lookup = self._lookup, None
+        if lookup.error is not None:
+            raise lookup.error
+        return lookup.found
+
     def _connected(self, deadline_s: float) -> socket.socket:
         error: OSError = OSError(f"{self._host} has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            self._host, self._port, type=socket.SOCK_STREAM
-        ):
+        for family, kind, protocol, _, address in self._addresses(deadline_s):
             connection = socket.socket(family, kind, protocol)
             try:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)

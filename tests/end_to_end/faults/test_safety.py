@@ -12,6 +12,7 @@ from testbed.faults.restarts import API
 from testbed.observe import batch_log
 from testbed.waiting import stays_true, wait_until
 from tests.end_to_end.conftest import RealServer
+from tests.end_to_end.faults.hanging_names import HOST
 
 MakeServer = Callable[..., RealServer]
 
@@ -54,6 +55,22 @@ def test_terminated_in_a_wait(make_server: MakeServer) -> None:
     server.synapse.start()
     wait_until(lambda: f"Pacing {STATE_KEYS}" in server.synapse.log())
     ends_by_sigterm(server)
+
+
+def test_terminated_while_a_name_server_hangs(make_server: MakeServer) -> None:
+    """A check whose host's address does not come holds updates, and keeps no server alive."""
+    signals = {"http": f"http://{HOST}/"}
+    modules = [
+        {"module": "tests.end_to_end.faults.hanging_names.HangingNames", "config": {}},
+        {"module": "synapse_bgthrottle.BackgroundUpdateThrottle", "config": {"signals": signals}},
+    ]
+    server = make_server(None, {"modules": modules})
+    sqlite_data.queue_state_keys(server.synapse.database_path)
+    server.synapse.start()
+    wait_until(lambda: "no answer within 2 s" in server.synapse.log())
+    ends_by_sigterm(server)
+    assert 1 == server.synapse.log().count(f"looking up {HOST}")
+    assert 0 < sqlite_data.pending_updates(server.synapse.database_path)
 
 
 def test_terminated_in_a_closed_window(make_server: MakeServer) -> None:

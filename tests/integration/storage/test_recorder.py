@@ -61,13 +61,13 @@ def test_lost_connection_at_the_start(
         told = stated(server, service_of(server).status())
         assert ("store", "locked") == (
             told["problems"][0]["kind"],
-            module._parts.records.loader.problem,
+            module._parts.recorder.loader.problem,
         )
     assert [] == work.starts_s
     server.advance(6)
     assert work.starts_s
     assert [] == stated(server, service_of(server).status())["problems"]
-    assert "" == module._parts.records.loader.problem
+    assert "" == module._parts.recorder.loader.problem
 
 
 def test_missing_right_lets_updates_go_on(
@@ -92,14 +92,13 @@ def test_server_without_timers(virtual_server: MakeServer) -> None:
     """Where nothing can be read, since nothing can be called later, updates are not held."""
     server = virtual_server()
     work = queued(server, "work")
-    with patch(
-        "synapse_bgthrottle.homeserver.internals.server.Homeserver.call_later", return_value=None
-    ):
+    timers = "synapse_bgthrottle.homeserver.internals.timers.Timers"
+    with patch(f"{timers}.call_later", return_value=None):
         module = server.load({"sleep": 0})
         server.start()
         server.advance(60)
     assert work.starts_s
-    assert "no timers" in module._parts.records.loader.problem
+    assert "no timers" in module._parts.recorder.loader.problem
 
 
 def test_what_was_paused_is_told(
