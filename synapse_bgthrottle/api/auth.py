@@ -26,7 +26,6 @@ async def administrator(api: ModuleApi, request: "SynapseRequest") -> str:
 
     Raises:
         RefusedError: the token is unknown (401), or its user may not do this (403).
-        Exception: whatever Synapse raises when it fails.
     """
     _check_token(request)
     try:

@@ -26,11 +26,7 @@ class _RefusedJsonError(ValueError):
 
 
 def parse_body(raw: bytes) -> object:
-    """The body's content; an empty body is an empty object.
-
-    Raises:
-        RefusedError: it is too large (413), not JSON, or ambiguous (400).
-    """
+    """The content, {} if empty; RefusedError: too large (413), not JSON, or ambiguous (400)."""
     check_size(len(raw))
     if not raw:
         return {}
@@ -56,11 +52,7 @@ def parse_body(raw: bytes) -> object:
 
 
 def check_size(size_bytes: int) -> None:
-    """Check the size of a body.
-
-    Raises:
-        RefusedError: it is too large.
-    """
+    """Refuse a body that is too large."""
     if size_bytes > LARGEST_BODY_BYTES:
         error = f"The body is larger than {LARGEST_BODY_BYTES} bytes"
         raise RefusedError(413, "M_TOO_LARGE", error)
@@ -119,11 +111,7 @@ FLAG = Parameter(
 
 
 def parse_query(parameters: Mapping[str, Parameter], raw: bytes) -> dict[str, Any]:
-    """The values of all these parameters, by name, from the query as it was sent.
-
-    Raises:
-        RefusedError: lists everything that is wrong with it.
-    """
+    """The values of all these parameters, by name; RefusedError: lists everything that is wrong."""
     if len(raw) > LONGEST_QUERY_BYTES:
         raise RefusedError(400, "M_INVALID_PARAM", f"The query is over {LONGEST_QUERY_BYTES} bytes")
     try:

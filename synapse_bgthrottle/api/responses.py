@@ -47,12 +47,7 @@ class RefusedError(Exception):
 
 
 def encode(content: object) -> bytes:
-    """A record as JSON in ASCII, which terminals and logs show as it is.
-
-    Raises:
-        ValueError: it contains a number that JSON does not have.
-        TypeError: it contains a type that JSON does not have.
-    """
+    """A record as JSON in ASCII, which terminals and logs show as it is."""
     return json.dumps(to_json(content), allow_nan=False, separators=(",", ":")).encode("ascii")
 
 

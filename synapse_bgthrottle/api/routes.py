@@ -14,22 +14,15 @@ from synapse_bgthrottle.core.levers.request import Action
 
 @attrs.frozen
 class Route:
-    """A path of the API.
+    """A path of the API."""
 
-    Attributes:
-        path: below the path of the resource.
-        read: asks the service for what it shows, with the values of `parameters`.
-        record: in which that is sent; None: it is a record.
-        action: the lever request that it makes; None: it only reads.
-        file: the file of the page that it serves; None: it is a path of the API.
-    """
-
-    path: str
+    path: str  # below the path of the resource
+    # Asks the service for what it shows, with the values of `parameters`.
     read: Callable[..., Awaitable[object]] | None = None
     parameters: Mapping[str, Parameter] = attrs.field(factory=dict)
-    record: Callable[[Any], object] | None = None
-    action: Action | None = None
-    file: str | None = None
+    record: Callable[[Any], object] | None = None  # in which that is sent; None: it is a record
+    action: Action | None = None  # the lever request that it makes; None: it only reads
+    file: str | None = None  # the file of the page that it serves; None: it is a path of the API
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -15,14 +15,10 @@ _STILL = (
 
 
 class Changes:
-    """Which lines each look is worth; `every_s`: after so long even without a change.
-
-    Attributes:
-        last: the lines that describe what was seen last, shown or not.
-    """
+    """Which lines each look is worth; `every_s`: after so long even without a change."""
 
     def __init__(self, every_s: float) -> None:
-        self.last: list[str] = []
+        self.last: list[str] = []  # the lines that describe what was seen last, shown or not
         self._every_s = every_s
         self._shown_s = -math.inf
         self._shown: object = None

@@ -33,11 +33,7 @@ class Poller:
         self._idle_looks = 0
 
     def look(self) -> Status:
-        """Ask once: the module's status or, without the module, Synapse's own.
-
-        Raises:
-            ClientError: the server does not answer as it should.
-        """
+        """The module's status or, without the module, Synapse's own; may raise ClientError."""
         if self._has_module is not False:
             try:
                 full = self._client.throttle_status()

@@ -90,10 +90,7 @@ class Session:
 
     @contextmanager
     def client(self, *, changes: bool = False) -> "Iterator[Client]":
-        """A client of the server that is set; its errors end the command.
-
-        `changes`: the command changes something, so that it matters whether it came to that.
-        """
+        """A client of the server; its errors end the command and say whether it made `changes`."""
         from synapse_bgthrottle.client import Client  # noqa: PLC0415 - httpx is slow to import
 
         known = self.settings()
@@ -154,10 +151,7 @@ class Session:
 
 
 def failed(error: ClientError, token_from: str = "", *, changes: bool = False) -> CommandError:
-    """How the command ends with an error of the client.
-
-    `token_from` is where the token stood; `changes`: see `Session.client`.
-    """
+    """How the command ends with an error of the client; `changes`: see `Session.client`."""
     kind = CommandError
     if isinstance(error, (errors.NotAllowedError, errors.NotAdministratorError)):
         kind = NotAllowedCommandError

@@ -39,20 +39,14 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
 
 @attrs.frozen
 class Connection:
-    """A server, and the token to use it.
+    """A server, and the token to use it."""
 
-    Attributes:
-        url: the server's address, perhaps with a path before `/_synapse`; or `unix:/path` of the
-            Unix socket on which it listens.
-        token: never shown in a message or representation.
-        prefix: path of the module's API.
-        timeout_s: limit for the whole answer.
-    """
-
+    # The server's address, perhaps with a path before `/_synapse`; or `unix:/path` of the Unix
+    # socket on which it listens.
     url: str
-    token: str = attrs.field(repr=False)
-    prefix: str = MODULE_PREFIX
-    timeout_s: float = TIMEOUT_S
+    token: str = attrs.field(repr=False)  # never shown in a message or representation
+    prefix: str = MODULE_PREFIX  # path of the module's API
+    timeout_s: float = TIMEOUT_S  # limit for the whole answer
 
     def __attrs_post_init__(self) -> None:
         is_unix = self.socket_path is not None
@@ -98,11 +92,7 @@ class Connection:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments for httpx's clients. Redirects are not followed: they would get the token.
-
-        Raises:
-            CertificatesError: the file in SSL_CERT_FILE cannot be used.
-        """
+        """Arguments for httpx's clients, without redirects: they would get the token."""
         _check_certificates()
         headers = {
             "Authorization": f"Bearer {self.token}",
@@ -166,11 +156,7 @@ class Body:
     """An answer's body, collected part by part up to a largest size."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        """`headers` are the answer's.
-
-        Raises:
-            NotUnderstoodError: it has an encoding that was not requested.
-        """
+        """`headers` are the answer's; NotUnderstoodError: an encoding that was not requested."""
         encoding = headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise NotUnderstoodError(f"the answer is encoded as {encoding:.40}, unasked")
@@ -179,11 +165,7 @@ class Body:
         self._gathered = bytearray()
 
     def add(self, part: bytes) -> None:
-        """Add the next part, as it was sent.
-
-        Raises:
-            NotUnderstoodError: it cannot be decoded, or makes the body too large.
-        """
+        """Add the next part, as sent; NotUnderstoodError: it is broken, or makes it too large."""
         if self._decoder is not None:
             try:
                 # Unpack no more than that, however large the result would be.

@@ -4,15 +4,10 @@ from synapse_bgthrottle.schema import Problem
 
 
 class ClientError(Exception):
-    """A call has no valid answer. The base of all errors here.
+    """A call has no valid answer. The base of all errors here."""
 
-    Attributes:
-        may_be_done: whether the server may have carried out the call, or still may.
-        may_pass: whether the call may succeed later: the server or its proxy is just starting.
-    """
-
-    may_be_done = False
-    may_pass = False
+    may_be_done = False  # whether the server may have carried out the call, or still may
+    may_pass = False  # whether the call may succeed later: the server or its proxy is just starting
 
 
 class CertificatesError(ClientError):
@@ -20,10 +15,7 @@ class CertificatesError(ClientError):
 
 
 class UnreachableError(ClientError):
-    """No connection, or a lost one.
-
-    It may not pass if the host's name is unknown, or its certificate is not trusted.
-    """
+    """No connection, or a lost one. An unknown name and an untrusted certificate do not pass."""
 
     def __init__(self, message: str, *, may_be_done: bool = True, may_pass: bool = True) -> None:
         super().__init__(message)
@@ -42,14 +34,7 @@ class NotUnderstoodError(ClientError):
 
 
 class AnswerError(ClientError):
-    """The server answered with an error.
-
-    Attributes:
-        status: HTTP status.
-        errcode: Matrix's error code, such as `M_FORBIDDEN`; empty: the answer has none.
-        problems: where and why a request is wrong, if the server says so.
-        retry_after_ms: when to try again; None: the server does not say.
-    """
+    """The server answered with an error."""
 
     def __init__(
         self,
@@ -61,10 +46,11 @@ class AnswerError(ClientError):
         retry_after_ms: int | None = None,
     ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = status  # HTTP status
+        # Matrix's error code, such as `M_FORBIDDEN`; empty: the answer has none.
         self.errcode = errcode
-        self.problems = problems
-        self.retry_after_ms = retry_after_ms
+        self.problems = problems  # where and why a request is wrong, if the server says so
+        self.retry_after_ms = retry_after_ms  # when to try again; None: the server does not say
 
 
 class RedirectedError(AnswerError):

@@ -30,21 +30,15 @@ JOBS = ("populate_stats_process_rooms", "regenerate_directory", "event_resign")
 
 @attrs.frozen
 class Call(Generic[T]):
-    """One request.
-
-    Attributes:
-        path: below the prefix of its API.
-        read: makes the result from the answer's JSON; raises MismatchError.
-        of_module: whether it is for the module's API, and not Synapse's own.
-        when_empty: makes the result of an empty answer; None: an empty answer is an error.
-    """
+    """One request."""
 
     method: str
-    path: str
-    read: Callable[[Any], T]
+    path: str  # below the prefix of its API
+    read: Callable[[Any], T]  # makes the result from the answer's JSON; raises MismatchError
     query: Mapping[str, str] = attrs.field(factory=dict)
     body: Mapping[str, Any] | None = None
-    of_module: bool = True
+    of_module: bool = True  # whether it is for the module's API, and not Synapse's own
+    # Makes the result of an empty answer; None: an empty answer is an error.
     when_empty: Callable[[], T] | None = None
 
 
@@ -127,11 +121,7 @@ def pause(
 def resume(
     update: str = "*", *, database: str | None = None, reason: str = ""
 ) -> Call[LeverAnswer]:
-    """End pauses that the glob equals or matches.
-
-    Raises:
-        NotFoundError: there is none.
-    """
+    """End pauses that the glob equals or matches; NotFoundError: there is none."""
     return _lever("resume", update, reason, database=database)
 
 
@@ -142,11 +132,7 @@ def release(
     duration: str | int | None = None,
     reason: str = "",
 ) -> Call[LeverAnswer]:
-    """Let matching pending updates run once, in spite of windows and missing approvals.
-
-    Raises:
-        NotFoundError: no pending update matches.
-    """
+    """Let matching pending updates run once, despite windows and approvals; NotFoundError: none."""
     return _lever("release", update, reason, database=database, **{"for": duration})
 
 
@@ -158,21 +144,13 @@ def override(
     duration: str | int | None = None,
     reason: str = "",
 ) -> Call[LeverAnswer]:
-    """Replace settings of matching updates until `duration` is over.
-
-    Raises:
-        RefusedError: a setting is wrong; `problems` lists each.
-    """
+    """Replace settings of matching updates for `duration`; RefusedError has `problems`."""
     more = {"settings": settings, "for": duration}
     return _lever("override", update, reason, database=database, **more)
 
 
 def reset(update: str = "*", *, database: str | None = None, reason: str = "") -> Call[LeverAnswer]:
-    """End matching overrides and releases.
-
-    Raises:
-        NotFoundError: there is none.
-    """
+    """End matching overrides and releases; NotFoundError: there is none."""
     return _lever("reset", update, reason, database=database)
 
 

@@ -17,11 +17,7 @@ _LONGEST = 500
 
 
 def result(call: Call[T], status: int, body: bytes, location: str = "") -> T:
-    """The call's result. `location` is the header of this name.
-
-    Raises:
-        ClientError: the answer is an error, or is not understood.
-    """
+    """The call's result; ClientError: there is none. `location` is a header."""
     if not 200 <= status < 300:
         raise error(call, status, body, location)
     if not body.strip():

@@ -49,27 +49,20 @@ _CLEARLY = 1.05
 
 @attrs.frozen(kw_only=True)
 class Question:
-    """The input of a forecast.
+    """The input of a forecast."""
 
-    Attributes:
-        jobs: pending updates, those of each database in the order in which they will run.
-        server_settings: settings of the server's own `background_updates:`.
-        slope: share by which requests are slower at a duty cycle of 1, if that is not learned.
-        start_s: time of the start, since the epoch.
-        closed_ratio: share of the time in which budgets are closed.
-        error: relative error of past forecasts; the range is at least as wide.
-        only: names of the configurations to compute; empty: all.
-    """
-
+    # Pending updates, those of each database in the order in which they will run.
     jobs: tuple[Job, ...]
     config: Config
+    # Settings of the server's own `background_updates:`.
     server_settings: Settings = attrs.field(factory=Settings)
     load: WeeklyLoad
+    # Share by which requests are slower at a duty cycle of 1, if that is not learned.
     slope: Range = UNKNOWN_SLOPE
-    start_s: float
-    closed_ratio: float = 0.0
-    error: float = 0.0
-    only: tuple[str, ...] = ()
+    start_s: float  # time of the start, since the epoch
+    closed_ratio: float = 0.0  # share of the time in which budgets are closed
+    error: float = 0.0  # relative error of past forecasts; the range is at least as wide
+    only: tuple[str, ...] = ()  # names of the configurations to compute; empty: all
 
 
 def forecast(question: Question) -> Forecast:

@@ -43,17 +43,11 @@ class NotAConfigError(Exception):
 
 @attrs.frozen
 class Entry:
-    """The module's configuration in one place.
+    """The module's configuration in one place."""
 
-    Attributes:
-        raw: as YAML has it.
-        path: within the file, in Synapse's spelling.
-        misplaced: keys that stand beside `module:`, where Synapse reads none.
-    """
-
-    raw: Any
-    path: tuple[str, ...] = ()
-    misplaced: tuple[str, ...] = ()
+    raw: Any  # as YAML has it
+    path: tuple[str, ...] = ()  # within the file, in Synapse's spelling
+    misplaced: tuple[str, ...] = ()  # keys that stand beside `module:`, where Synapse reads none
 
 
 @attrs.frozen
@@ -67,31 +61,24 @@ class Doubled:
 
 @attrs.frozen
 class _Text:
-    """A file, read: as nodes of YAML, which have places, and as values.
-
-    Attributes:
-        doubled: keys that are there twice, by `id` of their mapping's node.
-    """
+    """A file, read: as nodes of YAML, which have places, and as values."""
 
     file: Path
     root: Any
     content: Any
+    # Keys that are there twice, by `id` of their mapping's node.
     doubled: Mapping[int, Sequence[Doubled]]
 
 
 @attrs.frozen
 class ConfigFile:
-    """The module's configuration in a file.
+    """The module's configuration in a file."""
 
-    Attributes:
-        entries: at least one; Synapse takes the first.
-        server: the sections of the server's own configuration, of all files; empty: none is there.
-        ignored: files that are no mapping, such as empty ones, which Synapse passes over.
-    """
-
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...]  # at least one; Synapse takes the first
     _text: _Text
+    # The sections of the server's own configuration, of all files; empty: none is there.
     server: Mapping[str, Any] = attrs.field(factory=dict)
+    # Files that are no mapping, such as empty ones, which Synapse passes over.
     ignored: tuple[Path, ...] = ()
     _places: dict[int, dict[str, tuple[Any, Any]]] = attrs.field(factory=dict, init=False)
 

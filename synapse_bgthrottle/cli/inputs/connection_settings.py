@@ -26,18 +26,13 @@ class SettingsError(Exception):
 
 @attrs.frozen
 class Settings:
-    """What is known of the server; None: not known.
-
-    Attributes:
-        prefix: the path of the module's API.
-        token_from: where the token was found, for people.
-    """
+    """What is known of the server; None: not known."""
 
     url: str | None = None
     token: str | None = attrs.field(default=None, repr=False)
-    prefix: str | None = None
+    prefix: str | None = None  # the path of the module's API
     timeout_s: float | None = None
-    token_from: str = attrs.field(default="", eq=False)
+    token_from: str = attrs.field(default="", eq=False)  # where the token was found, for people
 
 
 def default_file(environment: Mapping[str, str]) -> Path:
@@ -85,11 +80,7 @@ def gather(
 
 
 def read_token(file: Path) -> str:
-    """The token that is a file's only content.
-
-    Raises:
-        SettingsError: it cannot be read, is empty, or others may read it.
-    """
+    """The token in a file; SettingsError: it is unusable, or others may read it."""
     text, mode = _read(file, "token file")
     _refuse_if_shown(file, mode)
     if not text.strip():
@@ -98,11 +89,7 @@ def read_token(file: Path) -> str:
 
 
 def parse_span_ms(text: str) -> int:
-    """A span with its unit, in ms: `30s`. Digits alone are refused: seconds, or milliseconds?
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A span in ms, from `30s`; ValueError: it is none, or has no unit: seconds, or ms?"""
     if text.strip().isdigit():
         raise ValueError("no unit")
     return parse_duration_ms(text)

@@ -33,6 +33,7 @@ from synapse_bgthrottle.schema import (
     DatabaseStatus,
     Explanation,
     PendingUpdate,
+    Progress,
     RunningUpdate,
     StatedRange,
     ThrottleStatus,
@@ -50,11 +51,7 @@ NO_LOAD = (
 
 
 def config_of(explanations: Iterable[Explanation]) -> Config:
-    """A configuration in which each update has the limits that the server states for it.
-
-    Raises:
-        ValueError: they are not understood.
-    """
+    """The limits that the server states for each update; ValueError: not understood."""
     rules = []
     for number, stated in enumerate(explanations):
         if stated.limit_values is None:
@@ -105,11 +102,7 @@ def jobs_of(status: ThrottleStatus) -> Iterator[Job]:
 
 
 def up_to(jobs: Iterable[Job], update: str) -> list[Job]:
-    """Those of this name, and in each queue all in front of them.
-
-    Raises:
-        ValueError: none is named so.
-    """
+    """Those of this name, and in each queue all in front of them; ValueError: none is named so."""
     found, seen = [], set()
     for _, group in groupby(jobs, key=lambda job: job.database):
         queue = list(group)
@@ -138,9 +131,7 @@ def _job(
     pending: PendingUpdate,
     current: RunningUpdate | None,
 ) -> Job:
-    progress = pending.progress
-    if current is not None and current.progress is not None:
-        progress = current.progress
+    progress = (current and current.progress) or pending.progress or Progress()
     paused_until_ms, released_until_ms = (
         [
             math.inf if lever.used_ms is not None else lever.ends_ms or 0.0
@@ -153,8 +144,8 @@ def _job(
     job = Job(
         database=database.name,
         update=pending.name,
-        items=None if progress is None else progress.left,
-        unit="items" if progress is None else progress.unit or "items",
+        items=progress.left,
+        unit=progress.unit or "items",
         per_batch_s=None if current is None else _speed(current),
         # No speed stays as it is, and few batches say little.
         speed_error=0.0 if current is None else max(max(current.batches, 1) ** -0.5, 0.1),
@@ -187,12 +178,12 @@ def _range(stated: StatedRange) -> Range:
 
 def _speed(current: RunningUpdate) -> float | None:
     """In the unit of its progress, for each second in batches; None: not known yet."""
-    progress, left_s = current.progress, current.time_left_s.unthrottled
-    if progress is not None and progress.left and left_s:
+    progress, left_s = current.progress or Progress(), current.time_left_s.unthrottled
+    if progress.left and left_s:
         return progress.left / left_s
     if current.batches < _FEWEST_BATCHES or current.batch_time_ms <= 0:
         return None
-    done = current.items if progress is None or progress.done is None else progress.done
+    done = current.items if progress.done is None else progress.done
     return done / current.batch_time_ms * 1000 if done else None
 
 
@@ -216,11 +207,7 @@ def read_kept(file: Path) -> tuple[Kept, ...]:
 
 
 def keep(file: Path, new: Sequence[Kept]) -> None:
-    """Keep these too, readable by nobody else.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Keep these too, for the user alone; OSError: the file cannot be written."""
     if not new:
         return
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -65,11 +65,7 @@ def _loads(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 
 
 def parse_count(text: str) -> float:
-    """A number of items: `1e9`, `250000`, `1,000,000`.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A number of items: `1e9`, `250000`, `1,000,000`; ValueError: it is none."""
     count = float(text.replace(",", "") if _THOUSANDS.fullmatch(text.strip()) else text)
     if not 0 < count < 1e18:
         raise ValueError("out of range")
@@ -77,11 +73,7 @@ def parse_count(text: str) -> float:
 
 
 def parse_rate(text: str) -> float:
-    """Items a second, from `5/ms`, `300/s` or `1e6/h`.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Items a second, from `5/ms`, `300/s` or `1e6/h`; ValueError: it is none."""
     match = _RATE.fullmatch(text.strip())
     if match is None:
         raise ValueError("no rate")

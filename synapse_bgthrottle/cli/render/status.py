@@ -44,10 +44,7 @@ _NOT_OBSERVABLE = "not observable"
 def status_lines(
     status: Status, now_ms: float | None, *, is_verbose: bool = False
 ) -> Iterator[Line]:
-    """Problems, five lines for each database, levers; verbose has all that the server tells.
-
-    `now_ms` counts where the server tells no time.
-    """
+    """Problems, five lines for each database, levers; `now_ms` is for servers that state none."""
     if isinstance(status, UpdatesStatus):
         yield from _official_lines(status)
         return
@@ -204,19 +201,15 @@ def update_line(database: DatabaseStatus, now_ms: float | None) -> str:
 
 
 def _update_lines(database: DatabaseStatus, now_ms: float | None) -> Iterator[Line]:
-    """The same in three lines, with a bar below the first: how far, how fast, and why not faster.
-
-    Where none is under way, one line.
-    """
+    """The same in three lines, with a bar below the first; where none is under way, in one."""
     current = database.current
     look = style(database.state)
     if current is None:
         if database.state != "idle":
             yield Line(f"  {_without_current(database)}", look)
         return
-    progress = current.progress
-    unit = f" {progress.unit}" if progress is not None and progress.unit else ""
-    ratio = None if progress is None else progress.ratio
+    progress = current.progress or Progress()
+    unit, ratio = f" {progress.unit}" if progress.unit else "", progress.ratio
     build = current.index_build
     if build is not None:
         ratio = build.progress_ratio
@@ -325,7 +318,7 @@ def _queue_lines(waiting: tuple[PendingUpdate, ...], unlisted: int) -> Iterator[
 
 def _pending_notes(update: PendingUpdate) -> Iterator[tuple[bool, str]]:
     """What may be said of an update that waits, and whether it applies."""
-    ratio = None if update.progress is None else update.progress.ratio
+    ratio = (update.progress or Progress()).ratio
     yield bool(update.one_shot), "one-shot"
     yield update.paused, "paused"
     yield update.known is False, "not known to this version of Synapse"
@@ -360,8 +353,8 @@ def _without_current(database: DatabaseStatus) -> str:
 
 
 def _extent(current: RunningUpdate) -> str:
-    progress = current.progress
-    if progress is None or (progress.ratio is None and progress.done is None):
+    progress = current.progress or Progress()
+    if progress.ratio is None and progress.done is None:
         return "(one-shot)" if current.one_shot else f"{number(current.items)} items"
     parts = [] if progress.ratio is None else [share(progress.ratio)]
     parts.extend(_counts(progress))

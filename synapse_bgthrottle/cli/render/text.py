@@ -12,16 +12,11 @@ from synapse_bgthrottle.core.units import format_duration_ms, format_size_bytes
 
 @attrs.frozen
 class Line:
-    """One line.
+    """One line."""
 
-    Attributes:
-        text: as it came, control characters included: `escape` takes them out at the end.
-        style: `problem`, `held`, `good`, `title`, `faint`, or empty.
-        ratio: of a bar behind the text, 0 to 1, where bars are drawn; None: no bar.
-    """
-
-    text: str
-    style: str = ""
+    text: str  # as it came, control characters included: `escape` takes them out at the end
+    style: str = ""  # `problem`, `held`, `good`, `title`, `faint`, or empty
+    # Of a bar behind the text, 0 to 1, where bars are drawn; None: no bar.
     ratio: float | None = None
 
 

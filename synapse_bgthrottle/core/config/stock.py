@@ -10,19 +10,12 @@ from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
 
 @attrs.frozen
 class StockSettings:
-    """The section's values. The defaults are Synapse's.
+    """The section's values. The defaults are Synapse's."""
 
-    Attributes:
-        sleep_ms: rest after each batch; 0: none.
-        target_duration_ms: wanted duration of a batch.
-        default_batch_items: size of an update's first batch.
-        min_batch_items: least size of a later one.
-    """
-
-    sleep_ms: float = 1000
-    target_duration_ms: int = 100
-    default_batch_items: int = 100
-    min_batch_items: int = 1
+    sleep_ms: float = 1000  # rest after each batch; 0: none
+    target_duration_ms: int = 100  # wanted duration of a batch
+    default_batch_items: int = 100  # size of an update's first batch
+    min_batch_items: int = 1  # least size of a later one
 
     def tuned(self) -> Settings:
         """The values that differ from Synapse's defaults, because the administrator chose them."""

@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.signals.signal import PERIOD_S
 class LockWait:
     """How long one batch has waited for locks of others."""
 
-    _looked_s: float
+    _looked_s: float = 0.0
     since_s: float | None = attrs.field(default=None, init=False)  # None: it does not wait
     _known_to_s: float = attrs.field(init=False)
     _transactions: int | None = attrs.field(default=None, init=False)
@@ -64,7 +64,7 @@ class Standstill:
     these, and the batch goes on afterwards.
     """
 
-    _answered_s: float
+    _answered_s: float = 0.0
     _since_s: float | None = attrs.field(default=None, init=False)
     _looked_s: float = attrs.field(default=0.0, init=False)
     _stood_s: float = attrs.field(default=0.0, init=False)

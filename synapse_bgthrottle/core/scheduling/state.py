@@ -88,8 +88,8 @@ class BatchClock:
     """The running batch, or the last one."""
 
     start_s: float | None = None  # start of the running batch, monotonic; None: no batch runs
-    lock_wait: LockWait = attrs.field(factory=lambda: LockWait(0.0))
-    standstill: Standstill = attrs.field(factory=lambda: Standstill(0.0))
+    lock_wait: LockWait = attrs.field(factory=LockWait)
+    standstill: Standstill = attrs.field(factory=Standstill)
 
     def look(self, sample: DatabaseSample) -> None:
         """A sample of the database was taken while the batch ran."""

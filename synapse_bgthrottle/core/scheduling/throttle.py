@@ -38,25 +38,17 @@ FAILURES_UNTIL_ABORT = 5
 
 
 class Throttle:
-    """Decides for every iteration of every update of every database.
-
-    Attributes:
-        databases: state by database name.
-        updates: state by database name and update name.
-        levers: pauses, overrides and releases; None: not read yet, which holds every update.
-        pacer: the adaptive pace that all updates share.
-        limits: the limits of any update, pending or not.
-    """
+    """Decides for every iteration of every update of every database."""
 
     def __init__(self, config: Config, server: Settings, facts: Facts | None = None) -> None:
         """`server` has the settings of Synapse's own configuration."""
         self.databases: dict[str, DatabaseState] = {}
         self.updates: dict[tuple[str, str], UpdateState] = {}
-        self.levers: Levers | None = Levers()
-        self.pacer = Pacer()
+        self.levers: Levers | None = Levers()  # None: not read yet, which holds every update
+        self.pacer = Pacer()  # all updates share it
         self._config = config
         self._facts = facts or Facts()
-        self.limits = UpdateLimits(config, server)
+        self.limits = UpdateLimits(config, server)  # of any update, pending or not
         self._learned: dict[UpdateKey, tuple[BatchCost, Impact]] = {}
         look = ProcessSample if self._facts.sees_requests else DatabaseSample
         self.pacer.sees_requests = self._facts.sees_requests

@@ -46,18 +46,14 @@ _ONE_CONNECTION_MS = 50.0
 
 
 class SignalSet:
-    """The signals of one database.
-
-    Attributes:
-        states: by name, without those that are off.
-        index_build: phase of a running index build, and share done; None: no build.
-    """
+    """The signals of one database."""
 
     def __init__(
         self, configured: Mapping[str, float | None], cores: int, *, is_sqlite: bool = False
     ) -> None:
         """`configured` has thresholds by signal name (None: off); `cores` are this machine's."""
-        self.states: dict[str, SignalState] = {}
+        self.states: dict[str, SignalState] = {}  # by name, without those that are off
+        # Phase of a running index build, and share done.
         self.index_build: tuple[str, float | None] | None = None
         self._before: dict[type[Sample], Sample] = {}
         for name, signal in SIGNALS.items():

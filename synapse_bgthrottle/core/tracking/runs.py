@@ -15,14 +15,10 @@ WRITE_EVERY_S = 60.0
 
 
 class UpdateRuns:
-    """The update under way in each database, and those that have ended since somebody asked.
-
-    Attributes:
-        running: by name of database.
-    """
+    """The update under way in each database, and those that have ended since the last question."""
 
     def __init__(self, throttle: Throttle) -> None:
-        self.running: dict[str, UpdateRun] = {}
+        self.running: dict[str, UpdateRun] = {}  # by database
         self._throttle = throttle
         self._recalled: dict[tuple[str, str], HistoryEntry] = {}
         self._ended: list[HistoryEntry] = []
