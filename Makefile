@@ -20,7 +20,7 @@ help:
 	@echo "make compat         the tests on each version of Synapse; VERSIONS=1.60 for one; an hour"
 	@echo "make compat-smoke   a few of them on the oldest version"
 	@echo "make lint           ruff, mypy, and what may import what"
-	@echo "make openapi        the API's description anew, from the records in schema/"
+	@echo "make openapi        the API's description anew, from the records in schema.py"
 	@echo "make format         what ruff can mend"
 	@echo "make bench          what updates do to clients, by controller; 20 minutes"
 	@echo "make bench-full     the same with all updates, loads and arms; many hours"

@@ -12,10 +12,9 @@ from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.reports.log_lines import doing
 from synapse_bgthrottle.core.scheduling.effective_limits import least_batch_items
-from synapse_bgthrottle.homeserver.composition import Parts, assembled
+from synapse_bgthrottle.homeserver.composition import assembled, introduce
 from synapse_bgthrottle.homeserver.fallback import FallbackIteration
-from synapse_bgthrottle.homeserver.internals.guard import InternalErrors
-from synapse_bgthrottle.homeserver.introduction import introduce, start_notes
+from synapse_bgthrottle.homeserver.internals.guard import InternalErrors, Reporting
 from synapse_bgthrottle.homeserver.service import ThrottleService
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,18 @@ class BackgroundUpdateThrottle:
         databases = self._parts.host.databases.values()
         self._active = all(database.is_controlled_by(self.on_update) for database in databases)
         if self._active:
-            self._start(api, config, self._parts)
+            parts = self._parts
+            parts.recorder.start()
+            missing, warnings = introduce(api, config, parts)
+            service = ThrottleService(
+                parts.host,
+                parts.throttle,
+                parts.recorder,
+                parts.iterations.of_databases,
+                missing,
+                warnings,
+            )
+            self._serve(api, config.api_path, service)
         else:
             logger.warning(
                 "synapse_bgthrottle has no effect: another module, earlier in the list `modules`,"
@@ -66,36 +76,32 @@ class BackgroundUpdateThrottle:
         self, update_name: str, database_name: str, one_shot: bool
     ) -> AbstractAsyncContextManager[int]:
         """Synapse calls this before each iteration of an update."""
-        try:
-            return self._parts.iterations.begin(database_name, update_name, one_shot)
-        except Exception as error:
-            self._on_internal_error("at the start of an iteration", error)
-            # errors are logged; this iteration must not stay open, because nobody will end it
-            with suppress(Exception):
-                self._parts.iterations.abandon(database_name)
-            return FallbackIteration(self._parts.host)
+        parts = self._parts
+        with Reporting(self._on_internal_error, "at the start of an iteration"):
+            return parts.iterations.begin(database_name, update_name, one_shot)
+        # errors are logged; this iteration must not stay open, because nobody will end it
+        with suppress(Exception):
+            parts.iterations.leave(database_name)
+        key = (database_name, update_name)
+        return FallbackIteration(parts.host, parts.throttle, key, one_shot)
 
     async def default_batch_size(self, update_name: str, database_name: str) -> int:
         """Synapse calls this for the size of a batch before it has counted any item."""
-        try:
+        with Reporting(self._on_internal_error, "for the default batch size"):
             return self._parts.throttle.batch_items(database_name, update_name)
-        except Exception as error:
-            self._on_internal_error("for the default batch size", error)
-            return max(self._parts.host.stock.default_batch_items, _floor(update_name))
+        return max(self._parts.host.stock.default_batch_items, _floor(update_name))
 
     async def min_batch_size(self, update_name: str, database_name: str) -> int:
         """Synapse calls this for the least size of any other batch, which is then its size."""
-        try:
+        with Reporting(self._on_internal_error, "for the least batch size"):
             return self._parts.throttle.batch_items(database_name, update_name)
-        except Exception as error:
-            self._on_internal_error("for the least batch size", error)
-            stock = self._parts.host.stock
-            items: float = stock.min_batch_items
-            update = self._parts.throttle.updates.get((database_name, update_name))
-            if update is not None and update.decision is not None:
-                # The target duration makes Synapse use the least size, which must not be one item.
-                items = min(stock.default_batch_items, update.limits.max_batch_items)
-            return max(int(items), _floor(update_name))
+        stock = self._parts.host.stock
+        items: float = stock.min_batch_items
+        update = self._parts.throttle.updates.get((database_name, update_name))
+        if update is not None and update.decision is not None:
+            # The target duration makes Synapse use the least size, which must not be one item.
+            items = min(stock.default_batch_items, update.limits.max_batch_items)
+        return max(int(items), _floor(update_name))
 
     def __repr__(self) -> str:
         if not self._active:
@@ -107,29 +113,16 @@ class BackgroundUpdateThrottle:
         ]
         return f"<BackgroundUpdateThrottle: {'; '.join(states) or 'no update seen so far'}>"
 
-    def _start(self, api: ModuleApi, config: Config, parts: Parts) -> None:
-        """The module is in control: read the stored data, and serve the API."""
-        parts.recorder.start()
-        notes = start_notes(api, config, parts)
-        self._serve(api, config.api_path, parts.service(notes))
-        try:
-            introduce(config, parts, notes)
-        except Exception as error:
-            self._on_internal_error("at its start", error)
-
     def _serve(self, api: ModuleApi, path: str | None, service: ThrottleService | None) -> None:
         if path is None:
             return
-        try:
+        # after an error the server starts without the API
+        with Reporting(self._on_internal_error, "at the start of the HTTP API"):
             resource = ThrottleResource(api, service, self._on_internal_error)
             api.register_web_resource(path, resource)
-        except Exception as error:  # the server starts without the API
-            self._on_internal_error("at the start of the HTTP API", error)
 
 
 def _floor(update_name: str) -> int:
-    try:
+    with suppress(Exception):  # the last resort must not fail; 100 is enough for any update
         return least_batch_items(update_name)
-    except Exception:  # the last resort must not fail; 100 is enough for any update
-        logger.debug("No least batch size for %s", update_name, exc_info=True)
-        return 100
+    return 100

@@ -112,7 +112,8 @@ class OtherLaw:
         """Whether to wait, and for how long."""
         wait_s = self._rest_s(at.now_s) if self.law else self._gap_s(at)
         cause = Cause.PACE if wait_s > 0 else Cause.RUN
-        return Decision(cause, "", max(wait_s, 0.0), _TARGET_MS if self.law else _PROBE_MS, 0)
+        target_ms = _TARGET_MS if self.law else _PROBE_MS
+        return Decision(cause, max(wait_s, 0.0), "", target_ms=target_ms, items=0)
 
     def waited(self, database_name: str, update_name: str, cause: Cause, wait_s: float) -> None:
         """A wait is over: nothing to do, because what is left of it is computed anew."""

@@ -26,14 +26,13 @@ async def administrator(api: ModuleApi, request: "SynapseRequest") -> str:
 
     Raises:
         RefusedError: the token is unknown (401), or its user may not do this (403).
-        Exception: whatever Synapse raises when it fails.
     """
     _check_token(request)
     try:
         requester = await api.get_user_by_req(request)
         user_id = str(requester.user)
         scope = get(requester, "scope", default=())  # since Synapse 1.86
-        # Bridges are refused: they may act as many users, and nobody meant them to do this.
+        # Bridges are refused: they act as many users, and are not meant to do this.
         is_service = get(requester, "app_service", default=get(requester, "app_service_id"))
         if is_service is not None or requester.is_guest:
             is_allowed = False

@@ -27,11 +27,7 @@ class RequestQueue:
         self._is_admitting = False
 
     async def enter(self) -> None:
-        """Wait for a turn. Call `leave` after it.
-
-        Raises:
-            RefusedError: too many requests wait already.
-        """
+        """Wait for a turn, and call `leave` after it; RefusedError: too many wait already."""
         if self._at_work < MOST_AT_WORK and not self._waiting:
             self._at_work += 1
             return
@@ -77,11 +73,7 @@ class SharedAnswers(Generic[T]):
         self._waiting = {}
 
     async def answer(self, question: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
-        """The present answer. `ask` gets it if nobody has asked the same question yet.
-
-        Raises:
-            Exception: whatever `ask` raises; all callers that share the answer get it.
-        """
+        """What one `ask` gives, or raises, for all who have the same question until it comes."""
         if question in self._waiting:
             answer: Deferred[T] = Deferred()
             self._waiting[question].append(answer)

@@ -6,11 +6,10 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from synapse_bgthrottle import schema
 from synapse_bgthrottle.api.concurrency import SharedAnswers
 from synapse_bgthrottle.api.request_parsing import parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, encode, invalid
-from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, LOAD, STATUS, USES, Route
+from synapse_bgthrottle.api.routes import Route
 from synapse_bgthrottle.api.service import Service
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.levers.request import (
@@ -44,7 +43,7 @@ class Endpoints:
         self._openapi = openapi
         # All open pages request the status every few seconds, and a history may be long. To encode
         # them is half of their cost.
-        self._told: SharedAnswers[Answer] = SharedAnswers()
+        self._reads: SharedAnswers[Answer] = SharedAnswers()
 
     async def answer(
         self, route: Route, query: bytes, body: Callable[[], object], author: str
@@ -58,30 +57,23 @@ class Endpoints:
         """
         if route.action is not None:
             content = body()
-            parse_query(route, query)
-            return await _done(self._pull(route.action, content, author))
-        tell = partial(self._tell, route, parse_query(route, query))
-        return await _done(self._told.answer((route.path, query), tell))
+            parse_query({}, query)
+            return await _done(self._change(route.action, content, author))
+        read = partial(self._read, route, parse_query(route.parameters, query))
+        return await _done(self._reads.answer((route.path, query), read))
 
-    async def _tell(self, route: Route, values: dict[str, Any]) -> Answer:
-        if route == STATUS:
-            return _ok(await self._service.status())
-        if route == HISTORY:
-            return _ok(schema.History(history=await self._service.history(**values)))
-        if route == USES:
-            return _ok(schema.Uses(uses=await self._service.uses(**values)))
-        if route == LOAD:
-            return _ok(schema.Load(load=await self._service.load()))
-        if route == EXPLAIN:
-            return _ok(await self._service.explain(**values))
-        return Answer(200, self._openapi)
+    async def _read(self, route: Route, values: dict[str, Any]) -> Answer:
+        if route.read is None:
+            return Answer(200, self._openapi)
+        found = await route.read(self._service, **values)
+        return _ok(found if route.record is None else route.record(found))
 
-    async def _pull(self, action: Action, content: object, author: str) -> Answer:
+    async def _change(self, action: Action, content: object, author: str) -> Answer:
         request = parse_lever_request(action, content)
         try:
             done = await self._service.change_levers(request, author)
         finally:
-            self._told.forget()
+            self._reads.forget()
         logger.info("%s", log_line(request, author, done))
         return _ok(done)
 
@@ -98,14 +90,12 @@ async def _done(answer: Awaitable[Answer]) -> Answer:
     except InvalidConfigError as error:
         raise invalid(error.problems) from None
     except NothingMatchesError as error:
-        raise RefusedError(404, "M_NOT_FOUND", str(error) or "Nothing matches") from error
+        raise RefusedError(404, "M_NOT_FOUND", str(error)) from error
     except TooManyLeversError as error:
-        told_error = str(error) or "Too many levers are in force"
-        raise RefusedError(429, "M_LIMIT_EXCEEDED", told_error) from error
+        raise RefusedError(429, "M_LIMIT_EXCEEDED", str(error)) from error
     except StoreUnavailableError as error:
-        told_error = str(error) or "The database does not answer; nothing has changed"
         may_be_done = error.may_be_done
-        raise RefusedError(503, "M_UNKNOWN", told_error, may_be_done=may_be_done) from error
+        raise RefusedError(503, "M_UNKNOWN", str(error), may_be_done=may_be_done) from error
 
 
 def log_line(request: LeverRequest, author: str, answer: LeverAnswer) -> str:

@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl
 import attrs
 
 from synapse_bgthrottle.api.responses import RefusedError, invalid
-from synapse_bgthrottle.api.routes import EXPLAIN, HISTORY, USES, Route
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME, Problem, missing, refused
 from synapse_bgthrottle.core.levers.request import is_glob, is_name
 
@@ -27,11 +26,7 @@ class _RefusedJsonError(ValueError):
 
 
 def parse_body(raw: bytes) -> object:
-    """The body's content; an empty body is an empty object.
-
-    Raises:
-        RefusedError: it is too large (413), not JSON, or ambiguous (400).
-    """
+    """The content, {} if empty; RefusedError: too large (413), not JSON, or ambiguous (400)."""
     check_size(len(raw))
     if not raw:
         return {}
@@ -43,7 +38,8 @@ def parse_body(raw: bytes) -> object:
             parse_int=_integer,
             parse_float=_float,
         )
-        _check_depth(content)
+        if _depth(content) > _DEEPEST:
+            raise _RefusedJsonError(f"The body is nested deeper than {_DEEPEST} levels")
     except RecursionError:
         raise RefusedError(400, "M_BAD_JSON", "The body is nested too deep") from None
     except UnicodeDecodeError:
@@ -56,11 +52,7 @@ def parse_body(raw: bytes) -> object:
 
 
 def check_size(size_bytes: int) -> None:
-    """Check the size of a body.
-
-    Raises:
-        RefusedError: it is too large.
-    """
+    """Refuse a body that is too large."""
     if size_bytes > LARGEST_BODY_BYTES:
         error = f"The body is larger than {LARGEST_BODY_BYTES} bytes"
         raise RefusedError(413, "M_TOO_LARGE", error)
@@ -90,75 +82,36 @@ def _float(digits: str) -> float:
     return value
 
 
-def _check_depth(content: object) -> None:
-    level = [content]
-    for _ in range(_DEEPEST):
-        level = [inner for item in level for inner in _inside(item)]
-        if not level:
-            return
-    raise _RefusedJsonError(f"The body is nested deeper than {_DEEPEST} levels")
-
-
-def _inside(item: object) -> list[Any]:
-    if isinstance(item, dict):
-        return list(item.values())
-    return item if isinstance(item, list) else []
+def _depth(content: object) -> int:
+    inner = list(content.values()) if isinstance(content, dict) else content
+    return 1 + max(map(_depth, inner), default=0) if isinstance(inner, list) else 1
 
 
 @attrs.frozen
 class Parameter:
-    """A parameter of a URL.
-
-    Attributes:
-        accepted: accepted values, for people.
-        parse: reads it; raises ValueError if it is not accepted.
-        default: value if it is missing.
-        is_required: it must not be missing.
-    """
+    """A parameter of a URL; `accepted` says which values are valid, for people."""
 
     accepted: str
-    parse: Callable[[str], Any]
+    is_valid: Callable[[str], bool]
+    convert: Callable[[str], Any] = str
     default: Any = None
     is_required: bool = False
 
 
-def _limit(value: str) -> int:
-    if re.fullmatch("[0-9]{1,4}", value, re.ASCII) is None or not 1 <= int(value) <= 1000:
-        raise ValueError("out of range")
-    return int(value)
+def _is_limit(value: str) -> bool:
+    return re.fullmatch("[0-9]{1,4}", value) is not None and 1 <= int(value) <= 1000
 
 
-def _if(is_valid: Callable[[object], bool]) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if not is_valid(value):
-            raise ValueError("not valid")
-        return value
-
-    return parse
-
-
-_LIMIT = Parameter("a whole number from 1 to 1000", _limit, 100)
-_GLOB = Parameter(f"a name or a glob, of 1 to {LONGEST_NAME} printable characters", _if(is_glob))
-_NAME = Parameter(f"a name, of 1 to {LONGEST_NAME} printable characters", _if(is_name))
-_FLAG = Parameter("true or false", lambda value: {"true": True, "false": False}[value], False)
-
-PARAMETERS: Mapping[Route, Mapping[str, Parameter]] = {
-    HISTORY: {"limit": _LIMIT, "update": _GLOB, "database": _NAME},
-    USES: {"limit": _LIMIT},
-    EXPLAIN: {
-        "update": attrs.evolve(_NAME, is_required=True),
-        "database": attrs.evolve(_NAME, default="master"),
-        "one_shot": _FLAG,
-    },
-}
+LIMIT = Parameter("a whole number from 1 to 1000", _is_limit, int, 100)
+GLOB = Parameter(f"a name or a glob, of 1 to {LONGEST_NAME} printable characters", is_glob)
+NAME = Parameter(f"a name, of 1 to {LONGEST_NAME} printable characters", is_name)
+FLAG = Parameter(
+    "true or false", lambda value: value in ("true", "false"), lambda value: value == "true", False
+)
 
 
-def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
-    """All parameters of the route, by name, from the query as it was sent.
-
-    Raises:
-        RefusedError: lists everything that is wrong with it.
-    """
+def parse_query(parameters: Mapping[str, Parameter], raw: bytes) -> dict[str, Any]:
+    """The values of all these parameters, by name; RefusedError: lists everything that is wrong."""
     if len(raw) > LONGEST_QUERY_BYTES:
         raise RefusedError(400, "M_INVALID_PARAM", f"The query is over {LONGEST_QUERY_BYTES} bytes")
     try:
@@ -171,7 +124,6 @@ def parse_query(route: Route, raw: bytes) -> dict[str, Any]:
         )
     except ValueError:  # includes UnicodeDecodeError
         raise RefusedError(400, "M_INVALID_PARAM", "The query cannot be read") from None
-    parameters = PARAMETERS.get(route, {})
     values: dict[str, Any] = {}
     problems = list(_read(parameters, pairs, values))
     if problems:
@@ -189,12 +141,11 @@ def _read(
             yield Problem(at, f"unknown parameter; accepted are {accepted}")
         elif name in values:
             yield Problem(at, "found more than once; accepted is once")
+        elif parameters[name].is_valid(value):
+            values[name] = parameters[name].convert(value)
         else:
             values[name] = None
-            try:
-                values[name] = parameters[name].parse(value)
-            except (ValueError, KeyError):
-                yield refused(at, value, parameters[name].accepted)
+            yield refused(at, value, parameters[name].accepted)
     for name, parameter in parameters.items():
         if name not in values:
             values[name] = parameter.default

@@ -42,10 +42,7 @@ class ThrottleResource(Resource):
 
     Synapse's metrics and logs of requests show the name of this class as `servlet`. Synapse's own
     JSON resources are not used, because they let every web page read their answers (CORS).
-
-    Args:
-        service: None: this is a worker, which only answers that the main process has the API.
-        on_internal_error: receives errors that are answered with 500.
+    Without a `service` this is a worker, which only answers that the main process has the API.
     """
 
     def __init__(
@@ -129,11 +126,7 @@ class ThrottleResource(Resource):
 
 
 class _Client:
-    """The sender of a request, who may hang up at any time.
-
-    Attributes:
-        is_there: whether the connection still exists.
-    """
+    """The sender of a request, who may hang up at any time: then `is_there` is false."""
 
     def __init__(self, request: "SynapseRequest") -> None:
         self._request = request
@@ -151,11 +144,7 @@ class _Client:
         return value
 
     def body(self) -> object:
-        """The body's JSON.
-
-        Raises:
-            RefusedError: it is too large, or wrong.
-        """
+        """The body's JSON; RefusedError: it is too large, or wrong."""
         length = self.header("Content-Length")
         if length is not None and length.isdigit():
             check_size(int(length))

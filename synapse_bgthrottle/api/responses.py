@@ -6,9 +6,10 @@ from typing import Any
 
 import attrs
 
+from synapse_bgthrottle.codec import to_json
 from synapse_bgthrottle.core.config.problems import Problem
 from synapse_bgthrottle.core.levers.request import escaped
-from synapse_bgthrottle.schema import ErrorAnswer, to_json
+from synapse_bgthrottle.schema import ErrorAnswer
 
 # On every answer. The API is for programs: no header allows pages of other origins to read it.
 HEADERS: Mapping[str, str] = {
@@ -22,13 +23,7 @@ HEADERS: Mapping[str, str] = {
 
 @attrs.frozen
 class Answer:
-    """An answer, ready to send.
-
-    Attributes:
-        status: HTTP status.
-        body: JSON.
-        headers: in addition to `HEADERS`.
-    """
+    """An answer, ready to send. Its headers come in addition to `HEADERS`."""
 
     status: int
     body: bytes
@@ -36,11 +31,7 @@ class Answer:
 
 
 class RefusedError(Exception):
-    """The request is refused.
-
-    Attributes:
-        answer: the reason, in Matrix's error shape.
-    """
+    """The request is refused; `answer` says why, in Matrix's error shape."""
 
     def __init__(
         self,
@@ -56,12 +47,7 @@ class RefusedError(Exception):
 
 
 def encode(content: object) -> bytes:
-    """A record as JSON in ASCII, which terminals and logs show as it is.
-
-    Raises:
-        ValueError: it contains a number that JSON does not have.
-        TypeError: it contains a type that JSON does not have.
-    """
+    """A record as JSON in ASCII, which terminals and logs show as it is."""
     return json.dumps(to_json(content), allow_nan=False, separators=(",", ":")).encode("ascii")
 
 

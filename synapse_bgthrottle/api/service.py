@@ -14,6 +14,7 @@ class Service(Protocol):
     Raises:
         StoreUnavailableError: by any call; the database does not answer. The message says whether
             nothing has changed, or the change may still be made.
+        InvalidConfigError: by those that take one, there is no such database.
     """
 
     async def status(self) -> schema.ThrottleStatus:
@@ -22,11 +23,7 @@ class Service(Protocol):
     async def history(
         self, limit: int, update: str | None, database: str | None
     ) -> tuple[schema.HistoryEntry, ...]:
-        """Runs of updates whose name the glob `update` matches (None: all), newest first.
-
-        Raises:
-            InvalidConfigError: there is no such database, and no run in it.
-        """
+        """Runs of updates whose name the glob `update` matches (None: all), newest first."""
 
     async def uses(self, limit: int) -> tuple[schema.Use, ...]:
         """Who used which lever, newest first."""
@@ -35,17 +32,12 @@ class Service(Protocol):
         """Clients' activity in the hours of the week."""
 
     async def explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
-        """The limits and holds of an update of this name, whether it is pending or not.
-
-        Raises:
-            InvalidConfigError: there is no such database.
-        """
+        """The limits and holds of an update of this name, whether it is pending or not."""
 
     async def change_levers(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
         """Carry out a valid request. `author` is the administrator's full user ID.
 
         Raises:
-            InvalidConfigError: there is no such database.
             NothingMatchesError: it matches no pending update, or no lever.
             TooManyLeversError: no further lever can be made.
         """

@@ -2,10 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from importlib import resources
 
 from synapse_bgthrottle.api.responses import Answer
-from synapse_bgthrottle.api.routes import INDEX, PAGE_FILES, SLASHLESS, Route
+from synapse_bgthrottle.api.routes import FOLDER, PAGE, SLASHLESS, Route
 
 CONTENT_TYPES: Mapping[str, str] = {
     "css": "text/css; charset=utf-8",
@@ -26,10 +25,8 @@ class PageFiles:
     """Reads all files when it is made, before the first request."""
 
     def __init__(self) -> None:
-        folder = resources.files("synapse_bgthrottle.api").joinpath("page")
-        self._files = {
-            name: _answer(name, folder.joinpath(name).read_bytes()) for name in (INDEX, *PAGE_FILES)
-        }
+        names = [str(route.file) for route in PAGE.values()]
+        self._files = {name: _answer(name, FOLDER.joinpath(name).read_bytes()) for name in names}
 
     def answer(self, route: Route, path: bytes, if_none_match: str | None) -> Answer:
         """The file of a route, or 304 if the browser has it already. `path` is as sent."""

@@ -19,7 +19,7 @@ def main() -> None:
         sys.exit(130)
     try:
         commands.bgthrottle(prog_name="bgthrottle")
-    except OSError as error:  # of --help; a command tells its own
+    except OSError as error:  # of --help; a command reports its own
         if not commands.is_of_output(error):
             raise
         if sys.stderr is not None:
@@ -40,7 +40,7 @@ def _open_unwritable() -> None:
 
 
 def _drop_unwritten() -> None:
-    """What could not be written is told once, and not again when Python ends."""
+    """What could not be written is reported once, and not again when Python ends."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:

@@ -1,10 +1,10 @@
 """Follows statuses in plain lines: one a change, and one every so often while nothing changes."""
 
+import math
 from collections.abc import Iterator
 
-from synapse_bgthrottle.cli.render.status import Status, change_lines
+from synapse_bgthrottle.cli.render.status import Status, official_line, update_line
 from synapse_bgthrottle.cli.render.text import duration, moment
-from synapse_bgthrottle.cli.render.update import official_line
 from synapse_bgthrottle.schema import UpdatesStatus
 
 _STILL_S = 300.0
@@ -15,33 +15,26 @@ _STILL = (
 
 
 class Changes:
-    """What was told last.
-
-    Attributes:
-        last: the lines that describe what was seen last, told or not.
-    """
+    """Which lines each look is worth; `every_s`: after so long even without a change."""
 
     def __init__(self, every_s: float) -> None:
-        """`every_s`: tell again after so long, even if nothing has changed."""
-        self.last: list[str] = []
+        self.last: list[str] = []  # the lines that describe what was seen last, shown or not
         self._every_s = every_s
-        self._told_s = -float("inf")
-        self._told: object = None
+        self._shown_s = -math.inf
+        self._shown: object = None
         self._official: object = None
-        self._moved_s = -float("inf")
+        self._moved_s = -math.inf
 
-    def tell(self, looked: object, now_s: float, wall_ms: float) -> Iterator[str]:
+    def lines(self, looked: object, now_s: float, wall_ms: float) -> Iterator[str]:
         """The lines, perhaps none, that this look (or an error instead of one) is worth."""
         if isinstance(looked, Status):
-            key, self.last = _key(looked), list(_lines(looked, wall_ms))
-            self.last += self._still(looked, now_s)
+            key = _key(looked)
+            self.last = [*_lines(looked, wall_ms), *self._still(looked, now_s)]
         else:
             key, self.last = type(looked), [f"no status: {looked}"]
-        if key == self._told and now_s - self._told_s < self._every_s:
-            return
-        self._told, self._told_s = key, now_s
-        for line in self.last:
-            yield f"{moment(wall_ms)} {line}"
+        if key != self._shown or now_s - self._shown_s >= self._every_s:
+            self._shown, self._shown_s = key, now_s
+            yield from (f"{moment(wall_ms)} {line}" for line in self.last)
 
     def _still(self, status: Status, now_s: float) -> Iterator[str]:
         """Say that nothing moves: Synapse's own status shows no more of updates it gave up."""
@@ -65,7 +58,9 @@ def _lines(status: Status, wall_ms: float) -> Iterator[str]:
     for problem in status.problems:
         where = f" in {problem.database}" if problem.database else ""
         yield f"PROBLEM{where}: {problem.message or problem.kind}"
-    yield from change_lines(status, wall_ms)
+    now_ms = wall_ms if status.now_ms is None else status.now_ms
+    for database in status.databases:
+        yield f"{database.name}: {update_line(database, now_ms)}"
 
 
 def _key(status: Status) -> object:
@@ -75,8 +70,7 @@ def _key(status: Status) -> object:
         return status.enabled, names
     databases = []
     for database in status.databases:
-        current = database.current
-        decision = None if current is None else current.decision
+        current, decision = database.current, database.decision
         hold = decision.cause if decision is not None and decision.is_hold else ""
         state = "" if database.state in ("running", "waiting") else database.state
         name = "" if current is None else current.name

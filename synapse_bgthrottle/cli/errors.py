@@ -2,18 +2,21 @@
 
 import click
 
+from synapse_bgthrottle.cli.render.text import escape
+
 NOT_FINISHED = 5
 INTERRUPTED = 130
 
 
 class CommandError(click.ClickException):
-    """Ends the command with a message for people."""
+    """Ends the command with lines for people, whatever characters they have."""
 
-    exit_code = 1
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(map(escape, lines)))
 
 
-class NobodyCommandError(CommandError):
-    """A question, and nobody to ask."""
+class NoTerminalError(CommandError):
+    """A question, and no terminal on which to ask it."""
 
     exit_code = 2
 

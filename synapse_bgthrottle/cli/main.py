@@ -2,48 +2,40 @@
 
 import errno
 import os
-from collections import UserDict
 from importlib import import_module
-from typing import Any
 
 import click
 
 from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.cli.errors import INTERRUPTED, CommandError
-from synapse_bgthrottle.cli.render.text import escape
 from synapse_bgthrottle.cli.session import COMMON, common_options
 
-# Name, module, and the first line of its help, which is shown without importing it.
-_COMMANDS = (
-    ("status", "status", "Show what runs, what waits, and what is wrong."),
-    ("watch", "watch", "Follow the updates until Ctrl-C, or until they are done."),
-    ("wait", "wait", "Wait until nothing is pending."),
-    ("check", "check", "Say whether it is safe to upgrade now."),
-    ("pause", "pause", "Stop updates for a while."),
-    ("resume", "pause", "End pauses."),
-    ("release", "override", "Let a pending update run once, despite closed windows."),
-    ("set", "override", "Change settings for a while."),
-    ("run", "run", "Put one of Synapse's own jobs into the queue."),
-    ("history", "status", "Show how updates went, or who did what."),
-    ("explain", "explain", "Show which limits an update gets, and what would hold it now."),
-    ("forecast", "forecast", "Estimate when updates will be done."),
-    ("check-config", "check_config", "Check the module's configuration, before a restart."),
-)
-SUMMARIES = {name: summary for name, _, summary in _COMMANDS}
+# By name: the module, and the first line of the help, which is shown without importing it.
+_COMMANDS = {
+    "status": ("status", "Show what runs, what waits, and what is wrong."),
+    "watch": ("follow", "Follow the updates until Ctrl-C, or until they are done."),
+    "wait": ("follow", "Wait until nothing is pending."),
+    "check": ("follow", "Say whether it is safe to upgrade now."),
+    "pause": ("levers", "Stop updates for a while."),
+    "resume": ("levers", "End pauses."),
+    "release": ("levers", "Let a pending update run once, despite closed windows."),
+    "set": ("levers", "Change settings for a while."),
+    "run": ("run", "Put one of Synapse's own jobs into the queue."),
+    "history": ("status", "Show how updates went, or who did what."),
+    "explain": ("explain", "Show which limits an update gets, and what would hold it now."),
+    "forecast": ("forecast", "Estimate when updates will be done."),
+    "check-config": ("check_config", "Check the module's configuration, before a restart."),
+}
+SUMMARIES = {name: summary for name, (_, summary) in _COMMANDS.items()}
 
 _OF_OUTPUT = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
 
 
-class LazyCommands(UserDict[str, Any]):
-    """Made of modules by name of command; gives the commands, each imported when asked for.
-
-    The attribute in the module has the command's name, with an underscore where that has a dash
-    and one at its end.
-    """
-
-    def __getitem__(self, name: str) -> Any:
-        module = import_module(f"synapse_bgthrottle.cli.commands.{self.data[name]}")
-        return getattr(module, f"{name.replace('-', '_')}_command")
+def command_of(name: str) -> click.Command:
+    """A command, imported. In its module it is `NAME_command`, with underscores for dashes."""
+    module = import_module(f"synapse_bgthrottle.cli.commands.{_COMMANDS[name][0]}")
+    command: click.Command = getattr(module, f"{name.replace('-', '_')}_command")
+    return command
 
 
 class LazyGroup(click.Group):
@@ -53,13 +45,17 @@ class LazyGroup(click.Group):
         """In the order of the help."""
         return list(SUMMARIES)
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imported when asked for."""
+        return command_of(cmd_name) if cmd_name in SUMMARIES else None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(SUMMARIES.items()))
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; nobody but a developer is shown a traceback."""
+        """Run a command; only developers are shown a traceback."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -68,18 +64,17 @@ class LazyGroup(click.Group):
             raise
         except ImportError as error:
             message = f"{error}; install it with pip install 'synapse-bgthrottle[cli]'"
-            raise CommandError(escape(message)) from None
+            raise CommandError(message) from None
         except Exception as error:
             if os.environ.get("BGTHROTTLE_DEBUG"):
                 raise
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                raise  # click ends quietly when nobody reads any more
+                raise  # click ends quietly when the reader is gone
             raise _for_people(error) from None
 
 
 @click.group(
     cls=LazyGroup,
-    commands=LazyCommands({name: module for name, module, _ in _COMMANDS}),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @common_options
@@ -115,5 +110,5 @@ def _for_people(error: Exception) -> click.ClickException:
         return CommandError(unwritten(error))
     if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
         return click.UsageError(f"{error.object!r} is not text in UTF-8")
-    what = escape(f"{type(error).__name__}: {error}")
+    what = f"{type(error).__name__}: {error}"
     return CommandError(f"internal error: {what}; BGTHROTTLE_DEBUG=1 shows where")

@@ -41,7 +41,8 @@ def lever_span(value: str | int) -> int:
     return span_ms
 
 
-for_option = partial(click.option, "--for", "for_ms", type=lever_span, metavar="DURATION")
+# These three have the names of the client's arguments.
+for_option = partial(click.option, "--for", "duration", type=lever_span, metavar="DURATION")
 reason_option = partial(click.option, "--reason", default="")
 kept_reason_option = reason_option(help="Why; shown in `history --uses`.")
 update_argument = click.argument("update", shell_complete=updates)

@@ -100,15 +100,12 @@ def _encodable(text: str, stream: TextIO) -> str:
 
 
 def say(text: str) -> None:
-    """Tell something beside the output, on stderr."""
+    """Print something beside the output, on stderr."""
     show([Line(text)], err=True)
 
 
 def write(value: Any, output_format: str, is_one_of_many: bool = False) -> None:
-    """Print what programs read: JSON or YAML, both in ASCII, so that nothing needs escaping.
-
-    One of many is a line of JSON, or a document of YAML.
-    """
+    """Print JSON or YAML in ASCII; one of many is a line of JSON, or a document of YAML."""
     if output_format == "json":
         text = json.dumps(value, indent=None if is_one_of_many else 2)
         # DEL is the one control character that JSON leaves as it is.

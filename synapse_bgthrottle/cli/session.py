@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from synapse_bgthrottle.cli import errors as failures
 from synapse_bgthrottle.cli import output
-from synapse_bgthrottle.cli.errors import CommandError
+from synapse_bgthrottle.cli.errors import (
+    CommandError,
+    NotAllowedCommandError,
+    NoTerminalError,
+    UnreachableCommandError,
+)
 from synapse_bgthrottle.cli.inputs.connection_settings import (
     Settings,
     SettingsError,
@@ -23,7 +27,7 @@ from synapse_bgthrottle.cli.inputs.connection_settings import (
 )
 from synapse_bgthrottle.cli.render.text import Line, escape
 from synapse_bgthrottle.client import ClientError, errors
-from synapse_bgthrottle.schema import to_json
+from synapse_bgthrottle.codec import to_json
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
@@ -33,17 +37,9 @@ COMMON = ("url", "token_file", "settings", "timeout", "output")
 
 @attrs.frozen
 class Surroundings:
-    """What lies outside the command; tests put something else in its place.
+    """What lies outside the command: the network, clocks, terminals. Tests replace it."""
 
-    Attributes:
-        transport: httpx's; None: the network.
-        sleep: waits so many seconds.
-        monotonic_s: a clock that only measures.
-        wall_ms: milliseconds since the epoch.
-        stdin_is_terminal, stdout_is_terminal: whether somebody sits there.
-    """
-
-    transport: Any = None
+    transport: Any = None  # httpx's
     sleep: Callable[[float], None] = time.sleep
     monotonic_s: Callable[[], float] = time.monotonic
     wall_ms: Callable[[], float] = lambda: time.time() * 1000
@@ -67,13 +63,7 @@ span_option = functools.partial(click.option, type=span, metavar="DURATION")
 
 @attrs.frozen
 class Session:
-    """One run of a command.
-
-    Attributes:
-        around: what lies outside.
-        output_format: `human`, `json` or `yaml`.
-        options: the other options of all commands.
-    """
+    """One run of a command; `options`: those of all commands but the output's format."""
 
     around: Surroundings
     output_format: str
@@ -85,7 +75,7 @@ class Session:
         return self.output_format == "human"
 
     def settings(self) -> Settings:
-        """What is told of the server."""
+        """What is known of the server."""
         timeout_ms = self.options["timeout"]
         try:
             return gather(
@@ -96,31 +86,28 @@ class Session:
                 None if timeout_ms is None else timeout_ms / 1000,
             )
         except SettingsError as error:
-            raise CommandError(escape(str(error))) from None
+            raise CommandError(str(error)) from None
 
     @contextmanager
     def client(self, *, changes: bool = False) -> "Iterator[Client]":
-        """A client of the server that is set; its errors end the command.
-
-        `changes`: the command changes something, so that it matters whether it came to that.
-        """
+        """A client of the server; its errors end the command and say whether it made `changes`."""
         from synapse_bgthrottle.client import Client  # noqa: PLC0415 - httpx is slow to import
 
-        told = self.settings()
-        if not told.url:
+        known = self.settings()
+        if not known.url:
             raise click.UsageError(
                 "no server is set: use --url, such as --url https://matrix.example.org, or"
                 f" BGTHROTTLE_URL, or `url:` in {self._settings_file()}"
             )
-        if not told.token:
+        if not known.token:
             raise click.UsageError(
                 "no token is set: use --token-file, BGTHROTTLE_TOKEN, or `token_file:` in"
                 f" {self._settings_file()}"
             )
-        options: dict[str, Any] = {"prefix": told.prefix or None, "timeout_s": told.timeout_s}
+        options: dict[str, Any] = {"prefix": known.prefix or None, "timeout_s": known.timeout_s}
         given = {name: value for name, value in options.items() if value is not None}
         try:
-            client = Client(told.url, told.token, transport=self.around.transport, **given)
+            client = Client(known.url, known.token, transport=self.around.transport, **given)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
         except ClientError as error:
@@ -129,7 +116,7 @@ class Session:
             try:
                 yield client
             except ClientError as error:
-                raise failed(error, told.token_from, changes=changes) from None
+                raise failed(error, known.token_from, changes=changes) from None
 
     def _settings_file(self) -> str:
         return escape(str(self.options["settings"] or default_file(os.environ)))
@@ -146,13 +133,11 @@ class Session:
         output.write(to_json(result), self.output_format, is_one_of_many=True)
 
     def confirm(self, question: str, yes: bool) -> None:
-        """Ask, unless --yes; without a terminal there is nobody to ask, which is an error."""
+        """Ask, unless --yes; without a terminal that is an error."""
         if yes:
             return
         if not self.around.stdin_is_terminal():
-            raise failures.NobodyCommandError(
-                escape(f"{question} There is no terminal to ask: add --yes")
-            )
+            raise NoTerminalError(f"{question} There is no terminal to ask: add --yes")
         try:
             is_agreed = click.confirm(escape(question), err=True)
         except click.Abort as error:
@@ -166,17 +151,12 @@ class Session:
 
 
 def failed(error: ClientError, token_from: str = "", *, changes: bool = False) -> CommandError:
-    """How the command ends with an error of the client.
-
-    `token_from` is where the token stood; `changes`: see `Session.client`.
-    """
-    kind = failures.CommandError
+    """How the command ends with an error of the client; `changes`: see `Session.client`."""
+    kind = CommandError
     if isinstance(error, (errors.NotAllowedError, errors.NotAdministratorError)):
-        kind = failures.NotAllowedCommandError
-    elif isinstance(error, errors.UnreachableError) or (
-        isinstance(error, errors.ServerFailedError) and error.is_gateway
-    ):
-        kind = failures.UnreachableCommandError
+        kind = NotAllowedCommandError
+    elif isinstance(error, errors.UnreachableError) or error.may_pass:
+        kind = UnreachableCommandError
     lines = [str(error)]
     if isinstance(error, errors.NotAllowedError) and token_from:
         lines.append(f"  it came from {token_from}")
@@ -187,24 +167,23 @@ def failed(error: ClientError, token_from: str = "", *, changes: bool = False) -
         lines.extend(f"  {text}" for text in map(str, error.problems) if text not in lines[0])
     if changes and error.may_be_done:
         lines.append("it may have been done all the same: see `bgthrottle status`, or do it again")
-    return kind("\n".join(map(escape, lines)))
+    return kind(*lines)
 
 
 def common_options(function: Callable[..., Any], with_timeout: bool = True) -> Callable[..., Any]:
     """The options of every command that talks to a server, and of the group itself."""
     path = click.Path(path_type=Path, dir_okay=False)
+    timeout = span_option("--timeout", help="Longest wait for an answer; default 30s.")
     for option in (
         click.option("-o", "--output", type=click.Choice(output.FORMATS), help="Default: human."),
-        span_option("--timeout", help="Longest wait for an answer; default 30s.")
-        if with_timeout
-        else None,
+        *([timeout] if with_timeout else []),
         click.option("--settings", type=path, help="Default: ~/.config/bgthrottle/config.yaml."),
         click.option(
             "--token-file", type=path, help="File with an administrator's token, mode 600."
         ),
         click.option("--url", help="The server, such as https://matrix.example.org."),
     ):
-        function = function if option is None else option(function)
+        function = option(function)
     return function
 
 

@@ -3,8 +3,7 @@
 import fnmatch
 from collections.abc import Iterator
 
-from synapse_bgthrottle.cli.render.status import Status
-from synapse_bgthrottle.cli.render.update import why
+from synapse_bgthrottle.cli.render.status import Status, why
 from synapse_bgthrottle.schema import (
     DatabaseStatus,
     Lever,
@@ -13,7 +12,7 @@ from synapse_bgthrottle.schema import (
     UpdatesStatus,
 )
 
-UNTOLD = (
+UNSEEN = (
     "without the module Synapse shows the update that runs now, not those that wait or that this"
     " version does not know: look at the table background_updates too"
 )
@@ -38,7 +37,7 @@ def _against_upgrade(status: ThrottleStatus) -> Iterator[str]:
     for database in status.databases:
         yield from _against_upgrade_of(database)
     for problem in status.problems:
-        if problem.kind in _WORTH_A_REASON:  # the others are told above, or below
+        if problem.kind in _WORTH_A_REASON:  # the others stand above, or below
             where = f"{problem.database}: " if problem.database else ""
             yield f"{where}{problem.message or problem.kind}"
     for lever in status.levers:
@@ -86,9 +85,8 @@ def _stopped_at(
         yield f"{name} is not known to this version of Synapse, which stops there"
     if not head.is_reachable:
         yield f"{name} will never begin: updates wait for each other"
-    current = database.current
-    decision = None if current is None or current.name != head.name else current.decision
-    if decision is not None and decision.cause == "approval":
+    is_current = database.current is not None and database.current.name == head.name
+    if is_current and database.decision and database.decision.cause == "approval":
         yield f"{name} needs approval: bgthrottle release {head.name}"
 
 
@@ -115,7 +113,7 @@ def _against_upgrade_of(database: DatabaseStatus) -> Iterator[str]:
         for update in database.pending:
             if update.known is False:
                 yield f"{update.name} in {database.name} is not known to this version of Synapse"
-    decision = None if database.current is None else database.current.decision
+    decision = database.decision
     if database.state == "held" and decision is not None and decision.cause != "paused":
         yield f"updates of {database.name} are {why(database)}"
     if database.state in ("aborted", "stopped"):

@@ -1,6 +1,7 @@
 """A typed client for Synapse's background updates: the official admin API, and the module's own.
 
-It never imports Synapse. It needs httpx and attrs: `pip install 'synapse-bgthrottle[cli]'`.
+Its answers are records of `schema`. It never imports Synapse. It needs httpx and attrs:
+`pip install 'synapse-bgthrottle[cli]'`.
 """
 
 from importlib import import_module
@@ -23,18 +24,6 @@ from synapse_bgthrottle.client.errors import (
     WorkerError,
 )
 from synapse_bgthrottle.client.requests import JOBS
-from synapse_bgthrottle.schema import (
-    CurrentUpdate,
-    Explanation,
-    HistoryEntry,
-    Lever,
-    LeverAnswer,
-    Problem,
-    SeenHour,
-    ThrottleStatus,
-    UpdatesStatus,
-    Use,
-)
 
 if TYPE_CHECKING:
     from synapse_bgthrottle.client.clients import AsyncClient, Client
@@ -45,27 +34,17 @@ __all__ = [
     "CertificatesError",
     "Client",
     "ClientError",
-    "CurrentUpdate",
-    "Explanation",
-    "HistoryEntry",
-    "Lever",
-    "LeverAnswer",
     "NoModuleError",
     "NotAdministratorError",
     "NotAllowedError",
     "NotFoundError",
     "NotUnderstoodError",
-    "Problem",
     "RedirectedError",
     "RefusedError",
-    "SeenHour",
     "ServerFailedError",
-    "ThrottleStatus",
     "TimedOutError",
     "TooManyError",
     "UnreachableError",
-    "UpdatesStatus",
-    "Use",
     "WorkerError",
 ]
 

@@ -1,11 +1,12 @@
 """The blocking client and the asynchronous one. Both have the calls in `requests` as methods."""
 
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from functools import wraps
-from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, cast, overload
 
 import anyio
 import attrs
@@ -42,8 +43,37 @@ class _Method(Generic[P, T]):
         return send
 
 
-class _Methods:
-    """The methods of both clients."""
+class _Client:
+    """What both clients have."""
+
+    _http_class: ClassVar[Any]
+    _socket_class: ClassVar[Any]
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        prefix: str = MODULE_PREFIX,
+        timeout_s: float = TIMEOUT_S,
+        transport: httpx.BaseTransport | httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`prefix` is the path of the module's API; `transport` is httpx's, for tests.
+
+        Raises:
+            ValueError: an argument cannot work; the message does not contain the token.
+            CertificatesError: the file in SSL_CERT_FILE cannot be used.
+        """
+        self._connection = Connection(url, token, prefix, timeout_s)
+        self._transport = transport
+        self._http = self._made()
+
+    def _made(self) -> Any:
+        path = self._connection.socket_path
+        transport = self._transport
+        if transport is None and path is not None:
+            transport = self._socket_class(uds=path)
+        return self._http_class(transport=transport, **self._connection.options)
 
     status = _Method(requests.status)
     enabled = _Method(requests.enabled)
@@ -61,38 +91,15 @@ class _Methods:
     reset = _Method(requests.reset)
 
 
-class Client(_Methods):
+class Client(_Client):
     """Calls to one server. It is a context manager; every call may raise ClientError.
 
     The first four methods use Synapse's own API and work on any server. The others need the module,
     and raise NoModuleError without it.
     """
 
-    def __init__(
-        self,
-        url: str,
-        token: str,
-        *,
-        prefix: str = MODULE_PREFIX,
-        timeout_s: float = TIMEOUT_S,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """`prefix` is the path of the module's API; `transport` is httpx's, for tests.
-
-        Raises:
-            ValueError: an argument cannot work; the message does not contain the token.
-            CertificatesError: the file in SSL_CERT_FILE cannot be used.
-        """
-        self._connection = Connection(url, token, prefix, timeout_s)
-        self._transport = transport
-        self._http = self._made()
-
-    def _made(self) -> httpx.Client:
-        path = self._connection.socket_path
-        transport = self._transport
-        if transport is None and path is not None:
-            transport = httpx.HTTPTransport(uds=path)
-        return httpx.Client(transport=transport, **self._connection.options)
+    _http_class = httpx.Client
+    _socket_class = httpx.HTTPTransport
 
     def __enter__(self) -> "Client":
         return self
@@ -116,59 +123,34 @@ class Client(_Methods):
 
     def _send(self, call: Call[T]) -> T:
         # In a thread, because nothing else limits a slow answer: httpx's limit is for each byte.
-        box: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+        answer: Future[T] = Future()
         http, connection = self._http, self._connection
-        thread = Thread(target=_answer_into, args=(box, http, connection, call), daemon=True)
-        thread.start()
+        Thread(target=_answer, args=(answer, http, connection, call), daemon=True).start()
         try:
-            answer, error = box.get(timeout=connection.whole_s)
-        except Empty:
+            return answer.result(connection.whole_s)
+        except FutureTimeoutError:
             self._http = self._made()
             with suppress(Exception):  # the other thread still uses it, and ends by this
                 http.close()
             raise connection.too_slow() from None
-        if error is not None:
-            raise error
-        return cast(T, answer)
 
 
-def _answer_into(
-    box: "SimpleQueue[tuple[T | None, BaseException | None]]",
-    http: httpx.Client,
-    connection: Connection,
-    call: Call[T],
-) -> None:
+def _answer(answer: "Future[T]", http: httpx.Client, connection: Connection, call: Call[T]) -> None:
     try:
         with connection.errors(), http.stream(**connection.request(call)) as response:
             body = Body(response.headers)
-            if response.is_stream_consumed:  # a transport without a network
-                body.add_decoded(response.content)
-            else:
-                for part in response.iter_raw():
-                    body.add(part)
-        box.put((connection.result(call, response, body.content), None))
+            for part in cast(httpx.SyncByteStream, response.stream):
+                body.add(part)
+        answer.set_result(connection.result(call, response, body.content))
     except BaseException as error:
-        box.put((None, error))
+        answer.set_exception(error)
 
 
-class AsyncClient(_Methods):
+class AsyncClient(_Client):
     """The client for asyncio and trio: the methods of `Client`, to be awaited."""
 
-    def __init__(
-        self,
-        url: str,
-        token: str,
-        *,
-        prefix: str = MODULE_PREFIX,
-        timeout_s: float = TIMEOUT_S,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        """See `Client`."""
-        self._connection = Connection(url, token, prefix, timeout_s)
-        path = self._connection.socket_path
-        if transport is None and path is not None:
-            transport = httpx.AsyncHTTPTransport(uds=path)
-        self._http = httpx.AsyncClient(transport=transport, **self._connection.options)
+    _http_class = httpx.AsyncClient
+    _socket_class = httpx.AsyncHTTPTransport
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -186,11 +168,8 @@ class AsyncClient(_Methods):
             with anyio.fail_after(connection.whole_s), connection.errors():
                 async with self._http.stream(**connection.request(call)) as response:
                     body = Body(response.headers)
-                    if response.is_stream_consumed:  # a transport without a network
-                        body.add_decoded(response.content)
-                    else:
-                        async for part in response.aiter_raw():
-                            body.add(part)
+                    async for part in cast(httpx.AsyncByteStream, response.stream):
+                        body.add(part)
         except TimeoutError:
             raise connection.too_slow() from None
         return connection.result(call, response, body.content)

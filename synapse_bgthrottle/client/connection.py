@@ -1,5 +1,6 @@
 """How to connect, and calls in the form that httpx needs; both clients use it."""
 
+import math
 import os
 import re
 import socket
@@ -38,48 +39,40 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
 
 @attrs.frozen
 class Connection:
-    """A server, and the token to use it.
+    """A server, and the token to use it."""
 
-    Attributes:
-        url: the server's address, perhaps with a path before `/_synapse`; or `unix:/path` of the
-            Unix socket on which it listens.
-        token: a server administrator's token; never shown in a message or representation.
-        prefix: configured path of the module's API.
-        timeout_s: limit for the whole answer.
-    """
+    # The server's address, perhaps with a path before `/_synapse`; or `unix:/path` of the Unix
+    # socket on which it listens.
+    url: str
+    token: str = attrs.field(repr=False)  # never shown in a message or representation
+    prefix: str = MODULE_PREFIX  # path of the module's API
+    timeout_s: float = TIMEOUT_S  # limit for the whole answer
 
-    url: str = attrs.field()
-    token: str = attrs.field(repr=False)
-    prefix: str = attrs.field(default=MODULE_PREFIX)
-    timeout_s: float = attrs.field(default=TIMEOUT_S)
-
-    @url.validator
-    def _check_url(self, _: Any, value: str) -> None:
-        if _UNIX.fullmatch(value):
-            return
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(
+    def __attrs_post_init__(self) -> None:
+        is_unix = self.socket_path is not None
+        parts = urlsplit("http://localhost" if is_unix else self.url)
+        for is_right, message in (
+            (
+                parts.scheme in ("http", "https") and parts.hostname,
                 "the URL has to be like https://matrix.example.org, or like"
-                " unix:/run/matrix-synapse/main.sock"
-            )
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("the URL must have no user, no password, no ? and no #")
-
-    @token.validator
-    def _check_token(self, _: Any, value: str) -> None:
-        if not _TOKEN.fullmatch(value):
-            raise ValueError("the token is empty or has characters that no token has")
-
-    @prefix.validator
-    def _check_prefix(self, _: Any, value: str) -> None:
-        if not _PREFIX.fullmatch(value):
-            raise ValueError("the path prefix has to be like /_synapse/bgthrottle")
-
-    @timeout_s.validator
-    def _check_timeout(self, _: Any, value: float) -> None:
-        if not 0 < value < float("inf"):
-            raise ValueError("the time-out has to be above 0 s")
+                " unix:/run/matrix-synapse/main.sock",
+            ),
+            (
+                "@" not in parts.netloc and not parts.query and not parts.fragment,
+                "the URL must have no user, no password, no ? and no #",
+            ),
+            (
+                _TOKEN.fullmatch(self.token),
+                "the token is empty or has characters that no token has",
+            ),
+            (
+                _PREFIX.fullmatch(self.prefix),
+                "the path prefix has to be like /_synapse/bgthrottle",
+            ),
+            (0 < self.timeout_s < math.inf, "the time-out has to be above 0 s"),
+        ):
+            if not is_right:
+                raise ValueError(message)
 
     @property
     def socket_path(self) -> str | None:
@@ -99,11 +92,7 @@ class Connection:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments for httpx's clients. Redirects are not followed: they would get the token.
-
-        Raises:
-            CertificatesError: the file in SSL_CERT_FILE cannot be used.
-        """
+        """Arguments for httpx's clients, without redirects: they would get the token."""
         _check_certificates()
         headers = {
             "Authorization": f"Bearer {self.token}",
@@ -167,11 +156,7 @@ class Body:
     """An answer's body, collected part by part up to a largest size."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        """`headers` are the answer's.
-
-        Raises:
-            NotUnderstoodError: it has an encoding that was not requested.
-        """
+        """`headers` are the answer's; NotUnderstoodError: an encoding that was not requested."""
         encoding = headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise NotUnderstoodError(f"the answer is encoded as {encoding:.40}, unasked")
@@ -180,21 +165,13 @@ class Body:
         self._gathered = bytearray()
 
     def add(self, part: bytes) -> None:
-        """Add the next part, as it was sent.
-
-        Raises:
-            NotUnderstoodError: it cannot be decoded, or makes the body too large.
-        """
+        """Add the next part, as sent; NotUnderstoodError: it is broken, or makes it too large."""
         if self._decoder is not None:
             try:
                 # Unpack no more than that, however large the result would be.
                 part = self._decoder.decompress(part, _MOST_BYTES + 1)
             except zlib.error:
                 raise NotUnderstoodError("the answer cannot be unpacked") from None
-        self.add_decoded(part)
-
-    def add_decoded(self, part: bytes) -> None:
-        """Add a part that is not encoded."""
         self._gathered += part
         if len(self._gathered) > _MOST_BYTES:
             raise NotUnderstoodError(
@@ -221,22 +198,23 @@ def _check_certificates() -> None:
 _UNUSABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 
 
-def _is_no_tls(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in (
-            "WRONG_VERSION_NUMBER",
-            "RECORD_LAYER_FAILURE",
-            "HTTP_REQUEST",
-        ):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 
-def _is_lasting(error: BaseException | None) -> bool:
-    """Whether the cause is an unknown name or a certificate, for which httpx has no error types."""
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what caused it, for which httpx has no error types."""
     while error is not None:
-        if isinstance(error, (socket.gaierror, ssl.SSLError)):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
+
+
+def _is_no_tls(error: Exception) -> bool:
+    return any(
+        isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None) in _NO_TLS
+        for cause in _causes(error)
+    )
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Whether the cause is an unknown name or a certificate."""
+    return any(isinstance(cause, (socket.gaierror, ssl.SSLError)) for cause in _causes(error))

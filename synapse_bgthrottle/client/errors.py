@@ -4,15 +4,10 @@ from synapse_bgthrottle.schema import Problem
 
 
 class ClientError(Exception):
-    """A call has no valid answer. The base of all errors here.
+    """A call has no valid answer. The base of all errors here."""
 
-    Attributes:
-        may_be_done: whether the server may have carried out the call, or still may.
-        may_pass: whether the call may succeed later: the server or its proxy is just starting.
-    """
-
-    may_be_done = False
-    may_pass = False
+    may_be_done = False  # whether the server may have carried out the call, or still may
+    may_pass = False  # whether the call may succeed later: the server or its proxy is just starting
 
 
 class CertificatesError(ClientError):
@@ -20,10 +15,7 @@ class CertificatesError(ClientError):
 
 
 class UnreachableError(ClientError):
-    """No connection, or a lost one.
-
-    It may not pass if the host's name is unknown, or its certificate is not trusted.
-    """
+    """No connection, or a lost one. An unknown name and an untrusted certificate do not pass."""
 
     def __init__(self, message: str, *, may_be_done: bool = True, may_pass: bool = True) -> None:
         super().__init__(message)
@@ -42,17 +34,23 @@ class NotUnderstoodError(ClientError):
 
 
 class AnswerError(ClientError):
-    """The server answered with an error.
+    """The server answered with an error."""
 
-    Attributes:
-        status: HTTP status.
-        errcode: Matrix's error code, such as `M_FORBIDDEN`; empty: the answer has none.
-    """
-
-    def __init__(self, message: str, status: int, errcode: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int,
+        errcode: str = "",
+        *,
+        problems: tuple[Problem, ...] = (),
+        retry_after_ms: int | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = status  # HTTP status
+        # Matrix's error code, such as `M_FORBIDDEN`; empty: the answer has none.
         self.errcode = errcode
+        self.problems = problems  # where and why a request is wrong, if the server says so
+        self.retry_after_ms = retry_after_ms  # when to try again; None: the server does not say
 
 
 class RedirectedError(AnswerError):
@@ -80,44 +78,12 @@ class WorkerError(AnswerError):
 
 
 class RefusedError(AnswerError):
-    """The request itself is wrong (another 4xx).
-
-    Attributes:
-        problems: where and why, if the server says so.
-    """
-
-    def __init__(
-        self, message: str, status: int, errcode: str = "", problems: tuple[Problem, ...] = ()
-    ) -> None:
-        super().__init__(message, status, errcode)
-        self.problems = problems
+    """The request itself is wrong (another 4xx); `problems` has more."""
 
 
 class TooManyError(AnswerError):
-    """Too many calls at once, or too many levers in force (429).
-
-    Attributes:
-        retry_after_ms: when to try again; None: the server does not say.
-    """
-
-    def __init__(
-        self, message: str, status: int, errcode: str = "", retry_after_ms: int | None = None
-    ) -> None:
-        super().__init__(message, status, errcode)
-        self.retry_after_ms = retry_after_ms
+    """Too many calls at once, or too many levers in force (429); see `retry_after_ms`."""
 
 
 class ServerFailedError(AnswerError):
-    """The server, or a proxy before it, failed (5xx).
-
-    Attributes:
-        is_gateway: whether a proxy says that it could not reach the server.
-    """
-
-    def __init__(
-        self, message: str, status: int, errcode: str = "", *, may_be_done: bool = False
-    ) -> None:
-        super().__init__(message, status, errcode)
-        self.is_gateway = status in (502, 503, 504) and not errcode
-        self.may_be_done = may_be_done or self.is_gateway
-        self.may_pass = self.is_gateway
+    """The server, or a proxy before it, failed (5xx); `may_pass`: the proxy cannot reach it."""

@@ -1,10 +1,12 @@
 """Every call as a value: what to send, and how to read the answer. Pure, no I/O."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import attrs
 
+from synapse_bgthrottle.codec import decode
 from synapse_bgthrottle.schema import (
     Enabled,
     Explanation,
@@ -17,7 +19,6 @@ from synapse_bgthrottle.schema import (
     UpdatesStatus,
     Use,
     Uses,
-    decode,
 )
 
 T = TypeVar("T")
@@ -29,41 +30,39 @@ JOBS = ("populate_stats_process_rooms", "regenerate_directory", "event_resign")
 
 @attrs.frozen
 class Call(Generic[T]):
-    """One request.
-
-    Attributes:
-        method: HTTP method.
-        path: below the prefix of its API.
-        read: makes the result from the answer's JSON; raises MismatchError.
-        query: parameters of the URL.
-        body: JSON to send; None: nothing.
-        of_module: whether it is for the module's API, and not Synapse's own.
-        when_empty: makes the result of an empty answer; None: an empty answer is an error.
-    """
+    """One request."""
 
     method: str
-    path: str
-    read: Callable[[Any], T]
+    path: str  # below the prefix of its API
+    read: Callable[[Any], T]  # makes the result from the answer's JSON; raises MismatchError
     query: Mapping[str, str] = attrs.field(factory=dict)
     body: Mapping[str, Any] | None = None
-    of_module: bool = True
+    of_module: bool = True  # whether it is for the module's API, and not Synapse's own
+    # Makes the result of an empty answer; None: an empty answer is an error.
     when_empty: Callable[[], T] | None = None
 
 
 def status() -> Call[UpdatesStatus]:
     """The current update of every database, as Synapse itself reports it."""
-    return Call("GET", "/status", lambda found: decode(UpdatesStatus, found), of_module=False)
+    return Call("GET", "/status", partial(decode, UpdatesStatus), of_module=False)
 
 
 def enabled(value: bool | None = None) -> Call[bool]:
     """Synapse's own switch for background updates. A value sets it first."""
-    return set_enabled(value) if value is not None else _switch("GET")
+
+    def read(found: Any) -> bool:
+        return decode(Enabled, found).enabled
+
+    if value is None:
+        return Call("GET", "/enabled", read, of_module=False)
+    body = {"enabled": value}
+    # A successful answer may be empty; the switch is then as requested.
+    return Call("POST", "/enabled", read, {}, body, of_module=False, when_empty=lambda: value)
 
 
 def set_enabled(value: bool) -> Call[bool]:
     """Set Synapse's own switch. If it is off, only this call or a restart puts it on."""
-    # A successful answer may be empty; the switch is then as requested.
-    return _switch("POST", body={"enabled": value}, when_empty=lambda: value)
+    return enabled(value)
 
 
 def run(job: str, *, old_key: str | None = None, before_ts_ms: int | None = None) -> Call[None]:
@@ -80,7 +79,7 @@ def run(job: str, *, old_key: str | None = None, before_ts_ms: int | None = None
 
 def throttle_status() -> Call[ThrottleStatus]:
     """Queue, progress, decisions, signals, levers and problems."""
-    return Call("GET", "/v1/status", lambda found: decode(ThrottleStatus, found))
+    return Call("GET", "/v1/status", partial(decode, ThrottleStatus))
 
 
 def history(
@@ -105,7 +104,7 @@ def load() -> Call[tuple[SeenHour, ...]]:
 def explain(update: str, database: str = "master", one_shot: bool = False) -> Call[Explanation]:
     """The rule, limits and levers of an update, and what would hold it now."""
     query = {"update": update, "database": database, "one_shot": str(one_shot).lower()}
-    return Call("GET", "/v1/explain", lambda found: decode(Explanation, found), query)
+    return Call("GET", "/v1/explain", partial(decode, Explanation), query)
 
 
 def pause(
@@ -116,18 +115,14 @@ def pause(
     reason: str = "",
 ) -> Call[LeverAnswer]:
     """Hold matching updates. `duration`: `"24h"` or ms, 1 s to 30 d; None: the server's default."""
-    return _lever("pause", update, database, reason, {"for": duration})
+    return _lever("pause", update, reason, database=database, **{"for": duration})
 
 
 def resume(
     update: str = "*", *, database: str | None = None, reason: str = ""
 ) -> Call[LeverAnswer]:
-    """End pauses that the glob equals or matches.
-
-    Raises:
-        NotFoundError: there is none.
-    """
-    return _lever("resume", update, database, reason)
+    """End pauses that the glob equals or matches; NotFoundError: there is none."""
+    return _lever("resume", update, reason, database=database)
 
 
 def release(
@@ -137,12 +132,8 @@ def release(
     duration: str | int | None = None,
     reason: str = "",
 ) -> Call[LeverAnswer]:
-    """Let matching pending updates run once, in spite of windows and missing approvals.
-
-    Raises:
-        NotFoundError: no pending update matches.
-    """
-    return _lever("release", update, database, reason, {"for": duration})
+    """Let matching pending updates run once, despite windows and approvals; NotFoundError: none."""
+    return _lever("release", update, reason, database=database, **{"for": duration})
 
 
 def override(
@@ -153,46 +144,19 @@ def override(
     duration: str | int | None = None,
     reason: str = "",
 ) -> Call[LeverAnswer]:
-    """Replace settings of matching updates until `duration` is over.
-
-    Raises:
-        RefusedError: a setting is wrong; `problems` lists each.
-    """
-    return _lever("override", update, database, reason, {"settings": settings, "for": duration})
+    """Replace settings of matching updates for `duration`; RefusedError has `problems`."""
+    more = {"settings": settings, "for": duration}
+    return _lever("override", update, reason, database=database, **more)
 
 
 def reset(update: str = "*", *, database: str | None = None, reason: str = "") -> Call[LeverAnswer]:
-    """End matching overrides and releases.
-
-    Raises:
-        NotFoundError: there is none.
-    """
-    return _lever("reset", update, database, reason)
+    """End matching overrides and releases; NotFoundError: there is none."""
+    return _lever("reset", update, reason, database=database)
 
 
-def _switch(
-    method: str,
-    body: Mapping[str, Any] | None = None,
-    when_empty: Callable[[], bool] | None = None,
-) -> Call[bool]:
-    def read(found: Any) -> bool:
-        return decode(Enabled, found).enabled
-
-    return Call(method, "/enabled", read, body=body, of_module=False, when_empty=when_empty)
-
-
-def _lever(
-    action: str,
-    update: str,
-    database: str | None,
-    reason: str,
-    more: Mapping[str, Any] | None = None,
-) -> Call[LeverAnswer]:
-    body = {
-        "update": update,
-        **_given(database=database, reason=reason or None, **(more or {})),
-    }
-    return Call("POST", f"/v1/{action}", lambda found: decode(LeverAnswer, found), body=body)
+def _lever(action: str, update: str, reason: str, **others: Any) -> Call[LeverAnswer]:
+    body = {"update": update, **_given(reason=reason or None, **others)}
+    return Call("POST", f"/v1/{action}", partial(decode, LeverAnswer), body=body)
 
 
 def _given(**arguments: Any) -> dict[str, Any]:

@@ -18,12 +18,7 @@ _LEAST_AHEAD_MS = 10_000.0
 
 @attrs.frozen
 class Kept:
-    """An earlier forecast for one update.
-
-    Attributes:
-        server, database, update: names.
-        made_ms, earliest_ms, ends_ms, latest_ms: ms since the epoch.
-    """
+    """An earlier forecast for one update; times are ms since the epoch."""
 
     server: str
     database: str
@@ -41,22 +36,15 @@ class Kept:
 
 def kept_of(forecast: Forecast, server: str) -> tuple[Kept, ...]:
     """The parts of a forecast that are kept."""
-    return tuple(
-        Kept(
-            server,
-            update.database,
-            update.update,
-            forecast.made_ms,
-            update.earliest_ms,
-            update.ends_ms,
-            update.latest_ms,
-        )
-        for update in forecast.updates
-        if update.ends_ms is not None
-        and update.earliest_ms is not None
-        and update.latest_ms is not None
-        and update.ends_ms - forecast.made_ms >= _LEAST_AHEAD_MS
-    )
+    made_ms, kept = forecast.made_ms, []
+    for update in forecast.updates:
+        earliest_ms, ends_ms, latest_ms = update.earliest_ms, update.ends_ms, update.latest_ms
+        if earliest_ms is None or ends_ms is None or latest_ms is None:
+            continue
+        if ends_ms - made_ms >= _LEAST_AHEAD_MS:
+            names = server, update.database, update.update
+            kept.append(Kept(*names, made_ms, earliest_ms, ends_ms, latest_ms))
+    return tuple(kept)
 
 
 def bounded(kept: Iterable[Kept]) -> tuple[Kept, ...]:

@@ -1,6 +1,7 @@
 """Charts of the progress over time: as text, 80 columns wide, and as a picture. Pure."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from html import escape
 
@@ -8,14 +9,16 @@ from synapse_bgthrottle.forecast.models import PRESENT, ConfigurationForecast, F
 
 WIDTH, HEIGHT = 80, 12
 _LEFT = 6
-_MARKS = {
-    "present": "*",
-    "gentle": "g",
-    "balanced": "b",
-    "fast": "f",
-    "finish": "F",
-    "stock": "s",
+# By configuration: the mark of the text, and the colour of the picture, readable on light and dark.
+_LOOKS = {
+    "present": ("*", "#d1242f"),
+    "gentle": ("g", "#0a7f5a"),
+    "balanced": ("b", "#1f6feb"),
+    "fast": ("f", "#bc6c00"),
+    "finish": ("F", "#8250df"),
+    "stock": ("s", "#6e7781"),
 }
+_OTHER = ("?", "#6e7781")
 _DAY_MS = 86_400_000.0
 
 # A slower configuration is cut off after so many times the present one's duration.
@@ -30,23 +33,21 @@ def shown(forecast: Forecast) -> list[ConfigurationForecast]:
 
 def end_ms(forecast: Forecast) -> float:
     """Where the time axis ends."""
-    ends = [each.course[-1][0] for each in shown(forecast)]
-    first_ms = forecast.made_ms
-    best = [each.course[-1][0] for each in shown(forecast) if each is forecast.best]
-    widest = first_ms + _WIDEST * (best[0] - first_ms) if best else max(ends)
-    return min(max(ends), widest)
+    runs = shown(forecast)
+    last_ms = max(each.course[-1][0] for each in runs)
+    if runs[-1] is not forecast.configurations[0]:
+        return last_ms
+    took_ms = runs[-1].course[-1][0] - forecast.made_ms
+    return min(last_ms, forecast.made_ms + _WIDEST * took_ms)
 
 
 def done_at(course: Sequence[tuple[float, float]], at_ms: float) -> float:
     """The share of the work that is done at a time."""
-    before = course[0]
-    for point in course:
-        if point[0] >= at_ms:
-            width = point[0] - before[0]
-            far = (at_ms - before[0]) / width if width else 1.0
-            return before[1] + (point[1] - before[1]) * far
-        before = point
-    return before[1]
+    after = bisect_left(course, at_ms, key=lambda point: point[0])
+    if after in (0, len(course)):
+        return course[min(after, len(course) - 1)][1]
+    (before_ms, before), (after_ms, done) = course[after - 1], course[after]
+    return before + (done - before) * (at_ms - before_ms) / (after_ms - before_ms)
 
 
 def plot(forecast: Forecast) -> Iterator[str]:
@@ -63,7 +64,7 @@ def plot(forecast: Forecast) -> Iterator[str]:
             if at_ms > each.course[-1][0]:
                 break
             row = min(int(done_at(each.course, at_ms) * HEIGHT), HEIGHT - 1)
-            rows[HEIGHT - 1 - row][column] = _MARKS.get(each.name, "?")
+            rows[HEIGHT - 1 - row][column] = _LOOKS.get(each.name, _OTHER)[0]
     for number, marks in enumerate(rows):
         share = f"{100 - number * 100 // HEIGHT:>4}%" if number % 3 == 0 else " " * 5
         yield f"{share}|{''.join(marks)}".rstrip()
@@ -71,7 +72,7 @@ def plot(forecast: Forecast) -> Iterator[str]:
     left, right = (time_text(at_ms, last_ms - first_ms) for at_ms in (first_ms, last_ms))
     yield f"{' ' * _LEFT}{left}{right:>{columns - len(left)}}"
     drawn = [each.name for each in runs[-1:] + runs[:-1]]
-    yield f"{' ' * _LEFT}{', '.join(f'{_MARKS.get(name)} {name}' for name in drawn)}"
+    yield f"{' ' * _LEFT}{', '.join(f'{_LOOKS.get(name, _OTHER)[0]} {name}' for name in drawn)}"
 
 
 def time_text(at_ms: float, span_ms: float) -> str:
@@ -85,15 +86,6 @@ _SVG_LEFT, _RIGHT, _TOP, _BOTTOM = 55, 95, 40, 45
 
 _Places = list[tuple[float, float]]
 
-# Readable on light and dark backgrounds.
-_COLOURS = {
-    "present": "#d1242f",
-    "gentle": "#0a7f5a",
-    "balanced": "#1f6feb",
-    "fast": "#bc6c00",
-    "finish": "#8250df",
-    "stock": "#6e7781",
-}
 _STYLE = (
     "text{font:12px sans-serif;fill:#24292f}.grid{stroke:#8c959f;stroke-opacity:.3}"
     ".line{fill:none;stroke-width:2}.range{stroke-width:6;stroke-opacity:.35}"
@@ -113,21 +105,23 @@ def svg(forecast: Forecast) -> str:
     ]
     runs = shown(forecast)
     if runs:
-        axis = _Axis(forecast.made_ms, end_ms(forecast))
+        last_ms = end_ms(forecast)
+        span_ms = last_ms - forecast.made_ms
+
+        def x_of(at_ms: float) -> float:
+            far = (at_ms - forecast.made_ms) / max(span_ms, 1.0)
+            return _SVG_LEFT + min(max(far, 0.0), 1.0) * (_SVG_WIDTH - _SVG_LEFT - _RIGHT)
+
         names: _Places = []
         for each in runs:
-            parts += _line(each, axis, names)
-        parts += _times(forecast, axis)
+            parts += _line(each, last_ms, x_of, names)
+        for far, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
+            at_ms = forecast.made_ms + far * span_ms
+            parts.append(
+                f'<text x="{x_of(at_ms):.1f}" y="{_SVG_HEIGHT - _BOTTOM + 20}"'
+                f' text-anchor="{anchor}">{escape(time_text(at_ms, span_ms))}</text>'
+            )
     return "\n".join([*parts, "</svg>\n"])
-
-
-class _Axis:
-    def __init__(self, first_ms: float, last_ms: float) -> None:
-        self.first_ms, self.last_ms = first_ms, last_ms
-
-    def x(self, at_ms: float) -> float:
-        far = (at_ms - self.first_ms) / max(self.last_ms - self.first_ms, 1.0)
-        return _SVG_LEFT + min(max(far, 0.0), 1.0) * (_SVG_WIDTH - _SVG_LEFT - _RIGHT)
 
 
 def _y(share: float) -> float:
@@ -141,26 +135,19 @@ def _grid() -> Iterator[str]:
         yield f'<text x="{_SVG_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{share:.0%}</text>'
 
 
-def _line(each: ConfigurationForecast, axis: _Axis, names: _Places) -> Iterator[str]:
-    colour = _COLOURS.get(each.name, "#6e7781")
-    points = [point for point in each.course if point[0] <= axis.last_ms] or each.course[:1]
-    path = " ".join(f"{axis.x(at_ms):.1f},{_y(done):.1f}" for at_ms, done in points)
+def _line(
+    each: ConfigurationForecast, last_ms: float, x_of: Callable[[float], float], names: _Places
+) -> Iterator[str]:
+    colour = _LOOKS.get(each.name, _OTHER)[1]
+    points = [point for point in each.course if point[0] <= last_ms] or each.course[:1]
+    path = " ".join(f"{x_of(at_ms):.1f},{_y(done):.1f}" for at_ms, done in points)
     dashes = "" if each.name == PRESENT else ' stroke-dasharray="6 3"'
     yield f'<polyline class="line" stroke="{colour}"{dashes} points="{path}"/>'
     if each.earliest_ms is not None and each.latest_ms is not None:
-        low, high = axis.x(each.earliest_ms), axis.x(each.latest_ms)
+        low, high = x_of(each.earliest_ms), x_of(each.latest_ms)
         yield f'<path class="range" stroke="{colour}" d="M{low:.1f} {_y(1):.1f}H{high:.1f}"/>'
-    x, y = axis.x(points[-1][0]) + 6, _y(points[-1][1]) + 4
+    x, y = x_of(points[-1][0]) + 6, _y(points[-1][1]) + 4
     while any(abs(x - one) < 60 and abs(y - other) < 13 for one, other in names):
         y += 13
     names.append((x, y))
     yield f'<text x="{x:.1f}" y="{y:.1f}" style="fill:{colour}">{escape(each.name)}</text>'
-
-
-def _times(forecast: Forecast, axis: _Axis) -> Iterator[str]:
-    span_ms = axis.last_ms - axis.first_ms
-    for far, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
-        at_ms = axis.first_ms + far * span_ms
-        text = escape(time_text(at_ms, span_ms))
-        x, y = axis.x(at_ms), _SVG_HEIGHT - _BOTTOM + 20
-        yield f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}">{text}</text>'

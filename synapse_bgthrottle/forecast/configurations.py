@@ -1,10 +1,6 @@
-"""The configurations to compare: the present one, the profiles, and stock Synapse. Pure.
+"""The configurations to compare: the present one, the profiles, and stock Synapse. Pure."""
 
-It also reads Synapse's own section, on which stock Synapse depends.
-"""
-
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import attrs
 
@@ -46,30 +42,3 @@ def _with_profile(config: Config, name: str) -> Config:
 def _stock(server: Settings) -> Settings:
     pace = server.pace if isinstance(server.pace, FixedSleep) else _STOCK.pace
     return attrs.evolve(server, pace=pace)
-
-
-def settings_of_section(section: object) -> Settings:
-    """The settings in Synapse's own section `background_updates:`.
-
-    Values that Synapse itself would not accept are left out.
-    """
-    found: Mapping[Any, Any] = section if isinstance(section, Mapping) else {}
-    sleep_ms = _section_number(found, "sleep_duration_ms", 0)
-    if found.get("sleep_enabled") is False:
-        sleep_ms = 0.0
-    default, least = (
-        _section_number(found, f"{name}_batch_size", 1) for name in ("default", "min")
-    )
-    return Settings(
-        target_duration_ms=_section_number(found, "background_update_duration_ms", 1),
-        pace=None if sleep_ms is None else FixedSleep(sleep_ms),
-        default_batch_items=None if default is None else int(default),
-        min_batch_items=None if least is None else int(least),
-    )
-
-
-def _section_number(section: Mapping[Any, Any], key: str, least: float) -> float | None:
-    value = section.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if least <= value < 2**31 else None

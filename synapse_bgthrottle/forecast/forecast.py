@@ -6,6 +6,7 @@ All others have the pace of the formula.
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import TypeAlias
 
 import attrs
 
@@ -37,6 +38,9 @@ from synapse_bgthrottle.forecast.models import (
 )
 from synapse_bgthrottle.schema import HistoryEntry
 
+# By case, then by database and name of the update.
+_Legs: TypeAlias = dict[str, dict[tuple[str, str], Leg]]
+
 _MOST_POINTS = 200
 
 # A measured share shows the slope only if no bound of the duty cycle determines it.
@@ -45,29 +49,20 @@ _CLEARLY = 1.05
 
 @attrs.frozen(kw_only=True)
 class Question:
-    """The input of a forecast.
+    """The input of a forecast."""
 
-    Attributes:
-        jobs: pending updates, those of each database in the order in which they will run.
-        config: the present configuration.
-        server_settings: settings of the server's own `background_updates:`.
-        load: clients' activity over the week.
-        slope: share by which requests are slower at a duty cycle of 1, if that is not learned.
-        start_s: time of the start, since the epoch.
-        closed_ratio: share of the time in which budgets are closed.
-        error: relative error of past forecasts; the range is at least as wide.
-        only: names of the configurations to compute; empty: all.
-    """
-
+    # Pending updates, those of each database in the order in which they will run.
     jobs: tuple[Job, ...]
     config: Config
+    # Settings of the server's own `background_updates:`.
     server_settings: Settings = attrs.field(factory=Settings)
     load: WeeklyLoad
+    # Share by which requests are slower at a duty cycle of 1, if that is not learned.
     slope: Range = UNKNOWN_SLOPE
-    start_s: float
-    closed_ratio: float = 0.0
-    error: float = 0.0
-    only: tuple[str, ...] = ()
+    start_s: float  # time of the start, since the epoch
+    closed_ratio: float = 0.0  # share of the time in which budgets are closed
+    error: float = 0.0  # relative error of past forecasts; the range is at least as wide
+    only: tuple[str, ...] = ()  # names of the configurations to compute; empty: all
 
 
 def forecast(question: Question) -> Forecast:
@@ -82,9 +77,15 @@ def forecast(question: Question) -> Forecast:
         jobs = [_as_in(job, question, throttle, is_stock=name == STOCK) for job in question.jobs]
         asked = attrs.evolve(question, jobs=tuple(jobs))
         walks = _walks(asked, slope, config, server, is_present=name == PRESENT)
-        compared.append(_configuration(question, name, walks))
+        legs: _Legs = {
+            case: {
+                (leg.job.database, leg.job.update): leg for gone in walks[case] for leg in gone.legs
+            }
+            for case in CASES
+        }
+        compared.append(_configuration(question, name, legs, _course(walks[LIKELY])))
         if name == PRESENT:
-            updates = tuple(_updates(question, walks))
+            updates = tuple(_update(question, job, legs) for job in question.jobs)
     return Forecast(question.start_s * 1000, question.load.name, updates, tuple(compared))
 
 
@@ -163,81 +164,58 @@ def _walks(
     return walks
 
 
-def _updates(question: Question, walks: dict[str, list[Walk]]) -> list[UpdateForecast]:
-    found = []
-    likely, early, late = (
-        {_key(leg): leg for leg in _legs(walks[case])} for case in (LIKELY, EARLY, LATE)
+def _update(question: Question, job: Job, legs: _Legs) -> UpdateForecast:
+    leg = legs[LIKELY].get((job.database, job.update))
+    why = job.unknown if leg is None else leg.why
+    if leg is None and not why:
+        others = (each for each in legs[LIKELY].values() if each.job.database == job.database)
+        stuck = next((each.job.update for each in others if each.why), None)
+        why = "" if stuck is None else f"waits behind {stuck}"
+    return UpdateForecast(
+        job.database,
+        job.update,
+        job.items,
+        job.unit,
+        job.per_batch_s,
+        _ms(None if leg is None else leg.starts_s),
+        *_end(question, leg, legs),
+        leg.batches_s / leg.going_s if leg is not None and leg.going_s else None,
+        why,
     )
-    for job in question.jobs:
-        key = (job.database, job.update)
-        leg = likely.get(key)
-        stuck = next(
-            (each for each in likely.values() if each.why and each.job.database == job.database),
-            None,
-        )
-        why = job.unknown if leg is None else leg.why
-        if leg is None and not why and stuck is not None:
-            why = f"waits behind {stuck.job.update}"
-        ends_s = None if leg is None else leg.ends_s
-        low_s, high_s = _range(question, ends_s, early.get(key), late.get(key))
-        found.append(
-            UpdateForecast(
-                job.database,
-                job.update,
-                job.items,
-                job.unit,
-                job.per_batch_s,
-                _ms(None if leg is None else leg.starts_s),
-                _ms(ends_s),
-                _ms(low_s),
-                _ms(high_s),
-                leg.batches_s / leg.going_s if leg is not None and leg.going_s else None,
-                why,
-            )
-        )
-    return found
 
 
 def _configuration(
-    question: Question, name: str, walks: dict[str, list[Walk]]
+    question: Question, name: str, legs: _Legs, course: tuple[tuple[float, float], ...]
 ) -> ConfigurationForecast:
-    likely = _legs(walks[LIKELY])
-    last = max((leg for leg in likely if leg.ends_s), key=lambda leg: leg.ends_s or 0, default=None)
-    early, late = (
-        next((leg for leg in _legs(walks[case]) if last and _key(leg) == _key(last)), None)
-        for case in (EARLY, LATE)
-    )
-    low_s, high_s = _range(question, last.ends_s if last else None, early, late)
-    going_s = sum(leg.going_s for leg in likely if leg.ends_s)
-    batches_s = sum(leg.batches_s for leg in likely if leg.ends_s)
-    clients_s = sum(leg.clients_s for leg in likely if leg.ends_s)
-    slower_s = sum(leg.slower_s for leg in likely if leg.ends_s)
-    ended = sum(leg.ends_s is not None for leg in likely)
+    ended = [leg for leg in legs[LIKELY].values() if leg.ends_s]
+    last = max(ended, key=lambda leg: leg.ends_s or 0.0, default=None)
+    going_s = sum(leg.going_s for leg in ended)
+    clients_s = sum(leg.clients_s for leg in ended)
+    slower_s = sum(leg.slower_s for leg in ended)
     return ConfigurationForecast(
         name,
-        _ms(last.ends_s if last else None),
-        _ms(low_s),
-        _ms(high_s),
-        batches_s / going_s if going_s else None,
+        *_end(question, last, legs),
+        sum(leg.batches_s for leg in ended) / going_s if going_s else None,
         max(slower_s / clients_s, 0.0) if clients_s else None,
-        ended == len(question.jobs),
-        _course(walks[LIKELY]),
+        len(ended) == len(question.jobs),
+        course,
     )
 
 
-def _range(
-    question: Question, ends_s: float | None, early: Leg | None, late: Leg | None
-) -> tuple[float | None, float | None]:
-    """The earliest and the latest end, at least as far apart as past errors suggest."""
-    if ends_s is None:
-        return None, None
-    took_s = ends_s - question.start_s
-    low_s = early.ends_s if early is not None and early.ends_s else ends_s
-    high_s = late.ends_s if late is not None else None
+def _end(
+    question: Question, leg: Leg | None, legs: _Legs
+) -> tuple[float | None, float | None, float | None]:
+    """The likely, earliest and latest end in ms, at least as far apart as past errors suggest."""
+    if leg is None or leg.ends_s is None:
+        return None, None, None
+    ends_s, took_s = leg.ends_s, leg.ends_s - question.start_s
+    early, late = (legs[case].get((leg.job.database, leg.job.update)) for case in (EARLY, LATE))
+    low_s = ends_s if early is None else early.ends_s or ends_s
     low_s = min(low_s, ends_s, question.start_s + took_s * (1 - min(question.error, 0.9)))
+    high_s = None if late is None else late.ends_s
     if high_s is not None:
         high_s = max(high_s, ends_s, question.start_s + took_s * (1 + question.error))
-    return low_s, high_s
+    return ends_s * 1000, low_s * 1000, _ms(high_s)
 
 
 def _course(walks: Sequence[Walk]) -> tuple[tuple[float, float], ...]:
@@ -258,14 +236,6 @@ def _course(walks: Sequence[Walk]) -> tuple[tuple[float, float], ...]:
         points.append((at_s * 1000, min(done_s / total_s, 1.0)))
     thinned = points[:: max(len(points) // _MOST_POINTS, 1)]
     return (*thinned, points[-1])
-
-
-def _legs(walks: Sequence[Walk]) -> list[Leg]:
-    return [leg for gone in walks for leg in gone.legs]
-
-
-def _key(leg: Leg) -> tuple[str, str]:
-    return leg.job.database, leg.job.update
 
 
 def _ms(at_s: float | None) -> float | None:

@@ -7,92 +7,57 @@ PRESENT = "present"
 
 @attrs.frozen
 class UpdateForecast:
-    """The forecast for one pending update.
-
-    Attributes:
-        database, update: names.
-        left, unit: what is left to do.
-        items_per_second: within batches.
-        starts_ms, ends_ms: the most likely times.
-        earliest_ms, latest_ms: range of the end.
-        share_in_batches: share of the time without holds that is spent in batches.
-        why: why its end is unknown, or why it never ends; empty: neither.
-    """
+    """The forecast for one pending update."""
 
     database: str
     update: str
+    # What is left to do.
     left: float | None = None
     unit: str = "items"
-    items_per_second: float | None = None
+    items_per_second: float | None = None  # within batches
+    # The most likely times, then the range of the end.
     starts_ms: float | None = None
     ends_ms: float | None = None
     earliest_ms: float | None = None
     latest_ms: float | None = None
-    share_in_batches: float | None = None
-    why: str = ""
+    share_in_batches: float | None = None  # of the time without holds
+    why: str = ""  # why its end is unknown, or why it never ends; empty: neither
 
 
 @attrs.frozen
 class ConfigurationForecast:
-    """The forecast for the whole queue under one configuration.
+    """The forecast for the whole queue under one configuration."""
 
-    Attributes:
-        name: `present`, a profile, or `stock`.
-        ends_ms, earliest_ms, latest_ms: end of the last update that ends.
-        share_in_batches: share of the time without holds that is spent in batches.
-        clients_slower: share by which requests are slower meanwhile; None: no clients.
-        is_complete: whether all updates of the queue end.
-        course: times, and the share of the work done by then.
-    """
-
-    name: str
+    name: str  # `present`, a profile, or `stock`
+    # End of the last update that ends.
     ends_ms: float | None = None
     earliest_ms: float | None = None
     latest_ms: float | None = None
-    share_in_batches: float | None = None
+    share_in_batches: float | None = None  # of the time without holds
+    # Share by which requests are slower meanwhile; None: no clients.
     clients_slower: float | None = None
-    is_complete: bool = True
-    course: tuple[tuple[float, float], ...] = ()
+    is_complete: bool = True  # whether all updates of the queue end
+    course: tuple[tuple[float, float], ...] = ()  # times, and the share of the work done by then
 
 
 @attrs.frozen
 class PastForecasts:
-    """How accurate earlier forecasts were.
+    """How accurate earlier forecasts were."""
 
-    Attributes:
-        compared: how many could be compared with reality.
-        median_error: relative to the time from the forecast to the end; 0.1 is 10 %, late or early.
-        worst_error: the largest one.
-        within_range: share of those that ended within the forecast range.
-    """
-
-    compared: int = 0
+    compared: int = 0  # how many could be compared with reality
+    # Relative to the time from the forecast to the end; 0.1 is 10 %, late or early.
     median_error: float | None = None
-    worst_error: float | None = None
-    within_range: float | None = None
+    worst_error: float | None = None  # the largest one
+    within_range: float | None = None  # share of those that ended within the forecast range
 
 
 @attrs.frozen
 class Forecast:
-    """A whole forecast.
-
-    Attributes:
-        made_ms: when it was made.
-        load: name of the week's load.
-        updates: in order, by database.
-        configurations: the present one first.
-        notes: its assumptions, and what it cannot know.
-        past: accuracy of earlier ones; None: nothing to compare.
-    """
+    """A whole forecast: updates in order, by database; the present configuration first."""
 
     made_ms: float
-    load: str
+    load: str  # name of the week's load
     updates: tuple[UpdateForecast, ...]
     configurations: tuple[ConfigurationForecast, ...]
-    notes: tuple[str, ...] = ()
-    past: PastForecasts | None = None
-
-    @property
-    def best(self) -> ConfigurationForecast:
-        """The forecast for the present configuration."""
-        return self.configurations[0]
+    notes: tuple[str, ...] = ()  # its assumptions, and what it cannot know
+    past: PastForecasts | None = None  # accuracy of earlier ones; None: nothing to compare

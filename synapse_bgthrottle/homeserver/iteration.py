@@ -1,6 +1,5 @@
 """The context manager around one batch: it waits for the batch's turn, then measures it."""
 
-import enum
 import logging
 import math
 from contextlib import AbstractAsyncContextManager, suppress
@@ -16,7 +15,6 @@ from synapse_bgthrottle.core.scheduling.failures import NEEDS_WRITING, complaint
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.homeserver.fallback import FallbackIteration
-from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.prometheus.update_metrics import Metrics
 from synapse_bgthrottle.homeserver.recorder import Recorder
@@ -42,70 +40,53 @@ _MOST_ITEMS = 10**9
 _SHORTEST_SLEEP_S = 0.0001
 
 
+@attrs.define
+class OfDatabase:
+    """What the iterations of one database share.
+
+    Attributes:
+        is_unrecorded: whether an error of the module hid the last batch from the throttle. Then no
+            cost is learned, so Synapse has to choose the sizes.
+    """
+
+    database: Database
+    probe: DatabaseProbe
+    log_lines: UpdateLog
+    is_unrecorded: bool = False
+
+
 @attrs.frozen
-class Shared:
-    """What all iterations share."""
+class Iterations:
+    """Begins iterations, and has what they share.
+
+    Attributes:
+        of_databases: by name, for the databases that had an iteration.
+    """
 
     host: Homeserver
     throttle: Throttle
     sampler: Sampler
     metrics: Metrics
-    on_internal_error: OnInternalError
-
-
-@attrs.frozen
-class OfDatabase:
-    """What the iterations of one database share."""
-
-    database: Database
-    probe: DatabaseProbe
-    log_lines: UpdateLog
-
-
-class Iterations:
-    """Begins iterations.
-
-    Attributes:
-        probes: by name of the databases that had an iteration.
-    """
-
-    def __init__(self, shared: Shared, recorder: Recorder) -> None:
-        self.probes: dict[str, DatabaseProbe] = {}
-        self._shared = shared
-        self._recorder = recorder
-        self._of_databases: dict[str, OfDatabase] = {}
+    recorder: Recorder
+    of_databases: dict[str, OfDatabase] = attrs.field(factory=dict, init=False)
 
     def begin(self, database_name: str, update_name: str, one_shot: bool) -> "Iteration":
         """Synapse begins an iteration of this update."""
-        shared, of_database = self._shared, self._of_database(database_name)
-        shared.throttle.begin(database_name, update_name, one_shot, shared.host.now_s())
-        shared.metrics.begin(database_name, update_name)
-        shared.sampler.begin(database_name, update_name)
-        self._recorder.begin(database_name, update_name)
-        return Iteration(shared, of_database, update_name)
+        if database_name not in self.of_databases:
+            database = self.host.database(database_name)
+            probe = DatabaseProbe(self.host, database)
+            of_database = OfDatabase(database, probe, UpdateLog(database_name))
+            self.of_databases[database_name] = of_database
+        self.throttle.begin(database_name, update_name, one_shot, self.host.now_s())
+        self.metrics.begin(database_name, update_name)
+        self.sampler.begin(database_name, update_name)
+        self.recorder.begin(database_name, update_name)
+        return Iteration(self, database_name, update_name)
 
-    def abandon(self, database_name: str) -> None:
-        """The iteration could not begin, so nobody will end it."""
-        self._shared.sampler.end(database_name)
-        self._shared.throttle.leave(database_name)
-
-    def _of_database(self, name: str) -> OfDatabase:
-        if name not in self._of_databases:
-            host = self._shared.host
-            database = host.database(name)
-            probe = DatabaseProbe(host, database, self._shared.on_internal_error)
-            self._of_databases[name] = OfDatabase(database, probe, UpdateLog(name))
-            self.probes[name] = probe
-        return self._of_databases[name]
-
-
-class _Freshness(enum.Enum):
-    """Whether the signals' values can be used for the next batch."""
-
-    FRESH = enum.auto()  # they are recent, and of this update
-    OF_OTHER_UPDATE = enum.auto()  # they are recent, but of the update before
-    STALE = enum.auto()  # nothing was measured for a while
-    UNMEASURED = enum.auto()  # nothing was measured during a hold, so no signal may decide
+    def leave(self, database_name: str) -> None:
+        """The iteration was cancelled, or could not begin, so that nobody will end it."""
+        self.sampler.end(database_name)
+        self.throttle.leave(database_name)
 
 
 class Iteration(AbstractAsyncContextManager[int]):
@@ -115,12 +96,13 @@ class Iteration(AbstractAsyncContextManager[int]):
     a row. Cancellation passes through, because that is how the server shuts down.
     """
 
-    def __init__(self, shared: Shared, of_database: OfDatabase, update_name: str) -> None:
-        self._host = shared.host
-        self._throttle = shared.throttle
-        self._sampler = shared.sampler
-        self._metrics = shared.metrics
-        self._on_internal_error = shared.on_internal_error
+    def __init__(self, iterations: Iterations, database_name: str, update_name: str) -> None:
+        self._iterations = iterations
+        self._host = iterations.host
+        self._throttle = iterations.throttle
+        self._sampler = iterations.sampler
+        self._metrics = iterations.metrics
+        self._of_database = of_database = iterations.of_databases[database_name]
         self._database = of_database.database
         self._probe = of_database.probe
         self._log_lines = of_database.log_lines
@@ -129,35 +111,58 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._waited_for = "nothing"
         self._started_s = self._asked_s
         self._items_before: int | None = None
-        self._freshness = self._first_freshness()
-        self._fresh_since_s = self._asked_s  # older values do not count
+        # Of the update before, recent values count, but for those of its own tables.
+        is_recent = self._sampler.has_looked_of_late(database_name)
+        is_its_own = self._sampler.has_looked(database_name, update_name, None)
+        self._needs_look = not (is_recent and is_its_own)
+        self._measured_since_s = None if is_recent else self._asked_s  # older values do not count
+        self._is_unmeasured = False  # set if nothing was measured during a hold
         self._fallback: FallbackIteration | None = None  # set if waiting for the turn failed
         self._has_rest = False  # set once the throttle knows that the batch ended
 
-    def _first_freshness(self) -> _Freshness:
-        name = self._database.name
-        if not self._sampler.has_looked_of_late(name):
-            return _Freshness.STALE  # nothing is measured at first, or while no update is pending
-        if not self._sampler.has_looked(name, self._update_name, None):
-            return _Freshness.OF_OTHER_UPDATE
-        return _Freshness.FRESH
-
     async def __aenter__(self) -> int:
         try:
-            target_ms = await self._wait_for_turn()
-            self._start()
-            return target_ms
+            try:
+                return await self._turn()
+            except CancelledError:
+                raise
+            except Exception as error:
+                return await self._turn_after(error)
         except CancelledError:
-            self._leave()
+            self._iterations.leave(self._database.name)
             raise
-        except Exception as error:
-            self._on_internal_error("waiting for a batch's turn", error)
-            self._fallback = FallbackIteration(self._host, self._asked_s)
-            target_ms = await self._fallback.__aenter__()
-            # errors are logged; the throttle must know of the batch, or no rest follows it
-            with suppress(Exception):
-                self._start()
-            return target_ms
+
+    async def _turn(self) -> int:
+        target_ms = await self._wait_for_turn()
+        self._start()
+        self._fallback = None
+        return target_ms
+
+    async def _turn_after(self, error: Exception) -> int:
+        """The turn after an error of the module, which may pass while somebody holds the update."""
+        self._host.on_internal_error("waiting for a batch's turn", error)
+        fallback = self._fallback = self._new_fallback(self._asked_s)
+        target_ms = await fallback.rest()
+        while await self._is_held(fallback):
+            try:
+                return await self._turn()
+            except CancelledError:
+                raise
+            except Exception as again:
+                self._host.on_internal_error("waiting for a batch's turn", again)
+        # errors are logged; the throttle must know of the batch, or no rest follows it
+        with suppress(Exception):
+            self._start()
+        return target_ms
+
+    async def _is_held(self, fallback: FallbackIteration) -> bool:
+        with suppress(Exception):  # errors are logged; budgets need values
+            self._sampler.begin(self._database.name, self._update_name)
+        return await fallback.is_held()
+
+    def _new_fallback(self, asked_s: float | None = None) -> FallbackIteration:
+        key = (self._database.name, self._update_name)
+        return FallbackIteration(self._host, self._throttle, key, asked_s=asked_s)
 
     async def __aexit__(
         self,
@@ -174,7 +179,7 @@ class Iteration(AbstractAsyncContextManager[int]):
                 # this as a failed batch, and aborts after five in a row.
                 if isinstance(exc, CancelledError):
                     self._finish(exc)
-                self._leave()
+                self._iterations.leave(self._database.name)
                 return
         except CancelledError:
             raise
@@ -194,17 +199,18 @@ class Iteration(AbstractAsyncContextManager[int]):
 
     async def _fall_back(self, error: Exception) -> FallbackIteration:
         """After an error of the module: do the rest as stock Synapse does."""
-        self._on_internal_error("after a batch", error)
+        self._host.on_internal_error("after a batch", error)
+        self._of_database.is_unrecorded = not self._has_rest
         is_last = self._database.current_update is None
         if is_last:
             with suppress(Exception):  # errors are logged; perhaps no iteration follows
-                self._leave()
+                self._iterations.leave(self._database.name)
         if self._fallback is not None:
             return self._fallback
-        fallback = FallbackIteration(self._host)
+        fallback = self._new_fallback()
         # After an update's last batch Synapse reads the queue, and the database may fail then.
         if not is_last and not self._has_rest:
-            await fallback.__aenter__()
+            await fallback.rest()
         return fallback
 
     @property
@@ -219,14 +225,10 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._throttle.start(self._database.name, self._update_name, self._started_s)
         self._sampler.batch_begins(self._database.name)
 
-    def _leave(self) -> None:
-        self._sampler.end(self._database.name)
-        self._throttle.leave(self._database.name)
-
     async def _wait_for_turn(self) -> int:
         while True:
             decision = self._decided()
-            if self._freshness is _Freshness.UNMEASURED and decision.cause.is_of_signals:
+            if self._is_unmeasured and decision.cause.is_of_signals:
                 await self._look_first()
                 continue  # decide again with the new values
             self._report(decision)
@@ -236,7 +238,7 @@ class Iteration(AbstractAsyncContextManager[int]):
                 continue  # that took time, so decide again
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
-            elif self._freshness is _Freshness.FRESH or not self._update.one_shot:
+            elif not (self._needs_look and self._update.one_shot):
                 return self._target_ms(decision)
             else:
                 await self._look_first()
@@ -252,7 +254,9 @@ class Iteration(AbstractAsyncContextManager[int]):
             return 0  # exactly the decided size, at any rate
         if not items_per_ms:
             return int(decision.target_ms)
-        return int(min(decision.target_ms, decision.items / items_per_ms))
+        is_unrecorded = self._of_database.is_unrecorded
+        items = self._update.limits.max_batch_items if is_unrecorded else decision.items
+        return int(min(decision.target_ms, items / items_per_ms))
 
     def _asked_before_s(self, decision: Decision) -> float:
         """How long before the end of a wait to check that the database answers."""
@@ -266,27 +270,26 @@ class Iteration(AbstractAsyncContextManager[int]):
 
     async def _look_first(self) -> None:
         """Have everything measured whose value is too old."""
-        since_s = None if self._freshness is _Freshness.OF_OTHER_UPDATE else self._fresh_since_s
-        self._freshness = _Freshness.FRESH
-        await self._sampler.look_now(self._database.name, self._update_name, since_s)
+        self._needs_look = self._is_unmeasured = False
+        name, since_s = self._database.name, self._measured_since_s
+        await self._sampler.look_now(name, self._update_name, since_s)
 
     async def _wait_for_database(self) -> None:
         # Synapse reads the queue before it calls this module again. If the database is down, that
         # fails five times within milliseconds, and Synapse gives up. So wait here.
         await self._probe.has_asked()
         try:
-            while self._probe.silent_since_s is not None and self._is_waited_for():
+            while self._probe.silent_since_s is not None:
+                # If updates are disabled, Synapse's loop ends and reads nothing. But between two
+                # updates it would restart and read the queue as soon as they are enabled.
+                if not self._database.enabled and self._database.current_update is not None:
+                    return
                 decision = self._decided()
                 self._report(decision)
                 await self._wait(decision, SLICE_S)
                 await self._probe.has_asked()
         finally:
             self._sampler.end(self._database.name)  # perhaps no iteration follows
-
-    def _is_waited_for(self) -> bool:
-        # If updates are disabled, Synapse's loop ends and reads nothing. But between two updates it
-        # would restart and read the queue as soon as they are enabled.
-        return self._database.enabled or self._database.current_update is None
 
     async def _wait(self, decision: Decision, most_s: float) -> None:
         before_s = self._host.now_s()
@@ -302,7 +305,8 @@ class Iteration(AbstractAsyncContextManager[int]):
         sleep_s = min(decision.wait_s, most_s, SLICE_S)
         await self._host.sleep(max(sleep_s, _SHORTEST_SLEEP_S))
         if is_unmeasured:
-            self._freshness, self._fresh_since_s = _Freshness.UNMEASURED, self._host.now_s()
+            self._needs_look = self._is_unmeasured = True
+            self._measured_since_s = self._host.now_s()
         waited_s = self._host.now_s() - before_s
         self._throttle.waited(self._database.name, self._update_name, decision.cause, waited_s)
         self._metrics.waited(self._database.name, decision.cause, waited_s)
@@ -338,6 +342,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         update = (self._database.name, self._update_name)
         self._throttle.finish(*update, now_s, items, failed=exc is not None)
         self._has_rest = True
+        self._of_database.is_unrecorded = False
         self._metrics.batch_ended(*update, items, failed=exc is not None)
         if exc is None:
             self._probe.answered(now_s)

@@ -44,14 +44,11 @@ class _Tracked:
     """The current update.
 
     Attributes:
-        update: its name.
         started_s: its start, which tells it from other runs of the same update.
-        progress: its progress; None: unknown.
         bounds: last known ends of the table that it walks along.
         ask_bounds_s: when to query these (again), monotonic.
         looks: number of reads begun so far.
         limits: the limits under which its pace was measured.
-        estimate: time left, as of the last read.
     """
 
     update: str

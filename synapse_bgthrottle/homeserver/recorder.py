@@ -6,7 +6,6 @@ a minute whether somebody has inserted rows by hand.
 
 import logging
 import math
-from collections.abc import Iterable
 
 import attrs
 from twisted.internet.defer import CancelledError
@@ -21,7 +20,6 @@ from synapse_bgthrottle.core.tracking.learned import Learned
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.homeserver.internals.bounded_calls import BoundedCalls, ServerEndsError
-from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 from synapse_bgthrottle.homeserver.internals.timers import Timer
 from synapse_bgthrottle.homeserver.progress_tracker import ProgressTracker
@@ -59,20 +57,12 @@ LONGEST_AGAIN_S = 600.0
 _LINGER_S = 1.0
 
 
-@attrs.frozen
-class Records:
-    """The owners of lasting data.
+@attrs.define(slots=False, eq=False)
+class Recorder:
+    """Has the stored data read, then follows the updates. It owns all data that lasts."""
 
-    Attributes:
-        store: the module's tables.
-        loader: reads them at the start; every update is held until then.
-        levers: changes pauses, overrides and releases, first in the tables.
-        runs: current runs of updates, and ended ones that are not written yet.
-        progress: progress of updates.
-        restarter: restarts Synapse's updates where they stand still.
-        week: the hours of the week in which clients are active.
-    """
-
+    _host: Homeserver
+    _throttle: Throttle
     store: Store
     loader: StoreLoader
     levers: LeverWriter
@@ -81,22 +71,8 @@ class Records:
     restarter: Restarter
     week: WeeklyActivity
 
-
-class Recorder:
-    """Has the stored data read, then follows the updates."""
-
-    def __init__(
-        self,
-        host: Homeserver,
-        throttle: Throttle,
-        records: Records,
-        on_internal_error: OnInternalError,
-    ) -> None:
-        self._host = host
-        self._throttle = throttle
-        self._records = records
-        self._on_internal_error = on_internal_error
-        self._calls = BoundedCalls(host, "bgthrottle_recording")
+    def __attrs_post_init__(self) -> None:
+        self._calls = BoundedCalls(self._host, "bgthrottle_recording")
         self._is_called = False
         self._is_wanted = False
         self._is_behind = False
@@ -108,12 +84,12 @@ class Recorder:
 
     def start(self) -> None:
         """Read the stored data."""
-        self._records.loader.start(self._take)
+        self.loader.start(self._take)
 
     def begin(self, database_name: str, update_name: str) -> None:
         """An iteration of this update begins."""
-        try:
-            if self._records.runs.begin(database_name, update_name, self._host.wall_s()):
+        with self._host.reporting(WHERE):  # after an error the update continues without a record
+            if self.runs.begin(database_name, update_name, self._host.wall_s()):
                 self._looked_s.pop(database_name, None)
             self._is_wanted = True
             if self._again is not None and self._again.active():
@@ -121,15 +97,13 @@ class Recorder:
                 self._again, self._is_called = None, False
             if not self._is_called:
                 self._call_in(_LINGER_S)
-        except Exception as error:  # the update continues without a record
-            self._on_internal_error(WHERE, error)
 
     def _take(self, stored: Stored) -> None:
         if not self._is_called:
             # even if no update begins: an unknown name may block the queue
             self._call_in(_LINGER_S)
-        self._records.runs.recall(stored.open_entries)
-        self._records.week.recall(stored.hours)
+        self.runs.recall(stored.open_entries)
+        self.week.recall(stored.hours)
         for learned in stored.learned:
             self._throttle.recall(learned.key, *learned.recalled(self._host.wall_s()))
 
@@ -141,25 +115,20 @@ class Recorder:
     async def _look(self) -> None:
         self._again, self._is_behind = None, False
         try:
-            self._is_wanted = self._goes_on()  # if it ends meanwhile, the next read notices
-            await self._keep()
-        except CancelledError:
-            raise
-        except Exception as error:
-            self._on_internal_error(WHERE, error)
+            with self._host.reporting(WHERE):
+                self._is_wanted = self._goes_on()  # if it ends meanwhile, the next read notices
+                await self._keep()
         finally:
             self._is_called = False
-            try:
+            with self._host.reporting(WHERE):  # after an error the next iteration schedules a read
                 self._look_again()
-            except Exception as error:  # the next iteration schedules a read
-                self._on_internal_error(WHERE, error)
 
     async def _keep(self) -> None:
         try:
             queues = await self._look_at_queues()
             await self._calls.within(LONGEST_WRITE_S, "the history", self._write, queues)
             if not self._is_behind:
-                await self._records.restarter.start_due()
+                await self.restarter.start_due()
         except CancelledError:
             raise
         except Exception as error:  # what was not written is kept for the next time
@@ -173,14 +142,14 @@ class Recorder:
         if not self._is_behind:
             self._again_s = FIRST_AGAIN_S
         if self._is_wanted or self._goes_on():
-            since_s = self._records.runs.newest_since_s(self._host.wall_s())
+            since_s = self.runs.newest_since_s(self._host.wall_s())
             look_s = max(since_s * LOOK_AFTER_SHARE, SHORTEST_LOOK_S)
             self._call_in(min(look_s, LONGEST_PAUSE_S))
         elif self._is_behind:
             self._again = self._call_in(self._again_s)
             self._again_s = min(self._again_s * 2, LONGEST_AGAIN_S)
         else:
-            self._again = self._call_in(self._records.restarter.next_look_s(LOOK_EVERY_IDLE_S))
+            self._again = self._call_in(self.restarter.next_look_s(LOOK_EVERY_IDLE_S))
 
     def _goes_on(self) -> bool:
         # Between two iterations Synapse still works: it waits for a silent database, or counts
@@ -190,39 +159,36 @@ class Recorder:
         )
 
     async def _write(self, queues: dict[str, Queue]) -> None:
-        ended = self._records.runs.ended()
-        if self._records.loader.problem:
-            self._records.runs.written()
+        ended = self.runs.ended()
+        if self.loader.problem:
+            self.runs.written()
             return
         due: list[HistoryEntry] = []
         hours: list[SeenHour] = []
         try:
             # First end used releases: an update that comes again must not find its old release.
-            await self._records.levers.follow(ended, queues)
-            due = self._records.runs.due(self._host.wall_s())
+            await self.levers.follow(ended, queues)
+            due = self.runs.due(self._host.wall_s())
             entries = [*ended, *due]
             if entries:
-                hours = self._records.week.changed()
-                await self._records.store.write(entries, hours, self._learned(entries))
+                hours = self.week.changed()
+                wall_s, known = self._host.wall_s(), self._throttle.updates
+                keys = dict.fromkeys(entry.key for entry in entries if entry.key in known)
+                learned = [Learned.of(key, known[key], wall_s) for key in keys]
+                await self.store.write(entries, hours, learned)
             await self._check_store()
         except BaseException:
-            self._records.runs.put_back(ended, due)
-            self._records.week.put_back(hours)
+            self.runs.put_back(ended, due)
+            self.week.put_back(hours)
             raise
-        self._records.runs.written()
-
-    def _learned(self, entries: Iterable[HistoryEntry]) -> list[Learned]:
-        """What is known of the updates that these are the history of."""
-        wall_s, known = self._host.wall_s(), self._throttle.updates
-        keys = dict.fromkeys(entry.key for entry in entries if entry.key in known)
-        return [Learned.of(key, known[key], wall_s) for key in keys]
+        self.runs.written()
 
     async def _check_store(self) -> None:
         """From time to time, check whether somebody dropped the tables."""
         now_s = self._host.now_s()
         if now_s >= self._check_store_s:
             self._check_store_s = now_s + CHECK_STORE_EVERY_S
-            await self._records.store.check()
+            await self.store.check()
 
     async def _look_at_queues(self) -> dict[str, Queue]:
         queues = {}
@@ -248,12 +214,10 @@ class Recorder:
     async def _look_at(self, database: Database) -> Queue:
         asked_s = self._host.wall_s()
         rows = await database.queue()
-        try:
+        with self._host.reporting(WHERE):  # updates that stand still are restarted all the same
             self._see(database, rows)
-        except Exception as error:  # updates that stand still are restarted all the same
-            self._on_internal_error(WHERE, error)
-        await self._records.restarter.look(database, rows)
-        await self._records.progress.look(database, rows)
+        await self.restarter.look(database, rows)
+        await self.progress.look(database, rows)
         return Queue(asked_s, frozenset(row.name for row in rows))
 
     def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
@@ -268,7 +232,7 @@ class Recorder:
                 database.name,
             )
         wall_s = self._host.wall_s()
-        self._records.runs.see_recalled(database.name, names, wall_s)
+        self.runs.see_recalled(database.name, names, wall_s)
         state = self._throttle.databases.get(database.name)
         if state is None or not state.is_open:
-            self._records.runs.see(database.name, names, wall_s, aborted=database.has_aborted)
+            self.runs.see(database.name, names, wall_s, aborted=database.has_aborted)

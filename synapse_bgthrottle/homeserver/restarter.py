@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.scheduling import holds
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
-from synapse_bgthrottle.core.scheduling.failures import FailureKind, Restarts
+from synapse_bgthrottle.core.scheduling.failures import FailureKind, Restarts, Stall
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.queue import QueueRow, in_order
 from synapse_bgthrottle.core.units import format_duration_ms
@@ -76,23 +76,21 @@ class Restarter:
         if self._works(database, rows):
             restarts.stall = None
         elif database.has_aborted:
-            self._note_stall(database, rows, is_aborted=True)
+            self._note_stall(database, rows)
         elif self._host.now_s() - self._loaded_s >= START_S:
             if not restarts.is_unattended:
                 await self._host.sleep(SURE_AFTER_S)
                 self._rows[database.name] = rows = await database.queue()
             if not self._works(database, rows):
-                self._note_stall(database, rows, is_aborted=database.has_aborted)
+                self._note_stall(database, rows)
         self._metrics.stalled(database.name, restarts.is_unattended)
 
     @staticmethod
     def _works(database: Database, rows: Sequence[QueueRow]) -> bool:
-        return not database.is_stalled or not rows or not database.enabled
+        return database.is_running is not False or not rows or not database.enabled
 
-    def _note_stall(
-        self, database: Database, rows: Sequence[QueueRow], *, is_aborted: bool
-    ) -> None:
-        restarts = self.of(database.name)
+    def _note_stall(self, database: Database, rows: Sequence[QueueRow]) -> None:
+        restarts, is_aborted = self.of(database.name), database.has_aborted
         before = restarts.stall
         kind, why = self._failure(database.name)
         first_s = self.first_s if self._can_help(database, rows) else math.inf
@@ -140,13 +138,12 @@ class Restarter:
         for database in tuple(self._host.databases.values()):
             stall = self.of(database.name).stall
             if stall is not None and self._host.now_s() >= stall.due_s:
-                await self._start(database)
+                await self._start(database, stall)
         await self._write()
 
-    async def _start(self, database: Database) -> None:
+    async def _start(self, database: Database, stall: Stall) -> None:
         restarts, rows = self.of(database.name), self._rows[database.name]
-        stall = restarts.stall
-        if stall is None or self._works(database, rows):
+        if self._works(database, rows):
             return
         head = in_order(rows, database.current_update, 1)[0].row.name
         held_by = await self._held_by(database, head)
@@ -196,12 +193,11 @@ class Restarter:
             # No batch failed, so Synapse failed to read the queue, probably in an outage.
             return FailureKind.CONNECTION, _UNKNOWN_FAILURE
         update = self._throttle.updates[database_name, state.update_name]
-        return state.failure_kind, update.failures.last_message
+        return state.failure_kind, update.totals.last_failure
 
     def _note(self, database_name: str, head: str, why: str) -> None:
-        at_ms = round(self._host.wall_s() * 1000)
         use = schema.Use(
-            at_ms=at_ms,
+            at_ms=round(self._host.wall_s() * 1000),
             author=AUTHOR,
             action="restart",
             update=head,

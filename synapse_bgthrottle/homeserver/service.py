@@ -23,18 +23,16 @@ from synapse_bgthrottle.core.levers.targets import (
     runnable,
 )
 from synapse_bgthrottle.core.reports.explain import explanation
-from synapse_bgthrottle.core.reports.status import DatabaseLook, ServerLook, status
-from synapse_bgthrottle.core.reports.update_status import Moment
+from synapse_bgthrottle.core.reports.status import DatabaseLook, Moment, ServerLook, status
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
 from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, questions
-from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
-from synapse_bgthrottle.homeserver.recorder import Records
-from synapse_bgthrottle.homeserver.sampling.database_probe import DatabaseProbe
+from synapse_bgthrottle.homeserver.iteration import OfDatabase
+from synapse_bgthrottle.homeserver.recorder import Recorder
 
 # After this time the answer is a time-out. A lever may still take effect later.
 _LONGEST_LOOK_S = 3.0
@@ -45,96 +43,70 @@ _LONGEST_WRITE_S = 10.0
 _STORE = "store"
 
 
-@attrs.frozen
-class StartNotes:
-    """What was found at the start.
-
-    Attributes:
-        missing: private attributes that this version of Synapse lacks.
-        warnings: warnings about the configuration.
-    """
-
-    missing: tuple[schema.MissingDetail, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-
 @attrs.define(slots=False, eq=False)
 class ThrottleService:
-    """Reads and changes what background updates do. It implements `api.service.Service`."""
+    """Reads and changes what background updates do: `api.service.Service` says how.
+
+    A change is written before it is answered, and current runs are shown as they are now.
+    Of the start it knows the private attributes that this version of Synapse lacks, and warnings
+    about the configuration.
+    """
 
     _host: Homeserver
     _throttle: Throttle
-    _records: Records
-    _probes: Mapping[str, DatabaseProbe]  # by database name
-    _on_internal_error: OnInternalError
-    _start_notes: StartNotes
+    _recorder: Recorder
+    _of_databases: Mapping[str, OfDatabase]
+    _missing: tuple[schema.MissingDetail, ...]
+    _warnings: tuple[str, ...]
 
     def __attrs_post_init__(self) -> None:
         self._questions = questions(self._host)
 
     async def status(self) -> schema.ThrottleStatus:
-        """The status of all databases; also while none answers."""
         # the tables may not be read yet right after the start
-        problem = await self._records.loader.opened(_LONGEST_LOOK_S)
+        problem = await self._recorder.loader.opened(_LONGEST_LOOK_S)
         # more databases may appear during the calls below
         databases = tuple(self._host.databases.values())
         looks = [await self._look(database) for database in databases]
         return status(
             self._throttle,
-            self._records.runs,
+            self._recorder.runs,
             looks,
             Moment(self._host.now_s(), self._host.wall_s()),
             ServerLook(
                 server_name=self._host.server_name,
                 enabled=all(database.enabled for database in databases),
-                store_problem=problem or self._records.store.problem,
-                missing=self._start_notes.missing,
-                warnings=self._start_notes.warnings,
+                store_problem=problem or self._recorder.store.problem,
+                missing=self._missing,
+                warnings=self._warnings,
             ),
         )
 
     async def history(
         self, limit: int, update: str | None, database: str | None
     ) -> tuple[schema.HistoryEntry, ...]:
-        """The runs of updates, newest first. Current runs are shown as they are now.
-
-        Raises:
-            InvalidConfigError: there is no such database, and no entry of it.
-            StoreUnavailableError: the database does not answer.
-        """
         # Read the unwritten runs also before the query: a run that is written meanwhile is in
         # neither of the two later.
         before = self._unwritten()
         most = limit if update is None and database is None else MOST_ENTRIES
-        stored = await self._ask(_STORE, self._records.store.history, most)
+        stored = await self._ask(_STORE, self._recorder.store.history, most)
         entries = newest_first((*before, *stored, *self._unwritten()), update, database)
         if not entries:
             check_exists(database, self._targets())
         return tuple(entry.stated() for entry in entries[:limit])
 
     def _unwritten(self) -> list[HistoryEntry]:
-        running = [self._records.runs.so_far(name) for name in self._records.runs.running]
-        return [*self._records.runs.unwritten, *(entry for entry in running if entry is not None)]
+        running = [self._recorder.runs.so_far(name) for name in self._recorder.runs.running]
+        return [*self._recorder.runs.unwritten, *(entry for entry in running if entry is not None)]
 
     async def uses(self, limit: int) -> tuple[schema.Use, ...]:
-        """Who used which lever, newest first.
-
-        Raises:
-            StoreUnavailableError: the database does not answer.
-        """
-        return tuple(await self._ask(_STORE, self._records.store.uses, limit))
+        return tuple(await self._ask(_STORE, self._recorder.store.uses, limit))
 
     async def load(self) -> tuple[schema.SeenHour, ...]:
-        """Clients' activity in the hours of the week."""
-        await self._records.loader.opened(_LONGEST_LOOK_S)
-        return self._records.week.stated()
+        await self._recorder.loader.opened(_LONGEST_LOOK_S)
+        return self._recorder.week.stated()
 
     async def explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
-        """The limits and holds of an update of this name, whether it is pending or not.
-
-        Raises:
-            InvalidConfigError: there is no such database.
-        """
         check_exists(database, self._targets())
         return self._explain(update, database, one_shot)
 
@@ -142,25 +114,21 @@ class ThrottleService:
         known = self._host.databases.get(database)  # an unknown name must not create a database
         enabled = known is None or known.enabled
         # If the queue stands still, the probe's last result is old.
-        watch = self._probes.get(database) if known is not None and known.is_running else None
+        is_running = known is not None and known.is_running
+        of_database = self._of_databases.get(database) if is_running else None
+        probe = None if of_database is None else of_database.probe
         at = Conditions(
             self._host.now_s(),
             self._host.wall_s(),
             enabled=enabled,
-            silent_since_s=None if watch is None else watch.silent_since_s,
-            complaint="" if watch is None else watch.complaint,
+            silent_since_s=None if probe is None else probe.silent_since_s,
+            complaint="" if probe is None else probe.complaint,
         )
         one_shot = one_shot or (known is not None and update in known.one_shots())
         return explanation(self._throttle, database, update, one_shot, at)
 
     async def change_levers(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
-        """Make or end levers; returns after the change is written.
-
-        Raises:
-            NothingMatchesError, TooManyLeversError, InvalidConfigError: nothing has changed.
-            StoreUnavailableError: nothing has changed, or that is unknown; the message says which.
-        """
-        problem = await self._records.loader.opened(_LONGEST_LOOK_S)
+        problem = await self._recorder.loader.opened(_LONGEST_LOOK_S)
         if problem:
             raise StoreUnavailableError(problem)
         # A pause of a known update must not wait for queues, because a database may be silent.
@@ -168,7 +136,7 @@ class ThrottleService:
         targets = await self._asked_targets(request) if asks_first else self._targets()
         check(request, targets)
         try:
-            do = self._records.levers.carry_out
+            do = self._recorder.levers.carry_out
             call = Call(self._host, "bgthrottle_lever", do, request, author, runnable(targets))
             result = await call.within(_LONGEST_WRITE_S)
         # an unknown database may still have levers, so it is refused only now
@@ -186,15 +154,11 @@ class ThrottleService:
         self, request: LeverRequest, result: LeverResult, targets: Sequence[Target] | None
     ) -> list[str]:
         """Notes for the answer. The change is done: an error here must not look like a failure."""
-        try:
+        with self._host.reporting("with the notes on a lever"):
             if targets is None:
                 targets = await self._asked_targets(request) if result.made else ()
             return list(notes(request, result.made, targets, self._explained))
-        except CancelledError:
-            raise
-        except Exception as error:
-            self._on_internal_error("with the notes on a lever", error)
-            return []
+        return []
 
     def _targets(self) -> list[Target]:
         databases = tuple(self._host.databases.values())
@@ -222,8 +186,8 @@ class ThrottleService:
         rows, problem = None, ""
         try:
             rows = await self._within(database.name, database.queue)
-            await self._within(database.name, self._records.progress.look, database, rows)
-            await self._records.restarter.look(database, rows)
+            await self._within(database.name, self._recorder.progress.look, database, rows)
+            await self._recorder.restarter.look(database, rows)
         except CancelledError:
             raise
         except Exception as error:  # the rest of the status is still useful
@@ -235,11 +199,11 @@ class ThrottleService:
             queue_problem=problem,
             current=database.current_update,
             has_aborted=database.has_aborted,
-            restarts=self._records.restarter.of(database.name),
+            restarts=self._recorder.restarter.of(database.name),
             known=database.known_updates(),
             one_shots=database.one_shots(),
-            progress=self._records.progress.progress(database.name, rows or ()),
-            estimate=self._records.progress.estimate(database.name),
+            progress=self._recorder.progress.progress(database.name, rows or ()),
+            estimate=self._recorder.progress.estimate(database.name),
         )
 
     async def _ask(self, asked: str, question: Any, *arguments: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 
 import attrs
 
-from synapse_bgthrottle.schema.codec import (
+from synapse_bgthrottle.codec import (
     Attribute,
     LeftOut,
     NeverNull,
@@ -19,8 +19,7 @@ from synapse_bgthrottle.schema.codec import (
     unmarked,
     without_none,
 )
-from synapse_bgthrottle.schema.errors import ErrorAnswer
-from synapse_bgthrottle.schema.status import DatabaseStatus, ThrottleStatus
+from synapse_bgthrottle.schema import DatabaseStatus, ErrorAnswer, ThrottleStatus
 from testbed.openapi.errors import ERRORS
 from testbed.openapi.operations import OPERATIONS, Operation
 from testbed.openapi.requests import Settings

@@ -4,20 +4,28 @@ from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.schema.explanation import Explanation, HeldBy, LimitValues
-from synapse_bgthrottle.schema.history import History, HistoryEntry, Load, SeenHour
-from synapse_bgthrottle.schema.levers import Lever, LeverAnswer, Use, Uses
-from synapse_bgthrottle.schema.status import (
+from synapse_bgthrottle.schema import (
     DatabaseStatus,
+    Explanation,
+    HeldBy,
+    History,
+    HistoryEntry,
+    Lever,
+    LeverAnswer,
+    LimitValues,
+    Load,
     PendingUpdate,
     Progress,
     RunningUpdate,
+    SeenHour,
     StatedDecision,
     StatedPace,
     StatedRange,
     StatedSignal,
     ThrottleStatus,
     TimeLeft,
+    Use,
+    Uses,
 )
 from testbed.openapi import requests
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import attrs
 
-from synapse_bgthrottle.schema.codec import Key, LeftOut, OneOf, Shape, Within
+from synapse_bgthrottle.codec import Key, LeftOut, OneOf, Shape, Within
 
 _PRINTABLE = r"[^\u0000-\u001f\u007f-\u009f]"
 _NAME = Shape({"minLength": 1, "maxLength": 200, "pattern": f"^{_PRINTABLE}+$"})

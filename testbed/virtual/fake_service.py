@@ -24,7 +24,7 @@ _ANSWERS: dict[str, Any] = {operation.name: operation.answer for operation in OP
 ERRORS: dict[str, Exception] = {
     "nothing_matches": NothingMatchesError("no pause matches"),
     "too_many": TooManyLeversError("100 levers are in force"),
-    "no_store": StoreUnavailableError(),
+    "no_store": StoreUnavailableError("nothing has changed: no answer"),
     "perhaps": StoreUnavailableError("it may still be done", may_be_done=True),
     "broken": RuntimeError("told to fail"),
     "no_database": InvalidConfigError([Problem(("database",), "found 'x'; accepted is master")]),

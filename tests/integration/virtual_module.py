@@ -6,13 +6,13 @@ from typing import Any
 from twisted.internet.defer import ensureDeferred
 from twisted.python.failure import Failure
 
+from synapse_bgthrottle.codec import to_json
 from synapse_bgthrottle.core.levers.lever import Lever
 from synapse_bgthrottle.core.levers.request import Action, parse_lever_request
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.service import ThrottleService
 from synapse_bgthrottle.homeserver.storage.store import Store
 from synapse_bgthrottle.module import BackgroundUpdateThrottle
-from synapse_bgthrottle.schema import to_json
 from testbed.virtual.server import VirtualServer, Work
 
 ADMIN = "@admin:virtual.test"

@@ -17,7 +17,7 @@ export class Actions {
   /**
    * @param dialog the element
    * @param pull asks the server: (action, body) to its answer
-   * @param done told what came of it
+   * @param done gets what came of it
    */
   constructor(dialog, pull, done) {
     this.#dialog = dialog;

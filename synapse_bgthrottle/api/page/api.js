@@ -11,7 +11,7 @@ const TOKEN = /^[\x21-\x7e]{1,4096}$/;
 /**
  * Why there is no answer.
  *
- * `kind` is `unreachable` (nobody answers, or somebody else does), `absent` (the server answers, the
+ * `kind` is `unreachable` (no answer, or one of another server), `absent` (the server answers, the
  * module does not), `unknown` (the token), `forbidden` (its owner), `busy` (ask again later) or
  * `refused` (what was asked for). `mayBeDone`: the server may have done it, for all that is known.
  */

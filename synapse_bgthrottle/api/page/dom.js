@@ -1,4 +1,4 @@
-// What is on the page, told as a tree and brought up to date in place: focus, selection and a
+// What is on the page, given as a tree and brought up to date in place: focus, selection and a
 // screen reader's place stay where they are. Text becomes a text node, never markup; there is no
 // way to give an element a style, an address or markup.
 
@@ -7,7 +7,7 @@ import { escaped } from "./words.js";
 const SVG = "http://www.w3.org/2000/svg";
 const SVG_TAGS = new Set(["svg", "g", "rect", "line", "text"]);
 const REFUSED = new Set(["style", "href", "src", "srcdoc", "action", "formaction", "innerHTML"]);
-const told = new WeakMap(); // by element: what was last told of it
+const drawn = new WeakMap(); // by element: what was last drawn of it
 
 /**
  * An element to be.
@@ -33,11 +33,11 @@ export function unseen(...children) {
   return h("span", { class: "unseen" }, ...children);
 }
 
-/** Make the inside of an element what is told. */
+/** Make the inside of an element what is given. */
 export function render(parent, ...children) {
   const wanted = flat(children);
   const old = new Map();
-  for (const node of [...parent.childNodes]) old.set(identity(told.get(node), old), node);
+  for (const node of [...parent.childNodes]) old.set(identity(drawn.get(node), old), node);
   const seen = new Map();
   const nodes = wanted.map((child) => {
     const id = identity(child, seen);
@@ -81,8 +81,8 @@ function create(child) {
 }
 
 function update(node, child) {
-  const before = told.get(node);
-  told.set(node, child);
+  const before = drawn.get(node);
+  drawn.set(node, child);
   if (typeof child === "string") {
     if (node.data !== child) node.data = child;
     return;

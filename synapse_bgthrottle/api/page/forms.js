@@ -139,14 +139,14 @@ export function sentences(action, body, status) {
 /** Why nothing is known to have come of it. `isBeside`: it stands beside what was asked. */
 export function failure(error, isBeside) {
   const problems = error.problems ?? [];
-  const told = problems.length
+  const why = problems.length
     ? problems.map(({ path, message }) => escaped(`${path.join(".")}: ${message}`)).join("; ")
     : escaped(error.message);
   // An error of the page's own comes after the answer.
-  if (error.mayBeDone ?? true) return `It is not known whether it was done, so look at what is in force. ${told}`;
-  if (isBeside) return told;
+  if (error.mayBeDone ?? true) return `It is not known whether it was done, so look at what is in force. ${why}`;
+  if (isBeside) return why;
   // What the server says of its own failure says whether anything has changed.
-  return error.status >= 500 ? `It failed: ${told}` : `It was not done: ${told}`;
+  return error.status >= 500 ? `It failed: ${why}` : `It was not done: ${why}`;
 }
 
 /** What came of it, for the live region and the line below the headline. */

@@ -1,4 +1,4 @@
-// The page: signs in, asks every two seconds, and shows what it was told.
+// The page: signs in, asks every two seconds, and shows the answers.
 
 import { Actions } from "./actions.js";
 import { ApiError, whyOut } from "./api.js";
@@ -30,7 +30,7 @@ const poll = new Poll(
   { set: (callback, ms) => setTimeout(callback, ms), clear: (timer) => clearTimeout(timer) },
 );
 
-// Of whoever is signed in; null: nobody is. Signing out leaves nothing.
+// Of the administrator who is signed in; null: none is. Signing out leaves nothing.
 let session = null;
 
 async function ask() {
@@ -141,10 +141,10 @@ function draw() {
   const focused = document.activeElement;
   const names = status.databases.map((one) => one.name);
   const nowMs = session.silentSince === null ? status.now_ms : Date.now();
-  const told = { ...session, nowMs };
-  render(part("connection"), connection(told));
+  const seen = { ...session, nowMs };
+  render(part("connection"), connection(seen));
   render(part("headline"), headline(status, session.history, open));
-  render(part("problems"), problems(told, names, open));
+  render(part("problems"), problems(seen, names, open));
   render(part("databases"), status.databases.map(section));
   render(part("levers"), levers(status, open));
   const view = { unfolded: session.unfolded, fold };
@@ -187,7 +187,7 @@ function open(action, target) {
   actions.open(action, target, session.status);
 }
 
-// Said aloud by screen readers; what somebody did is shown as well, for a while.
+// Said aloud by screen readers; what was done here is shown as well, for a while.
 function tell(text, isShown = false) {
   part("news").textContent = text;
   if (!isShown) return;

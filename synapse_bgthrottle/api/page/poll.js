@@ -1,4 +1,4 @@
-// When the server is asked: often while somebody looks, seldom while nobody does, and more and
+// When the server is asked: often while the page is seen, seldom while it is not, and more and
 // more patiently while it does not answer. It knows no clock and no page: both are given.
 
 export const SHOWN_MS = 2000;
@@ -17,7 +17,7 @@ export class Poll {
 
   /**
    * @param ask asks once; answers whether it was answered, or ms to wait before the next time
-   * @param isHidden whether nobody can see the page
+   * @param isHidden whether the page cannot be seen
    * @param timers { set(callback, ms), clear(timer) }
    */
   constructor(ask, isHidden, timers) {
@@ -37,7 +37,7 @@ export class Poll {
     this.#timers.clear(this.#timer);
   }
 
-  /** Ask without waiting: something was done, or somebody looks again. */
+  /** Ask without waiting: something was done, or the page is seen again. */
   async now() {
     if (!this.#running) return;
     if (this.#asking) {

@@ -1,4 +1,4 @@
-// All that is known while somebody is signed in; and the token, which survives a reload of the tab.
+// All that is known while an administrator is signed in; and the token, which survives a reload of the tab.
 
 import { Api } from "./api.js";
 
@@ -26,7 +26,7 @@ export class Session {
   silentSince = null;
   trouble = null;
   traces = new Map();
-  limits = new Map(); // by database: what `explain` told, of what, and when
+  limits = new Map(); // by database: the answer of `explain`, about what, and when
   history = null;
   uses = null;
   journalAt = -Infinity;
@@ -53,8 +53,8 @@ export class Session {
       const about = JSON.stringify([update?.name, this.status.levers.map((one) => one.id)]);
       if (update === null) this.limits.delete(name);
       else if (known?.about !== about || now - known.at > LIMITS_MS) {
-        const told = await this.api.explain(update.name, name, update.one_shot).catch(notForThis);
-        this.limits.set(name, { about, at: now, limits: told?.limits ?? null });
+        const limits = await this.api.explain(update.name, name, update.one_shot).catch(notForThis);
+        this.limits.set(name, { about, at: now, limits });
       }
     }
     if (this.journalDue > 0 || now - this.journalAt > JOURNAL_MS) {

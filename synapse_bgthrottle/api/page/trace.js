@@ -36,7 +36,7 @@ export class Trace {
 
 function sample(atMs, current, last) {
   if (current === null) return { atMs };
-  // What is under way counts by now; it is told for whole batches only.
+  // What is under way counts by now; it is stated for whole batches only.
   const underWayMs = current.batch_since_ms === null ? 0 : atMs - current.batch_since_ms;
   const now = {
     atMs,

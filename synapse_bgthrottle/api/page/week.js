@@ -1,7 +1,7 @@
 // When the update under way may run: its windows on a week, in the time zone of its rule.
 
 import { h, theirs } from "./dom.js";
-import { isOpenAt, openMinutes, parseWindows, weekTime } from "./windows.js";
+import { isOpenAt, openMinutes, weekTime } from "./windows.js";
 
 const NAMES = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const DAY_MINUTES = 1440;
@@ -10,21 +10,21 @@ const BAR = 16;
 
 /** Whether there is more to be drawn of it than a line of text. */
 export function hasWeek(limits) {
-  return limits !== null && limits.windows !== "always" && parseWindows(limits.windows) !== null;
+  return limits !== null && limits.limit_values.windows.length > 0;
 }
 
 /**
- * @param limits of the update, as `explain` tells them; null: not known yet
+ * @param limits the answer of `explain` for the update; null: not known yet
  */
 export function week(limits, nowMs) {
   if (limits === null) return null;
-  const { windows: text, time_zone: zone } = limits;
-  const windows = parseWindows(text);
+  const { windows, time_zone: zone } = limits.limit_values;
+  const text = limits.limits.windows;
   const now = weekTime(nowMs, zone);
-  if (text === "always") {
+  if (windows.length === 0) {
     return [heading(zone), h("p", { class: "quiet" }, "Always open: it has no windows.")];
   }
-  if (windows === null || now === null) {
+  if (now === null) {
     return [heading(zone), h("p", null, "Windows: ", theirs(text))];
   }
   const minutes = openMinutes(windows);

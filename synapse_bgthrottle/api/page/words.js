@@ -4,7 +4,7 @@ const UNSEEN = /[\p{C}\p{Zl}\p{Zp}]/gu;
 const SIZES = ["B", "KiB", "MiB", "GiB", "TiB"];
 export const UNKNOWN = "not known";
 
-/** What nobody would see, or what turns text around, is shown by its number. */
+/** What is invisible, or turns text around, is shown by its number. */
 export function escaped(text) {
   return String(text).replace(UNSEEN, (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
 }

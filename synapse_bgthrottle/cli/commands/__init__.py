@@ -1,1 +1,1 @@
-"""One file for each command, imported when the command is used."""
+"""The commands, each imported when it is used."""

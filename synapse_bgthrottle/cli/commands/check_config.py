@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import attrs
 import click
@@ -10,7 +11,9 @@ from synapse_bgthrottle.cli import output
 from synapse_bgthrottle.cli.inputs.config_file import (
     MODULE,
     ConfigFile,
+    Entry,
     NotAConfigError,
+    Place,
     read_config_files,
 )
 from synapse_bgthrottle.cli.inputs.synapse_source import known_updates
@@ -26,14 +29,7 @@ FILE = click.Path(exists=True, path_type=Path)
 
 @attrs.frozen
 class _Found:
-    """What is told of a configuration.
-
-    Attributes:
-        config: None: it has problems.
-        file: what it was read from; None: it could not be.
-        problems: with the place of each.
-        warnings: of what is accepted, and is probably not meant.
-    """
+    """A configuration, or its problems; warnings: of what is accepted, and probably not meant."""
 
     config: Config | None
     file: ConfigFile | None
@@ -60,20 +56,16 @@ def check_config_command(
     output_format = output_format or (ctx.default_map or {}).get("output") or "human"
     found = _check(list(_all(files)))
     names = ", ".join(map(str, files))
+    rules = None if found.config is None else len(found.config.rules)
     if output_format != "human":
-        told = {
-            "ok": found.config is not None,
-            "rules": None if found.config is None else len(found.config.rules),
-            "problems": list(found.problems),
-            "warnings": list(found.warnings),
-        }
-        output.write(told, output_format)
+        result = {"ok": rules is not None, "rules": rules}
+        lists = {"problems": list(found.problems), "warnings": list(found.warnings)}
+        output.write({**result, **lists}, output_format)
     else:
         output.show(map(Line, found.problems), err=True)
         output.show(Line(f"warning: {warning}", "held") for warning in found.warnings)
-        if found.config is not None:
-            count = len(found.config.rules)
-            output.show([Line(f"{names}: ok, {count} {'rule' if count == 1 else 'rules'}")])
+        if rules is not None:
+            output.show([Line(f"{names}: ok, {rules} {'rule' if rules == 1 else 'rules'}")])
     if found.config is None:
         raise click.exceptions.Exit(1)
 
@@ -109,32 +101,32 @@ def _check(files: list[Path]) -> _Found:
         try:
             configs.append(parse(entry.raw))
         except InvalidConfigError as error:
-            for problem in error.problems:
-                path = (*entry.path, *problem.path)
-                problems.append((file.position(path), str(Problem(path, problem.message))))
+            problems += _below(file, entry, error.problems)
     if problems:
-        problems.sort(key=lambda problem: problem[0])
-        return _Found(None, file, tuple(_placed(file, problems)))
-    config = configs[0]
-    return _Found(config, file, (), tuple(_warnings(config, file)))
+        return _Found(None, file, tuple(_in_order(file, problems)))
+    return _Found(configs[0], file, (), tuple(_warnings(configs[0], file)))
 
 
-Placed = tuple[tuple[int, int], str]
+_Placed: TypeAlias = tuple[Place, str]
 
 
-def _placed(file: ConfigFile, told: Iterable[Placed]) -> Iterator[str]:
-    for (line, column), text in told:
+def _below(file: ConfigFile, entry: Entry, problems: Iterable[Problem]) -> Iterator[_Placed]:
+    for problem in problems:
+        path = (*entry.path, *problem.path)
+        yield file.position(path), str(Problem(path, problem.message))
+
+
+def _in_order(file: ConfigFile, placed: Iterable[_Placed]) -> Iterator[str]:
+    for (line, column), text in sorted(placed, key=lambda each: each[0]):
         yield f"{file.file}:{line}:{column}: {text}"
 
 
-def _of_file(file: ConfigFile) -> Iterator[Placed]:
+def _of_file(file: ConfigFile) -> Iterator[_Placed]:
     """What is wrong with how it stands in the file, which its values do not show."""
-    for again in file.doubled():
-        where = f"stands in lines {again.first_line} and {again.line}"
-        if again.first_line == again.line:
-            where = f"stands twice in line {again.line}"
-        message = f"{again.key} {where}; YAML keeps only the last: remove one"
-        yield (again.line, again.column), message
+    for each in file.doubled():
+        first, again = each.first[0], each.again[0]
+        where = f"in lines {first} and {again}" if first != again else f"twice in line {again}"
+        yield each.again, f"{each.key} stands {where}; YAML keeps only the last: remove one"
     for entry in file.entries:
         for key in entry.misplaced:
             yield (
@@ -157,10 +149,7 @@ def _warnings(config: Config, file: ConfigFile) -> Iterator[str]:
     if any(rule.patterns for rule in config.rules):
         doubts += config_warnings.unknown_names(config, *known_updates())
     doubts += config_warnings.unknown_databases(config, file.database_names)
-    at = file.entries[0].path
-    told = [Problem((*at, *each.path), each.message) for each in doubts]
-    placed = [(file.position(each.path), str(each)) for each in told]
-    yield from _placed(file, sorted(placed, key=lambda each: each[0]))
+    yield from _in_order(file, _below(file, file.entries[0], doubts))
     yield from config_warnings.too_small(config, Throttle(config, Settings()).limits.of, "master")
     yield from config_warnings.secrets(config)
     if file.is_sqlite:

@@ -56,16 +56,16 @@ def explain_command(
             "use --config FILE to read a configuration, or --url to ask a server"
         )
     with session.client() as client:
-        told = client.explain(update, database, one_shot)
+        answer = client.explain(update, database, one_shot)
         status = _status(client) if session.is_human else None
-    lines = list(explanation_lines(told, session.around.wall_ms()))
+    lines = list(explanation_lines(answer, session.around.wall_ms()))
     if status is not None:
         lines += _place(status, update, database)
-    session.show(told, lines)
+    session.show(answer, lines)
 
 
 def _status(client: "Client") -> ThrottleStatus | None:
-    """Where the update stands is told beside the answer: without it that is the answer still."""
+    """Its place in the queue stands beside the answer, which is whole without it."""
     try:
         return client.throttle_status()
     except ClientError:
@@ -73,18 +73,18 @@ def _status(client: "Client") -> ThrottleStatus | None:
 
 
 def _place(status: ThrottleStatus, update: str, database: str) -> Iterator[Line]:
-    """Its place in the queue, which no limit of its own tells."""
+    """Its place in the queue, which no limit of its own shows."""
     for each in status.databases:
         if each.name != database or each.pending is None:
             continue
         names = [pending.name for pending in each.pending]
         if update not in names:
-            told = f"{update} is not pending in {database} now; the answer is by its name alone"
+            answer = f"{update} is not pending in {database} now; the answer is by its name alone"
             # One that is known and not pending is no mistake.
             hint = "" if update in UPDATE_NAMES else did_you_mean(update, [*names, *UPDATE_NAMES])
-            yield Line(f"  {told}{hint}")
+            yield Line(f"  {answer}{hint}")
         elif place := names.index(update):
-            decision = None if each.current is None else each.current.decision
+            decision = each.decision
             held = f" is held: {decision.reason}" if decision and decision.is_hold else " is first"
             yield Line(f"  it waits behind {place} in the queue, of which {names[0]}{held}", "held")
         return
@@ -110,9 +110,9 @@ def _offline(
     wall_ms = session.around.wall_ms()
     throttle = Throttle(config, Settings())
     at = Conditions(now_s=0.0, wall_s=wall_ms / 1000)
-    told = explanation(throttle, database, update, one_shot, at)
-    lines = [*explanation_lines(told, wall_ms), Line(f"  {_ONLY_THE_SERVER}")]
+    answer = explanation(throttle, database, update, one_shot, at)
+    lines = [*explanation_lines(answer, wall_ms), Line(f"  {_ONLY_THE_SERVER}")]
     lines += [Line(f"  {text}", "held") for text in _unknown(update, database, found)]
     if found.server_section:
         lines.append(Line(f"  {_LEFT_OUT}"))
-    session.show(told, lines)
+    session.show(answer, lines)

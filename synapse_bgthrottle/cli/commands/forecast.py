@@ -24,19 +24,19 @@ from synapse_bgthrottle.cli.inputs.forecast_options import (
 )
 from synapse_bgthrottle.cli.options import config_option
 from synapse_bgthrottle.cli.render.forecast import UNNAMED, forecast_lines
-from synapse_bgthrottle.cli.render.text import escape, share
+from synapse_bgthrottle.cli.render.text import share
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.client.errors import NoModuleError
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
+from synapse_bgthrottle.core.config.stock import stock_settings
 from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.expected_pace import UNKNOWN_SLOPE, Range
 from synapse_bgthrottle.core.tracking.timeline import Job
-from synapse_bgthrottle.core.tracking.weekly_load import learned
+from synapse_bgthrottle.core.tracking.weekly_load import HOURS, learned
 from synapse_bgthrottle.forecast import accuracy
 from synapse_bgthrottle.forecast.charts import svg
-from synapse_bgthrottle.forecast.configurations import settings_of_section
 from synapse_bgthrottle.forecast.forecast import Question, closed_ratio, forecast, slope_of
 from synapse_bgthrottle.forecast.models import Forecast
 from synapse_bgthrottle.schema import SeenHour, ThrottleStatus
@@ -74,7 +74,9 @@ class _Asked:
 @load_option
 @click.option(
     "--server",
+    "slope",
     type=click.Choice(list(SLOPES)),
+    callback=lambda _, __, name: SLOPES.get(name),
     help="The kind of server, if its slowdown is not measured.",
 )
 @click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
@@ -82,9 +84,7 @@ class _Asked:
 def forecast_command(
     session: Session,
     files: tuple[Path, ...],
-    server: str | None,
     picture: Path | None,
-    one_shot: float | None,
     **options: Any,
 ) -> None:
     """Estimate when updates will be done.
@@ -98,32 +98,33 @@ def forecast_command(
       bgthrottle forecast --load office --svg forecast.svg
       bgthrottle forecast --items 1e9 --rate 5/ms --config /etc/matrix-synapse/homeserver.yaml
     """
-    slope = None if server is None else SLOPES[server]
-    asked = _Asked(**options, one_shot_s=one_shot, slope=slope)
-    if not files and asked.items is None and (one_shot is None or session.settings().url):
-        told = _of_server(session, asked)
+    asked = _Asked(**options)
+    is_given = asked.items is not None or (
+        asked.one_shot_s is not None and not session.settings().url
+    )
+    if not files and not is_given:
+        made = _of_server(session, asked)
     else:
-        told = _of_numbers(session, asked, files)
+        made = _of_numbers(session, asked, files)
     if picture is not None:
         try:
-            picture.write_text(svg(told), encoding="utf-8")
+            picture.write_text(svg(made), encoding="utf-8")
         except OSError as error:
-            raise CommandError(escape(f"{picture}: {error.strerror}")) from None
-    session.show(told, forecast_lines(told))
+            raise CommandError(f"{picture}: {error.strerror}") from None
+    session.show(made, forecast_lines(made))
 
 
 def _of_numbers(session: Session, asked: _Asked, files: tuple[Path, ...]) -> Forecast:
     config, server_settings = Config(), Settings()
     if files:
         config, found = parsed(files)
-        server_settings = settings_of_section(found.server_section)
+        server_settings = stock_settings(found.server_section)[0].tuned()
     name = asked.update or UNNAMED
-    one_shot = asked.one_shot_s is not None or runs_in_one_go(name)
     job = Job(
         update=name,
         items=asked.items,
         per_batch_s=asked.rate,
-        one_shot=one_shot,
+        one_shot=asked.one_shot_s is not None or runs_in_one_go(name),
         one_shot_s=asked.one_shot_s,
     )
     if job.unknown:
@@ -150,17 +151,17 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
         status, history = client.throttle_status(), client.history(1000)
         week = _week(client, asked.load)
         jobs = _jobs(status, asked)
-        told = [client.explain(job.update, job.database, job.one_shot) for job in jobs]
+        stated = [client.explain(job.update, job.database, job.one_shot) for job in jobs]
     try:
-        config = forecast_inputs.config_of(told)
+        config = forecast_inputs.config_of(stated)
     except ValueError as error:
-        raise CommandError(escape(f"the server's limits are not understood: {error}")) from None
+        raise CommandError(f"the server's limits are not understood: {error}") from None
     now_ms = session.around.wall_ms() if status.now_ms is None else status.now_ms
-    notes = list(forecast_inputs.why_held(told))
+    notes = list(forecast_inputs.why_held(stated))
     if asked.load in (None, LEARNED):
-        hours = forecast_inputs.week_of(week or ())
+        hours = [hour for hour in week or () if 0 <= hour.hour < HOURS]
         load = learned(hours, forecast_inputs.seen_now(status))
-        notes.append(forecast_inputs.learned_note(load, is_told=week is not None))
+        notes.append(forecast_inputs.learned_note(load, is_stated=week is not None))
     else:
         load = read_load(asked.load or "", _zone(config, Settings(), jobs))
     closed = closed_ratio(history)
@@ -193,12 +194,12 @@ def _of_server(session: Session, asked: _Asked) -> Forecast:
 
 
 def _week(client: "Client", load: str | None) -> tuple[SeenHour, ...] | None:
-    """What the server saw of the week, where it matters; None: it does not tell."""
+    """What the server saw of the week, where it matters; None: it does not say."""
     if load not in (None, LEARNED):
         return ()
     try:
         return client.load()
-    except NoModuleError:  # which has told its status
+    except NoModuleError:  # an older one, which has stated its status
         if load is None:
             return None
         raise CommandError(f"--load {LEARNED}: {forecast_inputs.NO_LOAD}") from None
@@ -218,7 +219,7 @@ def _jobs(status: ThrottleStatus, asked: _Asked) -> list[Job]:
     try:
         return forecast_inputs.up_to(jobs, asked.update)
     except ValueError as error:
-        raise CommandError(escape(str(error))) from None
+        raise CommandError(str(error)) from None
 
 
 def _filled(job: Job, asked: _Asked) -> Job:

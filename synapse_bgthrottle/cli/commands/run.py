@@ -6,7 +6,7 @@ import click
 
 from synapse_bgthrottle.cli.errors import CommandError
 from synapse_bgthrottle.cli.options import yes_option
-from synapse_bgthrottle.cli.render.text import Line, escape
+from synapse_bgthrottle.cli.render.text import Line
 from synapse_bgthrottle.cli.session import Session, online
 from synapse_bgthrottle.client import JOBS, RefusedError
 from synapse_bgthrottle.core.config.problems import did_you_mean
@@ -56,5 +56,5 @@ def run_command(
             if job in JOBS:
                 raise
             jobs = f"the jobs are {', '.join(JOBS)}{did_you_mean(job, JOBS)}"
-            raise CommandError(escape(f"{error}; {jobs}")) from None
+            raise CommandError(f"{error}; {jobs}") from None
     session.show({"job": job}, [Line(f"{job} is in the queue")])

@@ -28,9 +28,8 @@ def status_command(session: Session, verbose: bool) -> None:
       bgthrottle status -o json
     """
     with session.client() as client:
-        status = Poller(client).look()
-    lines = status_lines(status, session.around.wall_ms(), is_verbose=verbose)
-    session.show(status, lines)
+        status = Poller(client, session.around).look()
+    session.show(status, status_lines(status, session.around.wall_ms(), is_verbose=verbose))
 
 
 @click.command("history")

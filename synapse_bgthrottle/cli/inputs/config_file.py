@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import yaml
@@ -16,60 +16,25 @@ _ENTRY_KEYS = ("module", "config")
 _LARGEST_BYTES = 8 * 2**20
 
 # Top-level keys of Synapse's that some file of any distribution has, and the module's config never.
-_OF_SYNAPSE = frozenset(
-    {
-        "account_threepid_delegates",
-        "app_service_config_files",
-        "auto_join_rooms",
-        "background_updates",
-        "caches",
-        "database",
-        "databases",
-        "email",
-        "enable_metrics",
-        "enable_registration",
-        "experimental_features",
-        "federation_domain_whitelist",
-        "form_secret",
-        "form_secret_path",
-        "instance_map",
-        "listeners",
-        "log_config",
-        "macaroon_secret_key",
-        "macaroon_secret_key_path",
-        "matrix_authentication_service",
-        "max_upload_size",
-        "media_store_path",
-        "modules",
-        "oidc_providers",
-        "password_config",
-        "password_providers",
-        "pid_file",
-        "presence",
-        "public_baseurl",
-        "rc_login",
-        "rc_message",
-        "redis",
-        "registration_shared_secret",
-        "registration_shared_secret_path",
-        "report_stats",
-        "retention",
-        "server_name",
-        "signing_key",
-        "signing_key_path",
-        "stream_writers",
-        "suppress_key_server_warning",
-        "tls_certificate_path",
-        "tls_private_key_path",
-        "trusted_key_servers",
-        "turn_uris",
-        "url_preview_enabled",
-        "user_directory",
-        "worker_app",
-    }
-)
+_SYNAPSE_KEYS = """
+    account_threepid_delegates app_service_config_files auto_join_rooms background_updates
+    caches database databases email enable_metrics enable_registration experimental_features
+    federation_domain_whitelist form_secret form_secret_path instance_map listeners log_config
+    macaroon_secret_key macaroon_secret_key_path matrix_authentication_service max_upload_size
+    media_store_path modules oidc_providers password_config password_providers pid_file
+    presence public_baseurl rc_login rc_message redis registration_shared_secret
+    registration_shared_secret_path report_stats retention server_name signing_key
+    signing_key_path stream_writers suppress_key_server_warning tls_certificate_path
+    tls_private_key_path trusted_key_servers turn_uris url_preview_enabled user_directory
+    worker_app
+"""
+_OF_SYNAPSE = frozenset(_SYNAPSE_KEYS.split())
 # Of those the ones that this command reads.
 _READ = frozenset({"modules", "background_updates", "database", "databases"})
+
+
+# Line and column, from 1.
+Place: TypeAlias = tuple[int, int]
 
 
 class NotAConfigError(Exception):
@@ -78,67 +43,42 @@ class NotAConfigError(Exception):
 
 @attrs.frozen
 class Entry:
-    """The module's configuration in one place.
+    """The module's configuration in one place."""
 
-    Attributes:
-        raw: as YAML has it.
-        path: within the file, in Synapse's spelling.
-        misplaced: keys that stand beside `module:`, where Synapse reads none.
-    """
-
-    raw: Any
-    path: tuple[str, ...] = ()
-    misplaced: tuple[str, ...] = ()
+    raw: Any  # as YAML has it
+    path: tuple[str, ...] = ()  # within the file, in Synapse's spelling
+    misplaced: tuple[str, ...] = ()  # keys that stand beside `module:`, where Synapse reads none
 
 
 @attrs.frozen
 class Doubled:
-    """A key that a mapping has twice, of which YAML keeps the last.
-
-    Attributes:
-        key: its name.
-        first_line: where its lost value stands, from 1.
-        line, column: where it stands again.
-    """
+    """A key that a mapping has twice, of which YAML keeps the last, and both its places."""
 
     key: str
-    first_line: int
-    line: int
-    column: int
+    first: Place
+    again: Place
 
 
 @attrs.frozen
 class _Text:
-    """A file, read.
-
-    Attributes:
-        file: which.
-        root: what YAML makes of it, with the places.
-        content: the same as values.
-        doubled: keys that are there twice, by `id` of their mapping's node.
-    """
+    """A file, read: as nodes of YAML, which have places, and as values."""
 
     file: Path
     root: Any
     content: Any
+    # Keys that are there twice, by `id` of their mapping's node.
     doubled: Mapping[int, Sequence[Doubled]]
 
 
 @attrs.frozen
 class ConfigFile:
-    """The module's configuration in a file.
+    """The module's configuration in a file."""
 
-    Attributes:
-        file: which.
-        entries: where it stands; Synapse takes the first. At least one.
-        server: the sections of the server's own configuration, of all files; empty: none is there.
-        ignored: files that are no mapping, such as empty ones, which Synapse passes over.
-    """
-
-    file: Path
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...]  # at least one; Synapse takes the first
     _text: _Text
+    # The sections of the server's own configuration, of all files; empty: none is there.
     server: Mapping[str, Any] = attrs.field(factory=dict)
+    # Files that are no mapping, such as empty ones, which Synapse passes over.
     ignored: tuple[Path, ...] = ()
     _places: dict[int, dict[str, tuple[Any, Any]]] = attrs.field(factory=dict, init=False)
 
@@ -161,10 +101,14 @@ class ConfigFile:
             return frozenset(map(text, databases))
         return frozenset({"master"} if self.server.get("database") else ())
 
-    def position(self, path: tuple[str, ...]) -> tuple[int, int]:
-        """Line and column, from 1, of a part of the file, or of what would hold it."""
-        mark = self._at(path)[0].start_mark
-        return mark.line + 1, mark.column + 1
+    @property
+    def file(self) -> Path:
+        """The file in which the entries stand."""
+        return self._text.file
+
+    def position(self, path: tuple[str, ...]) -> Place:
+        """The place of a part of the file, or of what would hold it."""
+        return _place(self._at(path)[0])
 
     def _at(self, path: tuple[str, ...]) -> tuple[Any, Any]:
         """The node of the last key on the path that is there, and the node of its value."""
@@ -211,7 +155,7 @@ def read_config_files(files: Sequence[Path]) -> ConfigFile:
                 f"{only.file}: is empty; a configuration without settings is {{}}"
             )
         if not _is_of_server(only.content):
-            return ConfigFile(only.file, (Entry(only.content),), only)
+            return ConfigFile((Entry(only.content),), only)
     ignored = [each.file for each in read if not isinstance(each.content, dict)]
     of_server = [each for each in read if isinstance(each.content, dict)]
     server: dict[str, Any] = {}
@@ -219,7 +163,7 @@ def read_config_files(files: Sequence[Path]) -> ConfigFile:
         server.update(each.content)
         _refuse_doubled_sections(each)
     last = _listing(of_server, _no_modules(files, ignored))
-    return ConfigFile(last.file, _entries(last), last, server, tuple(ignored))
+    return ConfigFile(_entries(last), last, server, tuple(ignored))
 
 
 def _listing(of_server: Sequence[_Text], none_is_there: str) -> _Text:
@@ -245,14 +189,14 @@ def _is_of_server(content: object) -> bool:
 
 def _no_modules(files: Sequence[Path], ignored: Sequence[Path]) -> str:
     names = ", ".join(map(str, files))
-    told = f"{names}: no `modules:`, so that {MODULE} is not listed"
-    told += "".join(f"; Synapse ignores {file}, which is not a mapping" for file in ignored)
+    message = f"{names}: no `modules:`, so that {MODULE} is not listed"
+    message += "".join(f"; Synapse ignores {file}, which is not a mapping" for file in ignored)
+    if len(files) > 1:
+        return message
     folder = files[0].parent / "conf.d"
-    if len(files) == 1 and folder.is_dir():
-        return f"{told}; name {folder} too, if Synapse is started with it"
-    if len(files) == 1:
-        return f"{told}; if Synapse is started with further files, such as conf.d, name them too"
-    return told
+    if folder.is_dir():
+        return f"{message}; name {folder} too, if Synapse is started with it"
+    return f"{message}; if Synapse is started with further files, such as conf.d, name them too"
 
 
 def _read(file: Path) -> _Text:
@@ -272,8 +216,8 @@ def _read(file: Path) -> _Text:
     except yaml.MarkedYAMLError as error:
         raise NotAConfigError(_of_yaml(file, error)) from error
     except (yaml.YAMLError, ValueError, UnusableFileError, RecursionError) as error:
-        told = str(error).replace('"<unicode string>", ', "")
-        raise NotAConfigError(f"{file}: cannot be read: {told}") from error
+        message = str(error).replace('"<unicode string>", ', "")
+        raise NotAConfigError(f"{file}: cannot be read: {message}") from error
     return _Text(file, root, content, doubled)
 
 
@@ -298,17 +242,20 @@ def _doubled_keys(node: Any) -> Iterator[Doubled]:
         if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
             other = first.setdefault((key.tag, key.value), key)
             if other is not key:
-                mark = key.start_mark
-                line = other.start_mark.line + 1
-                yield Doubled(key.value[:LONGEST_NAME], line, mark.line + 1, mark.column + 1)
+                yield Doubled(key.value[:LONGEST_NAME], _place(other), _place(key))
+
+
+def _place(node: Any) -> Place:
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 def _refuse_doubled_sections(read: _Text) -> None:
-    for key in read.doubled.get(id(read.root), ()):
-        if key.key in _READ:
+    for each in read.doubled.get(id(read.root), ()):
+        if each.key in _READ:
+            line, column = each.again
             raise NotAConfigError(
-                f"{read.file}:{key.line}:{key.column}: `{key.key}:` stands in lines"
-                f" {key.first_line} and {key.line}; only the last counts"
+                f"{read.file}:{line}:{column}: `{each.key}:` stands in lines {each.first[0]} and"
+                f" {line}; only the last counts"
             )
 
 
@@ -354,5 +301,5 @@ def _not_listed(modules: Sequence[Any]) -> str:
         if hint := did_you_mean(name, [MODULE]):
             return f"{lists}, but {name[:80]!r}{hint}"
     nameless = [f"item {n}" for n, name in enumerate(of_items) if not isinstance(name, str)]
-    told = lists + (f", but {', '.join(names)[:200]}" if names else "")
-    return told + (f"; {', '.join(nameless[:5])} of it: no `module:`" if nameless else "")
+    message = lists + (f", but {', '.join(names)[:200]}" if names else "")
+    return message + (f"; {', '.join(nameless[:5])} of it: no `module:`" if nameless else "")

@@ -26,21 +26,13 @@ class SettingsError(Exception):
 
 @attrs.frozen
 class Settings:
-    """What is known of the server; None: not told.
-
-    Attributes:
-        url: its address.
-        token: of an administrator.
-        prefix: the path of the module's API.
-        timeout_s: how long to wait for an answer.
-        token_from: where the token was found, for people.
-    """
+    """What is known of the server; None: not known."""
 
     url: str | None = None
     token: str | None = attrs.field(default=None, repr=False)
-    prefix: str | None = None
+    prefix: str | None = None  # the path of the module's API
     timeout_s: float | None = None
-    token_from: str = attrs.field(default="", eq=False)
+    token_from: str = attrs.field(default="", eq=False)  # where the token was found, for people
 
 
 def default_file(environment: Mapping[str, str]) -> Path:
@@ -64,22 +56,23 @@ def gather(
     """
     wanted = file or default_file(environment)
     known = _settings_file(wanted) if file is not None or os.path.exists(wanted) else {}
-    token, token_from = None, ""
+    token: str | None = None
+    path: Path | None = None
+    token_from = ""
     if token_file is not None:
-        token, token_from = read_token(token_file), f"--token-file {token_file}"
-    elif environment.get("BGTHROTTLE_TOKEN"):
-        token, token_from = environment["BGTHROTTLE_TOKEN"], "BGTHROTTLE_TOKEN"
-    elif environment.get("BGTHROTTLE_TOKEN_FILE"):
-        path = Path(environment["BGTHROTTLE_TOKEN_FILE"])
-        token, token_from = read_token(path), f"{path} (BGTHROTTLE_TOKEN_FILE)"
-    elif "token" in known:
-        token, token_from = known["token"], f"token: in {wanted}"
+        path, token_from = token_file, f"--token-file {token_file}"
+    elif token := environment.get("BGTHROTTLE_TOKEN"):
+        token_from = "BGTHROTTLE_TOKEN"
+    elif name := environment.get("BGTHROTTLE_TOKEN_FILE"):
+        path, token_from = Path(name), f"{name} (BGTHROTTLE_TOKEN_FILE)"
+    elif token := known.get("token"):
+        token_from = f"token: in {wanted}"
     elif "token_file" in known:
         path = wanted.parent / os.path.expanduser(known["token_file"])
-        token, token_from = read_token(path), f"{path} (token_file: in {wanted})"
+        token_from = f"{path} (token_file: in {wanted})"
     return Settings(
         url=url or environment.get("BGTHROTTLE_URL") or known.get("url"),
-        token=token,
+        token=token if path is None else read_token(path),
         prefix=known.get("prefix"),
         timeout_s=timeout_s if timeout_s is not None else known.get("timeout"),
         token_from=token_from,
@@ -87,11 +80,7 @@ def gather(
 
 
 def read_token(file: Path) -> str:
-    """The token that is a file's only content.
-
-    Raises:
-        SettingsError: it cannot be read, is empty, or others may read it.
-    """
+    """The token in a file; SettingsError: it is unusable, or others may read it."""
     text, mode = _read(file, "token file")
     _refuse_if_shown(file, mode)
     if not text.strip():
@@ -100,11 +89,7 @@ def read_token(file: Path) -> str:
 
 
 def parse_span_ms(text: str) -> int:
-    """A span with its unit, in ms: `30s`. Digits alone are refused: seconds, or milliseconds?
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A span in ms, from `30s`; ValueError: it is none, or has no unit: seconds, or ms?"""
     if text.strip().isdigit():
         raise ValueError("no unit")
     return parse_duration_ms(text)

@@ -31,7 +31,7 @@ def read_file(file: Path, most_bytes: int, pipe_s: float | None = None) -> tuple
         UnusableFileError: it cannot be read, is too large, or is something else than a file.
     """
     try:
-        # Without waiting: a pipe may have nobody who writes. And its mode is that of what was
+        # Without waiting: a pipe may have no writer. And its mode is that of what was
         # opened: another file of the same name may come at any time.
         with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode

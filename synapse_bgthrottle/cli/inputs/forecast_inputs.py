@@ -1,4 +1,4 @@
-"""What a forecast rests on: what a server tells, its queue as jobs, and forecasts that are kept."""
+"""What a forecast rests on: a server's answers, its queue as jobs, and forecasts that are kept."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import attrs
 
 from synapse_bgthrottle.cli import verdicts
 from synapse_bgthrottle.cli.inputs.files import user_file
-from synapse_bgthrottle.core.adaptive import weekly_activity
+from synapse_bgthrottle.codec import MismatchError, decode
 from synapse_bgthrottle.core.config.limits import Rule
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.problems import did_you_mean
@@ -32,71 +32,38 @@ from synapse_bgthrottle.forecast.models import Forecast
 from synapse_bgthrottle.schema import (
     DatabaseStatus,
     Explanation,
-    LimitValues,
-    MismatchError,
     PendingUpdate,
+    Progress,
     RunningUpdate,
-    SeenHour,
     StatedRange,
     ThrottleStatus,
-    decode,
 )
 
-# Where the server tells no pace: its first batches are slow, and are to weigh little.
+# Where the server states no pace: its first batches are slow, and are to weigh little.
 _FEWEST_BATCHES = 20
-
-# No speed stays as it is.
-_LEAST_SPEED_ERROR = 0.1
 
 _LARGEST_FILE = 256 * 1024
 
 NO_LOAD = (
-    "the server has no GET v1/load, which tells what it saw of the week: its module is older than"
+    "the server has no GET v1/load, which says what it saw of the week: its module is older than"
     " this command, or a proxy does not pass that path on"
 )
 
 
 def config_of(explanations: Iterable[Explanation]) -> Config:
-    """A configuration in which each update has the limits that the server states for it.
-
-    Raises:
-        ValueError: they are not understood.
-    """
-    rules = [
-        Rule(
-            number,
-            patterns=(told.update.replace("[", "[[]"),),
-            database=told.database,
-            settings=settings_of(_values(told)),
-        )
-        for number, told in enumerate(explanations)
-    ]
+    """The limits that the server states for each update; ValueError: not understood."""
+    rules = []
+    for number, stated in enumerate(explanations):
+        if stated.limit_values is None:
+            raise ValueError("its module is older than this command, and states them in texts only")
+        settings = settings_of(stated.limit_values)
+        pattern = stated.update.replace("[", "[[]")
+        rules.append(Rule(number, patterns=(pattern,), database=stated.database, settings=settings))
     return Config(rules=tuple(rules))
 
 
-def _values(told: Explanation) -> LimitValues:
-    if told.limit_values is None:
-        raise ValueError("its module is older than this command, and states them in texts only")
-    return told.limit_values
-
-
-def week_of(load: Iterable[SeenHour]) -> list[weekly_activity.SeenHour]:
-    """What was seen of the week; all of it is as old as it is."""
-    return [
-        weekly_activity.SeenHour(
-            hour.hour,
-            0,
-            hour.watched_s,
-            hour.watched_s * hour.present_ratio,
-            hour.watched_s * (hour.requests_per_second or 0.0),
-        )
-        for hour in load
-        if 0 <= hour.hour < HOURS
-    ]
-
-
 def seen_now(status: ThrottleStatus) -> Seen | None:
-    """How busy clients are now, by the update under way; None: that is not told."""
+    """How busy clients are now, by the update under way; None: not stated."""
     for database in status.databases:
         pace = None if database.current is None else database.current.pace
         if pace is not None and pace.clients_ratio is not None and status.now_ms is not None:
@@ -104,29 +71,25 @@ def seen_now(status: ThrottleStatus) -> Seen | None:
     return None
 
 
-def learned_note(load: WeeklyLoad, *, is_told: bool) -> str:
-    """What the load of the week rests on; `is_told`: the server tells what it saw."""
-    if not is_told:
+def learned_note(load: WeeklyLoad, *, is_stated: bool) -> str:
+    """What the load of the week rests on; `is_stated`: the server states what it saw."""
+    if not is_stated:
         return f"load: clients are assumed to be as now, because {NO_LOAD}"
     if not load.known_hours:
         return "load: no hour of the week was seen yet, so clients are assumed to be as now"
-    note = f"load: learned from {load.known_hours} of {HOURS} hours of the week"
-    if load.known_hours < HOURS:
-        note += (
-            "; the others are assumed to be like that hour of other days, or the hours beside it"
-        )
-    return note
+    others = "; the others are assumed to be like that hour of other days, or the hours beside it"
+    is_whole = load.known_hours == HOURS
+    return f"load: learned from {load.known_hours} of {HOURS} hours of the week" + (
+        "" if is_whole else others
+    )
 
 
 def why_held(explanations: Iterable[Explanation]) -> Iterator[str]:
     """What holds the first update of each database now, and with it all behind it."""
-    databases = set()
-    for told in explanations:
-        if told.database in databases:
-            continue
-        databases.add(told.database)
-        for held in told.held_by:
-            yield f"{told.update} is held now, and what is behind it: {held.reason}"
+    for _, queue in groupby(explanations, key=lambda stated: stated.database):
+        first = next(queue)
+        for held in first.held_by:
+            yield f"{first.update} is held now, and what is behind it: {held.reason}"
 
 
 def jobs_of(status: ThrottleStatus) -> Iterator[Job]:
@@ -139,21 +102,16 @@ def jobs_of(status: ThrottleStatus) -> Iterator[Job]:
 
 
 def up_to(jobs: Iterable[Job], update: str) -> list[Job]:
-    """Those of this name, and in each queue all in front of them.
-
-    Raises:
-        ValueError: none is named so.
-    """
-    found: list[Job] = []
-    names: list[str] = []
+    """Those of this name, and in each queue all in front of them; ValueError: none is named so."""
+    found, seen = [], set()
     for _, group in groupby(jobs, key=lambda job: job.database):
         queue = list(group)
-        names += (job.update for job in queue)
-        place = next((n for n, job in enumerate(queue) if job.update == update), None)
-        if place is not None:
-            found += queue[: place + 1]
+        names = [job.update for job in queue]
+        seen.update(names)
+        if update in names:
+            found += queue[: names.index(update) + 1]
     if not found:
-        raise ValueError(f"{update} is not pending now{did_you_mean(update, names)}")
+        raise ValueError(f"{update} is not pending now{did_you_mean(update, seen)}")
     return found
 
 
@@ -173,35 +131,32 @@ def _job(
     pending: PendingUpdate,
     current: RunningUpdate | None,
 ) -> Job:
-    progress = pending.progress
-    if current is not None and current.progress is not None:
-        progress = current.progress
-    paused_until_ms = [
-        lever.ends_ms or 0.0
-        for lever in status.levers
-        if verdicts.is_about(lever, LeverKind.PAUSE.value, pending, database)
-    ]
-    released_until_s = [
-        (lever.ends_ms or 0.0) / 1000 if lever.used_ms is None else math.inf
-        for lever in status.levers
-        if verdicts.is_about(lever, LeverKind.RELEASE.value, pending, database)
-    ]
+    progress = (current and current.progress) or pending.progress or Progress()
+    paused_until_ms, released_until_ms = (
+        [
+            math.inf if lever.used_ms is not None else lever.ends_ms or 0.0
+            for lever in status.levers
+            if verdicts.is_about(lever, kind.value, pending, database)
+        ]
+        for kind in (LeverKind.PAUSE, LeverKind.RELEASE)
+    )
     pace = None if current is None else current.pace
     job = Job(
         database=database.name,
         update=pending.name,
-        items=None if progress is None else progress.left,
-        unit="items" if progress is None else progress.unit or "items",
+        items=progress.left,
+        unit=progress.unit or "items",
         per_batch_s=None if current is None else _speed(current),
-        speed_error=0.0 if current is None else _speed_error(current),
+        # No speed stays as it is, and few batches say little.
+        speed_error=0.0 if current is None else max(max(current.batches, 1) ** -0.5, 0.1),
         one_shot=bool(pending.one_shot),
         not_before_s=max(paused_until_ms, default=0.0) / 1000,
-        released_until_s=max(released_until_s, default=0.0),
+        released_until_s=max(released_until_ms, default=0.0) / 1000,
     )
     if pace is None or job.one_shot:
         return job
     longest_s = LONGEST_SQLITE_BATCH_S if database.engine == "sqlite" else LONGEST_BATCH_S
-    # What its time left rests on, so that the forecast tells the same.
+    # What its time left rests on, so that the forecast says the same.
     return attrs.evolve(
         job,
         items=pace.left,
@@ -223,17 +178,13 @@ def _range(stated: StatedRange) -> Range:
 
 def _speed(current: RunningUpdate) -> float | None:
     """In the unit of its progress, for each second in batches; None: not known yet."""
-    progress, left_s = current.progress, current.time_left_s.unthrottled
-    if progress is not None and progress.left and left_s:
+    progress, left_s = current.progress or Progress(), current.time_left_s.unthrottled
+    if progress.left and left_s:
         return progress.left / left_s
     if current.batches < _FEWEST_BATCHES or current.batch_time_ms <= 0:
         return None
-    done = current.items if progress is None or progress.done is None else progress.done
+    done = current.items if progress.done is None else progress.done
     return done / current.batch_time_ms * 1000 if done else None
-
-
-def _speed_error(current: RunningUpdate) -> float:
-    return max(1 / math.sqrt(max(current.batches, 1)), _LEAST_SPEED_ERROR)
 
 
 def kept_file(environment: Mapping[str, str]) -> Path:
@@ -242,7 +193,7 @@ def kept_file(environment: Mapping[str, str]) -> Path:
 
 
 def read_kept(file: Path) -> tuple[Kept, ...]:
-    """What is kept; a file that is missing or damaged has nothing to tell."""
+    """What is kept; a file that is missing or damaged has nothing."""
     try:
         with file.open("rb") as opened:
             raw = json.loads(opened.read(_LARGEST_FILE))
@@ -256,11 +207,7 @@ def read_kept(file: Path) -> tuple[Kept, ...]:
 
 
 def keep(file: Path, new: Sequence[Kept]) -> None:
-    """Keep these too, readable by nobody else.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Keep these too, for the user alone; OSError: the file cannot be written."""
     if not new:
         return
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

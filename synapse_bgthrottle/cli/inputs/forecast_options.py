@@ -1,10 +1,9 @@
-"""What is said on the command line of `bgthrottle forecast`, read."""
+"""The options of `bgthrottle forecast`."""
 
 import re
 from collections.abc import Callable
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,8 +12,6 @@ from synapse_bgthrottle.cli.inputs.connection_settings import parse_span_ms
 from synapse_bgthrottle.cli.inputs.files import PIPE_S, UnusableFileError, read_file
 from synapse_bgthrottle.core.tracking.expected_pace import Range
 from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad, flat, office, parse_load
-
-T = TypeVar("T")
 
 # By what share requests are slower at full work, where nothing is learned: of kinds of servers, as
 # on the modelled ones.
@@ -38,16 +35,16 @@ _LARGEST_FILE = 64 * 1024
 _LONGEST_S = 1e9
 
 
-def _option(read: Callable[[str], T], example: str) -> Callable[[Any, Any, str | None], T | None]:
-    def callback(ctx: click.Context, param: click.Parameter, value: str | None) -> T | None:
-        if value is None:
-            return None
+def _like(example: str, read: Callable[[str], float]) -> Callable[[str], float]:
+    """The type of an option."""
+
+    def convert(value: str) -> float:
         try:
             return read(value)
         except (ValueError, OverflowError):
             raise click.BadParameter(f"{value!r} is not like {example}") from None
 
-    return callback
+    return convert
 
 
 def _seconds(text: str) -> float:
@@ -68,11 +65,7 @@ def _loads(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 
 
 def parse_count(text: str) -> float:
-    """A number of items: `1e9`, `250000`, `1,000,000`.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A number of items: `1e9`, `250000`, `1,000,000`; ValueError: it is none."""
     count = float(text.replace(",", "") if _THOUSANDS.fullmatch(text.strip()) else text)
     if not 0 < count < 1e18:
         raise ValueError("out of range")
@@ -80,11 +73,7 @@ def parse_count(text: str) -> float:
 
 
 def parse_rate(text: str) -> float:
-    """Items a second, from `5/ms`, `300/s` or `1e6/h`.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Items a second, from `5/ms`, `300/s` or `1e6/h`; ValueError: it is none."""
     match = _RATE.fullmatch(text.strip())
     if match is None:
         raise ValueError("no rate")
@@ -97,19 +86,20 @@ def parse_rate(text: str) -> float:
 items_option = click.option(
     "--items",
     metavar="COUNT",
-    callback=_option(parse_count, "1e9"),
+    type=_like("1e9", parse_count),
     help="How much is left, such as 1e9; no server is asked.",
 )
 rate_option = click.option(
     "--rate",
     metavar="RATE",
-    callback=_option(parse_rate, "5/ms or 300/s"),
+    type=_like("5/ms or 300/s", parse_rate),
     help="Items by time spent in batches, such as 5/ms.",
 )
 one_shot_option = click.option(
     "--one-shot",
+    "one_shot_s",
     metavar="DURATION",
-    callback=_option(_seconds, "10m, or 600 for as many seconds"),
+    type=_like("10m, or 600 for as many seconds", _seconds),
     help="How long it takes, such as 10m.",
 )
 load_option = click.option(

@@ -44,15 +44,15 @@ def forecast_lines(forecast: Forecast) -> Iterator[Line]:
 def _update_lines(forecast: Forecast) -> Iterator[Line]:
     """When each update is done; those without a known end together, by their reason."""
     is_one = len({update.database for update in forecast.updates}) < 2
-    untold: dict[str, list[UpdateForecast]] = {}
+    unknown: dict[str, list[UpdateForecast]] = {}
     for update in forecast.updates:
         if update.ends_ms is None:
-            untold.setdefault(update.why or "no end is known", []).append(update)
+            unknown.setdefault(update.why or "no end is known", []).append(update)
         else:
             text = _update_line(update, update.ends_ms, forecast.made_ms, is_one)
             yield Line(text, "held" if update.why else "")
-    for why, updates in untold.items():
-        yield Line(_untold_line(why, updates, is_one), "held")
+    for why, updates in unknown.items():
+        yield Line(_unknown_line(why, updates, is_one), "held")
 
 
 def _update_line(update: UpdateForecast, ends_ms: float, made_ms: float, is_one: bool) -> str:
@@ -71,7 +71,7 @@ def _update_line(update: UpdateForecast, ends_ms: float, made_ms: float, is_one:
     return "; ".join(parts)
 
 
-def _untold_line(why: str, updates: list[UpdateForecast], is_one: bool) -> str:
+def _unknown_line(why: str, updates: list[UpdateForecast], is_one: bool) -> str:
     """Those of which no end is known for the same reason."""
     if len(updates) == 1:
         return f"{_name(updates[0], is_one)}:{_left(updates[0])} {why}"

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from synapse_bgthrottle.cli.render.text import Line, duration, moment, number
-from synapse_bgthrottle.cli.render.update import waited
+from synapse_bgthrottle.cli.render.text import Line, duration, moment, number, waited
 from synapse_bgthrottle.core.units import settings_in_words
 from synapse_bgthrottle.schema import Explanation, HistoryEntry, Lever, LeverAnswer, Use
 
@@ -102,18 +101,18 @@ def _work(entry: HistoryEntry) -> Iterator[str]:
         yield f"waited: {waited(entry.waited_ms)}"
 
 
-def explanation_lines(told: Explanation, now_ms: float | None) -> Iterator[Line]:
+def explanation_lines(explained: Explanation, now_ms: float | None) -> Iterator[Line]:
     """What an update is subject to, and what would hold it now."""
-    yield Line(f"{told.update} in {told.database}: {told.description}", "title")
-    for detail in told.details:
+    yield Line(f"{explained.update} in {explained.database}: {explained.description}", "title")
+    for detail in explained.details:
         yield Line(f"  {detail}")
-    for name, value in told.limits.items():
+    for name, value in explained.limits.items():
         yield Line(f"  {name}: {value}", "faint")
-    for held in told.held_by:
+    for held in explained.held_by:
         yield Line(f"  would be held now: {held.reason or held.cause}", "held")
-    if not told.held_by:
+    if not explained.held_by:
         yield Line("  nothing would hold it now", "good")
-    for lever in told.levers:
+    for lever in explained.levers:
         yield Line(f"  {lever_line(lever, now_ms)}")
 
 

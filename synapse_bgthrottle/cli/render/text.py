@@ -2,25 +2,21 @@
 
 import math
 import textwrap
+from collections.abc import Mapping
 from datetime import datetime, timezone
 
 import attrs
 
-from synapse_bgthrottle.core.units import format_duration_ms, format_ratio, format_size_bytes
+from synapse_bgthrottle.core.units import format_duration_ms, format_size_bytes
 
 
 @attrs.frozen
 class Line:
-    """One line.
+    """One line."""
 
-    Attributes:
-        text: as it came, control characters included: `escape` takes them out at the end.
-        style: `problem`, `held`, `good`, `title`, `faint`, or empty.
-        ratio: of a bar behind the text, 0 to 1, where bars are drawn; None: no bar.
-    """
-
-    text: str
-    style: str = ""
+    text: str  # as it came, control characters included: `escape` takes them out at the end
+    style: str = ""  # `problem`, `held`, `good`, `title`, `faint`, or empty
+    # Of a bar behind the text, 0 to 1, where bars are drawn; None: no bar.
     ratio: float | None = None
 
 
@@ -109,6 +105,7 @@ def share(ratio: float | None) -> str:
     return "unknown" if ratio is None else f"{ratio * 100:.1f}%"
 
 
-def short_share(ratio: float) -> str:
-    """A share that was set rather than measured: `7%`."""
-    return format_ratio(ratio)
+def waited(waited_ms: Mapping[str, float]) -> str:
+    """Times waited, longest first."""
+    longest = sorted(waited_ms.items(), key=lambda item: -item[1])
+    return ", ".join(f"{cause} {duration(time_ms)}" for cause, time_ms in longest)

@@ -47,6 +47,11 @@ class SeenHour:
     present_s: float = 0.0
     requests: float = 0.0
 
+    @property
+    def present_ratio(self) -> float:
+        """For how much of the watched time clients were there."""
+        return self.present_s / self.watched_s if self.watched_s else 0.0
+
     def faded(self, week: int) -> "SeenHour":
         """The same as it counts in that week; a clock that was put back fades nothing."""
         factor = 0.5 ** (max(week - self.week, 0) / _HALF_AFTER_WEEKS)
@@ -123,7 +128,7 @@ class WeeklyActivity:
             schema.SeenHour(
                 hour=hour.hour,
                 watched_s=round(hour.watched_s, 3),
-                present_ratio=round(hour.present_s / hour.watched_s, 4),
+                present_ratio=round(hour.present_ratio, 4),
                 requests_per_second=round(hour.requests / hour.watched_s, 4)
                 if self._sees_requests
                 else None,

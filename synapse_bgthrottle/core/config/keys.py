@@ -11,7 +11,14 @@ import attrs
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME
 from synapse_bgthrottle.core.config.profiles import PROFILES
-from synapse_bgthrottle.core.units import parse_duration_ms, parse_ratio
+from synapse_bgthrottle.core.config.windows import parse_days
+from synapse_bgthrottle.core.units import (
+    MINUTES_PER_DAY,
+    format_time_of_day,
+    parse_duration_ms,
+    parse_ratio,
+    parse_time_of_day_minutes,
+)
 
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
 # Synapse's own paths in any version from 1.60. A module's resource would take everything below.
@@ -35,19 +42,13 @@ _MOST_ITEMS = 2**31 - 1  # a batch size ends up in an SQL LIMIT
 
 @attrs.frozen
 class Key:
-    """A key of the configuration.
+    """A key of the configuration."""
 
-    Attributes:
-        setting: its name in `Settings`.
-        accepted: accepted values, for people.
-        parse: reads it; raises ValueError if it is not accepted.
-        doubt: a warning about an accepted value that is probably a mistake; empty: none.
-    """
-
-    setting: str
-    accepted: str
-    parse: Callable[[Any], Any]
-    doubt: Callable[[Any], str] = lambda value: ""
+    setting: str  # its name in `Settings`
+    accepted: str  # accepted values, for people
+    parse: Callable[[Any], Any]  # reads it; raises ValueError if it is not accepted
+    doubt: Callable[[Any], str] = lambda value: ""  # a warning about a probable mistake
+    shown: Callable[[Any], Any] = lambda value: value  # what a refusal shows: no secret
 
 
 def bare_ms(value: Any) -> str:
@@ -76,6 +77,14 @@ def _bare_one(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != 1:
         return ""
     return f"{value} is 100%; write 1% if you mean one percent, otherwise 100%"
+
+
+def _bare_hour(value: Any) -> str:
+    # YAML reads an unquoted 22:00 as 1320, and 1:00 as 60. Less was written as a number.
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 60:
+        return ""
+    clock, hour = format_time_of_day(value), format_time_of_day(min(value, 24) * 60)
+    return f'{value} is {clock}; write "{hour}" if you mean the hour, else "{clock}"'
 
 
 def within(value: Any, low: float, high: float) -> Any:
@@ -196,19 +205,37 @@ KEYS: dict[str, Key] = {
     ),
 }
 
+# The keys of a window.
+WINDOW_KEYS = {
+    "days": Key("days", "days such as mon-fri, sun, or [sat, sun]", parse_days),
+    "start": Key(
+        "start_minutes",
+        'a time from "00:00" to "23:59", in quotes',
+        lambda value: within(parse_time_of_day_minutes(value), 0, MINUTES_PER_DAY - 1),
+        _bare_hour,
+    ),
+    "end": Key(
+        "end_minutes",
+        'a time from "00:00" to "24:00", in quotes',
+        parse_time_of_day_minutes,
+        _bare_hour,
+    ),
+}
+
 # The keys of the top level alone, except `signals` and `rules`.
-API_PATH = Key(
-    "api_path",
-    "a path such as /_synapse/bgthrottle, or off; none of Synapse's own, such as /_synapse/admin"
-    " or /health, nor above or below one",
-    _api_path,
-)
-RESTART_ABORTED = Key(
-    "restart_aborted_s",
-    f"a duration from 1m to 1d, {_DURATION}, or off",
-    _or_off(lambda value: within(parse_duration_ms(value), 60_000, 86_400_000) / 1000),
-)
-TOP_ONLY_KEYS = {"api_path": API_PATH, "restart_aborted": RESTART_ABORTED}
+TOP_ONLY_KEYS = {
+    "api_path": Key(
+        "api_path",
+        "a path such as /_synapse/bgthrottle, or off; none of Synapse's own, such as"
+        " /_synapse/admin or /health, nor above or below one",
+        _api_path,
+    ),
+    "restart_aborted": Key(
+        "restart_aborted_s",
+        f"a duration from 1m to 1d, {_DURATION}, or off",
+        _or_off(lambda value: within(parse_duration_ms(value), 60_000, 86_400_000) / 1000),
+    ),
+}
 SETTING_KEYS = (*KEYS, "windows")
 # The keys of a rule that say which updates it matches, except `update`, a name or a list.
 MATCH_ONLY_KEYS = {

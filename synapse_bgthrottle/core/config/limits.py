@@ -46,37 +46,21 @@ Pace = DutyCycle | FixedSleep | Adaptive
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """The settings of one level of the configuration; None: not set.
+    """The settings of one level of the configuration; None: not set."""
 
-    Attributes:
-        target_duration_ms: wanted duration of one batch.
-        pace: how long to rest between batches.
-        profile: how careful the adaptive pace is, a name from `profiles.PROFILES`.
-        min_duty_ratio: least duty cycle of the adaptive pace.
-        max_duty_ratio: greatest duty cycle of the adaptive pace.
-        max_items_per_second: hard limit of the rate; inf: no limit.
-        default_batch_items: size of an update's first batch.
-        min_batch_items: least size of a later batch.
-        max_batch_items: hard limit of a batch's size; inf: no limit.
-        windows: weekly times in which updates may run; an empty tuple: always.
-        time_zone: time zone of the windows.
-        max_hold_ms: how long closed windows and budgets may hold an update.
-        needs_approval: whether it waits until an administrator releases it.
-    """
-
-    target_duration_ms: float | None = None
-    pace: Pace | None = None
-    profile: str | None = None
-    min_duty_ratio: float | None = None
-    max_duty_ratio: float | None = None
-    max_items_per_second: float | None = None
-    default_batch_items: int | None = None
-    min_batch_items: int | None = None
-    max_batch_items: float | None = None
-    windows: tuple[Window, ...] | None = None
+    target_duration_ms: float | None = None  # wanted duration of one batch
+    pace: Pace | None = None  # how long to rest between batches
+    profile: str | None = None  # how careful the adaptive pace is, a name from `profiles.PROFILES`
+    min_duty_ratio: float | None = None  # least duty cycle of the adaptive pace
+    max_duty_ratio: float | None = None  # greatest duty cycle of the adaptive pace
+    max_items_per_second: float | None = None  # hard limit of the rate; inf: no limit
+    default_batch_items: int | None = None  # size of an update's first batch
+    min_batch_items: int | None = None  # least size of a later batch
+    max_batch_items: float | None = None  # hard limit of a batch's size; inf: no limit
+    windows: tuple[Window, ...] | None = None  # in which updates may run; empty: always
     time_zone: tzinfo | None = None
-    max_hold_ms: float | None = None
-    needs_approval: bool | None = None
+    max_hold_ms: float | None = None  # how long closed windows and budgets may hold an update
+    needs_approval: bool | None = None  # whether it waits until an administrator releases it
 
 
 def with_pace(settings: Settings) -> Settings:
@@ -141,20 +125,12 @@ def merge(levels: Iterable[Settings], floor_items: int = 1) -> Limits:
 
 @attrs.frozen
 class Rule:
-    """Settings for the updates that it matches.
+    """Settings for the updates that it matches."""
 
-    Attributes:
-        number: its place in the configuration's list, from 0.
-        patterns: names or globs of updates; empty: every name.
-        database: name of the only database that it matches; None: every one.
-        one_shot: True: only one-shots; False: only the others; None: both.
-        settings: what it sets.
-    """
-
-    number: int
-    patterns: tuple[str, ...] = ()
-    database: str | None = None
-    one_shot: bool | None = None
+    number: int  # its place in the configuration's list, from 0
+    patterns: tuple[str, ...] = ()  # names or globs of updates; empty: every name
+    database: str | None = None  # name of the only database that it matches; None: every one
+    one_shot: bool | None = None  # True: only one-shots; False: only the others; None: both
     settings: Settings = attrs.field(factory=Settings)
     _regex: Pattern[str] = attrs.field(init=False, eq=False, repr=False)
 
@@ -185,6 +161,11 @@ def first_match(
     return next((r for r in rules if r.matches(update_name, database_name, one_shot)), None)
 
 
+# Stands for a wildcard of the later pattern: a character that no literal matches.
+_ANYTHING = "\0"
+_WILDCARD = re.compile(r"\[!?\]?[^\]]*\]|\*|\?")
+
+
 class EarlierRules:
     """Earlier rules, which may leave nothing for a later one to match.
 
@@ -193,20 +174,25 @@ class EarlierRules:
     """
 
     def __init__(self) -> None:
-        self._by_scope: dict[tuple[str | None, bool | None], _Patterns] = {}
+        self._prefixes: set[str] = set()
+        self._suffixes: set[str] = set()
+        self._patterns: dict[tuple[str | None, bool | None, str, str], dict[str, Pattern[str]]] = {}
 
     def add(self, rule: Rule) -> None:
         """Add a rule. It comes before all rules that are checked later."""
-        patterns = self._by_scope.setdefault((rule.database, rule.one_shot), _Patterns())
         for pattern in rule.patterns or ("*",):
-            patterns.add(pattern)
+            prefix, suffix = re.split(r"[*?[]", pattern)[0], re.split(r"[*?[\]]", pattern)[-1]
+            self._prefixes.add(prefix)
+            self._suffixes.add(suffix)
+            alike = self._patterns.setdefault((rule.database, rule.one_shot, prefix, suffix), {})
+            alike[pattern] = re.compile(fnmatch.translate(pattern))
 
     def shadow(self, rule: Rule) -> bool:
         """Whether the earlier rules certainly match everything that this rule can match."""
         kinds = (True, False) if rule.one_shot is None else (rule.one_shot,)
         return all(
             any(
-                (patterns := self._by_scope.get((database, one_shot))) and patterns.take(pattern)
+                self._take(pattern, database, one_shot)
                 for database in {None, rule.database}
                 for one_shot in (None, kind)
             )
@@ -214,38 +200,11 @@ class EarlierRules:
             for kind in kinds
         )
 
-
-# Stands for a wildcard of the later pattern: a character that no literal matches.
-_ANYTHING = "\0"
-_WILDCARD = re.compile(r"\[!?\]?[^\]]*\]|\*|\?")
-
-
-class _Patterns:
-    """Patterns of rules that match the same databases and kinds."""
-
-    def __init__(self) -> None:
-        self._plain: set[str] = set()
-        self._prefixes: set[str] = set()
-        self._suffixes: set[str] = set()
-        self._by_ends: dict[tuple[str, str], dict[str, Pattern[str]]] = {}
-
-    def add(self, pattern: str) -> None:
-        prefix, suffix = re.split(r"[*?[]", pattern)[0], re.split(r"[*?[\]]", pattern)[-1]
-        if prefix == pattern:
-            self._plain.add(pattern)
-            return
-        self._prefixes.add(prefix)
-        self._suffixes.add(suffix)
-        regex = re.compile(fnmatch.translate(pattern))
-        self._by_ends.setdefault((prefix, suffix), {})[pattern] = regex
-
-    def take(self, pattern: str) -> bool:
+    def _take(self, pattern: str, database: str | None, one_shot: bool | None) -> bool:
         """Whether one of them certainly matches everything that this pattern matches."""
         # A `*` matches anything that a later wildcard may stand for; `?` and `[...]` do not. So a
         # pattern with those counts only if the later pattern is a plain name.
         stand_in = _WILDCARD.sub(_ANYTHING, pattern)
-        if stand_in in self._plain:
-            return True
         places = range(len(stand_in) + 1)
         prefixes = self._prefixes.intersection(stand_in[:place] for place in places)
         suffixes = self._suffixes.intersection(stand_in[place:] for place in places)
@@ -253,5 +212,5 @@ class _Patterns:
             (stand_in == pattern or not set(taker) & set("?[")) and regex.match(stand_in)
             for prefix in prefixes
             for suffix in suffixes
-            for taker, regex in self._by_ends.get((prefix, suffix), {}).items()
+            for taker, regex in self._patterns.get((database, one_shot, prefix, suffix), {}).items()
         )

@@ -12,7 +12,9 @@ from synapse_bgthrottle.core.config.keys import (
     SETTING_KEYS,
     TOP_KEYS,
     TOP_ONLY_KEYS,
+    WINDOW_KEYS,
     Key,
+    is_off,
 )
 from synapse_bgthrottle.core.config.limits import (
     DutyCycle,
@@ -32,34 +34,35 @@ from synapse_bgthrottle.core.config.problems import (
     text,
     unknown_keys,
 )
-from synapse_bgthrottle.core.config.signal_parser import NESTED_KEYS, parse_signals
-from synapse_bgthrottle.core.config.signal_settings import SignalSettings
-from synapse_bgthrottle.core.config.windows import DAYS_ACCEPTED, doubts, parse_window
+from synapse_bgthrottle.core.config.signal_settings import (
+    NESTED_KEYS,
+    SIGNAL_KEYS,
+    SignalSettings,
+)
+from synapse_bgthrottle.core.config.windows import Window
 from synapse_bgthrottle.core.signals import SIGNALS
-from synapse_bgthrottle.core.units import format_ratio
+from synapse_bgthrottle.core.units import MINUTES_PER_DAY, format_ratio
 
 # Keys that may be empty: a section whose lines are all commented out counts as left out.
 SECTIONS = ("signals", "rules", "windows")
 
+_WINDOW = 'days (such as mon-fri), start and end (such as "22:00")'
+_NOT_EMPTY = (
+    'a time that differs from start\'s, or this window is empty (a whole day is "00:00" to "24:00")'
+)
+
 
 @attrs.frozen
 class Config:
-    """The module's whole configuration.
-
-    Attributes:
-        settings: settings of the top level.
-        rules: the first one that matches an update takes precedence over the top level.
-        signals: thresholds of the signals, and the administrator's checks.
-        api_path: path of the HTTP API; None: off.
-        restart_aborted_s: first wait from Synapse's abort to the module's restart; inf: never.
-        doubts: accepted values that are probably mistakes, such as `sleep: 1`, which is 1 ms.
-    """
+    """The module's whole configuration."""
 
     settings: Settings = attrs.field(factory=Settings)
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule, ...] = ()  # the first that matches comes before the top level
     signals: SignalSettings = attrs.field(factory=SignalSettings)
-    api_path: str | None = "/_synapse/bgthrottle"
+    api_path: str | None = "/_synapse/bgthrottle"  # path of the HTTP API; None: off
+    # First wait from Synapse's abort to the module's restart; inf: never.
     restart_aborted_s: float = 3600.0
+    # Accepted values that are probably mistakes, such as `sleep: 1`, which is 1 ms.
     doubts: tuple[Problem, ...] = attrs.field(default=(), eq=False)
 
 
@@ -98,12 +101,7 @@ def _in_order(raw: object, problems: Sequence[Problem]) -> list[Problem]:
 
 
 def parse_settings(raw: object, path: Path, keys: Sequence[str] = SETTING_KEYS) -> Settings:
-    """Settings from outside the configuration, checked like a level of it.
-
-    Args:
-        raw: as written, from YAML or JSON.
-        path: its place in what was written; the problems' paths begin with it.
-        keys: the keys that it may have.
+    """Settings from outside the configuration, checked like a level of it, at `path`.
 
     Raises:
         InvalidConfigError: lists all problems.
@@ -122,24 +120,13 @@ class _Reader:
         self.problems: list[Problem] = []
         self.doubts: list[Problem] = []
 
-    def _problem(self, path: Path, message: str) -> None:
-        self.problems.append(Problem(path, message))
-
     def _refuse(self, path: Path, value: object, accepted: str) -> None:
         self.problems.append(refused(path, value, accepted))
 
-    def _doubt(self, path: Path, message: str) -> None:
-        if message:
-            self.doubts.append(Problem(path, message))
-
     def config(self, raw: object) -> Config:
-        mapping = self._mapping(raw, (), TOP_KEYS)
-        if mapping is None:
-            return Config()
+        given = self._mapping(raw, (), TOP_KEYS) or {}
         # An empty section counts as left out.
-        mapping = {
-            key: value for key, value in mapping.items() if value is not None or key not in SECTIONS
-        }
+        mapping = {key: v for key, v in given.items() if v is not None or key not in SECTIONS}
         settings = self._settings(mapping, (), Settings())
         signals = self._signals(mapping.get("signals", {}))
         rules = self._rules(mapping.get("rules", []), settings)
@@ -167,7 +154,7 @@ class _Reader:
             read["windows"] = self._windows(raw["windows"], (*path, "windows"))
         settings = Settings(**read)
         for name, message in contradictions(raw, settings, above):
-            self._problem((*path, name), message)
+            self.problems.append(Problem((*path, name), message))
         return with_pace(settings)
 
     def _read(self, raw: Mapping[str, Any], path: Path, keys: Mapping[str, Key]) -> dict[str, Any]:
@@ -178,50 +165,59 @@ class _Reader:
                 try:
                     read.setdefault(key.setting, key.parse(raw[name]))
                 except ValueError:
-                    self._refuse((*path, name), raw[name], key.accepted)
-                else:
-                    self._doubt((*path, name), key.doubt(raw[name]))
+                    self._refuse((*path, name), key.shown(raw[name]), key.accepted)
+                    continue
+                if doubt := key.doubt(raw[name]):
+                    self.doubts.append(Problem((*path, name), doubt))
         return read
 
-    def _windows(self, raw: object, path: Path) -> tuple[Any, ...] | None:
+    def _windows(self, raw: object, path: Path) -> tuple[Window, ...]:
         if raw == "always":
             return ()
         if not isinstance(raw, list) or not raw:
-            self._refuse(
-                path, raw, f"always, or a list of windows, each with any of {DAYS_ACCEPTED}"
-            )
-            return None
-        windows = []
-        for number, item in enumerate(raw):
-            at = (*path, f"<item {number}>")
-            mapping = self._mapping(item, at, ("days", "start", "end"))
-            if mapping is not None:
-                window, problems = parse_window(mapping)
-                for key, accepted in problems:
-                    place = (*at, key) if key in mapping else at
-                    self._refuse(place, mapping.get(key, item), accepted)
-                if window is not None:
-                    for key, message in doubts(mapping):
-                        self._doubt((*at, key), message)
-                windows.append(window)
-        return tuple(windows) if windows and None not in windows else None
+            self._refuse(path, raw, f"always, or a list of windows, each with any of {_WINDOW}")
+            return ()
+        return tuple(self._window(raw[n], (*path, f"<item {n}>")) for n in range(len(raw)))
+
+    def _window(self, raw: object, path: Path) -> Window:
+        mapping = self._mapping(raw, path, tuple(WINDOW_KEYS))
+        read = self._read(mapping or {}, path, WINDOW_KEYS)
+        start, end = read.get("start_minutes", 0), read.get("end_minutes", MINUTES_PER_DAY)
+        if mapping == {}:
+            self._refuse(path, raw, f"at least one of {_WINDOW}")
+        # A wrong start is a problem already.
+        elif mapping and start == end and ("start_minutes" in read or "start" not in mapping):
+            self._refuse((*path, "end"), mapping["end"], _NOT_EMPTY)
+        return Window(tuple(read.get("days", range(7))), start, end or MINUTES_PER_DAY)
 
     def _signals(self, raw: object) -> SignalSettings:
-        mapping = self._mapping(raw, ("signals",), tuple(SIGNALS))
-        if mapping is None:
-            return SignalSettings()
-        for name, keys in NESTED_KEYS.items():
-            if isinstance(mapping.get(name), dict):
-                self._mapping(mapping[name], ("signals", name), keys)
-        there = {
-            name: value
-            for name, value in mapping.items()
-            if value is not None or name not in NESTED_KEYS
-        }
-        signals, problems, unsure = parse_signals(there)
-        self.problems.extend(problems)
-        self.doubts.extend(unsure)
-        return signals
+        mapping = self._mapping(raw, ("signals",), tuple(SIGNALS)) or {}
+        thresholds: dict[str, float | None] = {}
+        own: dict[str, str] = {}
+        for name in (name for name in SIGNALS if name in mapping):
+            if is_off(mapping[name]):
+                thresholds[name] = None
+            elif mapping[name] is not None or name not in NESTED_KEYS:
+                read = self._signal(name, mapping)
+                if read:  # a path or a URL switches its signal on
+                    thresholds[name] = read.pop("threshold", SIGNALS[name].threshold or 1.0)
+                own |= read
+        return SignalSettings(thresholds=thresholds, **own)
+
+    def _signal(self, name: str, signals: Mapping[str, Any]) -> dict[str, Any]:
+        """The threshold, or what else is set for this signal."""
+        value, path = signals[name], ("signals", name)
+        keys = NESTED_KEYS.get(name, {})
+        if isinstance(value, dict) and keys:
+            self.problems.extend(unknown_keys(path, value, tuple(keys)))
+        elif name != "sql":
+            return self._read(signals, ("signals",), {name: SIGNAL_KEYS[name]})
+        if name == "sql" and not (isinstance(value, dict) and keys.keys() <= value.keys()):
+            self._refuse(path, value, "a mapping with both query and threshold, or off")
+            return {}
+        if not value:
+            self._refuse(path, value, "a mapping with threshold, path, or both")
+        return self._read(value, path, keys)
 
     def _rules(self, raw: object, top: Settings) -> list[Rule]:
         if not isinstance(raw, list):
@@ -250,11 +246,11 @@ class _Reader:
             if len(self.problems) > before:
                 continue  # with a problem, it is unknown what the rule would match
             if earlier.shadow(rule):
-                self._problem(
-                    path,
+                message = (
                     f"{rule} can never match, because earlier rules match all that it could;"
-                    " accepted is to move it up, or to leave it out",
+                    " accepted is to move it up, or to leave it out"
                 )
+                self.problems.append(Problem(path, message))
             rules.append(rule)
             earlier.add(rule)
         return rules

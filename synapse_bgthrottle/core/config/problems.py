@@ -18,11 +18,7 @@ _LONGEST_FOUND = 300
 
 
 class InvalidConfigError(Exception):
-    """All problems of one configuration, or of one request.
-
-    Attributes:
-        problems: at least one.
-    """
+    """All problems of one configuration, or of one request: at least one."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))

@@ -8,21 +8,16 @@ import attrs
 
 @attrs.frozen
 class Profile:
-    """The numbers of a profile.
+    """The numbers of a profile."""
 
-    Attributes:
-        tolerance_ratio: how much slower clients' requests may become, as Synapse measures them;
-            inf: no limit. Clients also wait until Synapse reads a request: up to twice that.
-        like_stock: whether an update may always be as fast, and slow clients down as much, as with
-            stock Synapse, unless a pressure is high.
-        busy_target_ms: wanted duration of a batch while clients are active.
-        quiet_after_s: least time without requests after which no client counts as active.
-    """
-
+    # How much slower clients' requests may become, as Synapse measures them; inf: no limit. Clients
+    # also wait until Synapse reads a request: up to twice that.
     tolerance_ratio: float
+    # Whether an update may always be as fast, and slow clients down as much, as with stock Synapse,
+    # unless a pressure is high.
     like_stock: bool
-    busy_target_ms: float
-    quiet_after_s: float
+    busy_target_ms: float  # wanted duration of a batch while clients are active
+    quiet_after_s: float  # least time without requests after which no client counts as active
 
 
 # Tolerance, like stock, wanted duration of a batch while clients are active, quiet after.

@@ -5,18 +5,13 @@ hour opens twice. Where it skips an hour, such a window does not open that day; 
 those days for a warning.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Any
 
 import attrs
 
-from synapse_bgthrottle.core.units import (
-    MINUTES_PER_DAY,
-    format_time_of_day,
-    parse_time_of_day_minutes,
-)
+from synapse_bgthrottle.core.units import MINUTES_PER_DAY, format_time_of_day
 from synapse_bgthrottle.schema import DAYS
 
 # If a clock change skips a weekly window, it opens one week later.
@@ -25,17 +20,12 @@ _HORIZON_DAYS = 15
 
 @attrs.frozen
 class Window:
-    """A weekly time in which updates may run.
+    """A weekly time in which updates may run."""
 
-    Attributes:
-        days: days on which it starts; 0 is Monday.
-        start_minutes: since midnight, 0 to 1439.
-        end_minutes: since midnight, 1 to 1440. If it is before the start, the window crosses
-            midnight and ends on the next day.
-    """
-
-    days: tuple[int, ...]
-    start_minutes: int
+    days: tuple[int, ...]  # days on which it starts; 0 is Monday
+    start_minutes: int  # since midnight, 0 to 1439
+    # Since midnight, 1 to 1440. If it is before the start, the window crosses midnight and ends on
+    # the next day.
     end_minutes: int
 
     def is_open(self, local: datetime) -> bool:
@@ -64,24 +54,14 @@ def is_open(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> bool:
     return any(window.is_open(local) for window in windows)
 
 
-def next_opening_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> float | None:
-    """When closed windows open, in seconds since the epoch; None: not within two weeks."""
-    return _next_change_s(windows, zone, int(wall_s) // 60, True)
-
-
-def next_closing_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> float | None:
-    """When open windows close, in seconds since the epoch; None: not within two weeks."""
-    return _next_change_s(windows, zone, int(wall_s) // 60, False)
+def next_change_s(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> float | None:
+    """When open windows close, or closed ones open, since the epoch; None: not in two weeks."""
+    return _next_change_s(windows, zone, int(wall_s) // 60)
 
 
 @lru_cache(maxsize=128)  # each slice of a wait asks again; the answer changes once a minute
-def _next_change_s(
-    windows: tuple[Window, ...], zone: tzinfo, minute: int, opens: bool
-) -> float | None:
-    """The next moment from which the windows are open, or closed.
-
-    They can only change where one starts or ends, or where local time jumps.
-    """
+def _next_change_s(windows: tuple[Window, ...], zone: tzinfo, minute: int) -> float | None:
+    # They can only change where one starts or ends, or where local time jumps.
     now_s = minute * 60.0
     today = datetime.fromtimestamp(now_s, zone).date()
     moments = set(_clock_changes_s(zone, today, _HORIZON_DAYS))
@@ -94,7 +74,8 @@ def _next_change_s(
                 moments.update(_moments_s(day, window.start_minutes, zone))
                 moments.update(_moments_s(end_day, window.end_minutes % MINUTES_PER_DAY, zone))
     later = sorted(moment for moment in moments if moment > now_s)
-    return next((moment for moment in later if is_open(windows, zone, moment) == opens), None)
+    now = is_open(windows, zone, now_s)
+    return next((moment for moment in later if is_open(windows, zone, moment) != now), None)
 
 
 def skipped_days(window: Window, zone: tzinfo, wall_s: float) -> Iterator[date]:
@@ -147,72 +128,27 @@ def _offset(zone: tzinfo, wall_s: float) -> timedelta | None:
     return datetime.fromtimestamp(wall_s, zone).utcoffset()
 
 
-DAYS_ACCEPTED = 'days (such as mon-fri), start and end (such as "22:00")'
-
-_NOT_EMPTY = (
-    'a time that differs from start\'s, or this window is empty (a whole day is "00:00" to "24:00")'
-)
 _FULL_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-def parse_window(raw: Mapping[str, Any]) -> tuple[Window | None, list[tuple[str, str]]]:
-    """The window; or None and its problems, each a key and what is accepted there.
+def parse_days(value: object) -> tuple[int, ...]:
+    """Days of the week, 0 is Monday: `mon-fri`, `sat, sun`, or a list of such texts.
 
-    The defaults are every day, from midnight to the next midnight.
+    Raises:
+        ValueError: anything else.
     """
-    days = _days(raw.get("days", "mon-sun"))
-    start = _time(raw.get("start", 0), MINUTES_PER_DAY - 1)
-    end = _time(raw.get("end", MINUTES_PER_DAY), MINUTES_PER_DAY)
-    problems: list[tuple[str, str]] = []
-    if days is None:
-        problems.append(("days", "days such as mon-fri, sun, or [sat, sun]"))
-    if start is None:
-        problems.append(("start", 'a time from "00:00" to "23:59", in quotes'))
-    if end is None:
-        problems.append(("end", 'a time from "00:00" to "24:00", in quotes'))
-    if start is not None and start == end:
-        problems.append(("end", _NOT_EMPTY))
-    if not raw:
-        problems.append(("", f"at least one of {DAYS_ACCEPTED}"))
-    if problems or days is None or start is None or end is None:
-        return None, problems
-    return Window(days, start, end or MINUTES_PER_DAY), []
-
-
-def doubts(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The key and a warning for each time that is probably a mistake.
-
-    YAML reads an unquoted 22:00 as 1320, and 1:00 as 60. A smaller number was written as a number.
-    """
-    for key in ("start", "end"):
-        value = raw.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 60:
-            clock, hour = format_time_of_day(value), format_time_of_day(min(value, 24) * 60)
-            yield key, f'{value} is {clock}; write "{hour}" if you mean the hour, else "{clock}"'
-
-
-def _time(value: object, latest: int) -> int | None:
-    try:
-        minutes = parse_time_of_day_minutes(value)
-    except ValueError:
-        return None
-    return minutes if minutes <= latest else None
-
-
-def _days(value: object) -> tuple[int, ...] | None:
     items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list) or not items:
-        return None
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ValueError("not days")
     days: set[int] = set()
     for item in items:
-        ends = [_day(end) for end in item.split("-", 1)] if isinstance(item, str) else [None]
-        first, last = ends[0], ends[-1]
-        if first is None or last is None:
-            return None
-        days.update((first + n) % 7 for n in range((last - first) % 7 + 1))
+        ends = [_day(end) for end in item.split("-", 1)]
+        days.update((ends[0] + n) % 7 for n in range((ends[-1] - ends[0]) % 7 + 1))
+    if not days:
+        raise ValueError("no day")
     return tuple(sorted(days))
 
 
-def _day(name: str) -> int | None:
+def _day(name: str) -> int:
     name = name.strip().lower()
-    return next((names.index(name) for names in (DAYS, _FULL_NAMES) if name in names), None)
+    return _FULL_NAMES.index(name) if name in _FULL_NAMES else DAYS.index(name)

@@ -32,16 +32,11 @@ _ENDED_BY = {
 
 @attrs.frozen
 class LeverResult:
-    """Result of a lever request.
-
-    Attributes:
-        made, ended: the levers that it made and ended.
-        in_force: all levers in force now.
-    """
+    """Result of a lever request."""
 
     made: tuple[Lever, ...]
     ended: tuple[Lever, ...]
-    in_force: tuple[Lever, ...]
+    in_force: tuple[Lever, ...]  # now
 
     def stated(self, notes: Iterable[str]) -> schema.LeverAnswer:
         """The result as the HTTP API returns it."""

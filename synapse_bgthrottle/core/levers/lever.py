@@ -41,33 +41,19 @@ class LeverKind(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Lever:
-    """One lever.
-
-    Attributes:
-        lever_id: its unique id.
-        kind: what it does.
-        update: name of the update, or a glob; a release always has a name.
-        database: the only database that it concerns; None: all.
-        settings: what an override sets, checked.
-        written: the same, as the administrator wrote it.
-        reason: why, in the author's words.
-        author: who made it, a Matrix user ID.
-        created_s: since when.
-        ends_s: until when; a release in use lasts longer.
-        used_s: since when a release is in use; None: not in use, or not a release.
-    """
+    """One lever."""
 
     lever_id: str
     kind: LeverKind
-    update: str
-    author: str
-    created_s: float
-    ends_s: float
-    database: str | None = None
-    settings: Settings = attrs.field(factory=Settings)
-    written: Mapping[str, Any] = attrs.field(factory=dict)
-    reason: str = ""
-    used_s: float | None = None
+    update: str  # name of the update, or a glob; a release always has a name
+    author: str  # who made it, a Matrix user ID
+    created_s: float  # since when
+    ends_s: float  # until when; a release in use lasts longer
+    database: str | None = None  # the only database that it concerns; None: all
+    settings: Settings = attrs.field(factory=Settings)  # what an override sets, checked
+    written: Mapping[str, Any] = attrs.field(factory=dict)  # the same, as it was written
+    reason: str = ""  # why, in the author's words
+    used_s: float | None = None  # since when a release is in use; None: it is not
     _regex: Pattern[str] = attrs.field(init=False, eq=False, repr=False)
 
     @_regex.default

@@ -82,25 +82,15 @@ _NEEDS_UPDATE = frozenset({Action.RELEASE, Action.OVERRIDE})
 
 @attrs.frozen
 class LeverRequest:
-    """A valid request.
-
-    Attributes:
-        action: what to do.
-        update: name of an update, or a glob.
-        database: the only database that it concerns; None: all.
-        duration_ms: how long the new lever lasts; 0: no lever is made.
-        reason: for people; may be empty.
-        settings: settings of an override, as given; otherwise empty.
-        parsed: the same, parsed.
-    """
+    """A valid request."""
 
     action: Action
-    update: str
-    database: str | None = None
-    duration_ms: float = 0.0
+    update: str  # name of an update, or a glob
+    database: str | None = None  # the only database that it concerns; None: all
+    duration_ms: float = 0.0  # how long the new lever lasts; 0: no lever is made
     reason: str = ""
-    settings: Mapping[str, Any] = attrs.field(factory=dict)
-    parsed: Settings = attrs.field(factory=Settings)
+    settings: Mapping[str, Any] = attrs.field(factory=dict)  # of an override, as given
+    parsed: Settings = attrs.field(factory=Settings)  # the same, parsed
 
 
 def is_printable(value: str) -> bool:

@@ -18,17 +18,11 @@ _MOST_NAMES = 5
 
 @attrs.frozen
 class Target:
-    """The updates of one database.
-
-    Attributes:
-        database: its name.
-        pending: names in its queue, in order; None: unreadable, or not asked for.
-        known: names of the updates that the server can run; empty: unknown.
-    """
+    """The updates of one database."""
 
     database: str
-    pending: tuple[str, ...] | None
-    known: frozenset[str]
+    pending: tuple[str, ...] | None  # its queue, in order; None: unreadable, or not asked for
+    known: frozenset[str]  # names of the updates that the server can run; empty: unknown
 
     def knows(self, update: str) -> bool:
         """Whether the server can run the update, as far as is known."""
@@ -69,7 +63,10 @@ def check(request: LeverRequest, targets: Sequence[Target]) -> None:
     about = _about(request, targets)
     pending = [name for target in about for name in target.pending or ()]
     if request.action is Action.RELEASE:
-        _check_release(request, about)
+        matching = _matching(request.update, pending)
+        if matching and not _matching(request.update, [name for _, name in runnable(about)]):
+            message = f"this server does not know {_listed(matching)}, and cannot run it"
+            raise NothingMatchesError(message)
     elif not is_known(request, targets) and not _matching(request.update, pending):
         known = {name for target in about for name in target.known}
         raise NothingMatchesError(_nothing_named(request, known, pending))
@@ -145,15 +142,6 @@ def _about(request: LeverRequest, targets: Sequence[Target]) -> list[Target]:
 
 def _matching(update: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if fnmatch.fnmatchcase(name, update)]
-
-
-def _check_release(request: LeverRequest, about: Sequence[Target]) -> None:
-    matching = [
-        name for target in about for name in _matching(request.update, target.pending or ())
-    ]
-    if matching and not _matching(request.update, [name for _, name in runnable(about)]):
-        message = f"this server does not know {_listed(matching)}, and cannot run it"
-        raise NothingMatchesError(message)
 
 
 def _nothing_named(request: LeverRequest, known: set[str], pending: Sequence[str]) -> str:

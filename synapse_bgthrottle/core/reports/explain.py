@@ -46,7 +46,7 @@ def explanation(
 
 def limit_values(limits: Limits) -> schema.LimitValues:
     """The merged settings as values."""
-    pace = limits.pace
+    pace, rate, most = limits.pace, limits.max_items_per_second, limits.max_batch_items
     return schema.LimitValues(
         pace=_PACES[type(pace)],
         duty_cycle_ratio=pace.ratio if isinstance(pace, DutyCycle) else None,
@@ -55,10 +55,10 @@ def limit_values(limits: Limits) -> schema.LimitValues:
         min_duty_cycle_ratio=limits.min_duty_ratio,
         max_duty_cycle_ratio=limits.max_duty_ratio,
         target_duration_ms=limits.target_duration_ms,
-        max_items_per_second=_or_none(limits.max_items_per_second),
+        max_items_per_second=None if math.isinf(rate) else rate,
         default_batch_items=limits.default_batch_items,
         min_batch_items=limits.min_batch_items,
-        max_batch_items=None if math.isinf(limits.max_batch_items) else int(limits.max_batch_items),
+        max_batch_items=None if math.isinf(most) else int(most),
         windows=tuple(
             schema.WindowValues(
                 days=tuple(schema.DAYS[day] for day in window.days),
@@ -88,16 +88,17 @@ def settings_of(values: schema.LimitValues) -> Settings:
         zone = ZoneInfo(values.time_zone)
     except (KeyError, OSError, ValueError) as error:
         raise ValueError(f"no time zone is called {values.time_zone}") from error
+    rate, most = values.max_items_per_second, values.max_batch_items
     return Settings(
         target_duration_ms=values.target_duration_ms,
         pace=_pace(values),
         profile=values.profile,
         min_duty_ratio=values.min_duty_cycle_ratio,
         max_duty_ratio=values.max_duty_cycle_ratio,
-        max_items_per_second=_or_inf(values.max_items_per_second),
+        max_items_per_second=math.inf if rate is None else rate,
         default_batch_items=values.default_batch_items,
         min_batch_items=values.min_batch_items,
-        max_batch_items=_or_inf(values.max_batch_items),
+        max_batch_items=math.inf if most is None else most,
         windows=tuple(
             Window(tuple(map(schema.DAYS.index, v.days)), v.start_minutes, v.end_minutes)
             for v in values.windows
@@ -116,14 +117,6 @@ def _pace(values: schema.LimitValues) -> Pace:
     if values.pace == "sleep" and values.sleep_ms is not None:
         return FixedSleep(values.sleep_ms)
     raise ValueError(f"no pace is called {values.pace}, or its value is missing")
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isinf(value) else value
-
-
-def _or_inf(value: float | None) -> float:
-    return math.inf if value is None else value
 
 
 def _limits(limits: Limits) -> dict[str, str]:
@@ -153,9 +146,10 @@ def _details(update_name: str, state: UpdateState, wall_s: float) -> Iterator[st
         yield from _adaptive(state)
     yield from learned(state)
     if not state.one_shot:
+        most = limits.max_batch_items
         yield (
             f"batch size: first {limits.default_batch_items}, at least {limits.min_batch_items},"
-            f" {_at_most(limits.max_batch_items)}"
+            f" {'no upper limit' if math.isinf(most) else f'at most {most}'}"
         )
     if update_name in LEAST_BATCH_ITEMS:
         yield f"its batches never have fewer than {LEAST_BATCH_ITEMS[update_name]} items"
@@ -188,10 +182,6 @@ def _adaptive(state: UpdateState) -> Iterator[str]:
         f"no client for {format_duration_ms(profile.quiet_after_s * 1000)}: updates may use"
         f" {format_ratio(limits.max_duty_ratio)} of the time"
     )
-
-
-def _at_most(value: float) -> str:
-    return "no upper limit" if math.isinf(value) else f"at most {value}"
 
 
 def _or_off(value: float) -> str:

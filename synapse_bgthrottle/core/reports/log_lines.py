@@ -29,23 +29,14 @@ _LOUD = (Cause.DATABASE, Cause.PAUSED, Cause.BACKOFF, Cause.APPROVAL, Cause.BUDG
 
 @attrs.define
 class UpdateLog:
-    """Remembers the last log line about one database.
-
-    Attributes:
-        database_name: the database.
-        update_name: the update of that line.
-        cause: its cause; RUN stands for all causes that are no hold.
-        subject: its subject.
-        since_wall_s: since when the update is held, in seconds since the epoch.
-        released: whether the line on the end of `max_hold` was logged.
-    """
+    """Remembers the last log line about one database."""
 
     database_name: str
     update_name: str = ""
-    cause: Cause = Cause.RUN
+    cause: Cause = Cause.RUN  # its cause; RUN stands for all causes that are no hold
     subject: str = ""
-    since_wall_s: float = 0.0
-    released: bool = False
+    since_wall_s: float = 0.0  # since when the update is held, in seconds since the epoch
+    released: bool = False  # whether the line on the end of `max_hold` was logged
 
     def lines(
         self, update_name: str, update: UpdateState, decision: Decision, wall_s: float
@@ -116,11 +107,7 @@ def describe(update: UpdateState) -> str:
 
 @attrs.define
 class SignalLog:
-    """Remembers what was logged about the samples of one database.
-
-    Attributes:
-        database_name: the database.
-    """
+    """Remembers what was logged about the samples of one database."""
 
     database_name: str
     _samples: int = 0

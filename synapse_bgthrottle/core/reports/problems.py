@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.units import format_duration_ms
@@ -88,7 +89,7 @@ def of_configuration(warnings: Sequence[str]) -> Iterator[StatedProblem]:
 
 
 def _paused(lever: schema.Lever) -> StatedProblem:
-    ends = datetime.fromtimestamp(_since_ms(lever.ends_ms) / 1000, timezone.utc)
+    ends = datetime.fromtimestamp((lever.ends_ms or 0) / 1000, timezone.utc)
     why = f": {lever.reason}" if lever.reason else ""
     words = ["bgthrottle", "resume", lever.update]
     if lever.database:
@@ -110,12 +111,12 @@ def _of_database(
     database: schema.DatabaseStatus, stays: str, now_ms: int
 ) -> Iterator[StatedProblem]:
     name, failure, current = database.name, database.last_failure, database.current
+    problem = partial(StatedProblem, name)
     last = f"; the last was: {failure.message}" if failure else ""
     stands_ms = database.restart.since_ms if database.restart else None
     last_ms = failure.at_ms if failure else None
     if database.state == "aborted":
-        yield StatedProblem(
-            name,
+        yield problem(
             "aborted",
             f"Synapse gave up on {name} after five failures in a row{last}",
             _RESTART.format(why=stays)
@@ -126,8 +127,7 @@ def _of_database(
         )
     elif database.state == "stopped":
         count = database.queued
-        yield StatedProblem(
-            name,
+        yield problem(
             "stopped",
             f"Synapse is not working on the queue of {name}, in which"
             f" {count} {'update is' if count == 1 else 'updates are'} pending",
@@ -136,10 +136,9 @@ def _of_database(
         )
     elif database.failures_in_row:
         advice = _RESTART.format(why=stays) if stays else _TRIED_AGAIN
-        yield StatedProblem(name, "failing", _failing(database), advice, None, last_ms)
+        yield problem("failing", _failing(database), advice, None, last_ms)
     if database.queue_problem:
-        yield StatedProblem(
-            name,
+        yield problem(
             "database",
             f"the queue of {name} cannot be read: {database.queue_problem}",
             "It is asked again. Updates go on when the database answers.",
@@ -147,8 +146,7 @@ def _of_database(
     queue = database.pending or ()
     unknown = [pending.name for pending in queue if pending.known is False]
     if unknown:
-        yield StatedProblem(
-            name,
+        yield problem(
             "unknown_update",
             f"this server does not know {listed(unknown)}, and stops there",
             "They belong to another version of Synapse, or to a module that is not loaded. Install"
@@ -158,8 +156,7 @@ def _of_database(
         )
     circle = [pending.name for pending in queue if not pending.is_reachable]
     if circle:
-        yield StatedProblem(
-            name,
+        yield problem(
             "circle",
             f"these updates wait for each other, so that none of them begins: {listed(circle)}",
             "Compare `depends_on` in the table background_updates with Synapse's schema files.",
@@ -201,35 +198,29 @@ def _of_update(
     decision: schema.StatedDecision,
     now_ms: int,
 ) -> Iterator[StatedProblem]:
-    name = database.name
-    for_ms = now_ms - _since_ms(decision.since_ms)
+    problem = partial(StatedProblem, database.name)
+    for_ms = now_ms - (decision.since_ms or 0)
     if decision.is_hold and decision.cause not in ("paused", "disabled"):
         if decision.cause == "approval" or for_ms >= _LONG_MS:
-            yield StatedProblem(
-                name,
+            yield problem(
                 "held",
                 f"{current.name} has been held for {format_duration_ms(for_ms)}: {decision.reason}",
                 _ending(database, current.name, decision.cause),
                 decision.since_ms,
             )
     elif current.batch_since_ms and not current.one_shot:
-        for_ms = now_ms - current.batch_since_ms
+        for_ms, waits_ms = now_ms - current.batch_since_ms, current.lock_wait_since_ms
+        lasts = f"running for {format_duration_ms(for_ms)}"
+        if waits_ms is not None:
+            waits = format_duration_ms(now_ms - waits_ms)
+            lasts += f", of which it has waited for a lock for {waits}"
         if for_ms >= _LONG_MS:
-            yield StatedProblem(
-                name,
+            yield problem(
                 "stuck",
-                f"a batch of {current.name} has been running for {format_duration_ms(for_ms)}"
-                f"{_lock_wait(current, now_ms)}",
+                f"a batch of {current.name} has been {lasts}",
                 "Look at what its query waits for in the database (pg_stat_activity).",
                 current.batch_since_ms,
             )
-
-
-def _lock_wait(current: schema.RunningUpdate, now_ms: int) -> str:
-    since_ms = current.lock_wait_since_ms
-    if since_ms is None:
-        return ""
-    return f", of which it has waited for a lock for {format_duration_ms(now_ms - since_ms)}"
 
 
 def _ending(database: schema.DatabaseStatus, update: str, cause: str) -> str:
@@ -243,7 +234,3 @@ def _ending(database: schema.DatabaseStatus, update: str, cause: str) -> str:
                 is_read = signal.value is not None and not signal.is_stale
                 return _STUBBORN[name] if is_read else _UNREAD.format(name=name)
     return f"Let it go once with `{shlex.join(['bgthrottle', 'release', update])}`."
-
-
-def _since_ms(at_ms: int | None) -> int:
-    return at_ms or 0  # None is from an older server; this one always sets it

@@ -1,18 +1,23 @@
 """The status of the server's updates, as the HTTP API returns it. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
 from synapse_bgthrottle import schema
 from synapse_bgthrottle._version import __version__
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
+from synapse_bgthrottle.core.reports.explain import learned, limit_values
+from synapse_bgthrottle.core.reports.log_lines import describe
 from synapse_bgthrottle.core.reports.problems import of_configuration, problems
-from synapse_bgthrottle.core.reports.update_status import Moment, signals_status, update_status
+from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
 from synapse_bgthrottle.core.scheduling.failures import Restarts
+from synapse_bgthrottle.core.scheduling.holds import backoff_left_s
+from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
+from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import Pending, QueueRow, in_order, why_it_stays
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
@@ -23,53 +28,47 @@ from synapse_bgthrottle.core.tracking.time_left import Estimate
 MOST_PENDING = 500
 
 
+@attrs.frozen
+class Moment:
+    """The present on both clocks, in seconds: monotonic and since the epoch."""
+
+    now_s: float
+    wall_s: float
+
+    def ms_at(self, at_s: float) -> int:
+        """Convert a monotonic time to ms since the epoch."""
+        return round((self.wall_s - (self.now_s - at_s)) * 1000)
+
+    def ms_of(self, at_s: float | None) -> int | None:
+        """The same of a time that may be unknown."""
+        return None if at_s is None else self.ms_at(at_s)
+
+
 @attrs.frozen(kw_only=True)
 class DatabaseLook:
-    """What is known of one database.
-
-    Attributes:
-        name: its name.
-        engine: `postgres`, `sqlite` or `unknown`.
-        rows: its queue; None: it could not be read.
-        queue_problem: why not.
-        current: the update that Synapse works on; None: none, or unknown.
-        has_aborted: whether Synapse gave up.
-        restarts: whether it stands still, and how often the module restarted it.
-        known: names of the updates that the server can run; empty: unknown.
-        one_shots: names of those that Synapse flags as one-shots.
-        progress: progress by update name; unknown for others.
-        estimate: time left of the current update.
-    """
+    """What is known of one database."""
 
     name: str
-    engine: str = "unknown"
-    rows: Sequence[QueueRow] | None = ()
-    queue_problem: str = ""
-    current: str | None = None
-    has_aborted: bool = False
+    engine: str = "unknown"  # `postgres`, `sqlite` or `unknown`
+    rows: Sequence[QueueRow] | None = ()  # its queue; None: it could not be read
+    queue_problem: str = ""  # why not
+    current: str | None = None  # the update that Synapse works on; None: none, or unknown
+    has_aborted: bool = False  # whether Synapse gave up
     restarts: Restarts = attrs.field(factory=Restarts)
-    known: frozenset[str] = frozenset()
-    one_shots: frozenset[str] = frozenset()
-    progress: Mapping[str, Progress] = attrs.field(factory=dict)
-    estimate: Estimate = attrs.field(factory=Estimate)
+    known: frozenset[str] = frozenset()  # updates that the server can run; empty: unknown
+    one_shots: frozenset[str] = frozenset()  # names of those that Synapse flags as one-shots
+    progress: Mapping[str, Progress] = attrs.field(factory=dict)  # by update, where it is known
+    estimate: Estimate = attrs.field(factory=Estimate)  # time left of the current update
 
 
 @attrs.frozen(kw_only=True)
 class ServerLook:
-    """What is known of the server.
-
-    Attributes:
-        server_name: its name.
-        enabled: Synapse's own switch for background updates.
-        store_problem: why nothing can be stored; empty: it can.
-        missing: private attributes that this version of Synapse lacks.
-        warnings: warnings about the configuration.
-    """
+    """What is known of the server."""
 
     server_name: str
-    enabled: bool
-    store_problem: str
-    missing: Sequence[schema.MissingDetail] = ()
+    enabled: bool  # Synapse's own switch for background updates
+    store_problem: str  # why nothing can be stored; empty: it can
+    missing: Sequence[schema.MissingDetail] = ()  # private attributes that this Synapse lacks
     warnings: Sequence[str] = ()
 
 
@@ -124,14 +123,8 @@ def _database(
     entry = runs.so_far(look.name)
     names = None if look.rows is None else {row.name for row in look.rows}
     if entry is not None and state is not None and (names is None or entry.update in names):
-        current = update_status(
-            entry,
-            throttle.as_of(entry.key, moment.wall_s),
-            state,
-            look.progress.get(entry.update),
-            look.estimate,
-            moment,
-        )
+        update = throttle.as_of(entry.key, moment.wall_s)
+        current = _update_status(entry, update, state, look, moment)
     first = current.name if current else look.current
     pauses = [lever for lever in levers if lever.kind is LeverKind.PAUSE]
     failure = _last_failure(throttle, look.name)
@@ -154,10 +147,90 @@ def _database(
         restart=_restart(look.restarts, moment),
         signals=()
         if state is None
-        else tuple(
-            signals_status(state, throttle.updates[look.name, state.update_name], moment.now_s)
-        ),
+        else tuple(_signals(state, throttle.updates[look.name, state.update_name], moment.now_s)),
     )
+
+
+def _update_status(
+    entry: HistoryEntry,
+    update: UpdateState,
+    database: DatabaseState,
+    look: DatabaseLook,
+    moment: Moment,
+) -> schema.RunningUpdate:
+    """The current update; `entry` is its history."""
+    decision, totals, estimate = update.decision, update.totals, look.estimate
+    progress, build = look.progress.get(entry.update), database.signal_set.index_build
+    batch_since_s, lock_wait_since_s = update.batch.start_s, update.batch.lock_wait.since_s
+    if batch_since_s is None:  # these are of an earlier batch, or of an earlier update
+        build = lock_wait_since_s = None
+    took_s = moment.wall_s - entry.started_s
+    # Before a pace is measured, use all its time, including all waits.
+    rate = entry.items / took_s if entry.items and took_s > 0 else None
+    left_s = backoff_left_s(database, moment.now_s)
+    # With another hold the end of the wait is no next try.
+    tries_again = decision is not None and decision.cause is Cause.BACKOFF and left_s > 0
+    return schema.RunningUpdate(
+        name=entry.update,
+        one_shot=update.one_shot,
+        since_ms=round(entry.started_s * 1000),
+        batches=entry.batches,
+        items=entry.items,
+        batch_time_ms=round(entry.batch_s * 1000),
+        last_batch_ms=None if totals.last_batch_s is None else totals.last_batch_s * 1000,
+        target_duration_ms=update.limits.target_duration_ms,
+        items_per_second=estimate.items_per_second or rate,
+        waited_ms=entry.waited_ms,
+        progress=None if progress is None else progress.stated(),
+        time_left_s=estimate.time_left_s,
+        pace=estimate.stated_pace(),
+        decision=None
+        if decision is None
+        else schema.StatedDecision(
+            cause=decision.cause.value,
+            is_hold=decision.cause.is_hold,
+            reason=decision.reason,
+            since_ms=moment.ms_at(update.decision_since_s),
+            next_try_ms=moment.ms_at(moment.now_s + left_s) if tries_again else None,
+        ),
+        is_in_batch=batch_since_s is not None,
+        batch_since_ms=moment.ms_of(batch_since_s),
+        lock_wait_since_ms=moment.ms_of(lock_wait_since_s),
+        duty_cycle_ratio=update.duty_ratio,
+        limits=describe(update),
+        limit_values=limit_values(update.limits),
+        rule=None if update.rule is None else str(update.rule),
+        learned=tuple(learned(update)),
+        index_build=None
+        if build is None
+        else schema.IndexBuild(phase=build[0], progress_ratio=build[1]),
+    )
+
+
+def _signals(
+    database: DatabaseState, update: UpdateState, now_s: float
+) -> Iterator[schema.StatedSignal]:
+    """Every signal of a database, readable or not; `update` is at the queue's head."""
+    budgets = database.signal_set.all_closed(now_s, one_shot=update.one_shot)
+    # Without regard to releases.
+    closed = {budget.name for budget in budgets} if database.is_measured(update) else ()
+    for name, level in database.signal_set.states.items():
+        problem = level.problem
+        if not problem and level.at_s is not None and level.value is None:
+            refused = f"refused by the database: {level.refusal}"
+            problem = refused if level.refusal else "not observable"
+        yield schema.StatedSignal(
+            name=name,
+            kind=level.signal.signal_class.value,
+            unit=level.signal.unit.value,
+            value=level.value,
+            threshold=level.threshold,
+            pressure=level.pressure,
+            age_s=None if level.at_s is None else max(now_s - level.at_s, 0.0),
+            is_stale=level.is_stale(now_s),
+            is_closed=name in closed,
+            problem=problem,
+        )
 
 
 def _pending(
@@ -201,10 +274,9 @@ def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
     stall, last_s = restarts.stall, restarts.last_wall_s
     if stall is None and not restarts.count:
         return None
-    is_due = stall is not None and stall.due_s < math.inf
     return schema.Restart(
         since_ms=None if stall is None else moment.ms_at(stall.since_s),
-        due_ms=moment.ms_at(stall.due_s) if stall is not None and is_due else None,
+        due_ms=moment.ms_at(stall.due_s) if stall and math.isfinite(stall.due_s) else None,
         held_by="" if stall is None else stall.held_by,
         count=restarts.count,
         last_ms=None if last_s is None else round(last_s * 1000),
@@ -213,11 +285,13 @@ def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
 
 def _last_failure(throttle: Throttle, database_name: str) -> schema.LastFailure | None:
     failed = [
-        (update.failures.last_wall_s, name, update.failures.last_message)
+        (update.totals.last_failure_s, name, update.totals.last_failure)
         for (database, name), update in throttle.updates.items()
-        if database == database_name and update.failures.count
+        if database == database_name and update.totals.failures
     ]
-    if not failed:
-        return None
-    at_s, name, message = max(failed)
-    return schema.LastFailure(at_ms=round(at_s * 1000), update=name, message=message)
+    at_s, name, message = max(failed, default=(0.0, "", ""))
+    return (
+        schema.LastFailure(at_ms=round(at_s * 1000), update=name, message=message)
+        if failed
+        else None
+    )

@@ -70,7 +70,7 @@ _GROWTH = 2.0
 _MOST_ITEMS = 1_000_000
 
 # Fixed costs below this are not worth a word.
-_TOLD_S = 0.01
+_SHOWN_S = 0.01
 
 # Less than this of a batch, or of an item, is not recalled: it would be a division by nothing.
 _LEAST_RECALLED = 1e-3
@@ -94,17 +94,12 @@ class FadingSums:
 
 @attrs.frozen
 class Cost:
-    """What a batch of n items takes: fixed_s + item_s n.
+    """What a batch of n items takes: fixed_s + item_s n."""
 
-    Attributes:
-        fixed_s: whatever its size.
-        item_s: for each item; above 0.
-        longest_s: how long the fixed cost may make a batch; 0: it never makes one longer than its
-            target, as in stock Synapse.
-    """
-
-    fixed_s: float
-    item_s: float
+    fixed_s: float  # whatever its size
+    item_s: float  # for each item; above 0
+    # How long the fixed cost may make a batch; 0: it never makes one longer than its target, as in
+    # stock Synapse.
     longest_s: float = LONGEST_BATCH_S
 
     def wanted_items(self, target_s: float) -> float:
@@ -142,11 +137,6 @@ class _Sums(FadingSums):
     items_items: float = 0.0
     items_time: float = 0.0
     time_time: float = 0.0
-
-    @classmethod
-    def of(cls, items: int, took_s: float) -> "_Sums":
-        """Of one batch."""
-        return cls(1.0, items, took_s, items * items, items * took_s, took_s * took_s)
 
     @property
     def mean_items(self) -> float:
@@ -186,15 +176,10 @@ _SUMS = len(attrs.fields(_Sums))
 
 @attrs.define
 class BatchCost:
-    """What the batches of one update cost.
+    """What the batches of one update cost."""
 
-    Attributes:
-        last_items: size of the last batch; 0 before the first.
-        batches: how many it was learned from.
-    """
-
-    last_items: int = 0
-    batches: int = 0
+    last_items: int = 0  # size of the last batch; 0 before the first
+    batches: int = 0  # how many it was learned from
     _latest: _Sums = attrs.field(factory=_Sums)
     _all: _Sums = attrs.field(factory=_Sums)
 
@@ -222,7 +207,7 @@ class BatchCost:
         """A batch of which `items` were asked took so long."""
         if self.batches and self._is_unexplained(items, took_s):
             self._all = _Sums()
-        batch = _Sums.of(items, took_s)
+        batch = _Sums(1.0, items, took_s, items * items, items * took_s, took_s * took_s)
         self._latest = batch.plus(self._latest, _LATEST_MEMORY)
         self._all = batch.plus(self._all, _MEMORY)
         self.last_items = items
@@ -248,11 +233,7 @@ class BatchCost:
         return max((latest.time_s - self.fixed_s * latest.batches) / latest.items, _LEAST_ITEM_S)
 
     def cost(self, longest_s: float = LONGEST_BATCH_S) -> Cost | None:
-        """The same as an average over the latest batches; None before the first.
-
-        Args:
-            longest_s: see `Cost`.
-        """
+        """The same as an average over the latest batches; None before the first."""
         every = self._all
         if not self.batches:
             return None
@@ -271,7 +252,7 @@ class BatchCost:
     def describe(self) -> str:
         """What is known, for people."""
         item = f"{format_duration_ms(self.item_s * 1000)} for each item"
-        if self.fixed_s < _TOLD_S:
+        if self.fixed_s < _SHOWN_S:
             return f"a batch takes {item}"
         fixed = format_duration_ms(self.fixed_s * 1000)
         return f"a batch takes {fixed} whatever its size, and {item}"
@@ -281,10 +262,7 @@ class BatchCost:
     ) -> int:
         """The size of the next batch, within the limits, never below 1.
 
-        Args:
-            limits: of the update.
-            target_s: how long it is to take.
-            longest_s: how long a fixed cost may make it.
+        It is to take `target_s`, or up to `longest_s` for a fixed cost.
         """
         wanted: float = limits.default_batch_items
         if self.last_items:

@@ -50,63 +50,32 @@ _UNMEASURED = frozenset({Cause.DISABLED, Cause.PAUSED, Cause.APPROVAL, Cause.WIN
 
 @attrs.frozen
 class Conditions:
-    """The moment of a decision.
-
-    Attributes:
-        now_s: the time, monotonic.
-        wall_s: seconds since the epoch.
-        enabled: Synapse's own switch for background updates.
-        silent_since_s: since when the database does not answer, monotonic; None: it answers.
-        complaint: the error that it gives instead.
-        active_requests: requests in progress; None: unknown.
-        requests_answered: requests answered since the start, without long polls.
-    """
+    """The moment of a decision."""
 
     now_s: float
-    wall_s: float
-    enabled: bool = True
-    silent_since_s: float | None = None
-    complaint: str = ""
-    active_requests: int | None = None
-    requests_answered: int = 0
+    wall_s: float  # seconds since the epoch
+    enabled: bool = True  # Synapse's own switch for background updates
+    silent_since_s: float | None = None  # since when the database does not answer, monotonic
+    complaint: str = ""  # the error that it gives instead
+    active_requests: int | None = None  # requests in progress; None: unknown
+    requests_answered: int = 0  # requests answered since the start, without long polls
 
 
 @attrs.frozen
 class Verdict:
-    """What one rule says.
-
-    Attributes:
-        cause: why.
-        wait_s: seconds until this can change by itself.
-        reason: the cause for people.
-        may_be_let_go: whether `max_hold` ends it.
-        subject: what it is about, where a cause may concern several things.
-    """
+    """What one rule says."""
 
     cause: Cause
+    # Until this can change by itself; 0: run the batch now; inf: an administrator or the server.
     wait_s: float
-    reason: str
-    may_be_let_go: bool = False
-    subject: str = ""
+    reason: str  # the cause for people, with the measured value and the threshold
+    may_be_let_go: bool = False  # whether `max_hold` ends it
+    subject: str = ""  # what it is about, where a cause may concern several things
 
 
 @attrs.frozen
-class Decision:
-    """What one iteration should do now.
+class Decision(Verdict):
+    """What one iteration should do now."""
 
-    Attributes:
-        cause: why.
-        reason: the cause for people, with the measured value and the threshold.
-        wait_s: seconds until this decision can change by itself. 0 runs the batch now; inf waits
-            for an administrator or the server.
-        target_ms: how long the batch is to take.
-        items: its exact size.
-        subject: what the cause is about, where it may concern several things.
-    """
-
-    cause: Cause
-    reason: str
-    wait_s: float
-    target_ms: float
-    items: int
-    subject: str = ""
+    target_ms: float = attrs.field(kw_only=True)  # how long the batch is to take
+    items: int = attrs.field(kw_only=True)  # its exact size

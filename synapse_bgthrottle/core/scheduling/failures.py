@@ -207,34 +207,21 @@ def wait_s(first_s: float, count: int, kind: FailureKind) -> float:
 
 @attrs.frozen
 class Stall:
-    """Updates are pending, but Synapse does not work on the queue.
+    """Updates are pending, but Synapse does not work on the queue."""
 
-    Attributes:
-        is_aborted: Synapse gave up; otherwise it never began.
-        since_s: since when the module has seen that, monotonic.
-        due_s: when the module restarts them, monotonic; inf: never.
-        held_by: why a due restart has not happened; empty: not due, or not held.
-    """
-
-    is_aborted: bool
-    since_s: float
-    due_s: float = math.inf
-    held_by: str = ""
+    is_aborted: bool  # Synapse gave up; otherwise it never began
+    since_s: float  # since when the module has seen that, monotonic
+    due_s: float = math.inf  # when the module restarts them, monotonic; inf: never
+    held_by: str = ""  # why a due restart has not happened; empty: not due, or not held
 
 
 @attrs.define
 class Restarts:
-    """What is remembered of one database.
+    """What is remembered of one database."""
 
-    Attributes:
-        stall: None: Synapse works on the queue, or the queue is empty.
-        count: the module's restarts without a successful batch in between.
-        last_wall_s: time of the last restart, in seconds since the epoch; None: never.
-    """
-
-    stall: Stall | None = None
-    count: int = 0
-    last_wall_s: float | None = None
+    stall: Stall | None = None  # None: Synapse works on the queue, or the queue is empty
+    count: int = 0  # the module's restarts without a successful batch in between
+    last_wall_s: float | None = None  # the last restart, since the epoch; None: never
     _good_batches: int = 0
 
     def works(self, good_batches: int) -> None:

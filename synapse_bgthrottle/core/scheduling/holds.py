@@ -51,20 +51,14 @@ _PASSING = (Cause.BUDGET, Cause.DATABASE)
 
 @attrs.frozen
 class Case:
-    """An update at a moment, as the rules see it.
-
-    Attributes:
-        database: its database; None: no update of that database has begun.
-        is_first: whether it is at the head of the queue. Only there the time held counts.
-        is_measured: whether the signals are being measured.
-    """
+    """An update at a moment, as the rules see it."""
 
     update: UpdateState
-    database: DatabaseState | None
+    database: DatabaseState | None  # its database; None: no update of that database has begun
     pacer: Pacer
     at: Conditions
-    is_first: bool = True
-    is_measured: bool = True
+    is_first: bool = True  # at the head of the queue; only there the time held counts
+    is_measured: bool = True  # whether the signals are being measured
 
     def held_for_s(self, cause: Cause) -> float:
         """How many seconds this cause has held the update at the head of the queue."""
@@ -90,11 +84,6 @@ def rulings(case: Case) -> Iterator[tuple[Verdict, Ruling]]:
         verdict = rule(case)
         if verdict is not None:
             yield verdict, _ruling(case, verdict)
-
-
-def holding(case: Case) -> list[Verdict]:
-    """The verdicts of the effective holds."""
-    return [verdict for verdict, ruling in rulings(case) if ruling is Ruling.HOLDS]
 
 
 def first_hold(case: Case, database: DatabaseState) -> Verdict | None:
@@ -126,7 +115,7 @@ def is_released(update: UpdateState, at: Conditions) -> bool:
     """Whether a release is in force, or allowed an earlier batch of this update."""
     return any(
         lever.kind is LeverKind.RELEASE
-        and (lever.is_in_force(at.wall_s) or lever.lever_id in update.releases.used)
+        and (lever.is_in_force(at.wall_s) or lever.lever_id in update.releases_used)
         for lever in (update.levers.all if update.levers is not None else ())
     )
 
@@ -200,7 +189,7 @@ def by_failure(case: Case) -> Verdict | None:
 
 
 def by_approval(case: Case) -> Verdict | None:
-    """An approval is required, and nobody has given it."""
+    """An approval is required, and is not given."""
     update = case.update
     if not update.limits.needs_approval or is_released(update, case.at):
         return None
@@ -215,7 +204,7 @@ def by_windows(case: Case) -> Verdict | None:
     limits, at = case.update.limits, case.at
     if windows.is_open(limits.windows, limits.time_zone, at.wall_s):
         return None
-    opens_s = windows.next_opening_s(limits.windows, limits.time_zone, at.wall_s)
+    opens_s = windows.next_change_s(limits.windows, limits.time_zone, at.wall_s)
     wait_s, opens = math.inf, "not within two weeks"
     if opens_s is not None:
         wait_s = max(opens_s - at.wall_s, 0.001)
@@ -281,18 +270,41 @@ PRECEDENCE: tuple[tuple[Cause, str, Callable[[Case], Verdict | None]], ...] = (
     (Cause.CALM, "before a one-shot, pressures that are not low", by_pressures),
 )
 
+# Those that somebody asked for. They hold even after an error of the module.
+ASKED_FOR = tuple(
+    (cause, rule)
+    for cause, _, rule in PRECEDENCE
+    if cause not in (Cause.DATABASE, Cause.BACKOFF, Cause.CALM)
+)
+
+
+def heard(case: Case, cause: Cause, rule: Callable[[Case], Verdict | None]) -> Verdict | None:
+    """The hold of this one rule; None: it has none, or that is not effective. Keeps its clock."""
+    verdict = rule(case)
+    if verdict is None:
+        case.update.holds.since_s.pop(cause, None)
+        return None
+    if _ruling(case, verdict) is not Ruling.HOLDS:
+        return None
+    if verdict.may_be_let_go:
+        case.update.holds.since_s.setdefault(cause, case.at.now_s)
+    return _until_max_hold(case, verdict)
+
 
 def _note_openings(database: DatabaseState, update: UpdateState, at: Conditions) -> None:
     """Reset the clocks of windows and budgets that are open, and leave out time without
     measurements."""
-    before, limits = update.decided, update.limits
-    if before.cause is not None and before.cause.is_unmeasured:
+    limits, holds = update.limits, update.holds
+    if update.cause is not None and update.cause.is_unmeasured:
         # Do not restart the budget's clock: with short windows `max_hold` would never be reached.
-        update.holds.leave_out(Cause.BUDGET, at.now_s - before.at_s)
-    update.holds.see(
-        is_window_open=windows.is_open(limits.windows, limits.time_zone, at.wall_s),
-        is_budget_open=database.signal_set.closed(at.now_s, one_shot=update.one_shot) is None,
-    )
+        holds.leave_out(Cause.BUDGET, at.now_s - update.decided_s)
+    holds.is_window_open = windows.is_open(limits.windows, limits.time_zone, at.wall_s)
+    if holds.is_window_open:
+        holds.since_s.pop(Cause.WINDOW, None)
+    if database.signal_set.closed(at.now_s, one_shot=update.one_shot) is None:
+        holds.since_s.pop(Cause.BUDGET, None)
+    if not holds.since_s.keys() & {Cause.WINDOW, Cause.BUDGET}:
+        holds.has_outlasted = False
 
 
 def _note(case: Case, heard: Iterable[tuple[Verdict, Ruling]]) -> None:
@@ -302,19 +314,20 @@ def _note(case: Case, heard: Iterable[tuple[Verdict, Ruling]]) -> None:
         holds.has_outlasted = False  # it need not go on slowly
     for verdict, ruling in heard:
         if ruling is Ruling.HAS_OUTLASTED:
-            holds.outlast(verdict.cause, now_s)
+            holds.since_s.setdefault(verdict.cause, now_s)
+            holds.has_outlasted = True
         elif ruling is Ruling.HOLDS and verdict.may_be_let_go:
-            holds.hold(verdict.cause, now_s)
+            holds.since_s.setdefault(verdict.cause, now_s)
         # `max_hold` does not end this budget's hold, so its time does not count.
         elif ruling is Ruling.HOLDS and verdict.cause is Cause.BUDGET:
-            holds.leave_out(verdict.cause, now_s - case.update.decided.at_s)
+            holds.leave_out(verdict.cause, now_s - case.update.decided_s)
 
 
 def note_releases(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
     """Record the releases in force now: the batch is recorded later, when they may have ended."""
     if verdict.cause is Cause.RUN and update.levers is not None and update.levers.all:
         releases = update.levers.in_force(at.wall_s, LeverKind.RELEASE)
-        update.releases.in_force = frozenset(lever.lever_id for lever in releases)
+        update.releases_in_force = frozenset(lever.lever_id for lever in releases)
 
 
 def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Conditions) -> None:
@@ -323,9 +336,9 @@ def note_wait_for_pressures(update: UpdateState, verdict: Verdict, at: Condition
     A budget or a database that answers late does not reset it, or the wait could last forever. But
     the time that they take does not count.
     """
-    if update.decided.cause in _PASSING:
-        update.holds.leave_out(Cause.CALM, at.now_s - update.decided.at_s)
+    if update.cause in _PASSING:
+        update.holds.leave_out(Cause.CALM, at.now_s - update.decided_s)
     if verdict.cause is Cause.CALM:
-        update.holds.hold(Cause.CALM, at.now_s)
+        update.holds.since_s.setdefault(Cause.CALM, at.now_s)
     elif verdict.cause.is_hold and verdict.cause not in _PASSING:
-        update.holds.end(Cause.CALM)
+        update.holds.since_s.pop(Cause.CALM, None)

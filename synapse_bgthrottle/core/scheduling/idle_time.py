@@ -1,7 +1,7 @@
 """The time of a batch in which it did no work: lock waits and standstills of the database. Pure.
 
-That time slows nobody down, so no rest pays for it. It is measured by samples of the database. What
-they do not show counts as work, so the idle time is rather too short than too long.
+That time slows no client down, so no rest pays for it. It is measured by samples of the database.
+What they do not show counts as work, so the idle time is rather too short than too long.
 """
 
 import attrs
@@ -12,14 +12,10 @@ from synapse_bgthrottle.core.signals.signal import PERIOD_S
 
 @attrs.define
 class LockWait:
-    """How long one batch has waited for locks of others.
+    """How long one batch has waited for locks of others."""
 
-    Attributes:
-        since_s: since when the batch has been seen waiting, monotonic; None: not waiting.
-    """
-
-    _looked_s: float
-    since_s: float | None = attrs.field(default=None, init=False)
+    _looked_s: float = 0.0
+    since_s: float | None = attrs.field(default=None, init=False)  # None: it does not wait
     _known_to_s: float = attrs.field(init=False)
     _transactions: int | None = attrs.field(default=None, init=False)
     _waited_s: float = attrs.field(default=0.0, init=False)
@@ -68,7 +64,7 @@ class Standstill:
     these, and the batch goes on afterwards.
     """
 
-    _answered_s: float
+    _answered_s: float = 0.0
     _since_s: float | None = attrs.field(default=None, init=False)
     _looked_s: float = attrs.field(default=0.0, init=False)
     _stood_s: float = attrs.field(default=0.0, init=False)
@@ -94,3 +90,12 @@ class Standstill:
             return self._stood_s
         last_s = min(end_s, self._looked_s + PERIOD_S[DatabaseSample])
         return self._stood_s + last_s - self._since_s
+
+
+def work_s(took_s: float, idle_s: float, target_ms: float) -> float:
+    """What of a batch is paid for with a rest: not its wait for somebody's lock, nor a standstill.
+
+    One that waited counts as one on target at least, because it is not seen exactly how long it
+    did.
+    """
+    return max(took_s - idle_s, min(took_s, target_ms / 1000))

@@ -1,5 +1,9 @@
 """When the next batch of an update may start, and how large it is. Pure."""
 
+import math
+
+import attrs
+
 from synapse_bgthrottle.core.adaptive import controller
 from synapse_bgthrottle.core.adaptive.controller import Going
 from synapse_bgthrottle.core.config.limits import Adaptive, DutyCycle, FixedSleep
@@ -47,13 +51,13 @@ def by_spacing(
     resting_s, pace = _rest(database, update, going)
     pace_s = database.batch_end_s + resting_s - at.now_s
     # Use the present limit: an override that has ended must not hold the update any longer.
-    free_from_s = update.pace.free_from_s(update.limits.max_items_per_second)
-    rate_s = pace_s if free_from_s is None else free_from_s - at.now_s
+    rate = update.limits.max_items_per_second
+    is_limited = update.charged_items and math.isfinite(rate)
+    rate_s = update.charged_s + update.charged_items / rate - at.now_s if is_limited else pace_s
     longest_s = max(pace_s, rate_s, going.hush_s)
     if longest_s <= 0:
         return _by_gap(update, longest_s + going.gate_s, pace, at)
     if rate_s == longest_s and rate_s > pace_s:
-        rate = update.limits.max_items_per_second
         return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
     if going.hush_s == longest_s and going.hush_s > pace_s:
         if going.is_comparison:
@@ -101,6 +105,4 @@ def decided(
     # room on the disk, for `statement_timeout` or for somebody's lock, a smaller one is not.
     shrunk = int(items * _SHRINK_RATIO**database.failures)
     items = min(items, max(shrunk, update.limits.min_batch_items))
-    return Decision(
-        verdict.cause, verdict.reason, verdict.wait_s, target_ms, items, verdict.subject
-    )
+    return Decision(**attrs.asdict(verdict), target_ms=target_ms, items=items)

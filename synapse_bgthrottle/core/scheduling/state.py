@@ -1,9 +1,4 @@
-"""What the throttle remembers for each database and each update. It is lost with the process.
-
-Each class holds what belongs together.
-"""
-
-import math
+"""What the throttle remembers for each database and each update. It is lost with the process."""
 
 import attrs
 
@@ -22,48 +17,28 @@ from synapse_bgthrottle.core.signals.signal_set import SignalSet
 
 @attrs.frozen
 class Facts:
-    """Facts about the server that do not change while it runs.
-
-    Attributes:
-        cores: CPU cores of this machine.
-        sees_requests: whether clients' requests come to this process.
-        databases: names of all databases.
-        sqlite_databases: names of those that are SQLite.
-    """
+    """Facts about the server that do not change while it runs."""
 
     cores: int = 1
-    sees_requests: bool = True
+    sees_requests: bool = True  # whether clients' requests come to this process
     databases: frozenset[str] = frozenset()
-    sqlite_databases: frozenset[str] = frozenset()
+    sqlite_databases: frozenset[str] = frozenset()  # names of those that are SQLite
 
 
 @attrs.define
 class DatabaseState:
-    """State of one database, in which one update runs at a time.
+    """State of one database, in which one update runs at a time."""
 
-    Attributes:
-        batch_end_s: end of the last batch, or the first call of `begin` (monotonic).
-        signal_set: the signals of this database.
-        longest_batch_s: how long a fixed cost may make a batch.
-        batch_s: duration of the last batch without waits for locks; None before the first.
-        update_name: the update of the last iteration.
-        has_ended: whether that update has left the queue.
-        is_open: whether an iteration waits or runs.
-        failures: failed iterations in a row, counted as Synapse's loop counts them.
-        has_failed: whether the last batch failed. A new loop of Synapse does not reset it.
-        failure_kind: why the last failed batch failed.
-    """
-
-    batch_end_s: float
+    batch_end_s: float  # end of the last batch, or the first call of `begin` (monotonic)
     signal_set: SignalSet
-    longest_batch_s: float = LONGEST_BATCH_S
-    batch_s: float | None = None
-    update_name: str = ""
-    has_ended: bool = False
-    is_open: bool = False
-    failures: int = 0
-    has_failed: bool = False
-    failure_kind: FailureKind = FailureKind.OTHER
+    longest_batch_s: float = LONGEST_BATCH_S  # how long a fixed cost may make a batch
+    batch_s: float | None = None  # the last batch, without waits for locks
+    update_name: str = ""  # the update of the last iteration
+    has_ended: bool = False  # whether that update has left the queue
+    is_open: bool = False  # whether an iteration waits or runs
+    failures: int = 0  # failed iterations in a row, counted as Synapse's loop counts them
+    has_failed: bool = False  # whether the last batch failed, in a former loop of Synapse too
+    failure_kind: FailureKind = FailureKind.OTHER  # why the last failed batch failed
 
     def begin(self, update_name: str) -> bool:
         """An iteration of this update begins. Return whether it is new at the queue's head."""
@@ -71,6 +46,14 @@ class DatabaseState:
         is_new = self.update_name != update_name or self.has_ended
         self.update_name, self.has_ended = update_name, False
         return is_new
+
+    def is_measured(self, head: "UpdateState | None") -> bool:
+        """Whether its signals are being measured. If not, their last values are outdated.
+
+        `head` is the update at the head of the queue.
+        """
+        cause = None if head is None else head.cause
+        return self.is_open and cause is not None and not cause.is_unmeasured
 
     def batch_ended(self, now_s: float, batch_s: float, *, failed: bool) -> None:
         """A batch ended. `batch_s` is the time that it worked."""
@@ -81,122 +64,32 @@ class DatabaseState:
 
 
 @attrs.define
-class LastDecision:
-    """The last decision about an update.
-
-    Attributes:
-        decision: None before the first.
-        at_s: time of the decision, monotonic.
-        since_s: since when the same hold lasts, or since when nothing holds the update.
-    """
-
-    decision: Decision | None = None
-    at_s: float = 0.0
-    since_s: float = 0.0
-
-    @property
-    def cause(self) -> Cause | None:
-        """Why it waits or runs; None before the first."""
-        return None if self.decision is None else self.decision.cause
-
-    @property
-    def hold(self) -> Cause | None:
-        """The cause that holds the update; None: nothing holds it."""
-        return self.cause if self.cause is not None and self.cause.is_hold else None
-
-    def note(self, decision: Decision, now_s: float) -> None:
-        """Record a decision that is made now."""
-        is_first, before = self.decision is None, self.hold
-        self.decision, self.at_s = decision, now_s
-        if is_first or self.hold is not before:
-            self.since_s = now_s
-
-
-@attrs.define
 class HoldClock:
-    """Since when holds with a time limit have held an update.
+    """Since when holds with a time limit have held an update."""
 
-    Attributes:
-        since_s: start of the hold by closed windows and by closed budgets, which `max_hold` limits,
-            and of a one-shot's wait for calm, which has a limit of its own.
-        has_outlasted: whether windows or budgets reached `max_hold`. The update then goes on
-            slowly.
-        is_window_open: whether the update's windows are open.
-    """
-
+    # Start of the hold by closed windows and by closed budgets, which `max_hold` limits, and of a
+    # one-shot's wait for calm, which has a limit of its own.
     since_s: dict[Cause, float] = attrs.field(factory=dict)
-    has_outlasted: bool = False
-    is_window_open: bool = True
+    has_outlasted: bool = False  # windows or budgets reached `max_hold`; it goes on slowly
+    is_window_open: bool = True  # whether the update's windows are open
 
     def for_s(self, cause: Cause, now_s: float) -> float:
         """How many seconds this cause has held the update."""
         return now_s - self.since_s.get(cause, now_s)
-
-    def begin_anew(self) -> None:
-        """The update has come to the head of the queue, perhaps not for the first time."""
-        self.since_s.clear()
-        self.has_outlasted = False
-
-    def see(self, *, is_window_open: bool, is_budget_open: bool) -> None:
-        """Reset the clocks of windows and budgets that are open now."""
-        self.is_window_open = is_window_open
-        if is_window_open:
-            self.end(Cause.WINDOW)
-        if is_budget_open:
-            self.end(Cause.BUDGET)
-        if not self.since_s.keys() & {Cause.WINDOW, Cause.BUDGET}:
-            self.has_outlasted = False
-
-    def hold(self, cause: Cause, now_s: float) -> None:
-        """Start the clock of this cause, unless it runs already."""
-        self.since_s.setdefault(cause, now_s)
-
-    def outlast(self, cause: Cause, now_s: float) -> None:
-        """This cause has reached `max_hold` and no longer holds the update."""
-        self.hold(cause, now_s)
-        self.has_outlasted = True
 
     def leave_out(self, cause: Cause, passed_s: float) -> None:
         """Do not count this time as held by this cause."""
         if cause in self.since_s:
             self.since_s[cause] += passed_s
 
-    def end(self, cause: Cause) -> None:
-        """This hold is over. A later one starts from zero."""
-        self.since_s.pop(cause, None)
-
-
-@attrs.define
-class ReleaseUse:
-    """Releases that an update has used. A used release counts until the update is done.
-
-    Attributes:
-        in_force: ids of the releases in force when the last batch was allowed.
-        used: ids of the releases that allowed a batch.
-    """
-
-    in_force: frozenset[str] = frozenset()
-    used: frozenset[str] = frozenset()
-
 
 @attrs.define
 class BatchClock:
-    """The running batch, or the last one.
+    """The running batch, or the last one."""
 
-    Attributes:
-        start_s: start of the running batch, monotonic; None: no batch runs.
-        lock_wait: how long it waited for locks of others.
-        standstill: how long its database stood still.
-    """
-
-    start_s: float | None = None
-    lock_wait: LockWait = attrs.field(factory=lambda: LockWait(0.0))
-    standstill: Standstill = attrs.field(factory=lambda: Standstill(0.0))
-
-    def start(self, now_s: float) -> None:
-        """A batch starts."""
-        self.start_s = now_s
-        self.lock_wait, self.standstill = LockWait(now_s), Standstill(now_s)
+    start_s: float | None = None  # start of the running batch, monotonic; None: no batch runs
+    lock_wait: LockWait = attrs.field(factory=LockWait)
+    standstill: Standstill = attrs.field(factory=Standstill)
 
     def look(self, sample: DatabaseSample) -> None:
         """A sample of the database was taken while the batch ran."""
@@ -209,122 +102,53 @@ class BatchClock:
 
 
 @attrs.define
-class PaceMemory:
-    """Measurements on which an update's pace depends.
-
-    Attributes:
-        duty_ratio: the duty cycle now; None: the pace has none, or it is unknown.
-        charged_items: items of the last batch that count for `max_items_per_second`.
-    """
-
-    duty_ratio: float | None = None
-    charged_items: int = 0
-    _charged_s: float = 0.0
-
-    def charge(self, items: int, start_s: float) -> None:
-        """The last batch started at `start_s`, and counts as so many items."""
-        self.charged_items, self._charged_s = items, start_s
-
-    def free_from_s(self, items_per_second: float) -> float | None:
-        """When this limit lets the next batch start (monotonic); None: the limit does not apply."""
-        if not self.charged_items or math.isinf(items_per_second):
-            return None
-        return self._charged_s + self.charged_items / items_per_second
-
-
-@attrs.define
 class Totals:
-    """Sums over the update's batches so far.
-
-    Attributes:
-        batches: number of batches.
-        items: items done; inexact where Synapse does not report them.
-        batch_s: time in batches, without waits for locks.
-        last_batch_s: duration of the last batch; None before the first.
-        waited_s: time between batches, by cause.
-    """
+    """Sums over the update's batches so far."""
 
     batches: int = 0
-    items: int = 0
-    batch_s: float = 0.0
-    last_batch_s: float | None = None
-    waited_s: dict[Cause, float] = attrs.field(factory=dict)
-
-    def copied(self) -> "Totals":
-        """A copy that does not count further."""
-        return attrs.evolve(self, waited_s=dict(self.waited_s))
-
-    def add_batch(self, items: int, took_s: float, work_s: float) -> None:
-        """A batch ended. It took `took_s`, of which it worked `work_s`."""
-        self.batches += 1
-        self.items += items
-        self.batch_s += work_s
-        self.last_batch_s = took_s
-
-    def add_wait(self, cause: Cause, wait_s: float) -> None:
-        """An iteration waited `wait_s` for this cause."""
-        self.waited_s[cause] = self.waited_s.get(cause, 0.0) + wait_s
-
-
-@attrs.frozen
-class FailureCount:
-    """The update's failed batches.
-
-    Attributes:
-        count: number of failed batches.
-        last_message: error of the last one.
-        last_wall_s: time of the last one, in seconds since the epoch.
-    """
-
-    count: int = 0
-    last_message: str = ""
-    last_wall_s: float = 0.0
+    items: int = 0  # items done; inexact where Synapse does not report them
+    batch_s: float = 0.0  # time in batches, without waits for locks
+    last_batch_s: float | None = None  # duration of the last batch; None before the first
+    waited_s: dict[Cause, float] = attrs.field(factory=dict)  # time between batches, by cause
+    failures: int = 0
+    last_failure: str = ""  # error of the last one
+    last_failure_s: float = 0.0  # its time, since the epoch
 
 
 @attrs.define
 class UpdateState:
-    """State of one update of one database.
+    """State of one update of one database."""
 
-    Attributes:
-        limits: merged from all levels, with the overrides in force.
-        one_shot: whether it does all its work in one call, by Synapse's flag or by `IN_ONE_GO`.
-        decided: the last decision.
-        holds: since when it is held.
-        releases: the releases that it has used.
-        batch: the running batch, or the last one.
-        cost: how long its batches take.
-        quiet_cost: the same, of batches that ran while no client was active.
-        pace: measurements on which its pace depends.
-        totals: sums over its batches.
-        failures: its failed batches.
-        impact: how much it slows clients down; learned only with an adaptive pace.
-        rule: the matching rule; None: the top level.
-        levers: the levers for this update; None: they have not been read yet.
-        overrides: those of them that are merged into `limits`.
-        chosen_from: the levers of all updates from which `levers` were chosen.
-    """
-
-    limits: Limits
-    one_shot: bool
-    decided: LastDecision = attrs.field(factory=LastDecision)
+    limits: Limits  # merged from all levels, with the overrides in force
+    one_shot: bool  # whether it does all its work in one call, by Synapse's flag or by `IN_ONE_GO`
+    decision: Decision | None = None
+    decided_s: float = 0.0  # time of that decision, monotonic
+    decision_since_s: float = 0.0  # since when the same hold lasts, or none does
     holds: HoldClock = attrs.field(factory=HoldClock)
-    releases: ReleaseUse = attrs.field(factory=ReleaseUse)
-    batch: BatchClock = attrs.field(factory=BatchClock)
-    cost: BatchCost = attrs.field(factory=BatchCost)
-    quiet_cost: BatchCost = attrs.field(factory=BatchCost)
-    pace: PaceMemory = attrs.field(factory=PaceMemory)
+    releases_in_force: frozenset[str] = frozenset()  # ids, when the last batch was allowed
+    releases_used: frozenset[str] = frozenset()  # allowed a batch; they count until it ends
+    batch: BatchClock = attrs.field(factory=BatchClock)  # the running batch, or the last one
+    cost: BatchCost = attrs.field(factory=BatchCost)  # how long its batches take
+    quiet_cost: BatchCost = attrs.field(factory=BatchCost)  # the same, without active clients
+    duty_ratio: float | None = None  # the duty cycle now; None: the pace has none, or it is unknown
+    charged_items: int = 0  # items of the last batch that count for `max_items_per_second`
+    charged_s: float = 0.0  # when that batch started
     totals: Totals = attrs.field(factory=Totals)
-    failures: FailureCount = attrs.field(factory=FailureCount)
-    impact: Impact = attrs.field(factory=Impact)
-    rule: Rule | None = None
-    levers: Levers | None = None
-    overrides: tuple[Lever, ...] = ()
-    chosen_from: Levers | None = None
+    impact: Impact = attrs.field(factory=Impact)  # on clients; only with an adaptive pace
+    rule: Rule | None = None  # the matching rule; None: the top level
+    levers: Levers | None = None  # the levers for this update; None: they have not been read yet
+    overrides: tuple[Lever, ...] = ()  # those of them that are merged into `limits`
+    chosen_from: Levers | None = None  # the levers of all updates from which `levers` were chosen
 
     @property
-    def decision(self) -> Decision | None:
-        """The last decision; None before the first."""
-        return self.decided.decision
+    def cause(self) -> Cause | None:
+        """Why it waits or runs; None before the first decision."""
+        return None if self.decision is None else self.decision.cause
+
+    @property
+    def hold(self) -> Cause | None:
+        """The cause that holds the update; None: nothing holds it."""
+        return self.cause if self.cause is not None and self.cause.is_hold else None
 
     @property
     def profile(self) -> Profile:
@@ -341,13 +165,9 @@ class UpdateState:
         """This update as the adaptive pace sees it."""
         return Worker(self.limits, self.impact)
 
-    def begin_anew(self) -> None:
-        """The update has come to the head of the queue, perhaps not for the first time."""
-        self.holds.begin_anew()
-        self.releases = ReleaseUse()
-
-    def start_batch(self, now_s: float) -> None:
-        """The batch that was decided starts."""
-        self.batch.start(now_s)
-        self.holds.end(Cause.CALM)
-        self.releases.used |= self.releases.in_force
+    def note(self, decision: Decision, now_s: float) -> None:
+        """Record a decision that is made now."""
+        is_first, before = self.decision is None, self.hold
+        self.decision, self.decided_s = decision, now_s
+        if is_first or self.hold is not before:
+            self.decision_since_s = now_s

@@ -51,15 +51,14 @@ PERIOD_S: dict[type[Sample], float] = {
 }
 
 
-class NoRateYet(enum.Enum):
+class NoRateYetError(Exception):
     """A rate has no value as long as it has only one sample."""
-
-    NO_RATE_YET = enum.auto()
 
 
 # Returns the value in the signal's unit (durations in ms); None: not observable. Arguments: the
 # sample, and the last answered one of the same kind before it (None at first).
-Read = Callable[[Any, Any], float | NoRateYet | None]
+# Raises NoRateYetError.
+Read = Callable[[Any, Any], float | None]
 
 
 @attrs.frozen
@@ -67,32 +66,19 @@ class Signal:
     """One signal.
 
     Its pressure is value / threshold, or the inverse where less is worse. Its effect starts at 1.0.
-
-    Attributes:
-        name: its key under `signals:`.
-        signal_class: what it may do.
-        unit: of its value and its threshold.
-        threshold: the value of pressure 1.0, unless configured; None: off.
-        source: the type of sample that has it.
-        read: reads the value from a sample.
-        less_is_worse: whether low values are bad, such as free disk space.
-        one_shot_only: whether it only decides when a one-shot starts.
-        of_sessions: whether it counts database sessions. Only some roles see all of them.
-        longest_hold_s: how long it may hold an update at a time; inf: only `max_hold` limits it.
-        about: reads a text that follows the name; None: no text.
-        base_s: period of the least value, to which the threshold is added (or at least that value
-            itself); 0: the threshold counts from 0.
     """
 
-    name: str
+    name: str  # its key under `signals:`
     signal_class: SignalClass
-    unit: Unit
-    threshold: float | None
+    unit: Unit  # of its value and its threshold
+    threshold: float | None  # the value of pressure 1.0, unless configured; None: off
     source: type[Sample]
-    read: Read
-    less_is_worse: bool = False
-    one_shot_only: bool = False
-    of_sessions: bool = False
-    longest_hold_s: float = float("inf")
+    read: Read  # reads the value from a sample
+    less_is_worse: bool = False  # whether low values are bad, such as free disk space
+    one_shot_only: bool = False  # whether it only decides when a one-shot starts
+    of_sessions: bool = False  # it counts database sessions, of which some roles see a part
+    longest_hold_s: float = float("inf")  # at a time; inf: only `max_hold` limits it
+    # Period of the least value, to which the threshold is added (or at least that value itself); 0:
+    # the threshold counts from 0.
     base_s: float = 0.0
-    about: Callable[[Any], str] | None = None
+    about: Callable[[Any], str] | None = None  # reads a text that follows the name; None: no text

@@ -18,36 +18,22 @@ from synapse_bgthrottle.core.signals.signal_state import SignalState
 
 @attrs.frozen
 class Soft:
-    """The soft signals together.
+    """The soft signals together."""
 
-    Attributes:
-        pressure: the highest pressure that is not stale; None: all are stale.
-        name: its signal.
-        momentary: the highest without smoothing; never above `pressure`.
-        stale: name of a stale signal, which forbids to speed up; empty: none.
-    """
-
-    pressure: float | None
+    pressure: float | None  # the highest pressure that is not stale; None: all are stale
     name: str = ""
-    stale: str = ""
-    momentary: float = math.inf
+    stale: str = ""  # name of a stale signal, which forbids to speed up; empty: none
+    momentary: float = math.inf  # the highest without smoothing; never above `pressure`
 
 
 @attrs.frozen
 class Closed:
-    """A budget that holds the update.
-
-    Attributes:
-        name: its signal.
-        subject: the signal and the kind of problem; unchanged while the problem is the same.
-        reason: with the measured value and the threshold.
-        may_be_let_go: whether `max_hold` ends it.
-    """
+    """A budget that holds the update."""
 
     name: str
-    subject: str
-    reason: str
-    may_be_let_go: bool = True
+    subject: str  # the signal and the kind of problem; unchanged while the problem is the same
+    reason: str  # with the measured value and the threshold
+    may_be_let_go: bool = True  # whether `max_hold` ends it
 
 
 # `max_hold` does not end these: a full disk stops the database, and checks are the administrator's.
@@ -60,18 +46,14 @@ _ONE_CONNECTION_MS = 50.0
 
 
 class SignalSet:
-    """The signals of one database.
-
-    Attributes:
-        states: by name, without those that are off.
-        index_build: phase of a running index build, and share done; None: no build.
-    """
+    """The signals of one database."""
 
     def __init__(
         self, configured: Mapping[str, float | None], cores: int, *, is_sqlite: bool = False
     ) -> None:
         """`configured` has thresholds by signal name (None: off); `cores` are this machine's."""
-        self.states: dict[str, SignalState] = {}
+        self.states: dict[str, SignalState] = {}  # by name, without those that are off
+        # Phase of a running index build, and share done.
         self.index_build: tuple[str, float | None] | None = None
         self._before: dict[type[Sample], Sample] = {}
         for name, signal in SIGNALS.items():

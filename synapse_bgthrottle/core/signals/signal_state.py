@@ -1,6 +1,7 @@
 """One signal over time: its last value, its pressure, and whether its budget is closed."""
 
 import math
+from collections.abc import Callable
 
 import attrs
 
@@ -8,7 +9,7 @@ from synapse_bgthrottle.core.signals.samples import BatchSample, CheckSample, Da
 from synapse_bgthrottle.core.signals.signal import (
     PERIOD_S,
     STALE_PERIODS,
-    NoRateYet,
+    NoRateYetError,
     Signal,
     SignalClass,
     Unit,
@@ -32,37 +33,21 @@ _MOST_PRESSURE = 100.0
 
 @attrs.define
 class SignalState:
-    """The state of one signal.
-
-    Attributes:
-        signal: the signal.
-        threshold: the value of pressure 1.0.
-        is_configured: whether the administrator configured it, so that it must be readable.
-        at_s: when it was last read; None: never.
-        value: the last value; None: not observable.
-        problem: why it could not be read; empty: it could.
-        about: the last text of the signal.
-        refusal: why the database refuses to show it; empty: it does not refuse.
-        is_hidden: whether other roles' sessions make it unobservable.
-        pressure: from 1.0 on the signal has its effect; smoothed for a soft signal.
-        momentary: the pressure of the last sample alone.
-        closed_since_s: since when the budget is closed; None: open.
-        panic_until_s: until when no batch may start; None: no panic so far.
-    """
+    """The state of one signal."""
 
     signal: Signal
     threshold: float
-    is_configured: bool
-    at_s: float | None = None
+    is_configured: bool  # whether the administrator configured it, so that it must be readable
+    at_s: float | None = None  # when it was last read; None: never
     value: float | None = None
-    problem: str = ""
-    about: str = ""
-    refusal: str = ""
-    is_hidden: bool = False
-    pressure: float = 0.0
+    problem: str = ""  # why it could not be read; empty: it could
+    about: str = ""  # the last text of the signal
+    refusal: str = ""  # why the database refuses to show it; empty: it does not refuse
+    is_hidden: bool = False  # whether other roles' sessions make it unobservable
+    pressure: float = 0.0  # from 1.0 on the signal has its effect; smoothed for a soft signal
     momentary: float = 0.0
-    closed_since_s: float | None = None
-    panic_until_s: float | None = None
+    closed_since_s: float | None = None  # since when the budget is closed; None: open
+    panic_until_s: float | None = None  # until when no batch may start; None: no panic so far
     _unseen_s: float = 0.0
     _least: tuple[float, float] | None = None  # the value, and its time
 
@@ -77,37 +62,36 @@ class SignalState:
 
     def observe(self, sample: Sample, before: Sample | None) -> None:
         """Take a sample of this signal's source."""
-        reading = self._read(sample, before)
-        if isinstance(reading, NoRateYet):
+        try:
+            value, problem = self._read(sample, before)
+        except NoRateYetError:
             return  # keep what is known until the next sample
         if self.signal.about is not None:
             self.about = self.signal.about(sample) or self.about
         if isinstance(sample, DatabaseSample) and not sample.problem:
             self.refusal = sample.refused.get(self.signal.name, "")
-        value, self.problem = reading
-        if self.problem and self._holds_as_seen(sample.at_s):
+        self.problem = problem
+        if problem and self._holds_as_seen(sample.at_s):
             return
         self._pass_over_gap(sample.at_s)
         known = 0.0 if self.is_stale(sample.at_s) else self.pressure
         pressure = 0.0 if value is None else min(self._pressure(value, sample.at_s), _MOST_PRESSURE)
         # A lower bound may be enough to slow down, but never shows that all is well.
-        self.is_hidden = value is not None and pressure < ENTER_PRESSURE and self._is_least(sample)
+        hides_sessions = isinstance(sample, DatabaseSample) and sample.hides_sessions
+        is_least = hides_sessions and self.signal.of_sessions
+        self.is_hidden = value is not None and pressure < ENTER_PRESSURE and is_least
         if self.is_hidden:
             value, pressure = None, 0.0
         self.at_s, self.value, self.momentary = sample.at_s, value, pressure
         self._press(pressure, known, sample.at_s)
 
-    def _read(self, sample: Sample, before: Sample | None) -> tuple[float | None, str] | NoRateYet:
+    def _read(self, sample: Sample, before: Sample | None) -> tuple[float | None, str]:
         """The value, and why it could not be read."""
         problem = sample.problem if isinstance(sample, (DatabaseSample, CheckSample)) else ""
         value = None if problem else self.signal.read(sample, before)
-        if isinstance(value, NoRateYet):
-            return value
         if value is not None and not (math.isfinite(value) and value >= 0):
-            return (
-                None,
-                f"it was read as {value}, which is not a number of {self.signal.unit.value}",
-            )
+            unit = self.signal.unit.value
+            return None, f"it was read as {value}, which is not a number of {unit}"
         return value, problem
 
     def _press(self, pressure: float, known: float, at_s: float) -> None:
@@ -146,13 +130,11 @@ class SignalState:
         if self.problem:
             return "unreadable", f"cannot be read: {self.problem}"
         if self.value is None:
-            return "not observable", f"cannot be observed here{self._why_unseen()}"
+            why = f", because the database refuses it: {self.refusal}" if self.refusal else ""
+            if self.is_hidden:
+                why = " without pg_monitor, because other roles have sessions"
+            return "not observable", f"cannot be observed here{why}"
         return None
-
-    def _why_unseen(self) -> str:
-        if self.is_hidden:
-            return " without pg_monitor, because other roles have sessions"
-        return f", because the database refuses it: {self.refusal}" if self.refusal else ""
 
     def _has_outlasted(self, now_s: float) -> bool:
         """Whether it has been closed for longer than this budget may hold."""
@@ -170,10 +152,10 @@ class SignalState:
         if self.signal.unit is Unit.YES_NO:
             over = ", but no longer" if self.pressure < ENTER_PRESSURE else ""
             return f"{name} {self.about}".rstrip() + over
-        relation = "<=" if self.signal.less_is_worse else ">="
+        show, relation = _FORMATS[self.signal.unit], "<=" if self.signal.less_is_worse else ">="
         if self.pressure < ENTER_PRESSURE:
             relation = ">" if self.signal.less_is_worse else "<"
-        return f"{name} {self._format(self.value)} {relation} {self._format(self.threshold)}"
+        return f"{name} {show(self.value)} {relation} {show(self.threshold)}"
 
     def _holds_as_seen(self, now_s: float) -> bool:
         """Whether a failed read keeps the last value until that is stale.
@@ -185,24 +167,17 @@ class SignalState:
         is_closed = self.closed_since_s is not None and not self.is_configured
         return is_closed and not self.is_stale(now_s)
 
-    def _is_least(self, sample: Sample) -> bool:
-        hides = isinstance(sample, DatabaseSample) and sample.hides_sessions
-        return hides and self.signal.of_sessions
-
     def _pressure(self, value: float, at_s: float) -> float:
         signal = self.signal
         if signal.less_is_worse:
             return self.threshold / value if value else _MOST_PRESSURE
         if signal.base_s:
-            least = self._least_of_late(value, at_s, signal.base_s)
+            least, seen_s = self._least or (value, at_s)
+            if value <= least or at_s - seen_s > signal.base_s:  # falls at once, rises when too old
+                least, seen_s = value, at_s
+            self._least = least, seen_s
             return max(value - least, 0.0) / max(self.threshold, least)
         return value / self.threshold
-
-    def _least_of_late(self, value: float, at_s: float, base_s: float) -> float:
-        """The least value of the last `base_s`: falls at once, rises when it is too old."""
-        if self._least is None or value <= self._least[0] or at_s - self._least[1] > base_s:
-            self._least = value, at_s
-        return self._least[0]
 
     def _pass_over_gap(self, at_s: float) -> None:
         # Nobody measures during a pause, so it does not count as time closed.
@@ -214,28 +189,23 @@ class SignalState:
             self.closed_since_s = None
 
     def _open_or_close(self, at_s: float) -> None:
+        # Suddenly not observable: it belonged to the update that was at the head before.
+        is_seen = self.value is not None or self.problem or self.is_hidden or self.is_configured
         if self.pressure >= ENTER_PRESSURE:
             if self.closed_since_s is None:
                 self.closed_since_s, self._unseen_s = at_s, 0.0
         elif self.closed_since_s is not None and (
             self._has_outlasted(at_s)
-            or self._is_of_another()
+            or not is_seen
             or (self.pressure < LEAVE_PRESSURE and at_s - self.closed_since_s >= SHORTEST_HOLD_S)
         ):
             self.closed_since_s = None
 
-    def _is_of_another(self) -> bool:
-        # Suddenly not observable: it belonged to the update that was at the head before.
-        is_seen = self.value is not None or self.problem or self.is_hidden
-        return not (is_seen or self.is_configured)
 
-    def _format(self, value: float) -> str:
-        if self.signal.unit is Unit.DURATION:
-            return format_duration_ms(value)
-        if self.signal.unit is Unit.SIZE:
-            return format_size_bytes(value)
-        if self.signal.unit is Unit.RATE:
-            return f"{format_size_bytes(value)}/s"
-        if self.signal.unit is Unit.FACTOR:
-            return f"{value:.3g}x"
-        return f"{value:g}"
+_FORMATS: dict[Unit, Callable[[float], str]] = {
+    Unit.DURATION: format_duration_ms,
+    Unit.SIZE: format_size_bytes,
+    Unit.RATE: lambda value: f"{format_size_bytes(value)}/s",
+    Unit.FACTOR: "{:.3g}x".format,
+    Unit.COUNT: "{:g}".format,
+}

@@ -59,17 +59,11 @@ UNKNOWN_SLOPE = Range(0.3, 0.05, 0.8)
 
 @attrs.frozen
 class Shares:
-    """Shares of the time in batches while nothing holds the update.
+    """Shares of the time in batches while nothing holds the update."""
 
-    Attributes:
-        alone: while no client is there.
-        among_clients: while clients are.
-        clients_ratio: for how much of the time they were there when the latter was measured.
-    """
-
-    alone: Range
-    among_clients: Range
-    clients_ratio: float = 1.0
+    alone: Range  # while no client is there
+    among_clients: Range  # while clients are
+    clients_ratio: float = 1.0  # the share of time with clients when the latter was measured
 
     def at(self, clients_ratio: float, case: str) -> float:
         """While clients are there for this share of the time."""

@@ -28,35 +28,24 @@ class Outcome(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class HistoryEntry:
-    """One update, as far as it has come.
-
-    Attributes:
-        database, update: names.
-        started_s: since when.
-        ended_s: until when; None: it has not ended.
-        outcome: DONE; ABORTED by Synapse after five failures; GONE from the queue after a failure,
-            so that somebody else may have removed it; or RUNNING, which includes waiting.
-        items, batches, batch_s: what was done, and the time spent in batches.
-        waited_s: the time spent waiting, by cause.
-        failures: failed batches.
-        last_failure: the message of the last one.
-        first_progress: its progress_json when it was first seen.
-        progress_per_item: how far an item takes it, in the unit of its progress; None: not known.
-            Kept because progress and items are not counted from the same instant.
-    """
+    """One update, as far as it has come."""
 
     database: str
     update: str
-    started_s: float
-    ended_s: float | None = None
+    started_s: float  # since when
+    ended_s: float | None = None  # until when; None: it has not ended
+    # DONE; ABORTED by Synapse after five failures; GONE from the queue after a failure, so that
+    # somebody else may have removed it; or RUNNING, which includes waiting.
     outcome: Outcome = Outcome.RUNNING
     items: int = 0
     batches: int = 0
     batch_s: float = 0.0
-    waited_s: Mapping[str, float] = attrs.field(factory=dict)
+    waited_s: Mapping[str, float] = attrs.field(factory=dict)  # the time spent waiting, by cause
     failures: int = 0
-    last_failure: str = ""
-    first_progress: str | None = None
+    last_failure: str = ""  # the message of the last one
+    first_progress: str | None = None  # its progress_json when it was first seen
+    # How far an item takes it, in the unit of its progress; None: not known. Kept because progress
+    # and items are not counted from the same instant.
     progress_per_item: float | None = None
 
     @property
@@ -89,13 +78,7 @@ class HistoryEntry:
 def newest_first(
     entries: Iterable[HistoryEntry], update: str | None, database: str | None
 ) -> list[HistoryEntry]:
-    """Each run once, as the last of those given tells it.
-
-    Args:
-        entries: in any order.
-        update: a glob: only of updates that match it; None: of all.
-        database: only of this one; None: of all.
-    """
+    """Each run once, as the last of those given has it. `update` is a glob; None: of all."""
     # By the time as it is stored, so that what runs replaces what was written of it.
     runs = {(entry.key, round(entry.started_s * 1000)): entry for entry in entries}
     return [
@@ -108,20 +91,15 @@ def newest_first(
 
 @attrs.define
 class UpdateRun:
-    """An update that has begun and not ended.
+    """An update that has begun and not ended."""
 
-    Attributes:
-        entry: what was known of it when it began, or when the server did.
-    """
-
-    entry: HistoryEntry
+    entry: HistoryEntry  # what was known of it when it began, or when the server did
     _before: Totals
-    _failures_before: int
 
     @classmethod
     def begin(cls, entry: HistoryEntry, state: UpdateState) -> "UpdateRun":
         """From here on, what `state` counts is added to `entry`."""
-        return cls(entry, state.totals.copied(), state.failures.count)
+        return cls(entry, attrs.evolve(state.totals, waited_s=dict(state.totals.waited_s)))
 
     def so_far(self, state: UpdateState) -> HistoryEntry:
         """The entry, with what was done since."""
@@ -131,7 +109,7 @@ class UpdateRun:
             since_s = total_s - before.waited_s.get(cause, 0.0)
             if since_s > 0:
                 waited_s[cause.value] = waited_s.get(cause.value, 0.0) + since_s
-        failures = state.failures.count - self._failures_before
+        failures = now.failures - before.failures
         return attrs.evolve(
             entry,
             items=entry.items + now.items - before.items,
@@ -139,7 +117,7 @@ class UpdateRun:
             batch_s=entry.batch_s + now.batch_s - before.batch_s,
             waited_s=waited_s,
             failures=entry.failures + failures,
-            last_failure=state.failures.last_message if failures else entry.last_failure,
+            last_failure=now.last_failure if failures else entry.last_failure,
         )
 
     def held_s(self, state: UpdateState) -> float:

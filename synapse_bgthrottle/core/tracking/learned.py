@@ -31,18 +31,12 @@ _COST = "COST"
 
 @attrs.frozen
 class Learned:
-    """What was known of an update.
-
-    Attributes:
-        database, update: names.
-        at_s: when, since the epoch.
-        values: by what it is about.
-    """
+    """What was known of an update."""
 
     database: str
     update: str
-    at_s: float
-    values: Mapping[str, Sequence[float]]
+    at_s: float  # when, since the epoch
+    values: Mapping[str, Sequence[float]]  # by what it is about
 
     @property
     def key(self) -> UpdateKey:
@@ -59,7 +53,7 @@ class Learned:
         """The same, as it counts now.
 
         Raises:
-            ValueError: nobody ever wrote that.
+            ValueError: a value is out of range.
         """
         share = 0.5 ** (max(wall_s - self.at_s, 0.0) / _HALF_LIFE_S)
         cost, impact = BatchCost(), Impact()

@@ -8,7 +8,7 @@ is known no better than the time between two looks. Hence the law:
 - It is measured apart for times with clients and times without: these differ tenfold, and each is
   known again at once when it comes back. A step counts for what was there for most of it.
 - Pace is the ratio of two sums over the steps, work and time, in which old steps fade. Fading goes
-  by the time that passed outside of holds: a night in a closed window makes nobody forget. Where
+  by the time that passed outside of holds: a night in a closed window makes nothing fade. Where
   the steps of the last `_RECENT_S` differ from that by a factor of `_CHANGED`, only these count: a
   change of the load, of which half a minute later nothing old is left.
 - The range reaches to what the pace was over the last minutes: how many clients there are, and what
@@ -18,6 +18,7 @@ is known no better than the time between two looks. Hence the law:
   it does not come counts as time without work.
 """
 
+import functools
 import math
 from collections import deque
 from collections.abc import Iterable
@@ -55,26 +56,15 @@ _BY_CHANCE = 0.05
 
 @attrs.frozen
 class Look:
-    """What is seen of an update at one time; totals are since any instant, the same each time.
+    """What is seen of an update at one time; totals are since any instant, the same each time."""
 
-    Attributes:
-        now_s: when, on a clock that does not go back.
-        left: how much is left to do, in any unit, but always the same; None: unknown.
-        batch_s: in batches that have ended.
-        held_s: in holds, the present hold's included.
-        items: what batches did.
-        watched_s: how long it was watched whether clients are there.
-        clients_s: for how much of that they were.
-        batches: that have ended.
-    """
-
-    now_s: float
-    left: float | None
-    batch_s: float
-    held_s: float
-    items: float = 0.0
-    watched_s: float = 0.0
-    clients_s: float = 0.0
+    now_s: float  # when, on a clock that does not go back
+    left: float | None  # how much is left to do, in any unit, but always the same; None: unknown
+    batch_s: float  # in batches that have ended
+    held_s: float  # in holds, the present hold's included
+    items: float = 0.0  # what batches did
+    watched_s: float = 0.0  # how long it was watched whether clients are there
+    clients_s: float = 0.0  # for how much of that they were
     batches: float = 0.0
 
     def active_s_since(self, earlier: "Look") -> float:
@@ -90,20 +80,14 @@ class Look:
 
     def is_after(self, earlier: "Look") -> bool:
         """Whether no clock and no count went back, and all are numbers."""
-        mine, theirs = attrs.astuple(self), attrs.astuple(earlier)
-        return all(
-            old is None or new is None or name == "left" or new >= old
-            for name, new, old in zip(_NAMES, mine, theirs, strict=True)
-        )
+        mine, theirs = (attrs.astuple(attrs.evolve(each, left=0.0)) for each in (self, earlier))
+        return all(new >= old for new, old in zip(mine, theirs, strict=True))
 
     @property
     def is_sound(self) -> bool:
         """Whether all are numbers, and what is left is no less than nothing."""
         known = [value for value in attrs.astuple(self) if value is not None]
         return all(map(math.isfinite, known)) and (self.left is None or self.left >= 0)
-
-
-_NAMES = tuple(field.name for field in attrs.fields(Look))
 
 
 @attrs.frozen
@@ -163,7 +147,7 @@ class _Regime:
 
 @attrs.define
 class Pace:
-    """The pace of one update, of which it is told at each look."""
+    """The pace of one update, from one look to the next."""
 
     _look: Look | None = None
     _first: Look | None = None  # since it was forgotten
@@ -175,7 +159,7 @@ class Pace:
     _latest: deque[Look] = attrs.field(factory=deque)
 
     def observe(self, look: Look) -> None:
-        """Tell of a look; at whatever times, but in their order."""
+        """Take a look; at whatever times, but in their order."""
         if not look.is_sound:
             return
         earlier, self._look = self._look, look
@@ -198,7 +182,7 @@ class Pace:
 
     @property
     def clients_ratio(self) -> float | None:
-        """For how much of the last half minute clients were there; None: nobody watched."""
+        """For how much of the last half minute clients were there; None: unknown."""
         if len(self._latest) < 2:
             return None
         return self._latest[-1].clients_since(self._latest[0])
@@ -235,9 +219,7 @@ class Pace:
     def rates(self, expected: Shares, speed: float) -> Shares:
         """Work for each second without clients and with them.
 
-        Args:
-            expected: shares of the time in batches, until they are measured.
-            speed: work for each second in batches.
+        Until they are measured, it is as `expected` at this speed in batches.
         """
         among = self._among.sums
         weight = self._weight(among)
@@ -315,10 +297,7 @@ class Pace:
 
 
 def _sum(steps: Iterable[Sums]) -> Sums:
-    found = Sums()
-    for step in steps:
-        found = found.plus(step)
-    return found
+    return functools.reduce(Sums.plus, steps, Sums())
 
 
 def _between(earlier: Look, look: Look) -> Sums:

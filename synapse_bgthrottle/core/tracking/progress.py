@@ -30,19 +30,12 @@ _ITEMS_OF_REMAINING = MappingProxyType(
 
 @attrs.frozen
 class Progress:
-    """Where an update is on its way; all in `unit`.
+    """Where an update is on its way; all in `unit`."""
 
-    Attributes:
-        position: where it is.
-        start: where it began; None: unknown, then only what is left is known.
-        end: where it will be when it is done; below the start if it falls.
-        unit: what is counted, in the plural.
-    """
-
-    position: float | None
-    start: float | None
-    end: float | None
-    unit: str
+    position: float | None  # where it is
+    start: float | None  # where it began; None: unknown, then only what is left is known
+    end: float | None  # where it will be when it is done; below the start if it falls
+    unit: str  # what is counted, in the plural
 
     @property
     def total(self) -> float | None:
@@ -52,7 +45,12 @@ class Progress:
     @property
     def left(self) -> float | None:
         """How much is still to do; never more than the total."""
-        left = _distance(self._position_on_the_way(), self.end)
+        position = self.position
+        if position is not None and self.start is not None and self.end is not None:
+            # A last batch may step beyond the end: its cursor moves by the batch size.
+            low, high = sorted((self.start, self.end))
+            position = min(max(position, low), high)
+        left = _distance(position, self.end)
         return left if self.total is None or left is None else min(left, self.total)
 
     @property
@@ -76,13 +74,6 @@ class Progress:
             left=_rounded(self.left),
             unit=self.unit,
         )
-
-    def _position_on_the_way(self) -> float | None:
-        # A last batch may step beyond the end: its cursor moves by the batch size.
-        if self.position is None or self.start is None or self.end is None:
-            return self.position
-        low, high = sorted((self.start, self.end))
-        return min(max(self.position, low), high)
 
 
 @attrs.frozen
@@ -114,7 +105,7 @@ def read_progress(
 
     Args:
         progress_json: what Synapse keeps of it now, decoded.
-        first: the same when the update was first seen, to know where it began; None: nobody saw.
+        first: the same when the update was first seen, to know where it began; None: unknown.
             The first that is not empty says more than an empty one.
         bounds: the answer to `cursors.bounds_sql`, if it was asked.
     """

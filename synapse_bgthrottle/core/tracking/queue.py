@@ -22,19 +22,12 @@ LONGEST_PROGRESS = 4096
 
 @attrs.frozen
 class QueueRow:
-    """A row of Synapse's table `background_updates`.
+    """A row of Synapse's table `background_updates`."""
 
-    Attributes:
-        name: of the update.
-        progress_json: how far it is, in its own words.
-        depends_on: the name of an update that must be done before; None: of none.
-        ordering: the lower the sooner; infinite where it is no number.
-    """
-
-    name: str
-    progress_json: str = "{}"
-    depends_on: str | None = None
-    ordering: float = 0
+    name: str  # of the update
+    progress_json: str = "{}"  # how far it is, in its own words
+    depends_on: str | None = None  # the name of an update that must be done before; None: of none
+    ordering: float = 0  # the lower the sooner; infinite where it is no number
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> "QueueRow":
@@ -55,17 +48,11 @@ class QueueRow:
 
 @attrs.frozen
 class Pending:
-    """A row in its place.
-
-    Attributes:
-        row: the row.
-        waits_for: the update that must be done before this one begins; None: it is the first.
-        is_reachable: whether it will ever begin; not where updates wait for each other in a circle.
-    """
+    """A row in its place."""
 
     row: QueueRow
-    waits_for: str | None
-    is_reachable: bool = True
+    waits_for: str | None  # the update that must be done before; None: it is the first
+    is_reachable: bool = True  # False: updates wait for each other in a circle
 
 
 _TURN = attrgetter("ordering", "name")
@@ -109,10 +96,7 @@ def in_order(
 ) -> tuple[Pending, ...]:
     """The rows as Synapse will take them, the one that it is at (`current`) first.
 
-    Args:
-        rows: the queue.
-        current: the update that Synapse is at; None: none.
-        most: how many are needed at most; None: all. Few of many rows cost little more than a sort.
+    `most` is how many are needed; None: all. Few of many rows cost little more than a sort.
     """
     in_turn = sorted(rows, key=_TURN)
     if current is not None:

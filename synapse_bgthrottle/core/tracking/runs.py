@@ -15,14 +15,10 @@ WRITE_EVERY_S = 60.0
 
 
 class UpdateRuns:
-    """The update under way in each database, and those that have ended since somebody asked.
-
-    Attributes:
-        running: by name of database.
-    """
+    """The update under way in each database, and those that have ended since the last question."""
 
     def __init__(self, throttle: Throttle) -> None:
-        self.running: dict[str, UpdateRun] = {}
+        self.running: dict[str, UpdateRun] = {}  # by database
         self._throttle = throttle
         self._recalled: dict[tuple[str, str], HistoryEntry] = {}
         self._ended: list[HistoryEntry] = []
@@ -32,10 +28,10 @@ class UpdateRuns:
     def recall(self, entries: Iterable[HistoryEntry]) -> None:
         """These had not ended when the server did; the newest of one update come last."""
         self._recalled = {entry.key: entry for entry in entries}
-        for name, run in self.running.items():
+        for run in self.running.values():
             before = self._recalled.pop(run.entry.key, None)
             if before is not None:
-                self.running[name] = attrs.evolve(run, entry=_resumed(before))
+                run.entry = _resumed(before)
 
     def begin(self, database_name: str, update_name: str, wall_s: float) -> bool:
         """An iteration of this update begins; answers whether that is news."""
@@ -43,15 +39,13 @@ class UpdateRuns:
         if run is not None and run.entry.update == update_name:
             if run.entry.outcome is Outcome.RUNNING:
                 return False
-            self.running[database_name] = attrs.evolve(run, entry=_resumed(run.entry))
+            run.entry = _resumed(run.entry)
             return True
         if run is not None:  # Synapse goes on to another one only when one is done
             self._end(database_name, _ended(run.entry), wall_s)
         key = (database_name, update_name)
-        before = self._recalled.pop(key, None)
         entry = HistoryEntry(database=database_name, update=update_name, started_s=wall_s)
-        if before is not None:
-            entry = _resumed(before)
+        entry = _resumed(self._recalled.pop(key, entry))
         self.running[database_name] = UpdateRun.begin(entry, self._throttle.updates[key])
         return True
 
@@ -77,8 +71,7 @@ class UpdateRuns:
             has_failed = self._throttle.databases[database_name].has_failed
             self._end(database_name, Outcome.GONE if has_failed else Outcome.DONE, wall_s)
         elif aborted and run.entry.outcome is Outcome.RUNNING:
-            entry = attrs.evolve(run.entry, outcome=Outcome.ABORTED, ended_s=wall_s)
-            self.running[database_name] = attrs.evolve(run, entry=entry)
+            run.entry = attrs.evolve(run.entry, outcome=Outcome.ABORTED, ended_s=wall_s)
             self._written_s.pop(database_name, None)
 
     def newest_since_s(self, wall_s: float) -> float:
@@ -95,7 +88,7 @@ class UpdateRuns:
 
     def _note(self, database_name: str, **changes: Any) -> None:
         run = self.running[database_name]
-        self.running[database_name] = attrs.evolve(run, entry=attrs.evolve(run.entry, **changes))
+        run.entry = attrs.evolve(run.entry, **changes)
 
     def so_far(self, database_name: str) -> HistoryEntry | None:
         """The history of the update under way there."""
@@ -128,22 +121,19 @@ class UpdateRuns:
     def due(self, wall_s: float) -> list[HistoryEntry]:
         """Those under way that are to be written (again); until `put_back`, taken as written."""
         due = []
-        for name in self.running:
+        for name, run in self.running.items():
             if abs(wall_s - self._written_s.get(name, 0.0)) >= WRITE_EVERY_S:
                 self._written_s[name] = wall_s
-                entry = self.so_far(name)
-                if entry is not None:
-                    due.append(entry)
+                due.append(run.so_far(self._throttle.updates[run.entry.key]))
         return due
 
     def _end(self, database_name: str, outcome: Outcome, wall_s: float) -> None:
-        entry = self.so_far(database_name)
         run = self.running.pop(database_name)
-        self._throttle.ended(database_name, run.entry.update)
+        entry = run.so_far(self._throttle.updates[run.entry.key])
+        self._throttle.ended(database_name, entry.update)
         self._written_s.pop(database_name, None)
-        if entry is not None:
-            ended_s = entry.ended_s or wall_s
-            self._ended.append(attrs.evolve(entry, outcome=outcome, ended_s=ended_s))
+        ended_s = entry.ended_s or wall_s
+        self._ended.append(attrs.evolve(entry, outcome=outcome, ended_s=ended_s))
 
 
 def _ended(entry: HistoryEntry) -> Outcome:

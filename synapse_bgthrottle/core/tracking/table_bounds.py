@@ -30,24 +30,17 @@ class Bounds:
 
 @attrs.frozen
 class Cursor:
-    """How an update walks along a column.
+    """How an update walks along a column."""
 
-    Attributes:
-        path: the keys in progress_json below which the cursor is. Before the first batch there is
-            none, and the handler then begins at the column's end.
-        rises: whether it walks towards the column's highest value. The cursor is the last value
-            that is done: one that rises begins one below the lowest, one that falls one above the
-            highest.
-        bounds_sql: answers one row: lowest and highest value, null both when there are no rows.
-        unit: what is counted, in the plural.
-        origin: where the handler begins whatever the lowest value is; None: at the column's end.
-    """
-
+    # The keys in progress_json below which the cursor is. Before the first batch there is none, and
+    # the handler then begins at the column's end.
     path: tuple[str, ...]
+    # Whether it walks towards the column's highest value. The cursor is the last value that is
+    # done: one that rises begins one below the lowest, one that falls one above the highest.
     rises: bool
-    bounds_sql: str
-    unit: str = STREAM_POSITIONS
-    origin: int | None = None
+    bounds_sql: str  # answers one row: lowest and highest value, null both when there are no rows
+    unit: str = STREAM_POSITIONS  # what is counted, in the plural
+    origin: int | None = None  # where it begins in any case; None: at the column's end
 
 
 def _ends(table: str, column: str) -> str:
@@ -116,7 +109,7 @@ CURSORS: Mapping[str, Cursor] = MappingProxyType(
 )
 
 # A bound in progress_json from when they were queued, and the handler fails without. From the table
-# comes only where they began, if nobody was there to see it.
+# comes only where they began, if that was not seen.
 _FALL_ALONG_EVENTS = frozenset(
     {"event_fields_sender_url", "event_origin_server_ts", "event_search", "event_search_order"}
 )

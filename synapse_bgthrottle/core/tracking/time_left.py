@@ -1,6 +1,6 @@
 """How long an update will still take: one estimate, of what was measured and a formula. Pure.
 
-Status, metrics and forecast tell this one number. The pace now is what was measured of late
+Status, metrics and forecast show this one number. The pace now is what was measured of late
 (`measured_pace`), filled up with what the limits, the law and the history of the update let expect
 (`expected_pace`). From now on for an hour clients are there for as much of the time as in the last
 half minute; then as in the hours of the week that were seen (`weekly_load`), through windows,
@@ -50,45 +50,27 @@ DONE = TimeLeft(expected=0.0, earliest=0.0, latest=0.0, at_this_pace=0.0, unthro
 
 @attrs.frozen(kw_only=True)
 class Known:
-    """What is known of an update beside its measured pace.
-
-    Attributes:
-        limits: of it.
-        entry: its course so far, before a restart too.
-        cost: of its batches; None: not known, then it is as the course says.
-        slope: by what share requests are slower at full work; None: not learned yet.
-        load: of the week.
-        wall_s: now, since the epoch.
-        not_before_s, released_until_s: see `Job`.
-        held: whether something holds it of which no end is foretold, such as a budget.
-    """
+    """What is known of an update beside its measured pace."""
 
     limits: Limits
-    entry: HistoryEntry
-    cost: Cost | None = None
-    slope: Range | None = None
+    entry: HistoryEntry  # its course so far, before a restart too
+    cost: Cost | None = None  # of its batches; None: not known, then it is as the course says
+    slope: Range | None = None  # by what share requests are slower at full work, if learned
     load: WeeklyLoad
-    wall_s: float
-    not_before_s: float = 0.0
+    wall_s: float  # now, since the epoch
+    not_before_s: float = 0.0  # see `Job`
     released_until_s: float = 0.0
-    held: bool = False
+    held: bool = False  # whether something holds it of which no end is foretold, such as a budget
 
 
 @attrs.frozen
 class Estimate:
-    """What is told of an update.
+    """What is estimated of an update."""
 
-    Attributes:
-        time_left_s: how long it takes.
-        items_per_second: at the pace of now, rests included; None: not known yet.
-        job: what is left of it, as forecasts go on with it; None: not known yet.
-        clients_ratio: for how much of the last half minute clients were there; None: unknown.
-    """
-
-    time_left_s: TimeLeft = NOT_KNOWN
-    items_per_second: float | None = None
-    job: Job | None = None
-    clients_ratio: float | None = None
+    time_left_s: TimeLeft = NOT_KNOWN  # how long it takes
+    items_per_second: float | None = None  # at the pace of now, rests included; None: not known yet
+    job: Job | None = None  # what is left of it, as forecasts go on with it; None: not known yet
+    clients_ratio: float | None = None  # share of the last half minute with clients
 
     def stated_pace(self) -> schema.StatedPace | None:
         """As the HTTP API states it."""
@@ -150,14 +132,14 @@ def estimate(pace: Pace, known: Known) -> Estimate:
         cost=known.cost,
     )
     expected_s, earliest_s, latest_s = (_ends_s(job, shares, known, case) for case in CASES)
-    told_s = TimeLeft(
+    time_left_s = TimeLeft(
         expected=expected_s,
         earliest=earliest_s,
         latest=latest_s,
         at_this_pace=left / rate,
         unthrottled=pace.left / speed if is_seen else None,
     )
-    return Estimate(told_s, items_per_second, job, pace.clients_ratio)
+    return Estimate(time_left_s, items_per_second, job, pace.clients_ratio)
 
 
 def _ends_s(job: Job, shares: Shares, known: Known, case: str) -> float | None:

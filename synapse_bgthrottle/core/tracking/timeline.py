@@ -33,37 +33,23 @@ MOST_EVENTS = 20_000
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """One pending update.
-
-    Attributes:
-        database, update: names.
-        items: left to do; None: unknown.
-        unit: of `items`, in the plural.
-        per_batch_s: items for each second spent in batches, so without any rest; None: unknown.
-        speed_error: by what share that speed may be off.
-        one_shot: whether all of it is one batch, which nothing stops once it runs.
-        one_shot_s: how long that takes; None: unknown.
-        not_before_s: since the epoch; a pause ends then.
-        released_until_s: since the epoch; a release lets it go if it comes to the head of its queue
-            before that, and then to its end. Infinite: it is in use.
-        shares: the shares of the time in batches, where they are measured; None: by formula.
-        slope: by what share requests are slower at full work, learned; None: not known.
-        cost: of its batches; None: not known.
-    """
+    """One pending update."""
 
     database: str = "master"
     update: str
-    items: float | None = None
-    unit: str = "items"
-    per_batch_s: float | None = None
-    speed_error: float = 0.0
-    one_shot: bool = False
-    one_shot_s: float | None = None
-    not_before_s: float = 0.0
+    items: float | None = None  # left to do; None: unknown
+    unit: str = "items"  # of `items`, in the plural
+    per_batch_s: float | None = None  # items for each second in batches; None: unknown
+    speed_error: float = 0.0  # by what share that speed may be off
+    one_shot: bool = False  # whether all of it is one batch, which nothing stops once it runs
+    one_shot_s: float | None = None  # how long that takes; None: unknown
+    not_before_s: float = 0.0  # since the epoch; a pause ends then
+    # Since the epoch; a release lets it go if it comes to the head of its queue before that, and
+    # then to its end. Infinite: it is in use.
     released_until_s: float = 0.0
-    shares: Shares | None = None
-    slope: Range | None = None
-    cost: Cost | None = None
+    shares: Shares | None = None  # of the time in batches, measured; None: by formula
+    slope: Range | None = None  # by what share requests are slower at full work, if learned
+    cost: Cost | None = None  # of its batches; None: not known
 
     @property
     def work_s(self) -> float | None:
@@ -98,38 +84,25 @@ PaceOf = Callable[[Job, UpdateState], tuple[Shares, float]]
 
 @attrs.define
 class Leg:
-    """The course of one update.
-
-    Attributes:
-        job: the update.
-        starts_s, ends_s: since the epoch; None: unknown, or never.
-        going_s: how long nothing held it.
-        batches_s: how long it was in batches.
-        clients_s: how long clients were there meanwhile.
-        slower_s: the same, weighted with what they bore.
-        why: what keeps it from ending; empty: nothing.
-    """
+    """The course of one update."""
 
     job: Job
-    starts_s: float | None = None
+    starts_s: float | None = None  # since the epoch; None: unknown, or never
     ends_s: float | None = None
-    going_s: float = 0.0
-    batches_s: float = 0.0
-    clients_s: float = 0.0
-    slower_s: float = 0.0
-    why: str = ""
+    going_s: float = 0.0  # how long nothing held it
+    batches_s: float = 0.0  # how long it was in batches
+    clients_s: float = 0.0  # how long clients were there meanwhile
+    slower_s: float = 0.0  # the same, weighted with what they bore
+    why: str = ""  # what keeps it from ending; empty: nothing
 
 
 @attrs.define
 class Walk:
-    """One database's queue.
+    """One database's queue."""
 
-    Attributes:
-        legs: of the updates, in order; behind one that does not end none begins.
-        points: times since the epoch, and the seconds of batches that were done by then.
-    """
-
+    # Of the updates, in order; behind one that does not end none begins.
     legs: list[Leg] = attrs.field(factory=list)
+    # Times since the epoch, and the seconds of batches that were done by then.
     points: list[tuple[float, float]] = attrs.field(factory=list)
 
 
@@ -141,16 +114,7 @@ def walk(
     load: WeeklyLoad,
     start_s: float,
 ) -> Walk:
-    """Go through a queue.
-
-    Args:
-        throttle: that nobody else uses.
-        jobs: of one database.
-        pace_of: see there.
-        case: which of a range's numbers: `likely`, `early` or `late`.
-        load: of the clients.
-        start_s: now, since the epoch.
-    """
+    """Go through one database's queue from `start_s`, with a throttle for this walk alone."""
     gone = Walk(points=[(start_s, 0.0)])
     walker = _Walker(throttle, pace_of, case, load, start_s, gone)
     for job in jobs:
@@ -275,7 +239,7 @@ class _Week:
     _before: tuple[float, ...] = (0.0,) * 4
 
     def skip(self, wall_s: float, left_s: float) -> tuple[int, float]:
-        """How many whole weeks to skip, and the work of one; the leg is told of them."""
+        """How many whole weeks to skip, and the work of one; the leg counts them."""
         if wall_s < self.began_s + _WEEK_S - _ALIKE_S:
             return 0, 0.0
         is_whole = wall_s < self.began_s + _WEEK_S + _ALIKE_S
@@ -318,7 +282,5 @@ def _window_change_s(update: UpdateState, wall_s: float) -> float:
     limits = update.limits
     if not limits.windows:
         return math.inf
-    known = (limits.windows, limits.time_zone, wall_s)
-    is_open = windows.is_open(*known)
-    change_s = windows.next_closing_s(*known) if is_open else windows.next_opening_s(*known)
+    change_s = windows.next_change_s(limits.windows, limits.time_zone, wall_s)
     return math.inf if change_s is None else change_s

@@ -1,13 +1,15 @@
 """The server's week: how much of the time clients are there, in each of its 168 hours. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone, tzinfo
 from functools import lru_cache
 
 import attrs
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
+from synapse_bgthrottle.core.config.problems import found
 from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, LIKELY
 
 HOURS = 168
@@ -27,12 +29,15 @@ _LEAST_WATCHED_S = 60.0
 # Clients come for about so long.
 _VISIT_S = 300.0
 
-# For so long without a request, at the most, somebody is still there.
+# For so long without a request, at the most, clients are still there.
 _GAP_S = 5.0
 
 _WEEKDAYS = 5
 
 KINDS = ("requests_per_second", "share_of_time")
+
+# In requests a second. From one on, clients are taken to be there all the time.
+_MOST_RATE = 1e9
 
 
 @attrs.frozen
@@ -45,24 +50,16 @@ class Seen:
 
 @attrs.frozen
 class WeeklyLoad:
-    """A week of hours, the first is Monday's from midnight.
+    """A week of hours, the first is Monday's from midnight."""
 
-    Attributes:
-        name: for people.
-        values: of each hour the share of the time in which clients are there.
-        zone: of the clock on the wall.
-        low, high: between which the shares are, of each hour; None: they are exact.
-        seen: what was seen just now; None: nothing.
-        known_hours: how many hours rest on what was seen of them; the others are taken to be like
-            these.
-    """
-
-    name: str
-    values: tuple[float, ...]
-    zone: tzinfo = timezone.utc
+    name: str  # for people
+    values: tuple[float, ...]  # of each hour the share of the time in which clients are there
+    zone: tzinfo = timezone.utc  # of the clock on the wall
+    # The range of each hour's share; None: it is exact.
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     seen: Seen | None = None
+    # How many hours rest on what was seen of them; the others are taken to be like these.
     known_hours: int = HOURS
     _is_constant: bool = attrs.field(init=False, eq=False, repr=False)
 
@@ -115,7 +112,7 @@ def office(zone: tzinfo = timezone.utc) -> WeeklyLoad:
     return WeeklyLoad("office", _OFFICE_DAY * 5 + weekend * 2, zone)
 
 
-def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> WeeklyLoad:
+def learned(hours: Iterable[SeenHour | schema.SeenHour], seen: Seen | None = None) -> WeeklyLoad:
     """The week by what was seen of it: the share of each hour in which clients were there.
 
     An hour counts once it was watched for a minute. One that was not is like the same hour of
@@ -123,13 +120,9 @@ def learned(hours: Sequence[SeenHour], seen: Seen | None = None) -> WeeklyLoad:
     range of a share p of which n visits' worth of time was seen is (p n) / (n + 2) to
     (p n + 2) / (n + 2): the rule of succession, a visit taken for five minutes. Where no hour is
     known, what was seen just now goes on; where nothing was, clients are always there.
-
-    Args:
-        hours: that were watched.
-        seen: what was seen just now.
     """
     known = {hour.hour: hour for hour in hours if hour.watched_s >= _LEAST_WATCHED_S}
-    ratios = {number: hour.present_s / hour.watched_s for number, hour in known.items()}
+    ratios = {number: hour.present_ratio for number, hour in known.items()}
     visits = {number: hour.watched_s / _VISIT_S for number, hour in known.items()}
     if not known:
         value = 1.0 if seen is None else seen.clients_ratio
@@ -183,7 +176,7 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
     """168 numbers, or a mapping of one of `KINDS` to them; bare numbers are rates.
 
     At x requests a second clients are there for 1 - exp(-5 x) of the time, x being 1 at most: the
-    share of the time with a request in the last five seconds, after which nobody is there.
+    share of the time with a request in the last five seconds.
 
     A text is numbers with blanks between them, which is what YAML makes of one on each line.
 
@@ -205,7 +198,7 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
             f"accepted are {HOURS} numbers, one an hour, from Monday midnight, as a list or one a"
             f" line; found {count}"
         )
-    highest = 1.0 if kind == KINDS[1] else math.inf
+    highest = 1.0 if kind == KINDS[1] else _MOST_RATE
     numbers = [_within(value, highest) for value in values]
     if kind == KINDS[0]:
         numbers = [-math.expm1(-_GAP_S * min(rate, 1.0)) for rate in numbers]
@@ -214,9 +207,9 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
 
 def _within(value: object, highest: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"found {value!r:.50}; accepted are numbers")
-    if not 0 <= value <= highest or math.isinf(value):
-        raise ValueError(f"found {value!r:.50}; accepted is 0 to {highest:g}")
+        raise ValueError(f"found {found(value)}; accepted are numbers")
+    if not 0 <= value <= highest:
+        raise ValueError(f"found {found(value)}; accepted is 0 to {highest:g}")
     return float(value)
 
 
@@ -224,4 +217,4 @@ def _number(word: str) -> float:
     try:
         return float(word)
     except ValueError:
-        raise ValueError(f"found {word!r:.50}; accepted are numbers") from None
+        raise ValueError(f"found {found(word)}; accepted are numbers") from None

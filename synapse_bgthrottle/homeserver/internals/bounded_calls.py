@@ -4,9 +4,9 @@ Only this module decides how long to wait and how many calls may be in progress.
 what happens to a call that nobody waits for any more.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
+from threading import Thread
 from typing import Any, Generic, TypeVar
 
 from synapse.module_api import make_deferred_yieldable, run_in_background
@@ -28,12 +28,6 @@ class ServerEndsError(RuntimeError):
 class Call(Generic[T]):
     """A call in a background process of its own. It continues even if nobody waits for its answer.
 
-    Args:
-        description: the name of that process.
-
-    Attributes:
-        has_ended: whether it has returned or raised.
-
     Raises:
         ServerEndsError: the call was not made.
     """
@@ -52,8 +46,7 @@ class Call(Generic[T]):
         self._is_cancelled = False
         self._answer: tuple[T] | None = None
         self._error: Exception = TimeoutError("it was cancelled")
-        self._waiter: Deferred[None] | None = None
-        self._on_end: Callable[[], None] | None = None
+        self._waiter: Deferred[None] = Deferred()
         if host.call_later(0, description, self._run) is None:
             raise ServerEndsError("the server ends")
 
@@ -65,37 +58,23 @@ class Call(Generic[T]):
             Exception: whatever the function raises.
         """
         if not self.has_ended:
-            waiter: Deferred[None] = Deferred()
-            self._waiter = waiter
-
-            async def give_up() -> None:
-                with PreserveLoggingContext():  # the waiting code has a log context of its own
-                    if not waiter.called:
-                        waiter.errback(TimeoutError(f"no answer within {limit_s:g} s"))
-
-            timer = self._host.call_later(limit_s, "bgthrottle_time_limit", give_up)
+            self._waiter = Deferred()
+            timer = self._host.call_later(limit_s, "bgthrottle_time_limit", self._wake)
             try:
-                await make_deferred_yieldable(waiter)
-            except TimeoutError:
-                if not self.has_ended:
-                    raise
+                await make_deferred_yieldable(self._waiter)
             finally:
                 if timer is not None and timer.active():
                     timer.cancel()
+        if not self.has_ended:
+            raise TimeoutError(f"no answer within {limit_s:g} s")
         if self._answer is None:
             raise self._error
         return self._answer[0]
 
-    def leave(self, on_end: Callable[[], None], *, cancels: bool) -> None:
-        """Nobody waits any more. `on_end` is called once the call has ended.
-
-        A cancelled transaction of Synapse only ends when the database lets it.
-        """
-        if self.has_ended:
-            on_end()
-            return
-        self._on_end, self._is_cancelled = on_end, cancels
-        if cancels and self._running is not None:
+    def cancel(self) -> None:
+        """End it. A cancelled transaction of Synapse only ends when the database lets it."""
+        self._is_cancelled = True
+        if self._running is not None:
             with PreserveLoggingContext():  # its callbacks have log contexts of their own
                 self._running.cancel()
 
@@ -111,10 +90,11 @@ class Call(Generic[T]):
             self._error = error
         finally:
             self.has_ended = True
-            if self._on_end is not None:
-                self._on_end()
-        with PreserveLoggingContext():
-            if self._waiter is not None and not self._waiter.called:
+        await self._wake()
+
+    async def _wake(self) -> None:
+        with PreserveLoggingContext():  # the waiting code has a log context of its own
+            if not self._waiter.called:
                 self._waiter.callback(None)
 
 
@@ -122,7 +102,6 @@ class BoundedCalls:
     """Calls by name. If too many of a name are overdue, no further one is made.
 
     Args:
-        description: the name of each call's process.
         most_overdue: how many of a name may continue after their time limit.
         cancels: whether a call is cancelled at its time limit; otherwise it runs to its end.
     """
@@ -134,19 +113,18 @@ class BoundedCalls:
         self._description = description
         self._most_overdue = most_overdue
         self._cancels = cancels
-        self._overdue: Counter[str] = Counter()
+        self._overdue: list[tuple[str, Call[Any]]] = []
 
     async def within(
         self, limit_s: float, name: str, function: Callable[..., Awaitable[T]], *arguments: Any
     ) -> T:
-        """The function's answer within this time. `name` says what the call concerns.
+        """The answer, as by `Call.within`. `name` says what the call concerns.
 
         Raises:
             TimeoutError: it took longer, or too many calls of this name are overdue.
-            ServerEndsError: the call was not made.
-            Exception: whatever the function raises.
         """
-        overdue = self._overdue[name]
+        self._overdue = [(whose, call) for whose, call in self._overdue if not call.has_ended]
+        overdue = sum(whose == name for whose, _ in self._overdue)
         if overdue >= self._most_overdue:
             raise TimeoutError(f"no answer to {overdue} earlier question{'s' * (overdue > 1)}")
         call = Call(self._host, self._description, function, *arguments)
@@ -154,10 +132,50 @@ class BoundedCalls:
             return await call.within(limit_s)
         finally:
             if not call.has_ended:
-                self._overdue[name] += 1
-                call.leave(partial(self._overdue.subtract, [name]), cancels=self._cancels)
+                self._overdue.append((name, call))
+                if self._cancels:
+                    call.cancel()
 
 
 def questions(host: Homeserver) -> BoundedCalls:
     """Queries to databases, which are cancelled at their time limit."""
     return BoundedCalls(host, "bgthrottle_question", most_overdue=MOST_OVERDUE, cancels=True)
+
+
+class BlockingCall(Generic[T]):
+    """Calls a function that may hang in a thread of its own, one call at a time.
+
+    Use it in a thread. Twisted waits for its own threads before the server can end, so none of them
+    may hang. This one is a daemon, which nobody waits for.
+    """
+
+    def __init__(self, function: Callable[..., T]) -> None:
+        self._function = function
+        self._thread: Thread | None = None
+        self._outcome: tuple[T] | Exception = TimeoutError("it was not called")
+
+    def within(self, limit_s: float, *arguments: Any) -> T:
+        """The function's answer, or that of the call that still runs. It blocks.
+
+        Raises:
+            TimeoutError: it takes longer.
+            Exception: whatever the function raises.
+        """
+        thread = self._thread
+        if thread is None:
+            thread = Thread(target=self._run, args=arguments, daemon=True)
+            thread.start()
+        self._thread = thread
+        thread.join(limit_s)
+        if thread.is_alive():
+            raise TimeoutError(f"no answer within {limit_s:g} s")
+        self._thread = None
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome[0]
+
+    def _run(self, *arguments: Any) -> None:
+        try:
+            self._outcome = (self._function(*arguments),)
+        except Exception as error:  # raised again where it is waited for
+            self._outcome = error

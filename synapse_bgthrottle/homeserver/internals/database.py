@@ -73,17 +73,21 @@ class ConnectionSettings:
 class Database:
     """One database of the server, with its queue of updates.
 
+    What is awaited raises whatever the database or a lost connection raises.
+
     Attributes:
         name: Synapse's name for it.
         has_worked: whether a batch has begun there since the start.
     """
 
-    def __init__(self, api: ModuleApi, name: str, pool: Any = None) -> None:
-        """`pool` is Synapse's DatabasePool; None: not available."""
+    def __init__(
+        self, api: ModuleApi, name: str, pool: Any = None, *, is_main: bool = False
+    ) -> None:
         self.name = name
         self.has_worked = False
         self._api = api
         self._pool = pool
+        self._is_main = is_main  # then the module API is enough to ask it
 
     @property
     def enabled(self) -> bool:
@@ -144,12 +148,16 @@ class Database:
     async def run(self, description: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run the function in a transaction, in a thread, with a cursor as its first argument.
 
-        Raises:
-            Exception: whatever the function or a lost connection raises. Synapse first tries again
-                four times after an error of the database, so the function may run twice.
+        Synapse first tries again four times after an error of the database, so the function may run
+        twice. This raises whatever the function raises, too.
         """
-        run = get(self._pool, "runInteraction", default=self._api.run_db_interaction)
-        return await on_a_live_connection(run, description, function, *arguments)
+        run = self._api.run_db_interaction
+        if not self._is_main:
+            run = get(self._pool, "runInteraction", default=run)
+        for _ in range(_MOST_CONNECTIONS):
+            with suppress(ConnectionLost):
+                return await run(description, function, *arguments)
+        return await run(description, function, *arguments)
 
     def one_shots(self) -> frozenset[str]:
         """The names of the updates that Synapse flags as one-shots."""
@@ -157,24 +165,22 @@ class Database:
         return frozenset(name for name, handler in handlers if get(handler, "oneshot"))
 
     @property
-    def is_running(self) -> bool:
-        """Whether Synapse's loop runs: it is in an iteration, or about to read the queue."""
-        return bool(get(self._pool, "updates", "_running", default=False))
+    def is_running(self) -> bool | None:
+        """Whether Synapse's loop runs: it is in an iteration, or about to read the queue.
 
-    @property
-    def is_stalled(self) -> bool:
-        """Whether Synapse's loop certainly does not run; False if that cannot be read."""
-        return not get(self._pool, "updates", "_running", default=True)
+        None: unknown.
+        """
+        running = get(self._pool, "updates", "_running")
+        return None if running is None else bool(running)
 
     @property
     def has_aborted(self) -> bool:
         """Whether Synapse gave up after five failures and has not been restarted."""
-        updates = get(self._pool, "updates")
         # The mark stays after somebody restarted the updates and they finished, or were disabled.
-        done = get(updates, "_all_done")
-        if get(updates, "_running", default=True) or done or not self.enabled:
+        done = get(self._pool, "updates", "_all_done")
+        if self.is_running is not False or done or not self.enabled:
             return False
-        marked = get(updates, "_aborted")
+        marked = get(self._pool, "updates", "_aborted")
         if marked is None:  # before Synapse 1.86 a stopped loop means an abort, if it has worked
             return self.has_worked or self.current_update is not None
         return bool(marked)
@@ -199,11 +205,7 @@ class Database:
         return ConnectionSettings(driver == "sqlite3", arguments)
 
     async def queue(self) -> tuple[QueueRow, ...]:
-        """The queue of updates, by ordering and name.
-
-        Raises:
-            Exception: the connection was lost, or the database refused.
-        """
+        """The queue of updates, by ordering and name."""
         queue: tuple[QueueRow, ...] = await self._read("bgthrottle_queue", _QUEUE, QueueRow.read)
         return queue
 
@@ -212,16 +214,14 @@ class Database:
 
         They come from the driver, without a query.
         """
-        connections = call(list, call(get(self._pool, "_db_pool", "connections", "values")))
+        connections: list[Any] | None = call(
+            list, call(get(self._pool, "_db_pool", "connections", "values"))
+        )
         pids = (call(get(each, "get_backend_pid")) for each in connections or ())
         return [pid for pid in pids if isinstance(pid, int)]
 
     async def ask_row(self, sql: str) -> Sequence[Any] | None:
-        """The first row of a query, within two seconds; None: no row.
-
-        Raises:
-            Exception: the connection was lost, or the database refused.
-        """
+        """The first row of a query, within two seconds; None: no row."""
         rows: tuple[Sequence[Any], ...] = await self._read("bgthrottle_ends", sql, tuple)
         return rows[0] if rows else None
 
@@ -235,9 +235,6 @@ class Database:
         """Check whether a batch could be committed. None: yes; otherwise the database's error.
 
         With `needs_room` it writes some MiB. This is expensive, so use it only after a full disk.
-
-        Raises:
-            Exception: the connection was lost.
         """
         complaint: str | None = await self.run("bgthrottle_probe", _probe, needs_room)
         return complaint
@@ -245,18 +242,6 @@ class Database:
     def _handlers(self) -> Any:
         handlers = get(self._pool, "updates", "_background_update_handlers")
         return handlers if isinstance(handlers, dict) else {}
-
-
-async def on_a_live_connection(run: Callable[..., Any], *arguments: Any) -> Any:
-    """Run an interaction by `run`, and again where it met a dead connection of Synapse's pool.
-
-    Raises:
-        Exception: whatever else it raises.
-    """
-    for _ in range(_MOST_CONNECTIONS):
-        with suppress(ConnectionLost):
-            return await run(*arguments)
-    return await run(*arguments)
 
 
 def engine_of(txn: Any) -> str:

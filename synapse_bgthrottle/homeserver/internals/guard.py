@@ -4,9 +4,14 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import attrs
+from twisted.internet.defer import CancelledError
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def get(thing: Any, *names: str, default: Any = None) -> Any:
@@ -20,7 +25,7 @@ def get(thing: Any, *names: str, default: Any = None) -> Any:
     return default if thing is None else thing
 
 
-def call(function: Any, *arguments: Any) -> Any:
+def call(function: Callable[..., T] | None, *arguments: Any) -> T | None:
     """The function's answer; None if there is no function, or if it raises."""
     if function is None:
         return None
@@ -56,6 +61,23 @@ class OnInternalError(Protocol):
     def __call__(self, where: str, error: Exception) -> None: ...
 
 
+@attrs.frozen
+class Reporting:
+    """Reports an error of its block instead of raising it. Cancellation passes through."""
+
+    _on_internal_error: OnInternalError
+    _where: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, tb: object) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, CancelledError):
+            return False
+        self._on_internal_error(self._where, error)
+        return True
+
+
 class InternalErrors:
     """Logs errors of the module itself, each type once for each place."""
 
@@ -67,8 +89,8 @@ class InternalErrors:
             return
         self._logged.add((where, type(error)))
         logger.error(
-            "internal error %s; such updates go on at stock Synapse's pace."
-            " Further errors of this kind are not logged.",
+            "internal error %s; such updates go on at stock Synapse's pace, unless they are paused"
+            " or their windows are closed. Further errors of this kind are not logged.",
             where,
             exc_info=error,
         )

@@ -3,34 +3,35 @@
 The module can throttle without them. Each access is guarded.
 """
 
-import logging
 import math
 import os
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any
 
 from synapse import module_api
 from synapse.module_api import ModuleApi
 
 from synapse_bgthrottle.core.scheduling.state import Facts
-from synapse_bgthrottle.homeserver.internals.database import Database, on_a_live_connection
-from synapse_bgthrottle.homeserver.internals.guard import call, get
+from synapse_bgthrottle.homeserver.internals.database import Database
+from synapse_bgthrottle.homeserver.internals.guard import (
+    InternalErrors,
+    OnInternalError,
+    Reporting,
+    call,
+    get,
+)
 from synapse_bgthrottle.homeserver.internals.stock_settings import stock_settings
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import NOT_COUNTED, ServerMetrics
-from synapse_bgthrottle.homeserver.internals.timers import DelayedCall, Process, Timer, Timers
+from synapse_bgthrottle.homeserver.internals.timers import Process, Timers
 
 __all__ = ["Database", "Homeserver"]
 
 _request_metrics = call(import_module, "synapse.http.request_metrics")
 _requests: Any = get(_request_metrics, "_in_flight_requests")
 _requests_lock: Any = get(_request_metrics, "_in_flight_requests_lock", default=nullcontext())
-
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _LONGEST_WAIT_S = 1.0
 _COUNT_EVERY_S = 0.25
@@ -45,77 +46,56 @@ class Homeserver:
 
     Attributes:
         databases: by name; complete only if Synapse's private attributes are as expected.
-        main: the database with the main store, which `run_on_main` uses too.
+        main: the database with the main store.
         stock: what stock Synapse would do.
         server_name: as in user IDs.
+        on_internal_error: receives the module's own errors.
     """
 
-    def __init__(self, api: ModuleApi) -> None:
+    def __init__(self, api: ModuleApi, on_internal_error: OnInternalError | None = None) -> None:
         self._api = api
+        self.on_internal_error = on_internal_error or InternalErrors()
         self.server_name = str(get(api, "server_name", default=""))
         self._hs = hs = get(api, "_hs")
         stores = call(get(hs, "get_datastores"))
-        pools = call(list, get(stores, "databases")) or []
+        pools: list[Any] = call(list, get(stores, "databases")) or []
         names = [(call(get(pool, "name")), pool) for pool in pools]
         self.databases = {
             name: Database(api, name, pool) for name, pool in names if isinstance(name, str)
         }
-        self.main = Database(api, "main", get(stores, "main", "db_pool"))
+        self.main = Database(api, "main", get(stores, "main", "db_pool"), is_main=True)
         self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
         self.stock = stock_settings(get(hs, "config", "background_updates"))
         self.sleep = api.sleep  # uses wall-clock time, so it lasts longer if the clock is set back
-        self._timers = Timers(self._delayed, self.now_s, self.wall_s)
+        timers = Timers(self._delayed, self.now_s, self.wall_s)
+        self.call_later, self.call_overdue = timers.call_later, timers.call_overdue
         self._metrics = ServerMetrics()
         self._answered = 0
         self._count_again_s = -math.inf
         self._active: int | None = None
         self._look_again_s = -math.inf
 
+    def reporting(self, where: str) -> Reporting:
+        """A block whose own errors are reported instead of raised."""
+        return Reporting(self.on_internal_error, where)
+
     def database(self, name: str) -> Database:
         if name not in self.databases:
             self.databases[name] = Database(self._api, name)
         return self.databases[name]
 
-    def call_later(self, delay_s: float, description: str, process: Process) -> Timer | None:
-        """Run it later, in its own log context; None: impossible, or the server shuts down."""
-        self.call_overdue()
-        try:
-            return self._timers.call_later(delay_s, description, process)
-        except Exception as error:  # the clock of a server that shuts down accepts no calls
-            logger.debug("No %s any more, or in this version: %r", description, error)
-            return None
-
-    def call_overdue(self) -> None:
-        """Run at once what is overdue because the wall clock was set back.
-
-        Everything that starts work calls this; nothing else would notice in time.
-        """
-        try:
-            self._timers.call_overdue()
-        except Exception as error:  # as above
-            logger.debug("What is overdue cannot be called: %r", error)
-
-    def _delayed(self, delay_s: float, description: str, process: Process) -> DelayedCall | None:
+    def _delayed(self, delay_s: float, description: str, process: Process) -> Any:
         delayed = get(self._api, "delayed_background_call")
-        call_in: DelayedCall | None
         if delayed is not None:
-            call_in = delayed(delay_s * 1000, process, desc=description)
-        else:  # before Synapse 1.90
-            run: Any = get(module_api, "run_as_background_process")
-            clock = call(get(self._hs, "get_clock"))
-            call_in = get(clock, "call_later")(delay_s, run, description, process)
-        return call_in
+            return delayed(delay_s * 1000, process, desc=description)
+        # before Synapse 1.90
+        run: Any = get(module_api, "run_as_background_process")
+        clock = call(get(self._hs, "get_clock"))
+        return get(clock, "call_later")(delay_s, run, description, process)
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function that may block in a thread, and return its answer."""
         return await self._api.defer_to_thread(function, *arguments)
-
-    async def run_on_main(
-        self, description: str, function: Callable[..., Any], *arguments: Any
-    ) -> Any:
-        """`Database.run` on the main database."""
-        run = self._api.run_db_interaction
-        return await on_a_live_connection(run, description, function, *arguments)
 
     def facts(self) -> Facts:
         """The facts about the server that decisions need."""

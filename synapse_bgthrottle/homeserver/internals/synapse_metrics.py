@@ -48,8 +48,7 @@ class ServerMetrics:
 
     def responses(self) -> dict[str, tuple[float, float]] | None:
         """By servlet that counts: seconds of its responses, and their number."""
-        answer: dict[str, tuple[float, float]] | None = call(self._responses)
-        return answer
+        return call(self._responses)
 
     def answered(self) -> int:
         """Number of answered requests that count; 0: not measured."""
@@ -73,9 +72,7 @@ class ServerMetrics:
 
     def _sum_and_count(self, name: str) -> tuple[float, float] | None:
         histogram = self._by_name.get(f"{name}_sum")
-        answer: tuple[float, float] | None
-        answer = None if histogram is None else call(_sum_and_count, histogram)
-        return answer
+        return None if histogram is None else call(_sum_and_count, histogram)
 
     def _responses(self) -> dict[str, tuple[float, float]]:
         # Take the count from the separate counter: the histogram's count is a sum of fifteen.

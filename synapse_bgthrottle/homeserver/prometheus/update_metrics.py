@@ -8,7 +8,7 @@ what came after the last scrape. Gauges have one, and are removed when their upd
 import functools
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, TypeVar, cast
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -19,14 +19,12 @@ from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
 from synapse_bgthrottle.homeserver.internals.database import Database
-from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
-from synapse_bgthrottle.homeserver.prometheus import signal_metrics
 from synapse_bgthrottle.homeserver.prometheus.series import ServerSeries
 from synapse_bgthrottle.homeserver.prometheus.signal_metrics import SignalMetrics
 from synapse_bgthrottle.schema import TimeLeft
 
-Arguments = ParamSpec("Arguments")
+Method = TypeVar("Method", bound=Callable[..., None])
 
 _P = "synapse_bgthrottle_"
 _DATABASE = ("server_name", "database_name")
@@ -68,46 +66,25 @@ LAST_PROGRESS = Gauge(
 TARGET = Gauge(f"{_P}target_duration_seconds", "How long a batch should take", _UPDATE)
 DUTY_CYCLE = Gauge(f"{_P}duty_cycle_ratio", "The share of the time that batches may take", _UPDATE)
 
-ALL = (
-    *(ITEMS, BATCH, WAIT, FAILURES, RESTARTS),
-    *(PENDING, UNKNOWN, ABORTED, STOPPED, PAUSED, PAUSE_END, HELD, WINDOW_OPEN),
-    *(CURRENT, STARTED, PROGRESS, ETA, LAST_PROGRESS, TARGET, DUTY_CYCLE),
-    *signal_metrics.ALL,
-)
 _OF_UPDATE = frozenset((CURRENT, STARTED, PROGRESS, ETA, LAST_PROGRESS, TARGET, DUTY_CYCLE))
 _BY_HAND = frozenset((Cause.PAUSED, Cause.DISABLED))
 _HOLDS = MappingProxyType({cause: cause.value for cause in Cause if cause.is_hold})
 
 
-def _harmless(
-    method: Callable[Concatenate["Metrics", Arguments], None],
-) -> Callable[Concatenate["Metrics", Arguments], None]:
+def _harmless(method: Method) -> Method:
     @functools.wraps(method)
-    def guarded(self: "Metrics", /, *arguments: Arguments.args, **named: Arguments.kwargs) -> None:
-        try:
+    def guarded(self: "Metrics", *arguments: Any, **named: Any) -> None:
+        with self.host.reporting("with its metrics"):
             method(self, *arguments, **named)
-        except Exception as error:  # nothing here waits, so nothing is cancelled
-            self.on_internal_error("with its metrics", error)
 
-    return guarded
+    return cast(Method, guarded)
 
 
 class Metrics:
-    """The metrics of one server. Its methods do not raise.
+    """The metrics of one server. Its methods do not raise."""
 
-    Attributes:
-        on_internal_error: receives their errors.
-    """
-
-    def __init__(
-        self,
-        host: Homeserver,
-        throttle: Throttle,
-        runs: UpdateRuns,
-        on_internal_error: OnInternalError,
-    ) -> None:
-        self.on_internal_error = on_internal_error
-        self._host = host
+    def __init__(self, host: Homeserver, throttle: Throttle, runs: UpdateRuns) -> None:
+        self.host = host
         self._throttle = throttle
         self._runs = runs
         self._series = ServerSeries(host.server_name)
@@ -128,7 +105,7 @@ class Metrics:
         self._hold(database, None)
         one_shot = self._throttle.updates[database, update_name].one_shot
         self._series.set(CURRENT, 1, database, update_name, "true" if one_shot else "false")
-        self._series.set(LAST_PROGRESS, self._host.wall_s(), database, update_name)
+        self._series.set(LAST_PROGRESS, self.host.wall_s(), database, update_name)
         self._decided.pop(database, None)
         self._current[database] = update_name
 
@@ -137,7 +114,7 @@ class Metrics:
         """A decision was made. This is cheap, because it is mostly the same as before."""
         update = self._throttle.updates[database, update_name]
         target_ms, is_open = update.limits.target_duration_ms, update.holds.is_window_open
-        duty_ratio, cause = update.pace.duty_ratio, decision.cause
+        duty_ratio, cause = update.duty_ratio, decision.cause
         shown = (update_name, cause, decision.subject, target_ms, duty_ratio, is_open)
         before = self._decided.get(database)
         if shown == before:
@@ -150,7 +127,7 @@ class Metrics:
         self._series.set(WINDOW_OPEN, is_open, database)
         self._hold(database, cause)
         if cause is Cause.PAUSED:
-            self._series.set(PAUSE_END, self._host.wall_s() + decision.wait_s, database)
+            self._series.set(PAUSE_END, self.host.wall_s() + decision.wait_s, database)
 
     @_harmless
     def waited(self, database: str, cause: Cause, wait_s: float) -> None:
@@ -166,7 +143,7 @@ class Metrics:
         if failed:
             self._series.at(FAILURES, database).inc()
         else:
-            self._series.set(LAST_PROGRESS, self._host.wall_s(), database, update_name)
+            self._series.set(LAST_PROGRESS, self.host.wall_s(), database, update_name)
 
     @_harmless
     def observed(self, database: str | None) -> None:
@@ -199,7 +176,7 @@ class Metrics:
         left_s: TimeLeft,
     ) -> None:
         """The queue was read. `progress` and `left` are of the current update."""
-        name, wall_s = database.name, self._host.wall_s()
+        name, wall_s = database.name, self.host.wall_s()
         names = {row.name for row in rows}
         known, aborted = database.known_updates(), database.has_aborted
         self._series.set(PENDING, len(names), name)

@@ -6,7 +6,6 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database
 from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, ServerEndsError
-from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
 
 # A successful batch or an answer proves for this long that the database is there.
@@ -31,15 +30,12 @@ class DatabaseProbe:
         complaint: its error, or why there is no answer.
     """
 
-    def __init__(
-        self, host: Homeserver, database: Database, on_internal_error: OnInternalError
-    ) -> None:
+    def __init__(self, host: Homeserver, database: Database) -> None:
         self.silent_since_s: float | None = None
         self.took_s = 0.0
         self.complaint = ""
         self._host = host
         self._database = database
-        self._on_internal_error = on_internal_error
         self._call: Call[str | None] | None = None
         self._asked_s = self._answered_s = -math.inf
         self._is_blind = False
@@ -83,7 +79,7 @@ class DatabaseProbe:
             raise
         except Exception as error:
             self.silent_since_s, self.complaint, self._is_blind = None, "", True
-            self._on_internal_error("asking the database", error)
+            self._host.on_internal_error("asking the database", error)
         return True
 
     async def check(self) -> None:
@@ -123,7 +119,7 @@ class DatabaseProbe:
         except Exception as error:  # the database cannot be used now, or our query is wrong
             if is_from_database(error):
                 return complaint_of(error)
-            self._on_internal_error("asking the database", error)
+            self._host.on_internal_error("asking the database", error)
             return None
         finally:
             self._answered_s = self._host.now_s()

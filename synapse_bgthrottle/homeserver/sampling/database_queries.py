@@ -25,7 +25,6 @@ class Part:
     """One column of the answer.
 
     Attributes:
-        name: name of the column.
         sql: its expression.
         use: the signal that needs it, or a description of another use.
         needs_sessions: whether it reads `sessions`.

@@ -59,22 +59,18 @@ class _Questions:
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
-        self._complaints: dict[Part, str] = {}
-        self._again_s: dict[Part, float] = {}
+        # The complaint, and when to try again.
+        self._refused: dict[Part, tuple[str, float]] = {}
         self._apart_until_s = -math.inf
 
     @property
     def refused(self) -> dict[str, str]:
-        return {part.use: complaint for part, complaint in self._complaints.items()}
+        return {part.use: complaint for part, (complaint, _) in self._refused.items()}
 
     def answers(self, txn: Any, parameters: Sequence[Any]) -> dict[str, Any]:
-        """The answers by column.
-
-        Raises:
-            Exception: there is no answer, although the query is not refused.
-        """
+        """The answers by column; raises if there is none, although the query is not refused."""
         now_s = self._now_s()
-        together = [part for part in PARTS if part not in self._complaints]
+        together = [part for part in PARTS if part not in self._refused]
         apart = [part for part in PARTS if self._is_due(part, now_s)]
         answers: dict[str, Any] = {}
         if not together and not apart:
@@ -93,14 +89,14 @@ class _Questions:
 
     def lock_wait_s(self, txn: Any, parameters: Sequence[Any]) -> Any:
         """The answer to that query; None: it is refused."""
-        if _LOCK_WAIT in self._complaints and not self._is_due(_LOCK_WAIT, self._now_s()):
+        if _LOCK_WAIT in self._refused and not self._is_due(_LOCK_WAIT, self._now_s()):
             return None
         answers: dict[str, Any] = {}
         self._is_refused(txn, _LOCK_WAIT, parameters, answers)
         return answers.get(_LOCK_WAIT.name)
 
     def _is_due(self, part: Part, now_s: float) -> bool:
-        return now_s >= self._again_s.get(part, math.inf)
+        return part in self._refused and now_s >= self._refused[part][1]
 
     def _begin(self, txn: Any) -> None:
         try:
@@ -118,13 +114,11 @@ class _Questions:
         if complaint:
             self._refuse(part, complaint)
         else:
-            self._complaints.pop(part, None)
-            self._again_s.pop(part, None)
+            self._refused.pop(part, None)
         return bool(complaint)
 
     def _refuse(self, part: Part, complaint: str) -> None:
-        self._complaints[part] = complaint
-        self._again_s[part] = self._now_s() + TRY_AGAIN_S
+        self._refused[part] = complaint, self._now_s() + TRY_AGAIN_S
 
     def _complaint(
         self, txn: Any, parts: list[Part], parameters: Sequence[Any], answers: dict[str, Any]
@@ -166,10 +160,7 @@ class DatabaseSampler:
         """Take a sample for this update; None: the queue is empty or held.
 
         `batch_age_s` returns how long our batch has been running, None without one. It is called in
-        the database thread, just before the statement.
-
-        Raises:
-            Exception: the connection was lost.
+        the database thread, just before the statement. This raises if the connection was lost.
         """
         tables = None if update_name is None else self._database.tables_of(update_name)
         asked_s = self._now_s()
@@ -205,10 +196,21 @@ class DatabaseSampler:
     def _asked(
         self, txn: Any, batch_age_s: Callable[[], float | None], tables: list[str] | None
     ) -> _Answer:
-        # In a database thread that has a connection.
+        # In a database thread that has a connection. Catch errors here, as in the probe: Synapse
+        # would try again.
         self.is_asked = True
+        started_s = self._now_s()
         try:
-            return self._look(txn, batch_age_s, tables)
+            age_s = batch_age_s()
+            columns = self._columns(txn, age_s, tables)
+            ended_s = self._now_s()
+            if columns and age_s is not None:
+                if columns.get("active"):  # leave out our own session
+                    columns["active"] -= 1
+                columns["lock_wait"] = self._lock_wait_s(txn, age_s)
+            return _Answer(started_s, ended_s, columns)
+        except Exception as error:  # in a database thread, where nothing is cancelled
+            return _Answer(started_s, self._now_s(), problem=complaint_of(error))
         finally:
             self.is_asked = False
 
@@ -221,23 +223,6 @@ class DatabaseSampler:
         if lag_s is None:
             return None
         return max(lag_s, now_s - min(self._owed_since_s.values(), default=now_s))
-
-    def _look(
-        self, txn: Any, batch_age_s: Callable[[], float | None], tables: list[str] | None
-    ) -> _Answer:
-        # Catch errors here, as in the probe: Synapse would try again.
-        started_s = self._now_s()
-        age_s = batch_age_s()
-        try:
-            columns = self._columns(txn, age_s, tables)
-        except Exception as error:  # in a database thread, where nothing is cancelled
-            return _Answer(started_s, self._now_s(), problem=complaint_of(error))
-        ended_s = self._now_s()
-        if columns and age_s is not None:
-            if columns.get("active"):  # leave out our own session
-                columns["active"] -= 1
-            columns["lock_wait"] = self._lock_wait_s(txn, age_s)
-        return _Answer(started_s, ended_s, columns)
 
     def _columns(
         self, txn: Any, batch_age_s: float | None, tables: list[str] | None

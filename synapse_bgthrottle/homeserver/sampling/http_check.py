@@ -13,7 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-# For connecting, request and answer together. Only name resolution may take longer.
+from synapse_bgthrottle.homeserver.internals.bounded_calls import BlockingCall
+
+# For the address, connecting, request and answer together.
 LONGEST_S = 2.0
 # Of the answer, with its body.
 MOST_BYTES = 16 * 1024
@@ -45,6 +47,7 @@ class HttpCheck:
             "Accept: */*\r\nConnection: close\r\n\r\n"
         ).encode("ascii")
         self._context: ssl.SSLContext | None = None
+        self._addresses = BlockingCall(socket.getaddrinfo)
 
     def status(self) -> int:
         """The status of the answer, even of a redirect. It blocks, so call it in a thread.
@@ -64,9 +67,9 @@ class HttpCheck:
 
     def _connected(self, deadline_s: float) -> socket.socket:
         error: OSError = OSError(f"{self._host} has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            self._host, self._port, type=socket.SOCK_STREAM
-        ):
+        left_s = self._left_s(deadline_s)
+        found = self._addresses.within(left_s, self._host, self._port, 0, socket.SOCK_STREAM)
+        for family, kind, protocol, _, address in found:
             connection = socket.socket(family, kind, protocol)
             try:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)

@@ -10,8 +10,7 @@ from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.scheduling.failures import complaint_of
-from synapse_bgthrottle.core.signals.samples import CheckSample
-from synapse_bgthrottle.homeserver.internals.bounded_calls import questions
+from synapse_bgthrottle.homeserver.internals.bounded_calls import BlockingCall, questions
 from synapse_bgthrottle.homeserver.internals.database import Database, engine_of
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.sampling.database_queries import LIMIT_TIME
@@ -22,8 +21,13 @@ logger = logging.getLogger(__name__)
 
 # A silent database must not keep the other databases' disks from being checked.
 _LONGEST_QUESTION_S = 2.0
+# A network file system may hang.
+_LONGEST_LOOK_S = 2.0
 
-Check = Callable[[], Awaitable[CheckSample | None]]
+# The value or None, why it is unknown, and what was found, as text.
+Found = tuple[float | None, str] | tuple[float | None, str, str]
+# It answers None if there is nothing to check.
+Check = Callable[[], Awaitable[Found | None]]
 
 # The data directory, if the role may read it, and whether the server is on this machine. It is if
 # the connection is a socket, or has the same address at both ends. So a pooler is noticed.
@@ -42,29 +46,28 @@ class Checks:
         url = settings.http_url
         self._http_check = None if url is None else HttpCheck(url, host.now_s)
         self._folders: dict[str, str | None] = {}
+        self._free_bytes, self._is_there = BlockingCall(_free_bytes), BlockingCall(_is_there)
 
     def by_signal(self) -> dict[str, Check]:
         """The checks by signal name."""
-        settings = self._settings
-        checks: dict[str, Check] = {"disk_free": self._disk_free}
-        if settings.pause_file is not None:
-            checks["pause_file"] = self._pause_file
-        if self._http_check is not None:
-            checks["http"] = self._http
-        if settings.sql_query is not None:
-            checks["sql"] = self._sql
-        return checks
+        checks: dict[str, tuple[Check, object]] = {
+            "disk_free": (self._disk_free, "always"),
+            "pause_file": (self._pause_file, self._settings.pause_file),
+            "http": (self._http, self._http_check),
+            "sql": (self._sql, self._settings.sql_query),
+        }
+        return {name: check for name, (check, wanted) in checks.items() if wanted is not None}
 
-    async def _disk_free(self) -> CheckSample | None:
+    async def _disk_free(self) -> Found | None:
         path = self._settings.disk_path
         paths = [path] if path is not None else await self._database_folders()
         if not paths:
             return None
-        value, problem = await self._host.in_thread(_free_bytes, paths)
-        return CheckSample(at_s=self._host.now_s(), name="disk_free", value=value, problem=problem)
+        found: Found = await self._host.in_thread(self._free_bytes.within, _LONGEST_LOOK_S, paths)
+        return found
 
     async def _database_folders(self) -> list[str]:
-        for name, database in self._host.databases.items():
+        for name, database in tuple(self._host.databases.items()):
             if name not in self._folders:
                 try:
                     self._folders[name] = await self._questions.within(
@@ -82,27 +85,23 @@ class Checks:
             return None
         return folder
 
-    async def _pause_file(self) -> CheckSample:
+    async def _pause_file(self) -> Found:
         path = self._settings.pause_file or ""
-        value, problem = await self._host.in_thread(_is_there, path)
-        return CheckSample(
-            at_s=self._host.now_s(), name="pause_file", value=value, problem=problem, about=path
-        )
+        is_there = self._is_there.within
+        return (*await self._host.in_thread(is_there, _LONGEST_LOOK_S, path), path)
 
-    async def _http(self) -> CheckSample:
+    async def _http(self) -> Found:
         check: Any = self._http_check
         status = await self._host.in_thread(check.status)
         about = "" if 200 <= status <= 299 else f"answers {status}"
         if 300 <= status <= 399:
             about += " (redirects are not followed)"
-        value = 1.0 if about else 0.0
-        return CheckSample(at_s=self._host.now_s(), name="http", value=value, about=about)
+        return (1.0 if about else 0.0), "", about
 
-    async def _sql(self) -> CheckSample:
-        settings = self._host.main.connection_settings()
-        query = self._settings.sql_query
-        value, problem = await self._host.in_thread(first_value, settings, query)
-        return CheckSample(at_s=self._host.now_s(), name="sql", value=value, problem=problem)
+    async def _sql(self) -> Found:
+        settings, query = self._host.main.connection_settings(), self._settings.sql_query
+        found: Found = await self._host.in_thread(first_value, settings, query)
+        return found
 
 
 def folder_of(txn: Any) -> str | None:

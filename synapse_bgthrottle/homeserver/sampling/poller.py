@@ -7,58 +7,38 @@ import attrs
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.scheduling.failures import complaint_of
-from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, ServerEndsError
-from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 
 T = TypeVar("T")
 
+# A database that has not answered for this long counts as not answering.
+PATIENCE_S = 3.0
 
-@attrs.frozen
-class Question(Generic[T]):
-    """What to query, and how often.
+
+@attrs.define(slots=False, eq=False)
+class Poller(Generic[T]):
+    """Repeats a query every `period_s`, while somebody calls `look`.
+
+    It does not repeat a query that has no answer yet. If that lasts, it reports a problem each
+    period.
 
     Attributes:
         description: name of the process for the query.
-        period_s: how often.
-        patience_s: without an answer after this time, a problem is reported each period.
-        ask: the query; an answer of None is not passed on.
+        query: an answer of None is not passed on.
         answer_of: makes an answer from the description of a problem.
     """
 
+    host: Homeserver
     description: str
     period_s: float
-    patience_s: float
-    ask: Callable[[], Awaitable[T | None]]
+    query: Callable[[], Awaitable[T | None]]
     answer_of: Callable[[str], T]
-
-
-class Poller(Generic[T]):
-    """Repeats a query every `period_s`, while somebody calls `look`; `pass_on` gets the answers.
-
-    It does not repeat a query that has no answer yet.
-
-    Attributes:
-        period_s: how often.
-    """
-
-    def __init__(
-        self,
-        host: Homeserver,
-        question: Question[T],
-        pass_on: Callable[[T], None],
-        on_internal_error: OnInternalError,
-    ) -> None:
-        self.period_s = question.period_s
-        self._host = host
-        self._question = question
-        self._pass_on = pass_on
-        self._on_internal_error = on_internal_error
-        # Monotonic: when to ask again (None: now), when the query in progress was sent (None: there
-        # is none), and when the last answered one was (None: none was answered).
-        self._next_s: float | None = None
-        self._asked_s: float | None = None
-        self._answered_s: float | None = None
+    pass_on: Callable[[T], None]
+    # Monotonic: when to ask again (None: now), when the query in progress was sent (None: there
+    # is none), and when the last answered one was (None: none was answered).
+    _next_s: float | None = attrs.field(default=None, init=False)
+    _asked_s: float | None = attrs.field(default=None, init=False)
+    _answered_s: float | None = attrs.field(default=None, init=False)
 
     def has_answered(self, since_s: float | None) -> bool:
         """Whether a query was answered that was sent at this time or later; None: at any."""
@@ -72,38 +52,29 @@ class Poller(Generic[T]):
             return
         if self._asked_s is None:
             self.ask(now_s)
-        elif now_s - self._asked_s >= self._question.patience_s:
+        elif now_s - self._asked_s >= max(self.period_s, PATIENCE_S):
             self._next_s = now_s + self.period_s
-            problem = f"no answer for {now_s - self._asked_s:.0f} s"
-            self._pass_on(self._question.answer_of(problem))
+            self.pass_on(self.answer_of(f"no answer for {now_s - self._asked_s:.0f} s"))
 
     def ask(self, now_s: float) -> None:
-        """Send the query now, unless one is in progress."""
-        if self._asked_s is not None:
-            return
-        try:
-            Call(self._host, self._question.description, self._run)
-        except ServerEndsError:
-            return
-        self._asked_s = now_s
-        self._next_s = now_s + self.period_s
+        """Send the query now, unless one is in progress or the server ends."""
+        if self._asked_s is None and self.host.call_later(0, self.description, self._run):
+            self._asked_s = now_s
+            self._next_s = now_s + self.period_s
 
     async def _run(self) -> None:
         try:
-            await self._answer()
-        except CancelledError:
-            raise
-        except Exception as error:  # the next answer is passed on again
-            self._on_internal_error(f"with an answer to {self._question.description}", error)
+            with self.host.reporting(f"with an answer to {self.description}"):
+                await self._answer()
         finally:
             self._answered_s, self._asked_s = self._asked_s, None
 
     async def _answer(self) -> None:
         try:
-            answer = await self._question.ask()
+            answer = await self.query()
         except CancelledError:
             raise
         except Exception as error:  # report any error as the answer
-            answer = self._question.answer_of(complaint_of(error))
+            answer = self.answer_of(complaint_of(error))
         if answer is not None:
-            self._pass_on(answer)
+            self.pass_on(answer)

@@ -1,8 +1,8 @@
 """Takes samples while updates are pending, and none otherwise."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -14,30 +14,23 @@ from synapse_bgthrottle.core.signals.samples import (
     Sample,
 )
 from synapse_bgthrottle.core.signals.signal import PERIOD_S
-from synapse_bgthrottle.homeserver.internals.guard import OnInternalError, count_transactions
+from synapse_bgthrottle.homeserver.internals.guard import count_transactions
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import ServerMetrics
 from synapse_bgthrottle.homeserver.internals.timers import Timer
 from synapse_bgthrottle.homeserver.sampling.database_sampler import DatabaseSampler
 from synapse_bgthrottle.homeserver.sampling.operator_checks import Check, Checks
-from synapse_bgthrottle.homeserver.sampling.poller import Poller, Question
+from synapse_bgthrottle.homeserver.sampling.poller import PATIENCE_S, Poller
 
 # Sampling continues for this time without an open iteration, because iterations have short gaps.
 LINGER_S = 1.0
 
-# A database that has not answered for this long counts as not answering.
-PATIENCE_S = 3.0
-
 # How often to check whether the answer to a query has come.
 _LOOK_S = 0.05
 
+T = TypeVar("T", DatabaseSample, CheckSample)
+
 Observe = Callable[[str | None, Sample], None]
-
-
-@attrs.frozen
-class _Batch:
-    start_s: float
-    count_transactions: Callable[[], int | None]
 
 
 class Sampler:
@@ -46,32 +39,23 @@ class Sampler:
     Each sample goes to `observe`, with its database's name; None: it concerns all databases.
     """
 
-    def __init__(
-        self,
-        host: Homeserver,
-        settings: SignalSettings,
-        observe: Observe,
-        on_internal_error: OnInternalError,
-    ) -> None:
+    def __init__(self, host: Homeserver, settings: SignalSettings, observe: Observe) -> None:
         self._host = host
         self._observe = observe
-        self._on_internal_error = on_internal_error
         self._metrics = ServerMetrics()
         self._sees_requests = host.facts().sees_requests
-        self._checks = [
-            self._check(name, check) for name, check in Checks(host, settings).by_signal().items()
-        ]
+        checks = Checks(host, settings).by_signal()
+        self._checks = [self._check(name, check) for name, check in checks.items()]
         self._databases: dict[str, Poller[DatabaseSample]] = {}
         self._open: dict[str, str] = {}
         self._asked_for: dict[str, str | None] = {}
-        self._batches: dict[str, _Batch] = {}
+        # Its start, and what counts its transactions.
+        self._batches: dict[str, tuple[float, Callable[[], int | None]]] = {}
         self._ended_s: float | None = None  # None: no iteration has ended yet
         self._timer: Timer | None = None
 
     def begin(self, database_name: str, update_name: str) -> None:
         """An iteration of this update begins."""
-        if database_name not in self._databases:
-            self._databases[database_name] = self._database(database_name)
         self._open[database_name] = update_name
         # batches without rest never sleep, so nothing else would call this
         self._host.call_overdue()
@@ -101,19 +85,15 @@ class Sampler:
         """
         begin_s = self._host.now_s()
         self.begin(database_name, update_name)
-        self._hurry(database_name, update_name, since_s)
+        database, asked_for = self._database(database_name), self._asked_for.get(database_name)
+        for poller in self._asked(database_name):
+            is_of_another = poller is database and asked_for != update_name
+            if is_of_another or not poller.has_answered(since_s):
+                poller.ask(begin_s)
         while not self.has_looked(database_name, update_name, since_s):
             if self._host.now_s() - begin_s >= PATIENCE_S:
                 return
             await self._host.sleep(_LOOK_S)
-
-    def _hurry(self, database_name: str, update_name: str, since_s: float | None) -> None:
-        """Send all queries at once whose last answer is too old, or for another update."""
-        now_s, database = self._host.now_s(), self._databases[database_name]
-        for poller in self._asked(database_name):
-            is_of_another = poller is database and self._asked_for.get(database_name) != update_name
-            if is_of_another or not poller.has_answered(since_s):
-                poller.ask(now_s)
 
     def has_looked_of_late(self, database_name: str) -> bool:
         """Whether all samples for this database are recent."""
@@ -122,52 +102,39 @@ class Sampler:
         return all(poller.has_answered(now_s - 2 * poller.period_s) for poller in pollers)
 
     def _asked(self, database_name: str) -> list[Poller[Any]]:
-        return [self._databases[database_name], *self._checks]
+        return [self._database(database_name), *self._checks]
 
     def batch_begins(self, database_name: str) -> None:
         """A batch of the present log context starts in this database; `end` is its end."""
-        self._batches[database_name] = _Batch(self._host.now_s(), count_transactions())
-
-    def _to_look_at(self) -> Iterable[str]:
-        # Without requests, clients are measured by the transactions of others. This process counts
-        # its own transactions over all databases, so all databases must be sampled.
-        if self._sees_requests:
-            return tuple(self._open)
-        for name in self._host.databases:
-            if name not in self._databases:
-                self._databases[name] = self._database(name)
-        return tuple(self._host.databases)
+        self._batches[database_name] = self._host.now_s(), count_transactions()
 
     def _call_in(self, delay_s: float) -> None:
         self._timer = self._host.call_later(delay_s, "bgthrottle_sampling", self._look)
 
     async def _look(self) -> None:
         timer, self._timer = self._timer, None  # from here on, `begin` schedules the next call
-        try:
+        with self._host.reporting("while looking at the server"):
             now_s = self._host.now_s()
             if not self._open and (self._ended_s is None or now_s - self._ended_s >= LINGER_S):
                 return
             late_s = 0.0 if timer is None else timer.late_s(now_s, self._host.wall_s())
-            self._guarded(lambda: self._pass_on(None, self._process_sample(now_s, late_s)))
-            self._guarded(partial(self._look_at_databases, now_s))
-            for check in self._checks:
-                self._guarded(partial(check.look, now_s))
-        except Exception as error:
-            self._on_internal_error("while looking at the server", error)
-        try:
+            looks: list[Callable[[], None]] = [
+                lambda: self._pass_on(None, self._process_sample(now_s, late_s)),
+                partial(self._look_at_databases, now_s),
+                *(partial(check.look, now_s) for check in self._checks),
+            ]
+            for look in looks:  # none depends on the others
+                with self._host.reporting("while looking at the server"):
+                    look()
+        with self._host.reporting("while looking at the server"):
             self._call_in(PERIOD_S[ProcessSample])
-        except Exception as error:
-            self._on_internal_error("while looking at the server", error)
-
-    def _guarded(self, look: Callable[[], None]) -> None:
-        try:
-            look()
-        except Exception as error:  # the other samples do not depend on it
-            self._on_internal_error("while looking at the server", error)
 
     def _look_at_databases(self, now_s: float) -> None:
-        for name in self._to_look_at():
-            self._databases[name].look(now_s)
+        # Without requests, clients are measured by the transactions of others. This process counts
+        # its own transactions over all databases, so all databases must be sampled.
+        names = self._open if self._sees_requests else self._host.databases
+        for name in tuple(names):
+            self._database(name).look(now_s)
 
     def _process_sample(self, now_s: float, late_s: float) -> ProcessSample:
         pool_wait_s, pool_waits = self._metrics.pool_wait() or (None, None)
@@ -185,6 +152,11 @@ class Sampler:
         )
 
     def _database(self, name: str) -> Poller[DatabaseSample]:
+        if name not in self._databases:
+            self._databases[name] = self._database_poller(name)
+        return self._databases[name]
+
+    def _database_poller(self, name: str) -> Poller[DatabaseSample]:
         question = DatabaseSampler(self._host.database(name), self._host.now_s)
 
         async def ask() -> DatabaseSample | None:
@@ -195,8 +167,8 @@ class Sampler:
                 sample = await question.ask(update_name, partial(self._batch_age_s, name))
             finally:
                 self._asked_for[name] = update_name
-            batch = self._batches.get(name)
-            transactions = None if batch is None else batch.count_transactions()
+            _, count = self._batches.get(name, (None, None))
+            transactions = None if count is None else count()
             is_of_clients = name not in self._open
             return attrs.evolve(
                 sample, batch_transactions=transactions, is_of_clients=is_of_clients
@@ -210,25 +182,35 @@ class Sampler:
                 is_of_clients=name not in self._open,
             )
 
-        period_s = PERIOD_S[DatabaseSample]
-        asked = Question("bgthrottle_database_sample", period_s, PATIENCE_S, ask, failed)
-        return Poller(self._host, asked, partial(self._pass_on, name), self._on_internal_error)
+        return self._poller("database_sample", DatabaseSample, ask, failed, name)
 
     def _check(self, name: str, check: Check) -> Poller[CheckSample]:
-        def failed(problem: str) -> CheckSample:
-            return CheckSample(at_s=self._host.now_s(), name=name, problem=problem)
+        def sample(value: float | None, problem: str, about: str = "") -> CheckSample:
+            now_s = self._host.now_s()
+            return CheckSample(at_s=now_s, name=name, value=value, problem=problem, about=about)
 
-        period_s = PERIOD_S[CheckSample]
-        asked = Question(f"bgthrottle_check_{name}", period_s, period_s, check, failed)
-        return Poller(self._host, asked, partial(self._pass_on, None), self._on_internal_error)
+        async def ask() -> CheckSample | None:
+            found = await check()
+            return None if found is None else sample(*found)
+
+        return self._poller(f"check_{name}", CheckSample, ask, partial(sample, None))
+
+    def _poller(
+        self,
+        name: str,
+        kind: type[T],
+        query: Callable[[], Awaitable[T | None]],
+        answer_of: Callable[[str], T],
+        database_name: str | None = None,
+    ) -> Poller[T]:
+        pass_on = partial(self._pass_on, database_name)
+        return Poller(self._host, f"bgthrottle_{name}", PERIOD_S[kind], query, answer_of, pass_on)
 
     def _batch_age_s(self, database_name: str) -> float | None:
         # Called in a database thread.
-        batch = self._batches.get(database_name)
-        return None if batch is None else self._host.now_s() - batch.start_s
+        start_s, _ = self._batches.get(database_name, (None, None))
+        return None if start_s is None else self._host.now_s() - start_s
 
     def _pass_on(self, database_name: str | None, sample: Sample) -> None:
-        try:
+        with self._host.reporting("with a sample"):
             self._observe(database_name, sample)
-        except Exception as error:
-            self._on_internal_error("with a sample", error)

@@ -65,8 +65,9 @@ _SQLITE_ALLOWED = {
     sqlite3.SQLITE_SELECT,
 }
 
-# In bytes. SQLite cannot interrupt a function, and Python copies a value while the server waits.
-_LARGEST_SQLITE_VALUE = 1_000_000
+# In bytes. SQLite cannot interrupt a function, and Python copies a value while the server waits. A
+# search in a value takes the square of its length: seconds at 250 kB, a minute at 1 MB.
+_LARGEST_SQLITE_VALUE = 250_000
 _SQLITE_LIMIT_LENGTH = 0
 
 

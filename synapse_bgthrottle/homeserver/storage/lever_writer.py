@@ -116,32 +116,24 @@ class LeverWriter:
         """
         if self._throttle.levers is None or not self._throttle.levers.all:
             return
+        ended_s = {entry.key: entry.ended_s or 0.0 for entry in ended_runs}
         async with self._alone() as levers:
-            releases = self._releases(levers)
-            ended = _of_ended(releases, ended_runs, queues)
-            used = self._newly_used(lever for lever in releases if lever not in ended)
+            wall_s = self._host.wall_s()
+            releases = [
+                lever
+                for lever in levers.all
+                if lever.kind is LeverKind.RELEASE
+                and (lever.is_in_force(wall_s) or self._throttle.went_by(lever))
+            ]
+            ended = [each for each in releases if _has_ended(each, ended_s, queues)]
+            used = [
+                attrs.evolve(lever, used_s=wall_s)
+                for lever in releases
+                if lever not in ended and lever.used_s is None and self._throttle.goes_by(lever)
+            ]
             if ended or used:
                 await self._write(used, ended, None)
                 self._throttle.levers = levers.changed(used, (*ended, *used))
-
-    def _releases(self, levers: Levers) -> tuple[Lever, ...]:
-        """Releases that are in force, or have allowed a batch."""
-        wall_s = self._host.wall_s()
-        return tuple(
-            lever
-            for lever in levers.all
-            if lever.kind is LeverKind.RELEASE
-            and (lever.is_in_force(wall_s) or self._throttle.went_by(lever))
-        )
-
-    def _newly_used(self, releases: Iterable[Lever]) -> tuple[Lever, ...]:
-        """Releases in use for which that is not written yet, marked as used now."""
-        wall_s = self._host.wall_s()
-        return tuple(
-            attrs.evolve(lever, used_s=wall_s)
-            for lever in releases
-            if lever.used_s is None and self._throttle.goes_by(lever)
-        )
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[Levers]:
@@ -157,7 +149,7 @@ class LeverWriter:
                 self._lock.release()
 
     async def _write(
-        self, made: tuple[Lever, ...], ended: tuple[Lever, ...], use: schema.Use | None
+        self, made: Iterable[Lever], ended: Iterable[Lever], use: schema.Use | None
     ) -> None:
         try:
             await self._store.change(made, ended, use)
@@ -212,23 +204,13 @@ class LeverWriter:
             self._read_later()
 
 
-def _of_ended(
-    releases: Iterable[Lever], ended_runs: Iterable[HistoryEntry], queues: Mapping[str, Queue]
-) -> tuple[Lever, ...]:
-    """Releases whose update has ended since they were made."""
-    ended_s: dict[tuple[str | None, str], float] = {
-        entry.key: entry.ended_s or 0.0 for entry in ended_runs
-    }
-    return tuple(
-        lever
-        for lever in releases
-        if lever.created_s < ended_s.get((lever.database, lever.update), 0.0)
-        or _has_left(lever, queues)
-    )
-
-
-def _has_left(release: Lever, queues: Mapping[str, Queue]) -> bool:
-    queue = queues.get(release.database or "")
-    if queue is None or release.created_s >= queue.asked_s:
-        return False
-    return release.update not in queue.names
+def _has_ended(
+    release: Lever, ended_s: Mapping[UpdateKey, float], queues: Mapping[str, Queue]
+) -> bool:
+    """Whether its update has ended since it was made."""
+    database = release.database or ""
+    if release.created_s < ended_s.get((database, release.update), 0.0):
+        return True
+    queue = queues.get(database)
+    is_older = queue is not None and release.created_s < queue.asked_s
+    return queue is not None and is_older and release.update not in queue.names

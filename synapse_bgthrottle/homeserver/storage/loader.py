@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.defer import CancelledError
 
@@ -13,7 +14,7 @@ from synapse_bgthrottle.core.scheduling.failures import (
     is_unusable,
 )
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.homeserver.internals.guard import OnInternalError
+from synapse_bgthrottle.core.units import settings_in_words
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.store import Store, Stored
 
@@ -33,13 +34,10 @@ class StoreLoader:
         problem: why nothing can be stored; empty: it can.
     """
 
-    def __init__(
-        self, host: Homeserver, throttle: Throttle, store: Store, on_internal_error: OnInternalError
-    ) -> None:
+    def __init__(self, host: Homeserver, throttle: Throttle, store: Store) -> None:
         self._host = host
         self._throttle = throttle
         self._store = store
-        self._on_internal_error = on_internal_error
         self.problem = "not read yet"
         self._was_tried = False
         self._tries = 0
@@ -49,7 +47,10 @@ class StoreLoader:
         """Read the stored data and pass it to `then`. Every update is held until that is done."""
         self._then = then
         self._throttle.levers = None
-        if self._host.call_later(0, "bgthrottle_open_store", self._open) is None:
+        self._open_in(0)
+
+    def _open_in(self, delay_s: float) -> None:
+        if self._host.call_later(delay_s, "bgthrottle_open_store", self._open) is None:
             # Nothing can ever be read, so updates must not wait for it.
             self._throttle.levers = Levers()
             self.problem = "this version of Synapse has no timers that the module knows"
@@ -64,30 +65,23 @@ class StoreLoader:
 
     async def _open(self) -> None:
         try:
-            stored = await self._store.open()
+            take = partial(self._take, await self._store.open())
         except CancelledError:
             raise
         except Exception as error:
-            try:
-                self._failed(error)
-            except Exception as own:  # nothing would try again, and updates must not wait forever
-                self.problem = "an error of the module's own"
-                self._throttle.levers = Levers()
-                self._on_internal_error(WHERE, own)
-            return
-        finally:
-            self._was_tried = True
+            take = partial(self._failed, error)
+        self._was_tried = True
         try:
-            self._take(stored)
-        except Exception as error:
+            take()
+        except Exception as error:  # nothing would try again, and updates must not wait forever
             self._throttle.levers = self._throttle.levers or Levers()
-            self._on_internal_error(WHERE, error)
+            self._host.on_internal_error(WHERE, error)
 
     def _failed(self, error: Exception) -> None:
         self.problem = complaint_of(error)
         ours = not is_from_database(error)
         if ours:
-            self._on_internal_error(WHERE, error)
+            self._host.on_internal_error(WHERE, error)
         if is_refusal(error) or is_unusable(error) or (ours and self._tries >= len(_RETRY_S)):
             # A right or column is missing, a view replaces a table, or an error of the module
             # lasts. Waiting does not help, and updates must not wait forever.
@@ -105,18 +99,18 @@ class StoreLoader:
             )
         retry_s = _RETRY_S[min(self._tries, len(_RETRY_S) - 1)]
         self._tries += 1
-        if self._host.call_later(retry_s, "bgthrottle_open_store", self._open) is None:
-            self._throttle.levers = Levers()  # as at the start
+        self._open_in(retry_s)
 
     def _take(self, stored: Stored) -> None:
         self.problem = ""
         self._throttle.levers = levers = Levers(stored.levers)
         for lever in levers.in_force(self._host.wall_s()):
             logger.info(
-                "still in force: %s of %s%s %s",
+                "still in force: %s of %s%s%s %s",
                 lever.kind.value,
                 lever.update,
                 f" in {lever.database}" if lever.database else "",
+                f" to {settings_in_words(lever.written)}" if lever.written else "",
                 lever.describe(),
             )
         self._then(stored)

@@ -1,13 +1,15 @@
-"""The module's tables in the server's main database, and their rows as records."""
+"""The module's tables in the server's main database: their columns, and their rows as records."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+import attrs
 
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import HOURS, SeenHour
-from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import parse_settings
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind
@@ -20,211 +22,17 @@ from synapse_bgthrottle.homeserver.internals.database import engine_of
 T = TypeVar("T")
 
 # The module writes no larger number. Counts of earlier runs are added to, and must fit in a BIGINT.
-MOST = 10**15
+_MOST = 10**15
 
 # Nor longer text, nor longer or deeper JSON.
 _LONGEST_TEXT = 10_000
 _LONGEST_JSON = 65_536
 _DEEPEST = 16
 
-_TABLES = {
-    "bgthrottle_levers": "lever_id TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL,"
-    " update_glob TEXT NOT NULL, database_name TEXT, settings TEXT NOT NULL,"
-    " reason TEXT NOT NULL, author TEXT NOT NULL, created_ms BIGINT NOT NULL,"
-    " ends_ms BIGINT NOT NULL, used_ms BIGINT",
-    "bgthrottle_uses": "use_id TEXT NOT NULL PRIMARY KEY, at_ms BIGINT NOT NULL,"
-    " author TEXT NOT NULL, action TEXT NOT NULL, update_glob TEXT NOT NULL, database_name TEXT,"
-    " reason TEXT NOT NULL, settings TEXT NOT NULL, ends_ms BIGINT",
-    "bgthrottle_history": "database_name TEXT NOT NULL, update_name TEXT NOT NULL,"
-    " started_ms BIGINT NOT NULL, ended_ms BIGINT, outcome TEXT NOT NULL, items BIGINT NOT NULL,"
-    " batches BIGINT NOT NULL, batch_ms BIGINT NOT NULL, waited_ms TEXT NOT NULL,"
-    " failures BIGINT NOT NULL, last_failure TEXT NOT NULL, first_progress TEXT,"
-    " progress_per_item DOUBLE PRECISION,"
-    " PRIMARY KEY (database_name, update_name, started_ms)",
-    "bgthrottle_load": "hour_of_week BIGINT NOT NULL PRIMARY KEY, week BIGINT NOT NULL,"
-    " watched_ms BIGINT NOT NULL, present_ms BIGINT NOT NULL, requests BIGINT NOT NULL",
-    "bgthrottle_learned": "database_name TEXT NOT NULL, update_name TEXT NOT NULL,"
-    " at_ms BIGINT NOT NULL, version BIGINT NOT NULL, content TEXT NOT NULL,"
-    " PRIMARY KEY (database_name, update_name)",
-}
 
-
-_TEXTS = frozenset(
-    column.split()[0]
-    for columns in _TABLES.values()
-    for column in columns.split(", ")
-    if " TEXT" in column
-)
-
-
-def newest(columns: str, table: str, order: str, where: str = "1 = 1") -> str:
-    """A query of the first rows in this order, at most as many as its last parameter says.
-
-    A text that the module did not write is cut, and stays too long to be read. The rows come
-    first: PostgreSQL would fetch the texts of all of them to cut those. SQLite's `substr` alone
-    would also end a text at a NUL.
-    """
-    longest = _LONGEST_JSON
-    cut = ", ".join(
-        f"CASE WHEN length({column}) > {longest} THEN substr({column}, 1, {longest + 1})"
-        f" ELSE {column} END"
-        if column in _TEXTS
-        else column
-        for column in columns.split(", ")
-    )
-    rows = f"SELECT * FROM bgthrottle_{table} WHERE {where} ORDER BY {order} LIMIT ?"
-    return f"SELECT {cut} FROM ({rows}) AS newest ORDER BY {order}"
-
-
-def make_tables(txn: Any) -> None:
-    """Make the missing tables.
-
-    Raises:
-        Exception: the connection was lost, or a right is missing.
-    """
-    for name, columns in _TABLES.items():
-        # PostgreSQL requires the right to make a table even if it exists. If that right was taken
-        # away, all pauses would be lost.
-        if engine_of(txn) != "PostgresEngine" or not _is_there(txn, name):
-            txn.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
-
-
-def _is_there(txn: Any, name: str) -> bool:
-    txn.execute("SELECT to_regclass(?) IS NOT NULL", (name,))
-    (is_there,) = txn.fetchone()
-    return bool(is_there)
-
-
-def check_tables(txn: Any, columns: Mapping[str, str]) -> None:
-    """Run each kind of statement without effect, so that problems show at the start.
-
-    After a downgrade a table may lack a column, and a view may have replaced it. `columns` are the
-    columns used, by table.
-
-    Raises:
-        Exception: the database refuses a statement.
-    """
-    for name, used in columns.items():
-        txn.execute(f"SELECT {used} FROM {name} WHERE 1 = 0")
-        txn.fetchall()
-        txn.execute(f"DELETE FROM {name} WHERE 1 = 0")
-
-
-def lever_of(row: Sequence[Any]) -> Lever:
-    """A lever.
-
-    Raises:
-        ValueError, TypeError, InvalidConfigError, RecursionError: the module did not write it.
-    """
-    lever_id, kind_name, update, database, settings_json, reason, author, *times_ms = row
-    kind = LeverKind(kind_name)
-    written: Mapping[str, Any] = {}
-    settings = Settings()
-    if kind is LeverKind.OVERRIDE:
-        written = _object(settings_json)
-        settings = parse_settings(written, ("settings",))
-    created_s, ends_s, used_s = map(_seconds, times_ms)
-    if created_s is None or ends_s is None:
-        raise ValueError("a time is missing")
-    if not is_glob(update):
-        raise ValueError("it names no update")
-    return Lever(
-        lever_id=_text(lever_id),
-        kind=kind,
-        update=update,
-        database=_text_or_none(database),
-        settings=settings,
-        written=written,
-        reason=_text(reason),
-        author=_text(author),
-        created_s=created_s,
-        ends_s=ends_s,
-        used_s=used_s,
-    )
-
-
-def use_of(row: Sequence[Any]) -> schema.Use:
-    """A use; raises as `lever_of` does."""
-    at_ms, author, action, update, database, reason, settings_json, ends_ms = row
-    at_s, _ = _seconds(at_ms), _seconds(ends_ms)
-    if at_s is None:
-        raise ValueError("its time is missing")
-    return schema.Use(
-        at_ms=at_ms,
-        author=_text(author),
-        action=_text(action),
-        update=_text(update),
-        database=_text_or_none(database),
-        reason=_text(reason),
-        settings=_object(settings_json),
-        ends_ms=ends_ms,
-    )
-
-
-def entry_of(row: Sequence[Any]) -> HistoryEntry:
-    """The history of an update; raises as `lever_of` does."""
-    started_s, ended_s, batch_s = _seconds(row[2]), _seconds(row[3]), _seconds(row[7])
-    if started_s is None or batch_s is None:
-        raise ValueError("a time is missing")
-    waited_s = {_text(cause): _seconds(ms) for cause, ms in _object(row[8]).items()}
-    return HistoryEntry(
-        database=_text(row[0]),
-        update=_text(row[1]),
-        started_s=started_s,
-        ended_s=ended_s,
-        outcome=Outcome(row[4]),
-        items=_whole(row[5]),
-        batches=_whole(row[6]),
-        batch_s=batch_s,
-        waited_s={cause: value for cause, value in waited_s.items() if value is not None},
-        failures=_whole(row[9]),
-        last_failure=_text(row[10])[:LONGEST_COMPLAINT],
-        first_progress=None if row[11] is None else _json(row[11]),
-        progress_per_item=None if row[12] is None else float(_number(row[12], above=0)),
-    )
-
-
-def hour_of(row: Sequence[Any]) -> SeenHour:
-    """Activity in an hour of the week; raises as `lever_of` does."""
-    number, week, watched_ms, present_ms, requests = map(_whole, row)
-    if min(number, week, watched_ms, present_ms, requests) < 0 or number >= HOURS:
-        raise ValueError("it is out of range")
-    watched_s = watched_ms / 1000
-    return SeenHour(number, week, watched_s, min(present_ms / 1000, watched_s), float(requests))
-
-
-def learned_of(row: Sequence[Any]) -> Learned:
-    """What was learned of an update; raises as `lever_of` does."""
-    database, update, at_ms, content = row
-    at_s = _seconds(at_ms)
-    if at_s is None:
-        raise ValueError("its time is missing")
-    values = {
-        _text(name): [_number(each) for each in sums] for name, sums in _object(content).items()
-    }
-    learned = Learned(_text(database), _text(update), at_s, values)
-    learned.recalled(at_s)  # which raises where it cannot be
-    return learned
-
-
-def readable(
-    read: Callable[[Sequence[Any]], T], named: str, rows: Iterable[Sequence[Any]]
-) -> tuple[list[T], list[str]]:
-    """The readable rows, and a line for each of the others.
-
-    Args:
-        read: makes a record of a row, or raises.
-        named: how to name a row, such as `{1} of {0}`, by column numbers.
-        rows: rows from the database; anybody may have written anything into them.
-    """
-    records, unreadable = [], []
-    for row in rows:
-        try:
-            records.append(read(row))
-        except Exception as error:  # in a database thread, where nothing is cancelled
-            name = named.format(*(str(value)[:LONGEST_NAME] for value in row))
-            unreadable.append(escaped(f"{name}: {complaint_of(error)}"))
-    return records, unreadable
+def to_ms(seconds: float) -> int:
+    """Times are stored in whole ms."""
+    return round(seconds * 1000)
 
 
 def _text(value: object) -> str:
@@ -234,8 +42,10 @@ def _text(value: object) -> str:
     return escaped(value)
 
 
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else _text(value)
+def _glob(value: object) -> str:
+    if not is_glob(value):
+        raise ValueError("it names no update")
+    return str(value)
 
 
 def _json(value: object) -> str:
@@ -244,26 +54,29 @@ def _json(value: object) -> str:
     return value
 
 
-def _whole(value: object) -> int:
-    if not isinstance(value, int) or abs(value) > MOST:
+def _number(value: object, above: float = -_MOST - 1) -> float:
+    if not isinstance(value, (int, float)) or not above < value <= _MOST:
         raise ValueError("a number is none that was written")
     return value
 
 
-def _number(value: object, above: float = -MOST - 1) -> float:
-    if not isinstance(value, (int, float)) or not above < value <= MOST:
+def _whole(value: object, above: float = -_MOST - 1) -> int:
+    if not isinstance(value, int):
         raise ValueError("a number is none that was written")
-    return value
+    return int(_number(value, above))
 
 
-def _seconds(value_ms: object) -> float | None:
+def _seconds(value_ms: object) -> float:
     """A time or duration in seconds."""
-    if value_ms is None:
-        return None
     seconds = _whole(value_ms) / 1000
     # it must be a valid time, because it is shown as one
     datetime.fromtimestamp(seconds, timezone.utc)
     return seconds
+
+
+def _epoch_ms(value_ms: object) -> int:
+    _seconds(value_ms)
+    return _whole(value_ms)
 
 
 def _object(value: object) -> Mapping[str, Any]:
@@ -271,23 +84,280 @@ def _object(value: object) -> Mapping[str, Any]:
     content = json.loads(_json(value), parse_constant=_refuse)
     if not isinstance(content, dict):
         raise ValueError("JSON is no object")
-    level: list[Any] = [content]
-    for _ in range(_DEEPEST):
-        level = [
-            inner
-            for item in level
-            if isinstance(item, (dict, list))
-            for inner in (item.values() if isinstance(item, dict) else item)
-        ]
-    if level:
+    if _depth(content) > _DEEPEST:
         raise ValueError("JSON is nested too deep")
     return content
+
+
+def _depth(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
-def to_ms(seconds: float) -> int:
-    """Times are stored in whole ms."""
-    return round(seconds * 1000)
+@attrs.frozen
+class _Kind:
+    """How a value is stored: its SQL type, how it is read, and how it is written.
+
+    `read` raises ValueError, TypeError, InvalidConfigError or RecursionError if the module did not
+    write the value.
+    """
+
+    sql: str
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any] = lambda value: value
+
+    def or_null(self) -> "_Kind":
+        """The same, or None."""
+        return _Kind(
+            self.sql.removesuffix(" NOT NULL"),
+            lambda value: None if value is None else self.read(value),
+            lambda value: None if value is None else self.write(value),
+        )
+
+
+_TEXT = _Kind("TEXT NOT NULL", _text)
+_GLOB = _Kind("TEXT NOT NULL", _glob)
+_OBJECT = _Kind("TEXT NOT NULL", _object, lambda value: json.dumps(dict(value)))
+_WHOLE = _Kind("BIGINT NOT NULL", _whole, lambda value: min(value, _MOST))
+_TIME = _Kind("BIGINT NOT NULL", _seconds, to_ms)
+_EPOCH_MS = _Kind("BIGINT NOT NULL", _epoch_ms)
+_COUNT = _Kind("BIGINT NOT NULL", lambda value: _whole(value, above=-1), round)
+_DURATION = _Kind("BIGINT NOT NULL", lambda value: _whole(value, above=-1) / 1000, to_ms)
+
+
+@attrs.frozen
+class Table(Generic[T]):
+    """A table, and the record that is a row of it.
+
+    Attributes:
+        record: makes a record of its fields, and raises as a kind's `read` does.
+        named: how to name a row for people, by its columns.
+        keys: the columns of the primary key.
+        columns: by name, the record's field and how it is stored; no field: the writer adds it.
+    """
+
+    name: str
+    record: Callable[..., T]
+    named: str
+    keys: Sequence[str]
+    columns: Mapping[str, tuple[str, _Kind]]
+
+    def put(self, txn: Any, record: T, **added: Any) -> None:
+        """Write a record in place of the one with this key, if there is one."""
+        fields = self._fields().items()
+        row = {name: kind.write(getattr(record, field)) for name, (field, kind) in fields} | added
+        where = " AND ".join(f"{name} = ?" for name in self.keys)
+        txn.execute(f"DELETE FROM {self.name} WHERE {where}", [row[name] for name in self.keys])
+        places = ", ".join("?" * len(row))
+        txn.execute(
+            f"INSERT INTO {self.name} ({', '.join(row)}) VALUES ({places})", [*row.values()]
+        )
+
+    def newest(self, order: str, where: str = "1 = 1", without: str = "") -> str:
+        """A query of the first rows in this order, at most as many as its last parameter says.
+
+        A text that the module did not write is cut, and stays too long to be read. The rows come
+        first: PostgreSQL would fetch the texts of all of them to cut those. SQLite's `substr` alone
+        would also end a text at a NUL. NULL stands for the column `without`.
+        """
+        longest = _LONGEST_JSON
+        columns = ", ".join(
+            "NULL"
+            if name == without
+            else f"CASE WHEN length({name}) > {longest} THEN substr({name}, 1, {longest + 1})"
+            f" ELSE {name} END"
+            if kind.sql.startswith("TEXT")
+            else name
+            for name, (_, kind) in self._fields().items()
+        )
+        rows = f"SELECT * FROM {self.name} WHERE {where} ORDER BY {order} LIMIT ?"
+        return f"SELECT {columns} FROM ({rows}) AS newest ORDER BY {order}"
+
+    def keep_newest(self, txn: Any, column: str, most: int) -> None:
+        """Delete older rows than so many."""
+        txn.execute(
+            f"DELETE FROM {self.name} WHERE {column} < (SELECT MIN({column}) FROM"
+            f" (SELECT {column} FROM {self.name} ORDER BY {column} DESC LIMIT ?) AS newest)",
+            (most,),
+        )
+
+    def readable(self, rows: Iterable[Sequence[Any]]) -> tuple[list[T], list[str]]:
+        """The readable rows, and a line for each of the others.
+
+        `rows` are from `newest`; anybody may have written anything into them.
+        """
+        records, unreadable = [], []
+        fields = self._fields()
+        for row in rows:
+            try:
+                values = zip(fields.values(), row, strict=True)
+                records.append(
+                    self.record(**{field: kind.read(value) for (field, kind), value in values})
+                )
+            except Exception as error:  # in a database thread, where nothing is cancelled
+                cut = {n: str(value)[:LONGEST_NAME] for n, value in zip(fields, row, strict=True)}
+                name = self.named.format_map(cut)
+                unreadable.append(escaped(f"{name}: {complaint_of(error)}"))
+        return records, unreadable
+
+    def _fields(self) -> dict[str, tuple[str, _Kind]]:
+        return {name: (field, kind) for name, (field, kind) in self.columns.items() if field}
+
+
+def _lever(written: object, **fields: Any) -> Lever:
+    if fields["kind"] is not LeverKind.OVERRIDE:
+        return Lever(**fields)
+    content = _object(written)
+    return Lever(**fields, settings=parse_settings(content, ("settings",)), written=content)
+
+
+LEVERS = Table(
+    "bgthrottle_levers",
+    _lever,
+    "{kind} of {update_glob} by {author}",
+    ("lever_id",),
+    {
+        "lever_id": ("lever_id", _TEXT),
+        "kind": ("kind", _Kind("TEXT NOT NULL", LeverKind, attrgetter("value"))),
+        "update_glob": ("update", _GLOB),
+        "database_name": ("database", _TEXT.or_null()),
+        # only an override has settings, so that nothing else can make a pause unreadable
+        "settings": (
+            "written",
+            _Kind("TEXT NOT NULL", lambda value: value, lambda value: json.dumps(dict(value))),
+        ),
+        "reason": ("reason", _TEXT),
+        "author": ("author", _TEXT),
+        "created_ms": ("created_s", _TIME),
+        "ends_ms": ("ends_s", _TIME),
+        "used_ms": ("used_s", _TIME.or_null()),
+    },
+)
+USES = Table(
+    "bgthrottle_uses",
+    schema.Use,
+    "use {action} of {update_glob} by {author}",
+    ("use_id",),
+    {
+        "use_id": ("", _TEXT),
+        "at_ms": ("at_ms", _EPOCH_MS),
+        "author": ("author", _TEXT),
+        "action": ("action", _TEXT),
+        "update_glob": ("update", _TEXT),
+        "database_name": ("database", _TEXT.or_null()),
+        "reason": ("reason", _TEXT),
+        "settings": ("settings", _OBJECT),
+        "ends_ms": ("ends_ms", _EPOCH_MS.or_null()),
+    },
+)
+HISTORY = Table(
+    "bgthrottle_history",
+    HistoryEntry,
+    "history of {update_name} in {database_name}",
+    ("database_name", "update_name", "started_ms"),
+    {
+        "database_name": ("database", _TEXT),
+        "update_name": ("update", _TEXT),
+        "started_ms": ("started_s", _TIME),
+        "ended_ms": ("ended_s", _TIME.or_null()),
+        "outcome": ("outcome", _Kind("TEXT NOT NULL", Outcome, attrgetter("value"))),
+        "items": ("items", _WHOLE),
+        "batches": ("batches", _WHOLE),
+        "batch_ms": ("batch_s", _TIME),
+        "waited_ms": (
+            "waited_s",
+            _Kind(
+                "TEXT NOT NULL",
+                lambda value: {_text(name): _seconds(ms) for name, ms in _object(value).items()},
+                lambda waited_s: json.dumps({name: to_ms(s) for name, s in waited_s.items()}),
+            ),
+        ),
+        "failures": ("failures", _WHOLE),
+        "last_failure": (
+            "last_failure",
+            _Kind(
+                "TEXT NOT NULL",
+                lambda value: _text(value)[:LONGEST_COMPLAINT],
+                lambda failure: failure.replace("\0", ""),  # PostgreSQL does not accept NUL
+            ),
+        ),
+        "first_progress": ("first_progress", _Kind("TEXT NOT NULL", _json).or_null()),
+        "progress_per_item": (
+            "progress_per_item",
+            _Kind("DOUBLE PRECISION", lambda value: float(_number(value, above=0))).or_null(),
+        ),
+    },
+)
+
+
+def _hour(watched_s: float, present_s: float, **fields: Any) -> SeenHour:
+    if fields["hour"] >= HOURS:
+        raise ValueError("it is out of range")
+    return SeenHour(watched_s=watched_s, present_s=min(present_s, watched_s), **fields)
+
+
+LOAD = Table(
+    "bgthrottle_load",
+    _hour,
+    "hour {hour_of_week} of the week",
+    ("hour_of_week",),
+    {
+        "hour_of_week": ("hour", _COUNT),
+        "week": ("week", _COUNT),
+        "watched_ms": ("watched_s", _DURATION),
+        "present_ms": ("present_s", _DURATION),
+        "requests": ("requests", _COUNT),
+    },
+)
+
+
+def _learned(values: Mapping[str, Any], at_s: float, **fields: str) -> Learned:
+    numbers = {_text(name): [_number(each) for each in sums] for name, sums in values.items()}
+    learned = Learned(at_s=at_s, values=numbers, **fields)
+    learned.recalled(at_s)  # which raises where it cannot be
+    return learned
+
+
+LEARNED = Table(
+    "bgthrottle_learned",
+    _learned,
+    "what was learned of {update_name} in {database_name}",
+    ("database_name", "update_name"),
+    {
+        "database_name": ("database", _TEXT),
+        "update_name": ("update", _TEXT),
+        "at_ms": ("at_s", _TIME),
+        "version": ("", _WHOLE),
+        "content": ("values", _OBJECT),
+    },
+)
+TABLES: tuple[Table[Any], ...] = (LEVERS, USES, HISTORY, LOAD, LEARNED)
+
+
+def make_tables(txn: Any) -> None:
+    """Make the missing tables; raises whatever the database raises."""
+    for table in TABLES:
+        # PostgreSQL requires the right to make a table even if it exists. If that right was taken
+        # away, all pauses would be lost.
+        if engine_of(txn) == "PostgresEngine":
+            txn.execute("SELECT to_regclass(?) IS NOT NULL", (table.name,))
+            if txn.fetchone()[0]:
+                continue
+        columns = ", ".join(f"{name} {kind.sql}" for name, (_, kind) in table.columns.items())
+        columns = f"{columns}, PRIMARY KEY ({', '.join(table.keys)})"
+        txn.execute(f"CREATE TABLE IF NOT EXISTS {table.name} ({columns})")
+
+
+def check_tables(txn: Any) -> None:
+    """Run each kind of statement without effect, so that problems show at the start.
+
+    After a downgrade a table may lack a column, and a view may have replaced it: then it raises.
+    """
+    for table in TABLES:
+        txn.execute(f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE 1 = 0")
+        txn.fetchall()
+        txn.execute(f"DELETE FROM {table.name} WHERE 1 = 0")

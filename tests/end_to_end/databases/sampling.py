@@ -18,7 +18,7 @@ class Sampling:
 
     def __init__(self, config: dict[str, Any], api: ModuleApi) -> None:
         settings = SignalSettings(**config)
-        sampler = Sampler(Homeserver(api), settings, self._tell, self._tell_error)
+        sampler = Sampler(Homeserver(api, self._tell_error), settings, self._tell)
         sampler.begin("master", "event_resign")
 
     @staticmethod

@@ -1,6 +1,6 @@
 """A database that refuses parts of a sample, as PostgreSQL-compatible ones do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,10 @@ _OF_SESSIONS = {
 }
 
 
-def _odd(cursor: Any, code: str, *functions: str) -> None:
+def _odd(cursor: Any, codes: Mapping[str, str]) -> None:
+    """From now on these functions fail with these errors."""
     cursor.execute("DROP SCHEMA IF EXISTS odd CASCADE; CREATE SCHEMA odd")
-    for function in functions:
+    for function, code in codes.items():
         cursor.execute(
             f"CREATE FUNCTION odd.{function} RETURNS {_RETURNS[function]} LANGUAGE plpgsql AS"
             f" $$ BEGIN RAISE 'not on this cloud' USING ERRCODE = '{code}'; END $$"
@@ -49,7 +50,7 @@ def _odd(cursor: Any, code: str, *functions: str) -> None:
 @contextmanager
 def _asked(postgres: PostgresServer, code: str, *functions: str) -> Iterator[Asked]:
     with postgres.session(NAME) as cursor:
-        _odd(cursor, code, *functions)
+        _odd(cursor, dict.fromkeys(functions, code))
     with connected(postgres, options=_PATH) as connection:
         yield Asked(connection)
 
@@ -195,13 +196,24 @@ def test_the_lock_that_a_batch_waits_for(plain_postgres: PostgresServer) -> None
         assert errors == _errors(plain_postgres)
 
 
+# As in the example of docs/signals.md.
+_OF_A_CLOUD = {
+    "pg_current_wal_lsn()": ("55000", "wal_rate"),
+    "pg_stat_get_wal_senders()": ("XX000", "replica_lag"),
+    "pg_stat_get_progress_info(text)": ("P0001", "autovacuum"),
+}
+
+
 @pytest.mark.parametrize("is_pooled", [False, pytest.param(True, marks=_NEEDS)])
 def test_in_a_server(
     postgres: PostgresServer, name: str, tmp_path: Path, *, is_pooled: bool
 ) -> None:
-    """Told once in its log, in its status as long as it lasts; also through a pooler."""
+    """Each is told once in its log, and in its status as long as it lasts; through a pooler too.
+
+    What is only a default is left out. What is configured holds updates.
+    """
     with postgres.session(name) as cursor:
-        _odd(cursor, "55000", "pg_current_wal_lsn()")
+        _odd(cursor, {function: code for function, (code, _) in _OF_A_CLOUD.items()})
         cursor.execute(f'ALTER DATABASE "{name}" SET search_path = odd, pg_catalog, public')
     pooler = PgBouncer(tmp_path / "pooler", postgres)
     config = {"sleep": "1h", "signals": {"wal_rate": "1GiB/s", "retained_wal": "1TiB"}}
@@ -211,7 +223,7 @@ def test_in_a_server(
     errors = _errors(postgres)
     server = SynapseServer(tmp_path / "server", config, extra)
     with pooler if is_pooled else nullcontext(), server:
-        wait_until(lambda: "refuses to show" in server.log())
+        wait_until(lambda: server.log().count("refuses to show") == len(_OF_A_CLOUD))
         admin = MatrixClient.register(server.url, "admin", admin=True)
 
         def told() -> Any:
@@ -220,13 +232,16 @@ def test_in_a_server(
 
         wait_until(lambda: (told()["database_query"]["age_s"] or 9) < 3)
         signals = told()
-        problem = "refused by the database: not on this cloud (SQLSTATE 55000)"
-        assert problem == signals["wal_rate"]["problem"]
-        assert {""} == {
-            signals[read]["problem"] for read in ("replica_lag", "retained_wal", "database_query")
-        }
-    lines = [line for line in server.log().splitlines() if "refuses to show" in line]
-    (line,) = lines
-    assert "refuses to show wal_rate: not on this cloud" in line
-    # At the first look all together, then each part by itself.
-    assert errors + 2 == _errors(postgres)
+    problems = {name: signal["problem"] for name, signal in signals.items()}
+    refused = {
+        signal: f"refused by the database: not on this cloud (SQLSTATE {code})"
+        for code, signal in _OF_A_CLOUD.values()
+    }
+    assert refused == {name: problems[name] for name in refused}
+    assert {""} == {problems[read] for read in ("retained_wal", "database_query")}
+    assert ["wal_rate"] == [name for name, signal in signals.items() if signal["is_closed"]]
+    for code, signal in _OF_A_CLOUD.values():
+        line = f"refuses to show {signal}: not on this cloud (SQLSTATE {code})"
+        assert 1 == server.log().count(line)
+    # At the first look all together, then each part by itself, of which replica_lag has two.
+    assert errors + 5 == _errors(postgres)

@@ -12,6 +12,7 @@ from testbed.faults.restarts import API
 from testbed.observe import batch_log
 from testbed.waiting import stays_true, wait_until
 from tests.end_to_end.conftest import RealServer
+from tests.end_to_end.faults.hanging_names import HOST
 
 MakeServer = Callable[..., RealServer]
 
@@ -34,7 +35,7 @@ def ends_by_sigterm(server: RealServer) -> None:
 
 def test_disabled_during_a_wait(make_server: MakeServer) -> None:
     """Disabled in a wait, no further batch runs; enabled again, the update goes on."""
-    server = make_server({"sleep": "2s"})
+    server = make_server({"sleep": "2s", "max_batch_size": 100})
     sqlite_data.queue_state_keys(server.synapse.database_path)
     with server.synapse:
         wait_until(lambda: batches_so_far(server) > 0)
@@ -56,6 +57,22 @@ def test_terminated_in_a_wait(make_server: MakeServer) -> None:
     ends_by_sigterm(server)
 
 
+def test_terminated_while_a_name_server_hangs(make_server: MakeServer) -> None:
+    """A check whose host's address does not come holds updates, and keeps no server alive."""
+    signals = {"http": f"http://{HOST}/"}
+    modules = [
+        {"module": "tests.end_to_end.faults.hanging_names.HangingNames", "config": {}},
+        {"module": "synapse_bgthrottle.BackgroundUpdateThrottle", "config": {"signals": signals}},
+    ]
+    server = make_server(None, {"modules": modules})
+    sqlite_data.queue_state_keys(server.synapse.database_path)
+    server.synapse.start()
+    wait_until(lambda: "no answer within 2 s" in server.synapse.log())
+    ends_by_sigterm(server)
+    assert 1 == server.synapse.log().count(f"looking up {HOST}")
+    assert 0 < sqlite_data.pending_updates(server.synapse.database_path)
+
+
 def test_terminated_in_a_closed_window(make_server: MakeServer) -> None:
     """The same while a closed window holds the update, which the log says with its opening."""
     minute = (time.gmtime().tm_hour * 60 + time.gmtime().tm_min + 720) % 1440
@@ -69,7 +86,7 @@ def test_terminated_in_a_closed_window(make_server: MakeServer) -> None:
 
 def test_terminated_while_disabled(make_server: MakeServer) -> None:
     """The same while an administrator's switch holds the update."""
-    server = make_server({"sleep": "2s"})
+    server = make_server({"sleep": "2s", "max_batch_size": 100})
     sqlite_data.queue_state_keys(server.synapse.database_path)
     server.synapse.start()
     wait_until(lambda: batches_so_far(server) > 0)
@@ -89,7 +106,7 @@ def test_terminated_after_a_failure(make_server: MakeServer) -> None:
 
 def test_a_locked_database(make_server: MakeServer) -> None:
     """While another process holds SQLite's lock, updates are held; then they go on; none fails."""
-    server = make_server({"sleep": "4s"})
+    server = make_server({"sleep": "4s", "max_batch_size": 100})
     path = server.synapse.database_path
     state_keys = sqlite_data.queue_state_keys(path)
     with server.synapse:
@@ -103,7 +120,7 @@ def test_a_locked_database(make_server: MakeServer) -> None:
             assert stays_true(lambda: batches_so_far(server) == count, 12)
             other.execute("ROLLBACK")
         wait_until(lambda: batches_so_far(server) > count)
-        body = {"update": "*", "settings": {"profile": "finish"}}
+        body = {"update": "*", "settings": {"profile": "finish", "max_batch_size": "off"}}
         server.admin.call("POST", f"{API}/override", body)
         wait_until(lambda: sqlite_data.pending_updates(path) == 0)
     assert "Error doing update" not in server.synapse.log()
@@ -131,6 +148,32 @@ def mend_progress(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         progress = json.dumps(sqlite_data.state_keys_progress(connection))
         connection.execute("UPDATE background_updates SET progress_json = ?", (progress,))
+
+
+def test_held_while_nothing_can_be_decided(make_server: MakeServer) -> None:
+    """With an error of the module at each decision, an approval and a pause hold, and are shown."""
+    undeciding = {"module": "tests.end_to_end.server.other_modules.UndecidingModule", "config": {}}
+    modules = [{"module": SECOND_MODULE, "config": {"approval": "required"}}, undeciding]
+    server = make_server(None, {"modules": modules})
+    path = server.synapse.database_path
+    sqlite_data.queue_state_keys(path)
+
+    def is_held(cause: str) -> bool:
+        (status,) = server.admin.call("GET", f"{API}/status")["databases"]
+        decision = (status["current"] or {}).get("decision") or {}
+        return (status["state"], decision.get("cause")) == ("held", cause)
+
+    with server.synapse:
+        wait_until(lambda: is_held("approval"))
+        server.admin.call("POST", f"{API}/pause", {"update": "*", "for": "1h"})
+        server.admin.call("POST", f"{API}/release", {"update": "*"})
+        wait_until(lambda: is_held("paused"))
+        assert stays_true(lambda: batches_so_far(server) == 0, 5)
+        server.admin.call("POST", f"{API}/resume", {"update": "*"})
+        wait_until(lambda: sqlite_data.pending_updates(path) == 0)
+    assert 1 == server.synapse.log().count("internal error")
+    for why in ("approval", "paused"):
+        assert f"Holding {STATE_KEYS} in master after an error: {why}" in server.synapse.log()
 
 
 def test_a_second_module(make_server: MakeServer) -> None:

@@ -35,7 +35,7 @@ def test_the_names_that_are_read_from_the_source(make_server: MakeServer, tmp_pa
     """What the command reads from Synapse's source is what a server with it can run."""
     names = tmp_path / "names"
     module = {
-        "module": "tests.end_to_end.server.names_module.NamesModule",
+        "module": "tests.end_to_end.server.other_modules.NamesModule",
         "config": {"names": str(names)},
     }
     server = make_server(None, {"modules": [module]})

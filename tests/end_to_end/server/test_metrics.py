@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
 
-from synapse_bgthrottle.homeserver.prometheus import update_metrics
+from synapse_bgthrottle.homeserver.prometheus import signal_metrics, update_metrics
 from testbed.faults import sqlite_data
 from testbed.faults.reindex_worlds import synapse_database
 from testbed.faults.restarts import API
@@ -19,7 +20,13 @@ from testbed.servers.server import SERVER_NAME, SynapseServer, SynapseWorker
 from testbed.waiting import wait_until
 from tests.end_to_end.conftest import RealServer
 
-FAMILIES = frozenset(family.name for metric in update_metrics.ALL for family in metric.describe())
+FAMILIES = frozenset(
+    family.name
+    for module in (update_metrics, signal_metrics)
+    for metric in vars(module).values()
+    if isinstance(metric, MetricWrapperBase)
+    for family in metric.describe()
+)
 LABELS = {"server_name": SERVER_NAME, "database_name": "master"}
 
 # Only there while a pause holds.

@@ -30,11 +30,12 @@ _SECTION = "_hs.config.background_updates"
 _BELOW_API = {
     "ModuleApi._hs": "_hs",
     "HomeServer.get_datastores().databases": "_hs.get_datastores.databases",
+    "DatabasePool.name()": "_hs.get_datastores.databases.name",
     "DatabasePool.engine": "_hs.get_datastores.databases.engine",
     "DatabasePool.runInteraction": "_hs.get_datastores.databases.runInteraction",
-    "HomeServer.get_datastores().main.db_pool._db_pool": f"{_MAIN_POOL}.connkw",
+    "ConnectionPool.connkw": f"{_MAIN_POOL}.connkw",
     "ConnectionPool.dbapiName": f"{_MAIN_POOL}.dbapiName",
-    "DatabasePool._db_pool": "_hs.get_datastores.databases._db_pool.connections",
+    "DatabasePool._db_pool.connections": "_hs.get_datastores.databases._db_pool.connections",
     "DatabasePool.updates": UPDATER,
     "BackgroundUpdater.enabled": f"{UPDATER}.enabled",
     "BackgroundUpdater.get_current_update": f"{UPDATER}.get_current_update",
@@ -60,44 +61,35 @@ _BELOW_API = {
 }
 # The same below modules of Synapse.
 _BELOW_MODULES = {
-    "synapse.storage.background_updates": {
-        "BackgroundUpdatePerformance.total_item_count": (
-            "BackgroundUpdatePerformance.__init__.total_item_count"
-        ),
-        "BackgroundUpdatePerformance.average_items_per_ms": (
-            "BackgroundUpdatePerformance.average_items_per_ms"
-        ),
-    },
-    "synapse.http.request_metrics": {
-        "synapse.http.request_metrics._in_flight_requests": "_in_flight_requests",
-        "synapse.http.request_metrics._in_flight_requests_lock": "_in_flight_requests_lock",
-        "RequestMetrics.start_ts": "RequestMetrics.start.start_ts",
-        "RequestMetrics.name": "RequestMetrics.start.name",
-    },
-    "synapse.storage.database": {
-        "LoggingTransaction.database_engine": "LoggingTransaction.database_engine",
-    },
-    "synapse.storage.engines": {
-        "synapse.storage.engines.PostgresEngine": "PostgresEngine",
-        "synapse.storage.engines.Sqlite3Engine": "Sqlite3Engine",
-    },
-    "synapse.logging.context": {
-        "synapse.logging.context.PreserveLoggingContext": "PreserveLoggingContext",
-        "synapse.logging.context.current_context": "current_context",
-        "LoggingContext.get_resource_usage": "LoggingContext.get_resource_usage",
-        "ContextResourceUsage.db_txn_count": "ContextResourceUsage.db_txn_count",
-    },
-    "synapse.http.site": {
-        "SynapseRequest.processing": "SynapseRequest.processing",
-    },
+    "synapse.storage.background_updates": (
+        "BackgroundUpdatePerformance.__init__.total_item_count",
+        "BackgroundUpdatePerformance.average_items_per_ms",
+    ),
+    "synapse.http.request_metrics": (
+        "_in_flight_requests",
+        "_in_flight_requests_lock",
+        "RequestMetrics.start.start_ts",
+        "RequestMetrics.start.name",
+    ),
+    "synapse.storage.database": ("LoggingTransaction.database_engine",),
+    "synapse.storage.engines": ("PostgresEngine", "Sqlite3Engine"),
+    "synapse.logging.context": (
+        "PreserveLoggingContext",
+        "current_context",
+        "LoggingContext.get_resource_usage",
+        "ContextResourceUsage.db_txn_count",
+    ),
+    "synapse.http.site": ("SynapseRequest.processing",),
 }
-HIDDEN = {
-    **_BELOW_API,
-    **{name: path for paths in _BELOW_MODULES.values() for name, path in paths.items()},
+_IN_MODULES = {
+    f"{module.rpartition('.')[2]}.{path}": (module, path)
+    for module, paths in _BELOW_MODULES.items()
+    for path in paths
 }
+HIDDEN = {**_BELOW_API, **{name: path for name, (_, path) in _IN_MODULES.items()}}
 MODULE = {
     **dict.fromkeys(_BELOW_API, ""),
-    **{name: module for module, paths in _BELOW_MODULES.items() for name in paths},
+    **{name: module for name, (module, _) in _IN_MODULES.items()},
 }
 METRICS = frozenset(f"metric {name}" for name in _METRICS)
 EVERYTHING = sorted(HIDDEN.keys() | METRICS)

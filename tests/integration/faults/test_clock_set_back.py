@@ -119,7 +119,7 @@ def test_what_is_stored_is_read(virtual_server: MakeServer) -> None:
         server.clock.set_forward(-_HOUR_S)
     server.start()  # its first wait begins after that
     server.advance(30)
-    assert "" == module._parts.records.loader.problem
+    assert "" == module._parts.recorder.loader.problem
 
 
 def test_somebody_who_asks_has_timers_called(virtual_server: MakeServer) -> None:
@@ -150,7 +150,7 @@ class Ticks:
     def __init__(self, server: VirtualServer) -> None:
         self.server = server
         self.late_s: list[float] = []
-        self.sampler = Sampler(Homeserver(server.api), SignalSettings(), self._see, self._fail)
+        self.sampler = Sampler(Homeserver(server.api, self._fail), SignalSettings(), self._see)
         self.sampler.begin("master", "work")
         server.advance(10)
 

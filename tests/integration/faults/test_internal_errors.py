@@ -1,8 +1,9 @@
 """An error at each place of the module, one at a time, harms no update."""
 
+import math
 import sqlite3
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -11,6 +12,7 @@ import pytest
 from twisted.internet.defer import CancelledError, ensureDeferred
 
 from testbed.virtual.server import VirtualServer, Work
+from tests.integration.virtual_module import change_levers, queued
 
 MakeServer = Callable[..., VirtualServer]
 
@@ -130,6 +132,137 @@ def test_the_update_goes_on(
     assert all("an error of our own" in str(record.exc_info) for record in tracebacks)
 
 
+# Without these nobody knows the time, or what was paused.
+NEEDED_BY_PAUSES = {
+    "homeserver.internals.server.Homeserver.now_s",
+    "homeserver.internals.server.Homeserver.wall_s",
+    "homeserver.storage.loader.StoreLoader._take",
+}
+
+
+@pytest.mark.parametrize("place", sorted({*PLACES, *ADAPTIVE_PLACES} - NEEDED_BY_PAUSES))
+def test_a_pause_holds(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    """With this place failing, no batch runs before the end of a pause, and all run after it."""
+    server = virtual_server()
+    server.load({"default_batch_size": 100})
+    work = queued(server, "work", 500)
+    server.advance(1)
+    change_levers(server, "pause", duration="5m")
+    faulty = property(fail) if place.endswith("enabled") else fail
+    with patch(f"synapse_bgthrottle.{place}", faulty):
+        server.start()
+        server.advance(299)
+        assert [] == work.starts_s
+        server.advance(20)
+    assert 0 == work.left_items
+    assert 5 >= len([record for record in caplog.records if record.exc_info])
+
+
+@contextmanager
+def undecided() -> Iterator[None]:
+    with patch("synapse_bgthrottle.core.scheduling.throttle.Throttle.decide", fail):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("config", "held_s", "reason"),
+    [
+        ({"windows": [{"start": "01:00", "end": "02:00"}]}, 3600, "windows are closed"),
+        (
+            {"windows": [{"start": "01:00", "end": "02:00"}], "max_hold": "30m"},
+            1800,
+            "windows are closed",
+        ),
+        ({"approval": "required"}, math.inf, "approval is required"),
+        ({"signals": {"replica_lag": "10s"}, "max_hold": "30m"}, 1800, "cannot be observed"),
+    ],
+)
+def test_what_holds_without_a_decision(
+    virtual_server: MakeServer,
+    caplog: pytest.LogCaptureFixture,
+    config: Any,
+    held_s: float,
+    reason: str,
+) -> None:
+    """Windows, approvals and budgets hold, for `max_hold` at most; status and log say it once."""
+    server = virtual_server()
+    module = server.load(config)
+    work = queued(server, "work", 500)
+    with undecided():
+        server.start()
+        server.advance(min(held_s, 7200) - 1)
+        assert [] == work.starts_s
+        assert reason in repr(module)
+        server.advance(20)
+    assert (0 if math.isfinite(held_s) else 500) == work.left_items
+    assert 1 == caplog.text.count("Holding work in master after an error")
+
+
+def test_a_release_lets_go_without_a_decision(virtual_server: MakeServer) -> None:
+    """An approval that comes later is seen."""
+    server = virtual_server()
+    server.load({"approval": "required"})
+    work = queued(server, "work", 500)
+    with undecided():
+        server.start()
+        server.advance(60)
+        change_levers(server, "release", update="work")
+        server.advance(20)
+    assert 0 == work.left_items
+
+
+def test_disabled_without_a_decision(virtual_server: MakeServer) -> None:
+    """Synapse's own switch holds at once, and the update goes on once it is enabled again."""
+    server = virtual_server()
+    module = server.load({})
+    work = queued(server, "work")
+    updates = server.pools["master"].updates
+    with undecided():
+        server.start()
+        server.advance(10.5)
+        updates.enabled = False
+        server.advance(60)
+        count = len(work.starts_s)
+        server.advance(60)
+        assert count == len(work.starts_s)
+        assert "switched off" in repr(module)
+        updates.enabled = True
+        server.advance(60)
+    assert count < len(work.starts_s)
+
+
+def test_an_error_that_passes_during_a_pause(virtual_server: MakeServer) -> None:
+    """A normal decision is tried again: after the pause, the configured pace counts."""
+    server = virtual_server()
+    server.load({"sleep": "20s", "default_batch_size": 100})
+    work = queued(server, "work")
+    server.advance(1)
+    change_levers(server, "pause", duration="5m")
+    with undecided():
+        server.start()
+        server.advance(60)
+    server.advance(360)
+    assert 20 <= work.starts_s[1] - work.starts_s[0]
+
+
+def test_held_where_even_sleeping_fails(virtual_server: MakeServer) -> None:
+    """A hold that cannot be waited for does not freeze the server."""
+    server = virtual_server()
+
+    async def no_sleep(_: float) -> None:
+        raise ZeroDivisionError("no sleep")
+
+    server.api.sleep = no_sleep
+    module = server.load({"approval": "required"})
+    targets: list[int] = []
+    ensureDeferred(module.on_update("work", "master", False).__aenter__()).addCallback(
+        targets.append
+    )
+    assert [100] == targets
+
+
 @pytest.mark.parametrize("place", QUIET_PLACES)
 def test_the_update_goes_on_without_its_history(virtual_server: MakeServer, place: str) -> None:
     """With this place of the recorder failing, batches are what and when they would be without."""
@@ -214,6 +347,18 @@ def test_stocks_pace(virtual_server: MakeServer, config: Any) -> None:
         server.advance(60)
     assert 2.1 == pytest.approx(work.starts_s[-1] - work.starts_s[-2], abs=0.02)
     assert 0.1 == pytest.approx(work.took_s[-1], abs=0.01)
+
+
+@pytest.mark.parametrize(("config", "largest"), [({}, 100), ({"max_batch_size": 50}, 50)])
+def test_sizes_without_a_cost(virtual_server: MakeServer, config: Any, largest: int) -> None:
+    """Where no batch's end can be recorded, Synapse chooses the sizes, up to the limit."""
+    server = virtual_server()
+    with patch("synapse_bgthrottle.core.scheduling.throttle.Throttle.finish", fail):
+        server.load(config)
+        work = queued(server, "work")
+        server.start()
+        server.advance(60)
+    assert [1, largest, largest] == [*work.sizes[:2], work.sizes[-1]]
 
 
 def test_batches_stay_large_enough(virtual_server: MakeServer) -> None:

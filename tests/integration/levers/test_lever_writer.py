@@ -130,7 +130,7 @@ def test_release_ends_where_its_update_left_the_queue(
     """A queue without the update ends its release, whoever saw it leave; no other queue does."""
     change_levers(world.server, "release", update="event_a")
     queues = {database: Queue(EPOCH_S + asked_s, frozenset(names))}
-    answer(world.server, world.module._parts.records.levers.follow([], queues))
+    answer(world.server, world.module._parts.recorder.levers.follow([], queues))
     assert stays is bool(levers_of(world.module))
 
 

@@ -17,7 +17,7 @@ MakeServer = Callable[..., VirtualServer]
 def test_many_pulls_that_waited(virtual_server: MakeServer) -> None:
     """Those that a silent database kept are carried out one by one; others are refused at once."""
     world = World(virtual_server, {"sleep": "1s"})
-    lever_writer = world.module._parts.records.levers
+    lever_writer = world.module._parts.recorder.levers
     pool: Any = world.server.pools["master"]
     immediately = pool.runInteraction
 

@@ -187,7 +187,7 @@ def test_log_contexts_of_those_who_wait_for_each_other(virtual_server: MakeServe
         except TypeError:  # before it knew its server
             context = _CONTEXT.LoggingContext(name=name)
         with context:
-            await module._parts.records.levers.carry_out(request, ADMIN, [])
+            await module._parts.recorder.levers.carry_out(request, ADMIN, [])
             seen.append((name, str(_CONTEXT.current_context())))
 
     with patch.object(server.api, "run_db_interaction", slow):

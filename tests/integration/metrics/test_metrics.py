@@ -157,7 +157,7 @@ def test_a_failed_look_is_shown_until_the_next(virtual_server: MakeServer) -> No
     server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
     server.start()
     server.advance(5)
-    observe = server.api.module._parts.iterations._shared.sampler._observe
+    observe = server.api.module._parts.iterations.sampler._observe
     for sample, expected in (
         (DatabaseSample(at_s=6.0, problem="statement timeout"), [0.0, 0.0, 0.0]),
         (DatabaseSample(at_s=7.0, foreground_backends=1), [1.0, None, 0.0]),
@@ -181,7 +181,7 @@ def test_closed_budgets_are_those_that_hold(virtual_server: MakeServer) -> None:
         ),
         (DatabaseSample(at_s=20.0), [None, None, 1.0]),
     ):
-        server.api.module._parts.iterations._shared.sampler._observe("master", sample)
+        server.api.module._parts.iterations.sampler._observe("master", sample)
         assert expected == [value("budget_closed", signal=name) for name in names]
 
 
@@ -192,7 +192,7 @@ def test_a_slowdown_of_long_ago_is_no_pressure(virtual_server: MakeServer) -> No
     server.start()
     server.advance(5)
     now_s = server.clock.monotonic()
-    server.api.module._parts.iterations._shared.sampler._observe(
+    server.api.module._parts.iterations.sampler._observe(
         "master", BatchSample(at_s=now_s, slowdown=400.0)
     )
     assert 28 == pytest.approx(value("pressure_ratio", signal="batch_slowdown"))

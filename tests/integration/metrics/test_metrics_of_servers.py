@@ -94,7 +94,7 @@ def test_cost_of_a_decision(virtual_server: MakeServer) -> None:
     server.pools["master"].queue("work", Work(server, 10**9, cost_ms=1))
     server.start()
     server.advance(60)
-    metrics = server.api.module._parts.iterations._shared.metrics
+    metrics = server.api.module._parts.iterations.metrics
     decision = server.api.module._parts.throttle.updates["master", "work"].decision
     took_s = []
     for _ in range(20):

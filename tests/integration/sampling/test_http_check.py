@@ -1,8 +1,10 @@
 """The HTTP check against endpoints that misbehave: it costs little, and ends in time."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -100,6 +102,38 @@ def test_an_endpoint_without_tls() -> None:
     """Where https is asked for, whatever it answers is an error."""
     with endpoint(sends(b"HTTP/1.1 200 OK\r\n\r\n")) as there, pytest.raises(OSError, match="SSL"):
         HttpCheck(f"https://127.0.0.1:{there.port}/", time.monotonic).status()
+
+
+def test_a_name_server_that_hangs() -> None:
+    """Each check ends in time, and all wait for the one look-up; its answer is used at last."""
+    lookups: list[str] = []
+    answered = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def hang(host: str, *arguments: Any, **named: Any) -> Any:
+        lookups.append(host)
+        answered.wait(HANG_S)
+        return look_up("127.0.0.1", *arguments, **named)
+
+    answers = endpoint(sends(b"HTTP/1.1 200 OK\r\n\r\n"))
+    with answers as there, patch("socket.getaddrinfo", hang):
+        check = HttpCheck(f"http://hangs.test:{there.port}/", time.monotonic)
+        for _ in range(2):
+            with pytest.raises(TimeoutError, match="no answer"):
+                check.status()
+        answered.set()
+        assert 200 == check.status()
+    assert ["hangs.test"] == lookups
+
+
+def test_a_name_that_nobody_has() -> None:
+    """The resolver's own words are the problem, each time."""
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    with patch("socket.getaddrinfo", side_effect=unknown):
+        check = HttpCheck("http://nobody.test/", time.monotonic)
+        for _ in range(2):
+            with pytest.raises(socket.gaierror, match="not known"):
+                check.status()
 
 
 def test_nobody_there() -> None:

@@ -2,19 +2,22 @@
 
 import errno
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from twisted.internet.defer import CancelledError, Deferred
 
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
-from synapse_bgthrottle.core.signals.samples import CheckSample
+from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.sampling.http_check import HttpCheck
 from testbed.servers.versions import is_at_least
 from testbed.virtual.server import VirtualServer
+from testbed.waiting import HANG_S
 from tests.integration.sampling.test_sampler import sampled
 
 MakeServer = Callable[..., VirtualServer]
@@ -127,6 +130,58 @@ def test_a_disk_that_hangs(virtual_server: MakeServer) -> None:
     assert ["no answer for 10 s", "no answer for 20 s"] == [sample.problem for sample in samples]
     assert {None} == {sample.value for sample in samples}
     assert 1 == len(server.hanging)
+
+
+def test_a_disk_that_hangs_keeps_no_thread_of_twisted(virtual_server: MakeServer) -> None:
+    """Each look ends in time, and all wait for the one call; a hung one would stop a shutdown."""
+    server, checks = virtual_server(), "synapse_bgthrottle.homeserver.sampling.operator_checks"
+    answers, calls = threading.Event(), []
+
+    def hang(path: str) -> None:
+        calls.append(path)
+        answers.wait(HANG_S)
+
+    with patch(f"{checks}._LONGEST_LOOK_S", 0.05), patch(f"{checks}.os.stat", hang):
+        samples = checked(server, 15, pause_file="/nfs/p")
+        assert [(None, "no answer within 0.05 s")] * 2 == [(v.value, v.problem) for v in samples]
+        assert ["/nfs/p"] == calls
+        answers.set()
+
+
+def test_all_checks_hang(virtual_server: MakeServer) -> None:
+    """Each keeps one thread, is told every ten seconds, and keeps no other sample from coming."""
+    server = virtual_server()
+    server.hanging = []
+    settings = SignalSettings(
+        disk_path="/nfs", pause_file="/nfs/p", http_url="http://a.test/", sql_query="SELECT 1"
+    )
+    subject = sampled(server, settings)
+    subject.sampler.begin("master", "an_update")
+    server.advance(25)
+    problems = {(sample.name, sample.problem) for sample in subject.of(CheckSample)}
+    names = ("disk_free", "pause_file", "http", "sql")
+    assert {(name, f"no answer for {s} s") for name in names for s in (10, 20)} == problems
+    assert 4 == len(server.hanging)
+    assert 25 <= len(subject.of(DatabaseSample))
+    assert [] == subject.errors
+
+
+def test_a_check_that_is_cancelled(virtual_server: MakeServer) -> None:
+    """It is no answer, and is made again in its turn."""
+    server = virtual_server()
+    hanging: list[Deferred[None]] = []
+    server.hanging = hanging
+    subject = sampled(server, SignalSettings(pause_file="/nowhere"))
+    subject.sampler.begin("master", "an_update")
+    server.advance(1)
+    server.hanging = None
+    hanging[0].cancel()
+    server.advance(8)
+    assert [] == subject.of(CheckSample)
+    server.advance(2)
+    assert [("pause_file", 0.0)] == [(v.name, v.value) for v in subject.of(CheckSample)]
+    assert [CancelledError] == [failure.type for failure in server.failures]
+    assert [] == subject.errors
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,9 @@ def sampled(server: VirtualServer, settings: SignalSettings | None = None) -> Sa
     told: list[tuple[str | None, Any]] = []
     errors: list[str] = []
     sampler = Sampler(
-        Homeserver(server.api),
+        Homeserver(server.api, lambda where, error: errors.append(f"{where}: {error}")),
         settings or SignalSettings(),
         lambda name, sample: told.append((name, sample)),
-        lambda where, error: errors.append(f"{where}: {error}"),
     )
     return Sampled(server, sampler, told, errors)
 
@@ -223,7 +222,7 @@ def test_an_observer_that_fails(virtual_server: MakeServer) -> None:
 
     server = virtual_server()
     sampler = Sampler(
-        Homeserver(server.api), SignalSettings(), fail, lambda where, error: errors.append(where)
+        Homeserver(server.api, lambda where, error: errors.append(where)), SignalSettings(), fail
     )
     sampler.begin("master", "an_update")
     server.advance(1)

@@ -61,13 +61,13 @@ def test_lost_connection_at_the_start(
         told = stated(server, service_of(server).status())
         assert ("store", "locked") == (
             told["problems"][0]["kind"],
-            module._parts.records.loader.problem,
+            module._parts.recorder.loader.problem,
         )
     assert [] == work.starts_s
     server.advance(6)
     assert work.starts_s
     assert [] == stated(server, service_of(server).status())["problems"]
-    assert "" == module._parts.records.loader.problem
+    assert "" == module._parts.recorder.loader.problem
 
 
 def test_missing_right_lets_updates_go_on(
@@ -92,14 +92,13 @@ def test_server_without_timers(virtual_server: MakeServer) -> None:
     """Where nothing can be read, since nothing can be called later, updates are not held."""
     server = virtual_server()
     work = queued(server, "work")
-    with patch(
-        "synapse_bgthrottle.homeserver.internals.server.Homeserver.call_later", return_value=None
-    ):
+    timers = "synapse_bgthrottle.homeserver.internals.timers.Timers"
+    with patch(f"{timers}.call_later", return_value=None):
         module = server.load({"sleep": 0})
         server.start()
         server.advance(60)
     assert work.starts_s
-    assert "no timers" in module._parts.records.loader.problem
+    assert "no timers" in module._parts.recorder.loader.problem
 
 
 def test_what_was_paused_is_told(
@@ -111,15 +110,17 @@ def test_what_was_paused_is_told(
     server.advance(0)
     change_levers(server, "pause", update="event_*", database="master", reason="party")
     change_levers(server, "override", update="*", settings={"sleep": 0})
+    change_levers(server, "override", update="event_b", settings={"duty_cycle": "2%"})
     server.pools["master"].connection.execute(
-        "UPDATE bgthrottle_levers SET settings = '{}' WHERE kind = 'override'"
+        "UPDATE bgthrottle_levers SET settings = '{}' WHERE kind = 'override' AND update_glob = '*'"
     )
     later = restarted(server, virtual_server())
     with caplog.at_level(logging.INFO, logger="synapse_bgthrottle.homeserver.storage.loader"):
         later.load({})
         later.advance(0)
     (error,) = [line for line in caplog.messages if "cannot be read" in line]
-    (pause,) = [line for line in caplog.messages if "still in force" in line]
+    override, pause = [line for line in caplog.messages if "still in force" in line]
+    assert "still in force: override of event_b to duty_cycle=2% by @admin" in override
     assert "still in force: pause of event_* in master by @admin:virtual.test until" in pause
     assert pause.endswith(" UTC: party")
     assert "this row cannot be read, and is left out: override of * by @admin" in error

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.api.request_parsing import PARAMETERS, parse_query
+from synapse_bgthrottle.api.request_parsing import parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, invalid
 from synapse_bgthrottle.api.routes import ROUTES, Route
+from synapse_bgthrottle.codec import decode, to_json
 from synapse_bgthrottle.core.config.limits import FixedSleep
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.config.profiles import PROFILES
@@ -21,7 +22,7 @@ from synapse_bgthrottle.core.levers.request import (
     parse_lever_request,
 )
 from synapse_bgthrottle.core.reports.explain import settings_of
-from synapse_bgthrottle.schema import LimitValues, decode, to_json
+from synapse_bgthrottle.schema import LimitValues
 from testbed.openapi import describe
 from testbed.virtual.fake_service import OPENAPI
 
@@ -83,7 +84,7 @@ def test_parameters() -> None:
     """The parameters of the paths, their defaults, and whether they are required."""
     for route, operation in operations():
         described = {parameter["name"]: parameter for parameter in operation.get("parameters", ())}
-        parameters = PARAMETERS.get(route, {})
+        parameters = route.parameters
         assert set(parameters) == set(described)
         for name, parameter in parameters.items():
             assert parameter.is_required == described[name]["required"]
@@ -140,7 +141,7 @@ def test_documented_queries() -> None:
     queries = re.findall(r"/(v1/\w+)\?([\w=&%*.-]+)", DOCUMENTATION)
     assert queries
     for path, query in queries:
-        parse_query(ROUTES[path.encode()], query.encode())
+        parse_query(ROUTES[path.encode()].parameters, query.encode())
 
 
 def test_refusal() -> None:

@@ -7,13 +7,14 @@ import click
 import httpx
 import pytest
 
-from synapse_bgthrottle.cli.main import SUMMARIES, bgthrottle
+from synapse_bgthrottle.cli.main import SUMMARIES, command_of
 from tests.unit.cli.fakes import HTML, IDLE, FakeServer, run, status
 
 
 def test_summaries() -> None:
     """What the group's help says of a command is the first line of the command's own."""
-    for name, command in bgthrottle.commands.items():
+    for name in SUMMARIES:
+        command = command_of(name)
         assert name == command.name
         assert SUMMARIES[name] == (command.help or "").strip().splitlines()[0]
 
@@ -127,7 +128,7 @@ def test_wrong_usage_in_the_words_that_were_typed(said: str, arguments: list[str
 )
 def test_completion_of_settings(expected: list[str], incomplete: str) -> None:
     """The shell completes the keys that `set` takes, and the words that are their values."""
-    command = bgthrottle.commands["set"]
+    command = command_of("set")
     (argument,) = (each for each in command.params if each.name == "settings_given")
     found = argument.shell_complete(click.Context(command), incomplete)
     assert expected == sorted(each.value for each in found)
@@ -136,7 +137,7 @@ def test_completion_of_settings(expected: list[str], incomplete: str) -> None:
 @pytest.mark.parametrize("name", ["pause", "resume", "release", "set", "explain", "history"])
 def test_completion_of_updates(name: str) -> None:
     """The shell completes names of updates, wherever one stands."""
-    command = bgthrottle.commands[name]
+    command = command_of(name)
     (argument,) = (each for each in command.params if each.name == "update")
     found = argument.shell_complete(click.Context(command), "event_search_p")
     assert ["event_search_postgres_gin", "event_search_postgres_gist"] == [v.value for v in found]

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.cli.render import text as lines
 from synapse_bgthrottle.cli.render.levers import history_lines, lever_line, use_line
-from synapse_bgthrottle.cli.render.update import update_line
-from synapse_bgthrottle.schema import DatabaseStatus, HistoryEntry, Lever, Use, decode
+from synapse_bgthrottle.cli.render.status import update_line
+from synapse_bgthrottle.codec import decode
+from synapse_bgthrottle.schema import DatabaseStatus, HistoryEntry, Lever, Use
 from tests.unit.cli.fakes import HOLD, IDLE, NOW_MS, current, database, pending
 
 

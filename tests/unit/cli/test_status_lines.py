@@ -6,7 +6,8 @@ import pytest
 
 from synapse_bgthrottle.cli.render.status import status_lines
 from synapse_bgthrottle.cli.render.text import wrapped
-from synapse_bgthrottle.schema import ThrottleStatus, decode
+from synapse_bgthrottle.codec import decode
+from synapse_bgthrottle.schema import ThrottleStatus
 from tests.unit.cli.fakes import IDLE, NOW_MS, PAUSE, current, database, pending, status
 
 BUILD = {"phase": "building index", "progress_ratio": 0.43}

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from synapse_bgthrottle.cli import verdicts
-from synapse_bgthrottle.schema import ThrottleStatus, decode
+from synapse_bgthrottle.codec import decode
+from synapse_bgthrottle.schema import ThrottleStatus
 from tests.unit.cli.fakes import HOLD, IDLE, PAUSE, current, database, pending, status
 
 

@@ -15,11 +15,10 @@ from synapse_bgthrottle.client import (
     JOBS,
     AsyncClient,
     Client,
-    CurrentUpdate,
     NotUnderstoodError,
-    UpdatesStatus,
     requests,
 )
+from synapse_bgthrottle.schema import CurrentUpdate, UpdatesStatus
 from tests.unit.client.world import TOKEN, URL, Server
 
 OFFICIAL = "/_synapse/admin/v1/background_updates"

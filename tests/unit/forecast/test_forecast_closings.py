@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.config.windows import Window, is_open, next_closing_s
+from synapse_bgthrottle.core.config.windows import Window, is_open, next_change_s
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MONDAY_S = 1_774_825_200.0  # 2026-03-30, the day after a clock change in Berlin
@@ -29,6 +29,6 @@ def test_closing_is_the_first_closed_minute(windows: tuple[Window, ...], minute:
     now_s = MONDAY_S + minute * 60
     if not is_open(windows, BERLIN, now_s):
         return
-    closes_s = next_closing_s(windows, BERLIN, now_s)
+    closes_s = next_change_s(windows, BERLIN, now_s)
     later = (now_s + 60 * n for n in range(1, 8 * 1440))
     assert closes_s == next((at for at in later if not is_open(windows, BERLIN, at)), None)

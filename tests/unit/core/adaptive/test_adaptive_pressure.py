@@ -21,28 +21,28 @@ def test_step_in_load_stops_work_within_two_seconds(profile: str) -> None:
     """Then the share falls to the least one; when it is over, it is back within seconds."""
     server = Server({"profile": profile})
     server.pass_time(20, busy=True)
-    before_ratio = server.update.pace.duty_ratio
+    before_ratio = server.update.duty_ratio
     assert 0.015 < before_ratio
     server.late_s = 0.15
     server.pass_time(2, busy=True)
     assert server.throttle.pacer.switchback.is_hush
     server.pass_time(6, busy=True)
-    assert 0.01 == pytest.approx(server.update.pace.duty_ratio)
+    assert 0.01 == pytest.approx(server.update.duty_ratio)
     server.late_s = 0.0
     server.pass_time(20, busy=True)
-    assert server.update.pace.duty_ratio < server.throttle.pacer.law.ratio
+    assert server.update.duty_ratio < server.throttle.pacer.law.ratio
 
 
 def test_a_single_bad_look_is_passed_over() -> None:
     """A timer that was late once says nothing of the next second."""
     server = Server()
     server.pass_time(20, busy=True)
-    before_ratio = server.update.pace.duty_ratio
+    before_ratio = server.update.duty_ratio
     server.late_s = 0.15
     server.pass_time(0.25, busy=True)
     server.late_s = 0.0
     server.pass_time(0.25, busy=True)
-    assert before_ratio == pytest.approx(server.update.pace.duty_ratio)
+    assert before_ratio == pytest.approx(server.update.duty_ratio)
 
 
 def test_pressure_of_our_own_batches_is_not_yielded_to() -> None:
@@ -55,7 +55,7 @@ def test_pressure_of_our_own_batches_is_not_yielded_to() -> None:
             server.batch(0.01)
         server.late_s = 0.3 if works else 0.0
         server.pass_time(0.23, busy=True)
-    assert 2 * server.update.pace.duty_ratio < server.throttle.pacer.law.ratio
+    assert 2 * server.update.duty_ratio < server.throttle.pacer.law.ratio
 
 
 def test_pressure_is_told() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.config.windows import Window, is_open, next_opening_s
+from synapse_bgthrottle.core.config.windows import Window, is_open, next_change_s
 from testbed.strategies.strategies import moments_s, utc_s, utc_text, windows, zones
 from tests.unit.core.config.weekly_windows import DAILY, FRI, MON, SUN, UTC, weekly
 
@@ -82,20 +82,20 @@ from tests.unit.core.config.weekly_windows import DAILY, FRI, MON, SUN, UTC, wee
 def test_next_opening_is_found(expected: str, zone: str, window: Window, moment: str) -> None:
     """A closed window tells the moment at which it opens."""
     assert not is_open((window,), ZoneInfo(zone), utc_s(moment))
-    assert expected == utc_text(next_opening_s((window,), ZoneInfo(zone), utc_s(moment)))
+    assert expected == utc_text(next_change_s((window,), ZoneInfo(zone), utc_s(moment)))
 
 
 def test_next_opening_of_several_is_the_first() -> None:
     """Of several windows the one that opens first counts, whatever their order."""
     late, soon = weekly(FRI, "01:00", "02:00"), weekly(MON, "22:00", "23:00")
     for several in ((late, soon), (soon, late)):
-        opens_s = next_opening_s(several, UTC, utc_s("2026-06-01 12:00"))
+        opens_s = next_change_s(several, UTC, utc_s("2026-06-01 12:00"))
         assert "2026-06-01 22:00" == utc_text(opens_s)
 
 
 def test_window_without_days_never_opens() -> None:
     """What does not open within two weeks has no next opening."""
-    assert next_opening_s((Window((), 60, 120),), UTC, utc_s("2026-06-01 12:00")) is None
+    assert next_change_s((Window((), 60, 120),), UTC, utc_s("2026-06-01 12:00")) is None
 
 
 @settings(max_examples=80)
@@ -108,5 +108,5 @@ def test_next_opening_is_the_first_open_minute_for_any_windows(
     first_minute = int(wall_s) // 60 + 1
     scanned = (minute * 60.0 for minute in range(first_minute, first_minute + 15 * 1440))
     expected = next((moment for moment in scanned if is_open(drawn, zone, moment)), None)
-    assert utc_text(next_opening_s(drawn, zone, wall_s)) == utc_text(expected)
-    assert expected == next_opening_s(drawn, zone, wall_s)
+    assert utc_text(next_change_s(drawn, zone, wall_s)) == utc_text(expected)
+    assert expected == next_change_s(drawn, zone, wall_s)

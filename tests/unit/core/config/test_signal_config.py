@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.config.problems import InvalidConfigError, Problem
-from synapse_bgthrottle.core.config.signal_parser import NESTED_KEYS, parse_signals
-from synapse_bgthrottle.core.config.signal_settings import SignalSettings
+from synapse_bgthrottle.core.config.signal_settings import NESTED_KEYS, SignalSettings
 from synapse_bgthrottle.core.signals import SIGNALS, Unit
 from testbed.strategies.strategies import raw_configs, raw_signals
 from tests.unit.core.signals.accepted_values import ACCEPTED, OWN, signal_problems_of, signals_of
@@ -148,13 +147,6 @@ def test_all_problems_of_signals_are_told_at_once() -> None:
         "rules.<item 0>.update",
         "rules.<item 0>.signals",
     ] == [str(problem).split(": ")[0] for problem in caught.value.problems]
-
-
-def test_what_is_right_is_read_beside_what_is_wrong() -> None:
-    """The pure reader returns both, so that a problem hides no other."""
-    found, problems, _ = parse_signals({"pool_wait": "20ms", "http": "x"})
-    assert SignalSettings(thresholds={"pool_wait": 20.0}) == found
-    assert [Problem(("signals", "http"), f"found 'x'; accepted is {OWN['http']}")] == problems
 
 
 _JUNK = st.recursive(

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 
-from synapse_bgthrottle.core.config.windows import Window, next_opening_s, skipped_days
+from synapse_bgthrottle.core.config.windows import Window, next_change_s, skipped_days
 from testbed.strategies.strategies import utc_s, utc_text, windows, zones
 from tests.unit.core.config.weekly_windows import DAILY, MON, SAT, SUN, stretches, weekly
 
@@ -130,7 +130,7 @@ def test_window_is_compared_with_the_clock_on_the_wall(
     found = stretches(window, ZoneInfo(zone), first, last)
     assert expected == found
     if expected:
-        assert expected[0] == utc_text(next_opening_s((window,), ZoneInfo(zone), utc_s(first)))
+        assert expected[0] == utc_text(next_change_s((window,), ZoneInfo(zone), utc_s(first)))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from synapse_bgthrottle.core.config.windows import Window, parse_window
+from synapse_bgthrottle.core.config.parser import parse
+from synapse_bgthrottle.core.config.problems import InvalidConfigError
+from synapse_bgthrottle.core.config.windows import Window
 
 _DAILY = tuple(range(7))
 _DAYS_ACCEPTED = "days such as mon-fri, sun, or [sat, sun]"
@@ -13,6 +15,17 @@ _END_ACCEPTED = 'a time from "00:00" to "24:00", in quotes'
 _NOT_EMPTY = (
     'a time that differs from start\'s, or this window is empty (a whole day is "00:00" to "24:00")'
 )
+
+
+def parse_window(raw: object) -> tuple[Window | None, list[tuple[str, str]]]:
+    """The window; or the key and what is accepted there, for each problem."""
+    try:
+        windows = parse({"windows": [raw]}).settings.windows
+    except InvalidConfigError as error:
+        found = [(problem.path[2:], problem.message) for problem in error.problems]
+        return None, [("".join(path), text.partition("; accepted is ")[2]) for path, text in found]
+    assert windows is not None
+    return windows[0], []
 
 
 @pytest.mark.parametrize(
@@ -147,6 +160,13 @@ def test_all_problems_of_a_window_are_told() -> None:
         ("start", _START_ACCEPTED),
         ("end", _END_ACCEPTED),
     ] == problems
+
+
+def test_wrong_start_is_the_only_problem_of_a_window_until_midnight() -> None:
+    """A window with a wrong start is not called empty as well."""
+    window, problems = parse_window({"start": "24:00", "end": "00:00"})
+    assert window is None
+    assert [("start", _START_ACCEPTED)] == problems
 
 
 def test_midnight_as_an_end_is_the_end_of_the_day() -> None:

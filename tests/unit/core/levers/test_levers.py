@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synapse_bgthrottle.codec import to_json
 from synapse_bgthrottle.core.config.limits import DutyCycle, Settings
 from synapse_bgthrottle.core.levers.lever import Lever, LeverKind, Levers
-from synapse_bgthrottle.schema import to_json
 from testbed.strategies.examples import NOON_S, lever
 
 

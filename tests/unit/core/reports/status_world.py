@@ -2,16 +2,15 @@
 
 from typing import Any
 
+from synapse_bgthrottle.codec import to_json
 from synapse_bgthrottle.core.config.limits import FixedSleep, Rule, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
-from synapse_bgthrottle.core.reports.status import DatabaseLook, ServerLook, status
-from synapse_bgthrottle.core.reports.update_status import Moment
+from synapse_bgthrottle.core.reports.status import DatabaseLook, Moment, ServerLook, status
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
-from synapse_bgthrottle.schema import to_json
 from testbed.strategies.examples import NOON_S
 
 DB = "master"

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synapse_bgthrottle.codec import decode, to_json
 from synapse_bgthrottle.core.config.limits import DutyCycle, Limits, Settings, merge
 from synapse_bgthrottle.core.config.parser import Config, parse
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.reports.explain import explanation, limit_values, settings_of
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.schema import LimitValues, WindowValues, decode, to_json
+from synapse_bgthrottle.schema import LimitValues, WindowValues
 from testbed.strategies.examples import NOON_S, lever, override, release
 from testbed.strategies.strategies import UPDATES, configs
 

@@ -37,7 +37,7 @@ def _tell(
     name: str = "a_index",
     released: bool = False,
 ) -> list[Line]:
-    decision = Decision(cause, reason, math.inf, 100, 100)
+    decision = Decision(cause, math.inf, reason, target_ms=100, items=100)
     return list(teller.lines(name, _state(released), decision, _NOON_S + after_s))
 
 
@@ -146,7 +146,7 @@ def test_next_budget_that_holds_is_told_of() -> None:
         ("replica_lag closed", "replica_lag 14s >= 10s"),
         ("pause_file closed", "pause_file"),
     ):
-        decision = Decision(Cause.BUDGET, reason, 0.5, 100, 100, subject)
+        decision = Decision(Cause.BUDGET, 0.5, reason, False, subject, target_ms=100, items=100)
         lines = teller.lines("a_index", _state(), decision, _NOON_S)
         texts += [text.rpartition(": ")[2] for _, text in lines]
     assert ["replica_lag 12s >= 10s", "pause_file"] == texts

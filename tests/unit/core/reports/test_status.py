@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from synapse_bgthrottle._version import __version__
+from synapse_bgthrottle.codec import to_json
 from synapse_bgthrottle.core.config.limits import DutyCycle, Rule, Settings
 from synapse_bgthrottle.core.levers.lever import Levers
 from synapse_bgthrottle.core.scheduling.decision import Cause
@@ -13,7 +14,7 @@ from synapse_bgthrottle.core.tracking.progress import Progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.time_left import Estimate
 from synapse_bgthrottle.core.tracking.timeline import Job
-from synapse_bgthrottle.schema import LimitValues, TimeLeft, to_json
+from synapse_bgthrottle.schema import LimitValues, TimeLeft
 from testbed.strategies.examples import NOON_S, lever
 from tests.unit.core.reports.status_world import DB, NOON_MS, StatusWorld, look
 

@@ -73,8 +73,8 @@ def test_busiest_database_tells_the_duty_cycle() -> None:
     server.begin("a", 0)
     server.throttle.begin("state", "b", False, 0)
     server.runs.begin("state", "b", NOON_S)
-    server.throttle.updates[DB, "a"].pace.duty_ratio = 0.1
-    server.throttle.updates["state", "b"].pace.duty_ratio = 0.3
+    server.throttle.updates[DB, "a"].duty_ratio = 0.1
+    server.throttle.updates["state", "b"].duty_ratio = 0.3
     looks = (look("a"), look("b", name="state"))
     assert 0.3 == server.status(1, *looks)["duty_cycle_ratio"]
     assert 0.1 == server.status(1, look("a"))["duty_cycle_ratio"]

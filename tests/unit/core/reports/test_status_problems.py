@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 import pytest
 
+from synapse_bgthrottle.codec import decode
 from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
 from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.config.windows import Window
@@ -13,7 +14,7 @@ from synapse_bgthrottle.core.reports.problems import problems
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
 from synapse_bgthrottle.core.signals.samples import CheckSample, DatabaseSample
 from synapse_bgthrottle.core.tracking.queue import QueueRow
-from synapse_bgthrottle.schema import DatabaseStatus, decode
+from synapse_bgthrottle.schema import DatabaseStatus
 from testbed.strategies.examples import NOON_S, lever, override
 from tests.unit.core.reports.status_world import DB, StatusWorld, look
 

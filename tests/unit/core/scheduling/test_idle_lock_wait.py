@@ -3,8 +3,7 @@
 import pytest
 
 from synapse_bgthrottle.core.config.limits import DutyCycle, Settings
-from synapse_bgthrottle.core.scheduling.batch_accounting import work_s
-from synapse_bgthrottle.core.scheduling.idle_time import LockWait
+from synapse_bgthrottle.core.scheduling.idle_time import LockWait, work_s
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
 from tests.unit.core.scheduling.throttled_server import DB, NAME, ThrottledServer, make_throttle
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -22,7 +23,7 @@ from synapse_bgthrottle.core.signals.samples import (
     ProcessSample,
     Sample,
 )
-from synapse_bgthrottle.core.signals.signal import PERIOD_S, NoRateYet, Unit
+from synapse_bgthrottle.core.signals.signal import PERIOD_S, NoRateYetError, Unit
 from tests.unit.core.scheduling.throttled_server import DB, NAME, NO_REST, SUNDAY_S
 
 _TICK_S = PERIOD_S[ProcessSample]
@@ -108,8 +109,10 @@ class Life:
         threshold = threshold_of(self.signal)
         value = threshold / 1000 if self.signal.less_is_worse else threshold * 1000
         one = _sample(self.signal.source, self.signal.name, 0.0, value)
-        needs_two = self.signal.read(one, None) in (None, NoRateYet.NO_RATE_YET)
-        return value * n if needs_two else value
+        with suppress(NoRateYetError):
+            if self.signal.read(one, None) is not None:
+                return value
+        return value * n  # it needs two samples
 
     @property
     def healthy(self) -> float:

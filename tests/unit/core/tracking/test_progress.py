@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synapse_bgthrottle.codec import to_json
 from synapse_bgthrottle.core.tracking.progress import Progress, read_progress
 from synapse_bgthrottle.core.tracking.table_bounds import CURSORS, Bounds
-from synapse_bgthrottle.schema import to_json
 
 _EVENTS = Bounds(-100, 899)
 

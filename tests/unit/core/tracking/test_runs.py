@@ -2,9 +2,9 @@
 
 import pytest
 
+from synapse_bgthrottle.codec import to_json
 from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.tracking.history import HistoryEntry, Outcome
-from synapse_bgthrottle.schema import to_json
 from testbed.strategies.examples import NOON_S
 from tests.unit.core.tracking.runs_world import DB, CourseWorld, written
 

@@ -47,13 +47,15 @@ def test_load_of_a_file() -> None:
         [-1] * HOURS,
         [float("nan")] * HOURS,
         [float("inf")] * HOURS,
+        [10**400] * HOURS,
+        [10**5000] * HOURS,
         "1 2 x",
         7,
         {"share_of_time": [2] * HOURS},
         {"rates": [1] * HOURS},
         {},
     ],
-    ids=lambda raw: repr(raw)[:20],
+    ids=lambda raw: "huge" if isinstance(raw, list) and raw[0] == 10**5000 else repr(raw)[:20],
 )
 def test_no_load(raw: object) -> None:
     """Anything else is refused, with what is accepted."""

@@ -1,22 +1,146 @@
-"""What every database is at, and why it is no faster; last, what Synapse itself says of it."""
+"""What the HTTP API says, as records: the server makes them, and the client gets them back.
+
+`codec` makes JSON of them, and them of JSON. `make openapi` describes the API by them.
+"""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import attrs
 
-from synapse_bgthrottle.schema.codec import (
+from synapse_bgthrottle.codec import (
     EpochMs,
     Key,
     LeftOut,
     NeverNull,
     OneOf,
     Ratio,
+    Shape,
     WaitedMs,
     Within,
 )
-from synapse_bgthrottle.schema.explanation import LimitValues
-from synapse_bgthrottle.schema.levers import Lever
+
+Glob = Annotated[str, "The name of an update, or a glob such as `event_*`."]
+OnlyDatabase = Annotated[str | None, "The only database that it is about; null: all."]
+
+
+@attrs.frozen(kw_only=True)
+class Lever:
+    """Something that an administrator put in force until a given time."""
+
+    id: Annotated[str, "Tells it from all others."] = ""
+    kind: Annotated[str, OneOf("pause", "override", "release")] = ""
+    update: Glob = "*"
+    database: OnlyDatabase = None
+    settings: Annotated[Mapping[str, Any], "As given; empty but for overrides."] = attrs.field(
+        factory=dict
+    )
+    reason: Annotated[str, "As given; may be empty."] = ""
+    author: Annotated[str, "The administrator's full user ID."] = ""
+    created_ms: Annotated[EpochMs | None, NeverNull()] = None
+    ends_ms: Annotated[EpochMs | None, NeverNull()] = None
+    used_ms: Annotated[EpochMs | None, "When a release let its update go; null: not yet."] = None
+
+
+@attrs.frozen(kw_only=True)
+class LeverAnswer:
+    """What the use of a lever changed."""
+
+    made: Annotated[tuple[Lever, ...], "Levers that are new."] = ()
+    ended: Annotated[tuple[Lever, ...], "Levers that are no longer in force."] = ()
+    in_force: Annotated[tuple[Lever, ...], "All that are, afterwards."] = ()
+    notes: Annotated[
+        tuple[str, ...],
+        "What else is to be known, for people: that nothing pending matches now, what still holds"
+        " or limits an update, what it waits behind.",
+    ] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Use:
+    """One use of a lever by somebody."""
+
+    at_ms: EpochMs = 0
+    author: Annotated[str, "The administrator's full user ID."] = ""
+    action: Annotated[str, OneOf("pause", "resume", "release", "override", "reset", "restart")] = ""
+    update: Glob = ""
+    database: OnlyDatabase = None
+    reason: Annotated[str, "As given; may be empty."] = ""
+    settings: Annotated[Mapping[str, Any], "Of an override, as given."] = attrs.field(factory=dict)
+    ends_ms: Annotated[EpochMs | None, "When what it made ends; null: it made nothing."] = None
+
+
+@attrs.frozen
+class Uses:
+    """Uses of levers, newest first."""
+
+    uses: tuple[Use, ...] = ()
+
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@attrs.frozen(kw_only=True)
+class WindowValues:
+    """A weekly time in which an update may run. One that ends before it starts ends a day later."""
+
+    days: Annotated[tuple[Annotated[str, OneOf(*DAYS)], ...], "On which it starts."] = DAYS
+    start_minutes: Annotated[int, "Since midnight.", Within(0, 1439)] = 0
+    end_minutes: Annotated[int, "Since midnight.", Within(1, 1440)] = 1440
+
+
+@attrs.frozen(kw_only=True)
+class LimitValues:
+    """The limits of an update as values: all settings in force, merged."""
+
+    pace: Annotated[
+        str,
+        "What makes the rest after a batch: a share of the time that is work, a fixed sleep, or"
+        " what is measured.",
+        OneOf("duty_cycle", "sleep", "adaptive"),
+    ]
+    duty_cycle_ratio: Annotated[Ratio | None, "Of the pace `duty_cycle`; null: another one."] = None
+    sleep_ms: Annotated[float | None, "Of the pace `sleep`; null: another one."] = None
+    profile: Annotated[str, "How careful the pace `adaptive` is, such as `balanced`."] = "balanced"
+    min_duty_cycle_ratio: Annotated[Ratio, "The least of the pace `adaptive`."] = 0.01
+    max_duty_cycle_ratio: Annotated[Ratio, "The greatest of the pace `adaptive`."] = 1.0
+    target_duration_ms: Annotated[float, "How long a batch should take."] = 100.0
+    max_items_per_second: Annotated[float | None, "null: no limit."] = None
+    default_batch_items: Annotated[int, "Of the first batch."] = 1
+    min_batch_items: Annotated[int, "Of a later batch."] = 1
+    max_batch_items: Annotated[int | None, "null: no limit."] = None
+    windows: Annotated[tuple[WindowValues, ...], "When it may run; empty: always."] = ()
+    time_zone: Annotated[str, "In which the windows are read, such as `Europe/Berlin`."] = "UTC"
+    max_hold_ms: Annotated[float, "How long closed windows may hold it."] = 604_800_000.0
+    needs_approval: Annotated[bool, "Whether it waits until somebody releases it."] = False
+
+
+@attrs.frozen(kw_only=True)
+class HeldBy:
+    """What would hold an update now."""
+
+    cause: Annotated[str, "Its short name, such as `window`."] = ""
+    reason: Annotated[str, "For people."] = ""
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """What an update is, or would be, limited and held by."""
+
+    update: str
+    database: str = ""
+    one_shot: Annotated[bool, "Whether it runs in one go."] = False
+    rule: Annotated[
+        str | None, "That matches first, such as `rule 0 (event_search)`; null: no rule matches."
+    ] = None
+    description: Annotated[str, "In one line."] = ""
+    limits: Annotated[
+        Mapping[str, str], "Each setting in force, as a text like those of the configuration."
+    ] = attrs.field(factory=dict)
+    limit_values: Annotated[LimitValues | None, NeverNull()] = None
+    details: Annotated[tuple[str, ...], "Lines on what follows from the limits."] = ()
+    held_by: Annotated[tuple[HeldBy, ...], "All that would hold it now."] = ()
+    levers: Annotated[tuple[Lever, ...], "In force, that match it."] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -229,6 +353,11 @@ class DatabaseStatus:
         """How many updates are in the queue, as far as it is known; older servers list all."""
         return self.pending_count or len(self.pending or ())
 
+    @property
+    def decision(self) -> StatedDecision | None:
+        """The last one on the current update."""
+        return None if self.current is None else self.current.decision
+
 
 @attrs.frozen
 class StatedProblem:
@@ -308,3 +437,85 @@ class Enabled:
     """The answer of the switch."""
 
     enabled: Annotated[bool, "How it stands now."]
+
+
+@attrs.frozen(kw_only=True)
+class HistoryEntry:
+    """How one update went, or goes."""
+
+    database: str = ""
+    update: str
+    started_ms: Annotated[EpochMs | None, NeverNull()] = None
+    ended_ms: Annotated[EpochMs | None, "null: not yet."] = None
+    outcome: Annotated[str, OneOf("running", "done", "aborted", "gone")] = ""
+    items: int = 0
+    batches: int = 0
+    batch_time_ms: Annotated[float, "Time in batches, in ms, without waits for locks."] = 0.0
+    waited_ms: WaitedMs = attrs.field(factory=dict)
+    failures: Annotated[int, "Failed batches."] = 0
+    last_failure: Annotated[str, "The error of the last one; may be empty."] = ""
+
+
+@attrs.frozen
+class History:
+    """Updates that went or go on, newest first."""
+
+    history: tuple[HistoryEntry, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class SeenHour:
+    """How busy clients were in one hour of the week in UTC, as far as it was watched.
+
+    It is watched while an update is pending and no window or pause holds it.
+    """
+
+    hour: Annotated[int, "0 is Monday's, from midnight.", Within(0, 167)]
+    watched_s: Annotated[
+        float, "For how long; what was two weeks ago counts for half.", Within(0)
+    ] = 0.0
+    present_ratio: Annotated[Ratio, "The share of that in which clients were active."] = 0.0
+    requests_per_second: Annotated[
+        float | None, "null where requests go to other processes.", Within(0)
+    ] = None
+
+
+@attrs.frozen
+class Load:
+    """The hours of the week that were watched."""
+
+    load: Annotated[tuple[SeenHour, ...], Shape({"maxItems": 168})] = ()
+
+
+@attrs.frozen
+class Problem:
+    """Something that a configuration or a request gets wrong."""
+
+    path: Annotated[tuple[str, ...], "The keys that lead there."] = ()
+    message: Annotated[str, "What was found, and what is accepted."] = ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (".".join(self.path), self.message) if part)
+
+
+@attrs.frozen(kw_only=True)
+class ErrorAnswer:
+    """Why it is not done."""
+
+    errcode: str = ""
+    error: Annotated[str, "For people."] = ""
+    retry_after_ms: Annotated[int | None, LeftOut(), "With 429 for too many at once."] = None
+    is_worker: Annotated[
+        bool | None,
+        LeftOut(),
+        "With 404: this is a worker, and the main process answers this. Left out elsewhere.",
+    ] = None
+    may_be_done: Annotated[
+        bool | None,
+        LeftOut(),
+        "With 503: what was asked for may have been done, or still be. Where it is left out, it is"
+        " not.",
+    ] = None
+    problems: Annotated[tuple[Problem, ...] | None, LeftOut(), "With 400: all that is wrong."] = (
+        None
+    )

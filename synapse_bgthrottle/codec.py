@@ -73,23 +73,14 @@ class MismatchError(ValueError):
 
 @attrs.frozen
 class Attribute:
-    """An attribute of a record.
-
-    Attributes:
-        name: in Python.
-        key: in JSON.
-        kind: its type, without the marks.
-        marks: what is said of it beside the type.
-        default: for a key that is missing; `attrs.NOTHING`: it must be there.
-        may_be_left_out: JSON has no such key where it is None.
-    """
+    """An attribute of a record: its name in Python, its key in JSON, its type and its marks."""
 
     name: str
     key: str
     kind: Any
     marks: tuple[Any, ...]
-    default: Any
-    may_be_left_out: bool
+    default: Any  # for a key that is missing; `attrs.NOTHING`: it must be there
+    may_be_left_out: bool  # JSON has no such key where it is None
 
 
 def unmarked(kind: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -144,11 +135,7 @@ def to_json(value: object) -> Any:
 
 
 def decode(kind: type[T], value: object) -> T:
-    """A record of this kind, from what JSON was parsed to.
-
-    Raises:
-        MismatchError: it is not of this shape.
-    """
+    """A record of this kind, from parsed JSON; MismatchError: it is not of this shape."""
     result: T = _read(kind, value, "answer")
     return result
 

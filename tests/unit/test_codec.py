@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from synapse_bgthrottle.codec import MismatchError, decode, to_json
 from synapse_bgthrottle.schema import (
     CurrentUpdate,
     DatabaseStatus,
@@ -11,15 +12,12 @@ from synapse_bgthrottle.schema import (
     HistoryEntry,
     Lever,
     LeverAnswer,
-    MismatchError,
     PendingUpdate,
     SeenHour,
     StatedSignal,
     ThrottleStatus,
     TimeLeft,
     Use,
-    decode,
-    to_json,
 )
 from testbed.virtual.fake_service import example
 from tests.unit.cli.fakes import LEVERS, PAUSE, database, pending, status
