@@ -128,12 +128,15 @@ def test_profiles_are_in_order() -> None:
 
 
 def test_quick_where_it_harms_nobody() -> None:
-    """On spare cores, an update that clients do not feel has most of the time within minutes."""
+    """On spare cores, an update that clients do not feel has most of the time within minutes.
+
+    In the mean of some runs: early experiments may be lucky or unlucky.
+    """
     update = UpdateModel(database_s=1e-4)  # on another machine, with cores to spare
-    records = [world(update, server=SPARE_CORES, seed=seed).run(300) for seed in range(1, 5)]
+    records = [world(update, server=SPARE_CORES, seed=seed).run(300) for seed in range(1, 9)]
     shares = [record.share_in_batches(120, 300) for record in records]
-    assert 0.6 < sum(shares) / len(shares)
-    assert 0.35 < min(shares)
+    assert 0.65 < sum(shares) / len(shares)
+    assert 0.25 < min(shares)
 
 
 def test_finding_out_is_bounded() -> None:

@@ -33,7 +33,7 @@ _START_VARIANCE = 0.5
 _BASE_REQUESTS = 500.0
 _VARIANCE_LOOKS = 250.0
 _START_LOOKS = 10.0
-_WORK_REQUESTS = 1500.0
+_WORK_REQUESTS = 3000.0
 _MOST_DEVIATION = 2.0
 _LEAST_VARIANCE = 0.01
 
@@ -41,11 +41,12 @@ _LEAST_VARIANCE = 0.01
 # before. Requests that meet in a queue are not independent, which inflates the variance: so much at
 # first, and then as much as such seconds have differed (the modelled servers: 2.5 to 7). A mean of
 # squares of normal values that are cut at two standard deviations is 0.774 of the variance.
-_SUSPICIOUS = 2.7
+_SUSPICIOUS = 2.85
 _SUSPICION_LOOKS = 12
 _START_INFLATION = 2.5
 _START_INFLATION_LOOKS = 48.0
 _INFLATION_LOOKS = 600.0
+_LEAST_INFLATION = 1.0
 _CUT_AT = 2.0
 _CUT_SHARE = 0.774
 
@@ -265,7 +266,7 @@ class Switchback:
             return
         excess = sum(each.total for each in self._latest) - requests * self._usual_work.mean
         surprise = excess / math.sqrt(requests * self._spread.mean)
-        inflation = self._inflation.mean
+        inflation = max(self._inflation.mean, _LEAST_INFLATION)
         if surprise > _SUSPICIOUS * math.sqrt(inflation):
             self._is_suspicious = True
             self.ends_s = now_s
