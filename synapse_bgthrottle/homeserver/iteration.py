@@ -42,32 +42,26 @@ _SHORTEST_SLEEP_S = 0.0001
 
 @attrs.define
 class OfDatabase:
-    """What the iterations of one database share.
-
-    Attributes:
-        is_unrecorded: whether an error of the module hid the last batch from the throttle. Then no
-            cost is learned, so Synapse has to choose the sizes.
-    """
+    """What the iterations of one database share."""
 
     database: Database
     probe: DatabaseProbe
     log_lines: UpdateLog
+    # Whether an error of the module hid the last batch from the throttle. Then no cost is learned,
+    # so Synapse has to choose the sizes.
     is_unrecorded: bool = False
 
 
 @attrs.frozen
 class Iterations:
-    """Begins iterations, and has what they share.
-
-    Attributes:
-        of_databases: by name, for the databases that had an iteration.
-    """
+    """Begins iterations, and has what they share."""
 
     host: Homeserver
     throttle: Throttle
     sampler: Sampler
     metrics: Metrics
     recorder: Recorder
+    # By name, for the databases that had an iteration.
     of_databases: dict[str, OfDatabase] = attrs.field(factory=dict, init=False)
 
     def begin(self, database_name: str, update_name: str, one_shot: bool) -> "Iteration":

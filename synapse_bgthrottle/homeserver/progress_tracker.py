@@ -41,24 +41,16 @@ _ASK_BOUNDS_AGAIN_S = 10.0
 
 @attrs.define
 class _Tracked:
-    """The current update.
-
-    Attributes:
-        started_s: its start, which tells it from other runs of the same update.
-        bounds: last known ends of the table that it walks along.
-        ask_bounds_s: when to query these (again), monotonic.
-        looks: number of reads begun so far.
-        limits: the limits under which its pace was measured.
-    """
+    """The current update."""
 
     update: str
-    started_s: float
+    started_s: float  # its start, which tells it from other runs of the same update
     progress: Progress | None = None
     pace: Pace = attrs.field(factory=Pace)
-    bounds: Bounds | None = None
-    ask_bounds_s: float = -math.inf
-    looks: int = 0
-    limits: Limits | None = None
+    bounds: Bounds | None = None  # last known ends of the table that it walks along
+    ask_bounds_s: float = -math.inf  # when to query these (again), monotonic
+    looks: int = 0  # number of reads begun so far
+    limits: Limits | None = None  # the limits under which its pace was measured
     estimate: Estimate = attrs.field(factory=Estimate)
 
     def is_of(self, entry: HistoryEntry) -> bool:

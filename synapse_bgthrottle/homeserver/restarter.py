@@ -44,18 +44,14 @@ _UNKNOWN_FAILURE = "Synapse could not look for the next update; see its log"
 
 @attrs.define(slots=False, eq=False)
 class Restarter:
-    """Notices which databases stand still, and restarts those that are due.
-
-    Attributes:
-        first_s: wait after the first abort; inf: never restart.
-    """
+    """Notices which databases stand still, and restarts those that are due."""
 
     _host: Homeserver
     _throttle: Throttle
     _sampler: Sampler
     _store: Store
     _metrics: Metrics
-    first_s: float
+    first_s: float  # wait after the first abort; inf: never restart
     _loaded_s: float = attrs.field(init=False)
     _of: dict[str, Restarts] = attrs.field(factory=dict, init=False)
     _rows: dict[str, Sequence[QueueRow]] = attrs.field(factory=dict, init=False)

@@ -25,15 +25,10 @@ _TRANSACTIONS_LAST_S = 5.0
 
 @attrs.define
 class ClientActivity:
-    """When clients were last seen, by requests in this process or by what the database does.
+    """When clients were last seen, by requests in this process or by what the database does."""
 
-    Attributes:
-        seen_s: when somebody was last seen (monotonic).
-        sees_requests: whether requests can be seen, at the last look.
-    """
-
-    seen_s: float = -math.inf
-    sees_requests: bool = True
+    seen_s: float = -math.inf  # when somebody was last seen (monotonic)
+    sees_requests: bool = True  # whether requests can be seen, at the last look
     _looked_s: float = -math.inf
     _watched_since_s: float = -math.inf
     _answered: int = 0

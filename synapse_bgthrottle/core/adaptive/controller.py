@@ -119,51 +119,33 @@ class Worker:
 
 @attrs.frozen
 class Going:
-    """How to go on now.
+    """How to go on now."""
 
-    Attributes:
-        ratio: share of the time that is for work.
-        target_ms: wanted duration of the next batch.
-        reason: why, for people.
-        rest_ratio: duty cycle that is kept by a rest after each batch; 1 where hushes keep it.
-        gate_s: how long to wait for a gap between requests.
-        hush_s: how long there will be no batch at all; negative: for how long there may be some.
-        rest_s: how long that is from its beginning.
-        is_comparison: whether a hush is for the comparison's sake alone.
-        is_experiment: whether this is a part of an experiment.
-        sharers: how many updates share that: each rests within the moments for the others, so that
-            all together do no more than one alone, and no batch of this one makes moments longer.
-    """
-
-    ratio: float
-    target_ms: float
-    reason: str
+    ratio: float  # share of the time that is for work
+    target_ms: float  # wanted duration of the next batch
+    reason: str  # why, for people
+    # Duty cycle that is kept by a rest after each batch; 1 where hushes keep it.
     rest_ratio: float = 1.0
-    gate_s: float = 0.0
+    gate_s: float = 0.0  # how long to wait for a gap between requests
+    # How long there will be no batch at all; negative: for how long there may be some.
     hush_s: float = -math.inf
-    rest_s: float = 0.0
-    is_comparison: bool = False
-    is_experiment: bool = False
+    rest_s: float = 0.0  # how long that is from its beginning
+    is_comparison: bool = False  # whether a hush is for the comparison's sake alone
+    is_experiment: bool = False  # whether this is a part of an experiment
+    # How many updates share that: each rests within the moments for the others, so that all
+    # together do no more than one alone, and no batch of this one makes moments longer.
     sharers: int = 1
 
 
 @attrs.define
 class Pacer:
-    """What all databases of one server share: its clients, and how much of the time is work.
+    """What all databases of one server share: its clients, and how much of the time is work."""
 
-    Attributes:
-        activity: whether anybody is there.
-        switchback: moments with and without batches.
-        law: the duty cycle that soft pressures allow.
-        soft: what the soft signals said last.
-        sees_requests: whether clients' requests come to this process.
-    """
-
-    activity: ClientActivity = attrs.field(factory=ClientActivity)
-    switchback: Switchback = attrs.field(factory=Switchback)
-    law: SoftLaw = attrs.field(factory=SoftLaw)
-    soft: Soft = attrs.field(factory=lambda: Soft(None))
-    sees_requests: bool = True
+    activity: ClientActivity = attrs.field(factory=ClientActivity)  # whether anybody is there
+    switchback: Switchback = attrs.field(factory=Switchback)  # moments with and without batches
+    law: SoftLaw = attrs.field(factory=SoftLaw)  # the duty cycle that soft pressures allow
+    soft: Soft = attrs.field(factory=lambda: Soft(None))  # what the soft signals said last
+    sees_requests: bool = True  # whether clients' requests come to this process
     _calm_since_s: float | None = None
     _looked_s: float = -math.inf
     _quiet_since_s: float | None = None

@@ -74,19 +74,12 @@ class Way(enum.Enum):
 
 @attrs.define
 class WayRecord:
-    """What is known of one way.
+    """What is known of one way."""
 
-    Attributes:
-        model: what it costs clients.
-        turns: how many moments of work it had.
-        exposure_s: time that it worked of late.
-        unused_s: time since it worked last.
-    """
-
-    model: ImpactModel = attrs.field(factory=ImpactModel)
-    turns: int = 0
-    exposure_s: float = 0.0
-    unused_s: float = 0.0
+    model: ImpactModel = attrs.field(factory=ImpactModel)  # what it costs clients
+    turns: int = 0  # how many moments of work it had
+    exposure_s: float = 0.0  # time that it worked of late
+    unused_s: float = 0.0  # time since it worked last
     _items: float = 0.0
     _batch_s: float = 0.0
     _work_s: float = 0.0
@@ -145,17 +138,12 @@ class WayRecord:
 
 @attrs.define
 class Impact:
-    """What an update costs clients, and what it may have of the time for that.
+    """What an update costs clients, and what it may have of the time for that."""
 
-    Attributes:
-        ways: what is known, by way.
-        way: in which it works in this moment.
-        is_measured: whether its batches are part of experiments now.
-    """
-
+    # What is known, by way.
     ways: dict[Way, WayRecord] = attrs.field(factory=lambda: {way: WayRecord() for way in Way})
-    way: Way = Way.BACK_TO_BACK
-    is_measured: bool = False
+    way: Way = Way.BACK_TO_BACK  # in which it works in this moment
+    is_measured: bool = False  # whether its batches are part of experiments now
     _elapsed_s: float = 0.0
 
     @property

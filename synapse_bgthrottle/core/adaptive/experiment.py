@@ -82,46 +82,29 @@ class _Sum:
 
 @attrs.frozen
 class Result:
-    """One experiment.
+    """One experiment."""
 
-    Attributes:
-        difference: of the mean log latencies, with batches less without.
-        variance: of that difference, by formula.
-    """
-
-    difference: float
-    variance: float
+    difference: float  # of the mean log latencies, with batches less without
+    variance: float  # of that difference, by formula
 
 
 @attrs.frozen
 class Turn:
-    """A moment of work is over, and the hush after it.
+    """A moment of work is over, and the hush after it."""
 
-    Attributes:
-        work_s, hush_s: how long they were.
-        result: what they told; None: nothing.
-        is_suspicious: whether clients were slower in this work than in work before.
-    """
-
-    work_s: float
+    work_s: float  # how long they were
     hush_s: float
-    result: Result | None
-    is_suspicious: bool
+    result: Result | None  # what they told; None: nothing
+    is_suspicious: bool  # whether clients were slower in this work than in work before
 
 
 @attrs.define
 class Switchback:
-    """Phases, and what was seen in them. It begins with a hush.
+    """Phases, and what was seen in them. It begins with a hush."""
 
-    Attributes:
-        look_s: time between two looks.
-        is_hush: whether this is a moment without batches.
-        began_s, ends_s: when this phase began, and when it ends.
-    """
-
-    look_s: float = 0.25
-    is_hush: bool = True
-    began_s: float = -math.inf
+    look_s: float = 0.25  # time between two looks
+    is_hush: bool = True  # whether this is a moment without batches
+    began_s: float = -math.inf  # when this phase began, and when it ends
     ends_s: float = -math.inf
     _work_s: float = 0.0
     _planned_s: float = 0.0

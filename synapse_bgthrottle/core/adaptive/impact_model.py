@@ -94,34 +94,24 @@ class _Cusum:
 
 @attrs.frozen
 class Prior:
-    """What is believed before any experiment.
+    """What is believed before any experiment."""
 
-    Attributes:
-        slope, error: of an update that harms: clients may be slower by a third, by nothing, or by
-            twice that (and the error is inflated like any other).
-        harmless: how probable it is that it harms nobody: so are two updates of five.
-    """
-
+    # Of an update that harms: clients may be slower by a third, by nothing, or by twice that (and
+    # the error is inflated like any other).
     slope: float = 0.3
     error: float = 0.5
-    harmless: float = 0.4
+    harmless: float = 0.4  # how probable it is that it harms nobody: so are two updates of five
 
 
 @attrs.define
 class ImpactModel:
-    """What is known of one way in which an update works.
+    """What is known of one way in which an update works."""
 
-    Attributes:
-        slope: by how much the log latency is higher at full work, as far as is known.
-        error: its standard error.
-        harmless: how probable it is that it harms nobody.
-        experiments: how many there were.
-    """
-
+    # By how much the log latency is higher at full work, as far as is known.
     slope: float = attrs.field(init=False)
-    error: float = attrs.field(init=False)
-    harmless: float = attrs.field(init=False)
-    experiments: int = 0
+    error: float = attrs.field(init=False)  # its standard error
+    harmless: float = attrs.field(init=False)  # how probable it is that it harms nobody
+    experiments: int = 0  # how many there were
     _prior: Prior = Prior()
     _evidence: _Evidence = attrs.field(factory=_Evidence)
     _up: _Cusum = attrs.field(factory=lambda: _Cusum(1.0, _ALARM_UP))

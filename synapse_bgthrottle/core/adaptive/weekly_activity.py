@@ -31,21 +31,13 @@ _QUIET_AFTER_S = 0.5
 
 @attrs.frozen
 class SeenHour:
-    """One hour of the week.
+    """One hour of the week."""
 
-    Attributes:
-        hour: 0 to 167.
-        week: when it was last seen, in weeks since 1969-12-29.
-        watched_s: for how long it was watched, what is old counted for less.
-        present_s: for how long of that clients were there.
-        requests: how many were answered in it; 0 too where none can be seen.
-    """
-
-    hour: int
-    week: int
-    watched_s: float = 0.0
-    present_s: float = 0.0
-    requests: float = 0.0
+    hour: int  # 0 to 167
+    week: int  # when it was last seen, in weeks since 1969-12-29
+    watched_s: float = 0.0  # for how long it was watched, what is old counted for less
+    present_s: float = 0.0  # for how long of that clients were there
+    requests: float = 0.0  # how many were answered in it; 0 too where none can be seen
 
     @property
     def present_ratio(self) -> float:

@@ -59,14 +59,10 @@ class ReadProblemError(Exception):
 
 @attrs.frozen
 class ConnectionSettings:
-    """How Synapse connects to a database.
+    """How Synapse connects to a database."""
 
-    Attributes:
-        is_sqlite: True: SQLite; False: PostgreSQL.
-        arguments: arguments of the driver's `connect`, with secrets.
-    """
-
-    is_sqlite: bool
+    is_sqlite: bool  # True: SQLite; False: PostgreSQL
+    # Arguments of the driver's `connect`, with secrets.
     arguments: Mapping[str, Any] = attrs.field(repr=False)
 
 

@@ -20,19 +20,13 @@ Process = Callable[[], Awaitable[None]]
 
 @attrs.define(eq=False)
 class Timer:
-    """A scheduled call.
-
-    Attributes:
-        due_s: when it is due, monotonic.
-        due_wall_s: the same by the wall clock, as it was when the timer was made.
-        call: Twisted's; None: not scheduled.
-    """
+    """A scheduled call."""
 
     description: str
     process: Process
-    due_s: float
-    due_wall_s: float
-    call: Any = None
+    due_s: float  # when it is due, monotonic
+    due_wall_s: float  # the same by the wall clock, as it was when the timer was made
+    call: Any = None  # Twisted's; None: not scheduled
 
     def late_s(self, now_s: float, wall_s: float) -> float:
         """How late the reactor calls it now, without the step back of the wall clock."""

@@ -22,18 +22,12 @@ WAS_REFUSED = "ROLLBACK TO SAVEPOINT bgthrottle_sample"
 
 @attrs.frozen
 class Part:
-    """One column of the answer.
-
-    Attributes:
-        sql: its expression.
-        use: the signal that needs it, or a description of another use.
-        needs_sessions: whether it reads `sessions`.
-    """
+    """One column of the answer."""
 
     name: str
-    sql: str
-    use: str
-    needs_sessions: bool = False
+    sql: str  # its expression
+    use: str  # the signal that needs it, or a description of another use
+    needs_sessions: bool = False  # whether it reads `sessions`
 
 
 _ASKED = """

@@ -21,18 +21,13 @@ class Poller(Generic[T]):
 
     It does not repeat a query that has no answer yet. If that lasts, it reports a problem each
     period.
-
-    Attributes:
-        description: name of the process for the query.
-        query: an answer of None is not passed on.
-        answer_of: makes an answer from the description of a problem.
     """
 
     host: Homeserver
-    description: str
+    description: str  # name of the process for the query
     period_s: float
-    query: Callable[[], Awaitable[T | None]]
-    answer_of: Callable[[str], T]
+    query: Callable[[], Awaitable[T | None]]  # an answer of None is not passed on
+    answer_of: Callable[[str], T]  # makes an answer from the description of a problem
     pass_on: Callable[[T], None]
     # Monotonic: when to ask again (None: now), when the query in progress was sent (None: there
     # is none), and when the last answered one was (None: none was answered).

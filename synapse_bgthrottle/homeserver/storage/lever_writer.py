@@ -36,15 +36,11 @@ _LONGEST_PAUSE_S = 10.0
 
 @attrs.frozen
 class Queue:
-    """The content of a database's queue.
+    """The content of a database's queue."""
 
-    Attributes:
-        asked_s: when the query was sent, in seconds since the epoch. Later updates may be missing.
-        names: names of the updates.
-    """
-
+    # When the query was sent, in seconds since the epoch. Later updates may be missing.
     asked_s: float
-    names: frozenset[str]
+    names: frozenset[str]  # names of the updates
 
 
 class LeverWriter:

@@ -49,14 +49,10 @@ _MOST_LOGGED = 100
 
 @attrs.frozen
 class Stored:
-    """The data found at the start; of the history, updates that had not ended.
-
-    Attributes:
-        unreadable: unreadable rows, one line each.
-    """
+    """The data found at the start; of the history, updates that had not ended."""
 
     levers: tuple[Lever, ...]
-    unreadable: tuple[str, ...]
+    unreadable: tuple[str, ...]  # unreadable rows, one line each
     open_entries: tuple[HistoryEntry, ...]
     hours: tuple[SeenHour, ...] = ()
     learned: tuple[Learned, ...] = ()

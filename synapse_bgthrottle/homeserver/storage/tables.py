@@ -131,19 +131,13 @@ _DURATION = _Kind("BIGINT NOT NULL", lambda value: _whole(value, above=-1) / 100
 
 @attrs.frozen
 class Table(Generic[T]):
-    """A table, and the record that is a row of it.
-
-    Attributes:
-        record: makes a record of its fields, and raises as a kind's `read` does.
-        named: how to name a row for people, by its columns.
-        keys: the columns of the primary key.
-        columns: by name, the record's field and how it is stored; no field: the writer adds it.
-    """
+    """A table, and the record that is a row of it."""
 
     name: str
-    record: Callable[..., T]
-    named: str
-    keys: Sequence[str]
+    record: Callable[..., T]  # makes a record of its fields, and raises as a kind's `read` does
+    named: str  # how to name a row for people, by its columns
+    keys: Sequence[str]  # the columns of the primary key
+    # By name, the record's field and how it is stored; no field: the writer adds it.
     columns: Mapping[str, tuple[str, _Kind]]
 
     def put(self, txn: Any, record: T, **added: Any) -> None:
