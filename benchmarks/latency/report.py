@@ -88,7 +88,7 @@ def overview(cells: Cells) -> list[str]:
     for name, figures in cells.items():
         stock = figures.get(STOCK)
         items = "" if stock is None else _number(stock.items_per_s)
-        rows.append(_row((name, items, *(_short(figures.get(arm)) for arm in _SHOWN))))
+        rows.append(_row((name, items, *(_short(arm, figures.get(arm)) for arm in _SHOWN))))
     return rows
 
 
@@ -138,9 +138,11 @@ def details(name: str, figures: Mapping[str, Figures]) -> str:
     return "\n".join([*lines, "", *(f"- {remark}" for remark in remarks)]) + "\n"
 
 
-def _short(one: Figures | None) -> str:
+def _short(arm: str, one: Figures | None) -> str:
     if one is None:
         return ""
+    if arm == STOCK:
+        return _text(one.slowdown)  # a column has its items a second
     if one.of_stock is None:
         speed = f"{_number(one.items_per_s)} items/s"
     else:

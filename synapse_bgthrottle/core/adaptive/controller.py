@@ -42,7 +42,7 @@ used, by its speed v in items a second, which counts as that of batches until it
 seconds. A tenth of the budget is for moments of a quicker way that
 seems to harm: it may not do so any more.
 
-**Suspicion**: where the last 3 s of a long moment of work are slower than earlier work by 2.85
+**Suspicion**: where the last 3 s of a long moment of work are slower than earlier work by 2.5
 standard deviations, the moment ends at once. What is usual, and how much such seconds differ, is
 learned slowly, so that harm does not hide behind itself. The CUSUM counts it as 3.5, so that short
 experiments follow until it is known whether s has changed.

@@ -41,7 +41,7 @@ _LEAST_VARIANCE = 0.01
 # before. Requests that meet in a queue are not independent, which inflates the variance: so much at
 # first, and then as much as such seconds have differed (the modelled servers: 2.5 to 7). A mean of
 # squares of normal values that are cut at two standard deviations is 0.774 of the variance.
-_SUSPICIOUS = 2.85
+_SUSPICIOUS = 2.5
 _SUSPICION_LOOKS = 12
 _START_INFLATION = 2.5
 _START_INFLATION_LOOKS = 48.0
