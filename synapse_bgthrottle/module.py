@@ -59,11 +59,7 @@ class BackgroundUpdateThrottle:
 
     @staticmethod
     def parse_config(config: Any) -> Config:
-        """The configuration from homeserver.yaml, checked.
-
-        Raises:
-            ConfigError: lists all problems.
-        """
+        """The configuration from homeserver.yaml, checked. Raises ConfigError with all problems."""
         try:
             return parse(config)
         except InvalidConfigError as error:

@@ -23,9 +23,7 @@ async def administrator(api: ModuleApi, request: "SynapseRequest") -> str:
 
     With delegated authentication a token has a scope, and only the scope counts: an old
     administrator's account may belong to somebody else now. Otherwise the account counts.
-
-    Raises:
-        RefusedError: the token is unknown (401), or its user may not do this (403).
+    Raises RefusedError if the token is unknown (401), or its user may not do this (403).
     """
     _check_token(request)
     try:

@@ -1,16 +1,16 @@
-"""What each path of the API does."""
+"""What each path of the API does, and what it needs from the module."""
 
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
+from synapse_bgthrottle import schema
 from synapse_bgthrottle.api.concurrency import SharedAnswers
 from synapse_bgthrottle.api.request_parsing import parse_query
 from synapse_bgthrottle.api.responses import Answer, RefusedError, encode, invalid
 from synapse_bgthrottle.api.routes import Route
-from synapse_bgthrottle.api.service import Service
 from synapse_bgthrottle.core.config.problems import InvalidConfigError
 from synapse_bgthrottle.core.levers.request import (
     Action,
@@ -22,7 +22,6 @@ from synapse_bgthrottle.core.levers.request import (
     parse_lever_request,
 )
 from synapse_bgthrottle.core.units import settings_in_words
-from synapse_bgthrottle.schema import LeverAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +32,40 @@ _DID = {
     Action.OVERRIDE: "overrode the settings of",
     Action.RESET: "reset",
 }
+
+
+class Service(Protocol):
+    """Reads and changes what background updates do.
+
+    Each call must end within seconds, whatever the database does. The API itself has no time limit.
+    Any call raises StoreUnavailableError if the database does not answer; its message says whether
+    nothing has changed, or the change may still be made. Those that take a database raise
+    InvalidConfigError if there is none of this name.
+    """
+
+    async def status(self) -> schema.ThrottleStatus:
+        """The status of all databases."""
+
+    async def history(
+        self, limit: int, update: str | None, database: str | None
+    ) -> tuple[schema.HistoryEntry, ...]:
+        """Runs of updates whose name the glob `update` matches (None: all), newest first."""
+
+    async def uses(self, limit: int) -> tuple[schema.Use, ...]:
+        """Who used which lever, newest first."""
+
+    async def load(self) -> tuple[schema.SeenHour, ...]:
+        """Clients' activity in the hours of the week."""
+
+    async def explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
+        """The limits and holds of an update of this name, whether it is pending or not."""
+
+    async def change_levers(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
+        """Carry out a valid request. `author` is the administrator's full user ID.
+
+        Raises NothingMatchesError if it matches no pending update, or no lever, and
+        TooManyLeversError if no further lever can be made.
+        """
 
 
 class Endpoints:
@@ -51,9 +84,7 @@ class Endpoints:
         """The answer to the request of an administrator, `author`.
 
         `query` is as sent, without the question mark. `body` is only called for levers.
-
-        Raises:
-            RefusedError: the request is wrong, or cannot be carried out.
+        Raises RefusedError if the request is wrong, or cannot be carried out.
         """
         if route.action is not None:
             content = body()
@@ -98,7 +129,7 @@ async def _done(answer: Awaitable[Answer]) -> Answer:
         raise RefusedError(503, "M_UNKNOWN", str(error), may_be_done=may_be_done) from error
 
 
-def log_line(request: LeverRequest, author: str, answer: LeverAnswer) -> str:
+def log_line(request: LeverRequest, author: str, answer: schema.LeverAnswer) -> str:
     """Who did what to which updates until when, and why, in one line."""
     line = f"{author} {_DID[request.action]} {request.update}"
     line += " in all databases" if request.database is None else f" in {request.database}"

@@ -12,11 +12,10 @@ from twisted.web.server import NOT_DONE_YET
 
 from synapse_bgthrottle.api.auth import administrator
 from synapse_bgthrottle.api.concurrency import RequestQueue
-from synapse_bgthrottle.api.handlers import Endpoints
+from synapse_bgthrottle.api.handlers import Endpoints, Service
 from synapse_bgthrottle.api.request_parsing import LARGEST_BODY_BYTES, check_size, parse_body
 from synapse_bgthrottle.api.responses import HEADERS, Answer, RefusedError
 from synapse_bgthrottle.api.routes import Route, find
-from synapse_bgthrottle.api.service import Service
 from synapse_bgthrottle.api.static_files import PageFiles
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database
 from synapse_bgthrottle.homeserver.internals.guard import OnInternalError, get

@@ -70,10 +70,8 @@ def find(path: bytes, mounted: Sequence[bytes], method: bytes) -> Route:
     for paths have the same effect here.
 
     `mounted` has the parts of the resource's own path, as the server decoded them. `path` is as it
-    was sent, without the query.
-
-    Raises:
-        RefusedError: there is no such path (404), or not with this method (405).
+    was sent, without the query. Raises RefusedError if there is no such path (404), or not with
+    this method (405).
     """
     prefix = b"".join(b"/" + part for part in mounted) + b"/"
     # Twisted finds the root below itself under the empty name, any number of times.

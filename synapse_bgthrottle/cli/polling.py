@@ -52,9 +52,8 @@ class Poller:
     ) -> Iterator[Status | errors.ClientError]:
         """Ask again and again for so long; gives errors that may pass, too.
 
-        Raises:
-            ClientError: the token is no longer accepted; or the server has never answered, and
-                waiting does not help, or has not helped for `LONGEST_START_S`.
+        Raises ClientError if the token is no longer accepted; or the server has never answered, and
+        waiting does not help, or has not helped for `LONGEST_START_S`.
         """
         start_s = self._around.monotonic_s()
         waited_s = 0.0

@@ -60,9 +60,8 @@ class _Client:
     ) -> None:
         """`prefix` is the path of the module's API; `transport` is httpx's, for tests.
 
-        Raises:
-            ValueError: an argument cannot work; the message does not contain the token.
-            CertificatesError: the file in SSL_CERT_FILE cannot be used.
+        Raises ValueError, without the token in its message, if an argument cannot work, and
+        CertificatesError if the file in SSL_CERT_FILE cannot be used.
         """
         self._connection = Connection(url, token, prefix, timeout_s)
         self._transport = transport

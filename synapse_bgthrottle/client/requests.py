@@ -68,8 +68,7 @@ def set_enabled(value: bool) -> Call[bool]:
 def run(job: str, *, old_key: str | None = None, before_ts_ms: int | None = None) -> Call[None]:
     """Put one of `JOBS` into the queue; the other arguments are for `event_resign`.
 
-    Raises:
-        RefusedError: the server does not know the job, or it is in the queue already.
+    Raises RefusedError if the server does not know the job, or it is in the queue already.
     """
     body = {"job_name": job, **_given(old_key=old_key, before_ts=before_ts_ms)}
     return Call(

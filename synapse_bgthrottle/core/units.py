@@ -45,10 +45,8 @@ MINUTES_PER_DAY = 24 * 60
 def parse_duration_ms(value: object) -> int:
     """A duration in ms: an integer number of ms, or digits with Synapse's units or `ms`.
 
-    Several units go from the larger to the smaller, each once: `2h30m`, `1m 30s`.
-
-    Raises:
-        ValueError: anything else (negative, empty, fractional, another unit or order).
+    Several units go from the larger to the smaller, each once: `2h30m`, `1m 30s`. Raises
+    ValueError if it is anything else (negative, empty, fractional, another unit or order).
     """
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
@@ -68,8 +66,7 @@ def parse_duration_ms(value: object) -> int:
 def parse_ratio(value: object) -> float:
     """A share between 0 and 1: a percentage such as `10%`, or a number such as `0.1`.
 
-    Raises:
-        ValueError: anything else, or outside 0 to 1.
+    Raises ValueError if it is anything else, or outside 0 to 1.
     """
     ratio = math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -86,8 +83,7 @@ def parse_ratio(value: object) -> float:
 def parse_size_bytes(value: object) -> int:
     """A size in bytes: an integer, or digits and a unit, `B` to `TB` or `TiB`.
 
-    Raises:
-        ValueError: anything else (negative, empty, fractional, another unit).
+    Raises ValueError if it is anything else (negative, empty, fractional, another unit).
     """
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
@@ -100,11 +96,7 @@ def parse_size_bytes(value: object) -> int:
 
 
 def parse_rate_bytes_per_s(value: object) -> int:
-    """A rate in bytes per second: a size as text, followed by `/s`.
-
-    Raises:
-        ValueError: anything else.
-    """
+    """A rate in bytes per second: a size as text, followed by `/s`. Raises ValueError otherwise."""
     text = value.strip() if isinstance(value, str) else ""
     if not text.endswith("/s"):
         raise ValueError("not a rate")
@@ -114,10 +106,7 @@ def parse_rate_bytes_per_s(value: object) -> int:
 def parse_time_of_day_minutes(value: object) -> int:
     """Minutes since midnight, 0 to 1440: `"22:00"`, or the integer 1320.
 
-    YAML 1.1 reads an unquoted 22:00 as that integer.
-
-    Raises:
-        ValueError: not a time of day.
+    YAML 1.1 reads an unquoted 22:00 as that integer. Raises ValueError if it is no time of day.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         minutes = value

@@ -4,15 +4,16 @@ The current update continues at the pace that the server reports, on which its t
 All others have the pace of the formula.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TypeAlias
 
 import attrs
 
-from synapse_bgthrottle.core.config.limits import Adaptive, Limits, Settings
+from synapse_bgthrottle.core.config.limits import Adaptive, FixedSleep, Limits, Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.profiles import PROFILES
+from synapse_bgthrottle.core.config.signal_settings import SignalSettings
 from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -29,7 +30,6 @@ from synapse_bgthrottle.core.tracking.expected_pace import (
 from synapse_bgthrottle.core.tracking.time_left import budgets_closed
 from synapse_bgthrottle.core.tracking.timeline import Job, Leg, Walk, walk
 from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
-from synapse_bgthrottle.forecast.configurations import STOCK, configurations
 from synapse_bgthrottle.forecast.models import (
     PRESENT,
     ConfigurationForecast,
@@ -40,6 +40,8 @@ from synapse_bgthrottle.schema import HistoryEntry
 
 # By case, then by database and name of the update.
 _Legs: TypeAlias = dict[str, dict[tuple[str, str], Leg]]
+
+STOCK = "stock"
 
 _MOST_POINTS = 200
 
@@ -87,6 +89,36 @@ def forecast(question: Question) -> Forecast:
         if name == PRESENT:
             updates = tuple(_update(question, job, legs) for job in question.jobs)
     return Forecast(question.start_s * 1000, question.load.name, updates, tuple(compared))
+
+
+def configurations(config: Config, server: Settings) -> Iterator[tuple[str, Config, Settings]]:
+    """Name, configuration and settings of Synapse's own section.
+
+    A profile replaces the pace at each level; windows and limits stay. Stock Synapse has neither.
+    Signals are left out: nothing is measured, and a configured budget without a value would be
+    closed.
+    """
+    config = attrs.evolve(config, signals=SignalSettings())
+    yield PRESENT, config, server
+    for name in PROFILES:
+        yield name, _with_profile(config, name), server
+    yield STOCK, Config(), _stock(server)
+
+
+def _with_profile(config: Config, name: str) -> Config:
+    def changed(settings: Settings) -> Settings:
+        return attrs.evolve(settings, pace=Adaptive(), profile=name)
+
+    return attrs.evolve(
+        config,
+        settings=changed(config.settings),
+        rules=tuple(attrs.evolve(rule, settings=changed(rule.settings)) for rule in config.rules),
+    )
+
+
+def _stock(server: Settings) -> Settings:
+    pace = server.pace if isinstance(server.pace, FixedSleep) else FixedSleep(1000.0)
+    return attrs.evolve(server, pace=pace)
 
 
 def closed_ratio(history: Iterable[HistoryEntry]) -> float:

@@ -29,11 +29,8 @@ class FallbackIteration(AbstractAsyncContextManager[int]):
     After a failed batch it sleeps longer than stock Synapse. That makes its five tries within five
     seconds, so a short outage aborts all updates.
 
-    Attributes:
-        key: the update.
-        one_shot: Synapse's flag.
-        asked_s: the time since then (monotonic) counts as slept; None: no time does, and budgets
-            do not count, because nothing measures them.
+    The time since `asked_s` (monotonic) counts as slept; None: no time does, and budgets do not
+    count, because nothing measures them. `one_shot` is Synapse's flag.
     """
 
     _host: Homeserver

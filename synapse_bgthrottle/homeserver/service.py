@@ -45,7 +45,7 @@ _STORE = "store"
 
 @attrs.define(slots=False, eq=False)
 class ThrottleService:
-    """Reads and changes what background updates do: `api.service.Service` says how.
+    """Reads and changes what background updates do: `api.handlers.Service` says how.
 
     A change is written before it is answered, and current runs are shown as they are now.
     Of the start it knows the private attributes that this version of Synapse lacks, and warnings

@@ -142,10 +142,8 @@ class ConfigFile:
 def read_config_files(files: Sequence[Path]) -> ConfigFile:
     """Read a homeserver.yaml, with its further files if it has some, or the configuration itself.
 
-    As Synapse reads them, files of several that are no mapping are passed over.
-
-    Raises:
-        NotAConfigError: it is neither.
+    As Synapse reads them, files of several that are no mapping are passed over. Raises
+    NotAConfigError if it is neither.
     """
     read = [_read(file) for file in files]
     if len(read) == 1:

@@ -49,10 +49,8 @@ def gather(
 ) -> Settings:
     """All that is known: the command line's arguments come first, then the environment.
 
-    `file` is the one of settings; None: the default, if it exists.
-
-    Raises:
-        SettingsError: a file cannot be read, is not understood, or shows a token to others.
+    `file` is the one of settings; None: the default, if it exists. Raises SettingsError if a file
+    cannot be read, is not understood, or shows a token to others.
     """
     wanted = file or default_file(environment)
     known = _settings_file(wanted) if file is not None or os.path.exists(wanted) else {}

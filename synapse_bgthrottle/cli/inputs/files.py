@@ -27,8 +27,7 @@ class UnusableFileError(Exception):
 def read_file(file: Path, most_bytes: int, pipe_s: float | None = None) -> tuple[bytes, int]:
     """A file's content and mode. A pipe's writer may take `pipe_s`; None: pipes are refused.
 
-    Raises:
-        UnusableFileError: it cannot be read, is too large, or is something else than a file.
+    Raises UnusableFileError if it cannot be read, is too large, or is something else than a file.
     """
     try:
         # Without waiting: a pipe may have no writer. And its mode is that of what was

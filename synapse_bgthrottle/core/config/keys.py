@@ -88,11 +88,7 @@ def _bare_hour(value: Any) -> str:
 
 
 def within(value: Any, low: float, high: float) -> Any:
-    """The value, if it is a number between these two.
-
-    Raises:
-        ValueError: it is not.
-    """
+    """The value, if it is a number between these two. Raises ValueError if it is not."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return _if(is_number and low <= value <= high, value)
 

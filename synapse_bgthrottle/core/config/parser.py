@@ -67,11 +67,7 @@ class Config:
 
 
 def parse(raw: object) -> Config:
-    """The configuration, checked.
-
-    Raises:
-        InvalidConfigError: lists all problems, in the order of the configuration.
-    """
+    """The configuration, checked. Raises InvalidConfigError with all problems, in its order."""
     reader = _Reader()
     config = reader.config(raw)
     if reader.problems:
@@ -103,8 +99,7 @@ def _in_order(raw: object, problems: Sequence[Problem]) -> list[Problem]:
 def parse_settings(raw: object, path: Path, keys: Sequence[str] = SETTING_KEYS) -> Settings:
     """Settings from outside the configuration, checked like a level of it, at `path`.
 
-    Raises:
-        InvalidConfigError: lists all problems.
+    Raises InvalidConfigError with all problems.
     """
     reader = _Reader()
     settings = reader.settings(raw, path, keys)

@@ -134,8 +134,7 @@ _FULL_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday
 def parse_days(value: object) -> tuple[int, ...]:
     """Days of the week, 0 is Monday: `mon-fri`, `sat, sun`, or a list of such texts.
 
-    Raises:
-        ValueError: anything else.
+    Raises ValueError if it is anything else.
     """
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):

@@ -58,11 +58,9 @@ def change(
 ) -> tuple[tuple[Lever, ...], tuple[Lever, ...]]:
     """The levers that the request makes, and those that it ends.
 
-    `author` is a Matrix user ID, and `wall_s` is in seconds since the epoch.
-
-    Raises:
-        NothingMatchesError: it matches no pending update, or no lever.
-        TooManyLeversError: more than `MOST_LEVERS` would be in force.
+    `author` is a Matrix user ID, and `wall_s` is in seconds since the epoch. Raises
+    NothingMatchesError if it matches no pending update, or no lever, and TooManyLeversError if more
+    than `MOST_LEVERS` would be in force.
     """
     made: tuple[Lever, ...] = ()
     if request.action in _MADE_BY:

@@ -53,15 +53,11 @@ class TooManyLeversError(Exception):
 
 
 class StoreUnavailableError(Exception):
-    """The database does not answer. The message says whether anything has changed.
-
-    Attributes:
-        may_be_done: the change may have been made, or may still be made.
-    """
+    """The database does not answer. The message says whether anything has changed."""
 
     def __init__(self, message: str = "", *, may_be_done: bool = False) -> None:
         super().__init__(message)
-        self.may_be_done = may_be_done
+        self.may_be_done = may_be_done  # the change may have been made, or may still be made
 
 
 class Action(enum.Enum):
@@ -132,11 +128,7 @@ def accepted_keys(action: Action) -> tuple[str, ...]:
 
 
 def parse_lever_request(action: Action, raw: object) -> LeverRequest:
-    """The request in this JSON, checked.
-
-    Raises:
-        InvalidConfigError: lists everything that is wrong with it.
-    """
+    """The request in this JSON, checked. Raises InvalidConfigError with all problems."""
     keys = accepted_keys(action)
     if not isinstance(raw, dict):
         accepted = f"an object with any of the keys {', '.join(keys)}"

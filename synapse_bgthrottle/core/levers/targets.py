@@ -39,8 +39,7 @@ def is_known(request: LeverRequest, targets: Sequence[Target]) -> bool:
 def check_exists(database: str | None, targets: Sequence[Target]) -> None:
     """Refuse an unknown database. None (all) passes, and so does any name if names are unknown.
 
-    Raises:
-        InvalidConfigError: there is no such database.
+    Raises InvalidConfigError if there is no such database.
     """
     names = [target.database for target in targets]
     if database in (None, *names) or not _are_known(targets):
@@ -52,10 +51,8 @@ def check(request: LeverRequest, targets: Sequence[Target]) -> None:
     """Refuse a request that concerns nothing on this server, if the server's updates are known.
 
     An update of a later version of Synapse is not known yet. A glob for all updates includes it.
-
-    Raises:
-        InvalidConfigError: there is no such database.
-        NothingMatchesError: the server has no such update, or cannot run it.
+    Raises InvalidConfigError if there is no such database, and NothingMatchesError if the server
+    has no such update, or cannot run it.
     """
     if request.action not in _MAKING or not _are_known(targets):
         return

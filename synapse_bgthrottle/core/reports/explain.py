@@ -79,8 +79,7 @@ _PACES: dict[type[Pace], str] = {DutyCycle: "duty_cycle", FixedSleep: "sleep", A
 def settings_of(values: schema.LimitValues) -> Settings:
     """The settings from which `limit_values` made these values.
 
-    Raises:
-        ValueError: a value is from another version of the module, and unknown to this one.
+    Raises ValueError if a value is from another version of the module, and unknown to this one.
     """
     if values.profile not in PROFILES:
         raise ValueError(f"no profile is called {values.profile}")

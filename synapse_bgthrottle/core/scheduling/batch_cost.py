@@ -191,8 +191,7 @@ class BatchCost:
     def recall(self, kept: Sequence[float], share: float) -> None:
         """This was known at the last start; it counts for this share of what it did.
 
-        Raises:
-            ValueError: it was kept in another way.
+        Raises ValueError if it was kept in another way.
         """
         last_items, batches, *sums = kept
         if len(sums) != 2 * _SUMS or min(kept) < 0:

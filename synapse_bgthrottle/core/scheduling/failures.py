@@ -195,10 +195,8 @@ _MOST_DOUBLINGS = 20
 def wait_s(first_s: float, count: int, kind: FailureKind) -> float:
     """Seconds from an abort to the restart: `first_s * 2 ** count`, capped.
 
-    Args:
-        first_s: the configured first wait; inf: never.
-        count: restarts so far without a successful batch in between.
-        kind: kind of the last failure.
+    `first_s` is the configured first wait; inf: never. `count` is the number of restarts so far
+    without a successful batch in between, and `kind` that of the last failure.
     """
     longest_s = max(first_s, LONGEST_S)
     share = PASSING_SHARE if kind.is_passing else 1.0

@@ -100,13 +100,10 @@ def shares(
     *,
     let_go: bool = False,
 ) -> Shares:
-    """The formula.
+    """The formula. `slope`: by what share requests are slower at full work.
 
-    Args:
-        limits: of the update.
-        cost: of its batches; None: not known yet.
-        slope: by what share requests are slower at full work.
-        let_go: whether `max_hold` lets it go although something holds it.
+    `cost` is that of its batches; None: not known yet. `let_go` says whether `max_hold` lets it go
+    although something holds it.
     """
     batch_s, most = limits.target_duration_ms / 1000, 1.0
     if cost is not None:

@@ -50,11 +50,7 @@ class Learned:
         return cls(*key, wall_s, {_COST: state.cost.kept(), **impact})
 
     def recalled(self, wall_s: float) -> tuple[BatchCost, Impact]:
-        """The same, as it counts now.
-
-        Raises:
-            ValueError: a value is out of range.
-        """
+        """The same, as it counts now. Raises ValueError if a value is out of range."""
         share = 0.5 ** (max(wall_s - self.at_s, 0.0) / _HALF_LIFE_S)
         cost, impact = BatchCost(), Impact()
         if _COST in self.values:

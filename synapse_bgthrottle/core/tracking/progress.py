@@ -103,11 +103,9 @@ def read_progress(
 ) -> Progress | None:
     """How far the update is; None: unknown. Whatever it is given, it does not raise.
 
-    Args:
-        progress_json: what Synapse keeps of it now, decoded.
-        first: the same when the update was first seen, to know where it began; None: unknown.
-            The first that is not empty says more than an empty one.
-        bounds: the answer to `cursors.bounds_sql`, if it was asked.
+    `progress_json` is what Synapse keeps of it now, decoded. `first` is the same when the update
+    was first seen, to know where it began; None: unknown. The first that is not empty says more
+    than an empty one. `bounds` is the answer to `bounds_sql`, if it was asked.
     """
     if not isinstance(progress_json, Mapping):
         return None

@@ -179,9 +179,7 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
     share of the time with a request in the last five seconds.
 
     A text is numbers with blanks between them, which is what YAML makes of one on each line.
-
-    Raises:
-        ValueError: it is anything else; the message says what is accepted.
+    Raises ValueError if it is anything else; the message says what is accepted.
     """
     kind, values = KINDS[0], raw
     if isinstance(raw, Mapping):

@@ -28,8 +28,7 @@ class ServerEndsError(RuntimeError):
 class Call(Generic[T]):
     """A call in a background process of its own. It continues even if nobody waits for its answer.
 
-    Raises:
-        ServerEndsError: the call was not made.
+    Raises ServerEndsError if the server ends, and the call was not made.
     """
 
     def __init__(
@@ -53,9 +52,7 @@ class Call(Generic[T]):
     async def within(self, limit_s: float) -> T:
         """The answer. Only one caller may wait at a time; later callers get the same answer.
 
-        Raises:
-            TimeoutError: it takes longer, or was cancelled.
-            Exception: whatever the function raises.
+        Raises TimeoutError if it takes longer, or was cancelled, and whatever the function raises.
         """
         if not self.has_ended:
             self._waiter = Deferred()
@@ -101,9 +98,8 @@ class Call(Generic[T]):
 class BoundedCalls:
     """Calls by name. If too many of a name are overdue, no further one is made.
 
-    Args:
-        most_overdue: how many of a name may continue after their time limit.
-        cancels: whether a call is cancelled at its time limit; otherwise it runs to its end.
+    `most_overdue` of a name may continue after their time limit. With `cancels` a call is cancelled
+    at its time limit; otherwise it runs to its end.
     """
 
     def __init__(
@@ -120,8 +116,7 @@ class BoundedCalls:
     ) -> T:
         """The answer, as by `Call.within`. `name` says what the call concerns.
 
-        Raises:
-            TimeoutError: it took longer, or too many calls of this name are overdue.
+        Raises TimeoutError if it took longer, or too many calls of this name are overdue.
         """
         self._overdue = [(whose, call) for whose, call in self._overdue if not call.has_ended]
         overdue = sum(whose == name for whose, _ in self._overdue)
@@ -157,9 +152,7 @@ class BlockingCall(Generic[T]):
     def within(self, limit_s: float, *arguments: Any) -> T:
         """The function's answer, or that of the call that still runs. It blocks.
 
-        Raises:
-            TimeoutError: it takes longer.
-            Exception: whatever the function raises.
+        Raises TimeoutError if it takes longer, and whatever the function raises.
         """
         thread = self._thread
         if thread is None:

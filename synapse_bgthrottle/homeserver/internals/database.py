@@ -70,17 +70,13 @@ class Database:
     """One database of the server, with its queue of updates.
 
     What is awaited raises whatever the database or a lost connection raises.
-
-    Attributes:
-        name: Synapse's name for it.
-        has_worked: whether a batch has begun there since the start.
     """
 
     def __init__(
         self, api: ModuleApi, name: str, pool: Any = None, *, is_main: bool = False
     ) -> None:
-        self.name = name
-        self.has_worked = False
+        self.name = name  # Synapse's name for it
+        self.has_worked = False  # whether a batch has begun there since the start
         self._api = api
         self._pool = pool
         self._is_main = is_main  # then the module API is enough to ask it

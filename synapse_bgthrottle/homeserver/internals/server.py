@@ -42,24 +42,17 @@ _MANY_REQUESTS = 500
 
 
 class Homeserver:
-    """The server that the module is loaded into.
-
-    Attributes:
-        databases: by name; complete only if Synapse's private attributes are as expected.
-        main: the database with the main store.
-        stock: what stock Synapse would do.
-        server_name: as in user IDs.
-        on_internal_error: receives the module's own errors.
-    """
+    """The server that the module is loaded into."""
 
     def __init__(self, api: ModuleApi, on_internal_error: OnInternalError | None = None) -> None:
         self._api = api
         self.on_internal_error = on_internal_error or InternalErrors()
-        self.server_name = str(get(api, "server_name", default=""))
+        self.server_name = str(get(api, "server_name", default=""))  # as in user IDs
         self._hs = hs = get(api, "_hs")
         stores = call(get(hs, "get_datastores"))
         pools: list[Any] = call(list, get(stores, "databases")) or []
         names = [(call(get(pool, "name")), pool) for pool in pools]
+        # By name; complete only if Synapse's private attributes are as expected.
         self.databases = {
             name: Database(api, name, pool) for name, pool in names if isinstance(name, str)
         }

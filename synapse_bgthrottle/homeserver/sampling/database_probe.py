@@ -22,18 +22,13 @@ LONGEST_RETRY_S = 2.5
 
 
 class DatabaseProbe:
-    """Checks one database.
-
-    Attributes:
-        silent_since_s: since when it gives no usable answer, monotonic; None: it answers.
-        took_s: duration of the last answered query, or of the present one so far.
-        complaint: its error, or why there is no answer.
-    """
+    """Checks one database."""
 
     def __init__(self, host: Homeserver, database: Database) -> None:
+        # Since when it gives no usable answer, monotonic; None: it answers.
         self.silent_since_s: float | None = None
-        self.took_s = 0.0
-        self.complaint = ""
+        self.took_s = 0.0  # duration of the last answered query, or of the present one so far
+        self.complaint = ""  # its error, or why there is no answer
         self._host = host
         self._database = database
         self._call: Call[str | None] | None = None

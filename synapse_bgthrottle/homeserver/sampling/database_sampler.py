@@ -52,9 +52,6 @@ class _Questions:
     """Queries all parts at once that the server does not refuse, and remembers the refused ones.
 
     One refused part makes the whole statement fail. Then each part is tried alone, once.
-
-    Attributes:
-        refused: the server's reason, by what needs the part.
     """
 
     def __init__(self, now_s: Callable[[], float]) -> None:
@@ -65,6 +62,7 @@ class _Questions:
 
     @property
     def refused(self) -> dict[str, str]:
+        """The server's reason, by what needs the part."""
         return {part.use: complaint for part, (complaint, _) in self._refused.items()}
 
     def answers(self, txn: Any, parameters: Sequence[Any]) -> dict[str, Any]:
@@ -140,17 +138,13 @@ class _Questions:
 
 
 class DatabaseSampler:
-    """Takes samples of one database, and remembers what it refuses.
-
-    Attributes:
-        is_asked: whether the database has the query and has not answered yet.
-    """
+    """Takes samples of one database, and remembers what it refuses."""
 
     def __init__(self, database: Database, now_s: Callable[[], float]) -> None:
         self._database = database
         self._now_s = now_s
         self._questions = _Questions(now_s)
-        self.is_asked = False
+        self.is_asked = False  # whether the database has the query and has not answered yet
         # For replicas that owed a reply at the last sample: since when they have owed it.
         self._owed_since_s: dict[str, float] = {}
 

@@ -52,10 +52,8 @@ class HttpCheck:
     def status(self) -> int:
         """The status of the answer, even of a redirect. It blocks, so call it in a thread.
 
-        Raises:
-            TimeoutError: there was no status in time.
-            NoStatusError: the endpoint is no HTTP server.
-            OSError: the connection failed, or was lost.
+        Raises TimeoutError if there was no status in time, NoStatusError if the endpoint is no HTTP
+        server, and OSError if the connection failed, or was lost.
         """
         deadline_s = self._now_s() + LONGEST_S
         try:
@@ -123,8 +121,7 @@ class HttpCheck:
 def status_in(head: bytes) -> int | None:
     """The status in the beginning of an answer; None: more of it is needed.
 
-    Raises:
-        NoStatusError: it is not HTTP.
+    Raises NoStatusError if it is not HTTP.
     """
     interim = _INTERIM.match(head)
     line, end, _ = head[interim.end() if interim is not None else 0 :].partition(b"\n")

@@ -102,13 +102,9 @@ class LeverWriter:
     async def follow(self, ended_runs: Iterable[HistoryEntry], queues: Mapping[str, Queue]) -> None:
         """End the releases of updates that have ended, and mark releases in use.
 
-        Args:
-            ended_runs: runs that have ended. The update may be pending again with another release.
-            queues: by database name. An update that is missing there has ended, even if a kill came
-                before its release was ended.
-
-        Raises:
-            StoreUnavailableError: nothing has changed, or that is unknown; the message says which.
+        The update of an ended run may be pending again with another release. An update that is
+        missing in `queues` has ended, even if a kill came before its release was ended. Raises
+        StoreUnavailableError as `carry_out` does.
         """
         if self._throttle.levers is None or not self._throttle.levers.all:
             return

@@ -28,17 +28,13 @@ _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
 
 class StoreLoader:
-    """Opens the store. It gives the levers to the throttle, and the rest to the caller of `start`.
-
-    Attributes:
-        problem: why nothing can be stored; empty: it can.
-    """
+    """Opens the store. Gives the levers to the throttle, and the rest to the caller of `start`."""
 
     def __init__(self, host: Homeserver, throttle: Throttle, store: Store) -> None:
         self._host = host
         self._throttle = throttle
         self._store = store
-        self.problem = "not read yet"
+        self.problem = "not read yet"  # why nothing can be stored; empty: it can
         self._was_tried = False
         self._tries = 0
         self._then: Callable[[Stored], None] = lambda stored: None

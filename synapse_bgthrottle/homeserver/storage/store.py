@@ -64,9 +64,6 @@ class Store:
     If somebody drops the tables while the server runs, it makes them again with the same levers.
     Each method raises whatever the database or a lost connection raises. After a refusal nothing
     has changed; after a lost connection that is unknown.
-
-    Attributes:
-        problem: what was lost with dropped tables, or why they cannot be made; empty: nothing.
     """
 
     def __init__(self, host: Homeserver) -> None:
@@ -74,7 +71,7 @@ class Store:
         self._logged: set[str] = set()
         self._written: dict[str, Lever] = {}
         self._is_open = False
-        self.problem = ""
+        self.problem = ""  # what was lost with dropped tables, or why they cannot be made
 
     async def open(self) -> Stored:
         """Make missing tables, and read all."""

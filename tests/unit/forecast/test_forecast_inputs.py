@@ -9,8 +9,7 @@ from synapse_bgthrottle.core.config.stock import stock_settings
 from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.tracking.timeline import Job
 from synapse_bgthrottle.core.tracking.weekly_load import flat
-from synapse_bgthrottle.forecast.configurations import STOCK
-from synapse_bgthrottle.forecast.forecast import Question, closed_ratio, forecast
+from synapse_bgthrottle.forecast.forecast import STOCK, Question, closed_ratio, forecast
 from synapse_bgthrottle.schema import HistoryEntry
 
 

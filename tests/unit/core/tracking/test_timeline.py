@@ -16,7 +16,7 @@ from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.expected_pace import CASES, EARLY, LATE, LIKELY, Range, Shares
 from synapse_bgthrottle.core.tracking.timeline import MOST_EVENTS, Job, Walk, walk
 from synapse_bgthrottle.core.tracking.weekly_load import HOURS, WeeklyLoad, flat, office
-from synapse_bgthrottle.forecast.configurations import configurations
+from synapse_bgthrottle.forecast.forecast import configurations
 from testbed.strategies.strategies import raw_configs
 
 SOME = settings(max_examples=25, derandomize=True)
