@@ -121,7 +121,7 @@ function signOut(why) {
   session = null;
   kept.forget();
   actions.close();
-  for (const id of ["connection", "headline", "problems", "databases", "levers", "history", "uses", "told"]) {
+  for (const id of ["connection", "headline", "problems", "databases", "levers", "history", "uses", "answer"]) {
     render(part(id));
   }
   charts.sweep();
@@ -191,9 +191,9 @@ function open(action, target) {
 function tell(text, isShown = false) {
   part("news").textContent = text;
   if (!isShown) return;
-  part("told").textContent = text;
+  part("answer").textContent = text;
   setTimeout(() => {
-    if (part("told").textContent === text) part("told").textContent = "";
+    if (part("answer").textContent === text) part("answer").textContent = "";
   }, TOLD_MS);
 }
 

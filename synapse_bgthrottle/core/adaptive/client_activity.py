@@ -74,7 +74,7 @@ class ClientActivity:
         return max(now_s - self.seen_s, 0.0)
 
     def is_quiet(self, now_s: float, quiet_after_s: float) -> bool:
-        """Whether nobody is there: longer than requests were apart of late."""
+        """Whether no client has sent a request for longer than requests were apart of late."""
         if not self.is_known(now_s):
             return False
         gap_s = _GAPS / self._rate_per_s if self._rate_per_s else math.inf

@@ -57,7 +57,7 @@ def test_watch_pause_and_resume(make_world: Callable[..., World]) -> None:
     assert "Pause event_search in master for 2h." in browser.text("dialog")
     assert [] == world.levers()
     browser.click("Yes, pause", "dialog")
-    world.sees("Pause: in force now", "#told")
+    world.sees("Pause: in force now", "#answer")
     world.sees("Held: paused by @admin:bgthrottle.test until .*too slow at <b>noon</b>", ".current")
     world.sees("held", ".title .pill")
     world.sees("Paused\\s+.*too slow at <b>noon</b>", ".problems")
@@ -204,7 +204,7 @@ def test_an_answer_that_is_lost(make_world: Callable[..., World]) -> None:
     browser.click("Yes", "dialog")
     browser.run("document.querySelector('dialog').close()")
     browser.wait(lambda: browser.run(lose))
-    world.sees("It is not known whether it was done", "#told")
+    world.sees("It is not known whether it was done", "#answer")
     world.check_clean()
 
 

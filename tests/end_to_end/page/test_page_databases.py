@@ -116,7 +116,7 @@ def test_synapses_own_switch(make_world: Callable[..., World]) -> None:
     assert "Yes, turn on" == browser.run("return document.activeElement.textContent")
     assert not is_on()
     browser.type("\ue007")  # Enter
-    world.sees("Background updates are on", "#told")
+    world.sees("Background updates are on", "#answer")
     assert is_on()
     world.sees("None\\.", ".problems")
     assert "board-title" == browser.run("return document.activeElement.id")
@@ -130,7 +130,7 @@ def test_synapses_own_switch(make_world: Callable[..., World]) -> None:
     assert is_on()
     browser.click("Turn off background updates", ".levers")
     browser.click("Yes, turn off", "dialog")
-    world.sees("Background updates are off", "#told")
+    world.sees("Background updates are off", "#answer")
     assert not is_on()
     world.sees("switch is off", ".levers")
     world.sees("Disabled", ".problems")
