@@ -30,7 +30,8 @@ _START_VARIANCE = 0.5
 
 # What is usual follows slowly, or it would follow an update that turns harmful, and hide it: for so
 # many requests of one kind, looks, and requests in work.
-_BASE_REQUESTS = 500.0
+_BASE_REQUESTS = 250.0
+_START_REQUESTS = 50.0
 _VARIANCE_LOOKS = 250.0
 _START_LOOKS = 10.0
 _WORK_REQUESTS = 3000.0
@@ -232,7 +233,7 @@ class Switchback:
             if not 0 < latency_s < math.inf:
                 continue
             latency = math.log(latency_s)
-            base = self._base.setdefault(kind, _Usual(_BASE_REQUESTS, latency))
+            base = self._base.setdefault(kind, _Usual(_BASE_REQUESTS, latency, _START_REQUESTS))
             deviation = max(min(latency - base.mean, _MOST_DEVIATION), -_MOST_DEVIATION)
             base.follow(base.mean + deviation, added)
             spread = min(added * deviation**2, _MOST_DEVIATION**2)

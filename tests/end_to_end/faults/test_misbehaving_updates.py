@@ -3,6 +3,7 @@
 
 import statistics
 import time
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,10 @@ def test_one_that_hangs(odd_source: OddSource, tmp_path: Path) -> None:
     """The status tells since when; other databases go on, levers answer, and it ends by itself."""
     odd = Oddity("odd", 300, waits_in_third=True)
     world = odd_source.world(tmp_path, "hangs", _BRISKLY, (odd, _BEHIND))
-    with world.server, odd_source.postgres.session(world.names["master"]) as cursor:
-        cursor.execute(f"SELECT pg_advisory_lock({LOCK})")
+    with ExitStack() as stack:
+        cursor = stack.enter_context(odd_source.postgres.session(world.names["master"]))
+        cursor.execute(f"SELECT pg_advisory_lock({LOCK})")  # before the update can be done
+        stack.enter_context(world.server)
         wait_until(lambda: _batch_age_s(world) > 2)
         begin = len(world.server.log().encode())
         since_ms = _current(world)["batch_since_ms"]
