@@ -50,7 +50,7 @@ def is_open(windows: tuple[Window, ...], zone: tzinfo, wall_s: float) -> bool:
     """Whether updates may run at `wall_s` (seconds since the epoch). No windows: always."""
     if not windows:
         return True
-    local = datetime.fromtimestamp(wall_s, zone)
+    local = datetime.fromtimestamp(int(wall_s), zone)  # or it would round up to the next minute
     return any(window.is_open(local) for window in windows)
 
 

@@ -109,12 +109,14 @@ def _now(admin: MatrixClient) -> dict[str, Any] | None:
 
 
 def _first(admin: MatrixClient, limit: int) -> dict[str, Any]:
-    """What is told first while this limit of items a second is in force."""
+    """The first status with a time left while this limit of items a second is in force."""
     found: list[dict[str, Any]] = []
 
     def is_told() -> bool:
         told = _now(admin)
-        if told is not None and told["limit_values"]["max_items_per_second"] == limit:
+        is_in_force = told is not None and told["limit_values"]["max_items_per_second"] == limit
+        # It is missing for some milliseconds after a start, while pauses are still read.
+        if told is not None and is_in_force and told["time_left_s"]["expected"] is not None:
             found.append(told)
         return bool(found)
 

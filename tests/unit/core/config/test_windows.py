@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from synapse_bgthrottle.core.config.windows import Window, is_open
 from testbed.strategies.strategies import moments_s, utc_s, windows, zones
@@ -114,6 +114,7 @@ def test_one_open_window_is_enough() -> None:
     assert [False, True, False, True, False] == opened
 
 
+@example(weekly(FRI, "01:00", "00:01"), ZoneInfo("Europe/Berlin"), 1798761599.9999998)
 @given(windows(), zones(), moments_s())
 def test_window_is_open_alike_within_a_minute_for_any_window(
     window: Window, zone: ZoneInfo, wall_s: float
