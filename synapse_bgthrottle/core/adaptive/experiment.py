@@ -93,9 +93,9 @@ class Result:
 class Turn:
     """A moment of work is over, and the hush after it."""
 
-    work_s: float  # how long they were
+    work_s: float
     hush_s: float
-    result: Result | None  # what they told; None: nothing
+    result: Result | None  # of both; None: it cannot be compared
     is_suspicious: bool  # whether clients were slower in this work than in work before
 
 
@@ -105,7 +105,7 @@ class Switchback:
 
     look_s: float = 0.25  # time between two looks
     is_hush: bool = True  # whether this is a moment without batches
-    began_s: float = -math.inf  # when this phase began, and when it ends
+    began_s: float = -math.inf  # of this phase
     ends_s: float = -math.inf
     _work_s: float = 0.0
     _planned_s: float = 0.0
