@@ -28,7 +28,7 @@ CASES = (LIKELY, EARLY, LATE)
 
 @attrs.frozen
 class Range:
-    """What is likely, and between which it is."""
+    """What is likely, and between which it is; `schema.StatedRange` is what the API shows of it."""
 
     likely: float
     low: float
