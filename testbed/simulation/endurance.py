@@ -1,6 +1,6 @@
 """Very many iterations of the decision code alone, with arbitrary signals."""
 
-from synapse_bgthrottle.core.adaptive.experiment import LONGEST_HUSH_S
+from synapse_bgthrottle.core.adaptive.experiment import LONGEST_REST_S
 from synapse_bgthrottle.core.scheduling.decision import Conditions
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.signals.samples import ProcessSample
@@ -14,7 +14,7 @@ _BUSY_SHARE = 0.3
 
 # Longest legitimate wait: the longest pause after a moment of work, and the rest at the least duty
 # cycle of 1 % for a batch of 0.1 s that outlasted it; then a gap, a panic, and a margin.
-MOST_EXPLAINED_S = LONGEST_HUSH_S + 0.1 * 99 + 2.0 + 2.0 + 1.0
+MOST_EXPLAINED_S = LONGEST_REST_S + 0.1 * 99 + 2.0 + 2.0 + 1.0
 
 
 def longest_wait_s(throttle: Throttle, iterations: int, draw: Uniform) -> float:

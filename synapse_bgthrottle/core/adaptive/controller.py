@@ -124,13 +124,13 @@ class Going:
     ratio: float  # share of the time that is for work
     target_ms: float  # wanted duration of the next batch
     reason: str  # why, for people
-    # Duty cycle that is kept by a rest after each batch; 1 where hushes keep it.
+    # Duty cycle that is kept by a rest after each batch; 1 where experiments keep it.
     rest_ratio: float = 1.0
     gate_s: float = 0.0  # how long to wait for a gap between requests
     # How long there will be no batch at all; negative: for how long there may be some.
-    hush_s: float = -math.inf
+    wait_s: float = -math.inf
     rest_s: float = 0.0  # how long that is from its beginning
-    is_comparison: bool = False  # whether a hush is for the comparison's sake alone
+    is_comparison: bool = False  # whether that is for the comparison's sake alone
     is_experiment: bool = False  # whether this is a part of an experiment
     # How many updates share that: each rests within the moments for the others, so that all
     # together do no more than one alone, and no batch of this one makes moments longer.
@@ -241,18 +241,18 @@ class Pacer:
                 other.impact.way = way
             self.switchback.begin_work(now_s, self._ratio(at_work))
         ratio, switchback = self._ratio(at_work), self.switchback
-        hush_s = switchback.began_s - now_s
-        if switchback.is_hush:
-            hush_s = max(switchback.ends_s - now_s, 0.0)
+        wait_s = switchback.began_s - now_s
+        if switchback.is_rest:
+            wait_s = max(switchback.ends_s - now_s, 0.0)
         elif switchback.is_ending(now_s):
-            hush_s = LOOK_EVERY_S
+            wait_s = LOOK_EVERY_S
         in_gaps = worker.impact.way is Way.IN_GAPS and ratio > _LEAST_GAP_RATIO
         return Going(
             ratio,
             min(GAP_TARGET_MS if in_gaps else worker.profile.busy_target_ms, target_ms),
             self._reason(ratio),
             gate_s=LONGEST_GAP_S if in_gaps else 0.0,
-            hush_s=hush_s,
+            wait_s=wait_s,
             rest_s=switchback.ends_s - switchback.began_s,
             is_comparison=ratio > LARGEST_TRIAL_RATIO,
             is_experiment=True,
@@ -264,7 +264,7 @@ class Pacer:
         """All that worked learn what all of them cost together, whoever asked first."""
         share = 1.0 if self.sees_requests else _QUESTION_SHARE
         for worker in at_work:
-            worker.impact.turned(turn.work_s, turn.hush_s)
+            worker.impact.turned(turn.work_s, turn.rest_s)
             if turn.is_suspicious:
                 worker.impact.current.model.suspect()
             if turn.result is not None:

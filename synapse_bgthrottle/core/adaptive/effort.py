@@ -185,9 +185,9 @@ class Impact:
         spent_s = sum(_harm(record.model) * record.exposure_s for record in self.ways.values())
         return max(spent_s - budget_ratio * self._elapsed_s, 0.0)
 
-    def turned(self, work_s: float, hush_s: float) -> None:
-        """A moment of work and its hush are over."""
-        passed_s = work_s + hush_s
+    def turned(self, work_s: float, rest_s: float) -> None:
+        """A moment of work and its rest are over."""
+        passed_s = work_s + rest_s
         fading = math.exp(-passed_s / _ACCOUNT_MEMORY_S)
         for record in self.ways.values():
             record.exposure_s *= fading

@@ -1,4 +1,4 @@
-"""Work and hush by turns, and what clients' latency was in either. Pure.
+"""Work and rest by turns, and what clients' latency was in either. Pure.
 
 A switchback experiment: for a while batches follow each other, then there is none, by assignment
 and whatever the load is. The mean log latencies of the requests that ended in either are compared.
@@ -12,13 +12,13 @@ from collections.abc import Mapping
 import attrs
 
 # In looks: what spans a change of phase is lost, so a phase has several.
-_HUSH_LOOKS = 4
+_REST_LOOKS = 4
 _WORK_LOOKS = 6
-# Up to this share of the time it is the hush that follows from the work, above it the reverse.
-LARGEST_TRIAL_RATIO = _WORK_LOOKS / (_WORK_LOOKS + _HUSH_LOOKS)
-LONGEST_HUSH_S = 30.0
+# Up to this share of the time it is the rest that follows from the work, above it the reverse.
+LARGEST_TRIAL_RATIO = _WORK_LOOKS / (_WORK_LOOKS + _REST_LOOKS)
+LONGEST_REST_S = 30.0
 
-# A batch may outlast its moment, and is paid for with a hush of at most this.
+# A batch may outlast its moment, and is paid for with a rest of at most this.
 _LONGEST_PAYMENT_S = 600.0
 
 # All wait for the last batch to end, so that there is a moment without any; not if it takes longer.
@@ -91,20 +91,20 @@ class Result:
 
 @attrs.frozen
 class Turn:
-    """A moment of work is over, and the hush after it."""
+    """A moment of work is over, and the rest after it."""
 
     work_s: float
-    hush_s: float
+    rest_s: float
     result: Result | None  # of both; None: it cannot be compared
     is_suspicious: bool  # whether clients were slower in this work than in work before
 
 
 @attrs.define
 class Switchback:
-    """Phases, and what was seen in them. It begins with a hush."""
+    """Phases, and what was seen in them. It begins with a rest."""
 
     look_s: float = 0.25  # time between two looks
-    is_hush: bool = True  # whether this is a moment without batches
+    is_rest: bool = True  # whether this is a moment without batches
     began_s: float = -math.inf  # of this phase
     ends_s: float = -math.inf
     _work_s: float = 0.0
@@ -127,11 +127,11 @@ class Switchback:
         factory=lambda: _Usual(_INFLATION_LOOKS, _START_INFLATION, _START_INFLATION_LOOKS)
     )
     _work: _Sum = attrs.field(factory=_Sum)
-    _hush: _Sum = attrs.field(factory=_Sum)
+    _rest: _Sum = attrs.field(factory=_Sum)
     _latest: deque[_Sum] = attrs.field(factory=lambda: deque(maxlen=_SUSPICION_LOOKS))
 
     def turn(self, now_s: float, ratio: float) -> Turn | None:
-        """Go on to the hush if work is over; what they told if the hush is over, too.
+        """Go on to the rest if work is over. Return what both showed if the rest is over, too.
 
         Args:
             now_s: the time.
@@ -141,49 +141,49 @@ class Switchback:
             self.restart()
         self._asked_s = now_s
         if self.began_s == -math.inf:
-            self._begin(now_s, self._hush_s(ratio), is_hush=True)
-        elif self.is_hush:
-            self.ends_s = self.began_s + self._hush_s(ratio)  # it may have changed since
+            self._begin(now_s, self._rest_s(ratio), is_rest=True)
+        elif self.is_rest:
+            self.ends_s = self.began_s + self._rest_s(ratio)  # it may have changed since
             if now_s >= self.ends_s:
                 return self._result(now_s)
         elif now_s >= self.ends_s and not self.is_ending(now_s):
             # Nobody may have asked since: there was no update for a while.
             ended_s = max(self.ends_s, self._ran_s)
             self._work_s = self._batch_s if self._is_short else ended_s - self.began_s
-            self._begin(now_s, self._hush_s(ratio), is_hush=True)
+            self._begin(now_s, self._rest_s(ratio), is_rest=True)
         return None
 
     def begin_work(self, now_s: float, ratio: float) -> None:
         """A moment of work begins."""
-        hush_s = _HUSH_LOOKS * self.look_s
-        work_s = hush_s * ratio / max(1 - ratio, 0.001)
+        rest_s = _REST_LOOKS * self.look_s
+        work_s = rest_s * ratio / max(1 - ratio, 0.001)
         if ratio <= LARGEST_TRIAL_RATIO:
-            longest_s = max(LONGEST_HUSH_S, hush_s) * ratio / (1 - ratio)
+            longest_s = max(LONGEST_REST_S, rest_s) * ratio / (1 - ratio)
             work_s = min(_WORK_LOOKS * self.look_s, longest_s)
-        self._begin(now_s, work_s, is_hush=False)
+        self._begin(now_s, work_s, is_rest=False)
         self._planned_s = work_s
-        self._is_short = work_s < hush_s
+        self._is_short = work_s < rest_s
         self._has_worked, self._batch_s = False, 0.0
         self._latest.clear()
 
     def is_ending(self, now_s: float) -> bool:
         """Whether work is over but for a batch that all wait for."""
-        is_over = not self.is_hush and now_s >= self.ends_s
+        is_over = not self.is_rest and now_s >= self.ends_s
         return is_over and any(now_s - at_s < _LONGEST_BATCH_S for at_s in self._running.values())
 
     def stand_still(self, passed_s: float) -> None:
-        """Nobody was there for so long: phases go on where they were."""
+        """No client was active for so long: phases go on where they were."""
         self.began_s += passed_s
         self.ends_s += passed_s
 
     def restart(self) -> None:
-        """What was seen so far is not about what comes: begin with a hush."""
-        self._work, self._hush, self._work_s = _Sum(), _Sum(), 0.0
-        self.began_s, self.is_hush, self._is_suspicious = -math.inf, True, False
+        """What was seen so far is not about what comes: begin with a rest."""
+        self._work, self._rest, self._work_s = _Sum(), _Sum(), 0.0
+        self.began_s, self.is_rest, self._is_suspicious = -math.inf, True, False
 
     def leave_out(self) -> None:
         """Another update works from now on: phases go on, but this experiment is about none."""
-        self._work, self._hush = _Sum(), _Sum()
+        self._work, self._rest = _Sum(), _Sum()
         self._has_worked = self._is_suspicious = False
 
     def forget(self) -> None:
@@ -216,9 +216,9 @@ class Switchback:
         deviations = self._deviations(responses, late_s)
         if since_s < self.began_s:
             return  # a part of it was another phase
-        if self.is_hush:
+        if self.is_rest:
             if self.is_clean(since_s):
-                self._hush.add(deviations)
+                self._rest.add(deviations)
         elif now_s <= self.ends_s or self._running:
             self._work.add(deviations)
             self._suspect(now_s, deviations)
@@ -256,27 +256,27 @@ class Switchback:
             self.ends_s = now_s
         self._inflation.follow(min(surprise**2, _CUT_AT**2 * inflation) / _CUT_SHARE)
 
-    def _hush_s(self, ratio: float) -> float:
+    def _rest_s(self, ratio: float) -> float:
         rest, planned_s = 1 / ratio - 1, min(self._work_s, self._planned_s)
         # The share may have fallen since: that is no reason to starve an update.
-        paid_s = min(planned_s * rest, LONGEST_HUSH_S)
+        paid_s = min(planned_s * rest, LONGEST_REST_S)
         # What outlasted the moment is paid for in full.
         paid_s += min((self._work_s - planned_s) * rest, _LONGEST_PAYMENT_S)
-        return max(paid_s, _HUSH_LOOKS * self.look_s)
+        return max(paid_s, _REST_LOOKS * self.look_s)
 
-    def _begin(self, now_s: float, lasts_s: float, *, is_hush: bool) -> None:
-        self.is_hush, self.began_s, self.ends_s = is_hush, now_s, now_s + lasts_s
+    def _begin(self, now_s: float, lasts_s: float, *, is_rest: bool) -> None:
+        self.is_rest, self.began_s, self.ends_s = is_rest, now_s, now_s + lasts_s
 
     def _result(self, now_s: float) -> Turn:
-        work, hush = self._work, self._hush
+        work, rest = self._work, self._rest
         result = None
         # Suspicion chose the moment, so that what it showed is no fair sample.
-        if self._has_worked and not self._is_suspicious and work.requests and hush.requests:
-            variance = self._spread.mean * (1 / work.requests + 1 / hush.requests)
-            result = Result(work.mean - hush.mean, variance)
+        if self._has_worked and not self._is_suspicious and work.requests and rest.requests:
+            variance = self._spread.mean * (1 / work.requests + 1 / rest.requests)
+            result = Result(work.mean - rest.mean, variance)
         if work.requests:
             self._usual_work.follow(work.mean, work.requests)
         turn = Turn(self._work_s, now_s - self.began_s, result, self._is_suspicious)
-        self._work, self._hush, self._work_s = _Sum(), _Sum(), 0.0
+        self._work, self._rest, self._work_s = _Sum(), _Sum(), 0.0
         self._is_suspicious = False
         return turn

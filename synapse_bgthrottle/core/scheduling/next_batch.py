@@ -54,16 +54,16 @@ def by_spacing(
     rate = update.limits.max_items_per_second
     is_limited = update.charged_items and math.isfinite(rate)
     rate_s = update.charged_s + update.charged_items / rate - at.now_s if is_limited else pace_s
-    longest_s = max(pace_s, rate_s, going.hush_s)
+    longest_s = max(pace_s, rate_s, going.wait_s)
     if longest_s <= 0:
         return _by_gap(update, longest_s + going.gate_s, pace, at)
     if rate_s == longest_s and rate_s > pace_s:
         return Verdict(Cause.RATE, rate_s, f"at most {rate:g} items/s")
-    if going.hush_s == longest_s and going.hush_s > pace_s:
+    if going.wait_s == longest_s and going.wait_s > pace_s:
         if going.is_comparison:
             reason = "no batches for a moment, to see how quick clients' requests are then"
-            return Verdict(Cause.COMPARE, going.hush_s, reason)
-        return Verdict(Cause.PACE, going.hush_s, _resting(going.rest_s, pace))
+            return Verdict(Cause.COMPARE, going.wait_s, reason)
+        return Verdict(Cause.PACE, going.wait_s, _resting(going.rest_s, pace))
     return Verdict(Cause.PACE, pace_s, _resting(resting_s, pace))
 
 

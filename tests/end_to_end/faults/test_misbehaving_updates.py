@@ -146,7 +146,7 @@ def _ratios(world: OddWorld) -> list[float]:
 
 
 # At this duty cycle six seconds pass between moments of work; within them, some milliseconds.
-_HUSH_S = 1.0
+_REST_S = 1.0
 _ROUNDS = 6
 
 
@@ -186,7 +186,7 @@ def _busy_ratio(world: OddWorld, *names: str) -> float:
         return [
             number
             for number, (one, other) in enumerate(pairwise(batches()), 1)
-            if other.start_s - one.end_s > _HUSH_S
+            if other.start_s - one.end_s > _REST_S
         ]
 
     wait_until(lambda: len(rounds()) > _ROUNDS)

@@ -66,7 +66,7 @@ def test_own_pressure_is_none_while_nobody_is_there() -> None:
 
 
 def test_among_clients() -> None:
-    """A second of hush, 1.5 s of work without rests, 4.3 s of hush: 26 % is for work."""
+    """A second of rest, 1.5 s of work without rests, 4.3 s of rest: 26 % is for work."""
     server = Server()
     server.pass_time(1, busy=True)
     assert "resting" in server.decide().reason
@@ -84,7 +84,7 @@ def test_among_clients() -> None:
     assert rest.endswith("s: clients are here, updates may use 25.8% of the time")
 
 
-def test_shares_of_work_and_hush() -> None:
+def test_shares_of_work_and_rest() -> None:
     """At first a third of the time is for batches, and most of the rest is called a rest."""
     server = Server()
     first = Impact().effort(0.03, like_stock=True)
@@ -153,7 +153,7 @@ def test_bounds_of_the_duty_cycle() -> None:
 
 
 def test_databases_share() -> None:
-    """Two databases at work among clients work in the same moments, and hush in the same ones."""
+    """Two databases at work among clients work in the same moments, and rest in the same ones."""
     server = Server()
     server.throttle.begin("state", NAME, False, 0.0)
     server.pass_time(1, busy=True)

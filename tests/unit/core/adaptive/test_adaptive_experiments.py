@@ -35,7 +35,7 @@ def test_what_two_databases_cost_is_learned_by_both() -> None:
     assert slopes[0] == pytest.approx(slopes[1], rel=0.25)
 
 
-def test_a_long_batch_beside_short_ones_is_no_hush() -> None:
+def test_a_long_batch_beside_short_ones_is_no_rest() -> None:
     """What harms in one database is not taken for what is usual while another one rests."""
     server = Server()
     server.throttle.begin("state", NAME, False, 0.0)
@@ -115,7 +115,7 @@ def test_another_update_is_compared_anew() -> None:
     assert 0 == server.throttle.updates[DB, "another"].impact.experiments
 
 
-def test_a_queue_of_short_updates_has_no_hush_for_each() -> None:
+def test_a_queue_of_short_updates_has_no_rest_for_each() -> None:
     """A new server has dozens of small ones: among clients they take no longer than by stock."""
     server = Server(facts=Facts(sees_requests=False))
     server.active = None

@@ -16,7 +16,7 @@ def test_update_that_harms_gets_less() -> None:
     server = Server({"profile": "gentle"})
     total_s, count = 0.0, 0.0
     for _ in range(4 * 900):
-        is_work = not server.throttle.pacer.switchback.is_hush
+        is_work = not server.throttle.pacer.switchback.is_rest
         if is_work and server.decide().cause is Cause.RUN:
             server.batch(0.0)
         total_s, count = total_s + 5 * 0.02 * 1.5**is_work, count + 5
@@ -93,12 +93,12 @@ def test_where_requests_go_to_workers() -> None:
     server.active = None
     for second in range(900):
         server.pass_time(1)
-        hushed = server.throttle.pacer.switchback.is_hush
+        resting = server.throttle.pacer.switchback.is_rest
         if server.decide().wait_s <= 0:
             server.batch(0.0)
         sample = DatabaseSample(
             at_s=server.now_s,
-            query_s=0.001 if hushed else 0.002,
+            query_s=0.001 if resting else 0.002,
             transactions=100.0 * second,
         )
         server.throttle.observe(DB, sample)

@@ -25,7 +25,7 @@ def test_step_in_load_stops_work_within_two_seconds(profile: str) -> None:
     assert 0.012 < before_ratio
     server.late_s = 0.15
     server.pass_time(2, busy=True)
-    assert server.throttle.pacer.switchback.is_hush
+    assert server.throttle.pacer.switchback.is_rest
     server.pass_time(6, busy=True)
     assert 0.01 == pytest.approx(server.update.duty_ratio)
     server.late_s = 0.0
@@ -46,7 +46,7 @@ def test_a_single_bad_look_is_passed_over() -> None:
 
 
 def test_pressure_of_our_own_batches_is_not_yielded_to() -> None:
-    """What is gone in the hush after them is for the experiments to judge."""
+    """What is gone in the rest after them is for the experiments to judge."""
     server = Server()
     server.pass_time(1, busy=True)
     for _ in range(400):

@@ -37,16 +37,16 @@ class World:
             if turn is not None:
                 self.turns.append(turn)
                 self.switchback.begin_work(self._now_s, self.ratio)
-            if not self.switchback.is_hush:
+            if not self.switchback.is_rest:
                 self.switchback.works(_DB, self._now_s)
                 self.worked_s += _LOOK_S
             self._now_s += _LOOK_S
-            if not self.switchback.is_hush:
+            if not self.switchback.is_rest:
                 self.switchback.worked(_DB, self._now_s)
             self._serve()
 
     def _serve(self) -> None:
-        factor = 1 if self.switchback.is_hush else self.factor
+        factor = 1 if self.switchback.is_rest else self.factor
         for kind, usual_s in (("send", 0.05), ("sync", 0.01)):
             for _ in range(self._source.randrange(self._per_look + 1)):
                 latency_s = usual_s * factor * self._source.lognormvariate(0, 0.3)
@@ -77,17 +77,17 @@ def test_variance_is_that_of_the_differences() -> None:
 
 @pytest.mark.parametrize("ratio", [0.01, 0.05, 0.11, 0.3, LARGEST_TRIAL_RATIO, 0.8, 0.95])
 def test_share_of_work(ratio: float) -> None:
-    """Work and hush have the shares of the time that were asked for."""
+    """Work and rest have the shares of the time that were asked for."""
     world = World(1.0, ratio)
     world.run(3600)
     assert ratio == pytest.approx(world.worked_s / 3600, rel=0.12)
 
 
-def test_it_begins_with_a_hush() -> None:
+def test_it_begins_with_a_rest() -> None:
     """Whoever has just come is not met by a batch."""
     switchback = Switchback()
     assert switchback.turn(0.0, 0.5) is None
-    assert switchback.is_hush
+    assert switchback.is_rest
     assert switchback.turn(0.9, 0.5) is None
     turn = switchback.turn(1.0, 0.5)
     assert turn is not None
@@ -102,7 +102,7 @@ def test_without_requests_there_is_no_result() -> None:
 
 
 def test_a_batch_that_overruns_is_paid_for() -> None:
-    """The hush after it is as long as if it had been meant so."""
+    """The rest after it is as long as if it had been meant so."""
     switchback = Switchback()
     switchback.turn(0.0, 0.25)
     switchback.turn(1.0, 0.25)
@@ -112,7 +112,7 @@ def test_a_batch_that_overruns_is_paid_for() -> None:
     assert switchback.is_ending(9.0)
     switchback.worked(_DB, 11.0)
     switchback.turn(11.0, 0.25)
-    assert switchback.is_hush
+    assert switchback.is_rest
     assert 11.0 + 10.0 * 3 == switchback.ends_s
 
 
@@ -184,5 +184,5 @@ def test_time_without_an_update_is_no_work() -> None:
     switchback.works(_DB, 1.0)
     switchback.worked(_DB, 1.5)
     switchback.turn(300.0, 0.1)
-    assert switchback.is_hush
+    assert switchback.is_rest
     assert 1.5 * 9 == pytest.approx(switchback.ends_s - switchback.began_s)
