@@ -88,7 +88,7 @@ class LeverWriter:
                 update=request.update,
                 database=request.database,
                 reason=request.reason,
-                settings=request.settings,
+                settings=request.written,
                 ends_ms=round(made[0].ends_s * 1000) if made else None,
             )
             kept = tuple(lever for lever in used if lever not in ended)
