@@ -104,7 +104,7 @@ _SPEAKERS = frozenset({"sqlite3", "_sqlite3", "psycopg", "psycopg2", "synapse", 
 
 
 def complaint_of(error: BaseException) -> str:
-    """An error as one line for people, which any database can store.
+    """An error as one line for people, which any database can store: PostgreSQL takes no NUL.
 
     It includes PostgreSQL's DETAIL, which names the row or the process. The line has at most
     `LONGEST_COMPLAINT` characters.
@@ -113,12 +113,12 @@ def complaint_of(error: BaseException) -> str:
         text = str(error)
     except Exception:  # it may be any class; a wait must follow its failure all the same
         text = ""
-    first, *others = text.strip().split("\n")
+    first, *others = text.replace("\0", "").strip().split("\n")
     detail = getattr(getattr(error, "diag", None), "message_detail", None)
     if not isinstance(detail, str):  # errors of the driver itself repeat the server's lines
         found = (line.partition("DETAIL:")[2] for line in others if line.startswith("DETAIL:"))
         detail = next(found, "")
-    detail = " ".join(detail.split())
+    detail = " ".join(detail.replace("\0", "").split())
     line = first or type(error).__name__
     line = f"{line} ({detail})" if detail else line
     if len(line) > LONGEST_COMPLAINT:
