@@ -12,8 +12,7 @@ from synapse_bgthrottle.core.reports.explain import learned, limit_values
 from synapse_bgthrottle.core.reports.log_lines import describe
 from synapse_bgthrottle.core.reports.problems import of_configuration, problems
 from synapse_bgthrottle.core.scheduling.decision import Cause
-from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
-from synapse_bgthrottle.core.scheduling.failures import Restarts
+from synapse_bgthrottle.core.scheduling.effective_limits import IN_ONE_GO
 from synapse_bgthrottle.core.scheduling.holds import backoff_left_s
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
@@ -239,7 +238,7 @@ def _pending(
     name = item.row.name
     run = runs.running.get(look.name)
     is_known = name in look.known if look.known else None
-    one_shot = name in look.one_shots or runs_in_one_go(name)
+    one_shot = name in look.one_shots or name in IN_ONE_GO
     started = run is not None and run.entry.update == name
     return schema.PendingUpdate(
         name=name,

@@ -19,7 +19,7 @@ from synapse_bgthrottle.core.scheduling.batch_cost import (
     BatchCost,
 )
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
-from synapse_bgthrottle.core.scheduling.effective_limits import UpdateLimits, runs_in_one_go
+from synapse_bgthrottle.core.scheduling.effective_limits import IN_ONE_GO, UpdateLimits
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.holds import Case, Ruling
 from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill, work_s
@@ -65,7 +65,7 @@ class Throttle:
         """An iteration of this update begins. Call it before `decide`."""
         key = (database_name, update_name)
         if key not in self.updates:  # rules are matched only once per update
-            self.updates[key] = self._new_state(key, one_shot)
+            self.updates[key] = self.new_state(key, one_shot)
         if database_name not in self.databases:
             is_sqlite = database_name in self._facts.sqlite_databases
             thresholds, cores = self._config.signals.thresholds, self._facts.cores
@@ -191,7 +191,7 @@ class Throttle:
         if key in self.updates:
             update = self.as_of(key, at.wall_s)
         else:
-            update = self._new_state(key, one_shot)
+            update = self.new_state(key, one_shot)
             self.limits.refresh(update, key, self.levers, at.wall_s)
         database = self.databases.get(database_name)
         is_first = is_looked_at = False
@@ -215,9 +215,10 @@ class Throttle:
         if update is not None and not update.totals.batches:
             update.cost, update.impact = cost, impact
 
-    def _new_state(self, key: UpdateKey, one_shot: bool) -> UpdateState:
-        """The state of an update that comes for the first time."""
+    def new_state(self, key: UpdateKey, one_shot: bool) -> UpdateState:
+        """The state of an update that comes for the first time. `one_shot` is Synapse's flag."""
         database_name, update_name = key
+        one_shot = one_shot or update_name in IN_ONE_GO
         rule, limits = self.limits.of(update_name, database_name, one_shot)
         one_shot = one_shot or runs_in_one_go(update_name)
         cost, impact = self._learned.get(key) or (BatchCost(), Impact())

@@ -247,6 +247,16 @@ def test_an_error_that_passes_during_a_pause(virtual_server: MakeServer) -> None
     assert 20 <= work.starts_s[1] - work.starts_s[0]
 
 
+def test_an_update_that_begins_with_an_error(virtual_server: MakeServer) -> None:
+    """One that does all its work in one call is a one-shot, whatever Synapse's flag says."""
+    server = virtual_server()
+    module = server.load({})
+    with patch("synapse_bgthrottle.core.scheduling.throttle.Throttle.begin", fail):
+        ensureDeferred(module.on_update("user_ips_analyze", "master", False).__aenter__())
+    server.advance(2)
+    assert module._parts.throttle.updates["master", "user_ips_analyze"].one_shot
+
+
 def test_held_where_even_sleeping_fails(virtual_server: MakeServer) -> None:
     """A hold that cannot be waited for does not freeze the server."""
     server = virtual_server()
