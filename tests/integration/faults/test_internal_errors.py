@@ -73,12 +73,12 @@ ADAPTIVE_PLACES = [
 # Where the recorder looks and writes: it tries again the next time.
 QUIET_PLACES = [
     "core.tracking.runs.UpdateRuns.due",
-    "core.tracking.runs.UpdateRuns.ended",
     "core.tracking.runs.UpdateRuns.first_seen",
     "core.tracking.runs.UpdateRuns.newest_since_s",
     "core.tracking.runs.UpdateRuns.see",
     "core.tracking.runs.UpdateRuns.see_recalled",
     "core.tracking.runs.UpdateRuns.so_far",
+    "core.tracking.runs.UpdateRuns.written",
     "homeserver.internals.server.Database.queue",
     "homeserver.recorder.Recorder._look",
     "homeserver.recorder.Recorder._look_at_queues",
