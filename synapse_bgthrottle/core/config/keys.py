@@ -103,8 +103,8 @@ def _count(value: Any) -> Any:
     return within(_if(isinstance(value, int), value), 1, _MOST_ITEMS)
 
 
-def _or_off(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: math.inf if is_off(value) else parse(value)
+def _or_off(parse: Callable[[Any], Any], off: float | None) -> Callable[[Any], Any]:
+    return lambda value: off if is_off(value) else parse(value)
 
 
 def _zone(value: Any) -> ZoneInfo:
@@ -125,9 +125,7 @@ def _duty_cycle(value: Any) -> Adaptive | DutyCycle:
     return Adaptive() if value == "adaptive" else DutyCycle(_duty_ratio(value))
 
 
-def _api_path(value: Any) -> str | None:
-    if is_off(value):
-        return None
+def _path(value: Any) -> str:
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         raise ValueError("no path")
     path = value.rstrip("/")
@@ -174,14 +172,16 @@ KEYS: dict[str, Key] = {
     "max_items_per_second": Key(
         "max_items_per_second",
         "a number from 0.001, such as 200, or off",
-        _or_off(lambda value: float(within(value, 0.001, _MOST_ITEMS))),
+        _or_off(lambda value: float(within(value, 0.001, _MOST_ITEMS)), math.inf),
     ),
     "default_batch_size": Key(
         "default_batch_items", "a whole number of items from 1, such as 100", _count
     ),
     "min_batch_size": Key("min_batch_items", "a whole number of items from 1, such as 10", _count),
     "max_batch_size": Key(
-        "max_batch_items", "a whole number of items from 1, such as 1000, or off", _or_off(_count)
+        "max_batch_items",
+        "a whole number of items from 1, such as 1000, or off",
+        _or_off(_count, math.inf),
     ),
     "time_zone": Key(
         "time_zone",
@@ -224,12 +224,12 @@ TOP_ONLY_KEYS = {
         "api_path",
         "a path such as /_synapse/bgthrottle, or off; none of Synapse's own, such as"
         " /_synapse/admin or /health, nor above or below one",
-        _api_path,
+        _or_off(_path, None),
     ),
     "restart_aborted": Key(
         "restart_aborted_s",
         f"a duration from 1m to 1d, {_DURATION}, or off",
-        _or_off(lambda value: within(parse_duration_ms(value), 60_000, 86_400_000) / 1000),
+        _or_off(lambda value: within(parse_duration_ms(value), 60_000, 86_400_000) / 1000, None),
     ),
 }
 SETTING_KEYS = (*KEYS, "windows")

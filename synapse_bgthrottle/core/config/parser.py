@@ -60,8 +60,8 @@ class Config:
     rules: tuple[Rule, ...] = ()  # the first that matches comes before the top level
     signals: SignalSettings = attrs.field(factory=SignalSettings)
     api_path: str | None = "/_synapse/bgthrottle"  # path of the HTTP API; None: off
-    # First wait from Synapse's abort to the module's restart; inf: never.
-    restart_aborted_s: float = 3600.0
+    # First wait from Synapse's abort to the module's restart; None: never.
+    restart_aborted_s: float | None = 3600.0
     # Accepted values that are probably mistakes, such as `sleep: 1`, which is 1 ms.
     doubts: tuple[Problem, ...] = attrs.field(default=(), eq=False)
 

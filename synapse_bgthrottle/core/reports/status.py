@@ -1,6 +1,5 @@
 """The status of the server's updates, as the HTTP API returns it. Pure."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
@@ -14,6 +13,7 @@ from synapse_bgthrottle.core.reports.problems import of_configuration, problems
 from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.scheduling.effective_limits import IN_ONE_GO
 from synapse_bgthrottle.core.scheduling.holds import backoff_left_s
+from synapse_bgthrottle.core.scheduling.restarts import Restarts
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
@@ -275,7 +275,7 @@ def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
         return None
     return schema.Restart(
         since_ms=None if stall is None else moment.ms_at(stall.since_s),
-        due_ms=moment.ms_at(stall.due_s) if stall and math.isfinite(stall.due_s) else None,
+        due_ms=None if stall is None else moment.ms_of(stall.due_s),
         held_by="" if stall is None else stall.held_by,
         count=restarts.count,
         last_ms=None if last_s is None else round(last_s * 1000),

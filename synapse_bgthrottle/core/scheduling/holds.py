@@ -30,7 +30,7 @@ BACKOFFS_S = {
 } | {
     # The disk has free space again, or no batch would be tried. But the update needs more than
     # that, and fills the disk at each try. Synapse gives up after the fifth failure in a row.
-    FailureKind.ROOM: (5.0, 60.0, 600.0, 3600.0),
+    FailureKind.DISK_FULL: (5.0, 60.0, 600.0, 3600.0),
     # First assume a short network fault. If it lasts, the batch itself may be the cause.
     FailureKind.CONNECTION: (5.0, 7.0, 60.0, 600.0),
 }

@@ -30,8 +30,8 @@ class CodedError(Exception):
 @pytest.mark.parametrize(
     ("expected", "error"),
     [
-        (FailureKind.ROOM, CodedError("53100")),
-        (FailureKind.ROOM, sqlite3.OperationalError("database or disk is full")),
+        (FailureKind.DISK_FULL, CodedError("53100")),
+        (FailureKind.DISK_FULL, sqlite3.OperationalError("database or disk is full")),
         (FailureKind.IO, CodedError("58030")),
         (FailureKind.IO, sqlite3.OperationalError("disk I/O error")),
         (FailureKind.IO, sqlite3.OperationalError("unable to open database file")),
