@@ -15,6 +15,8 @@ from synapse_bgthrottle.core.config.windows import parse_days
 from synapse_bgthrottle.core.units import (
     MINUTES_PER_DAY,
     format_time_of_day,
+    is_number,
+    is_whole,
     parse_duration_ms,
     parse_ratio,
     parse_time_of_day_minutes,
@@ -70,18 +72,18 @@ def bare_bytes(value: Any) -> str:
 def _bare_number(value: Any) -> int:
     if isinstance(value, str) and re.fullmatch("[0-9]{1,15}", value.strip(), re.ASCII):
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return value if is_whole(value) else 0
 
 
 def _bare_one(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != 1:
+    if not is_number(value) or value != 1:
         return ""
     return f"{value} is 100%; write 1% if you mean one percent, otherwise 100%"
 
 
 def _bare_hour(value: Any) -> str:
     # YAML reads an unquoted 22:00 as 1320, and 1:00 as 60. Less was written as a number.
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 60:
+    if not is_whole(value) or not 0 < value < 60:
         return ""
     clock, hour = format_time_of_day(value), format_time_of_day(min(value, 24) * 60)
     return f'{value} is {clock}; write "{hour}" if you mean the hour, else "{clock}"'
@@ -89,8 +91,7 @@ def _bare_hour(value: Any) -> str:
 
 def within(value: Any, low: float, high: float) -> Any:
     """The value, if it is a number between these two. Raises ValueError if it is not."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return _if(is_number and low <= value <= high, value)
+    return _if(is_number(value) and low <= value <= high, value)
 
 
 def _if(is_accepted: bool, value: Any) -> Any:
@@ -100,7 +101,7 @@ def _if(is_accepted: bool, value: Any) -> Any:
 
 
 def _count(value: Any) -> Any:
-    return within(_if(isinstance(value, int), value), 1, _MOST_ITEMS)
+    return _if(is_whole(value) and 1 <= value <= _MOST_ITEMS, value)
 
 
 def _or_off(parse: Callable[[Any], Any], off: float | None) -> Callable[[Any], Any]:

@@ -11,6 +11,7 @@ from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
 from synapse_bgthrottle.core.config.problems import found
 from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, LIKELY
+from synapse_bgthrottle.core.units import is_number
 
 HOURS = 168
 _HOUR_S = 3600.0
@@ -204,7 +205,7 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
 
 
 def _within(value: object, highest: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not is_number(value):
         raise ValueError(f"found {found(value)}; accepted are numbers")
     if not 0 <= value <= highest:
         raise ValueError(f"found {found(value)}; accepted is 0 to {highest:g}")
