@@ -80,7 +80,7 @@ class FallbackIteration(AbstractAsyncContextManager[int]):
         case = self._case()
         for cause, rule in holds.ASKED_FOR:
             try:
-                verdict = holds.heard(case, cause, rule)
+                verdict = holds.hold_by(case, cause, rule)
             except Exception as error:
                 self._host.on_internal_error("looking for pauses", error)
                 continue

@@ -148,7 +148,7 @@ class _Reader:
         if "windows" in raw:
             read["windows"] = self._windows(raw["windows"], (*path, "windows"))
         settings = Settings(**read)
-        for name, message in contradictions(raw, settings, above):
+        for name, message in _contradictions(raw, settings, above):
             self.problems.append(Problem((*path, name), message))
         return with_pace(settings)
 
@@ -274,7 +274,7 @@ _BOUNDS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 _ADAPTIVE_ONLY = ("profile", "min_duty_cycle", "max_duty_cycle")
 
 
-def contradictions(
+def _contradictions(
     raw: Mapping[str, Any], own: Settings, above: Settings
 ) -> Iterator[tuple[str, str]]:
     """The key and a message for each contradiction.

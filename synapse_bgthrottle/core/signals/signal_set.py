@@ -72,7 +72,7 @@ class SignalSet:
         if isinstance(sample, DatabaseSample):
             self.index_build = sample.index_build
         kind: type[Sample] = type(sample)
-        name = getattr(sample, "name", None)  # only a check has a name: each is for one signal
+        name = sample.name if isinstance(sample, CheckSample) else None  # each is for one signal
         before = None if name else self._before.get(kind)
         has_problem = isinstance(sample, (DatabaseSample, CheckSample)) and sample.problem
         if not has_problem:  # a sample without values would leave the next rate without a base

@@ -87,7 +87,7 @@ QUIET_PLACES = [
     "homeserver.storage.lever_writer.LeverWriter.follow",
     "homeserver.progress_tracker.ProgressTracker.look",
     "homeserver.storage.store.Store.write",
-    "core.scheduling.throttle.Throttle.goes_by",
+    "core.scheduling.throttle.Throttle.uses",
     "core.scheduling.throttle.Throttle.is_held",
 ]
 
