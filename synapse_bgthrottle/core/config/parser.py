@@ -34,11 +34,7 @@ from synapse_bgthrottle.core.config.problems import (
     text,
     unknown_keys,
 )
-from synapse_bgthrottle.core.config.signal_settings import (
-    NESTED_KEYS,
-    SIGNAL_KEYS,
-    SignalSettings,
-)
+from synapse_bgthrottle.core.config.signal_settings import NESTED_KEYS, SIGNAL_KEYS, SignalSettings
 from synapse_bgthrottle.core.config.windows import Window
 from synapse_bgthrottle.core.signals import SIGNALS
 from synapse_bgthrottle.core.units import MINUTES_PER_DAY, format_ratio

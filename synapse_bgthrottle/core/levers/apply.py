@@ -18,7 +18,7 @@ from synapse_bgthrottle.core.levers.request import (
     NothingMatchesError,
     TooManyLeversError,
 )
-from synapse_bgthrottle.core.levers.targets import listed
+from synapse_bgthrottle.core.levers.targets import first_names
 
 _ENDED_BY = {
     Action.RESUME: (LeverKind.PAUSE,),
@@ -179,7 +179,7 @@ def _made(
 
 def _no_update(request: LeverRequest, pending: Sequence[UpdateKey]) -> str:
     what = f"no pending update matches {request.update}"
-    names = listed([name for _, name in pending])
+    names = first_names([name for _, name in pending])
     return f"{what}; pending are: {names}" if names else f"{what}: none is pending"
 
 

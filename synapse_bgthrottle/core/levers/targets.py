@@ -61,7 +61,7 @@ def check(request: LeverRequest, targets: Sequence[Target]) -> None:
     if request.action is Action.RELEASE:
         matching = _matching(request.update, pending)
         if matching and not _matching(request.update, [name for _, name in runnable(about)]):
-            message = f"this server does not know {listed(matching)}, and cannot run it"
+            message = f"this server does not know {first_names(matching)}, and cannot run it"
             raise NothingMatchesError(message)
     elif not is_known(request, targets) and not _matching(request.update, pending):
         known = {name for target in about for name in target.known}
@@ -107,7 +107,7 @@ def _of_database(
     matching = _matching(request.update, target.pending)
     strange = [name for name in matching if not target.knows(name)]
     if strange and request.action is Action.RELEASE:
-        yield f"left out {where}, because this server does not know it: {listed(strange)}"
+        yield f"left out {where}, because this server does not know it: {first_names(strange)}"
     if head in matching and head not in strange:
         held_by, limits = explain(target.database, head)
         if request.action is Action.OVERRIDE:
@@ -124,7 +124,7 @@ def _of_database(
         held_by, _ = explain(target.database, head)
         why = "which this server does not know" if not target.knows(head) else "; ".join(held_by)
         wait = "waits" if len(behind) == 1 else "wait"
-        yield f"{listed(behind)} {where} {wait} behind {head}" + (f", {why}" if why else "")
+        yield f"{first_names(behind)} {where} {wait} behind {head}" + (f", {why}" if why else "")
 
 
 def _are_known(targets: Sequence[Target]) -> bool:
@@ -143,11 +143,11 @@ def _matching(update: str, names: Iterable[str]) -> list[str]:
 def _nothing_named(request: LeverRequest, known: set[str], pending: Sequence[str]) -> str:
     where = f" in {request.database}" if request.database is not None else ""
     hint = did_you_mean(request.update, known)
-    waiting = f"pending are: {listed(pending)}" if pending else "none is pending"
+    waiting = f"pending are: {first_names(pending)}" if pending else "none is pending"
     what = f"no update that this server knows matches {request.update}{where}"
     return f"{what}{hint or ';'} {waiting}; for all of them: *"
 
 
-def listed(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """The first names in one line."""
     return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")

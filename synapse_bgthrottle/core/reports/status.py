@@ -288,9 +288,7 @@ def _last_failure(throttle: Throttle, database_name: str) -> schema.LastFailure 
         for (database, name), update in throttle.updates.items()
         if database == database_name and update.totals.failures
     ]
-    at_s, name, message = max(failed, default=(0.0, "", ""))
-    return (
-        schema.LastFailure(at_ms=round(at_s * 1000), update=name, message=message)
-        if failed
-        else None
-    )
+    if not failed:
+        return None
+    at_s, name, message = max(failed)
+    return schema.LastFailure(at_ms=round(at_s * 1000), update=name, message=message)

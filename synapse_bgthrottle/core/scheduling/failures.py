@@ -20,19 +20,9 @@ class FailureKind(enum.Enum):
     @property
     def is_passing(self) -> bool:
         """Whether others cause it, so that it mostly ends by itself."""
-        return self in _PASSING
+        lasts = (FailureKind.OTHER, FailureKind.DISK_FULL, FailureKind.IO, FailureKind.DAMAGE)
+        return self not in lasts
 
-
-_PASSING = frozenset(
-    {
-        FailureKind.READ_ONLY,
-        FailureKind.MEMORY,
-        FailureKind.LOCK,
-        FailureKind.TIMEOUT,
-        FailureKind.CONFLICT,
-        FailureKind.CONNECTION,
-    }
-)
 
 # After these the database must prove that it can write, before a batch is tried again. SQLite
 # reports some kinds of a full disk as an I/O error.

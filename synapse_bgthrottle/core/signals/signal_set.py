@@ -99,13 +99,12 @@ class SignalSet:
 
     def panic(self, now_s: float) -> tuple[float, str] | None:
         """Until when no batch may start, and why; None: no panic."""
-        panics = [
-            (until_s, level)
+        panics = (
+            (until_s, level.describe())
             for level in self._panics
-            if (until_s := level.panic_until_s) is not None
-        ]
-        until_s, level = max(panics, key=lambda panic: panic[0], default=(now_s, None))
-        return None if level is None or until_s <= now_s else (until_s, level.describe())
+            if (until_s := level.panic_until_s) is not None and until_s > now_s
+        )
+        return max(panics, default=None)
 
     def closed(self, now_s: float, *, one_shot: bool) -> Closed | None:
         """The first budget that is closed; None: all are open."""

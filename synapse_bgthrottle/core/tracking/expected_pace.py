@@ -91,11 +91,7 @@ def learned_slope(update: UpdateState) -> Range | None:
 
 
 def shares(
-    limits: Limits,
-    cost: Cost | None,
-    slope: Range = UNKNOWN_SLOPE,
-    *,
-    let_go: bool = False,
+    limits: Limits, cost: Cost | None, slope: Range = UNKNOWN_SLOPE, *, let_go: bool = False
 ) -> Shares:
     """The formula. `slope` is the share by which requests are slower at full work.
 

@@ -50,8 +50,7 @@ class Progress:
             # A last batch may step beyond the end: its cursor moves by the batch size.
             low, high = sorted((self.start, self.end))
             position = min(max(position, low), high)
-        left = _distance(position, self.end)
-        return left if self.total is None or left is None else min(left, self.total)
+        return _distance(position, self.end)
 
     @property
     def done(self) -> float | None:
@@ -158,11 +157,8 @@ def _read_cursor(
     end = bounds.high if cursor.rises else bounds.low
     found = _value_at(progress_json, cursor.path)
     before = whole(_value_at(first, cursor.path))
-    if found is not _NOTHING:
-        position = whole(found)
-        return None if position is None else _on_its_way(position, before, end, bounds, cursor)
-    start = _outermost(cursor, None, bounds)
-    return None if start is None else _on_its_way(start, before, end, bounds, cursor)
+    position = _outermost(cursor, None, bounds) if found is _NOTHING else whole(found)
+    return None if position is None else _on_its_way(position, before, end, bounds, cursor)
 
 
 def _on_its_way(
@@ -182,11 +178,9 @@ def _outermost(way: _Shape | Cursor, before: int | None, bounds: Bounds | None) 
     if way.origin is not None:
         return way.origin
     known = [] if before is None else [before]
-    if way.rises:
-        known += [] if bounds is None else [bounds.low - 1]
-        return min(known, default=None)
-    known += [] if bounds is None else [bounds.high + 1]
-    return max(known, default=None)
+    if bounds is not None:
+        known.append(bounds.low - 1 if way.rises else bounds.high + 1)
+    return min(known, default=None) if way.rises else max(known, default=None)
 
 
 _NOTHING = object()

@@ -77,10 +77,7 @@ class WeeklyLoad:
         """The share of the time with clients at this time; the lowest in the case `early`."""
         local = datetime.fromtimestamp(wall_s, self.zone)
         number = local.weekday() * 24 + local.hour
-        value = self.values[number]
-        bounds = {EARLY: self.low, LATE: self.high}.get(case)
-        if bounds is not None:
-            value = bounds[number]
+        value = ({EARLY: self.low, LATE: self.high}.get(case) or self.values)[number]
         if self.seen is None or not 0 <= wall_s - self.seen.at_s < _HOUR_S:
             return value
         now = self.seen.clients_ratio
