@@ -19,6 +19,9 @@ import attrs
 
 T = TypeVar("T")
 
+# Requests and stored rows have no JSON with more levels.
+MOST_LEVELS = 16
+
 
 @attrs.frozen
 class Key:
@@ -132,6 +135,17 @@ def to_json(value: object) -> Any:
     if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
     return value
+
+
+def depth(value: object) -> int:
+    """How many levels parsed JSON has; one of neither an object nor a list."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(depth, inner), default=0)
+
+
+def refuse_constant(name: str) -> Any:
+    """For `json.loads(parse_constant=...)`: JSON has no NaN and no Infinity."""
+    raise ValueError(f"{name} is not a number")
 
 
 def decode(kind: type[T], value: object) -> T:

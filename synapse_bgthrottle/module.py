@@ -46,7 +46,7 @@ class BackgroundUpdateThrottle:
                 parts.host,
                 parts.throttle,
                 parts.recorder,
-                parts.iterations.of_databases,
+                parts.iterations.by_database,
                 missing,
                 warnings,
             )

@@ -1,1 +1,1 @@
-"""The HTTP API: `resource` is what Synapse serves, `service` is what it needs from the module."""
+"""The HTTP API: `resource` is what Synapse serves, `handlers.Service` what the module must have."""

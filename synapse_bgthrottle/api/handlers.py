@@ -89,9 +89,9 @@ class Endpoints:
         if route.action is not None:
             content = body()
             parse_query({}, query)
-            return await _done(self._change(route.action, content, author))
+            return await _refusing(self._change(route.action, content, author))
         read = partial(self._read, route, parse_query(route.parameters, query))
-        return await _done(self._reads.answer((route.path, query), read))
+        return await _refusing(self._reads.answer((route.path, query), read))
 
     async def _read(self, route: Route, values: dict[str, Any]) -> Answer:
         if route.read is None:
@@ -114,8 +114,8 @@ def _ok(content: object) -> Answer:
     return Answer(200, encode(content))
 
 
-async def _done(answer: Awaitable[Answer]) -> Answer:
-    """The answer; errors of the service become HTTP errors."""
+async def _refusing(answer: Awaitable[Answer]) -> Answer:
+    """The answer; errors of the service become refusals."""
     try:
         return await answer
     except InvalidConfigError as error:

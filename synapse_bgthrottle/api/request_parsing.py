@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl
 import attrs
 
 from synapse_bgthrottle.api.responses import RefusedError, invalid
+from synapse_bgthrottle.codec import MOST_LEVELS, depth, refuse_constant
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME, Problem, missing, refused
 from synapse_bgthrottle.core.levers.request import is_glob, is_name
 
 LARGEST_BODY_BYTES = 64 * 1024
 LONGEST_QUERY_BYTES = 4096
 
-_DEEPEST = 16
 _MOST_DIGITS = 20  # enough for 64-bit numbers; Python needs long to read very long ones
 _MOST_PARAMETERS = 10
 
@@ -34,12 +34,12 @@ def parse_body(raw: bytes) -> object:
         content = json.loads(
             raw.decode("utf-8"),
             object_pairs_hook=_unique,
-            parse_constant=_constant,
+            parse_constant=refuse_constant,
             parse_int=_integer,
             parse_float=_float,
         )
-        if _depth(content) > _DEEPEST:
-            raise _RefusedJsonError(f"The body is nested deeper than {_DEEPEST} levels")
+        if depth(content) > MOST_LEVELS:
+            raise _RefusedJsonError(f"The body is nested deeper than {MOST_LEVELS} levels")
     except RecursionError:
         raise RefusedError(400, "M_BAD_JSON", "The body is nested too deep") from None
     except UnicodeDecodeError:
@@ -65,10 +65,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number")
-
-
 def _integer(digits: str) -> int:
     if len(digits) > _MOST_DIGITS:
         raise _RefusedJsonError(f"A number has more than {_MOST_DIGITS} digits")
@@ -80,11 +76,6 @@ def _float(digits: str) -> float:
     if not math.isfinite(value):
         raise _RefusedJsonError("A number is too large")
     return value
-
-
-def _depth(content: object) -> int:
-    inner = list(content.values()) if isinstance(content, dict) else content
-    return 1 + max(map(_depth, inner), default=0) if isinstance(inner, list) else 1
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from synapse_bgthrottle.client import errors
 from synapse_bgthrottle.client.errors import ClientError, NotUnderstoodError
 from synapse_bgthrottle.client.requests import Call
-from synapse_bgthrottle.codec import MismatchError, decode
+from synapse_bgthrottle.codec import MismatchError, decode, refuse_constant
 from synapse_bgthrottle.schema import ErrorAnswer, Problem
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ def _not_found(call: Call[T], said: ErrorAnswer) -> tuple[type[errors.AnswerErro
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body, parse_constant=_no_number)
+        return json.loads(body, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         start = body.lstrip()[:64].lower()
         page = start.startswith((b"<!doctype", b"<html", b"<?xml"))
@@ -111,10 +111,6 @@ def _json(body: bytes) -> Any:
         raise NotUnderstoodError(
             f"the answer is {kind} where JSON was expected: does the URL lead to Synapse?"
         ) from None
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(name)
 
 
 def _redirected(location: str) -> str:

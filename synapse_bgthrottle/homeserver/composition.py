@@ -107,9 +107,9 @@ def introduce(
     warnings: tuple[str, ...] = ()
     reporting = parts.host.reporting
     with reporting("looking for what this Synapse lacks"):
-        missing = compatibility.missing(api)
-    with reporting("looking for what is doubtful in the configuration"):
-        warnings = tuple(_doubtful(config, parts))
+        missing = tuple(compatibility.missing(api))
+    with reporting("checking the configuration"):
+        warnings = tuple(_config_warnings(config, parts))
     with reporting("at its start"):
         logger.info(
             "synapse_bgthrottle controls the background updates of %s, with %d %s",
@@ -131,7 +131,7 @@ def introduce(
     return missing, warnings
 
 
-def _doubtful(config: Config, parts: Parts) -> Iterator[str]:
+def _config_warnings(config: Config, parts: Parts) -> Iterator[str]:
     databases = parts.host.databases
     known = frozenset().union(*(database.known_updates() for database in databases.values()))
     for doubt in (

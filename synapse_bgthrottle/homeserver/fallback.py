@@ -41,7 +41,7 @@ class FallbackIteration(AbstractAsyncContextManager[int]):
 
     async def __aenter__(self) -> int:
         target_ms = await self.rest()
-        while await self.is_held():
+        while await self.sleep_if_held():
             pass
         return target_ms
 
@@ -54,8 +54,8 @@ class FallbackIteration(AbstractAsyncContextManager[int]):
         if isinstance(exc, Exception) and not isinstance(exc, CancelledError):
             await self._sleep(holds.BACKOFF_S[0])
 
-    async def is_held(self) -> bool:
-        """Whether somebody holds the update. If so, it sleeps for a moment first."""
+    async def sleep_if_held(self) -> bool:
+        """Sleep for a moment if somebody holds the update. Return whether it slept."""
         try:
             hold = self._hold()
         except Exception as error:

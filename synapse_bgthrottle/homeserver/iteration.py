@@ -41,7 +41,7 @@ _SHORTEST_SLEEP_S = 0.0001
 
 
 @attrs.define
-class OfDatabase:
+class DatabaseIterations:
     """What the iterations of one database share."""
 
     database: Database
@@ -62,15 +62,15 @@ class Iterations:
     metrics: Metrics
     recorder: Recorder
     # By name, for the databases that had an iteration.
-    of_databases: dict[str, OfDatabase] = attrs.field(factory=dict, init=False)
+    by_database: dict[str, DatabaseIterations] = attrs.field(factory=dict, init=False)
 
     def begin(self, database_name: str, update_name: str, one_shot: bool) -> "Iteration":
         """Synapse begins an iteration of this update."""
-        if database_name not in self.of_databases:
+        if database_name not in self.by_database:
             database = self.host.database(database_name)
-            probe = DatabaseProbe(self.host, database)
-            of_database = OfDatabase(database, probe, UpdateLog(database_name))
-            self.of_databases[database_name] = of_database
+            self.by_database[database_name] = DatabaseIterations(
+                database, DatabaseProbe(self.host, database), UpdateLog(database_name)
+            )
         self.throttle.begin(database_name, update_name, one_shot, self.host.now_s())
         self.metrics.begin(database_name, update_name)
         self.sampler.begin(database_name, update_name)
@@ -96,10 +96,10 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._throttle = iterations.throttle
         self._sampler = iterations.sampler
         self._metrics = iterations.metrics
-        self._of_database = of_database = iterations.of_databases[database_name]
-        self._database = of_database.database
-        self._probe = of_database.probe
-        self._log_lines = of_database.log_lines
+        self._shared = iterations.by_database[database_name]
+        self._database = self._shared.database
+        self._probe = self._shared.probe
+        self._log_lines = self._shared.log_lines
         self._update_name = update_name
         self._asked_s = self._host.now_s()
         self._waited_for = "nothing"
@@ -107,9 +107,9 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._items_before: int | None = None
         # Of the update before, recent values count, but for those of its own tables.
         is_recent = self._sampler.has_looked_of_late(database_name)
-        is_its_own = self._sampler.has_looked(database_name, update_name, None)
+        is_its_own = self._sampler.has_looked(database_name, update_name, 0.0)
         self._needs_look = not (is_recent and is_its_own)
-        self._measured_since_s = None if is_recent else self._asked_s  # older values do not count
+        self._measured_since_s = 0.0 if is_recent else self._asked_s  # older values do not count
         self._is_unmeasured = False  # set if nothing was measured during a hold
         self._fallback: FallbackIteration | None = None  # set if waiting for the turn failed
         self._has_rest = False  # set once the throttle knows that the batch ended
@@ -137,7 +137,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         self._host.on_internal_error("waiting for a batch's turn", error)
         fallback = self._fallback = self._new_fallback(self._asked_s)
         target_ms = await fallback.rest()
-        while await self._is_held(fallback):
+        while await self._sleep_if_held(fallback):
             try:
                 return await self._turn()
             except CancelledError:
@@ -149,10 +149,10 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._start()
         return target_ms
 
-    async def _is_held(self, fallback: FallbackIteration) -> bool:
+    async def _sleep_if_held(self, fallback: FallbackIteration) -> bool:
         with suppress(Exception):  # errors are logged; budgets need values
             self._sampler.begin(self._database.name, self._update_name)
-        return await fallback.is_held()
+        return await fallback.sleep_if_held()
 
     def _new_fallback(self, asked_s: float | None = None) -> FallbackIteration:
         key = (self._database.name, self._update_name)
@@ -194,7 +194,7 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _fall_back(self, error: Exception) -> FallbackIteration:
         """After an error of the module: do the rest as stock Synapse does."""
         self._host.on_internal_error("after a batch", error)
-        self._of_database.is_unrecorded = not self._has_rest
+        self._shared.is_unrecorded = not self._has_rest
         is_last = self._database.current_update is None
         if is_last:
             with suppress(Exception):  # errors are logged; perhaps no iteration follows
@@ -228,7 +228,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             self._report(decision)
             asked_before_s = self._asked_before_s(decision)
             is_time = decision.wait_s <= asked_before_s
-            if is_time and await self._probe.has_asked():
+            if is_time and await self._probe.ask_if_due():
                 continue  # that took time, so decide again
             if decision.wait_s > 0:
                 await self._wait(decision, SLICE_S if is_time else decision.wait_s - asked_before_s)
@@ -248,7 +248,7 @@ class Iteration(AbstractAsyncContextManager[int]):
             return 0  # exactly the decided size, at any rate
         if not items_per_ms:
             return int(decision.target_ms)
-        is_unrecorded = self._of_database.is_unrecorded
+        is_unrecorded = self._shared.is_unrecorded
         items = self._update.limits.max_batch_items if is_unrecorded else decision.items
         return int(min(decision.target_ms, items / items_per_ms))
 
@@ -271,7 +271,7 @@ class Iteration(AbstractAsyncContextManager[int]):
     async def _wait_for_database(self) -> None:
         # Synapse reads the queue before it calls this module again. If the database is down, that
         # fails five times within milliseconds, and Synapse gives up. So wait here.
-        await self._probe.has_asked()
+        await self._probe.ask_if_due()
         try:
             while self._probe.silent_since_s is not None:
                 # If updates are disabled, Synapse's loop ends and reads nothing. But between two
@@ -281,7 +281,7 @@ class Iteration(AbstractAsyncContextManager[int]):
                 decision = self._decided()
                 self._report(decision)
                 await self._wait(decision, SLICE_S)
-                await self._probe.has_asked()
+                await self._probe.ask_if_due()
         finally:
             self._sampler.end(self._database.name)  # perhaps no iteration follows
 
@@ -336,7 +336,7 @@ class Iteration(AbstractAsyncContextManager[int]):
         update = (self._database.name, self._update_name)
         self._throttle.finish(*update, now_s, items, failed=exc is not None)
         self._has_rest = True
-        self._of_database.is_unrecorded = False
+        self._shared.is_unrecorded = False
         self._metrics.batch_ended(*update, items, failed=exc is not None)
         if exc is None:
             self._probe.answered(now_s)

@@ -48,7 +48,7 @@ class _Tracked:
     progress: Progress | None = None
     pace: MeasuredPace = attrs.field(factory=MeasuredPace)
     bounds: Bounds | None = None  # last known ends of the table that it walks along
-    ask_bounds_s: float = -math.inf  # when to query these (again), monotonic
+    ask_bounds_s: float = 0.0  # when to query these (again), monotonic
     looks: int = 0  # number of reads begun so far
     limits: Limits | None = None  # the limits under which its pace was measured
     estimate: Estimate = attrs.field(factory=Estimate)
@@ -181,7 +181,7 @@ class ProgressTracker:
         except CancelledError:
             raise
         except Exception as error:  # the read continues without the ends
-            logger.debug("No ends of the table of %s: %s", tracked.update, complaint_of(error))
+            logger.debug("Could not read the ends for %s: %s", tracked.update, complaint_of(error))
             return
         tracked.bounds = read_bounds(row)
         tracked.ask_bounds_s = now_s + _ASK_BOUNDS_EVERY_S

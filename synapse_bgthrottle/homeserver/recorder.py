@@ -5,7 +5,7 @@ a minute whether somebody has inserted rows by hand.
 """
 
 import logging
-import math
+from collections.abc import Sequence
 
 import attrs
 from twisted.internet.defer import CancelledError
@@ -43,7 +43,8 @@ LOOK_EVERY_IDLE_S = 55.0
 # How often to check that the tables still exist, while levers are in force.
 CHECK_STORE_EVERY_S = 50.0
 
-# Slower calls continue in the background, so that other databases do not wait.
+# Slower calls continue in the background, so that other databases do not wait. The HTTP API answers
+# with a time-out then; a lever may still take effect later.
 LONGEST_LOOK_S = 3.0
 LONGEST_WRITE_S = 10.0
 
@@ -72,35 +73,33 @@ class Recorder:
 
     def __attrs_post_init__(self) -> None:
         self._calls = BoundedCalls(self._host, "bgthrottle_recording")
-        self._is_called = False
-        self._is_wanted = False
-        self._is_behind = False
+        self._is_scheduled = False  # whether a read is scheduled, or in progress
+        self._is_wanted = False  # whether an iteration has begun since the last read
+        self._is_behind = False  # whether the last read or write failed
         self._again_s = FIRST_AGAIN_S
-        self._again: Timer | None = None
-        self._looked_s: dict[str, float] = {}
+        self._again: Timer | None = None  # a later read, which the next iteration brings forward
+        self._next_look_s: dict[str, float] = {}  # at a held queue, monotonic
         self._unknown_logged: set[str] = set()
-        self._check_store_s = -math.inf
+        self._check_store_s = 0.0
 
     def start(self) -> None:
-        """Read the stored data."""
+        """Read the stored data, and then the queues: an unknown name may block one."""
         self.loader.start(self._take)
+        self._call_in(_LINGER_S)
 
     def begin(self, database_name: str, update_name: str) -> None:
         """An iteration of this update begins."""
         with self._host.reporting(WHERE):  # after an error the update continues without a record
             if self.runs.begin(database_name, update_name, self._host.wall_s()):
-                self._looked_s.pop(database_name, None)
+                self._next_look_s.pop(database_name, None)
             self._is_wanted = True
             if self._again is not None and self._again.active():
                 self._again.cancel()
-                self._again, self._is_called = None, False
-            if not self._is_called:
+                self._again, self._is_scheduled = None, False
+            if not self._is_scheduled:
                 self._call_in(_LINGER_S)
 
     def _take(self, stored: Stored) -> None:
-        if not self._is_called:
-            # even if no update begins: an unknown name may block the queue
-            self._call_in(_LINGER_S)
         self.runs.recall(stored.open_entries)
         self.week.recall(stored.hours)
         for learned in stored.learned:
@@ -108,7 +107,7 @@ class Recorder:
 
     def _call_in(self, delay_s: float) -> Timer | None:
         timer = self._host.call_later(delay_s, "bgthrottle_keeping", self._look)
-        self._is_called = timer is not None
+        self._is_scheduled = timer is not None
         return timer
 
     async def _look(self) -> None:
@@ -118,7 +117,7 @@ class Recorder:
                 self._is_wanted = self._goes_on()  # if it ends meanwhile, the next read notices
                 await self._keep()
         finally:
-            self._is_called = False
+            self._is_scheduled = False
             with self._host.reporting(WHERE):  # after an error the next iteration schedules a read
                 self._look_again()
 
@@ -128,6 +127,8 @@ class Recorder:
             await self._calls.within(LONGEST_WRITE_S, "the history", self._write, queues)
             if not self._is_behind:
                 await self.restarter.start_due()
+                if self.restarter.unwritten and not self.loader.problem:
+                    await self._calls.within(LONGEST_WRITE_S, "restarts", self.restarter.write)
         except CancelledError:
             raise
         except Exception as error:  # what was not written is kept for the next time
@@ -193,9 +194,9 @@ class Recorder:
             state = self._throttle.databases.get(name)
             goes_on = state is not None and (state.is_open or database.is_running)
             held = goes_on and self._throttle.is_held(name)
-            if held and now_s - self._looked_s.get(name, -math.inf) < LOOK_EVERY_HELD_S:
+            if held and now_s < self._next_look_s.get(name, 0.0):
                 continue
-            self._looked_s[name] = now_s
+            self._next_look_s[name] = now_s + LOOK_EVERY_HELD_S
             try:
                 queues[name] = await self._calls.within(
                     LONGEST_LOOK_S, f"queue of {name}", self._look_at, database
@@ -212,9 +213,13 @@ class Recorder:
         rows = await database.queue()
         with self._host.reporting(WHERE):  # updates that stand still are restarted all the same
             self._see(database, rows)
+        await self.measure(database, rows)
+        return Queue(asked_s, frozenset(row.name for row in rows))
+
+    async def measure(self, database: Database, rows: Sequence[QueueRow]) -> None:
+        """Measure the progress, and whether the queue stands still; it was just read."""
         await self.restarter.look(database, rows)
         await self.progress.look(database, rows)
-        return Queue(asked_s, frozenset(row.name for row in rows))
 
     def _see(self, database: Database, rows: tuple[QueueRow, ...]) -> None:
         names = frozenset(row.name for row in rows)

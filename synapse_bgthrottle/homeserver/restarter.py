@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 
 import attrs
-from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.scheduling import holds
@@ -55,7 +54,7 @@ class Restarter:
     _loaded_s: float = attrs.field(init=False)
     _of: dict[str, Restarts] = attrs.field(factory=dict, init=False)
     _rows: dict[str, Sequence[QueueRow]] = attrs.field(factory=dict, init=False)
-    _unwritten: list[schema.Use] = attrs.field(factory=list, init=False)
+    unwritten: list[schema.Use] = attrs.field(factory=list, init=False)  # restarts, oldest first
 
     def __attrs_post_init__(self) -> None:
         self._loaded_s = call(self._host.now_s) or 0.0  # the server must start without a clock
@@ -136,7 +135,6 @@ class Restarter:
             if stall is None or stall.due_s is None or self._host.now_s() < stall.due_s:
                 continue
             await self._start(database, stall)
-        await self._write()
 
     async def _start(self, database: Database, stall: Stall) -> None:
         restarts, rows = self.of(database.name), self._rows[database.name]
@@ -201,15 +199,10 @@ class Restarter:
             database=database_name,
             reason=why,
         )
-        self._unwritten = [*self._unwritten, use][-_MOST_UNWRITTEN:]
+        self.unwritten = [*self.unwritten, use][-_MOST_UNWRITTEN:]
 
-    async def _write(self) -> None:
-        while self._unwritten:
-            try:
-                await self._store.change((), (), self._unwritten[0])
-            except CancelledError:
-                raise
-            except Exception as error:  # the next read tries again
-                logger.debug("Could not write that updates were started again: %r", error)
-                return
-            self._unwritten.pop(0)
+    async def write(self) -> None:
+        """Write who restarted what. It raises whatever the store raises, and keeps the rest."""
+        while self.unwritten:
+            await self._store.change((), (), self.unwritten[0])
+            self.unwritten.pop(0)

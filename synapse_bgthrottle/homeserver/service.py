@@ -29,14 +29,10 @@ from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import MOST_ENTRIES, HistoryEntry, newest_first
 from synapse_bgthrottle.core.tracking.queue import in_order
-from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, questions
+from synapse_bgthrottle.homeserver.internals.bounded_calls import Call, ServerEndsError, questions
 from synapse_bgthrottle.homeserver.internals.server import Database, Homeserver
-from synapse_bgthrottle.homeserver.iteration import OfDatabase
-from synapse_bgthrottle.homeserver.recorder import Recorder
-
-# After this time the answer is a time-out. A lever may still take effect later.
-_LONGEST_LOOK_S = 3.0
-_LONGEST_WRITE_S = 10.0
+from synapse_bgthrottle.homeserver.iteration import DatabaseIterations
+from synapse_bgthrottle.homeserver.recorder import LONGEST_LOOK_S, LONGEST_WRITE_S, Recorder
 
 # The module's tables are in the main database. Queries of them have this name, so that they are
 # counted apart from those of its queue.
@@ -48,23 +44,21 @@ class ThrottleService:
     """Reads and changes what background updates do: `api.handlers.Service` says how.
 
     A change is written before it is answered, and current runs are shown as they are now.
-    Of the start it knows the private attributes that this version of Synapse lacks, and warnings
-    about the configuration.
     """
 
     _host: Homeserver
     _throttle: Throttle
     _recorder: Recorder
-    _of_databases: Mapping[str, OfDatabase]
-    _missing: tuple[schema.MissingDetail, ...]
-    _warnings: tuple[str, ...]
+    _iterations: Mapping[str, DatabaseIterations]  # by database
+    _missing: tuple[schema.MissingDetail, ...]  # private attributes that this Synapse lacks
+    _warnings: tuple[str, ...]  # about the configuration
 
     def __attrs_post_init__(self) -> None:
         self._questions = questions(self._host)
 
     async def status(self) -> schema.ThrottleStatus:
         # the tables may not be read yet right after the start
-        problem = await self._recorder.loader.opened(_LONGEST_LOOK_S)
+        problem = await self._recorder.loader.opened(LONGEST_LOOK_S)
         # more databases may appear during the calls below
         databases = tuple(self._host.databases.values())
         looks = [await self._look(database) for database in databases]
@@ -103,7 +97,7 @@ class ThrottleService:
         return tuple(await self._ask(_STORE, self._recorder.store.uses, limit))
 
     async def load(self) -> tuple[schema.SeenHour, ...]:
-        await self._recorder.loader.opened(_LONGEST_LOOK_S)
+        await self._recorder.loader.opened(LONGEST_LOOK_S)
         return self._recorder.week.stated()
 
     async def explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
@@ -112,15 +106,13 @@ class ThrottleService:
 
     def _explain(self, update: str, database: str, one_shot: bool) -> schema.Explanation:
         known = self._host.databases.get(database)  # an unknown name must not create a database
-        enabled = known is None or known.enabled
         # If the queue stands still, the probe's last result is old.
-        is_running = known is not None and known.is_running
-        of_database = self._of_databases.get(database) if is_running else None
-        probe = None if of_database is None else of_database.probe
+        iterations = self._iterations.get(database) if known and known.is_running else None
+        probe = None if iterations is None else iterations.probe
         at = Conditions(
             self._host.now_s(),
             self._host.wall_s(),
-            enabled=enabled,
+            enabled=known is None or known.enabled,
             silent_since_s=None if probe is None else probe.silent_since_s,
             complaint="" if probe is None else probe.complaint,
         )
@@ -128,7 +120,7 @@ class ThrottleService:
         return explanation(self._throttle, database, update, one_shot, at)
 
     async def change_levers(self, request: LeverRequest, author: str) -> schema.LeverAnswer:
-        problem = await self._recorder.loader.opened(_LONGEST_LOOK_S)
+        problem = await self._recorder.loader.opened(LONGEST_LOOK_S)
         if problem:
             raise StoreUnavailableError(problem)
         # A pause of a known update must not wait for queues, because a database may be silent.
@@ -138,14 +130,16 @@ class ThrottleService:
         try:
             do = self._recorder.levers.carry_out
             call = Call(self._host, "bgthrottle_lever", do, request, author, runnable(targets))
-            result = await call.within(_LONGEST_WRITE_S)
+            result = await call.within(LONGEST_WRITE_S)
         # an unknown database may still have levers, so it is refused only now
         except NothingMatchesError:
             check_exists(request.database, targets)
             raise
+        except ServerEndsError as error:
+            raise StoreUnavailableError(f"nothing has changed: {error}") from error
         except TimeoutError:
             raise StoreUnavailableError(
-                f"no answer for {_LONGEST_WRITE_S:.0f} s: it may still be done, see the status",
+                f"no answer for {LONGEST_WRITE_S:.0f} s: it may still be done, see the status",
                 may_be_done=True,
             ) from None
         return result.stated(await self._notes(request, result, targets if asks_first else None))
@@ -186,8 +180,7 @@ class ThrottleService:
         rows, problem = None, ""
         try:
             rows = await self._within(database.name, database.queue)
-            await self._within(database.name, self._recorder.progress.look, database, rows)
-            await self._recorder.restarter.look(database, rows)
+            await self._within(database.name, self._recorder.measure, database, rows)
         except CancelledError:
             raise
         except Exception as error:  # the rest of the status is still useful
@@ -215,4 +208,4 @@ class ThrottleService:
             raise StoreUnavailableError(complaint_of(error)) from error
 
     async def _within(self, asked: str, question: Any, *arguments: Any) -> Any:
-        return await self._questions.within(_LONGEST_LOOK_S, asked, question, *arguments)
+        return await self._questions.within(LONGEST_LOOK_S, asked, question, *arguments)

@@ -138,6 +138,30 @@ def queue_locked(postgres: PostgresServer, name: str) -> Iterator[None]:
 
 
 @contextmanager
+def queue_locked_in_a_batch(
+    postgres: PostgresServer, name: str, server: SynapseProcess
+) -> Iterator[None]:
+    """The same, while a batch runs, which waits for the lock then."""
+    with postgres.session(name) as cursor:
+
+        def is_locked_in_a_batch() -> bool:
+            wait_until(lambda: _is_at_work(server))
+            cursor.execute("BEGIN")
+            cursor.execute("LOCK TABLE background_updates IN ACCESS EXCLUSIVE MODE")
+            # On a busy machine the batch may have ended just before.
+            is_in_batch = stays_true(lambda: _is_at_work(server), 0.5)
+            if not is_in_batch:
+                cursor.execute("ROLLBACK")
+            return is_in_batch
+
+        wait_until(is_locked_in_a_batch)
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+@contextmanager
 def file_locked(path: str) -> Iterator[None]:
     """Another process holds SQLite's lock."""
     other = sqlite3.connect(path, isolation_level=None, timeout=60)

@@ -50,7 +50,7 @@ DONE = TimeLeft(expected=0.0, earliest=0.0, latest=0.0, at_this_pace=0.0, unthro
 
 @attrs.frozen(kw_only=True)
 class Known:
-    """What is known of an update, apart from its measured pace."""
+    """What an estimate starts from, beside the measured pace; the `Job` is what it finds."""
 
     limits: Limits
     entry: HistoryEntry  # its history so far, also from before a restart

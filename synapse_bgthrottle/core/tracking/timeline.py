@@ -33,7 +33,7 @@ MOST_EVENTS = 20_000
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """One pending update."""
+    """One pending update: what is left of it, as measured (`time_left`) or given by hand."""
 
     database: str = "master"
     update: str

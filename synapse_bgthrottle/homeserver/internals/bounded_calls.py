@@ -43,8 +43,7 @@ class Call(Generic[T]):
         self._function = partial(function, *arguments)
         self._running: Deferred[T] | None = None
         self._is_cancelled = False
-        self._answer: tuple[T] | None = None
-        self._error: Exception = TimeoutError("it was cancelled")
+        self._outcome: tuple[T] | Exception = TimeoutError("it was cancelled")
         self._waiter: Deferred[None] = Deferred()
         if host.call_later(0, description, self._run) is None:
             raise ServerEndsError("the server ends")
@@ -64,9 +63,9 @@ class Call(Generic[T]):
                     timer.cancel()
         if not self.has_ended:
             raise TimeoutError(f"no answer within {limit_s:g} s")
-        if self._answer is None:
-            raise self._error
-        return self._answer[0]
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome[0]
 
     def cancel(self) -> None:
         """End it. A cancelled transaction of Synapse only ends when the database lets it."""
@@ -79,15 +78,15 @@ class Call(Generic[T]):
         try:
             if not self._is_cancelled:
                 self._running = run_in_background(self._function)
-                self._answer = (await make_deferred_yieldable(self._running),)
+                self._outcome = (await make_deferred_yieldable(self._running),)
         except CancelledError:
             if not self._is_cancelled:
                 raise
         except Exception as error:
-            self._error = error
+            self._outcome = error
         finally:
             self.has_ended = True
-        await self._wake()
+            await self._wake()
 
     async def _wake(self) -> None:
         with PreserveLoggingContext():  # the waiting code has a log context of its own

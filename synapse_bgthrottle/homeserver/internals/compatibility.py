@@ -121,12 +121,8 @@ COSTS = MappingProxyType(
 )
 
 
-def missing(api: ModuleApi) -> tuple[MissingDetail, ...]:
+def missing(api: ModuleApi) -> Iterator[MissingDetail]:
     """What this version lacks, without what is only reached through something missing."""
-    return tuple(_missing_details(api))
-
-
-def _missing_details(api: ModuleApi) -> Iterator[MissingDetail]:
     gone: list[str] = []
     for name, cost in COSTS.items():
         owner, _, attribute = name.partition(".")

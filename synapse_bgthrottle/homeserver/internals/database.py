@@ -18,9 +18,8 @@ from synapse_bgthrottle.homeserver.internals.guard import call, get
 # Changes nothing, but needs what the end of each batch needs: a connection; on SQLite the writer's
 # lock; on PostgreSQL a lock on the queue's table and a server that is not read-only.
 _WRITE_NOTHING = "UPDATE background_updates SET update_name = update_name WHERE 1 = 0"
-_WRITE_NOTHING_TO_POSTGRES = (  # one round trip, and the query ends by itself
-    f"SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000; {_WRITE_NOTHING}"
-)
+# For PostgreSQL: a query ends by itself.
+_LIMIT_TIME = "SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000"
 
 # After a full disk, a write of no rows proves nothing, because it writes no page. This lets files
 # grow by about 16 MiB, as PostgreSQL's log does, and leaves nothing behind. It uses a temporary
@@ -246,7 +245,7 @@ def _read(txn: Any, sql: str, kind: Callable[[Any], Any]) -> tuple[Any, ...] | R
     # Return errors instead of raising them, as in `_probe`.
     try:
         if engine_of(txn) == "PostgresEngine":
-            txn.execute("SET LOCAL lock_timeout = 250; SET LOCAL statement_timeout = 2000")
+            txn.execute(_LIMIT_TIME)
         txn.execute(sql)
         return tuple(map(kind, txn.fetchall()))
     except Exception as error:  # in a database thread, where nothing is cancelled
@@ -262,7 +261,7 @@ def _probe(txn: Any, needs_room: bool) -> str | None:
             if needs_room:
                 _grow_on_sqlite(txn)
         elif engine == "PostgresEngine":
-            txn.execute(_WRITE_NOTHING_TO_POSTGRES)
+            txn.execute(f"{_LIMIT_TIME}; {_WRITE_NOTHING}")  # one round trip
             if needs_room:
                 txn.execute(_GROW_ON_POSTGRES)
         else:

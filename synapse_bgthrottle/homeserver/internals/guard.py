@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 from twisted.internet.defer import CancelledError
@@ -20,7 +20,7 @@ def get(thing: Any, *names: str, default: Any = None) -> Any:
         for name in names:
             thing = getattr(thing, name, None)
     except Exception as error:  # a property of a later version may raise anything
-        logger.debug("Synapse's %s cannot be had: %r", ".".join(names), error)
+        logger.debug("Could not read Synapse's %s: %r", ".".join(names), error)
         return default
     return default if thing is None else thing
 
@@ -32,7 +32,7 @@ def call(function: Callable[..., T] | None, *arguments: Any) -> T | None:
     try:
         return function(*arguments)
     except Exception as error:  # this version may behave differently; the module works without it
-        logger.debug("Synapse's %r is not what it was: %r", function, error)
+        logger.debug("Could not call Synapse's %r: %r", function, error)
         return None
 
 
@@ -55,10 +55,8 @@ current_context: Any = get(_contexts, "current_context")
 PreserveLoggingContext: Any = get(_contexts, "PreserveLoggingContext", default=nullcontext)
 
 
-class OnInternalError(Protocol):
-    """Reports an error of the module itself; must not raise."""
-
-    def __call__(self, where: str, error: Exception) -> None: ...
+# Reports an error of the module itself: where it was, and the error. It must not raise.
+OnInternalError = Callable[[str, Exception], None]
 
 
 @attrs.frozen

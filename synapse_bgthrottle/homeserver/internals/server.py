@@ -3,7 +3,7 @@
 The module can throttle without them. Each access is guarded.
 """
 
-import math
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from typing import Any
 from synapse import module_api
 from synapse.module_api import ModuleApi
 
+from synapse_bgthrottle.core.config.stock import StockSettings, stock_settings
 from synapse_bgthrottle.core.scheduling.state import Facts
 from synapse_bgthrottle.homeserver.internals.database import Database
 from synapse_bgthrottle.homeserver.internals.guard import (
@@ -23,11 +24,12 @@ from synapse_bgthrottle.homeserver.internals.guard import (
     call,
     get,
 )
-from synapse_bgthrottle.homeserver.internals.stock_settings import stock_settings
 from synapse_bgthrottle.homeserver.internals.synapse_metrics import NOT_COUNTED, ServerMetrics
 from synapse_bgthrottle.homeserver.internals.timers import Process, Timers
 
 __all__ = ["Database", "Homeserver"]
+
+logger = logging.getLogger(__name__)
 
 _request_metrics = call(import_module, "synapse.http.request_metrics")
 _requests: Any = get(_request_metrics, "_in_flight_requests")
@@ -58,21 +60,22 @@ class Homeserver:
         }
         self.main = Database(api, "main", get(stores, "main", "db_pool"), is_main=True)
         self._has_workers = bool(get(hs, "config", "redis", "redis_enabled", default=False))
-        self.stock = stock_settings(get(hs, "config", "background_updates"))
+        self.stock = _stock(get(hs, "config", "background_updates"))
         self.sleep = api.sleep  # uses wall-clock time, so it lasts longer if the clock is set back
         timers = Timers(self._delayed, self.now_s, self.wall_s)
         self.call_later, self.call_overdue = timers.call_later, timers.call_overdue
         self._metrics = ServerMetrics()
         self._answered = 0
-        self._count_again_s = -math.inf
+        self._count_again_s = 0.0
         self._active: int | None = None
-        self._look_again_s = -math.inf
+        self._look_again_s = 0.0
 
     def reporting(self, where: str) -> Reporting:
         """A block whose own errors are reported instead of raised."""
         return Reporting(self.on_internal_error, where)
 
     def database(self, name: str) -> Database:
+        """The database of this name. If Synapse did not show it, it is known from now on."""
         if name not in self.databases:
             self.databases[name] = Database(self._api, name)
         return self.databases[name]
@@ -132,6 +135,21 @@ class Homeserver:
     def wall_s(self) -> float:
         """Seconds since the epoch."""
         return time.time()
+
+
+def _stock(section: Any) -> StockSettings:
+    """The section `background_updates`, with defaults for missing or unusable values."""
+    given = {
+        "sleep_enabled": get(section, "sleep_enabled", default=True),
+        "sleep_duration_ms": get(section, "sleep_duration_ms"),
+        "background_update_duration_ms": get(section, "update_duration_ms"),
+        "default_batch_size": get(section, "default_batch_size"),
+        "min_batch_size": get(section, "min_batch_size"),
+    }
+    settings, unusable = stock_settings(given)
+    for key in unusable:
+        logger.warning("Ignoring %s: %r in the server's background_updates", key, given[key])
+    return settings
 
 
 def _waited_for(requests: Any, started_after_s: float) -> int:

@@ -63,7 +63,7 @@ class Timers:
             # Last, so that a failure above leaves no call that cannot be cancelled.
             timer.call = self._delayed(delay_s, description, process)
         except Exception as error:  # the clock of a server that shuts down accepts no calls
-            logger.debug("No %s any more, or in this version: %r", description, error)
+            logger.debug("Could not schedule %s: %r", description, error)
             return None
         return None if timer.call is None else timer
 
@@ -83,4 +83,4 @@ class Timers:
                         timer.cancel()
                         timer.call, timer.due_s, timer.due_wall_s = call, now_s, wall_s
         except Exception as error:  # as above
-            logger.debug("What is overdue cannot be called: %r", error)
+            logger.debug("Could not call overdue timers: %r", error)

@@ -10,7 +10,7 @@ from synapse_bgthrottle.homeserver.prometheus.series import ServerSeries
 _P = "synapse_bgthrottle_"
 _SIGNAL = ("server_name", "database_name", "signal")
 
-PRESSURE = Gauge(f"{_P}pressure_ratio", "A signal against its threshold: 1 is there", _SIGNAL)
+PRESSURE = Gauge(f"{_P}pressure_ratio", "A signal divided by its threshold", _SIGNAL)
 READ_AT = Gauge(f"{_P}signal_timestamp_seconds", "When a signal was last read", _SIGNAL)
 READABLE = Gauge(f"{_P}signal_readable", "0 if a signal cannot be read", _SIGNAL)
 CLOSED = Gauge(f"{_P}budget_closed", "1 while a budget holds the update", _SIGNAL)

@@ -47,7 +47,7 @@ RESTARTS = Counter(
 
 # For each database.
 PENDING = Gauge(f"{_P}pending_updates", "Updates in the queue", _DATABASE)
-UNKNOWN = Gauge(f"{_P}unknown_updates", "Of those, what the server does not know", _DATABASE)
+UNKNOWN = Gauge(f"{_P}unknown_updates", "Pending updates that the server does not know", _DATABASE)
 ABORTED = Gauge(f"{_P}aborted", "1 if Synapse gave up after five failures", _DATABASE)
 STOPPED = Gauge(f"{_P}stopped", "1 if Synapse does not work on a queue with updates", _DATABASE)
 PAUSED = Gauge(f"{_P}paused", "1 while a pause or Synapse's switch holds updates", _DATABASE)
@@ -57,8 +57,8 @@ WINDOW_OPEN = Gauge(f"{_P}window_open", "1 while the current update's windows ar
 
 # For the current update.
 CURRENT = Gauge(f"{_P}current_update", "1 for the current update", (*_UPDATE, "one_shot"))
-STARTED = Gauge(f"{_P}update_start_timestamp_seconds", "When it was first run", _UPDATE)
-PROGRESS = Gauge(f"{_P}progress_ratio", "The share that is done", _UPDATE)
+STARTED = Gauge(f"{_P}update_start_timestamp_seconds", "When the update was first run", _UPDATE)
+PROGRESS = Gauge(f"{_P}progress_ratio", "Share of the update that is done", _UPDATE)
 ETA = Gauge(f"{_P}eta_seconds", "Time left, through windows and pauses", _UPDATE)
 LAST_PROGRESS = Gauge(
     f"{_P}last_progress_timestamp_seconds", "When a batch last ended without failure", _UPDATE

@@ -1,7 +1,5 @@
 """Checks just before a batch whether the database answers, with one query at a time."""
 
-import math
-
 from twisted.internet.defer import CancelledError
 
 from synapse_bgthrottle.core.scheduling.failures import complaint_of, is_from_database
@@ -32,9 +30,8 @@ class DatabaseProbe:
         self._host = host
         self._database = database
         self._call: Call[str | None] | None = None
-        self._asked_s = self._answered_s = -math.inf
+        self._asked_s = self._answered_s = self._next_s = host.now_s()
         self._is_blind = False
-        self._next_s = host.now_s()
         self._retry_s = FIRST_RETRY_S
         self._needs_room = False
 
@@ -58,8 +55,8 @@ class DatabaseProbe:
         self._needs_room = needs_room
         self._is_blind = False
 
-    async def has_asked(self) -> bool:
-        """Query the database if that is due, which takes time; False: not due.
+    async def ask_if_due(self) -> bool:
+        """Query the database if that is due. Return False if it is not.
 
         After an error of the module, the database counts as answering until a batch ends. Otherwise
         updates would be held forever.
@@ -91,13 +88,12 @@ class DatabaseProbe:
     async def _complaint(self, asked_s: float) -> str | None:
         call = self._call
         if call is None or (call.has_ended and asked_s - self._answered_s > ANSWER_LASTS_S):
+            self._asked_s = asked_s
             # The query outlives the updater's process, which ends when updates are disabled.
             try:
                 call = self._call = Call(self._host, "bgthrottle_probe", self._ask)
             except ServerEndsError:  # or there are no timers; then the answer has no time limit
-                self._asked_s = asked_s
                 return await self._ask()
-            self._asked_s = asked_s
         try:
             return await call.within(_LONGEST_WAIT_S)
         except TimeoutError:

@@ -4,7 +4,6 @@ Other roles' sessions are visible only with `pg_monitor` or `pg_read_all_stats`.
 include only visible sessions, with a note that others exist. Other values are None.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -33,7 +32,7 @@ _LONG_BATCH_S = 0.5
 
 # SQLSTATEs of passing errors: connection, conflict, resources, time-out, shutdown, disk, lock. With
 # any other code the query counts as refused.
-_OF_THE_MOMENT = ("08", "40", "53", "57", "58", "55P03")
+_PASSING = ("08", "40", "53", "57", "58", "55P03")
 
 # If this part is refused, the counts of sessions are lower bounds.
 _HIDES = next(part.use for part in PARTS if part.name == "hides")
@@ -58,7 +57,7 @@ class _Questions:
         self._now_s = now_s
         # The complaint, and when to try again.
         self._refused: dict[Part, tuple[str, float]] = {}
-        self._apart_until_s = -math.inf
+        self._apart_until_s = 0.0
 
     @property
     def refused(self) -> dict[str, str]:
@@ -82,7 +81,7 @@ class _Questions:
             apart += together
         for part in apart:
             if self._is_refused(txn, part, parameters, answers):
-                self._apart_until_s = -math.inf  # this part was the cause; the others work together
+                self._apart_until_s = 0.0  # this part was the cause; the others work together
         return answers
 
     def lock_wait_s(self, txn: Any, parameters: Sequence[Any]) -> Any:
@@ -238,7 +237,7 @@ class DatabaseSampler:
 
 def _is_refusal(error: Exception) -> bool:
     code = getattr(error, "pgcode", None)
-    return isinstance(code, str) and not code.startswith(_OF_THE_MOMENT)
+    return isinstance(code, str) and not code.startswith(_PASSING)
 
 
 def _complaint_of(error: Exception) -> str:

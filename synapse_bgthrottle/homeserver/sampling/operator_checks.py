@@ -76,7 +76,7 @@ class Checks:
                 except CancelledError:
                     raise
                 except Exception as error:  # tried again the next time
-                    logger.debug("Where %s is kept is not known: %s", name, complaint_of(error))
+                    logger.debug("Could not find the folder of %s: %s", name, complaint_of(error))
         return [folder for folder in self._folders.values() if folder is not None]
 
     async def _database_folder(self, database: Database) -> str | None:

@@ -29,21 +29,19 @@ class Poller(Generic[T]):
     query: Callable[[], Awaitable[T | None]]  # an answer of None is not passed on
     answer_of: Callable[[str], T]  # makes an answer from the description of a problem
     pass_on: Callable[[T], None]
-    # Monotonic: when to ask again (None: now), when the query in progress was sent (None: there
-    # is none), and when the last answered one was (None: none was answered).
-    _next_s: float | None = attrs.field(default=None, init=False)
+    # Monotonic: when to ask again, when the query in progress was sent (None: there is none), and
+    # when the last answered one was sent (None: none was answered).
+    _next_s: float = attrs.field(default=0.0, init=False)
     _asked_s: float | None = attrs.field(default=None, init=False)
     _answered_s: float | None = attrs.field(default=None, init=False)
 
-    def has_answered(self, since_s: float | None) -> bool:
-        """Whether a query was answered that was sent at this time or later; None: at any."""
-        if since_s is None:
-            return True
+    def has_answered(self, since_s: float) -> bool:
+        """Whether a query was answered that was sent at this time or later."""
         return self._answered_s is not None and self._answered_s >= since_s
 
     def look(self, now_s: float) -> None:
         """Send the query, if it is due."""
-        if self._next_s is not None and now_s < self._next_s:
+        if now_s < self._next_s:
             return
         if self._asked_s is None:
             self.ask(now_s)

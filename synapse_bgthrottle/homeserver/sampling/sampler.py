@@ -51,7 +51,7 @@ class Sampler:
         self._asked_for: dict[str, str | None] = {}
         # Its start, and what counts its transactions.
         self._batches: dict[str, tuple[float, Callable[[], int | None]]] = {}
-        self._ended_s: float | None = None  # None: no iteration has ended yet
+        self._lingers_until_s = 0.0  # monotonic; until then it goes on without an open iteration
         self._timer: Timer | None = None
 
     def begin(self, database_name: str, update_name: str) -> None:
@@ -66,10 +66,10 @@ class Sampler:
         """The iteration has ended."""
         self._batches.pop(database_name, None)
         if self._open.pop(database_name, None) is not None:  # a long hold calls this repeatedly
-            self._ended_s = self._host.now_s()
+            self._lingers_until_s = self._host.now_s() + LINGER_S
 
-    def has_looked(self, database_name: str, update_name: str, since_s: float | None) -> bool:
-        """Whether all queries were sent after `since_s` (None: ever) and answered, for this update.
+    def has_looked(self, database_name: str, update_name: str, since_s: float) -> bool:
+        """Whether all queries were sent after `since_s` and answered, for this update.
 
         The update matters, because another update may use other tables.
         """
@@ -77,7 +77,7 @@ class Sampler:
         pollers = self._asked(database_name)
         return is_its_own and all(poller.has_answered(since_s) for poller in pollers)
 
-    async def look_now(self, database_name: str, update_name: str, since_s: float | None) -> None:
+    async def look_now(self, database_name: str, update_name: str, since_s: float) -> None:
         """Send all queries whose last answer is older than `since_s`, and wait for the answers.
 
         It waits for `PATIENCE_S` at most: what cannot be measured is logged elsewhere, and must not
@@ -115,7 +115,7 @@ class Sampler:
         timer, self._timer = self._timer, None  # from here on, `begin` schedules the next call
         with self._host.reporting("while looking at the server"):
             now_s = self._host.now_s()
-            if not self._open and (self._ended_s is None or now_s - self._ended_s >= LINGER_S):
+            if not self._open and now_s >= self._lingers_until_s:
                 return
             late_s = 0.0 if timer is None else timer.late_s(now_s, self._host.wall_s())
             looks: list[Callable[[], None]] = [

@@ -15,6 +15,7 @@ from synapse_bgthrottle.core.scheduling.failures import (
 )
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.units import settings_in_words
+from synapse_bgthrottle.homeserver.internals.bounded_calls import BoundedCalls
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 from synapse_bgthrottle.homeserver.storage.store import Store, Stored
 
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 # One name, so that one traceback is logged for all places.
 WHERE = "keeping levers and history"
 
+# After this time another try may get a connection that answers. Each that hangs keeps one.
+_LONGEST_OPEN_S = 30.0
+_MOST_HANGING = 2
 _OPEN_LOOK_S = 0.02
 _RETRY_S = (0.5, 1.0, 2.0, 5.0)
 
@@ -34,6 +38,9 @@ class StoreLoader:
         self._host = host
         self._throttle = throttle
         self._store = store
+        self._calls = BoundedCalls(
+            host, "bgthrottle_open_store", most_overdue=_MOST_HANGING, cancels=True
+        )
         self.problem = "not read yet"  # why nothing can be stored; empty: it can
         self._was_tried = False
         self._tries = 0
@@ -61,7 +68,8 @@ class StoreLoader:
 
     async def _open(self) -> None:
         try:
-            take = partial(self._take, await self._store.open())
+            stored = await self._calls.within(_LONGEST_OPEN_S, "the store", self._store.open)
+            take = partial(self._take, stored)
         except CancelledError:
             raise
         except Exception as error:

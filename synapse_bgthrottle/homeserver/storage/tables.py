@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from synapse_bgthrottle import schema
+from synapse_bgthrottle.codec import MOST_LEVELS, depth, refuse_constant
 from synapse_bgthrottle.core.adaptive.weekly_activity import HOURS, SeenHour
 from synapse_bgthrottle.core.config.parser import parse_settings
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME
@@ -24,10 +25,9 @@ T = TypeVar("T")
 # The module writes no larger number. Counts of earlier runs are added to, and must fit in a BIGINT.
 _MOST = 10**15
 
-# Nor longer text, nor longer or deeper JSON.
+# Nor longer text or JSON.
 _LONGEST_TEXT = 10_000
 _LONGEST_JSON = 65_536
-_DEEPEST = 16
 
 
 def to_ms(seconds: float) -> int:
@@ -38,31 +38,31 @@ def to_ms(seconds: float) -> int:
 def _text(value: object) -> str:
     """A stored text, safe for people and logs."""
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
-        raise ValueError("a text is none, or is too long")
+        raise ValueError("it is not text, or it is too long")
     return escaped(value)
 
 
 def _glob(value: object) -> str:
     if not is_glob(value):
-        raise ValueError("it names no update")
+        raise ValueError("it does not name an update")
     return str(value)
 
 
 def _json(value: object) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST_JSON:
-        raise ValueError("JSON is no text, or is too long")
+        raise ValueError("JSON is not text, or it is too long")
     return value
 
 
 def _number(value: object, above: float = -_MOST - 1) -> float:
     if not isinstance(value, (int, float)) or not above < value <= _MOST:
-        raise ValueError("a number is none that was written")
+        raise ValueError("it is not a number, or it is out of range")
     return value
 
 
 def _whole(value: object, above: float = -_MOST - 1) -> int:
     if not isinstance(value, int):
-        raise ValueError("a number is none that was written")
+        raise ValueError("it is not a whole number")
     return int(_number(value, above))
 
 
@@ -81,21 +81,12 @@ def _epoch_ms(value_ms: object) -> int:
 
 def _object(value: object) -> Mapping[str, Any]:
     """A JSON object, not too deeply nested, with valid numbers."""
-    content = json.loads(_json(value), parse_constant=_refuse)
+    content = json.loads(_json(value), parse_constant=refuse_constant)
     if not isinstance(content, dict):
-        raise ValueError("JSON is no object")
-    if _depth(content) > _DEEPEST:
-        raise ValueError("JSON is nested too deep")
+        raise ValueError("JSON is not an object")
+    if depth(content) > MOST_LEVELS:
+        raise ValueError("JSON is nested too deeply")
     return content
-
-
-def _depth(value: object) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, inner), default=0)
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
 
 
 @attrs.frozen

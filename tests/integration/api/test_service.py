@@ -70,6 +70,18 @@ def test_status_of_a_silent_database(virtual_server: MakeServer) -> None:
     assert ["database", "database", "paused"] == [v["kind"] for v in told["problems"]]
 
 
+def test_status_while_a_database_falls_silent(virtual_server: MakeServer) -> None:
+    """A queue that nobody works on is read twice; the status waits for no answer to that."""
+    server = virtual_server()
+    server.load({"sleep": 0})
+    server.advance(60)
+    queued(server, "work")
+    question = service_of(server).status()
+    server.clock.reactor.callLater(0.5, setattr, server.pools["master"], "silent", [])
+    (told,) = stated(server, question, 10)["databases"]
+    assert ("no answer within 3 s", 1) == (told["queue_problem"], len(told["pending"]))
+
+
 def test_status_of_a_broken_database(virtual_server: MakeServer) -> None:
     """Why the queue cannot be read is told in a line; the other database is there."""
     server = virtual_server(databases=("master", "state"))

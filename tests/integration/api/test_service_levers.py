@@ -36,6 +36,19 @@ def _pulling(server: VirtualServer, action: str, **request: Any) -> list[Any]:
     return told
 
 
+def test_a_server_that_ends(virtual_server: MakeServer) -> None:
+    """It makes no change any more, and says so instead of failing."""
+    server = virtual_server()
+    queued(server, "work")
+    server.load({})
+    server.advance(5)
+    with patch.object(server.api, "delayed_background_call", side_effect=RuntimeError("no more")):
+        (told,) = _pulling(server, "pause", update="work")
+    assert isinstance(told.value, StoreUnavailableError)
+    assert "nothing has changed: the server ends" == str(told.value)
+    assert [] == rows(server, "SELECT * FROM bgthrottle_levers")
+
+
 def test_write_that_takes_long_is_finished(virtual_server: MakeServer) -> None:
     """After 10 s it is said that it may still be done; when it is, it holds."""
     server = virtual_server()

@@ -62,7 +62,7 @@ def test_only_these_files_are_served() -> None:
 def test_an_unchanged_file_is_not_sent_again(world: World) -> None:
     """The browser asks with what it has, weak or strong, among others or alone."""
     etag = world.ask("GET", ROOT, None).headers["ETag"]
-    for given in (etag, f'"other", {etag}'):
+    for given in (etag, f"W/{etag}", f'"other", W/{etag}'):
         answer = world.ask("GET", ROOT, None, b"", f"If-None-Match: {given}")
         assert (304, b"", etag) == (answer.status, answer.body, answer.headers["ETag"])
         assert "Content-Length" not in answer.headers

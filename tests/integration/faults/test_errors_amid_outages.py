@@ -29,7 +29,7 @@ PLACES = [
     "homeserver.sampling.database_probe.DatabaseProbe._no_answer",
     "homeserver.sampling.database_probe.DatabaseProbe.check",
     "homeserver.sampling.database_probe.DatabaseProbe.failed",
-    "homeserver.sampling.database_probe.DatabaseProbe.has_asked",
+    "homeserver.sampling.database_probe.DatabaseProbe.ask_if_due",
     "homeserver.sampling.database_probe.DatabaseProbe.is_due",
     "homeserver.sampling.database_probe.is_from_database",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from testbed.virtual.server import VirtualServer
 from tests.integration.virtual_module import change_levers, queued, restarted, service_of, stated
@@ -25,21 +26,27 @@ def _told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> lis
 # --- the start ---
 
 
-def test_nothing_runs_until_what_was_paused_is_read(virtual_server: MakeServer) -> None:
-    """While the store does not answer no batch begins; when it does, one does within a second."""
+def test_nothing_runs_until_what_was_paused_is_read(
+    virtual_server: MakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that hangs holds all updates, which is logged; another one is tried soon."""
     server = virtual_server()
     work = queued(server, "work")
-    pool = server.pools["master"]
-    module = server.load({"sleep": 0})
-    pool.silent = silent = list[Any]()
-    server.advance(0)  # the store is asked
-    pool.silent = None
-    server.start()
-    server.advance(600)
-    assert (1, []) == (len(silent), work.starts_s)
+    hanging: list[Deferred[None]] = []
+
+    def hang(*_: Any) -> Deferred[None]:
+        hanging.append(Deferred())
+        return hanging[-1]
+
+    with patch.object(server.api, "run_db_interaction", hang):
+        module = server.load({"sleep": 0})
+        server.start()
+        server.advance(600)
+    assert [] == work.starts_s
     assert "are not read yet" in repr(module)
-    silent[0].callback(None)
-    server.advance(1)
+    (line,) = _told(caplog)
+    assert "all updates are held; the module tries again: no answer within 30 s" in line
+    server.advance(36)
     assert work.starts_s
 
 

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from testbed.virtual.server import VirtualServer, Work
 from tests.integration.metrics.server_metrics import value
@@ -275,6 +277,34 @@ def test_rows_inserted_by_hand_into_an_idle_server(
     assert (0, 1) == (value("stopped", "virtual.test"), value("restarts_total", "virtual.test"))
     why = "Synapse was not working on the queue"
     assert [("synapse_bgthrottle", "restart", "by_hand", "master", why)] == rows(server, _USES)
+
+
+def test_a_restart_where_nothing_can_be_stored(virtual_server: MakeServer) -> None:
+    """The updates are started, and the database is not asked again and again to note it."""
+    server = virtual_server()
+    server.pools["master"].connection.execute("CREATE TABLE bgthrottle_uses (no TEXT)")
+    server.load({"sleep": 0})
+    server.advance(60)
+    by_hand = queued(server, "by_hand", 300)
+    with patch.object(server.api, "run_db_interaction") as store:
+        server.advance(_HOUR_S)
+    assert (0, 0) == (by_hand.left_items, store.call_count)
+
+
+def test_a_restart_that_cannot_be_noted(virtual_server: MakeServer) -> None:
+    """A connection that hangs does not keep the module from starting what stands still later."""
+    server = virtual_server()
+    server.load({"sleep": 0})
+    server.advance(60)
+    run, hanging = server.api.run_db_interaction, Deferred[None]()
+    answers = [hanging]
+    server.api.run_db_interaction = lambda *arguments: answers.pop() if answers else run(*arguments)
+    first = queued(server, "first", 300)
+    server.advance(130)
+    second = queued(server, "second", 300)
+    server.advance(_HOUR_S)
+    assert ([], False) == (answers, hanging.called)
+    assert (0, 0) == (first.left_items, second.left_items)
 
 
 def test_a_queue_that_nobody_works_on_with_off(virtual_server: MakeServer) -> None:
