@@ -114,11 +114,9 @@ def _take_idle(browser: Browser, server: SynapseServer, output: Path) -> None:
 
 def _take(browser: Browser, url: str, token: str, seconds: float, output: Path) -> None:
     browser.open(url)
-    browser.screenshot(output / "page-sign-in.png")
     browser.type(f"{token}\n", into="#token")
     browser.wait(lambda: browser.text(".current"))
-    time.sleep(seconds / 2)
-    time.sleep(seconds / 2)
+    time.sleep(seconds)
     for name, is_dark in (("light", False), ("dark", True)):
         browser.prefer(is_dark)
         time.sleep(1)

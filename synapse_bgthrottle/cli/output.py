@@ -5,13 +5,16 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, TextIO
 
 import click
 
 from synapse_bgthrottle.cli.render.text import Line, escape, wrapped
 
-FORMATS = ("human", "json", "yaml")
+_FORMATS = click.Choice(("human", "json", "yaml"))
+format_option = partial(click.option, "-o", "--output", type=_FORMATS, help="Default: human.")
+
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 _ROWS = 24
@@ -94,7 +97,7 @@ def _size(stream: TextIO) -> tuple[int | None, int]:
 
 
 def _encodable(text: str, stream: TextIO) -> str:
-    """What the stream's encoding lacks is escaped too: no status ends for want of a letter."""
+    """What the stream's encoding lacks is escaped too: a letter that it lacks ends no status."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 

@@ -58,7 +58,7 @@ def span(value: str | int) -> int:
         raise click.BadParameter(message) from None
 
 
-span_option = functools.partial(click.option, type=span, metavar="DURATION")
+span_option = functools.partial(click.option, type=span, metavar="DURATION", show_default=True)
 
 
 @attrs.frozen
@@ -159,7 +159,7 @@ def failed(error: ClientError, token_from: str = "", *, changes: bool = False) -
         kind = UnreachableCommandError
     lines = [str(error)]
     if isinstance(error, errors.NotAllowedError) and token_from:
-        lines.append(f"  it came from {token_from}")
+        lines.append(f"  the token came from {token_from}")
     elif isinstance(error, errors.UnreachableError):
         lines.append("  is Synapse running there, and is --url right?")
     if isinstance(error, errors.RefusedError):
@@ -175,7 +175,7 @@ def common_options(function: Callable[..., Any], with_timeout: bool = True) -> C
     path = click.Path(path_type=Path, dir_okay=False)
     timeout = span_option("--timeout", help="Longest wait for an answer; default 30s.")
     for option in (
-        click.option("-o", "--output", type=click.Choice(output.FORMATS), help="Default: human."),
+        output.format_option(),
         *([timeout] if with_timeout else []),
         click.option("--settings", type=path, help="Default: ~/.config/bgthrottle/config.yaml."),
         click.option(

@@ -3,7 +3,7 @@
 import fnmatch
 from collections.abc import Iterator
 
-from synapse_bgthrottle.cli.render.status import Status, why
+from synapse_bgthrottle.cli.render.status import NO_DATABASE, Status, why
 from synapse_bgthrottle.schema import (
     DatabaseStatus,
     Lever,
@@ -17,7 +17,7 @@ UNSEEN = (
     " version does not know: look at the table background_updates too"
 )
 
-_WORTH_A_REASON = ("failing", "stuck", "store")
+_WORTH_A_REASON = ("failing", "stuck", "store", "paused")
 
 
 def against_upgrade(status: Status) -> Iterator[str]:
@@ -33,20 +33,13 @@ def against_upgrade(status: Status) -> Iterator[str]:
 
 def _against_upgrade(status: ThrottleStatus) -> Iterator[str]:
     if not status.databases:
-        yield "the server shows no database"
+        yield NO_DATABASE
     for database in status.databases:
         yield from _against_upgrade_of(database)
     for problem in status.problems:
-        if problem.kind in _WORTH_A_REASON:  # the others stand above, or below
+        if problem.kind in _WORTH_A_REASON:  # of the others there is a reason above, or below
             where = f"{problem.database}: " if problem.database else ""
             yield f"{where}{problem.message or problem.kind}"
-    for lever in status.levers:
-        if lever.kind == "pause":
-            by = f" by {lever.author}" if lever.author else ""
-            where = f" in {lever.database}" if lever.database else ""
-            why_so = f": {lever.reason}" if lever.reason else ""
-            who = "all updates are" if lever.update == "*" else f"{lever.update} is"
-            yield f"{who} paused{where}{by}{why_so}"
 
 
 def is_done(status: Status) -> bool:
@@ -114,7 +107,6 @@ def _against_upgrade_of(database: DatabaseStatus) -> Iterator[str]:
             if update.known is False:
                 yield f"{update.name} in {database.name} is not known to this version of Synapse"
     decision = database.decision
-    if database.state == "held" and decision is not None and decision.cause != "paused":
-        yield f"updates of {database.name} are {why(database)}"
-    if database.state in ("aborted", "stopped"):
+    is_held = database.state == "held" and decision is not None and decision.cause != "paused"
+    if is_held or database.state in ("aborted", "stopped"):
         yield f"updates of {database.name} are {why(database)}"

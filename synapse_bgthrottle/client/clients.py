@@ -76,7 +76,6 @@ class _Client:
 
     status = _Method(requests.status)
     enabled = _Method(requests.enabled)
-    set_enabled = _Method(requests.set_enabled)
     run = _Method(requests.run)
     throttle_status = _Method(requests.throttle_status)
     history = _Method(requests.history)
@@ -93,8 +92,8 @@ class _Client:
 class Client(_Client):
     """Calls to one server. It is a context manager; every call may raise ClientError.
 
-    The first four methods use Synapse's own API and work on any server. The others need the module,
-    and raise NoModuleError without it.
+    The first three methods use Synapse's own API and work on any server. The others need the
+    module, and raise NoModuleError without it.
     """
 
     _http_class = httpx.Client

@@ -35,6 +35,8 @@ _MOST_BYTES = 32 * 2**20
 _UNIX = re.compile(r"unix:(?://)?(/+[^/?#][^?#]*)")
 _TOKEN = re.compile(r"[!-~]+", re.ASCII)
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
+_UNUSABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 
 @attrs.frozen
@@ -193,12 +195,6 @@ def _check_certificates() -> None:
     except OSError as error:  # includes ssl.SSLError
         why = "it has no certificate" if isinstance(error, ssl.SSLError) else error.strerror
         raise CertificatesError(f"SSL_CERT_FILE {file}: {why}") from None
-
-
-_UNUSABLE = (httpx.InvalidURL, httpx.UnsupportedProtocol)
-
-
-_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

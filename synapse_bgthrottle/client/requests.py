@@ -48,7 +48,10 @@ def status() -> Call[UpdatesStatus]:
 
 
 def enabled(value: bool | None = None) -> Call[bool]:
-    """Synapse's own switch for background updates. A value sets it first."""
+    """How Synapse's own switch for background updates stands. A value sets it first.
+
+    If it is off, only this call or a restart puts it on.
+    """
 
     def read(found: Any) -> bool:
         return decode(Enabled, found).enabled
@@ -58,11 +61,6 @@ def enabled(value: bool | None = None) -> Call[bool]:
     body = {"enabled": value}
     # A successful answer may be empty; the switch is then as requested.
     return Call("POST", "/enabled", read, {}, body, of_module=False, when_empty=lambda: value)
-
-
-def set_enabled(value: bool) -> Call[bool]:
-    """Set Synapse's own switch. If it is off, only this call or a restart puts it on."""
-    return enabled(value)
 
 
 def run(job: str, *, old_key: str | None = None, before_ts_ms: int | None = None) -> Call[None]:

@@ -109,7 +109,7 @@ test("what came of it is told", () => {
   const told = "Pause: in force now. nothing pending matches x now.";
   assert.equal(outcome("pause", { made: [{}], ended: [], notes }), told);
   assert.equal(outcome("resume", { made: [], ended: [{}, {}] }), "2 levers ended.");
-  assert.equal(outcome("pause", { made: [], ended: [] }), "Nothing was to be done.");
+  assert.equal(outcome("pause", { made: [], ended: [] }), "There was nothing to do.");
 });
 
 test("what was refused was not done, and of what is lost it is not known", () => {

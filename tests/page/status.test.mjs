@@ -28,12 +28,13 @@ function status(more = {}, database = {}) {
 }
 
 test("the first status is told in short", () => {
-  assert.deepEqual(announcements(null, status()), ["2 updates are pending, 3h\u00a012m left of what is under way."]);
+  assert.deepEqual(announcements(null, status()), ["2 updates are pending. The one under way needs 3h\u00a012m more."]);
   assert.equal(summary(status({}, { pending: [], current: null })), "Nothing is pending: safe to upgrade.");
   const problem = (kind) => summary(status({ problems: [{ kind }] }, { pending: [], current: null }));
   assert.equal(problem("paused"), "Nothing is pending.");
   assert.equal(problem("configuration"), "Nothing is pending: safe to upgrade.");
   assert.equal(summary(status({}, { pending: null })), "The queue of a database cannot be read.");
+  assert.equal(summary(status({ databases: [] })), "The server shows no database.");
   assert.equal(summary(status({ enabled: false })), "2 updates are pending, and switched off.");
 });
 
@@ -45,7 +46,7 @@ test("problems are told when they come and when they go, not while they last", (
   const problem = (message) => ({ problems: [{ kind: "held", database: "master", message, advice: "" }] });
   assert.deepEqual(announcements(status(), status(problem("held for 1h"))), ["Problem: held for 1h."]);
   assert.deepEqual(announcements(status(problem("held for 1h")), status(problem("held for 2h"))), []);
-  assert.deepEqual(announcements(status(problem("held for 2h")), status()), ["1 problem less."]);
+  assert.deepEqual(announcements(status(problem("held for 2h")), status()), ["1 problem is gone."]);
 });
 
 test("each pause is a problem of its own", () => {

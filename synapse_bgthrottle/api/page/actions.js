@@ -72,7 +72,7 @@ export class Actions {
       fields.includes("for") &&
         this.#input("for", "For", values.for, "From 1s to 30d. It ends by itself then.", { list: "durations" }),
       h("datalist", { id: "durations" }, DURATIONS.map((one) => h("option", null, one))),
-      this.#input("reason", "Reason", values.reason, "Why, for the others who look.", { maxlength: 500 }),
+      this.#input("reason", "Reason", values.reason, "Why, for other administrators.", { maxlength: 500 }),
       h(
         "p",
         { class: "buttons end" },

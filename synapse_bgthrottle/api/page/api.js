@@ -32,7 +32,7 @@ export class Api {
   /** @throws {ApiError} this can be no token */
   constructor(token) {
     if (!TOKEN.test(token)) {
-      throw new ApiError("unknown", "This is no access token: it has no spaces and no letters beyond ASCII.");
+      throw new ApiError("unknown", "This is not an access token. A token has only ASCII characters, and no spaces.");
     }
     this.#token = token;
   }
@@ -81,7 +81,7 @@ export class Api {
     } catch {
       const { status } = answer;
       const mayBeDone = answer.ok || status >= 500; // an answer cut short, or a proxy that lost it
-      throw new ApiError("unreachable", `Something else than the server answers (${status}).`, { status, mayBeDone });
+      throw new ApiError("unreachable", `The answer is not from Synapse (status ${status}): perhaps a proxy gave it.`, { status, mayBeDone });
     }
     if (answer.ok) return content;
     throw refusal(answer.status, content);

@@ -23,7 +23,7 @@ export function announcements(before, after) {
   const gone = before.problems.filter(
     (problem) => !after.problems.some((one) => identity(one) === identity(problem)),
   );
-  if (gone.length) said.push(`${counted(gone.length, "problem")} less.`);
+  if (gone.length) said.push(`${counted(gone.length, "problem is", "problems are")} gone.`);
   for (const database of after.databases) {
     const old = before.databases.find((one) => one.name === database.name);
     if (old !== undefined) said.push(...ofDatabase(old, database));
@@ -67,6 +67,7 @@ function isSafe(status) {
 export function summary(status) {
   const pending = status.databases.map((one) => one.pending_count ?? one.pending?.length ?? 0);
   const count = pending.reduce((sum, one) => sum + one, 0);
+  if (status.databases.length === 0) return "The server shows no database.";
   if (status.databases.some((one) => one.pending === null)) {
     return "The queue of a database cannot be read.";
   }
@@ -75,6 +76,7 @@ export function summary(status) {
   if (status.enabled === false) return `${what} pending, and switched off.`;
   const current = status.databases.map((one) => one.current).filter((one) => one !== null);
   const left = current.map((one) => one.time_left_s.expected ?? one.time_left_s.at_this_pace).filter((one) => one !== null);
-  const time = left.length ? `, ${duration(Math.max(...left))} left of what is under way` : "";
-  return `${what} pending${time}.`;
+  if (left.length === 0) return `${what} pending.`;
+  const who = current.length > 1 ? "Those under way need" : "The one under way needs";
+  return `${what} pending. ${who} ${duration(Math.max(...left))} more.`;
 }

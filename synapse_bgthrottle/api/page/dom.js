@@ -33,6 +33,18 @@ export function unseen(...children) {
   return h("span", { class: "unseen" }, ...children);
 }
 
+/** So many of a long list are shown at first. */
+export const FEW = 8;
+
+/** The button that shows all of a long list, or its beginning again. */
+export function foldButton(isUnfolded, showAll, fold) {
+  return h(
+    "button",
+    { type: "button", class: "lesser", key: "fold", "aria-expanded": String(isUnfolded), onclick: () => fold(!isUnfolded) },
+    isUnfolded ? "Show fewer" : showAll,
+  );
+}
+
 /** Make the inside of an element what is given. */
 export function render(parent, ...children) {
   const wanted = flat(children);
@@ -63,7 +75,7 @@ function flat(children) {
     .map((child) => (typeof child === "object" ? child : String(child)));
 }
 
-// By key where it has one, else by kind; where that is taken, the so-manieth of it.
+// By key where it has one, else by kind; where that is taken, its number among them.
 function identity(child, taken) {
   const kind = child === undefined ? "?" : typeof child === "string" ? "#" : child.tag;
   const base = `${kind} ${child?.key ?? ""}`;

@@ -7,7 +7,7 @@ const BEHIND = "Updates behind them in the queue wait too.";
 export const ACTIONS = {
   pause: {
     title: "Pause",
-    does: "No batch begins until the pause ends. All updates behind it in the queue wait too.",
+    does: "No batch begins until the pause ends. All updates behind them in the queue wait too.",
     verb: "Pause",
     fields: ["for", "reason"],
   },
@@ -25,7 +25,7 @@ export const ACTIONS = {
   },
   override: {
     title: "Override",
-    does: "Puts these settings before those of the configuration.",
+    does: "These settings count instead of the configuration's, until the override ends.",
     verb: "Set other limits for",
     fields: ["settings", "for", "reason"],
   },
@@ -157,5 +157,5 @@ export function outcome(action, answer) {
   if (made.length) done.push(`${ACTIONS[action].title}: in force now`);
   if (ended.length) done.push(`${counted(ended.length, "lever")} ended`);
   const notes = (answer.notes ?? []).map((note) => ` ${escaped(note)}.`).join("");
-  return `${done.join(", ") || "Nothing was to be done"}.${notes}`;
+  return `${done.join(", ") || "There was nothing to do"}.${notes}`;
 }

@@ -1,9 +1,8 @@
 // Levers in force; what ran; who pulled what.
 
-import { h, theirs, unseen } from "./dom.js";
+import { FEW, foldButton, h, theirs, unseen } from "./dom.js";
 import { clock, counted, duration, escaped, number, percent } from "./words.js";
 
-const FEW = 8;
 const KINDS = { pause: "Pause", override: "Override", release: "Release" };
 const TONES = { pause: "mild", override: "calm", release: "good" };
 const DID = {
@@ -86,7 +85,7 @@ function where(database) {
   return h("span", { class: "quiet" }, database === null ? "in all databases" : ["in ", theirs(database)]);
 }
 
-export function settings(given) {
+function settings(given) {
   return Object.entries(given).map(([key, value]) =>
     h("code", { key }, theirs(`${key}=${typeof value === "string" ? value : JSON.stringify(value)}`)),
   );
@@ -150,7 +149,7 @@ function table(id, title, caption, view, columns, rows) {
   const heading = h("h2", { id: `${id}-title` }, title);
   const section = (...children) =>
     h("section", { "aria-labelledby": `${id}-title`, class: "journal" }, heading, children);
-  if (rows === undefined || rows === null) return section(h("p", { class: "quiet" }, "Not asked yet."));
+  if (rows === undefined || rows === null) return section(h("p", { class: "quiet" }, "Not loaded yet."));
   if (rows.length === 0) return section(h("p", { class: "quiet" }, "Nothing yet."));
   const all = view.unfolded.has(id);
   return section(
@@ -167,16 +166,6 @@ function table(id, title, caption, view, columns, rows) {
         ),
       ),
     ),
-    rows.length > FEW &&
-      h(
-        "button",
-        {
-          type: "button",
-          class: "lesser",
-          "aria-expanded": String(all),
-          onclick: () => view.fold(id, !all),
-        },
-        all ? "Show fewer" : `Show all ${rows.length}`,
-      ),
+    rows.length > FEW && foldButton(all, `Show all ${rows.length}`, (unfold) => view.fold(id, unfold)),
   );
 }

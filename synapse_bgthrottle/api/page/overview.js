@@ -13,6 +13,7 @@ const TITLES = {
   failing: "Failing",
   database: "No answer",
   unknown_update: "Unknown update",
+  circle: "Never begins",
   configuration: "Configuration",
   held: "Held for long",
   stuck: "Stuck",
@@ -20,7 +21,7 @@ const TITLES = {
 };
 const MILD = new Set(["paused", "held", "configuration"]);
 // What Synapse's own switch mends, when it is turned on.
-const REMEDIES = { disabled: "Turn on background updates…", aborted: "Start them anew…", stopped: "Start them…" };
+const REMEDIES = { disabled: "Turn on background updates…", aborted: "Start them again…", stopped: "Start them…" };
 
 /** Whether what is shown is true now. */
 export function connection({ silentSince, nowMs }) {
@@ -45,7 +46,7 @@ export function problems({ status, silentSince, trouble, nowMs }, databaseNames,
 }
 
 function silence({ message }, since) {
-  const advice = `What is shown is from before ${since}. The server is asked again and again.`;
+  const advice = `The page shows how it was before ${since}. It keeps asking the server.`;
   return { kind: "silence", database: null, message, advice };
 }
 

@@ -15,14 +15,14 @@ import { Trace } from "./trace.js";
 import { hasWeek, week } from "./week.js";
 import { escaped, zoneNote } from "./words.js";
 
-const TOLD_MS = 8000;
+const ANSWER_MS = 8000;
 // With SHOWN_MS before it, a server that is frozen is seen within five seconds.
 const PATIENCE_MS = 2500;
 
 const part = (id) => document.getElementById(id);
 const charts = new Charts();
 const actions = new Actions(part("dialog"), pull, (outcome) => {
-  if (session !== null) tell(outcome, true);
+  if (session !== null) announce(outcome, true);
 });
 const poll = new Poll(
   ask,
@@ -76,7 +76,7 @@ function take(status) {
     if (!session.traces.has(database.name)) session.traces.set(database.name, new Trace());
     session.traces.get(database.name).add(status.now_ms, database);
   }
-  if (said.length) tell(said.join(" "));
+  if (said.length) announce(said.join(" "));
   draw();
 }
 
@@ -84,11 +84,11 @@ function silent(error) {
   session.trouble = error;
   if (session.status === null) {
     part("sign-in").hidden = false;
-    part("refusal").textContent = `${escaped(error.message)} It is tried again.`;
+    part("refusal").textContent = `${escaped(error.message)} The page tries again.`;
   }
   if (session.silentSince !== null) return;
   session.silentSince = Date.now();
-  tell(error.kind === "absent" ? error.message : "The server does not answer.");
+  announce(error.kind === "absent" ? error.message : "The server does not answer.");
 }
 
 // Whatever came of it is shown at once: also what was done although the answer is lost.
@@ -188,13 +188,13 @@ function open(action, target) {
 }
 
 // Said aloud by screen readers; what was done here is shown as well, for a while.
-function tell(text, isShown = false) {
+function announce(text, isShown = false) {
   part("news").textContent = text;
   if (!isShown) return;
   part("answer").textContent = text;
   setTimeout(() => {
     if (part("answer").textContent === text) part("answer").textContent = "";
-  }, TOLD_MS);
+  }, ANSWER_MS);
 }
 
 function signIn(token) {

@@ -1,11 +1,10 @@
 // A database: what runs, what it does, and what waits behind what.
 
-import { h, theirs, unseen } from "./dom.js";
+import { FEW, foldButton, h, theirs, unseen } from "./dom.js";
 import {
   UNKNOWN, clock, counted, duration, escaped, globOf, matches, milliseconds, number, percent, since,
 } from "./words.js";
 
-const FEW = 8;
 const ENGINES = { postgres: "PostgreSQL", sqlite: "SQLite", unknown: "" };
 const TONES = {
   running: "good", waiting: "good", held: "mild", aborted: "bad", stopped: "bad", disabled: "mild",
@@ -88,7 +87,7 @@ function amount(progress) {
 }
 
 // What pauses an update, or ends its pause. A pause is ended by its own words, not by a name that it
-// matches; of several the one that ends last is the one that the reason of the hold tells.
+// matches; of several the one that ends last is the one that the reason of the hold names.
 function pausing(name, database, status) {
   const [pause] = status.levers
     .filter((one) => one.kind === "pause" && [null, database].includes(one.database) && matches(one.update, name))
@@ -150,18 +149,7 @@ export function queue(database, status, view, open) {
       { class: "plain queue" },
       shown.map((one) => row(one, database, status, open)),
     ),
-    waiting.length > FEW &&
-      h(
-        "button",
-        {
-          type: "button",
-          class: "lesser",
-          key: "fold",
-          "aria-expanded": String(all),
-          onclick: () => view.fold(!all),
-        },
-        all ? "Show fewer" : `Show ${unlisted ? "the first" : "all"} ${waiting.length}`,
-      ),
+    waiting.length > FEW && foldButton(all, `Show ${unlisted ? "the first" : "all"} ${waiting.length}`, view.fold),
   ];
 }
 

@@ -1,7 +1,7 @@
 // What the charts show: what was polled, kept for a while. Pure.
 
 const LONGEST_MS = 15 * 60_000;
-// After a longer silence (a hidden page, a server that was gone) a line would tell a tale.
+// After a longer silence (a hidden page, a server that was gone) a line would show what nobody saw.
 const GAP_MS = 45_000;
 
 /** The samples of one database. */

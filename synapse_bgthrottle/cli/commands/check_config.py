@@ -39,7 +39,7 @@ class _Found:
 
 @click.command("check-config")
 @click.argument("files", metavar="FILE...", type=FILE, nargs=-1, required=True)
-@click.option("-o", "--output", "output_format", type=click.Choice(output.FORMATS))
+@output.format_option("output_format")
 @click.pass_context
 def check_config_command(
     ctx: click.Context, files: tuple[Path, ...], output_format: str | None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from synapse_bgthrottle.client import Client
 
 _ONLY_THE_SERVER = "offline: pauses, budgets and pressures are not looked at"
-_LEFT_OUT = "what the module's config leaves out comes from background_updates: there"
+_LEFT_OUT = "what the module's config leaves out comes from background_updates: in homeserver.yaml"
 
 
 @click.command("explain")

@@ -23,8 +23,8 @@ _SAY_EVERY_S = 60.0
 
 
 @click.command("watch")
-@span_option("--interval", "interval_ms", default="2s", show_default=True)
-@span_option("--every", "every_ms", default="60s", show_default=True)
+@span_option("--interval", "interval_ms", default="2s", help="How often it asks.")
+@span_option("--every", "every_ms", default="60s", help="How often it prints a line in any case.")
 @click.option("--until-done", is_flag=True, help="End with status 0 as soon as nothing is pending.")
 @online
 def watch_command(session: Session, interval_ms: int, every_ms: int, until_done: bool) -> None:
@@ -32,8 +32,8 @@ def watch_command(session: Session, interval_ms: int, every_ms: int, until_done:
 
     On a terminal it draws what `bgthrottle status` shows, anew every --interval. Elsewhere, and
     with NO_COLOR or TERM=dumb, it prints a line for each change, and one every --every without a
-    change. With -o json or yaml it prints the whole status each time. It goes on over restarts of
-    the server, and waits 5 minutes for a server that is just starting.
+    change. With -o json or yaml it prints the whole status each time. It goes on when the server
+    restarts. A server that has not answered yet may be starting: it is asked for 5 minutes.
 
     \b
     Examples:
@@ -87,16 +87,16 @@ class _Watch:
 
 @click.command("wait")
 @span_option("--timeout", "longest_ms", help="The longest wait; default: no limit.")
-@span_option("--interval", "interval_ms", default="10s", show_default=True)
+@span_option("--interval", "interval_ms", default="10s", help="How often it asks.")
 @functools.partial(online, with_timeout=False)
 def wait_command(session: Session, longest_ms: int | None, interval_ms: int) -> None:
     """Wait until nothing is pending.
 
     The exit status is 0 then. It is 5 after --timeout, or if it cannot end by itself: updates are
     paused, switched off or aborted, need approval, or are not known. Progress goes to stderr. It
-    waits for a server that does not answer for a while, and 5 minutes for one that is just
-    starting. The longest wait for one answer is set before the command: bgthrottle --timeout 5s
-    wait.
+    goes on when the server restarts. A server that has not answered yet may be starting: it is
+    asked for 5 minutes. The longest wait for one answer is set before the command: bgthrottle
+    --timeout 5s wait.
 
     \b
     Example:
@@ -148,7 +148,7 @@ def check_command(session: Session) -> None:
         lines = [Line("safe to upgrade: nothing is pending", "good")]
     if unseen:
         lines.append(Line(f"not seen: {unseen}", "faint"))
-    session.show({"safe": not reasons, "reasons": reasons, "not_told": unseen}, lines)
+    session.show({"safe": not reasons, "reasons": reasons, "not_seen": unseen}, lines)
     if reasons:
         raise click.exceptions.Exit(NOT_FINISHED)
 

@@ -48,6 +48,7 @@ _FORMULA = (
     "while clients are there, the duty cycle is computed: the slowdown that the profile allows,"
     " divided by the slowdown from batches without rests, which is"
 )
+_FILE = click.Path(dir_okay=False, path_type=Path)
 _OWN_SPEED = "the speed in batches is assumed to stay the same"
 
 
@@ -79,7 +80,7 @@ class _Asked:
     callback=lambda _, __, name: SLOPES.get(name),
     help="The kind of server, if its slowdown is not measured.",
 )
-@click.option("--svg", "picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
+@click.option("--svg", "picture", type=_FILE, metavar="FILE", help="Write the chart into it.")
 @online
 def forecast_command(
     session: Session,

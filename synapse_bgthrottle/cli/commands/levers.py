@@ -103,7 +103,7 @@ def resume_command(session: Session, update: str, **lever: Any) -> None:
             return
         _show(session, answer)
         if is_all and _needs_switch(client):
-            switched = client.set_enabled(True)
+            switched = client.enabled(True)
             output.say(f"background updates are switched {'on' if switched else 'off'}")
 
 
@@ -128,14 +128,14 @@ def _needs_switch(client: "Client") -> bool:
 
 def _switch_off(session: Session, client: "Client", yes: bool) -> None:
     session.confirm(f"{_UNENDING} Switch all updates off?", yes)
-    enabled = client.set_enabled(False)
+    enabled = client.enabled(False)
     output.show([Line(f"WARNING: {_UNENDING}", "problem")], err=True)
     text = "background updates are switched off; to put them on: bgthrottle resume"
     session.show({"enabled": enabled}, [Line(text)])
 
 
 def _switch_on(session: Session, client: "Client") -> None:
-    enabled = client.set_enabled(True)
+    enabled = client.enabled(True)
     session.show({"enabled": enabled}, [Line("background updates are switched on")])
 
 

@@ -25,7 +25,7 @@ def _completions(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     "--old-key",
     help="For event_resign: the key whose signatures are replaced, as 'ed25519:NAME KEY'.",
 )
-@click.option("--before-ts", type=int, help="For event_resign: ms since the epoch.")
+@click.option("--before-ts", type=int, help="For event_resign: only older events; ms since 1970.")
 @yes_option
 @online
 def run_command(

@@ -9,10 +9,12 @@ from synapse_bgthrottle.cli.render.status import status_lines
 from synapse_bgthrottle.cli.render.text import Line
 from synapse_bgthrottle.cli.session import Session, online
 
+_NOTHING = Line("nothing found")
+
 
 @click.command("status")
 @click.option(
-    "-v", "--verbose", is_flag=True, help="The whole queue, work, limits and signals too."
+    "-v", "--verbose", is_flag=True, help="Also the whole queue, work, limits and signals."
 )
 @online
 def status_command(session: Session, verbose: bool) -> None:
@@ -35,7 +37,7 @@ def status_command(session: Session, verbose: bool) -> None:
 @click.command("history")
 @click.argument("update", required=False, shell_complete=options.updates)
 @click.option("--database", help="Only this database.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, help="Default: 100.")
 @click.option("--uses", is_flag=True, help="Show who did what instead.")
 @online
 def history_command(
@@ -55,7 +57,7 @@ def history_command(
     with session.client() as client:
         if uses:
             used = client.uses(limit)
-            session.show(used, [Line(use_line(use)) for use in used] or [Line("no uses")])
+            session.show(used, [Line(use_line(use)) for use in used] or [_NOTHING])
             return
         entries = client.history(limit, update, database)
-    session.show(entries, history_lines(entries) if entries else [Line("no history")])
+    session.show(entries, history_lines(entries) if entries else [_NOTHING])

@@ -87,26 +87,26 @@ items_option = click.option(
     "--items",
     metavar="COUNT",
     type=_like("1e9", parse_count),
-    help="How much is left, such as 1e9; no server is asked.",
+    help="How many items are left, such as 1e9; then no server is asked.",
 )
 rate_option = click.option(
     "--rate",
     metavar="RATE",
     type=_like("5/ms or 300/s", parse_rate),
-    help="Items by time spent in batches, such as 5/ms.",
+    help="The speed in batches, without rests, such as 5/ms.",
 )
 one_shot_option = click.option(
     "--one-shot",
     "one_shot_s",
     metavar="DURATION",
     type=_like("10m, or 600 for as many seconds", _seconds),
-    help="How long it takes, such as 10m.",
+    help="For a one-shot: how long it takes, such as 10m.",
 )
 load_option = click.option(
     "--load",
     metavar="LOAD",
     shell_complete=_loads,
-    help="flat, idle, office, learned, or a file of 168 hours.",
+    help="When clients are there: flat, idle, office, learned, or a file of 168 hours.",
 )
 
 

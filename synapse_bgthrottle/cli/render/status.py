@@ -17,7 +17,6 @@ from synapse_bgthrottle.cli.render.text import (
 )
 from synapse_bgthrottle.core.units import format_ratio
 from synapse_bgthrottle.schema import (
-    CurrentUpdate,
     DatabaseStatus,
     PendingUpdate,
     Progress,
@@ -40,13 +39,16 @@ _MOST_PROBLEMS = 4
 
 _NOT_OBSERVABLE = "not observable"
 
+# A Synapse of which the module finds none may have updates all the same.
+NO_DATABASE = "the server shows no database"
+
 
 def status_lines(
     status: Status, now_ms: float | None, *, is_verbose: bool = False
 ) -> Iterator[Line]:
     """Problems, five lines for each database, levers; `now_ms` is for servers that state none."""
     if isinstance(status, UpdatesStatus):
-        yield from _official_lines(status)
+        yield from _without_module(status)
         return
     now_ms = status.now_ms if status.now_ms is not None else now_ms
     shown = status.problems if is_verbose else status.problems[:_MOST_PROBLEMS]
@@ -54,12 +56,14 @@ def status_lines(
         yield from _problem_lines(problem, now_ms)
     more = len(status.problems) - len(shown)
     if more:
-        yield Line(f"and {more} more of less weight: bgthrottle status -v", "problem")
+        yield Line(f"and {more} more that are less urgent: bgthrottle status -v", "problem")
     if is_verbose:
         name = status.server_name or "server"
         yield Line(f"{name}, module {status.version or 'unknown'}", "title")
     for database in status.databases:
         yield from _database_lines(database, now_ms, is_verbose)
+    if not status.databases:
+        yield Line(NO_DATABASE, "problem")
     # A pause is a problem, which stands above.
     levers = tuple(each for each in status.levers if is_verbose or each.kind != "pause")
     yield from levers_lines(levers, now_ms)
@@ -67,22 +71,25 @@ def status_lines(
         yield Line(f"this Synapse has no {detail.name}: {detail.cost}", "faint")
 
 
-def _official_lines(status: UpdatesStatus) -> Iterator[Line]:
+def _without_module(status: UpdatesStatus) -> Iterator[Line]:
     if not status.enabled:
-        text = "PROBLEM: background updates are switched off, without end but for a restart"
+        text = "PROBLEM: background updates are switched off; only a restart ends that by itself"
         yield Line(text, "problem")
         yield Line("  do: bgthrottle resume", "problem")
-    for name, current in status.current_updates.items():
-        yield Line(official_line(name, current))
-    if not status.current_updates:
-        yield Line("no update is running now")
-    yield Line("without the module: no queue, no progress, no reasons", "faint")
+    yield from map(Line, official_lines(status))
+    text = "without the module nothing more is known: no queue, no progress, no reasons"
+    yield Line(text, "faint")
+
+
+def problem_line(problem: StatedProblem) -> str:
+    """What is the matter, and where."""
+    where = f" in {problem.database}" if problem.database else ""
+    return f"PROBLEM{where}: {problem.message or problem.kind}"
 
 
 def _problem_lines(problem: StatedProblem, now_ms: float | None) -> Iterator[Line]:
     """What is the matter, since when, and what to do about it."""
-    where = f" in {problem.database}" if problem.database else ""
-    yield Line(f"PROBLEM{where}: {problem.message or problem.kind}", "problem")
+    yield Line(problem_line(problem), "problem")
     seen = []
     if problem.since_ms is not None:
         lasts = duration(since(problem.since_ms, now_ms))
@@ -327,14 +334,17 @@ def _pending_notes(update: PendingUpdate) -> Iterator[tuple[bool, str]]:
     yield not update.is_reachable, "will never begin: updates wait for each other"
 
 
-def official_line(name: str, current: CurrentUpdate) -> str:
-    """What Synapse itself tells of an update."""
-    rate = current.average_items_per_ms
-    pace = "rate unknown" if rate is None else f"{number(rate * 1000)} items/s in batches"
-    return (
-        f"{name}: {current.name} {number(current.total_item_count)} items;"
-        f" {duration(current.total_duration_ms)} in batches; {pace}; ETA unknown"
-    )
+def official_lines(status: UpdatesStatus) -> Iterator[str]:
+    """What Synapse itself says of the updates that run now."""
+    for name, current in status.current_updates.items():
+        rate = current.average_items_per_ms
+        pace = "rate unknown" if rate is None else f"{number(rate * 1000)} items/s in batches"
+        yield (
+            f"{name}: {current.name} {number(current.total_item_count)} items;"
+            f" {duration(current.total_duration_ms)} in batches; {pace}; ETA unknown"
+        )
+    if not status.current_updates:
+        yield "no update is running now"
 
 
 def style(state: str) -> str:

@@ -25,7 +25,7 @@ CASES = (LIKELY, EARLY, LATE)
 
 @attrs.frozen
 class Range:
-    """A likely value and its bounds."""
+    """A likely value and its bounds; `schema.StatedRange` is what the API shows of it."""
 
     likely: float
     low: float

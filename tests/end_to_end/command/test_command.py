@@ -48,7 +48,7 @@ def test_what_it_tells(make_api: Callable[..., Api]) -> None:
     assert "not safe to upgrade:\n" in unsafe.stdout
     assert f"  {len(names)} updates are pending in master: {names[0]}" in unsafe.stdout
     verdict = json.loads(call(5, "check", "-o", "json").stdout)
-    assert (False, "") == (verdict["safe"], verdict["not_told"])
+    assert (False, "") == (verdict["safe"], verdict["not_seen"])
 
     explained = call(0, "explain", names[0]).stdout
     assert explained.startswith(f"{names[0]} in master: ")
@@ -58,10 +58,10 @@ def test_what_it_tells(make_api: Callable[..., Api]) -> None:
 
     row = call(0, "history").stdout.splitlines()[1]
     assert names[0] == row.split()[-1]
-    assert "no history\n" == call(0, "history", "no_such_*").stdout
+    assert "nothing found\n" == call(0, "history", "no_such_*").stdout
     (entry,) = call.json("history", names[0], "--limit", "5")
     assert (names[0], "running") == (entry["update"], entry["outcome"])
-    assert "no uses\n" == call(0, "history", "--uses").stdout
+    assert "nothing found\n" == call(0, "history", "--uses").stdout
     assert [] == call.json("history", "--uses")
 
     late = call.late()

@@ -19,7 +19,7 @@ def test_who_may_not(make_world: Callable[..., World]) -> None:
     world.open()
     for token, expected in (
         ("nonsense", r"does not know this token \(401\)"),
-        ("two words", "This is no access token"),
+        ("two words", "This is not an access token"),
         (user.token, r"may not use it \(403\): You are not a server admin"),
     ):
         world.sign_in(token)

@@ -1,10 +1,13 @@
-"""The page's files: nothing inline, nothing from elsewhere, and enough contrast."""
+"""The page's files: nothing inline, nothing from elsewhere, enough contrast, words for all."""
 
 import hashlib
 import re
 from importlib import resources
 
 import pytest
+
+from synapse_bgthrottle import schema
+from synapse_bgthrottle.codec import OneOf, attributes
 
 FOLDER = resources.files("synapse_bgthrottle.api").joinpath("page")
 STYLE = FOLDER.joinpath("style.css").read_text("utf-8")
@@ -124,6 +127,27 @@ def test_the_document() -> None:
     # The token's field has no name: no form, not even a broken one, could send it anywhere.
     (field,) = re.findall(r'<input id="token".*?>', INDEX)
     assert " name=" not in field
+
+
+@pytest.mark.parametrize(
+    ("module", "table", "record", "name"),
+    [
+        ("changes", "STATES", schema.DatabaseStatus, "state"),
+        ("journal", "DID", schema.Use, "action"),
+        ("journal", "KINDS", schema.Lever, "kind"),
+        ("journal", "OUTCOMES", schema.HistoryEntry, "outcome"),
+        ("overview", "TITLES", schema.StatedProblem, "kind"),
+        ("queue", "ENGINES", schema.DatabaseStatus, "engine"),
+        ("signals", "CLASSES", schema.StatedSignal, "kind"),
+    ],
+)
+def test_the_page_has_words_for_each(module: str, table: str, record: type, name: str) -> None:
+    """Whatever the API says of a kind, an outcome or a state, the page has its own words for it."""
+    marks = next(each.marks for each in attributes(record) if each.name == name)
+    (one_of,) = (mark for mark in marks if isinstance(mark, OneOf))
+    source = FOLDER.joinpath(f"{module}.js").read_text("utf-8")
+    (words,) = re.findall(rf"^const {table} = \{{(.*?)\}};", source, re.M | re.S)
+    assert set() == set(one_of.values) - set(re.findall(r"(\w+): ", words))
 
 
 @pytest.mark.parametrize("name", UPLOT)

@@ -37,6 +37,10 @@ PAUSE: dict[str, Any] = {
     "ends_ms": NOW_MS + 7_200_000,
     "used_ms": None,
 }
+PAUSED = {
+    "kind": "paused",
+    "message": "all updates are paused by @admin:example.org until 2026-01-07 00:00 UTC: load test",
+}
 HOLD = {"cause": "window", "is_hold": True, "reason": "windows are closed", "since_ms": NOW_MS}
 LEVERS: dict[str, Any] = {"made": [PAUSE], "ended": [], "in_force": [PAUSE], "notes": []}
 

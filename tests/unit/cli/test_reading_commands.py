@@ -10,6 +10,7 @@ from tests.unit.cli.fakes import (
     HTML,
     IDLE,
     PAUSE,
+    PAUSED,
     FakeServer,
     current,
     database,
@@ -88,11 +89,11 @@ def test_check_between_two_updates() -> None:
 
 def test_check_for_programs() -> None:
     """The reasons are a list there."""
-    result = run(FakeServer({"GET status": status(IDLE, levers=[PAUSE])}), "check", "-o", "json")
+    result = run(FakeServer({"GET status": status(IDLE, problems=[PAUSED])}), "check", "-o", "json")
     assert {
         "safe": False,
-        "reasons": ["all updates are paused by @admin:example.org: load test"],
-        "not_told": "",
+        "reasons": [PAUSED["message"]],
+        "not_seen": "",
     } == json.loads(result.output)
 
 
@@ -107,7 +108,7 @@ def test_history() -> None:
         "unknown        done           5      e\n"
         "    0 batches, 0ms in all\n"
     ) == run(server, "history").output
-    assert "no history\n" == run(server, "history", "e").output
+    assert "nothing found\n" == run(server, "history", "e").output
     assert "1970-01-01 00:00 UTC @a:b pause *\n" == run(server, "history", "--uses").output
 
 

@@ -146,7 +146,7 @@ def test_where_the_token_came_from(tmp_path: Path) -> None:
     ):
         result = run(FakeServer(no), "status", *arguments, env=env)
         assert 3 == result.exit_code
-        assert f"it came from {place}\n" in result.output
+        assert f"the token came from {place}\n" in result.output
 
 
 def test_what_to_do_next(tmp_path: Path) -> None:

@@ -62,6 +62,11 @@ def test_in_short() -> None:
     ] == lines
 
 
+def test_no_database() -> None:
+    """A server that shows no database is not taken for one on which all is well."""
+    assert ["the server shows no database"] == told(status(), is_verbose=False)
+
+
 @pytest.mark.parametrize("count", [1, 3, 60, 500])
 def test_it_fits_a_terminal(count: int) -> None:
     """However long the queue is: three databases and their problems have 24 lines of 80 columns."""
@@ -84,7 +89,7 @@ def test_many_problems() -> None:
     found = status(IDLE, problems=problems)
     lines = told(found, is_verbose=False)
     assert "PROBLEM in master: problem 3" in lines
-    assert "and 5 more of less weight: bgthrottle status -v" in lines
+    assert "and 5 more that are less urgent: bgthrottle status -v" in lines
     assert "PROBLEM in master: problem 8" in told(found)
 
 

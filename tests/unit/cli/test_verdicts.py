@@ -7,7 +7,7 @@ import pytest
 from synapse_bgthrottle.cli import verdicts
 from synapse_bgthrottle.codec import decode
 from synapse_bgthrottle.schema import ThrottleStatus
-from tests.unit.cli.fakes import HOLD, IDLE, PAUSE, current, database, pending, status
+from tests.unit.cli.fakes import HOLD, IDLE, PAUSE, PAUSED, current, database, pending, status
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,8 @@ from tests.unit.cli.fakes import HOLD, IDLE, PAUSE, current, database, pending, 
             ["updates of master are stopped: Synapse is not working on this queue"],
             status(IDLE | {"state": "stopped"}),
         ),
-        (["all updates are paused by @admin:example.org: load test"], status(IDLE, levers=[PAUSE])),
-        (
-            ["all updates are paused in state by @admin:example.org: load test"],
-            status(IDLE, levers=[PAUSE | {"database": "state"}]),
-        ),
+        ([PAUSED["message"]], status(IDLE, problems=[PAUSED])),
+        ([f"state: {PAUSED['message']}"], status(IDLE, problems=[PAUSED | {"database": "state"}])),
         (
             [
                 "1 update is pending in master: e",
