@@ -37,7 +37,7 @@ And half a second of debt ends the optimism.
 **In which way**: batches of the target's length back to back, or batches of 25 ms that each begin
 when no request is in flight. A request that meets a batch on the event loop waits for its end
 (Fuhrmann and Cooper, 1985, on queues with vacations), so in gaps an item costs clients about half.
-Where nobody is harmed, gaps only cost speed. The way with the greatest v B / max(s - 2 z SE, B) is
+Where nobody is harmed, gaps only cost speed. The way with the greatest v B / max(s - 2 SE, B) is
 used, by its speed v in items a second, which counts as that of batches until it was tried for some
 seconds. A tenth of the budget is for moments of a quicker way that
 seems to harm: it may not do so any more.
@@ -114,7 +114,7 @@ class Worker:
     @property
     def is_careful(self) -> bool:
         """Whether it asks what it costs clients."""
-        return math.isfinite(self.profile.tolerance_ratio)
+        return self.profile.is_careful
 
 
 @attrs.frozen

@@ -21,8 +21,8 @@ STOCK_RATIO = 0.1
 _OPTIMISM = 1.0
 _OPTIMIST_TOLERATES = 0.03
 _PESSIMISM = 0.5
-# To choose a way takes more optimism: one disturbed experiment must not condemn a way, which then
-# has no other one that could show the opposite.
+# To choose a way takes more optimism, also in debt: some unlucky experiments must not condemn a
+# way, which then has no other ones that could show the opposite.
 _CHOICE_OPTIMISM = 2.0
 
 # What counts as harm in the account and in the budget: the slope less half a standard error.
@@ -57,9 +57,9 @@ _RETRY_SHARE = 0.1
 _RETRY_S = 1.5
 
 # How much work the speed is the mean of, and how much of it counts as done at the speed in batches
-# beforehand: in a single moment of work there may be no gap, or a batch that grows first.
+# at first: in a single moment of work there may be no gap, or a batch that grows first.
 _SPEED_MEMORY_S = 60.0
-_SPEED_PRIOR_S = 6.0
+_SPEED_PRIOR_S = 3.0
 
 # Less than this is not recalled.
 _LEAST_RECALLED_S = 1e-3
@@ -96,8 +96,8 @@ class WayRecord:
 
     def expected_speed(self, batch_speed: float) -> float:
         """Items for each second of work, by an optimist: before it was tried, as in batches."""
-        prior = _SPEED_PRIOR_S * batch_speed
-        return (self._items + prior) / (self._work_s + _SPEED_PRIOR_S)
+        prior_s = _SPEED_PRIOR_S * (1 - self._work_s / _SPEED_MEMORY_S)
+        return (self._items + prior_s * batch_speed) / (self._work_s + prior_s)
 
     def kept(self) -> list[float]:
         """What is worth keeping for the next start, as `recall` takes it."""
@@ -219,17 +219,13 @@ class Impact:
     def _worth(self, way: Way, budget_ratio: float) -> float:
         """Items a second within the budget, by an optimist."""
         model = self.ways[way].model
-        slope = model.slope - _CHOICE_OPTIMISM * self._trust(budget_ratio) * model.error
+        slope = model.slope - _CHOICE_OPTIMISM * model.error
         return self._speed(way) * budget_ratio / max(slope, budget_ratio)
 
     def _optimism(self, budget_ratio: float) -> float:
         if budget_ratio < _OPTIMIST_TOLERATES:
             return -_PESSIMISM
-        return _OPTIMISM * self._trust(budget_ratio)
-
-    def _trust(self, budget_ratio: float) -> float:
-        """What debt leaves of the optimism: 1 without any, 0 beyond the allowance."""
-        return max(1 - self.debt_s(budget_ratio) / _ALLOWANCE_S, 0.0)
+        return _OPTIMISM * max(1 - self.debt_s(budget_ratio) / _ALLOWANCE_S, 0.0)
 
     def _speed(self, way: Way) -> float:
         return self.ways[way].expected_speed(self._batch_speed())

@@ -3,11 +3,14 @@
 The model is L(with) / L(without) = exp(s): at full work the log latency is higher by the slope s.
 Each experiment gives one difference d of mean log latencies, with a variance v by formula. Updates
 are of two sorts: with the probability h one harms nobody (s = 0), otherwise s is normal ("spike and
-slab", Mitchell and Beauchamp, 1988). Of a harmful one is known
+slab", Mitchell and Beauchamp, 1988). But none makes clients quicker, so of the normal distribution
+only what is above zero counts. Of a harmful update is known
 
     precision   P = sum of f / v          f = 0.5 ** (age / HALF_LIFE_S), and the prior as one more
-    slope       m = (P0 m0 + sum of f d / v) / P
-    error       r = sqrt(k / P)
+    centre      c = (P0 m0 + sum of f d / v) / P
+    spread      r = sqrt(k / P)
+    slope       m = c + r phi(c / r) / Phi(c / r)      the mean of what is above zero
+    square      q = r ** 2 + c m                       the mean square of that
     honesty     k = mean of e ** 2        e = (d - s) / sqrt(v + 1 / P)
 
 k is 4 of 2.5 at first, and remembers 0.99 for each experiment. Formulas claim errors 1.3 to 1.9
@@ -16,12 +19,14 @@ by how much experiments really differ. h follows by Bayes from what the experime
 show in either case. Then for all that is decided
 
     slope       s = (1 - h) m
-    error       SE = sqrt((1 - h) (r ** 2 + h m ** 2))
+    error       SE = sqrt((1 - h) q - s ** 2)
 
-So a difference of one or two errors, which luck often shows, does not yet count as harm.
+So a difference of one or two errors, which luck often shows, does not yet count as harm. One in the
+other direction is luck for certain.
 
 Whether the slope is still the same is a CUSUM (Page, 1954) of the surprises in their own standard
-deviations, one up and one down. When it says no, only what came since the change counts.
+deviations, one up and one down. When it says no, only what came since the change counts: since the
+sum was zero, or since a moment of work was suspicious.
 """
 
 import math
@@ -32,6 +37,7 @@ import attrs
 # e to this is certainty, and less than this is no evidence.
 _LARGEST_EXPONENT = 50.0
 _LEAST_PRECISION = 1e-6
+_LEAST_PROBABILITY = 1e-9
 
 _HALF_LIFE_S = 1800.0
 
@@ -163,9 +169,11 @@ class ImpactModel:
     def suspect(self) -> None:
         """Work had to be cut short, because clients were much slower than in earlier work.
 
-        That moment was chosen by what it showed, so it is no fair sample of the slope.
+        That moment was chosen by what it showed, so it is no fair sample of the slope. But if the
+        slope has changed, then by now.
         """
         self._up.sum = min(self._up.sum + _SUSPICION, self._up.alarm)
+        self._up.since = _Evidence()
 
     def kept(self) -> list[float]:
         """What is worth keeping for the next start, as `recall` takes it."""
@@ -193,17 +201,27 @@ class ImpactModel:
 
     def _estimate(self) -> None:
         """Only now, because slope and error are asked for many times between two experiments."""
-        prior = self._prior
-        evidence, inflation = self._evidence, self._inflation
-        harmful = (prior.slope / prior.error**2 + evidence.weighted) / self._precision
+        prior, evidence, inflation = self._prior, self._evidence, self._inflation
+        centre = (prior.slope / prior.error**2 + evidence.weighted) / self._precision
+        square, prior_square = inflation / self._precision, inflation * prior.error**2
+        above_zero = _above_zero(centre, square)
         self.harmless = prior.harmless
         if evidence.precision > _LEAST_PRECISION:
-            mean, square = evidence.weighted / evidence.precision, inflation / evidence.precision
-            wide = square + inflation * prior.error**2
-            exponent = (mean**2 / square - (mean - prior.slope) ** 2 / wide) / 2
+            shown, narrow = evidence.weighted / evidence.precision, inflation / evidence.precision
+            wide = narrow + prior_square
+            exponent = (shown**2 / narrow - (shown - prior.slope) ** 2 / wide) / 2
             # That it harms, by that it does not; experiments are never as sure as formulas.
-            odds = math.exp(min(exponent, _LARGEST_EXPONENT)) * math.sqrt(square / wide)
+            odds = math.exp(min(exponent, _LARGEST_EXPONENT)) * math.sqrt(narrow / wide)
+            odds *= above_zero / _above_zero(prior.slope, prior_square)
             self.harmless = prior.harmless / (prior.harmless + (1 - prior.harmless) * odds)
+        density = math.exp(-min(centre**2 / (2 * square), _LARGEST_EXPONENT))
+        density /= math.sqrt(2 * math.pi * square)
+        harmful = max(centre + square * density / above_zero, 0.0)
         self.slope = (1 - self.harmless) * harmful
-        square = inflation / self._precision + self.harmless * harmful**2
-        self.error = math.sqrt((1 - self.harmless) * square)
+        mean_square = (1 - self.harmless) * (square + centre * harmful)
+        self.error = math.sqrt(max(mean_square - self.slope**2, 0.0))
+
+
+def _above_zero(centre: float, square: float) -> float:
+    """The probability that a normal variable is above zero; never quite zero."""
+    return max(math.erfc(-centre / math.sqrt(2 * square)) / 2, _LEAST_PROBABILITY)

@@ -17,7 +17,7 @@ def test_long_batches_are_compared(batch_s: float) -> None:
     _serve(server, 900, {DB: batch_s}, slower=1.5)
     begin_s, before_s = server.now_s, server.update.totals.batch_s
     _serve(server, 900, {DB: batch_s}, slower=1.5)
-    assert server.update.impact.experiments > 10
+    assert server.update.impact.experiments >= 10
     share = (server.update.totals.batch_s - before_s) / (server.now_s - begin_s)
     # By stock such batches have 33 %, 75 % and 92 % of the time.
     assert share * math.log(1.5) < 0.07

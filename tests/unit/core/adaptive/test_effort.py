@@ -29,7 +29,7 @@ def full(slope: float) -> Impact:
 
 def test_start() -> None:
     """Before any experiment, a moment of work is short enough to cost little whatever it harms."""
-    assert 0.3 == pytest.approx(Impact().effort(_BUDGET, like_stock=True), abs=0.01)
+    assert 0.26 == pytest.approx(Impact().effort(_BUDGET, like_stock=True), abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -165,10 +165,10 @@ def test_one_disturbed_experiment_condemns_no_way() -> None:
 
 
 def test_no_gap_is_ever_found() -> None:
-    """A way in which nothing was done is left."""
+    """A way in which nothing was done is left, after less than a minute of it."""
     known = full(1.0)
     chosen = worked(known, {Way.BACK_TO_BACK: 100.0, Way.IN_GAPS: 0.0}, 160)
-    assert 150 < chosen[Way.BACK_TO_BACK]
+    assert 120 < chosen[Way.BACK_TO_BACK]
 
 
 def test_what_is_known_in_words() -> None:
