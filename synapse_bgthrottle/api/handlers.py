@@ -133,8 +133,8 @@ def log_line(request: LeverRequest, author: str, answer: schema.LeverAnswer) -> 
     """Who did what to which updates until when, and why, in one line."""
     line = f"{author} {_DID[request.action]} {request.update}"
     line += " in all databases" if request.database is None else f" in {request.database}"
-    if request.settings:
-        line += f" to {settings_in_words(request.settings)}"
+    if request.written:
+        line += f" to {settings_in_words(request.written)}"
     for lever in answer.made:
         until = datetime.fromtimestamp((lever.ends_ms or 0) / 1000, timezone.utc)
         line += f" until {until:%Y-%m-%d %H:%M:%S} UTC"

@@ -7,7 +7,7 @@ Inside the package each quantity has one unit, which its name carries (`_ms`, `_
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 _SECOND_MS = 1000
 _MS_BY_UNIT = {
@@ -42,15 +42,23 @@ _TIME_OF_DAY = re.compile(r"([0-9]{1,2}):([0-9]{2})", re.ASCII)
 MINUTES_PER_DAY = 24 * 60
 
 
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether it is an integer. For Python a bool is one, too."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is an integer or a float, and no bool."""
+    return is_whole(value) or isinstance(value, float)
+
+
 def parse_duration_ms(value: object) -> int:
     """A duration in ms: an integer number of ms, or digits with Synapse's units or `ms`.
 
     Several units go from the larger to the smaller, each once: `2h30m`, `1m 30s`. Raises
     ValueError if it is anything else (negative, empty, fractional, another unit or order).
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 0:
-            raise ValueError("negative")
+    if is_whole(value) and value >= 0:
         return value
     if isinstance(value, str):
         written = value.strip()
@@ -68,16 +76,12 @@ def parse_ratio(value: object) -> float:
 
     Raises ValueError if it is anything else, or outside 0 to 1.
     """
-    ratio = math.nan
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        ratio = float(value) if abs(value) <= 1 else math.nan
-    elif isinstance(value, str):
-        match = _PERCENTAGE.fullmatch(value.strip())
-        if match is not None:
-            ratio = float(match[1]) / 100
-    if not 0 <= ratio <= 1:
+    if is_number(value) and 0 <= value <= 1:
+        return float(value)
+    match = _PERCENTAGE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or float(match[1]) > 100:
         raise ValueError("not a share")
-    return ratio
+    return float(match[1]) / 100
 
 
 def parse_size_bytes(value: object) -> int:
@@ -85,9 +89,7 @@ def parse_size_bytes(value: object) -> int:
 
     Raises ValueError if it is anything else (negative, empty, fractional, another unit).
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 0:
-            raise ValueError("negative")
+    if is_whole(value) and value >= 0:
         return value
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
@@ -108,7 +110,7 @@ def parse_time_of_day_minutes(value: object) -> int:
 
     YAML 1.1 reads an unquoted 22:00 as that integer. Raises ValueError if it is no time of day.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
+    if is_whole(value):
         minutes = value
     else:
         match = _TIME_OF_DAY.fullmatch(value.strip()) if isinstance(value, str) else None

@@ -11,7 +11,6 @@ from synapse_bgthrottle.core.levers.lever import UpdateKey
 from synapse_bgthrottle.core.scheduling import holds
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
 from synapse_bgthrottle.core.scheduling.holds import Case
-from synapse_bgthrottle.core.scheduling.state import UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.homeserver.internals.server import Homeserver
 
@@ -81,7 +80,7 @@ class FallbackIteration(AbstractAsyncContextManager[int]):
         case = self._case()
         for cause, rule in holds.ASKED_FOR:
             try:
-                verdict = holds.heard(case, cause, rule)
+                verdict = holds.hold_by(case, cause, rule)
             except Exception as error:
                 self._host.on_internal_error("looking for pauses", error)
                 continue
@@ -92,18 +91,17 @@ class FallbackIteration(AbstractAsyncContextManager[int]):
         return None
 
     def _case(self) -> Case:
-        (database, name), throttle = self._key, self._throttle
+        throttle = self._throttle
         at = Conditions(self._host.now_s(), self._host.wall_s(), enabled=self._is_enabled())
         if self._key not in throttle.updates:
-            rule, limits = throttle.limits.of(name, database, self._one_shot)
-            throttle.updates[self._key] = UpdateState(limits, self._one_shot, rule=rule)
+            throttle.updates[self._key] = throttle.new_state(self._key, self._one_shot)
         update = throttle.updates[self._key]
         try:
             throttle.limits.refresh(update, self._key, throttle.levers, at.wall_s)
         except Exception:
             if update.levers is None:  # they will never be known, and must not be waited for
                 raise
-        state, is_measured = throttle.databases.get(database), self._asked_s is not None
+        state, is_measured = throttle.databases.get(self._key[0]), self._asked_s is not None
         return Case(update, state, throttle.pacer, at, is_measured=is_measured)
 
     def _is_enabled(self) -> bool:

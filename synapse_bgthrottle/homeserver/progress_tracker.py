@@ -18,7 +18,7 @@ from synapse_bgthrottle.core.scheduling.failures import complaint_of
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.expected_pace import learned_slope
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
-from synapse_bgthrottle.core.tracking.measured_pace import Look, Pace
+from synapse_bgthrottle.core.tracking.measured_pace import Look, MeasuredPace
 from synapse_bgthrottle.core.tracking.progress import Progress, read_progress
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
@@ -46,7 +46,7 @@ class _Tracked:
     update: str
     started_s: float  # its start, which tells it from other runs of the same update
     progress: Progress | None = None
-    pace: Pace = attrs.field(factory=Pace)
+    pace: MeasuredPace = attrs.field(factory=MeasuredPace)
     bounds: Bounds | None = None  # last known ends of the table that it walks along
     ask_bounds_s: float = 0.0  # when to query these (again), monotonic
     looks: int = 0  # number of reads begun so far
@@ -134,7 +134,7 @@ class ProgressTracker:
             return
         longest_s = self._throttle.databases[database_name].longest_batch_s
         if update.limits != tracked.limits:  # measurements under other limits do not count
-            tracked.limits, tracked.pace = update.limits, Pace()
+            tracked.limits, tracked.pace = update.limits, MeasuredPace()
         left = None if tracked.progress is None else tracked.progress.left
         tracked.pace.observe(
             Look(

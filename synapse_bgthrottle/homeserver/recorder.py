@@ -15,7 +15,6 @@ from synapse_bgthrottle.core.levers.request import StoreUnavailableError
 from synapse_bgthrottle.core.reports.problems import listed
 from synapse_bgthrottle.core.scheduling.failures import is_from_database
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
-from synapse_bgthrottle.core.tracking.history import HistoryEntry
 from synapse_bgthrottle.core.tracking.learned import Learned
 from synapse_bgthrottle.core.tracking.queue import QueueRow
 from synapse_bgthrottle.core.tracking.runs import UpdateRuns
@@ -160,29 +159,26 @@ class Recorder:
         )
 
     async def _write(self, queues: dict[str, Queue]) -> None:
-        ended = self.runs.ended()
+        ended = self.runs.ended
         if self.loader.problem:
-            self.runs.written()
+            self.runs.written(ended, self._host.wall_s())
             return
-        due: list[HistoryEntry] = []
         hours: list[SeenHour] = []
         try:
             # First end used releases: an update that comes again must not find its old release.
             await self.levers.follow(ended, queues)
-            due = self.runs.due(self._host.wall_s())
-            entries = [*ended, *due]
+            wall_s, known = self._host.wall_s(), self._throttle.updates
+            entries = [*ended, *self.runs.due(wall_s)]
             if entries:
                 hours = self.week.changed()
-                wall_s, known = self._host.wall_s(), self._throttle.updates
                 keys = dict.fromkeys(entry.key for entry in entries if entry.key in known)
                 learned = [Learned.of(key, known[key], wall_s) for key in keys]
                 await self.store.write(entries, hours, learned)
             await self._check_store()
         except BaseException:
-            self.runs.put_back(ended, due)
             self.week.put_back(hours)
             raise
-        self.runs.written()
+        self.runs.written(entries, wall_s)
 
     async def _check_store(self) -> None:
         """From time to time, check whether somebody dropped the tables."""

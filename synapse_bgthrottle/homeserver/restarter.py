@@ -1,7 +1,6 @@
 """Restarts Synapse's updater where it stands still although updates are pending."""
 
 import logging
-import math
 from collections.abc import Sequence
 
 import attrs
@@ -9,7 +8,8 @@ import attrs
 from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.scheduling import holds
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions
-from synapse_bgthrottle.core.scheduling.failures import FailureKind, Restarts, Stall
+from synapse_bgthrottle.core.scheduling.failures import FailureKind
+from synapse_bgthrottle.core.scheduling.restarts import Restarts, Stall
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.queue import QueueRow, in_order
 from synapse_bgthrottle.core.units import format_duration_ms
@@ -50,7 +50,7 @@ class Restarter:
     _sampler: Sampler
     _store: Store
     _metrics: Metrics
-    first_s: float  # wait after the first abort; inf: never restart
+    first_s: float | None  # wait after the first abort; None: never restart
     _loaded_s: float = attrs.field(init=False)
     _of: dict[str, Restarts] = attrs.field(factory=dict, init=False)
     _rows: dict[str, Sequence[QueueRow]] = attrs.field(factory=dict, init=False)
@@ -88,20 +88,18 @@ class Restarter:
         restarts, is_aborted = self.of(database.name), database.has_aborted
         before = restarts.stall
         kind, why = self._failure(database.name)
-        first_s = self.first_s if self._can_help(database, rows) else math.inf
-        if is_aborted and why == _UNKNOWN_FAILURE and first_s < math.inf:
+        first_s = self.first_s if self._can_help(database, rows) else None
+        if is_aborted and why == _UNKNOWN_FAILURE and first_s is not None:
             first_s = min(first_s, _LONGEST_AFTER_READ_S)
         stall = restarts.stalled(
             self._host.now_s(), is_aborted=is_aborted, first_s=first_s, kind=kind
         )
         if before is not None and before.is_aborted == is_aborted:
             return
-        lasts_ms = (stall.due_s - self._host.now_s()) * 1000
-        then = (
-            "the module does not start it by itself"
-            if stall.due_s == math.inf
-            else f"the module starts it in {format_duration_ms(lasts_ms)}"
-        )
+        then = "the module does not start it by itself"
+        if stall.due_s is not None:
+            lasts_ms = (stall.due_s - self._host.now_s()) * 1000
+            then = f"the module starts it in {format_duration_ms(lasts_ms)}"
         what = "gave up on" if is_aborted else "is not working on"
         logger.warning(
             "Synapse %s the queue of %s (%d pending): %s", what, database.name, len(rows), then
@@ -124,16 +122,19 @@ class Restarter:
         due_s = (
             restarts.stall.due_s - now_s
             for restarts in self._of.values()
-            if restarts.stall is not None and not restarts.stall.held_by
+            if restarts.stall is not None
+            and restarts.stall.due_s is not None
+            and not restarts.stall.held_by
         )
-        return min(max(min(due_s, default=math.inf), SURE_AFTER_S), longest_s)
+        return min(max(min(due_s, default=longest_s), SURE_AFTER_S), longest_s)
 
     async def start_due(self) -> None:
         """Restart what is due. The queue was just read, so the database answers."""
         for database in tuple(self._host.databases.values()):
             stall = self.of(database.name).stall
-            if stall is not None and self._host.now_s() >= stall.due_s:
-                await self._start(database, stall)
+            if stall is None or stall.due_s is None or self._host.now_s() < stall.due_s:
+                continue
+            await self._start(database, stall)
 
     async def _start(self, database: Database, stall: Stall) -> None:
         restarts, rows = self.of(database.name), self._rows[database.name]

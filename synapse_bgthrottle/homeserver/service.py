@@ -91,7 +91,7 @@ class ThrottleService:
 
     def _unwritten(self) -> list[HistoryEntry]:
         running = [self._recorder.runs.so_far(name) for name in self._recorder.runs.running]
-        return [*self._recorder.runs.unwritten, *(entry for entry in running if entry is not None)]
+        return [*self._recorder.runs.ended, *(entry for entry in running if entry is not None)]
 
     async def uses(self, limit: int) -> tuple[schema.Use, ...]:
         return tuple(await self._ask(_STORE, self._recorder.store.uses, limit))

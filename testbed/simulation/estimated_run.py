@@ -10,7 +10,7 @@ from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.signals.samples import ProcessSample, Sample
 from synapse_bgthrottle.core.tracking.expected_pace import learned_slope
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
-from synapse_bgthrottle.core.tracking.measured_pace import Look, Pace
+from synapse_bgthrottle.core.tracking.measured_pace import Look, MeasuredPace
 from synapse_bgthrottle.core.tracking.time_left import Estimate, Known, estimate
 from synapse_bgthrottle.core.tracking.weekly_load import Seen, learned
 from testbed.simulation.model import ClientsModel, ServerModel, Streams, UpdateModel
@@ -72,7 +72,7 @@ class EstimatedRun:
         self.made: list[MadeEstimate] = []
         self._update = update
         self._throttle = _Watched(Config(settings), facts)
-        self._pace = Pace()
+        self._pace = MeasuredPace()
         self.world = World(server, clients, streams, update, self._throttle, wall_s=WALL_S)
 
     @property

@@ -12,7 +12,7 @@ import yaml
 from synapse_bgthrottle.cli.inputs.config_file import MODULE
 from synapse_bgthrottle.cli.main import SUMMARIES, command_of
 from synapse_bgthrottle.core.config.keys import MATCH_KEYS, SETTING_KEYS, TOP_KEYS
-from synapse_bgthrottle.core.config.limits import BUILT_IN, merge
+from synapse_bgthrottle.core.config.limits import Limits, merge
 from synapse_bgthrottle.core.config.parser import parse
 from synapse_bgthrottle.core.scheduling.decision import Cause
 from synapse_bgthrottle.core.scheduling.effective_limits import LEAST_BATCH_ITEMS
@@ -54,7 +54,7 @@ def test_readme_example() -> None:
     assert parse({}).settings == parse(module_config(begin)).settings
     config = parse(module_config(rules))
     search, shots = config.rules
-    assert "balanced" == config.settings.profile == str(BUILT_IN.profile)
+    assert "balanced" == config.settings.profile == str(Limits().profile)
     assert search.matches("event_search", "master", False)
     assert 200 == search.settings.max_items_per_second
     assert "The search index is now filled at 200 events a second at most." in page
@@ -74,12 +74,12 @@ def test_sample_config() -> None:
         assert re.search(rf"\b{key}:", text), key
     shown = merge([config.settings])
     for name in ("target_duration_ms", "pace", "default_batch_items", "min_batch_items"):
-        assert getattr(BUILT_IN, name) == getattr(shown, name)
-    assert BUILT_IN.max_batch_items == shown.max_batch_items
-    assert BUILT_IN.max_items_per_second == shown.max_items_per_second
-    assert BUILT_IN.max_hold_ms == shown.max_hold_ms
-    assert BUILT_IN.windows == shown.windows
-    assert "UTC" == str(shown.time_zone) == str(BUILT_IN.time_zone)
+        assert getattr(Limits(), name) == getattr(shown, name)
+    assert Limits().max_batch_items == shown.max_batch_items
+    assert Limits().max_items_per_second == shown.max_items_per_second
+    assert Limits().max_hold_ms == shown.max_hold_ms
+    assert Limits().windows == shown.windows
+    assert "UTC" == str(shown.time_zone) == str(Limits().time_zone)
 
 
 def test_every_key_is_documented() -> None:

@@ -30,7 +30,7 @@ from synapse_bgthrottle.client.errors import NoModuleError
 from synapse_bgthrottle.core.config.limits import Settings
 from synapse_bgthrottle.core.config.parser import Config
 from synapse_bgthrottle.core.config.stock import stock_settings
-from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
+from synapse_bgthrottle.core.scheduling.effective_limits import IN_ONE_GO
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.expected_pace import UNKNOWN_SLOPE, Range
 from synapse_bgthrottle.core.tracking.timeline import Job
@@ -125,7 +125,7 @@ def _of_numbers(session: Session, asked: _Asked, files: tuple[Path, ...]) -> For
         update=name,
         items=asked.items,
         per_batch_s=asked.rate,
-        one_shot=asked.one_shot_s is not None or runs_in_one_go(name),
+        one_shot=asked.one_shot_s is not None or name in IN_ONE_GO,
         one_shot_s=asked.one_shot_s,
     )
     if job.unknown:

@@ -114,7 +114,7 @@ class Worker:
     @property
     def is_careful(self) -> bool:
         """Whether it asks what it costs clients."""
-        return math.isfinite(self.profile.tolerance_ratio)
+        return self.profile.is_careful
 
 
 @attrs.frozen

@@ -15,6 +15,8 @@ from synapse_bgthrottle.core.config.windows import parse_days
 from synapse_bgthrottle.core.units import (
     MINUTES_PER_DAY,
     format_time_of_day,
+    is_number,
+    is_whole,
     parse_duration_ms,
     parse_ratio,
     parse_time_of_day_minutes,
@@ -70,18 +72,18 @@ def bare_bytes(value: Any) -> str:
 def _bare_number(value: Any) -> int:
     if isinstance(value, str) and re.fullmatch("[0-9]{1,15}", value.strip(), re.ASCII):
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return value if is_whole(value) else 0
 
 
 def _bare_one(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != 1:
+    if not is_number(value) or value != 1:
         return ""
     return f"{value} is 100%; write 1% if you mean one percent, otherwise 100%"
 
 
 def _bare_hour(value: Any) -> str:
     # YAML reads an unquoted 22:00 as 1320, and 1:00 as 60. Less was written as a number.
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 60:
+    if not is_whole(value) or not 0 < value < 60:
         return ""
     clock, hour = format_time_of_day(value), format_time_of_day(min(value, 24) * 60)
     return f'{value} is {clock}; write "{hour}" if you mean the hour, else "{clock}"'
@@ -89,8 +91,7 @@ def _bare_hour(value: Any) -> str:
 
 def within(value: Any, low: float, high: float) -> Any:
     """The value, if it is a number between these two. Raises ValueError if it is not."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return _if(is_number and low <= value <= high, value)
+    return _if(is_number(value) and low <= value <= high, value)
 
 
 def _if(is_accepted: bool, value: Any) -> Any:
@@ -100,11 +101,11 @@ def _if(is_accepted: bool, value: Any) -> Any:
 
 
 def _count(value: Any) -> Any:
-    return within(_if(isinstance(value, int), value), 1, _MOST_ITEMS)
+    return _if(is_whole(value) and 1 <= value <= _MOST_ITEMS, value)
 
 
-def _or_off(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: math.inf if is_off(value) else parse(value)
+def _or_off(parse: Callable[[Any], Any], off: float | None) -> Callable[[Any], Any]:
+    return lambda value: off if is_off(value) else parse(value)
 
 
 def _zone(value: Any) -> ZoneInfo:
@@ -125,9 +126,7 @@ def _duty_cycle(value: Any) -> Adaptive | DutyCycle:
     return Adaptive() if value == "adaptive" else DutyCycle(_duty_ratio(value))
 
 
-def _api_path(value: Any) -> str | None:
-    if is_off(value):
-        return None
+def _path(value: Any) -> str:
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         raise ValueError("no path")
     path = value.rstrip("/")
@@ -174,14 +173,16 @@ KEYS: dict[str, Key] = {
     "max_items_per_second": Key(
         "max_items_per_second",
         "a number from 0.001, such as 200, or off",
-        _or_off(lambda value: float(within(value, 0.001, _MOST_ITEMS))),
+        _or_off(lambda value: float(within(value, 0.001, _MOST_ITEMS)), math.inf),
     ),
     "default_batch_size": Key(
         "default_batch_items", "a whole number of items from 1, such as 100", _count
     ),
     "min_batch_size": Key("min_batch_items", "a whole number of items from 1, such as 10", _count),
     "max_batch_size": Key(
-        "max_batch_items", "a whole number of items from 1, such as 1000, or off", _or_off(_count)
+        "max_batch_items",
+        "a whole number of items from 1, such as 1000, or off",
+        _or_off(_count, math.inf),
     ),
     "time_zone": Key(
         "time_zone",
@@ -224,12 +225,12 @@ TOP_ONLY_KEYS = {
         "api_path",
         "a path such as /_synapse/bgthrottle, or off; none of Synapse's own, such as"
         " /_synapse/admin or /health, nor above or below one",
-        _api_path,
+        _or_off(_path, None),
     ),
     "restart_aborted": Key(
         "restart_aborted_s",
         f"a duration from 1m to 1d, {_DURATION}, or off",
-        _or_off(lambda value: within(parse_duration_ms(value), 60_000, 86_400_000) / 1000),
+        _or_off(lambda value: within(parse_duration_ms(value), 60_000, 86_400_000) / 1000, None),
     ),
 }
 SETTING_KEYS = (*KEYS, "windows")

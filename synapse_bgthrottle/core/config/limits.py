@@ -46,7 +46,7 @@ Pace = DutyCycle | FixedSleep | Adaptive
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """The settings of one level of the configuration; None: not set."""
+    """What one level of the configuration sets; None: it leaves that to another level."""
 
     target_duration_ms: float | None = None  # wanted duration of one batch
     pace: Pace | None = None  # how long to rest between batches
@@ -76,7 +76,10 @@ def with_pace(settings: Settings) -> Settings:
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """Settings in which everything is set. For the attributes see `Settings`."""
+    """What applies to an update: its levels merged, so that everything has a value.
+
+    For the attributes see `Settings`. A default applies where no level sets anything.
+    """
 
     target_duration_ms: float = 100.0
     pace: Pace = Adaptive()
@@ -93,13 +96,11 @@ class Limits:
     needs_approval: bool = False
 
 
-# Where stock Synapse has a default, it is the same.
-BUILT_IN = Limits()
 _FIELDS = tuple(field.name for field in attrs.fields(Settings))
 
 
 def merge(levels: Iterable[Settings], floor_items: int = 1) -> Limits:
-    """Each setting from the first level that has it, otherwise from `BUILT_IN`.
+    """Each setting from the first level that has it, otherwise the default of `Limits`.
 
     Where bounds contradict, the maximum takes precedence over the minimum, and the minimum over the
     default. `floor_items` takes precedence over all three.

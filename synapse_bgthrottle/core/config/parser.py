@@ -34,11 +34,7 @@ from synapse_bgthrottle.core.config.problems import (
     text,
     unknown_keys,
 )
-from synapse_bgthrottle.core.config.signal_settings import (
-    NESTED_KEYS,
-    SIGNAL_KEYS,
-    SignalSettings,
-)
+from synapse_bgthrottle.core.config.signal_settings import NESTED_KEYS, SIGNAL_KEYS, SignalSettings
 from synapse_bgthrottle.core.config.windows import Window
 from synapse_bgthrottle.core.signals import SIGNALS
 from synapse_bgthrottle.core.units import MINUTES_PER_DAY, format_ratio
@@ -60,8 +56,8 @@ class Config:
     rules: tuple[Rule, ...] = ()  # the first that matches comes before the top level
     signals: SignalSettings = attrs.field(factory=SignalSettings)
     api_path: str | None = "/_synapse/bgthrottle"  # path of the HTTP API; None: off
-    # First wait from Synapse's abort to the module's restart; inf: never.
-    restart_aborted_s: float = 3600.0
+    # First wait from Synapse's abort to the module's restart; None: never.
+    restart_aborted_s: float | None = 3600.0
     # Accepted values that are probably mistakes, such as `sleep: 1`, which is 1 ms.
     doubts: tuple[Problem, ...] = attrs.field(default=(), eq=False)
 
@@ -148,7 +144,7 @@ class _Reader:
         if "windows" in raw:
             read["windows"] = self._windows(raw["windows"], (*path, "windows"))
         settings = Settings(**read)
-        for name, message in contradictions(raw, settings, above):
+        for name, message in _contradictions(raw, settings, above):
             self.problems.append(Problem((*path, name), message))
         return with_pace(settings)
 
@@ -274,7 +270,7 @@ _BOUNDS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 _ADAPTIVE_ONLY = ("profile", "min_duty_cycle", "max_duty_cycle")
 
 
-def contradictions(
+def _contradictions(
     raw: Mapping[str, Any], own: Settings, above: Settings
 ) -> Iterator[tuple[str, str]]:
     """The key and a message for each contradiction.

@@ -19,6 +19,11 @@ class Profile:
     busy_target_ms: float  # wanted duration of a batch while clients are active
     quiet_after_s: float  # least time without requests after which no client counts as active
 
+    @property
+    def is_careful(self) -> bool:
+        """Whether it limits by how much clients' requests become slower."""
+        return math.isfinite(self.tolerance_ratio)
+
 
 # Tolerance, like stock, wanted duration of a batch while clients are active, quiet after.
 PROFILES = MappingProxyType(

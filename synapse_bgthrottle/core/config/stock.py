@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from synapse_bgthrottle.core.config.limits import FixedSleep, Settings
+from synapse_bgthrottle.core.units import is_number
 
 
 @attrs.frozen
@@ -45,8 +46,7 @@ def stock_settings(section: object) -> tuple[StockSettings, list[str]]:
     unusable = []
     for key, (name, least) in _KEYS.items():
         value: Any = found.get(key)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_number and least <= value < 2**31:
+        if is_number(value) and least <= value < 2**31:
             values[name] = value if name == "sleep_ms" else int(value)
         elif value is not None:
             unusable.append(key)

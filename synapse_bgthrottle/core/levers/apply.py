@@ -18,12 +18,8 @@ from synapse_bgthrottle.core.levers.request import (
     NothingMatchesError,
     TooManyLeversError,
 )
+from synapse_bgthrottle.core.levers.targets import first_names
 
-_MADE_BY = {
-    Action.PAUSE: LeverKind.PAUSE,
-    Action.OVERRIDE: LeverKind.OVERRIDE,
-    Action.RELEASE: LeverKind.RELEASE,
-}
 _ENDED_BY = {
     Action.RESUME: (LeverKind.PAUSE,),
     Action.RESET: (LeverKind.OVERRIDE, LeverKind.RELEASE),
@@ -63,8 +59,9 @@ def change(
     than `MOST_LEVERS` would be in force.
     """
     made: tuple[Lever, ...] = ()
-    if request.action in _MADE_BY:
-        made = tuple(islice(_made(request, author, pending, wall_s, new_id), MOST_LEVERS + 1))
+    kind = request.action.kind
+    if kind is not None:
+        made = tuple(islice(_made(request, kind, author, pending, wall_s, new_id), MOST_LEVERS + 1))
         if len(made) > MOST_LEVERS:  # before the comparison below, which takes quadratic time
             raise TooManyLeversError(
                 f"this would make more than {MOST_LEVERS} {request.action.value}s at once, and"
@@ -81,8 +78,11 @@ def change(
         if not made:
             raise NothingMatchesError(_no_update(request, pending))
         if request.action is Action.OVERRIDE:
-            rest, ended = _set_anew(made[0], in_force, new_id)
-            made = (*rest, *made)  # the newest comes last and takes precedence
+            # The newest takes precedence, even if the clock was set back.
+            created_s = max([wall_s, *(old.created_s for old in in_force)])
+            new = attrs.evolve(made[0], created_s=created_s)
+            rest, ended = _set_anew(new, in_force, new_id)
+            made = (*rest, new)
     else:
         ended = meant_by(request, in_force)
         if not ended:
@@ -150,6 +150,7 @@ def found_later(before: Sequence[Lever], after: Sequence[Lever]) -> Iterator[str
 
 def _made(
     request: LeverRequest,
+    kind: LeverKind,
     author: str,
     pending: Sequence[UpdateKey],
     wall_s: float,
@@ -157,11 +158,11 @@ def _made(
 ) -> Iterable[Lever]:
     lever = Lever(
         lever_id=new_id(),
-        kind=_MADE_BY[request.action],
+        kind=kind,
         update=request.update,
         database=request.database,
-        settings=request.parsed,
-        written=request.settings,
+        settings=request.settings,
+        written=request.written,
         reason=request.reason,
         author=author,
         created_s=wall_s,
@@ -177,8 +178,8 @@ def _made(
 
 
 def _no_update(request: LeverRequest, pending: Sequence[UpdateKey]) -> str:
-    names = ", ".join(name for _, name in pending[:5]) + (", ..." if len(pending) > 5 else "")
     what = f"no pending update matches {request.update}"
+    names = first_names([name for _, name in pending])
     return f"{what}; pending are: {names}" if names else f"{what}: none is pending"
 
 

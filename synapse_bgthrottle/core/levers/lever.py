@@ -118,4 +118,5 @@ class Levers:
     def changed(self, made: Iterable[Lever] = (), ended: Iterable[Lever] = ()) -> "Levers":
         """With the levers made, and without those that ended."""
         gone = {lever.lever_id for lever in ended}
-        return Levers((*(v for v in self.all if v.lever_id not in gone), *made))
+        levers = (*(v for v in self.all if v.lever_id not in gone), *made)
+        return Levers(tuple(sorted(levers, key=lambda v: v.created_s)))

@@ -23,6 +23,7 @@ from synapse_bgthrottle.core.config.problems import (
     text,
     unknown_keys,
 )
+from synapse_bgthrottle.core.levers.lever import LeverKind
 from synapse_bgthrottle.core.units import parse_duration_ms
 
 LONGEST_REASON = 500
@@ -69,9 +70,12 @@ class Action(enum.Enum):
     OVERRIDE = "override"
     RESET = "reset"
 
+    @property
+    def kind(self) -> LeverKind | None:
+        """The kind of lever that it makes; None: it makes none, but ends levers."""
+        return None if self in (Action.RESUME, Action.RESET) else LeverKind(self.value)
 
-# These end levers at once. The others make a lever that lasts.
-_ENDING = frozenset({Action.RESUME, Action.RESET})
+
 # These let updates run faster, so the request must name the updates.
 _NEEDS_UPDATE = frozenset({Action.RELEASE, Action.OVERRIDE})
 
@@ -85,8 +89,8 @@ class LeverRequest:
     database: str | None = None  # the only database that it concerns; None: all
     duration_ms: float = 0.0  # how long the new lever lasts; 0: no lever is made
     reason: str = ""
-    settings: Mapping[str, Any] = attrs.field(factory=dict)  # of an override, as given
-    parsed: Settings = attrs.field(factory=Settings)  # the same, parsed
+    settings: Settings = attrs.field(factory=Settings)  # what an override sets, checked
+    written: Mapping[str, Any] = attrs.field(factory=dict)  # the same, as it was written
 
 
 def is_printable(value: str) -> bool:
@@ -122,7 +126,7 @@ def accepted_keys(action: Action) -> tuple[str, ...]:
     keys = ["update", "database"]
     if action is Action.OVERRIDE:
         keys.append("settings")
-    if action not in _ENDING:
+    if action.kind is not None:
         keys.append("for")
     return (*keys, "reason")
 
@@ -138,7 +142,7 @@ def parse_lever_request(action: Action, raw: object) -> LeverRequest:
         *_unprintable(raw.get("settings"), ("settings",)),
         *_names_problems(raw, action),
     ]
-    duration_ms, parsed = 0.0, Settings()
+    duration_ms, settings = 0.0, Settings()
     try:
         if "for" in keys:
             asked_ms = parse_duration_ms(raw.get("for", DEFAULT_MS))
@@ -148,7 +152,7 @@ def parse_lever_request(action: Action, raw: object) -> LeverRequest:
         problems.append(refused(("for",), raw["for"], accepted))
     try:
         if "settings" in keys:
-            parsed = _settings(raw)
+            settings = _settings(raw)
     except InvalidConfigError as error:
         problems.extend(error.problems)
     if problems:
@@ -159,8 +163,8 @@ def parse_lever_request(action: Action, raw: object) -> LeverRequest:
         raw.get("database"),
         duration_ms,
         raw.get("reason", ""),
+        settings,
         dict(raw["settings"]) if "settings" in keys else {},
-        parsed,
     )
 
 

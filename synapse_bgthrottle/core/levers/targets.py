@@ -12,7 +12,6 @@ from synapse_bgthrottle.core.levers.request import Action, LeverRequest, Nothing
 # Returns what holds an update of a database, and its limits in one line, as `explain` shows them.
 Explain = Callable[[str, str], tuple[Sequence[str], str]]
 
-_MAKING = frozenset({Action.PAUSE, Action.RELEASE, Action.OVERRIDE})
 _MOST_NAMES = 5
 
 
@@ -31,7 +30,7 @@ class Target:
 
 def is_known(request: LeverRequest, targets: Sequence[Target]) -> bool:
     """Whether the server knows the request's updates, so that no queue must be read."""
-    if request.action not in _MAKING or not _are_known(targets):
+    if request.action.kind is None or not _are_known(targets):
         return True
     return any(_matching(request.update, target.known) for target in _about(request, targets))
 
@@ -54,7 +53,7 @@ def check(request: LeverRequest, targets: Sequence[Target]) -> None:
     Raises InvalidConfigError if there is no such database, and NothingMatchesError if the server
     has no such update, or cannot run it.
     """
-    if request.action not in _MAKING or not _are_known(targets):
+    if request.action.kind is None or not _are_known(targets):
         return
     check_exists(request.database, targets)
     about = _about(request, targets)
@@ -62,7 +61,7 @@ def check(request: LeverRequest, targets: Sequence[Target]) -> None:
     if request.action is Action.RELEASE:
         matching = _matching(request.update, pending)
         if matching and not _matching(request.update, [name for _, name in runnable(about)]):
-            message = f"this server does not know {_listed(matching)}, and cannot run it"
+            message = f"this server does not know {first_names(matching)}, and cannot run it"
             raise NothingMatchesError(message)
     elif not is_known(request, targets) and not _matching(request.update, pending):
         known = {name for target in about for name in target.known}
@@ -86,7 +85,7 @@ def notes(
 
     `targets` are all databases, as they were before it; `explain` answers for the state after it.
     """
-    if request.action not in _MAKING:
+    if request.action.kind is None:
         return
     about = _about(request, targets)
     pending = [name for target in about for name in target.pending or ()]
@@ -108,7 +107,7 @@ def _of_database(
     matching = _matching(request.update, target.pending)
     strange = [name for name in matching if not target.knows(name)]
     if strange and request.action is Action.RELEASE:
-        yield f"left out {where}, because this server does not know it: {_listed(strange)}"
+        yield f"left out {where}, because this server does not know it: {first_names(strange)}"
     if head in matching and head not in strange:
         held_by, limits = explain(target.database, head)
         if request.action is Action.OVERRIDE:
@@ -125,7 +124,7 @@ def _of_database(
         held_by, _ = explain(target.database, head)
         why = "which this server does not know" if not target.knows(head) else "; ".join(held_by)
         wait = "waits" if len(behind) == 1 else "wait"
-        yield f"{_listed(behind)} {where} {wait} behind {head}" + (f", {why}" if why else "")
+        yield f"{first_names(behind)} {where} {wait} behind {head}" + (f", {why}" if why else "")
 
 
 def _are_known(targets: Sequence[Target]) -> bool:
@@ -144,10 +143,11 @@ def _matching(update: str, names: Iterable[str]) -> list[str]:
 def _nothing_named(request: LeverRequest, known: set[str], pending: Sequence[str]) -> str:
     where = f" in {request.database}" if request.database is not None else ""
     hint = did_you_mean(request.update, known)
-    waiting = f"pending are: {_listed(pending)}" if pending else "none is pending"
+    waiting = f"pending are: {first_names(pending)}" if pending else "none is pending"
     what = f"no update that this server knows matches {request.update}{where}"
     return f"{what}{hint or ';'} {waiting}; for all of them: *"
 
 
-def _listed(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
+    """The first names in one line."""
     return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")

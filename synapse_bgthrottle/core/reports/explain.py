@@ -166,7 +166,7 @@ def learned(state: UpdateState) -> Iterator[str]:
 
 def _adaptive(state: UpdateState) -> Iterator[str]:
     limits, profile = state.limits, state.profile
-    if math.isinf(profile.tolerance_ratio):
+    if not profile.is_careful:
         yield f"profile {limits.profile}: no rest, even if clients become slower"
         return
     slower = f"{format_ratio(profile.tolerance_ratio)} slower"

@@ -4,12 +4,12 @@ Decisions: a line for each change, not for each batch. Samples: missing signals,
 """
 
 import logging
+import math
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
 import attrs
 
-from synapse_bgthrottle.core.config.limits import Adaptive
 from synapse_bgthrottle.core.scheduling.decision import Cause, Decision
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.signals.samples import DatabaseSample
@@ -90,15 +90,14 @@ def doing(database_name: str, database: DatabaseState, update: UpdateState) -> s
 def describe(update: UpdateState) -> str:
     """How an update is limited, and by which rule."""
     limits = update.limits
-    adaptive = isinstance(limits.pace, Adaptive)
-    parts = [f"{limits.pace}, {limits.profile}" if adaptive else str(limits.pace)]
+    parts = [f"{limits.pace}, {limits.profile}" if update.is_adaptive else str(limits.pace)]
     if update.one_shot:
         parts.append("one-shot: only its start can be chosen")
     else:
         parts.append(f"target duration {format_duration_ms(limits.target_duration_ms)}")
-        if limits.max_items_per_second < float("inf"):
+        if math.isfinite(limits.max_items_per_second):
             parts.append(f"at most {limits.max_items_per_second:g} items/s")
-        if limits.max_batch_items < float("inf"):
+        if math.isfinite(limits.max_batch_items):
             parts.append(f"at most {limits.max_batch_items} items a batch")
     if limits.windows:
         parts.append(f"windows {'; '.join(map(str, limits.windows))} {limits.time_zone}")

@@ -1,6 +1,5 @@
 """The status of the server's updates, as the HTTP API returns it. Pure."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
@@ -12,9 +11,9 @@ from synapse_bgthrottle.core.reports.explain import learned, limit_values
 from synapse_bgthrottle.core.reports.log_lines import describe
 from synapse_bgthrottle.core.reports.problems import of_configuration, problems
 from synapse_bgthrottle.core.scheduling.decision import Cause
-from synapse_bgthrottle.core.scheduling.effective_limits import runs_in_one_go
-from synapse_bgthrottle.core.scheduling.failures import Restarts
+from synapse_bgthrottle.core.scheduling.effective_limits import IN_ONE_GO
 from synapse_bgthrottle.core.scheduling.holds import backoff_left_s
+from synapse_bgthrottle.core.scheduling.restarts import Restarts
 from synapse_bgthrottle.core.scheduling.state import DatabaseState, UpdateState
 from synapse_bgthrottle.core.scheduling.throttle import Throttle
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
@@ -239,7 +238,7 @@ def _pending(
     name = item.row.name
     run = runs.running.get(look.name)
     is_known = name in look.known if look.known else None
-    one_shot = name in look.one_shots or runs_in_one_go(name)
+    one_shot = name in look.one_shots or name in IN_ONE_GO
     started = run is not None and run.entry.update == name
     return schema.PendingUpdate(
         name=name,
@@ -276,7 +275,7 @@ def _restart(restarts: Restarts, moment: Moment) -> schema.Restart | None:
         return None
     return schema.Restart(
         since_ms=None if stall is None else moment.ms_at(stall.since_s),
-        due_ms=moment.ms_at(stall.due_s) if stall and math.isfinite(stall.due_s) else None,
+        due_ms=None if stall is None else moment.ms_of(stall.due_s),
         held_by="" if stall is None else stall.held_by,
         count=restarts.count,
         last_ms=None if last_s is None else round(last_s * 1000),
@@ -289,9 +288,7 @@ def _last_failure(throttle: Throttle, database_name: str) -> schema.LastFailure 
         for (database, name), update in throttle.updates.items()
         if database == database_name and update.totals.failures
     ]
-    at_s, name, message = max(failed, default=(0.0, "", ""))
-    return (
-        schema.LastFailure(at_ms=round(at_s * 1000), update=name, message=message)
-        if failed
-        else None
-    )
+    if not failed:
+        return None
+    at_s, name, message = max(failed)
+    return schema.LastFailure(at_ms=round(at_s * 1000), update=name, message=message)

@@ -5,27 +5,27 @@ A batch of n items takes
     T = a + b n
 
 with a fixed cost a (a scan without an index, slow round trips, a lock) and a cost b for each item.
-Both are learned from the batches as they come:
+Both are learned from each batch:
 
-    a     least squares over the latest batches, of which each one counts for 3 % less with every
-          later one; less one standard error, SE = sigma sqrt((1 + mean(n)^2 / var(n)) / batches)
-    b     (T - a) / n of the very latest, whose memory is 0.3 (the weighted average rate of
+    a     least squares over all batches, each of which counts 3 % less with every later one; less
+          one standard error, SE = sigma sqrt((1 + mean(n)^2 / var(n)) / batches)
+    b     (T - a) / n of the latest batches, with a memory of 0.3 (the weighted average rate of
           pt-online-schema-change, `lib/WeightedAvgRate.pm`)
 
-Items are uneven, so that a fixed cost is believed only as far as it is certain: while sizes do not
-vary, or times vary for other reasons, SE is large and a is 0. After a batch that neither a fixed
-cost nor one for each item explains within a factor of two, a is learned anew.
+Items are uneven, so only the certain part of a fixed cost counts. If sizes do not vary, or times
+vary for other reasons, SE is large and a is 0. If neither a fixed cost nor a cost for each item
+explains a batch within a factor of two, a is learned anew.
 
 For a target D the next batch works on items for
 
     b n = max(D - a, min(1.5 a, L - a), D / 2)
 
-Where items cost, it takes D. Where the fixed cost dominates, more than half of the batch is useful
+If items cost most, it takes D. If the fixed cost is large, more than half of the batch is useful
 work, up to a length of L.
 
-The first batch of an unknown update has one item. The first few are at most ten times as large as
-the one before, later ones twice. Where the smallest batch takes as long as D, one of twice its size
-tells whether that is the fixed cost, unless it could take longer than 1.6 s.
+The first batch of an unknown update has one item. The next few are at most ten times as large as
+the one before, later ones twice. If the smallest batch takes as long as D, one of twice its size
+shows whether that is the fixed cost, unless it could take longer than 1.6 s.
 """
 
 import math
@@ -37,15 +37,15 @@ import attrs
 from synapse_bgthrottle.core.config.limits import Limits
 from synapse_bgthrottle.core.units import format_duration_ms
 
-# A batch that should be spread over more than this is made smaller instead.
+# With `max_items_per_second`, a batch has no more items than are allowed in this time.
 LONGEST_SPACING_S = 1.0
 
-# The length up to which a fixed cost makes batches longer: on SQLite they hold the only lock.
+# A fixed cost makes batches up to so long. On SQLite a batch holds the only lock.
 LONGEST_BATCH_S = 2.0
 LONGEST_SQLITE_BATCH_S = 1.0
 _LONGEST_TRIAL_S = 1.6
 
-# Items are worked on for so many times the fixed cost, which leaves it two fifths of a batch.
+# Useful work takes so many times the fixed cost, which then is two fifths of the batch.
 _USEFUL_TIMES = 1.5
 
 # How much of the past a new batch leaves in b. At 0.3 a tenfold change of an item's cost is
@@ -53,14 +53,14 @@ _USEFUL_TIMES = 1.5
 _LATEST_MEMORY = 0.3
 _MEMORY = 0.97
 
-# Fewer batches, or sizes that vary by less of their mean, say nothing of a.
+# Fewer batches, or sizes that vary by a smaller share of their mean, do not show a.
 _FEWEST_BATCHES = 2.5
 _LEAST_SPREAD = 0.15
-# Times are not known better than this, of their mean and in seconds.
+# Least error of the times, as a share of their mean and in seconds.
 _LEAST_ERROR = 0.05
 _LEAST_ERROR_S = 0.001
 
-# What is still explained: within this factor, and what a busy machine does to short batches.
+# A difference by this factor, and by what a busy machine adds to short batches, is normal.
 _UNEXPLAINED = 2.0
 _JITTER_S = 0.005
 
@@ -69,13 +69,13 @@ _FIRST_GROWTH, _FIRST_BATCHES = 10.0, 8
 _GROWTH = 2.0
 _MOST_ITEMS = 1_000_000
 
-# Fixed costs below this are not worth a word.
+# Fixed costs below this are not shown.
 _SHOWN_S = 0.01
 
-# Less than this of a batch, or of an item, is not recalled: it would be a division by nothing.
+# Sums over fewer batches or items are not recalled, against a division by almost zero.
 _LEAST_RECALLED = 1e-3
 
-# What an item costs at least: of a division by nothing.
+# Least cost of an item, against a division by zero.
 _LEAST_ITEM_S = 1e-9
 
 
@@ -84,26 +84,26 @@ T = TypeVar("T", bound="FadingSums")
 
 @attrs.frozen
 class FadingSums:
-    """Sums over what comes one after the other, in which what is older counts less."""
+    """Sums in which older values count less."""
 
     def plus(self: T, older: T, memory: float = 1.0) -> T:
-        """Both, of which the older one counts for this share of what it did."""
+        """The sum of both, where the older one is multiplied by `memory`."""
         pairs = zip(attrs.astuple(self), attrs.astuple(older), strict=True)
         return type(self)(*(mine + theirs * memory for mine, theirs in pairs))
 
 
 @attrs.frozen
 class Cost:
-    """What a batch of n items takes: fixed_s + item_s n."""
+    """The duration of a batch of n items: fixed_s + item_s n."""
 
-    fixed_s: float  # whatever its size
-    item_s: float  # for each item; above 0
-    # How long the fixed cost may make a batch; 0: it never makes one longer than its target, as in
-    # stock Synapse.
+    fixed_s: float
+    item_s: float  # above 0
+    # A fixed cost may make a batch up to so long; 0: never longer than its target, as in stock
+    # Synapse.
     longest_s: float = LONGEST_BATCH_S
 
     def wanted_items(self, target_s: float) -> float:
-        """How many items a batch of this target has, if nothing bounds its size."""
+        """The size of a batch with this target duration, without limits."""
         by_fixed_s = min(_USEFUL_TIMES * self.fixed_s, self.longest_s - self.fixed_s)
         least_s = target_s / 2 if self.longest_s else 0.0
         return max(target_s - self.fixed_s, by_fixed_s, least_s) / self.item_s
@@ -117,7 +117,7 @@ class Cost:
         return self.fixed_s + self.item_s * items
 
     def items_per_s(self, items: float) -> float:
-        """Items for each second in batches of this size."""
+        """Items per second in batches of this size."""
         return items / self.batch_s(items)
 
 
@@ -176,34 +176,34 @@ _SUMS = len(attrs.fields(_Sums))
 
 @attrs.define
 class BatchCost:
-    """What the batches of one update cost."""
+    """Learns what the batches of one update cost."""
 
     last_items: int = 0  # size of the last batch; 0 before the first
-    batches: int = 0  # how many it was learned from
+    batches: int = 0  # how many it has learned from
     _latest: _Sums = attrs.field(factory=_Sums)
     _all: _Sums = attrs.field(factory=_Sums)
 
     def kept(self) -> list[float]:
-        """What is worth keeping for the next start, as `recall` takes it."""
+        """The values to store for the next start, as `recall` takes them."""
         sums = (*attrs.astuple(self._latest), *attrs.astuple(self._all))
         return [self.last_items, self.batches, *sums]
 
     def recall(self, kept: Sequence[float], share: float) -> None:
-        """This was known at the last start; it counts for this share of what it did.
+        """Take values stored before this start, multiplied by `share`.
 
-        Raises ValueError if it was kept in another way.
+        Raises ValueError if another version stored them.
         """
         last_items, batches, *sums = kept
         if len(sums) != 2 * _SUMS or min(kept) < 0:
             raise ValueError("a sum is out of range")
         latest, every = (_Sums().plus(_Sums(*one), share) for one in (sums[:_SUMS], sums[_SUMS:]))
         if min(last_items, batches) < 1 or min(latest.batches, latest.items) < _LEAST_RECALLED:
-            return  # of so little nothing can be said
+            return  # too little to know anything
         self.last_items, self.batches = math.ceil(last_items * share), round(batches)
         self._latest, self._all = latest, every
 
     def record(self, items: int, took_s: float) -> None:
-        """A batch of which `items` were asked took so long."""
+        """A batch for which `items` were requested took so long."""
         if self.batches and self._is_unexplained(items, took_s):
             self._all = _Sums()
         batch = _Sums(1.0, items, took_s, items * items, items * took_s, took_s * took_s)
@@ -214,25 +214,25 @@ class BatchCost:
 
     @property
     def fixed_s(self) -> float:
-        """What a batch costs for certain, whatever its size."""
+        """The certain part of the cost of a batch that does not depend on its size."""
         fixed_s, error_s = self._all.fixed_s()
         return min(max(fixed_s - error_s, 0.0), self._latest.mean_s) if self.batches else 0.0
 
     @property
     def fixed_at_most_s(self) -> float:
-        """What a batch costs at most, whatever its size; infinite: that is not known."""
+        """The same cost at most; infinite: unknown."""
         return sum(self._all.fixed_s())
 
     @property
     def item_s(self) -> float:
-        """What each item costs; 0 before the first batch."""
+        """The cost of each item in the latest batches; 0 before the first."""
         latest = self._latest
         if not latest.items:
             return 0.0
         return max((latest.time_s - self.fixed_s * latest.batches) / latest.items, _LEAST_ITEM_S)
 
     def cost(self, longest_s: float = LONGEST_BATCH_S) -> Cost | None:
-        """The same as an average over the latest batches; None before the first."""
+        """The cost as an average over all batches; None before the first."""
         every = self._all
         if not self.batches:
             return None
@@ -242,8 +242,8 @@ class BatchCost:
     def expected_s(self, items: int) -> float:
         """How long a batch of this size takes; 0 before the first batch.
 
-        A small one takes as long as the fixed cost may be, up to a whole batch: it may be many
-        times as long as its items.
+        A small batch is assumed to have the largest possible fixed cost, up to the duration of the
+        latest batches.
         """
         least_s = min(self.fixed_at_most_s, self._latest.mean_s) if self.batches else 0.0
         return max(self.fixed_s + self.item_s * items, least_s)
@@ -261,7 +261,7 @@ class BatchCost:
     ) -> int:
         """The size of the next batch, within the limits, never below 1.
 
-        It is to take `target_s`, or up to `longest_s` for a fixed cost.
+        It should take `target_s`, or up to `longest_s` if a fixed cost requires it.
         """
         wanted: float = limits.default_batch_items
         if self.last_items:
@@ -278,7 +278,7 @@ class BatchCost:
         return min(wanted, self.last_items * growth)
 
     def _is_unexplained(self, items: int, took_s: float) -> bool:
-        """Whether it took more, or less, than any fixed cost and cost of an item would make it."""
+        """Whether no fixed cost and no cost of an item explains how long it took."""
         before_s, times = self._latest.mean_s, items / self._latest.mean_items
         least_s, most_s = before_s * min(times, 1), before_s * max(times, 1)
         return (

@@ -113,11 +113,6 @@ def least_batch_items(update_name: str) -> int:
     return LEAST_BATCH_ITEMS.get(update_name, 1)
 
 
-def runs_in_one_go(update_name: str) -> bool:
-    """Whether the update does all its work in one batch without Synapse's one-shot flag."""
-    return update_name in IN_ONE_GO
-
-
 @attrs.frozen
 class UpdateLimits:
     """Merges the levels: overrides (newest first), rule, top level, Synapse's own settings."""
@@ -129,7 +124,7 @@ class UpdateLimits:
         self, update_name: str, database_name: str, one_shot: bool
     ) -> tuple[Rule | None, Limits]:
         """The first matching rule and the limits of an update, without overrides."""
-        one_shot = one_shot or runs_in_one_go(update_name)
+        one_shot = one_shot or update_name in IN_ONE_GO
         rule = first_match(self._config.rules, update_name, database_name, one_shot)
         return rule, self._merged(update_name, (), rule)
 

@@ -30,7 +30,7 @@ BACKOFFS_S = {
 } | {
     # The disk has free space again, or no batch would be tried. But the update needs more than
     # that, and fills the disk at each try. Synapse gives up after the fifth failure in a row.
-    FailureKind.ROOM: (5.0, 60.0, 600.0, 3600.0),
+    FailureKind.DISK_FULL: (5.0, 60.0, 600.0, 3600.0),
     # First assume a short network fault. If it lasts, the batch itself may be the cause.
     FailureKind.CONNECTION: (5.0, 7.0, 60.0, 600.0),
 }
@@ -250,7 +250,7 @@ def by_pressures(case: Case) -> Verdict | None:
 def _waits_for_pressures(case: Case) -> bool:
     """Whether it is such a one-shot, and clients are active."""
     update, activity, now_s = case.update, case.pacer.activity, case.at.now_s
-    if not (update.one_shot and update.is_adaptive) or math.isinf(update.profile.tolerance_ratio):
+    if not (update.one_shot and update.is_adaptive) or not update.profile.is_careful:
         return False
     is_quiet = activity.is_quiet(now_s, update.profile.quiet_after_s)
     return not (is_quiet and activity.watched_for_s(now_s) >= CALM_S)
@@ -278,8 +278,8 @@ ASKED_FOR = tuple(
 )
 
 
-def heard(case: Case, cause: Cause, rule: Callable[[Case], Verdict | None]) -> Verdict | None:
-    """The hold of this one rule; None: it has none, or that is not effective. Keeps its clock."""
+def hold_by(case: Case, cause: Cause, rule: Callable[[Case], Verdict | None]) -> Verdict | None:
+    """The effective hold by this rule; None: there is none. Records since when it holds."""
     verdict = rule(case)
     if verdict is None:
         case.update.holds.since_s.pop(cause, None)

@@ -93,9 +93,8 @@ class Standstill:
 
 
 def work_s(took_s: float, idle_s: float, target_ms: float) -> float:
-    """What of a batch is paid for with a rest: not its wait for somebody's lock, nor a standstill.
+    """The part of a batch that a rest pays for: without lock waits and standstills.
 
-    One that waited counts as one on target at least, because it is not seen exactly how long it
-    did.
+    A batch that waited counts as at least its target duration: waits are not measured exactly.
     """
     return max(took_s - idle_s, min(took_s, target_ms / 1000))

@@ -19,7 +19,7 @@ from synapse_bgthrottle.core.scheduling.batch_cost import (
     BatchCost,
 )
 from synapse_bgthrottle.core.scheduling.decision import Cause, Conditions, Decision, Verdict
-from synapse_bgthrottle.core.scheduling.effective_limits import UpdateLimits, runs_in_one_go
+from synapse_bgthrottle.core.scheduling.effective_limits import IN_ONE_GO, UpdateLimits
 from synapse_bgthrottle.core.scheduling.failures import FailureKind
 from synapse_bgthrottle.core.scheduling.holds import Case, Ruling
 from synapse_bgthrottle.core.scheduling.idle_time import LockWait, Standstill, work_s
@@ -43,7 +43,7 @@ class Throttle:
     def __init__(self, config: Config, server: Settings, facts: Facts | None = None) -> None:
         """`server` has the settings of Synapse's own configuration."""
         self.databases: dict[str, DatabaseState] = {}
-        self.updates: dict[tuple[str, str], UpdateState] = {}
+        self.updates: dict[UpdateKey, UpdateState] = {}
         self.levers: Levers | None = Levers()  # None: not read yet, which holds every update
         self.pacer = Pacer()  # all updates share it
         self._config = config
@@ -65,7 +65,7 @@ class Throttle:
         """An iteration of this update begins. Call it before `decide`."""
         key = (database_name, update_name)
         if key not in self.updates:  # rules are matched only once per update
-            self.updates[key] = self._new_state(key, one_shot)
+            self.updates[key] = self.new_state(key, one_shot)
         if database_name not in self.databases:
             is_sqlite = database_name in self._facts.sqlite_databases
             thresholds, cores = self._config.signals.thresholds, self._facts.cores
@@ -191,7 +191,7 @@ class Throttle:
         if key in self.updates:
             update = self.as_of(key, at.wall_s)
         else:
-            update = self._new_state(key, one_shot)
+            update = self.new_state(key, one_shot)
             self.limits.refresh(update, key, self.levers, at.wall_s)
         database = self.databases.get(database_name)
         is_first = is_looked_at = False
@@ -215,11 +215,11 @@ class Throttle:
         if update is not None and not update.totals.batches:
             update.cost, update.impact = cost, impact
 
-    def _new_state(self, key: UpdateKey, one_shot: bool) -> UpdateState:
-        """The state of an update that comes for the first time."""
+    def new_state(self, key: UpdateKey, one_shot: bool) -> UpdateState:
+        """The state of an update that comes for the first time. `one_shot` is Synapse's flag."""
         database_name, update_name = key
+        one_shot = one_shot or update_name in IN_ONE_GO
         rule, limits = self.limits.of(update_name, database_name, one_shot)
-        one_shot = one_shot or runs_in_one_go(update_name)
         cost, impact = self._learned.get(key) or (BatchCost(), Impact())
         return UpdateState(limits, one_shot, rule=rule, cost=cost, impact=impact)
 
@@ -273,16 +273,16 @@ class Throttle:
             if name == database_name
         )
 
-    def went_by(self, release: Lever) -> bool:
+    def has_used(self, release: Lever) -> bool:
         """Whether the release's update had a batch while the release was in force."""
         update = self.updates.get((release.database or "", release.update))
         return update is not None and release.lever_id in update.releases_used
 
-    def goes_by(self, release: Lever) -> bool:
+    def uses(self, release: Lever) -> bool:
         """Whether its update had such a batch, or is in an iteration that nothing holds."""
         update = self._working().get(release.database or "")
         key = (release.database or "", release.update)
-        return (update is not None and update is self.updates.get(key)) or self.went_by(release)
+        return (update is not None and update is self.updates.get(key)) or self.has_used(release)
 
     def finish(
         self, database_name: str, update_name: str, now_s: float, items: int | None, failed: bool
@@ -320,8 +320,10 @@ class Throttle:
             update.cost.record(asked_items, worked_s)
             self._compare_with_quiet(database, update, end_s, worked_s)
         if update.impact.is_measured:
-            unknown = None if update.one_shot else asked_items * (not failed)
-            update.impact.current.did(unknown if items is None else items, worked_s)
+            done = items
+            if items is None and not update.one_shot:
+                done = 0 if failed else asked_items
+            update.impact.current.did(done, worked_s)
         totals = update.totals
         totals.batches += 1
         totals.items += items or 0
@@ -356,12 +358,12 @@ class Throttle:
         limits, target_ms = update.limits, update.limits.target_duration_ms
         if not update.is_adaptive:
             return Going(1.0, target_ms, str(limits.pace))
-        # Who wants short batches always has them.
+        # A target duration below the default is always kept.
         fixed_s = update.cost.fixed_s if target_ms >= Limits().target_duration_ms else 0.0
         if database_name in self._facts.sqlite_databases:
             target_ms, fixed_s = min(target_ms, controller.SQLITE_TARGET_MS), 0.0
         others = self._working().values()
-        # A one-shot that runs keeps to no moments: nobody gives it a part of theirs.
+        # A running one-shot ignores the moments of an experiment, so it gets no share of them.
         at_work = [u.worker for u in others if u.is_adaptive and not u.one_shot and u is not update]
         at_work.insert(0, update.worker)
         going = self.pacer.go(update.worker, at_work, target_ms, now_s, fixed_s)

@@ -100,15 +100,7 @@ _ALL = (
     Signal("wal_rate", _BUDGET, Unit.RATE, None, DatabaseSample, _wal_rate),
     Signal("retained_wal", _BUDGET, _SIZE, None, DatabaseSample, _field("retained_wal_bytes")),
     # Cost: one `statvfs` in ten seconds.
-    Signal(
-        "disk_free",
-        _BUDGET,
-        _SIZE,
-        float(1 << 30),
-        CheckSample,
-        _field("value"),
-        less_is_worse=True,
-    ),
+    Signal("disk_free", _BUDGET, _SIZE, 2.0**30, CheckSample, _field("value"), less_is_worse=True),
     Signal(
         "autovacuum",
         _BUDGET,

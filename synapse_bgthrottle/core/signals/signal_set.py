@@ -72,7 +72,7 @@ class SignalSet:
         if isinstance(sample, DatabaseSample):
             self.index_build = sample.index_build
         kind: type[Sample] = type(sample)
-        name = getattr(sample, "name", None)  # only a check has a name: each is for one signal
+        name = sample.name if isinstance(sample, CheckSample) else None  # each is for one signal
         before = None if name else self._before.get(kind)
         has_problem = isinstance(sample, (DatabaseSample, CheckSample)) and sample.problem
         if not has_problem:  # a sample without values would leave the next rate without a base
@@ -99,13 +99,12 @@ class SignalSet:
 
     def panic(self, now_s: float) -> tuple[float, str] | None:
         """Until when no batch may start, and why; None: no panic."""
-        panics = [
-            (until_s, level)
+        panics = (
+            (until_s, level.describe())
             for level in self._panics
-            if (until_s := level.panic_until_s) is not None
-        ]
-        until_s, level = max(panics, key=lambda panic: panic[0], default=(now_s, None))
-        return None if level is None or until_s <= now_s else (until_s, level.describe())
+            if (until_s := level.panic_until_s) is not None and until_s > now_s
+        )
+        return max(panics, default=None)
 
     def closed(self, now_s: float, *, one_shot: bool) -> Closed | None:
         """The first budget that is closed; None: all are open."""

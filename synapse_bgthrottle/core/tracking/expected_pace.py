@@ -3,15 +3,12 @@
     share of the time = time without clients x greatest duty cycle
                         + time with clients x min(1, tolerance / slope)
 
-The tolerance is the profile's. The slope says by how much requests are slower while batches take
-all of the time; it is learned (`learned_slope`), and `UNKNOWN_SLOPE` where nothing is known yet.
-A fixed pace is a division: D / (D + rest) for batches of D, which are as long as their cost makes
-them (`batch_cost.Cost`). Hard limits are caps: the bounds of the
-duty cycle, the longest rest, items per second by the speed in batches. Holds (windows, pauses,
-approvals) are no part of it: `timeline` has them.
+The tolerance is the profile's. The slope is the share by which requests are slower while batches
+take all of the time. It is learned (`learned_slope`); until then it is `UNKNOWN_SLOPE`. With a
+fixed pace the share is D / (D + rest). The duration D of a batch follows from its cost
+(`batch_cost.Cost`). Hard limits are caps: the bounds of the duty cycle, the longest rest, and items
+per second. Holds (windows, pauses, approvals) are not included: see `timeline`.
 """
-
-import math
 
 import attrs
 
@@ -28,7 +25,7 @@ CASES = (LIKELY, EARLY, LATE)
 
 @attrs.frozen
 class Range:
-    """What is likely, and between which it is; `schema.StatedRange` is what the API shows of it."""
+    """A likely value and its bounds; `schema.StatedRange` is what the API shows of it."""
 
     likely: float
     low: float
@@ -36,11 +33,11 @@ class Range:
 
     @classmethod
     def exactly(cls, value: float) -> "Range":
-        """What is known for certain."""
+        """A value that is certain."""
         return cls(value, value, value)
 
     def of(self, case: str) -> float:
-        """The likely value; the high one where things go well (`early`), else the low one."""
+        """The value in this case: `early` has the high one, and `late` the low one."""
         return {LIKELY: self.likely, EARLY: self.high}.get(case, self.low)
 
     def times(self, factor: float) -> "Range":
@@ -48,12 +45,12 @@ class Range:
         return Range(self.likely * factor, self.low * factor, self.high * factor)
 
     def at_most(self, most: float) -> "Range":
-        """Each of them, and no more than this."""
+        """Each of them, but no more than this."""
         return Range(min(self.likely, most), min(self.low, most), min(self.high, most))
 
 
-# From updates that only wait in the database to those that keep the event loop busy: most of what
-# was measured, on the modelled server and on real ones.
+# Most of the measured slopes, on real servers and on the modelled one: from updates that only wait
+# for the database to those that keep the event loop busy.
 UNKNOWN_SLOPE = Range(0.3, 0.05, 0.8)
 
 
@@ -61,18 +58,18 @@ UNKNOWN_SLOPE = Range(0.3, 0.05, 0.8)
 class Shares:
     """Shares of the time in batches while nothing holds the update."""
 
-    alone: Range  # while no client is there
-    among_clients: Range  # while clients are
-    clients_ratio: float = 1.0  # the share of time with clients when the latter was measured
+    alone: Range  # while no client is active
+    among_clients: Range  # while clients are active
+    clients_ratio: float = 1.0  # the share of the time with clients when the latter was measured
 
     def at(self, clients_ratio: float, case: str) -> float:
-        """While clients are there for this share of the time."""
+        """The share if clients are active for `clients_ratio` of the time."""
         clients_ratio = min(clients_ratio / self.clients_ratio, 1.0)
         alone, among = self.alone.of(case), self.among_clients.of(case)
         return alone + (among - alone) * clients_ratio
 
     def times(self, likely: float, low: float, high: float = 1.0) -> "Shares":
-        """Multiplied: the likely ones, those at worst, and those at best."""
+        """Multiplied: the likely values, the low ones and the high ones."""
         alone, among = (
             Range(each.likely * likely, each.low * low, each.high * high)
             for each in (self.alone, self.among_clients)
@@ -81,12 +78,12 @@ class Shares:
 
 
 def learned_slope(update: UpdateState) -> Range | None:
-    """By what share requests are slower while its batches take all of the time; None: not known."""
+    """The share by which requests are slower while batches take all of the time; None: unknown."""
     impact, profile = update.impact, update.profile
     tolerance = profile.tolerance_ratio
-    if not update.is_adaptive or not impact.experiments or math.isinf(tolerance):
+    if not update.is_adaptive or not impact.experiments or not profile.is_careful:
         return None
-    # What it works by, so that the formula and the law agree.
+    # The same as the adaptive pace computes, so that both agree.
     budget = impact.budget_ratio(tolerance, like_stock=profile.like_stock)
     slope = tolerance / impact.effort(budget, like_stock=profile.like_stock)
     error = impact.current.model.error
@@ -94,16 +91,12 @@ def learned_slope(update: UpdateState) -> Range | None:
 
 
 def shares(
-    limits: Limits,
-    cost: Cost | None,
-    slope: Range = UNKNOWN_SLOPE,
-    *,
-    let_go: bool = False,
+    limits: Limits, cost: Cost | None, slope: Range = UNKNOWN_SLOPE, *, let_go: bool = False
 ) -> Shares:
-    """The formula. `slope`: by what share requests are slower at full work.
+    """The formula. `slope` is the share by which requests are slower at full work.
 
-    `cost` is that of its batches; None: not known yet. `let_go` says whether `max_hold` lets it go
-    although something holds it.
+    `cost` is that of its batches; None: unknown. `let_go` is whether a hold has outlasted
+    `max_hold`, so that the update goes on slowly.
     """
     batch_s, most = limits.target_duration_ms / 1000, 1.0
     if cost is not None:
@@ -122,7 +115,7 @@ def shares(
 
 
 def settled(limits: Limits) -> Config:
-    """A configuration in which every update has these limits, to ask the decisions of later."""
+    """A configuration in which every update has these limits."""
     return Config(Settings(**attrs.asdict(limits, recurse=False)))
 
 

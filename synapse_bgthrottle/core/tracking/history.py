@@ -1,7 +1,7 @@
-"""The course of each update, from its first batch to its end, over restarts of the server. Pure.
+"""The history of updates, each from its first batch to its end, over restarts. Pure.
 
-Synapse says when an iteration begins, never that an update is done: that shows when another one
-begins, or when it is no longer in the queue. Times are seconds since the epoch.
+Synapse says when an iteration begins, never that an update is done. That shows when another one
+begins, or when the update is no longer in the queue. Times are seconds since the epoch.
 """
 
 import enum
@@ -28,14 +28,14 @@ class Outcome(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class HistoryEntry:
-    """One update, as far as it has come."""
+    """One run of an update."""
 
     database: str
     update: str
-    started_s: float  # since when
-    ended_s: float | None = None  # until when; None: it has not ended
-    # DONE; ABORTED by Synapse after five failures; GONE from the queue after a failure, so that
-    # somebody else may have removed it; or RUNNING, which includes waiting.
+    started_s: float
+    ended_s: float | None = None  # None: it has not ended
+    # DONE; ABORTED by Synapse after five failures; GONE from the queue after a failure, so somebody
+    # may have removed it; or RUNNING, which includes waiting.
     outcome: Outcome = Outcome.RUNNING
     items: int = 0
     batches: int = 0
@@ -44,8 +44,8 @@ class HistoryEntry:
     failures: int = 0
     last_failure: str = ""  # the message of the last one
     first_progress: str | None = None  # its progress_json when it was first seen
-    # How far an item takes it, in the unit of its progress; None: not known. Kept because progress
-    # and items are not counted from the same instant.
+    # Progress by one item, in the unit of the progress; None: unknown. Stored, because progress and
+    # items are not counted from the same instant.
     progress_per_item: float | None = None
 
     @property
@@ -78,8 +78,8 @@ class HistoryEntry:
 def newest_first(
     entries: Iterable[HistoryEntry], update: str | None, database: str | None
 ) -> list[HistoryEntry]:
-    """Each run once, as the last of those given has it. `update` is a glob; None: of all."""
-    # By the time as it is stored, so that what runs replaces what was written of it.
+    """Each run once, as in its last entry. `update` is a glob; None: all updates."""
+    # Compare the time as it is stored: so a running update replaces its stored entry.
     runs = {(entry.key, round(entry.started_s * 1000)): entry for entry in entries}
     return [
         entry
@@ -91,18 +91,19 @@ def newest_first(
 
 @attrs.define
 class UpdateRun:
-    """An update that has begun and not ended."""
+    """A run that has not ended."""
 
-    entry: HistoryEntry  # what was known of it when it began, or when the server did
+    entry: HistoryEntry  # as it was when the run began, or when the server started
     _before: Totals
+    written_s: float | None = None  # when it was last written, since the epoch; None: it is due
 
     @classmethod
     def begin(cls, entry: HistoryEntry, state: UpdateState) -> "UpdateRun":
-        """From here on, what `state` counts is added to `entry`."""
+        """From now on, what `state` counts is added to `entry`."""
         return cls(entry, attrs.evolve(state.totals, waited_s=dict(state.totals.waited_s)))
 
     def so_far(self, state: UpdateState) -> HistoryEntry:
-        """The entry, with what was done since."""
+        """The entry, with what was counted since."""
         entry, now, before = self.entry, state.totals, self._before
         waited_s = dict(entry.waited_s)
         for cause, total_s in now.waited_s.items():
@@ -121,7 +122,7 @@ class UpdateRun:
         )
 
     def held_s(self, state: UpdateState) -> float:
-        """Of the time since it began, or since the server did, what holds took."""
+        """The time in holds since it began, or since the server started."""
         return sum(
             waited_s - self._before.waited_s.get(cause, 0.0)
             for cause, waited_s in state.totals.waited_s.items()

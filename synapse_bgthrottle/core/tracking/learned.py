@@ -1,12 +1,11 @@
-"""What was learned of an update, kept for the next start. Pure.
+"""What was learned of an update, stored for the next start. Pure.
 
-Kept are what it costs clients in each way of working (slope, error, experiments, speed), and what
-its batches cost. The older that is, the less it counts: the sums that all this is made of, and the
-number of experiments, are taken times
+It is what the update costs clients in each way of working (slope, error, experiments, speed), and
+what its batches cost. All sums, and the number of experiments, are multiplied by
 
     0.5 ** (age / 7 days)
 
-so that what comes after the start soon outweighs them.
+so that new measurements soon count more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +17,10 @@ from synapse_bgthrottle.core.levers.lever import UpdateKey
 from synapse_bgthrottle.core.scheduling.batch_cost import BatchCost
 from synapse_bgthrottle.core.scheduling.state import UpdateState
 
-# What is kept in another way is not read.
+# Other versions of the stored values are not read.
 VERSION = 1
 
-# Of updates that were looked at last.
+# For the updates that were seen last.
 MOST_LEARNED = 500
 
 _HALF_LIFE_S = 7 * 86_400.0
@@ -36,7 +35,7 @@ class Learned:
     database: str
     update: str
     at_s: float  # when, since the epoch
-    values: Mapping[str, Sequence[float]]  # by what it is about
+    values: Mapping[str, Sequence[float]]  # by way of working, or `_COST`
 
     @property
     def key(self) -> UpdateKey:
@@ -50,7 +49,7 @@ class Learned:
         return cls(*key, wall_s, {_COST: state.cost.kept(), **impact})
 
     def recalled(self, wall_s: float) -> tuple[BatchCost, Impact]:
-        """The same, as it counts now. Raises ValueError if a value is out of range."""
+        """The same with its present weight. Raises ValueError if a value is out of range."""
         share = 0.5 ** (max(wall_s - self.at_s, 0.0) / _HALF_LIFE_S)
         cost, impact = BatchCost(), Impact()
         if _COST in self.values:

@@ -1,21 +1,19 @@
 """The pace of an update, measured from looks at how much is left. Pure.
 
-A look sees only batches that have ended, so what is left falls in steps, and the instant of a step
-is known no better than the time between two looks. Hence the law:
+A look sees only batches that have ended, so what is left falls in steps. The time of a step is
+known only to within the time between two looks. So:
 
-- Pace is measured from step to step, never from look to look: between two steps whole batches and
-  whole rests were done, and nothing of a batch is seen by halves.
-- It is measured apart for times with clients and times without: these differ tenfold, and each is
-  known again at once when it comes back. A step counts for what was there for most of it.
-- Pace is the ratio of two sums over the steps, work and time, in which old steps fade. Fading goes
-  by the time that passed outside of holds: a night in a closed window makes nothing fade. Where
-  the steps of the last `_RECENT_S` differ from that by a factor of `_CHANGED`, only these count: a
-  change of the load, of which half a minute later nothing old is left.
-- The range reaches to what the pace was over the last minutes: how many clients there are, and what
-  is known of their harm, goes to and fro.
-- Until enough is measured it is filled up with what is expected (`expected_pace`).
-- Between steps the answer counts down, and where a batch takes more than twice the usual time, that
-  it does not come counts as time without work.
+- Pace is measured from step to step, never from look to look. Between two steps there are whole
+  batches and whole rests.
+- It is measured separately with clients and without: the two may differ tenfold. A step counts for
+  the case that held for most of its time.
+- Pace is the ratio of two sums over the steps, work and time, in which old steps fade. Time in
+  holds makes nothing fade. If the steps of the last `_RECENT_S` differ by a factor of `_CHANGED`,
+  the load has changed, and only these steps count.
+- The range includes the pace of the last minutes, because the number of clients varies.
+- Until enough is measured, the expected pace (`expected_pace`) is mixed in.
+- Between steps the answer counts down. If a batch takes more than twice the usual time, the rest of
+  that time counts as time without work.
 """
 
 import functools
@@ -30,41 +28,40 @@ from synapse_bgthrottle.core.tracking.expected_pace import Range, Shares
 
 HALF_LIFE_S = 30.0
 
-# How often what a step's instant may be off must fit into what is remembered, so that it is known
-# to a tenth or so.
-_LEAST_COVER = 8
-# A step that is more than so much faster than usual is a leap over what was not there to be done
-# (gaps, items that are skipped), of which the pace of what follows cannot be had.
+# The half-life is at least so many times the uncertainty of a step's time. So the pace is known to
+# about a tenth.
+_LEAST_COVER = 16
+# A step that is so many times faster than usual skipped items or a gap in the numbers. It does not
+# show the pace of the following ones.
 _LEAP = 10.0
 
-# A change of the pace by this factor, seen over these steps, is one of the load.
+# If the pace changed by this factor over so many steps and seconds, the load has changed.
 _RECENT_S, _RECENT_STEPS, _CHANGED = 20.0, 4, 1.5
 
-# What is expected counts for as much as so many seconds of what is measured, and what the instant
-# of a step may be off.
+# The expected pace has the weight of so many seconds, and of the uncertainty of a step's time.
 _EXPECTED_WEIGHT_S = 5.0
 
-# What is measured may be off by this. It may also be again what it was over so many half-lives.
+# Relative error of the measured pace. Its range also includes the pace of so many half-lives.
 _ERROR, _PAST = 0.25, 10
 
-# Presence is that of so long.
+# The time over which the share of time with clients is measured.
 _PRESENT_S = 25.0
 _MOSTLY = 0.5
-# In half a minute it varies by more than this, where clients come and go.
+# By chance, that share varies by more than this.
 _BY_CHANCE = 0.05
 
 
 @attrs.frozen
 class Look:
-    """What is seen of an update at one time; totals are since any instant, the same each time."""
+    """An update at one time. All totals count from the same instant."""
 
-    now_s: float  # when, on a clock that does not go back
-    left: float | None  # how much is left to do, in any unit, but always the same; None: unknown
-    batch_s: float  # in batches that have ended
-    held_s: float  # in holds, the present hold's included
-    items: float = 0.0  # what batches did
-    watched_s: float = 0.0  # how long it was watched whether clients are there
-    clients_s: float = 0.0  # for how much of that they were
+    now_s: float  # time of the look, monotonic
+    left: float | None  # how much is left to do, always in the same unit; None: unknown
+    batch_s: float  # time in batches that have ended
+    held_s: float  # time in holds, with the present one
+    items: float = 0.0  # done by batches
+    watched_s: float = 0.0  # time in which it was known whether clients are active
+    clients_s: float = 0.0  # the part of that with active clients
     batches: float = 0.0
 
     def active_s_since(self, earlier: "Look") -> float:
@@ -72,20 +69,20 @@ class Look:
         return max(self.now_s - earlier.now_s - (self.held_s - earlier.held_s), 0.0)
 
     def clients_since(self, earlier: "Look") -> float | None:
-        """The share of the time with clients since then; None: it was hardly watched."""
+        """The share of the time with clients since then; None: less than half was watched."""
         watched_s = self.watched_s - earlier.watched_s
         if watched_s <= 0 or watched_s < _MOSTLY * self.active_s_since(earlier):
             return None
         return min(max((self.clients_s - earlier.clients_s) / watched_s, 0.0), 1.0)
 
     def is_after(self, earlier: "Look") -> bool:
-        """Whether no clock and no count went back, and all are numbers."""
+        """Whether no clock and no total went back, and none is NaN."""
         mine, theirs = (attrs.astuple(attrs.evolve(each, left=0.0)) for each in (self, earlier))
         return all(new >= old for new, old in zip(mine, theirs, strict=True))
 
     @property
     def is_sound(self) -> bool:
-        """Whether all are numbers, and what is left is no less than nothing."""
+        """Whether all numbers are finite, and what is left is not negative."""
         known = [value for value in attrs.astuple(self) if value is not None]
         return all(map(math.isfinite, known)) and (self.left is None or self.left >= 0)
 
@@ -104,13 +101,13 @@ class Sums(FadingSums):
 
     @property
     def rate(self) -> float:
-        """Work for each second; 0: none was done."""
+        """Work per second; 0: none was done."""
         return max(self.work, 0.0) / self.active_s if self.active_s else 0.0
 
 
 @attrs.define
 class _Regime:
-    """The steps at which clients were there, or those at which they were not."""
+    """The steps with clients, or those without."""
 
     sums: Sums = Sums()
     past: Sums = Sums()
@@ -132,7 +129,7 @@ class _Regime:
         recent = _sum(self._latest)
         if recent.steps < _RECENT_STEPS or recent.active_s < _RECENT_S:
             return
-        # One step may be a leap, or have waited for something.
+        # Leave out one step, which may be a leap, or may have waited for something.
         by_rate = sorted(self._latest, key=lambda each: each.rate)
         old, least, most = self.sums.rate, _sum(by_rate[:-1]).rate, _sum(by_rate[1:]).rate
         if least > old * _CHANGED or most < old / _CHANGED:
@@ -146,20 +143,20 @@ class _Regime:
 
 
 @attrs.define
-class Pace:
+class MeasuredPace:
     """The pace of one update, from one look to the next."""
 
-    _look: Look | None = None
-    _first: Look | None = None  # since it was forgotten
-    _step: Look | None = None
+    _look: Look | None = None  # the last one
+    _first: Look | None = None  # the first since the measurement began anew
+    _step: Look | None = None  # the last one at which a batch had ended
     _alone: _Regime = attrs.field(factory=_Regime)
     _among: _Regime = attrs.field(factory=_Regime)
-    _blur_s: float = 0.0  # what the instant of a step may be off
-    _most_left: float = 0.0  # when it was first seen
+    _blur_s: float = 0.0  # uncertainty of a step's time
+    _most_left: float = 0.0  # how much was left at the first look
     _latest: deque[Look] = attrs.field(factory=deque)
 
     def observe(self, look: Look) -> None:
-        """Take a look; at whatever times, but in their order."""
+        """Take a look. They may come at any times, but in order."""
         if not look.is_sound:
             return
         earlier, self._look = self._look, look
@@ -182,7 +179,7 @@ class Pace:
 
     @property
     def clients_ratio(self) -> float | None:
-        """For how much of the last half minute clients were there; None: unknown."""
+        """The share of the last half minute with clients; None: unknown."""
         if len(self._latest) < 2:
             return None
         return self._latest[-1].clients_since(self._latest[0])
@@ -194,22 +191,22 @@ class Pace:
 
     @property
     def totals(self) -> Sums:
-        """All that is remembered."""
+        """Sums over all steps that are remembered."""
         return self._alone.sums.plus(self._among.sums)
 
     def per_batch_s(self) -> float | None:
-        """Work for each second in batches, of late; None: not known."""
+        """Work per second of batches, lately; None: unknown."""
         sums = self.measured
         return sums.work / sums.batch_s if sums.work > 0 and sums.batch_s > 0 else None
 
     def per_item(self) -> float | None:
-        """Work for each item, of late; None: not known."""
+        """Work per item, lately; None: unknown."""
         sums = self.measured
         return sums.work / sums.items if sums.work > 0 and sums.items > 0 else None
 
     @property
     def measured(self) -> Sums:
-        """All that is remembered; before the second step, what was done since the first look."""
+        """The same; before the second step, what was done since the first look."""
         look, first = self._look, self._first
         if self.totals.steps or look is None or first is None or look.left is None:
             return self.totals
@@ -217,9 +214,9 @@ class Pace:
         return attrs.evolve(_between(first, look), work=done)
 
     def rates(self, expected: Shares, speed: float) -> Shares:
-        """Work for each second without clients and with them.
+        """Work per second without clients and with them.
 
-        Until they are measured, it is as `expected` at this speed in batches.
+        Until enough is measured, `expected` at this speed in batches is mixed in.
         """
         among = self._among.sums
         weight = self._weight(among)
@@ -231,7 +228,7 @@ class Pace:
         )
 
     def since_step(self) -> tuple[float, float]:
-        """Seconds since the last step that count as done, and those by which one is overdue."""
+        """Seconds of work since the last step, and seconds by which the next one is overdue."""
         look, step, sums = self._look, self._step, self.totals
         if look is None or step is None or not sums.steps:
             return 0.0, 0.0
@@ -245,7 +242,7 @@ class Pace:
         return Range(*(one * weight + other * (1 - weight) for one, other in pairs))
 
     def _weight(self, sums: Sums) -> float:
-        """How much what is measured counts, against what is expected."""
+        """The weight of the measured pace; the rest is that of the expected one."""
         return sums.active_s / (sums.active_s + _EXPECTED_WEIGHT_S + self._blur_s)
 
     def _note_presence(self, look: Look) -> None:
@@ -260,20 +257,20 @@ class Pace:
         gap_s = look.active_s_since(earlier)
         if step is None:
             self._blur_s = gap_s
-            return  # the first only says where to measure from
+            return  # the first step is only the start of the measurement
         sums = self.totals
         active_s = look.active_s_since(step)
         done = _between(step, look)
         work = done.items if look.left is None else _left(earlier) - _left(look)
         if sums.active_s > 0:
-            # A late look misses no more than a batch and its rest.
+            # A late look misses at most a batch and its rest.
             usual_s = sums.active_s / sums.steps
             gap_s = min(gap_s, sums.active_s / max(sums.steps, sums.batches))
             if sums.work > 0:
                 work = min(work, _LEAP * max(active_s, usual_s) * sums.work / sums.active_s)
-        # Where looks are rare, memory is longer: it must hold what an answer has to cover.
+        # If looks are rare, memory must be longer.
         self._blur_s = gap_s
-        half_life_s = max(HALF_LIFE_S, 2 * _LEAST_COVER * gap_s)
+        half_life_s = max(HALF_LIFE_S, _LEAST_COVER * gap_s)
         ratio = look.clients_since(step)
         if ratio is None:
             ratio = self.clients_ratio
@@ -283,8 +280,8 @@ class Pace:
         regime.take(step_sums, half_life_s)
 
     def _set_back(self, look: Look, by: float) -> None:
-        # A little: the end moved away, because rows came in, and that much less was done. More than
-        # was left at first, or far more than was done of late: the update began anew.
+        # A small increase comes from new rows: count that much less as done. If more is left than
+        # at first, or the increase is far more than what was done lately, the update began anew.
         if _left(look) > self._most_left or by > _LEAP * self.totals.work > 0:
             self._forget()
             return

@@ -1,7 +1,7 @@
-"""How far an update is: its progress_json, and what is known of its ends, to a share of the way.
+"""How far an update is, from its progress_json and the bounds of its table.
 
-What cannot be known is None and never a guess: progress_json is Synapse's own, has a shape of its
-own for nearly every update, and may change with every version.
+What is unknown is None, never a guess. Synapse's progress_json has another shape for nearly every
+update, and may change with every version.
 """
 
 import math
@@ -30,16 +30,16 @@ _ITEMS_OF_REMAINING = MappingProxyType(
 
 @attrs.frozen
 class Progress:
-    """Where an update is on its way; all in `unit`."""
+    """The position of an update between its start and its end, in `unit`."""
 
-    position: float | None  # where it is
-    start: float | None  # where it began; None: unknown, then only what is left is known
-    end: float | None  # where it will be when it is done; below the start if it falls
+    position: float | None
+    start: float | None  # None: unknown, then only what is left is known
+    end: float | None  # below the start if the position falls
     unit: str  # what is counted, in the plural
 
     @property
     def total(self) -> float | None:
-        """The length of the whole way."""
+        """The distance from start to end."""
         return _distance(self.start, self.end)
 
     @property
@@ -50,8 +50,7 @@ class Progress:
             # A last batch may step beyond the end: its cursor moves by the batch size.
             low, high = sorted((self.start, self.end))
             position = min(max(position, low), high)
-        left = _distance(position, self.end)
-        return left if self.total is None or left is None else min(left, self.total)
+        return _distance(position, self.end)
 
     @property
     def done(self) -> float | None:
@@ -60,7 +59,7 @@ class Progress:
 
     @property
     def ratio(self) -> float | None:
-        """The share that is done, 0..1. Where there is nothing to do, all of it is done."""
+        """The share that is done, 0..1. If there is nothing to do, it is 1."""
         if self.total is None or self.done is None:
             return None
         return self.done / self.total if self.total else 1.0
@@ -101,11 +100,11 @@ _SHAPES = (
 def read_progress(
     update_name: str, progress_json: object, first: object, bounds: Bounds | None
 ) -> Progress | None:
-    """How far the update is; None: unknown. Whatever it is given, it does not raise.
+    """How far the update is; None: unknown. It never raises.
 
-    `progress_json` is what Synapse keeps of it now, decoded. `first` is the same when the update
-    was first seen, to know where it began; None: unknown. The first that is not empty says more
-    than an empty one. `bounds` is the answer to `bounds_sql`, if it was asked.
+    `progress_json` is what Synapse stores of it now, decoded. `first` is the first one that was
+    seen and was not empty, to know the start; None: unknown. `bounds` is the answer to
+    `bounds_sql`, if any.
     """
     if not isinstance(progress_json, Mapping):
         return None
@@ -127,7 +126,7 @@ def _read_remaining(
     remaining = whole(progress_json["remaining"])
     if remaining is None:
         return None
-    # Synapse counts the users without the first batch, then takes it off: it ends below 0.
+    # Synapse leaves the first batch out of the count, and subtracts it: it ends below 0.
     remaining = max(remaining, 0)
     before = whole(first.get("remaining"))
     start = None if before is None else max(before, remaining)
@@ -145,7 +144,7 @@ def _read_shape(
         return None
     before = whole(first.get(shape.moving))
     if before is not None and first.get("rows_inserted") == 0:
-        bounds = None  # it was seen before it began, and events that came later are not its
+        bounds = None  # seen before it began; it does not process events that came later
     return _on_its_way(position, before, end, bounds, shape)
 
 
@@ -158,11 +157,8 @@ def _read_cursor(
     end = bounds.high if cursor.rises else bounds.low
     found = _value_at(progress_json, cursor.path)
     before = whole(_value_at(first, cursor.path))
-    if found is not _NOTHING:
-        position = whole(found)
-        return None if position is None else _on_its_way(position, before, end, bounds, cursor)
-    start = _outermost(cursor, None, bounds)
-    return None if start is None else _on_its_way(start, before, end, bounds, cursor)
+    position = _outermost(cursor, None, bounds) if found is _NOTHING else whole(found)
+    return None if position is None else _on_its_way(position, before, end, bounds, cursor)
 
 
 def _on_its_way(
@@ -178,15 +174,13 @@ def _on_its_way(
 
 
 def _outermost(way: _Shape | Cursor, before: int | None, bounds: Bounds | None) -> int | None:
-    # Of what is known, that from which the way is longest: rows are deleted behind an update.
+    # The known start that is farthest from the end, because rows behind an update are deleted.
     if way.origin is not None:
         return way.origin
     known = [] if before is None else [before]
-    if way.rises:
-        known += [] if bounds is None else [bounds.low - 1]
-        return min(known, default=None)
-    known += [] if bounds is None else [bounds.high + 1]
-    return max(known, default=None)
+    if bounds is not None:
+        known.append(bounds.low - 1 if way.rises else bounds.high + 1)
+    return min(known, default=None) if way.rises else max(known, default=None)
 
 
 _NOTHING = object()
@@ -195,7 +189,7 @@ _NOTHING = object()
 def _value_at(tree: object, path: tuple[str, ...]) -> object:
     for key in path:
         if not isinstance(tree, Mapping):
-            return None  # something is there, but nothing that could hold a cursor
+            return None  # there is a value, but it cannot contain a cursor
         if key not in tree:
             return _NOTHING
         tree = tree[key]

@@ -1,7 +1,7 @@
-"""A database's queue of updates: in which order Synapse will take them, and what waits for what.
+"""A database's queue of updates: their order, and which update waits for which. Pure.
 
-Pure. Synapse takes the first, by `ordering` and name, that does not depend on another in the queue.
-Nothing can be reordered or skipped: whatever holds the first holds all.
+Synapse takes the first update, by `ordering` and name, that depends on no other in the queue. None
+can be reordered or skipped: what holds the first one holds all.
 """
 
 import math
@@ -16,7 +16,7 @@ import attrs
 from synapse_bgthrottle.core.config.problems import LONGEST_NAME
 from synapse_bgthrottle.core.levers.request import escaped
 
-# In characters. Synapse's own have some hundred. The status decodes that of hundreds of updates.
+# In characters. Synapse's have some hundreds. The status decodes those of hundreds of updates.
 LONGEST_PROGRESS = 4096
 
 
@@ -25,16 +25,16 @@ class QueueRow:
     """A row of Synapse's table `background_updates`."""
 
     name: str  # of the update
-    progress_json: str = "{}"  # how far it is, in its own words
-    depends_on: str | None = None  # the name of an update that must be done before; None: of none
-    ordering: float = 0  # the lower the sooner; infinite where it is no number
+    progress_json: str = "{}"
+    depends_on: str | None = None  # the name of an update that must be done before; None: none
+    ordering: float = 0  # lower ones come first; infinite if it is no number
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> "QueueRow":
-        """The row as any database may have it: SQLite keeps any type in any column.
+        """The row as a database returns it. SQLite stores any type in any column.
 
-        What is no printable text is written as in Python, `b'name'` or `a\\nb`, so that people see
-        what it is. Synapse cannot run it, and no update has such a name.
+        A name that is no printable text is escaped as in Python, `b'name'` or `a\\nb`, so that
+        people see it. Synapse cannot run such an update.
         """
         name, progress_json, depends_on, ordering = row
         is_read = isinstance(progress_json, str) and len(progress_json) <= LONGEST_PROGRESS
@@ -48,11 +48,11 @@ class QueueRow:
 
 @attrs.frozen
 class Pending:
-    """A row in its place."""
+    """An update in its place in the queue."""
 
     row: QueueRow
     waits_for: str | None  # the update that must be done before; None: it is the first
-    is_reachable: bool = True  # False: updates wait for each other in a circle
+    is_reachable: bool = True  # False: it is in a circle of updates that wait for each other
 
 
 _TURN = attrgetter("ordering", "name")
@@ -66,16 +66,16 @@ def _as_text(value: object) -> str:
 
 
 def _place(ordering: object) -> float:
-    """As SQLite sorts: nothing, then numbers, then all else."""
+    """The order of SQLite: NULL, then numbers, then all other values."""
     if ordering is None:
         return -math.inf
     return ordering if isinstance(ordering, (int, float)) else math.inf
 
 
 def why_it_stays(rows: Iterable[QueueRow], current: str | None) -> str:
-    """Why Synapse cannot go on from the update that it is at (`current`); empty: it can.
+    """Why Synapse cannot continue after its current update; empty: it can.
 
-    It never forgets what it is at: nothing but the end of that update, or of the process, does.
+    Synapse only leaves its current update when that ends, or when the process ends.
     """
     by_name = {row.name: row for row in rows}
     if current is None:
@@ -94,9 +94,9 @@ def why_it_stays(rows: Iterable[QueueRow], current: str | None) -> str:
 def in_order(
     rows: Iterable[QueueRow], current: str | None = None, most: int | None = None
 ) -> tuple[Pending, ...]:
-    """The rows as Synapse will take them, the one that it is at (`current`) first.
+    """The rows in the order in which Synapse will take them, its current update first.
 
-    `most` is how many are needed; None: all. Few of many rows cost little more than a sort.
+    `most` is how many are needed; None: all. A few of many rows cost little more than a sort.
     """
     in_turn = sorted(rows, key=_TURN)
     if current is not None:
@@ -105,9 +105,9 @@ def in_order(
 
 
 def _taken(rows: list[QueueRow], current: str | None) -> Iterator[Pending]:
-    """All of these, which are sorted: each once what it depends on has been taken."""
+    """The sorted rows, each as soon as the one that it depends on was taken."""
     waiting = {row.name for row in rows}
-    behind: dict[str | None, list[int]] = {}  # places of what depends on a name
+    behind: dict[str | None, list[int]] = {}  # by name, the places of the rows that depend on it
     ready: list[int] = []  # a heap of places
     before: str | None = None
     for place, row in enumerate(rows):

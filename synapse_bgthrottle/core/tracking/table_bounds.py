@@ -1,11 +1,11 @@
-"""Updates whose progress says where they are, but not how far they have to go.
+"""Updates whose progress has their position, but not their end.
 
-The ends are asked of the table that the update walks along. Read from the handlers of Synapse
-1.163.2; each statement was tried on the schema of a fresh server on SQLite and on PostgreSQL, where
-it reads the two ends of an index and nothing between.
+A query of the update's table finds the end. Source: the handlers of Synapse 1.163.2. Each query was
+tried on the schema of a new server, on SQLite and on PostgreSQL. It reads only the two ends of an
+index.
 
-Not here, because their cursor is text (a room, a user, an event) whose distance to the end only a
-count of the rows would tell, or because they keep no cursor: for those it stays unknown.
+Other updates have no cursor, or a text (a room, a user, an event). Only a count of all rows would
+show how much of these is left, so it stays unknown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import attrs
 
-# SQLite and PostgreSQL count in 64 bits: what is beyond is no position.
+# SQLite and PostgreSQL have integers of 64 bits.
 _LARGEST = 2**63
 
 STREAM_POSITIONS = "stream positions"
@@ -22,7 +22,7 @@ STATE_GROUPS = "state groups"
 
 @attrs.frozen
 class Bounds:
-    """The lowest and the highest value of the column that an update walks along, both inclusive."""
+    """The lowest and the highest value of the update's column, both inclusive."""
 
     low: int
     high: int
@@ -30,27 +30,27 @@ class Bounds:
 
 @attrs.frozen
 class Cursor:
-    """How an update walks along a column."""
+    """How an update goes through a column."""
 
-    # The keys in progress_json below which the cursor is. Before the first batch there is none, and
-    # the handler then begins at the column's end.
+    # The keys in progress_json under which the cursor is. Before the first batch there is none: the
+    # handler begins at one end of the column.
     path: tuple[str, ...]
-    # Whether it walks towards the column's highest value. The cursor is the last value that is
-    # done: one that rises begins one below the lowest, one that falls one above the highest.
+    # Whether it goes towards the highest value. The cursor is the last value that is done, so it
+    # begins one below the lowest value, or one above the highest.
     rises: bool
-    bounds_sql: str  # answers one row: lowest and highest value, null both when there are no rows
+    bounds_sql: str  # returns one row: lowest and highest value, both NULL if there are no rows
     unit: str = STREAM_POSITIONS  # what is counted, in the plural
-    origin: int | None = None  # where it begins in any case; None: at the column's end
+    origin: int | None = None  # where it always begins; None: at the end of the column
 
 
 def _ends(table: str, column: str) -> str:
-    # Two questions in one: asked for both at once, SQLite reads the whole index.
+    # Two queries in one: for both values in one query SQLite reads the whole index.
     return f"SELECT (SELECT MIN({column}) FROM {table}), (SELECT MAX({column}) FROM {table})"
 
 
 def _from_zero(table: str, column: str) -> str:
-    # The handlers below walk from 0 through all numbers, there or not. That spares the question for
-    # the lowest, which may be slow in tables that work as queues: PostgreSQL walks over the dead.
+    # The handlers below go from 0 through all numbers, used or not. So the lowest is not needed. In
+    # tables that are queues that query may be slow: PostgreSQL reads all deleted rows first.
     return f"SELECT 0, (SELECT MAX({column}) FROM {table})"
 
 
@@ -68,31 +68,32 @@ CURSORS: Mapping[str, Cursor] = MappingProxyType(
     {
         # No bound in progress_json, ever.
         #
-        # It takes this server's own events only, so that the cursor may leap at both ends. New
-        # events move the end, as they do for the next.
+        # It only takes this server's own events, so the cursor may jump at both ends. New events
+        # move the end, here and for the next one.
         "event_resign": Cursor(("last_stream_pos",), True, _EVENTS),
         "populate_stream_ordering2": Cursor(("last_stream",), True, _EVENTS),
-        # In the database of the state, where the update stands in the queue, too. An earlier
-        # version of it rose, and wrote its end beside the cursor: `progress` knows that shape.
+        # In the state database, whose queue has the update. An earlier version of it rose, and had
+        # its end in progress_json: `progress` knows that shape.
         "mark_unreferenced_state_groups_for_deletion_bg_update": Cursor(
             ("last_checked_state_group",), False, _STATE_GROUPS, STATE_GROUPS
         ),
-        # Only pushers of one kind for two of them, and with gaps: numbers, not pushers.
+        # Two of them only process pushers of one kind, and numbers have gaps: do not call these
+        # numbers pushers.
         "remove_stale_pushers": Cursor(("last_pusher",), True, _PUSHERS, "pusher numbers"),
         "remove_deleted_email_pushers": Cursor(("last_pusher",), True, _PUSHERS, "pusher numbers"),
         "set_device_id_for_pushers": Cursor(("pusher_id",), True, _PUSHERS, "pusher numbers"),
-        # It stops at duplicates only: few of them make great leaps.
+        # It only stops at duplicates, so it may jump far.
         "remove_dup_outbound_pokes": Cursor(
             ("last_row", "stream_id"), True, _ends("device_lists_outbound_pokes", "stream_id")
         ),
-        # It stops at forgotten rooms only.
+        # It only stops at forgotten rooms.
         "sliding_sync_membership_snapshots_fix_forgotten_column_bg_update": Cursor(
             ("last_event_stream_ordering",),
             True,
             _ends("sliding_sync_membership_snapshots", "event_stream_ordering"),
         ),
-        # Along the time of the last request, of which recent days have more than old ones. The
-        # index is made by user_ips_last_seen_only_index, which Synapse runs before.
+        # By the time of the last request: recent days have more of them. Synapse makes the index
+        # before, with user_ips_last_seen_only_index.
         "user_ips_remove_dupes": Cursor(
             ("last_seen",), True, _ends("user_ips", "last_seen"), "milliseconds of requests"
         ),
@@ -108,18 +109,18 @@ CURSORS: Mapping[str, Cursor] = MappingProxyType(
     }
 )
 
-# A bound in progress_json from when they were queued, and the handler fails without. From the table
-# comes only where they began, if that was not seen.
+# They have a bound in progress_json when they are queued. The table only shows where they began, if
+# that was not seen.
 _FALL_ALONG_EVENTS = frozenset(
     {"event_fields_sender_url", "event_origin_server_ts", "event_search", "event_search_order"}
 )
 
 
 def bounds_sql(update_name: str) -> str | None:
-    """The statement that answers the bounds of an update; None: nothing to ask.
+    """The query for the bounds of an update; None: there is none.
 
-    To be asked in the database in whose queue the update is, and only of the one that is current:
-    the index that makes it cheap may be built by an update before it.
+    Run it in the database of the update's queue, and only for the current update: an earlier one
+    may build the index that makes it cheap.
     """
     if update_name in _FALL_ALONG_EVENTS:
         return _EVENTS
@@ -128,7 +129,7 @@ def bounds_sql(update_name: str) -> str | None:
 
 
 def read_bounds(row: object) -> Bounds | None:
-    """The answer to `bounds_sql`, a row; None: there are no rows, or it makes no sense."""
+    """The bounds from a row of `bounds_sql`; None: there are no rows, or no valid values."""
     if not isinstance(row, Sequence) or len(row) != 2:
         return None
     low, high = whole(row[0]), whole(row[1])

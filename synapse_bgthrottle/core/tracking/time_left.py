@@ -1,10 +1,10 @@
-"""How long an update will still take: one estimate, of what was measured and a formula. Pure.
+"""How long an update will still take: one estimate, from measurements and a formula. Pure.
 
-Status, metrics and forecast show this one number. The pace now is what was measured of late
-(`measured_pace`), filled up with what the limits, the law and the history of the update let expect
-(`expected_pace`). From now on for an hour clients are there for as much of the time as in the last
-half minute; then as in the hours of the week that were seen (`weekly_load`), through windows,
-pauses and releases (`timeline`). The range has the best and the worst of each.
+Status, metrics and forecast all show it. The pace now is the one measured lately (`measured_pace`),
+mixed with the one expected from limits and history (`expected_pace`). For the next hour, the share
+of the time with clients is that of the last half minute, and later that of each hour of the week
+(`weekly_load`). Windows, pauses and releases count (`timeline`). The range combines the best and
+the worst of each.
 """
 
 import math
@@ -26,22 +26,22 @@ from synapse_bgthrottle.core.tracking.expected_pace import (
     Shares,
 )
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
-from synapse_bgthrottle.core.tracking.measured_pace import Pace
+from synapse_bgthrottle.core.tracking.measured_pace import MeasuredPace
 from synapse_bgthrottle.core.tracking.timeline import Job, walk
 from synapse_bgthrottle.core.tracking.weekly_load import WeeklyLoad
 from synapse_bgthrottle.schema import TimeLeft
 
-# What is expected may be off by this, whatever it rests on.
+# Relative error of the expected pace.
 _ERROR = 0.15
-# By so much batches may be quicker once no client competes with them.
+# Batches may be so many times faster without clients.
 _CONTENTION = 3.0
-# After a restart the share of the time is known from before, when clients may have been others.
+# Relative error of a share of the time that is known from before a restart.
 _HISTORY_ERROR = 0.5
-# The speed in batches is known by so many; more of them make it no better than what is measured.
+# The error of the speed in batches never counts as more than after so many.
 _FEWEST_BATCHES = 4
 
 _HOLDS = frozenset(cause.value for cause in Cause if cause.is_hold)
-# Of these the timeline knows the end, or that there is none.
+# Holds whose end the timeline knows, or knows that there is none.
 _FORETOLD = (Cause.PAUSED, Cause.APPROVAL, Cause.WINDOW)
 
 NOT_KNOWN = TimeLeft()
@@ -53,23 +53,23 @@ class Known:
     """What an estimate starts from, beside the measured pace; the `Job` is what it finds."""
 
     limits: Limits
-    entry: HistoryEntry  # its course so far, before a restart too
-    cost: Cost | None = None  # of its batches; None: not known, then it is as the course says
-    slope: Range | None = None  # by what share requests are slower at full work, if learned
+    entry: HistoryEntry  # its history so far, also from before a restart
+    cost: Cost | None = None  # of its batches; None: unknown, then it is taken from the history
+    slope: Range | None = None  # share by which requests are slower at full work, if learned
     load: WeeklyLoad
     wall_s: float  # now, since the epoch
     not_before_s: float = 0.0  # see `Job`
     released_until_s: float = 0.0
-    held: bool = False  # whether something holds it of which no end is foretold, such as a budget
+    held: bool = False  # whether a hold without a known end holds it, such as a budget
 
 
 @attrs.frozen
 class Estimate:
-    """What is estimated of an update."""
+    """The estimate for an update."""
 
-    time_left_s: TimeLeft = NOT_KNOWN  # how long it takes
-    items_per_second: float | None = None  # at the pace of now, rests included; None: not known yet
-    job: Job | None = None  # what is left of it, as forecasts go on with it; None: not known yet
+    time_left_s: TimeLeft = NOT_KNOWN
+    items_per_second: float | None = None  # at the present pace, with rests; None: not known yet
+    job: Job | None = None  # what is left of it, for forecasts; None: not known yet
     clients_ratio: float | None = None  # share of the last half minute with clients
 
     def stated_pace(self) -> schema.StatedPace | None:
@@ -91,15 +91,15 @@ class Estimate:
         )
 
 
-def estimate(pace: Pace, known: Known) -> Estimate:
-    """The one estimate."""
+def estimate(pace: MeasuredPace, known: Known) -> Estimate:
+    """The estimate for an update with this measured pace."""
     clients = 1.0 if pace.clients_ratio is None else pace.clients_ratio
     speed, is_seen = _speed(pace, known)
     if speed is None:
         return Estimate()
     known = _at_speed(known, speed / _work_per_item(pace, known))
     rates = pace.rates(_expected(pace, known, is_seen=is_seen), speed)
-    # No limit of now was kept yet by what was measured before it was set.
+    # The pace may have been measured before the present limit was set.
     most = known.limits.max_items_per_second * _work_per_item(pace, known)
     rates = attrs.evolve(
         rates, alone=rates.alone.at_most(most), among_clients=rates.among_clients.at_most(most)
@@ -152,31 +152,31 @@ def _ends_s(job: Job, shares: Shares, known: Known, case: str) -> float | None:
 
 
 def is_held(decision: Decision | None) -> bool:
-    """Whether something holds it now of which no end is foretold."""
+    """Whether a hold without a known end holds it now."""
     return decision is not None and decision.cause.is_hold and decision.cause not in _FORETOLD
 
 
 def budgets_closed(waited_s: Mapping[str, float], batch_s: float) -> float:
-    """The share of the time outside of other holds in which a budget was closed."""
+    """The share of the time without other holds in which a budget was closed."""
     closed_s = waited_s.get(Cause.BUDGET.value, 0.0)
     return closed_s / (closed_s + _going_s(waited_s, batch_s)) if closed_s > 0 else 0.0
 
 
-def _speed(pace: Pace, known: Known) -> tuple[float | None, bool]:
-    """Progress for each second in batches, and whether any was seen; None: not known."""
+def _speed(pace: MeasuredPace, known: Known) -> tuple[float | None, bool]:
+    """Work per second of batches (None: unknown), and whether that was measured."""
     speed, sums, entry = pace.per_batch_s(), pace.measured, known.entry
     if speed is not None:
         return speed * _speedup(known, sums.items, sums.batches), True
-    if entry.progress_per_item and entry.items > 0 < entry.batch_s:
+    if entry.progress_per_item and min(entry.items, entry.batch_s) > 0:
         speed = _work_per_item(pace, known) * entry.items / entry.batch_s
         return speed * _speedup(known, entry.items, entry.batches), True
-    # With a limit of items a second that is enough: it is a division.
+    # A limit of items per second is enough.
     limit = known.limits.max_items_per_second * _work_per_item(pace, known)
     return (limit, False) if math.isfinite(limit) else (None, False)
 
 
-def _expected(pace: Pace, known: Known, *, is_seen: bool) -> Shares:
-    """Of the time in batches, before it is measured."""
+def _expected(pace: MeasuredPace, known: Known, *, is_seen: bool) -> Shares:
+    """The expected shares of the time in batches."""
     limits, entry = known.limits, known.entry
     if not is_seen:
         half = Range(1.0, 1 - _HISTORY_ERROR, 1.0)
@@ -185,7 +185,7 @@ def _expected(pace: Pace, known: Known, *, is_seen: bool) -> Shares:
     found = expected_pace.shares(limits, _cost(known), known.slope or UNKNOWN_SLOPE)
     alone, among = found.alone, found.among_clients
     was = entry.batch_s / _going_s(entry.waited_s, entry.batch_s) if entry.batch_s > 0 else 0.0
-    # Of before a restart: what was measured since tells more.
+    # From before a restart, if nothing was measured since.
     if known.slope is None and was and not sums.steps and isinstance(limits.pace, Adaptive):
         error = _HISTORY_ERROR
         among = Range(was, was * (1 - error), was * (1 + error)).at_most(alone.high)
@@ -196,7 +196,7 @@ def _expected(pace: Pace, known: Known, *, is_seen: bool) -> Shares:
 
 
 def _speedup(known: Known, items: float, batches: float) -> float:
-    """Of batches as large as they come to be: these may still grow, or the limits may be new."""
+    """How much faster batches become at their final size: they may grow, or limits may be new."""
     if known.cost is None or items <= 0 or batches <= 0:
         return 1.0
     cost = known.cost
@@ -204,7 +204,7 @@ def _speedup(known: Known, items: float, batches: float) -> float:
 
 
 def _at_speed(known: Known, items_per_s: float) -> Known:
-    """With a cost by which batches have this speed, so that a limit of items a second is exact."""
+    """With a cost that gives batches this speed, so that a limit of items per second is exact."""
     cost = known.cost
     if cost is None:
         return known
@@ -228,8 +228,8 @@ def _widened(expected: Range) -> Range:
     return Range(expected.likely, expected.low * (1 - _ERROR), expected.high * (1 + _ERROR))
 
 
-def _work_per_item(pace: Pace, known: Known) -> float:
-    if pace.left is None:  # then it is items that are counted
+def _work_per_item(pace: MeasuredPace, known: Known) -> float:
+    if pace.left is None:  # then work is counted in items
         return 1.0
     return pace.per_item() or known.entry.progress_per_item or 1.0
 

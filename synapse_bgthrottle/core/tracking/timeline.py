@@ -1,8 +1,8 @@
-"""From now to the end of a queue, from one event to the next, as the decisions will say. Pure.
+"""Simulates a queue from now to its end, from one event to the next. Pure.
 
 An event is a window that opens or closes, another hour of the week, the end of an update, or the
-end of a hold. Between two the pace is the same. A queue that takes longer than some weeks goes
-round whole weeks, which are all alike, at once.
+end of a hold. Between two events the pace stays the same. After some weeks one by one, weeks that
+are alike are simulated all at once.
 """
 
 import math
@@ -23,11 +23,11 @@ _WEEK_S = 7 * 86400.0
 _WEEKS_ONE_BY_ONE = 3
 _ALIKE_S = 1.0
 
-# The rule is left out: what a server states is made rules of anew, with other numbers.
+# Without the rule: forecasts make rules from what a server states, and number them anew.
 _APPROVAL = "approval is required: release it to let it go"
 HORIZON_S = 100 * 365 * 86400.0
 
-# Of one update; weeks hour by hour and those that are gone at once have some thousand.
+# For one update. Weeks hour by hour, and then weeks at once, take some thousands.
 MOST_EVENTS = 20_000
 
 
@@ -39,21 +39,21 @@ class Job:
     update: str
     items: float | None = None  # left to do; None: unknown
     unit: str = "items"  # of `items`, in the plural
-    per_batch_s: float | None = None  # items for each second in batches; None: unknown
-    speed_error: float = 0.0  # by what share that speed may be off
-    one_shot: bool = False  # whether all of it is one batch, which nothing stops once it runs
+    per_batch_s: float | None = None  # items per second of batches; None: unknown
+    speed_error: float = 0.0  # relative error of that speed
+    one_shot: bool = False  # whether it is one batch, which nothing stops once it runs
     one_shot_s: float | None = None  # how long that takes; None: unknown
-    not_before_s: float = 0.0  # since the epoch; a pause ends then
-    # Since the epoch; a release lets it go if it comes to the head of its queue before that, and
-    # then to its end. Infinite: it is in use.
+    not_before_s: float = 0.0  # end of a pause, since the epoch
+    # End of a release, since the epoch. It lets the update run to its end if that reaches the head
+    # of its queue before. Infinite: the release is in use.
     released_until_s: float = 0.0
-    shares: Shares | None = None  # of the time in batches, measured; None: by formula
-    slope: Range | None = None  # by what share requests are slower at full work, if learned
-    cost: Cost | None = None  # of its batches; None: not known
+    shares: Shares | None = None  # measured shares of the time in batches; None: by formula
+    slope: Range | None = None  # share by which requests are slower at full work, if learned
+    cost: Cost | None = None  # of its batches; None: unknown
 
     @property
     def work_s(self) -> float | None:
-        """The seconds of batches that it is; None: unknown."""
+        """The seconds in batches that it takes; None: unknown."""
         if self.one_shot:
             return self.one_shot_s
         if self.items is None or not self.per_batch_s:
@@ -61,7 +61,7 @@ class Job:
         return self.items / self.per_batch_s
 
     def work_in(self, case: str) -> float:
-        """The same where the speed is as good (`early`) or as bad (`late`) as it may be."""
+        """The same at the highest (`early`) or lowest (`late`) speed within its error."""
         work_s = self.work_s or 0.0
         sign = {EARLY: 1, LATE: -1}.get(case, 0)
         return work_s if self.one_shot else work_s / (1 + sign * min(self.speed_error, 0.9))
@@ -78,31 +78,31 @@ class Job:
         return "its speed is not known yet: use --rate"
 
 
-# The pace of an update, as it is decided about now: shares of the time, and the slope.
+# Returns the pace of an update in its present state: shares of the time, and the slope.
 PaceOf = Callable[[Job, UpdateState], tuple[Shares, float]]
 
 
 @attrs.define
 class Leg:
-    """The course of one update."""
+    """One simulated update."""
 
     job: Job
     starts_s: float | None = None  # since the epoch; None: unknown, or never
     ends_s: float | None = None
-    going_s: float = 0.0  # how long nothing held it
-    batches_s: float = 0.0  # how long it was in batches
-    clients_s: float = 0.0  # how long clients were there meanwhile
-    slower_s: float = 0.0  # the same, weighted with what they bore
-    why: str = ""  # what keeps it from ending; empty: nothing
+    going_s: float = 0.0  # time without holds
+    batches_s: float = 0.0  # time in batches
+    clients_s: float = 0.0  # the part of `going_s` with clients
+    slower_s: float = 0.0  # the same, times the share by which their requests were slower
+    why: str = ""  # why it does not end; empty: it ends
 
 
 @attrs.define
 class Walk:
-    """One database's queue."""
+    """One simulated queue of a database."""
 
-    # Of the updates, in order; behind one that does not end none begins.
+    # The updates, in order. Behind one that does not end, none begins.
     legs: list[Leg] = attrs.field(factory=list)
-    # Times since the epoch, and the seconds of batches that were done by then.
+    # Times since the epoch, and the seconds of batches done until then.
     points: list[tuple[float, float]] = attrs.field(factory=list)
 
 
@@ -114,7 +114,7 @@ def walk(
     load: WeeklyLoad,
     start_s: float,
 ) -> Walk:
-    """Go through one database's queue from `start_s`, with a throttle for this walk alone."""
+    """Simulate one database's queue from `start_s`, with a throttle for this alone."""
     gone = Walk(points=[(start_s, 0.0)])
     walker = _Walker(throttle, pace_of, case, load, start_s, gone)
     for job in jobs:
@@ -136,14 +136,14 @@ class _Walker:
     gone: Walk
     done_s: float = 0.0
     wall_s: float = attrs.field(init=False)
-    window_change_s: float = -math.inf
     decision: Decision = attrs.field(init=False)
+    decided_until_s: float = attrs.field(init=False)  # until then the decision stays as it is
 
     def __attrs_post_init__(self) -> None:
         self.wall_s = self.start_s
 
     def go(self, leg: Leg) -> bool:
-        """Whether it ends."""
+        """Simulate an update. Return whether it ends."""
         job = leg.job
         left_s = job.work_in(self.case)
         self.wall_s = max(self.wall_s, job.not_before_s)
@@ -151,7 +151,7 @@ class _Walker:
         self.throttle.levers = _release(job, self.wall_s)
         self.throttle.begin(*key, job.one_shot, self.wall_s)
         week = _Week(leg, self.wall_s, left_s)
-        self.window_change_s = -math.inf
+        self.decided_until_s = self.wall_s
         for _ in range(MOST_EVENTS):
             if left_s <= 0:
                 return self._end(leg)
@@ -175,27 +175,27 @@ class _Walker:
         return False
 
     def _decide(self, key: tuple[str, str]) -> None:
-        if self.wall_s >= self.window_change_s:  # between two of them nothing changes
+        if self.wall_s >= self.decided_until_s:
             at = Conditions(now_s=self.wall_s, wall_s=self.wall_s)
             self.decision = self.throttle.decide(*key, at)
-            self.window_change_s = _window_change_s(self.throttle.updates[key], self.wall_s)
+            self.decided_until_s = _window_change_s(self.throttle.updates[key], self.wall_s)
 
     def _wait(self, leg: Leg) -> bool:
-        """Wait until what holds it ends; answers whether it does."""
+        """Wait until the hold ends. Return whether it ends."""
         if math.isinf(self.decision.wait_s):
             is_approval = self.decision.cause is Cause.APPROVAL
             leg.why = _APPROVAL if is_approval else self.decision.reason
             return False
         self._pass(max(self.decision.wait_s, 0.001))
-        self.window_change_s = -math.inf
+        self.decided_until_s = self.wall_s
         return True
 
     def _skip(self, week: "_Week", left_s: float) -> float:
-        """Go through weeks that are like the last at once; answers the seconds of batches."""
+        """Skip weeks that are like the last one. Return their seconds of batches."""
         weeks, week_s = week.skip(self.wall_s, left_s)
         if weeks:
             self._pass(weeks * _WEEK_S, weeks * week_s)
-            self.window_change_s = -math.inf
+            self.decided_until_s = self.wall_s
         return weeks * week_s
 
     def _end(self, leg: Leg) -> bool:
@@ -204,11 +204,11 @@ class _Walker:
         return True
 
     def _stretch(self, leg: Leg, update: UpdateState, left_s: float) -> float:
-        """Go on to the next event; answers the seconds of batches that were done."""
+        """Go on to the next event. Return the seconds of batches until then."""
         level = self.load.level(self.wall_s, self.case)
         shares, slope = self.pace_of(leg.job, update)
         share = shares.at(level, self.case)
-        until_s = min(self.load.next_change_s(self.wall_s), self.window_change_s)
+        until_s = min(self.load.next_change_s(self.wall_s), self.decided_until_s)
         passes_s = min(until_s - self.wall_s, left_s / share if share > 0 else math.inf)
         passes_s = min(passes_s, _WEEK_S)
         worked_s = min(passes_s * share, left_s)
@@ -230,7 +230,7 @@ class _Walker:
 
 @attrs.define
 class _Week:
-    """Sees what a week brought, so that others like it can be gone at once."""
+    """Adds up the present week, so that other weeks like it can be skipped."""
 
     leg: Leg
     began_s: float
@@ -239,7 +239,7 @@ class _Week:
     _before: tuple[float, ...] = (0.0,) * 4
 
     def skip(self, wall_s: float, left_s: float) -> tuple[int, float]:
-        """How many whole weeks to skip, and the work of one; the leg counts them."""
+        """How many whole weeks to skip, and the work in one. Adds them to the leg."""
         if wall_s < self.began_s + _WEEK_S - _ALIKE_S:
             return 0, 0.0
         is_whole = wall_s < self.began_s + _WEEK_S + _ALIKE_S
@@ -263,7 +263,7 @@ class _Week:
 
 
 def _release(job: Job, wall_s: float) -> Levers:
-    """What acts on the job that begins now: a release, which is in use from then on."""
+    """The release with which the job begins now, and which is in use from now on; or nothing."""
     if wall_s >= job.released_until_s:
         return Levers()
     release = Lever(

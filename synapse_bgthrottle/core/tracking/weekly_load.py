@@ -1,4 +1,4 @@
-"""The server's week: how much of the time clients are there, in each of its 168 hours. Pure."""
+"""The server's week: the share of the time with clients, in each of its 168 hours. Pure."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +11,12 @@ from synapse_bgthrottle import schema
 from synapse_bgthrottle.core.adaptive.weekly_activity import SeenHour
 from synapse_bgthrottle.core.config.problems import found
 from synapse_bgthrottle.core.tracking.expected_pace import EARLY, LATE, LIKELY
+from synapse_bgthrottle.core.units import is_number
 
 HOURS = 168
 _HOUR_S = 3600.0
 
-# Of the time with clients: all of it at work, a little before and after, hardly any at night.
+# The share of the time with clients in each hour of a working day.
 _OFFICE_DAY = (
     *(0.05,) * 6,
     *(0.2, 0.5, 0.9, 1.0, 1.0, 1.0, 0.8, 0.9, 1.0, 1.0, 0.9, 0.7, 0.4),
@@ -23,26 +24,26 @@ _OFFICE_DAY = (
 )
 _WEEKEND_RATIO = 0.2
 
-# An hour that was watched for less is not known.
+# An hour that was watched for less counts as unknown.
 _LEAST_WATCHED_S = 60.0
 
-# Clients come for about so long.
+# A typical visit of a client.
 _VISIT_S = 300.0
 
-# For so long without a request, at the most, clients are still there.
+# Clients count as active for so long after a request.
 _GAP_S = 5.0
 
 _WEEKDAYS = 5
 
-KINDS = ("requests_per_second", "share_of_time")
+_RATE, _SHARE = KINDS = ("requests_per_second", "share_of_time")
 
-# In requests a second. From one on, clients are taken to be there all the time.
+# The highest accepted rate. From one request per second on, clients count as always active.
 _MOST_RATE = 1e9
 
 
 @attrs.frozen
 class Seen:
-    """How busy clients are now: it counts for the hour to come."""
+    """The share of the time with clients now. It counts for the next hour."""
 
     clients_ratio: float
     at_s: float
@@ -50,16 +51,16 @@ class Seen:
 
 @attrs.frozen
 class WeeklyLoad:
-    """A week of hours, the first is Monday's from midnight."""
+    """The hours of a week, from Monday midnight."""
 
     name: str  # for people
-    values: tuple[float, ...]  # of each hour the share of the time in which clients are there
-    zone: tzinfo = timezone.utc  # of the clock on the wall
+    values: tuple[float, ...]  # the share of the time with clients in each hour
+    zone: tzinfo = timezone.utc  # of these hours
     # The range of each hour's share; None: it is exact.
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     seen: Seen | None = None
-    # How many hours rest on what was seen of them; the others are taken to be like these.
+    # How many hours were watched; the others are estimated from these.
     known_hours: int = HOURS
     _is_constant: bool = attrs.field(init=False, eq=False, repr=False)
 
@@ -73,20 +74,17 @@ class WeeklyLoad:
         return max(self.values)
 
     def level(self, wall_s: float, case: str = LIKELY) -> float:
-        """The share of the time with clients at a time; fewest where things go well (`early`)."""
+        """The share of the time with clients at this time; the lowest in the case `early`."""
         local = datetime.fromtimestamp(wall_s, self.zone)
         number = local.weekday() * 24 + local.hour
-        value = self.values[number]
-        bounds = {EARLY: self.low, LATE: self.high}.get(case)
-        if bounds is not None:
-            value = bounds[number]
+        value = ({EARLY: self.low, LATE: self.high}.get(case) or self.values)[number]
         if self.seen is None or not 0 <= wall_s - self.seen.at_s < _HOUR_S:
             return value
         now = self.seen.clients_ratio
         return {EARLY: min(now, value), LATE: max(now, value)}.get(case, now)
 
     def next_change_s(self, wall_s: float) -> float:
-        """When the level may be another one; inf: it never is."""
+        """When the level may change next; inf: never."""
         ends_s = math.inf if self.seen is None else self.seen.at_s + _HOUR_S
         ends_s = ends_s if ends_s > wall_s else math.inf
         if self._is_constant:
@@ -102,24 +100,24 @@ class WeeklyLoad:
 
 
 def flat(zone: tzinfo = timezone.utc, value: float = 1.0) -> WeeklyLoad:
-    """Always the same."""
+    """The same in every hour."""
     return WeeklyLoad("flat" if value else "idle", (value,) * HOURS, zone=zone)
 
 
 def office(zone: tzinfo = timezone.utc) -> WeeklyLoad:
-    """Most at work, little at night and at weekends."""
+    """Most in working hours, little at night and at weekends."""
     weekend = tuple(value * _WEEKEND_RATIO for value in _OFFICE_DAY)
-    return WeeklyLoad("office", _OFFICE_DAY * 5 + weekend * 2, zone)
+    return WeeklyLoad("office", _OFFICE_DAY * _WEEKDAYS + weekend * 2, zone)
 
 
 def learned(hours: Iterable[SeenHour | schema.SeenHour], seen: Seen | None = None) -> WeeklyLoad:
-    """The week by what was seen of it: the share of each hour in which clients were there.
+    """The week as it was watched: the share of the time with clients in each hour.
 
-    An hour counts once it was watched for a minute. One that was not is like the same hour of
-    other days of the kind, else of any day, else like what lies between the hours around it. The
-    range of a share p of which n visits' worth of time was seen is (p n) / (n + 2) to
-    (p n + 2) / (n + 2): the rule of succession, a visit taken for five minutes. Where no hour is
-    known, what was seen just now goes on; where nothing was, clients are always there.
+    An hour is known if it was watched for a minute. An unknown hour has the mean of the same hour
+    on other days of its kind (working days or weekend), else on all days, else a value between
+    those of the nearest known hours. A share p that was watched for n visits of five minutes has
+    the range (p n) / (n + 2) to (p n + 2) / (n + 2): the rule of succession. If no hour is known,
+    each has the share of now (`seen`). If that is unknown too, clients are always active.
     """
     known = {hour.hour: hour for hour in hours if hour.watched_s >= _LEAST_WATCHED_S}
     ratios = {number: hour.present_ratio for number, hour in known.items()}
@@ -138,13 +136,13 @@ def _week(
 ) -> WeeklyLoad:
     low = tuple(p * n / (n + 2) for p, n in zip(values, visits, strict=True))
     high = tuple((p * n + 2) / (n + 2) for p, n in zip(values, visits, strict=True))
-    # Hours are kept by UTC, since zones and their summer times are a matter of configuration.
+    # Hours are stored in UTC, because the configuration may change the time zone.
     return WeeklyLoad("learned", tuple(values), timezone.utc, low, high, seen, known_hours)
 
 
-@lru_cache(maxsize=4)  # it is asked for once a minute, in Synapse's main thread
+@lru_cache(maxsize=4)  # it is needed once a minute, in Synapse's main thread
 def _alike(known: frozenset[int]) -> tuple[tuple[tuple[int, ...], tuple[float, ...]], ...]:
-    """For each hour of the week, the known hours that it is taken for, and their weights."""
+    """For each hour of the week, the known hours that stand for it, and their weights."""
     return tuple(_alike_of(number, known) for number in range(HOURS))
 
 
@@ -173,15 +171,15 @@ def _is_weekend(hour: int) -> bool:
 
 
 def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
-    """168 numbers, or a mapping of one of `KINDS` to them; bare numbers are rates.
+    """The load from 168 numbers, or from one of `KINDS` with 168 numbers. Bare numbers are rates.
 
-    At x requests a second clients are there for 1 - exp(-5 x) of the time, x being 1 at most: the
+    At x requests per second, at most 1, clients are active for 1 - exp(-5 x) of the time: the
     share of the time with a request in the last five seconds.
 
-    A text is numbers with blanks between them, which is what YAML makes of one on each line.
-    Raises ValueError if it is anything else; the message says what is accepted.
+    A text has blanks between the numbers. So YAML reads one number per line. Raises ValueError if
+    it is anything else; the message says what is accepted.
     """
-    kind, values = KINDS[0], raw
+    kind, values = _RATE, raw
     if isinstance(raw, Mapping):
         if len(raw) != 1 or next(iter(raw)) not in KINDS:
             raise ValueError(f"accepted is one of the keys {', '.join(KINDS)}, or a list")
@@ -196,15 +194,15 @@ def parse_load(raw: object, name: str, zone: tzinfo) -> WeeklyLoad:
             f"accepted are {HOURS} numbers, one an hour, from Monday midnight, as a list or one a"
             f" line; found {count}"
         )
-    highest = 1.0 if kind == KINDS[1] else _MOST_RATE
+    highest = 1.0 if kind == _SHARE else _MOST_RATE
     numbers = [_within(value, highest) for value in values]
-    if kind == KINDS[0]:
+    if kind == _RATE:
         numbers = [-math.expm1(-_GAP_S * min(rate, 1.0)) for rate in numbers]
     return WeeklyLoad(name, tuple(numbers), zone)
 
 
 def _within(value: object, highest: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not is_number(value):
         raise ValueError(f"found {found(value)}; accepted are numbers")
     if not 0 <= value <= highest:
         raise ValueError(f"found {found(value)}; accepted is 0 to {highest:g}")

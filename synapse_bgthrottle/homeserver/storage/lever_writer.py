@@ -76,7 +76,7 @@ class LeverWriter:
             used = tuple(
                 attrs.evolve(lever, used_s=wall_s)
                 for lever in levers.all
-                if not lever.is_in_force(wall_s) and self._throttle.went_by(lever)
+                if not lever.is_in_force(wall_s) and self._throttle.has_used(lever)
             )
             in_force = (*levers.in_force(wall_s), *used)
             new_id = partial(secrets.token_hex, 4)
@@ -88,7 +88,7 @@ class LeverWriter:
                 update=request.update,
                 database=request.database,
                 reason=request.reason,
-                settings=request.settings,
+                settings=request.written,
                 ends_ms=round(made[0].ends_s * 1000) if made else None,
             )
             kept = tuple(lever for lever in used if lever not in ended)
@@ -115,13 +115,13 @@ class LeverWriter:
                 lever
                 for lever in levers.all
                 if lever.kind is LeverKind.RELEASE
-                and (lever.is_in_force(wall_s) or self._throttle.went_by(lever))
+                and (lever.is_in_force(wall_s) or self._throttle.has_used(lever))
             ]
             ended = [each for each in releases if _has_ended(each, ended_s, queues)]
             used = [
                 attrs.evolve(lever, used_s=wall_s)
                 for lever in releases
-                if lever not in ended and lever.used_s is None and self._throttle.goes_by(lever)
+                if lever not in ended and lever.used_s is None and self._throttle.uses(lever)
             ]
             if ended or used:
                 await self._write(used, ended, None)

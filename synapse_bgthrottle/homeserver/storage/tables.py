@@ -264,11 +264,7 @@ HISTORY = Table(
         "failures": ("failures", _WHOLE),
         "last_failure": (
             "last_failure",
-            _Kind(
-                "TEXT NOT NULL",
-                lambda value: _text(value)[:LONGEST_COMPLAINT],
-                lambda failure: failure.replace("\0", ""),  # PostgreSQL does not accept NUL
-            ),
+            _Kind("TEXT NOT NULL", lambda value: _text(value)[:LONGEST_COMPLAINT]),
         ),
         "first_progress": ("first_progress", _Kind("TEXT NOT NULL", _json).or_null()),
         "progress_per_item": (

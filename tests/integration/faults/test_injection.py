@@ -71,8 +71,8 @@ def written(server: VirtualServer) -> list[Any]:
         (Gone(0, 1), False, sqlite3.OperationalError, FailureKind.IO),
         (Gone(0, 1), True, psycopg2.OperationalError, FailureKind.CONNECTION),
         (Refusing(0, 1), False, sqlite3.OperationalError, FailureKind.LOCK),
-        (Full(0, 1), False, sqlite3.OperationalError, FailureKind.ROOM),
-        (Full(0, 1), True, psycopg2.OperationalError, FailureKind.ROOM),
+        (Full(0, 1), False, sqlite3.OperationalError, FailureKind.DISK_FULL),
+        (Full(0, 1), True, psycopg2.OperationalError, FailureKind.DISK_FULL),
     ],
 )
 def test_outage(

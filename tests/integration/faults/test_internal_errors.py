@@ -73,12 +73,12 @@ ADAPTIVE_PLACES = [
 # Where the recorder looks and writes: it tries again the next time.
 QUIET_PLACES = [
     "core.tracking.runs.UpdateRuns.due",
-    "core.tracking.runs.UpdateRuns.ended",
     "core.tracking.runs.UpdateRuns.first_seen",
     "core.tracking.runs.UpdateRuns.newest_since_s",
     "core.tracking.runs.UpdateRuns.see",
     "core.tracking.runs.UpdateRuns.see_recalled",
     "core.tracking.runs.UpdateRuns.so_far",
+    "core.tracking.runs.UpdateRuns.written",
     "homeserver.internals.server.Database.queue",
     "homeserver.recorder.Recorder._look",
     "homeserver.recorder.Recorder._look_at_queues",
@@ -87,7 +87,7 @@ QUIET_PLACES = [
     "homeserver.storage.lever_writer.LeverWriter.follow",
     "homeserver.progress_tracker.ProgressTracker.look",
     "homeserver.storage.store.Store.write",
-    "core.scheduling.throttle.Throttle.goes_by",
+    "core.scheduling.throttle.Throttle.uses",
     "core.scheduling.throttle.Throttle.is_held",
 ]
 
@@ -245,6 +245,16 @@ def test_an_error_that_passes_during_a_pause(virtual_server: MakeServer) -> None
         server.advance(60)
     server.advance(360)
     assert 20 <= work.starts_s[1] - work.starts_s[0]
+
+
+def test_an_update_that_begins_with_an_error(virtual_server: MakeServer) -> None:
+    """One that does all its work in one call is a one-shot, whatever Synapse's flag says."""
+    server = virtual_server()
+    module = server.load({})
+    with patch("synapse_bgthrottle.core.scheduling.throttle.Throttle.begin", fail):
+        ensureDeferred(module.on_update("user_ips_analyze", "master", False).__aenter__())
+    server.advance(2)
+    assert module._parts.throttle.updates["master", "user_ips_analyze"].one_shot
 
 
 def test_held_where_even_sleeping_fails(virtual_server: MakeServer) -> None:

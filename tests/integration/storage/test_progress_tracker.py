@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 from twisted.internet.defer import Deferred
 
-from synapse_bgthrottle.core.tracking.measured_pace import Pace
+from synapse_bgthrottle.core.tracking.measured_pace import MeasuredPace
 from synapse_bgthrottle.homeserver.internals.database import Database
 from testbed.virtual.server import VirtualServer
 from tests.integration.virtual_module import queued, service_of, stated
@@ -98,7 +98,7 @@ def test_two_looks_at_once(virtual_server: MakeServer) -> None:
     with (
         _slow(server, 1),
         patch("synapse_bgthrottle.homeserver.progress_tracker._ASK_BOUNDS_EVERY_S", 5),
-        patch.object(Pace, "observe", lambda _, look: seen.append((look.now_s, look.left))),
+        patch.object(MeasuredPace, "observe", lambda _, look: seen.append((look.now_s, look.left))),
     ):
         server.start()
         server.advance(5)

@@ -90,7 +90,7 @@ def test_line_of_a_pause() -> None:
 
 def test_line_of_an_override() -> None:
     """Settings are told as they were given."""
-    request = LeverRequest(Action.OVERRIDE, "x", settings={"duty_cycle": "5%"})
+    request = LeverRequest(Action.OVERRIDE, "x", written={"duty_cycle": "5%"})
     assert (
         "@a:b overrode the settings of x in all databases to duty_cycle=5%"
         ", which ended 2 earlier ones, no reason given"

@@ -93,7 +93,7 @@ def test_duration_is_ms_or_digits_with_a_unit(expected_ms: int, value: object) -
 )
 def test_anything_else_is_no_duration(value: object) -> None:
     """Negative, empty, fractional, of another type or in other digits: refused."""
-    with pytest.raises(ValueError, match=r"negative|not a duration"):
+    with pytest.raises(ValueError, match="not a duration"):
         parse_duration_ms(value)
 
 

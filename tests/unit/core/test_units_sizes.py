@@ -78,7 +78,7 @@ def test_size_is_bytes_or_digits_with_a_unit(expected_bytes: int, value: object)
 )
 def test_anything_else_is_no_size(value: object) -> None:
     """Negative, empty, fractional, of another type or unit: refused."""
-    with pytest.raises(ValueError, match=r"negative|not a size"):
+    with pytest.raises(ValueError, match="not a size"):
         parse_size_bytes(value)
 
 

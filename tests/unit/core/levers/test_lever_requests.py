@@ -33,7 +33,7 @@ def problems(action: Action, raw: object) -> dict[str, str]:
 
 def test_defaults() -> None:
     """An empty pause is one of everything for a day; what ends levers has no duration."""
-    pause = LeverRequest(Action.PAUSE, "*", None, DEFAULT_MS, "", {}, Settings())
+    pause = LeverRequest(Action.PAUSE, "*", None, DEFAULT_MS, "", Settings(), {})
     assert pause == parse_lever_request(Action.PAUSE, {})
     assert LeverRequest(Action.RESUME, "*") == parse_lever_request(Action.RESUME, {})
     assert LeverRequest(Action.RESET, "*") == parse_lever_request(Action.RESET, {})
@@ -54,8 +54,8 @@ def test_everything_given() -> None:
     assert "state" == request.database
     assert 7 * 86_400_000 == request.duration_ms
     assert "Überlast ☃" == request.reason
-    assert settings == request.settings
-    assert DutyCycle(0.05) == request.parsed.pace
+    assert settings == request.written
+    assert DutyCycle(0.05) == request.settings.pace
 
 
 @pytest.mark.parametrize("action", [Action.RELEASE, Action.OVERRIDE])
@@ -179,7 +179,7 @@ def test_any_valid_request(drawn: tuple[Action, dict[str, Any]]) -> None:
     action, raw = drawn
     request = parse_lever_request(action, raw)
     assert action is request.action
-    assert raw.get("settings", {}) == request.settings
+    assert raw.get("settings", {}) == request.written
     assert (request.duration_ms > 0) is (action not in (Action.RESUME, Action.RESET))
 
 

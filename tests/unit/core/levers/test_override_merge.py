@@ -6,24 +6,28 @@ from typing import Any
 import pytest
 
 from synapse_bgthrottle.core.levers.apply import change
-from synapse_bgthrottle.core.levers.lever import Lever
+from synapse_bgthrottle.core.levers.lever import Lever, Levers
 from synapse_bgthrottle.core.levers.request import Action, parse_lever_request
 from testbed.strategies.examples import NOON_S
 
 
-def _set(*settings: dict[str, Any], **more: Any) -> list[Lever]:
+def _set(*settings: dict[str, Any], **more: Any) -> tuple[Lever, ...]:
     """What is in force after one override after the other."""
+    raws = ({"settings": each, **(more if number else {})} for number, each in enumerate(settings))
+    return _ask(*((number, raw) for number, raw in enumerate(raws)))
+
+
+def _ask(*requests: tuple[float, dict[str, Any]]) -> tuple[Lever, ...]:
+    """What is in force after these requests, each with its time after noon."""
     numbers = itertools.count()
-    in_force: list[Lever] = []
-    for number, each in enumerate(settings):
-        raw = {"update": "event_*", "settings": each, **(more if number else {})}
-        request = parse_lever_request(Action.OVERRIDE, raw)
+    levers = Levers()
+    for at_s, raw in requests:
+        request = parse_lever_request(Action.OVERRIDE, {"update": "event_*", **raw})
         made, ended = change(
-            request, "@a:b", [], in_force, NOON_S + number, lambda: str(next(numbers))
+            request, "@a:b", [], levers.all, NOON_S + at_s, lambda: str(next(numbers))
         )
-        gone = {lever.lever_id for lever in ended}
-        in_force = [*(lever for lever in in_force if lever.lever_id not in gone), *made]
-    return in_force
+        levers = levers.changed(made, ended)
+    return levers.all
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,27 @@ def test_what_stays_is_as_it_was() -> None:
     assert (86_400_000.0, None) == (kept.settings.max_hold_ms, kept.settings.pace)
     assert (NOON_S, NOON_S + 86_400) == (kept.created_s, kept.ends_s)
     assert NOON_S + 1 + 3600 == new.ends_s
+
+
+def test_what_stays_is_no_newer_than_it_was() -> None:
+    """An override of other updates that came in between still takes precedence over it."""
+    in_force = _ask(
+        (0, {"settings": {"sleep": "1s", "max_hold": "1d"}}),
+        (1, {"settings": {"max_hold": "2d"}, "update": "*"}),
+        (2, {"settings": {"sleep": "2s"}}),
+    )
+    assert [{"max_hold": "1d"}, {"max_hold": "2d"}, {"sleep": "2s"}] == [
+        lever.written for lever in in_force
+    ]
+
+
+def test_the_newest_is_the_last_where_the_clock_was_set_back() -> None:
+    """It takes precedence over one that was made when the clock was ahead."""
+    in_force = _ask(
+        (0, {"settings": {"sleep": "1s"}}), (-60, {"settings": {"sleep": "2s"}, "update": "*"})
+    )
+    assert [{"sleep": "1s"}, {"sleep": "2s"}] == [lever.written for lever in in_force]
+    assert NOON_S - 60 + 86_400 == in_force[1].ends_s
 
 
 @pytest.mark.parametrize("more", [{"update": "event_search"}, {"database": "state"}])

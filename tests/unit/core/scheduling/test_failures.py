@@ -30,8 +30,8 @@ class CodedError(Exception):
 @pytest.mark.parametrize(
     ("expected", "error"),
     [
-        (FailureKind.ROOM, CodedError("53100")),
-        (FailureKind.ROOM, sqlite3.OperationalError("database or disk is full")),
+        (FailureKind.DISK_FULL, CodedError("53100")),
+        (FailureKind.DISK_FULL, sqlite3.OperationalError("database or disk is full")),
         (FailureKind.IO, CodedError("58030")),
         (FailureKind.IO, sqlite3.OperationalError("disk I/O error")),
         (FailureKind.IO, sqlite3.OperationalError("unable to open database file")),
@@ -117,6 +117,8 @@ class WordlessError(Exception):
         ("WordlessError", WordlessError()),
         ("gone", RuntimeError("gone\nand more")),
         ("RuntimeError", RuntimeError("")),
+        ("RuntimeError", RuntimeError("\0")),
+        ("bad byte", RuntimeError("bad\0 byte")),
         ("deadlock (A waits; B waits)", ToldError("deadlock\nDETAIL:  A", "A waits;\nB  waits")),
         ("deadlock", ToldError("deadlock\nHINT:  look", None)),
         ("no entry (all slots taken)", RuntimeError("no entry\nDETAIL:  all slots taken\nHINT: x")),
@@ -132,4 +134,4 @@ def test_any_complaint(text: str, detail: object) -> None:
     """Whatever a database says, it becomes a line that is bounded and not empty."""
     complaint = complaint_of(ToldError(text, detail))
     assert 0 < len(complaint) <= LONGEST_COMPLAINT
-    assert "\n" not in complaint
+    assert not set("\n\0") & set(complaint)

@@ -1,12 +1,11 @@
 """When updates that stand still are restarted."""
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synapse_bgthrottle.core.scheduling.failures import LONGEST_S, FailureKind, Restarts, wait_s
+from synapse_bgthrottle.core.scheduling.failures import FailureKind
+from synapse_bgthrottle.core.scheduling.restarts import LONGEST_S, Restarts, wait_s
 
 _HOUR_S = 3600.0
 _KINDS = st.sampled_from(FailureKind)
@@ -30,18 +29,21 @@ def test_more_starts_never_come_sooner(first_s: float, count: int, kind: Failure
     assert 5 <= wait_s(first_s, count, kind) <= wait_s(first_s, count + 1, kind) <= LONGEST_S
 
 
-@given(st.integers(0, 10**6), _KINDS)
-def test_off(count: int, kind: FailureKind) -> None:
-    """Never."""
-    assert math.inf == wait_s(math.inf, count, kind)
-
-
-def stand(restarts: Restarts, now_s: float, first_s: float = _HOUR_S, **more: bool) -> float:
+def stand(
+    restarts: Restarts, now_s: float, first_s: float | None = _HOUR_S, **more: bool
+) -> float | None:
     """When it is due."""
     aborted = more.get("is_aborted", True)
-    restarts.stalled(now_s, is_aborted=aborted, first_s=first_s, kind=FailureKind.OTHER)
-    assert restarts.stall is not None
-    return restarts.stall.due_s
+    stall = restarts.stalled(now_s, is_aborted=aborted, first_s=first_s, kind=FailureKind.OTHER)
+    assert restarts.stall is stall
+    return stall.due_s
+
+
+@pytest.mark.parametrize("is_aborted", [True, False])
+def test_off(is_aborted: bool) -> None:
+    """Without a first wait it is never due."""
+    assert stand(Restarts(), 100, None, is_aborted=is_aborted) is None
+    assert stand(Restarts(count=3), 100, None, is_aborted=is_aborted) is None
 
 
 def test_looks_do_not_put_it_off() -> None:
@@ -54,7 +56,7 @@ def test_looks_do_not_put_it_off() -> None:
 def test_an_obstacle_that_goes() -> None:
     """While only a restart of Synapse helps it is not due; then as if that had not been."""
     restarts = Restarts()
-    assert math.inf == stand(restarts, 100, math.inf)
+    assert stand(restarts, 100, None) is None
     assert 3700 == stand(restarts, 200)
 
 

@@ -41,10 +41,16 @@ class CourseWorld:
         return entry
 
     def ended(self) -> list[tuple[str, Outcome, float, int]]:
-        """Name, outcome, time and batches of those that have ended since."""
+        """Name, outcome, time and batches of those that have ended and are not written."""
         return [
-            (v.update, v.outcome, (v.ended_s or 0) - NOON_S, v.batches) for v in self.runs.ended()
+            (v.update, v.outcome, (v.ended_s or 0) - NOON_S, v.batches) for v in self.runs.ended
         ]
+
+    def write(self, at_s: float) -> list[HistoryEntry]:
+        """Write what is due, and tell what that was."""
+        due = self.runs.due(NOON_S + at_s)
+        self.runs.written(due, NOON_S + at_s)
+        return due
 
 
 def written(**changes: Any) -> HistoryEntry:

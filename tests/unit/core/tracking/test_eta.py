@@ -14,7 +14,7 @@ from synapse_bgthrottle.core.config.windows import Window
 from synapse_bgthrottle.core.scheduling.batch_cost import Cost
 from synapse_bgthrottle.core.tracking.expected_pace import Range
 from synapse_bgthrottle.core.tracking.history import HistoryEntry
-from synapse_bgthrottle.core.tracking.measured_pace import Look, Pace
+from synapse_bgthrottle.core.tracking.measured_pace import Look, MeasuredPace
 from synapse_bgthrottle.core.tracking.time_left import (
     DONE,
     NOT_KNOWN,
@@ -40,7 +40,7 @@ class Watched:
 
     limits: Limits = _TENTH
     load: WeeklyLoad = _IDLE
-    pace: Pace = attrs.field(factory=Pace)
+    pace: MeasuredPace = attrs.field(factory=MeasuredPace)
     entry: HistoryEntry = _BEGUN
     known: dict[str, Any] = attrs.field(factory=dict)
 

@@ -68,7 +68,7 @@ def test_ended_while_the_server_did_not_look(
     world.runs.see_recalled(DB, frozenset({"b"}), NOON_S + 1)
     assert [("a", expected, expected_s, 7)] == world.ended()
     world.see(2, "b")
-    assert [] == world.ended()
+    assert [("a", expected, expected_s, 7)] == world.ended()
 
 
 # --- what is to be written ---
@@ -77,56 +77,66 @@ def test_ended_while_the_server_did_not_look(
 def test_written_once_a_minute(world: CourseWorld) -> None:
     """An update that goes on is written when it is new, and then once a minute."""
     assert 60 == WRITE_EVERY_S
-    assert [] == world.runs.due(NOON_S)
+    assert [] == world.write(0)
     world.begin("a", 0)
-    due = {at_s: bool(world.runs.due(NOON_S + at_s)) for at_s in (1, 2, 60, 61, 62, 120, 121)}
+    due = {at_s: bool(world.write(at_s)) for at_s in (1, 2, 60, 61, 62, 120, 121)}
     assert [1, 61, 121] == [at_s for at_s, is_due in due.items() if is_due]
 
 
 def test_written_at_once_when_it_is_new_or_aborted(world: CourseWorld) -> None:
     """What is news is not kept for a minute."""
     world.begin("a", 0)
-    assert 1 == len(world.runs.due(NOON_S))
+    assert 1 == len(world.write(0))
     world.see(1, "a", aborted=True)
-    assert [Outcome.ABORTED] == [entry.outcome for entry in world.runs.due(NOON_S + 1)]
+    assert [Outcome.ABORTED] == [entry.outcome for entry in world.write(1)]
     world.begin("b", 2)
-    assert ["b"] == [entry.update for entry in world.runs.due(NOON_S + 2)]
+    assert ["b"] == [entry.update for entry in world.write(2)]
 
 
 def test_clock_that_is_set_back_stops_no_writing(world: CourseWorld) -> None:
     """Where the clock on the wall is set back by a day, it is written all the same."""
     world.begin("a", 0)
-    world.runs.due(NOON_S)
-    assert 1 == len(world.runs.due(NOON_S - 86_400))
+    world.write(0)
+    assert 1 == len(world.write(-86_400))
 
 
-def test_what_could_not_be_written_comes_again_in_order(world: CourseWorld) -> None:
-    """What is put back is asked for again, before what ended since; never more than is kept."""
+def test_what_ended_is_kept_until_it_is_written(world: CourseWorld) -> None:
+    """In the order of the ends, also while some of it is being written; never more than is kept."""
     world.batch("a", 1)
     world.begin("b", 2)
-    ended = world.runs.ended()
+    in_writing = world.runs.ended
     world.begin("c", 3)
-    world.runs.put_back(ended)
-    assert ["a", "b"] == [entry.update for entry in world.runs.unwritten]
-    assert ["a", "b"] == [entry.update for entry in world.runs.ended()]
-    world.runs.put_back([written(update=str(n)) for n in range(MOST_ENTRIES + 5)])
-    kept = world.runs.ended()
+    assert ["a", "b"] == [entry.update for entry in world.runs.ended]
+    world.runs.written(in_writing, NOON_S + 3)
+    assert ["b"] == [entry.update for entry in world.runs.ended]
+    world.runs.recall([written(update=str(n)) for n in range(MOST_ENTRIES + 5)])
+    world.see(4, "c")
+    kept = world.runs.ended
     assert (MOST_ENTRIES, str(MOST_ENTRIES + 4)) == (len(kept), kept[-1].update)
 
 
 @pytest.mark.parametrize("aborted", [False, True])
-def test_what_was_due_and_could_not_be_written_is_due_again(
-    world: CourseWorld, aborted: bool
-) -> None:
+def test_due_until_it_is_written(world: CourseWorld, aborted: bool) -> None:
     """Not only after a minute: an update that was aborted may be looked at no more."""
     world.begin("a", 0)
     if aborted:
-        world.runs.due(NOON_S)
+        world.write(0)
         world.see(1, "a", aborted=True)
     due = world.runs.due(NOON_S + 1)
-    world.runs.put_back((), due)
-    assert due == world.runs.due(NOON_S + 2)
+    assert due == world.write(2)
     assert [] == world.runs.due(NOON_S + 3)
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_what_changed_while_it_was_being_written_is_due(world: CourseWorld, begins: bool) -> None:
+    """An abort, or another run of the same update, is not written by what was due before it."""
+    world.begin("a", 0)
+    due = world.runs.due(NOON_S)
+    world.see(1, *([] if begins else ["a"]), aborted=not begins)
+    if begins:
+        world.begin("a", 2)
+    world.runs.written(due, NOON_S + 3)
+    assert [world.so_far()] == world.runs.due(NOON_S + 4)
 
 
 def test_first_progress_is_kept(world: CourseWorld) -> None:
@@ -136,5 +146,5 @@ def test_first_progress_is_kept(world: CourseWorld) -> None:
     world.runs.measured(DB, 2.0)
     assert '{"at": 5}' == world.so_far().first_progress
     world.see(1)
-    (entry,) = world.runs.ended()
+    (entry,) = world.runs.ended
     assert ('{"at": 5}', 2.0) == (entry.first_progress, entry.progress_per_item)
