@@ -42,6 +42,7 @@ def _commands(config: Path) -> dict[str, Sequence[str]]:
         "history": ["history"],
         "explain": ["explain", "x"],
         "explain --config": ["explain", "x", "--config", str(config)],
+        "forecast": ["forecast"],
         "check-config": ["check-config", str(config)],
     }
 

@@ -44,7 +44,7 @@ For = Annotated[
 ]
 Reason = Annotated[
     str,
-    "Why, for the others who look. At most 500 printable characters, in one line.",
+    "Why, for other administrators. At most 500 printable characters, in one line.",
     Shape({"maxLength": 500, "pattern": f"^{_PRINTABLE}*$"}),
 ]
 Duration = Annotated[

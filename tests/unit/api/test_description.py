@@ -113,6 +113,16 @@ def test_settings() -> None:
     assert set(PROFILES) == set(settings["profile"]["enum"])
 
 
+def test_settings_of_the_page() -> None:
+    """Its form for an override offers each of them, and each profile."""
+    script = resources.files("synapse_bgthrottle.api.page").joinpath("forms.js").read_text()
+    found = re.search(r"SETTINGS = \{\n(.*?)^\};", script, re.S | re.M)
+    assert found is not None
+    offered = dict(re.findall(r"^  (\w+): (.*),$", found[1], re.M))
+    assert set(OVERRIDE_KEYS) == set(offered)
+    assert list(PROFILES) == json.loads(offered["profile"])
+
+
 def test_examples() -> None:
     """Each example is as described."""
     jsonschema = pytest.importorskip("jsonschema")
