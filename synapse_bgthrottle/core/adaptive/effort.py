@@ -243,7 +243,8 @@ class Impact:
 
 
 def _harm(model: ImpactModel) -> float:
-    return max(model.slope - _BENEFIT_OF_DOUBT * model.error, 0.0)
+    """What counts as proven: nothing before the first experiment."""
+    return max(model.slope - _BENEFIT_OF_DOUBT * model.error, 0.0) if model.experiments else 0.0
 
 
 def _most(model: ImpactModel) -> float:

@@ -35,7 +35,7 @@ MakeServer = Callable[..., VirtualServer]
 # The share of the time that is work with the adaptive pace. Among clients it is a third until
 # experiments say otherwise, and here none does, because nobody times the requests. A moment of
 # work is 1.5 s, so that 40 s have one more of them or one less. Stock's own share is 0.09.
-AMONG_CLIENTS = (0.25, 0.45)
+AMONG_CLIENTS = (0.22, 0.45)
 
 # What the list tells of it, on SQLite, without clients (False) and with them. Where requests in
 # flight cannot be seen, somebody may always be there.
