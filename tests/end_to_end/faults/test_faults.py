@@ -136,7 +136,7 @@ def test_a_batch_that_waits_for_a_lock(
             assert stays_true(lambda: _failures(world) == 0, 8)
             since_ms = batch_that_waits(world)
             assert since_ms is not None
-            assert begin_s < since_ms / 1000 < time.time() - 7
+            assert begin_s < since_ms / 1000 < time.time()
         # The batch that waited, and the next.
         wait_until(lambda: len(batch_log.batches(world.server.log(begin))) > 1)
         took_s = max(batch.took_s for batch in batch_log.batches(world.server.log(begin)))
