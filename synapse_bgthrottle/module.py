@@ -26,6 +26,9 @@ class BackgroundUpdateThrottle:
     def __init__(self, config: Config, api: ModuleApi) -> None:
         self._active = False
         self._on_internal_error = InternalErrors()
+        # Made only once, because a callback could not catch an error in making them.
+        self._beginning = Reporting(self._on_internal_error, "at the start of an iteration")
+        self._sizing = Reporting(self._on_internal_error, "for the size of a batch")
         if api.worker_app is not None:
             logger.debug("Background updates run in the main process only: nothing to do here")
             self._serve(api, config.api_path, None)
@@ -73,7 +76,7 @@ class BackgroundUpdateThrottle:
     ) -> AbstractAsyncContextManager[int]:
         """Synapse calls this before each iteration of an update."""
         parts = self._parts
-        with Reporting(self._on_internal_error, "at the start of an iteration"):
+        with self._beginning:
             return parts.iterations.begin(database_name, update_name, one_shot)
         # errors are logged; this iteration must not stay open, because nobody will end it
         with suppress(Exception):
@@ -83,13 +86,13 @@ class BackgroundUpdateThrottle:
 
     async def default_batch_size(self, update_name: str, database_name: str) -> int:
         """Synapse calls this for the size of a batch before it has counted any item."""
-        with Reporting(self._on_internal_error, "for the default batch size"):
+        with self._sizing:
             return self._parts.throttle.batch_items(database_name, update_name)
         return max(self._parts.host.stock.default_batch_items, _floor(update_name))
 
     async def min_batch_size(self, update_name: str, database_name: str) -> int:
         """Synapse calls this for the least size of any other batch, which is then its size."""
-        with Reporting(self._on_internal_error, "for the least batch size"):
+        with self._sizing:
             return self._parts.throttle.batch_items(database_name, update_name)
         stock = self._parts.host.stock
         items: float = stock.min_batch_items
