@@ -102,8 +102,8 @@ class _Cusum:
 class Prior:
     """What is believed before any experiment."""
 
-    # Of an update that harms: clients may be slower by a third, by nothing, or by twice that (and
-    # the error is inflated like any other).
+    # Of an update that harms: centre and error of the normal slope. The error is inflated like any
+    # other, and only what is above zero counts. So the slope is 0.75 in the mean: twice as slow.
     slope: float = 0.3
     error: float = 0.5
     harmless: float = 0.4  # how probable it is that it harms nobody: so are two updates of five
